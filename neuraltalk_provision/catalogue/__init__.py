@@ -1,0 +1,37 @@
+"""What the stack is made of, as data: artifacts, components in build order, source edits, OS packages."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, ProgramOptions
+
+__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "ProgramOptions", "load", "program_options"]
+
+
+def _data(name: str) -> Any:
+    file = resources.files(__package__) / "data" / f"{name}.yaml"
+    return yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@cache
+def load() -> Catalogue:
+    """The catalogue that ships with this version."""
+    return Catalogue.model_validate(
+        {
+            "artifacts": _data("artifacts")["artifacts"],
+            "components": _data("components")["components"],
+            "edits": _data("edits"),
+            "needs": _data("packages")["needs"],
+        }
+    )
+
+
+@cache
+def program_options(program: str) -> ProgramOptions:
+    """The options of `train.lua` or `eval.lua`."""
+    return ProgramOptions.model_validate(_data("options")[program])

@@ -1,0 +1,98 @@
+"""What the catalogue's data files hold, frozen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Row(BaseModel):
+    """A row of a data file: no unknown keys, not to be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Artifact(Row):
+    """A file that the mirror may hold, and what it has to contain."""
+
+    name: str
+    role: str
+    matches: tuple[str, ...]
+    holds: tuple[str, ...] = ()
+    optional: bool = False
+    archive: bool = True
+    flat: bool = False
+    per_platform: bool = False
+
+
+class Component(Row):
+    """A part of the stack that is built, tried and stamped as one."""
+
+    name: str
+    role: str
+    artifact: str
+    companions: tuple[str, ...] = ()
+    rockspec: str = ""
+    requires: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+
+
+class Edit(Row):
+    """A cure for an upstream source: `pattern` has to stand in `file` exactly `count` times."""
+
+    file: str
+    pattern: str
+    replacement: str
+    count: int
+    reason: str
+
+
+class Need(Row):
+    """An OS package under the names that its families give it."""
+
+    need: str
+    role: str
+    apt: tuple[str, ...] | dict[str, tuple[str, ...]]
+    rpm: tuple[str, ...] | dict[str, tuple[str, ...]]
+    optional: bool = False
+
+    def names(self, manager: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """The package names for `apt` or `rpm`; the first of the platform's keys that is listed wins."""
+        names: Any = self.apt if manager == "apt" else self.rpm
+        if not isinstance(names, dict):
+            return tuple(names)
+        return tuple(next((names[key] for key in keys if key in names), names["default"]))
+
+    def every_name(self) -> set[str]:
+        """All names of both families."""
+        both: set[str] = set()
+        for names in (self.apt, self.rpm):
+            for group in names.values() if isinstance(names, dict) else (names,):
+                both.update(group)
+        return both
+
+
+class ProgramOptions(Row):
+    """The options of one of neuraltalk2's programs; `files` are those that name something on the host."""
+
+    options: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+class Catalogue(Row):
+    """All of it: artifacts, components in build order, edits by artifact, package needs."""
+
+    artifacts: tuple[Artifact, ...]
+    components: tuple[Component, ...]
+    edits: dict[str, tuple[Edit, ...]]
+    needs: tuple[Need, ...]
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name; KeyError where there is none."""
+        return {artifact.name: artifact for artifact in self.artifacts}[name]
+
+    def package_names(self) -> list[str]:
+        """Every package name of every family, sorted: what one question to a host asks for."""
+        return sorted(set().union(*(need.every_name() for need in self.needs)))

@@ -1,0 +1,73 @@
+"""Which platform a host is, from what it said of itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neuraltalk_provision.errors import UsageError
+
+Manager = Literal["apt", "dnf", "yum"]
+
+_APT_IDS = frozenset({"debian", "ubuntu"})
+_RPM_IDS = frozenset({"rhel", "centos", "fedora"})
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A distribution release on a machine type: hosts of one platform can share what is built."""
+
+    id: str
+    version: str
+    machine: str
+    libc: str
+    manager: Manager
+    like: tuple[str, ...]
+
+    @property
+    def major(self) -> str:
+        """The release's first number, as a string; empty where the host named none."""
+        return self.version.split(".")[0]
+
+    @property
+    def key(self) -> str:
+        """`<os-release ID>-<major>-<machine>`, the name under which the mirror files what is for it."""
+        return "-".join(part for part in (self.id, self.major, self.machine) if part)
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """Keys for tables by release: its own, then its family's with the same major number."""
+        own = f"{self.id}-{self.major}"
+        return (own, f"el-{self.major}") if self.manager != "apt" else (own,)
+
+
+def recognise(facts: Mapping[str, Any], host: str) -> Platform:
+    """The platform that `facts` (stack_state's `platform`) describe.
+
+    A system whose ID nobody has heard of is taken for what its ID_LIKE says, and failing that for what its
+    package manager says. Raises UsageError where neither helps.
+    """
+    managers = set(facts["managers"])
+    family = {facts["id"], *facts["id_like"]}
+    rpm: Manager | None = "dnf" if "dnf" in managers else "yum" if "yum" in managers else None
+    apt: Manager | None = "apt" if "apt-get" in managers else None
+    if family & _RPM_IDS:
+        manager = rpm or apt
+    elif family & _APT_IDS:
+        manager = apt or rpm
+    else:
+        manager = apt or rpm
+    if manager is None:
+        raise UsageError(
+            f"{host}: {facts['name'] or facts['id']} has none of apt-get, dnf and yum",
+            advice="Only hosts with one of these package managers can be provisioned.",
+        )
+    return Platform(
+        id=facts["id"],
+        version=facts["version"],
+        machine=facts["machine"],
+        libc=facts["libc"],
+        manager=manager,
+        like=tuple(facts["id_like"]),
+    )

@@ -1,0 +1,196 @@
+"""What is to be built for one platform, with the digests that say when it has to be built again. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from neuraltalk_provision.catalogue.model import Catalogue, Component
+from neuraltalk_provision.catalogue.platform import Platform
+from neuraltalk_provision.errors import MirrorError
+
+# Raised when a role comes to build differently from the same inputs: everything is then built anew.
+RECIPE_VERSION = 1
+ID_LENGTH = 16
+
+
+class Held(Protocol):
+    """A file that the mirror's lock lists."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """The settings that change what is built."""
+
+    stack_root: str
+    profile: str
+    pip_source: str
+    pip_index_url: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component of a recipe: its inputs by digest, and how it is built."""
+
+    name: str
+    role: str
+    digest: str
+    files: tuple[Mapping[str, Any], ...]
+    edits: tuple[Mapping[str, Any], ...]
+    rockspec: str
+    requirements: tuple[str, ...]
+    loads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A generation before it is built; `id` digests all that goes in."""
+
+    id: str
+    platform: str
+    profile: str
+    stack_root: str
+    manager: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    repository: Mapping[str, Any] | None
+    parts: tuple[Part, ...]
+    left_out: tuple[str, ...]
+    pip_source: str
+    pip_index_url: str
+
+    @property
+    def generation(self) -> PurePosixPath:
+        """The directory on hosts in which it is built and stays."""
+        return PurePosixPath(self.stack_root) / "generations" / self.id
+
+    def as_vars(self) -> dict[str, Any]:
+        """The recipe as Ansible reads it."""
+        return {**asdict(self), "generation": str(self.generation)}
+
+
+def write(
+    catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, settings: BuildSettings
+) -> Recipe:
+    """The recipe for a platform from what the mirror's lock lists.
+
+    `lock` is keyed by artifact name, and by `<name>-<platform key>` for what is made per platform. Raises
+    MirrorError naming every required artifact that the lock lacks.
+    """
+    needs = [(need, need.names(platform.manager, platform.lookups)) for need in catalogue.needs]
+    required = tuple(name for need, names in needs if not need.optional for name in names)
+    optional = tuple(name for need, names in needs if need.optional for name in names)
+    pip_source = _pip_source(settings, lock, platform)
+    wanted, left_out = _wanted(catalogue, lock, pip_source)
+    base = _digest(RECIPE_VERSION, asdict(platform), asdict(settings), sorted(required))
+    parts: dict[str, Part] = {}
+    for component in wanted:
+        part = _part(component, catalogue, lock, platform, base, parts, pip_source)
+        parts[component.name] = part
+    return Recipe(
+        id=_digest(base, [part.digest for part in parts.values()])[:ID_LENGTH],
+        platform=platform.key,
+        profile=settings.profile,
+        stack_root=settings.stack_root,
+        manager=platform.manager,
+        required=required,
+        optional=optional,
+        repository=_file(lock.get(f"packages-{platform.key}")),
+        parts=tuple(parts.values()),
+        left_out=left_out,
+        pip_source=pip_source,
+        pip_index_url=settings.pip_index_url,
+    )
+
+
+def _pip_source(settings: BuildSettings, lock: Mapping[str, Held], platform: Platform) -> str:
+    if settings.pip_source != "auto":
+        return settings.pip_source
+    if f"python-wheels-{platform.key}" in lock:
+        return "mirror"
+    return "index" if settings.pip_index_url else "host"
+
+
+def _wanted(
+    catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str
+) -> tuple[list[Component], tuple[str, ...]]:
+    wanted: list[Component] = []
+    left_out: list[Component] = []
+    missing: list[str] = []
+    for component in catalogue.components:
+        if component.requirements:
+            (left_out if pip_source == "none" else wanted).append(component)
+            continue
+        names = (component.artifact, *component.companions)
+        absent = [name for name in names if name not in lock]
+        if not absent:
+            wanted.append(component)
+        elif all(catalogue.artifact(name).optional for name in absent):
+            left_out.append(component)
+        else:
+            missing += absent
+    if missing:
+        files = ", ".join(f"{name} ({catalogue.artifact(name).matches[0]})" for name in missing)
+        raise MirrorError(f"the mirror has no {files}", advice="`provision mirror add FILE` files it there.")
+    return wanted, tuple(component.name for component in left_out)
+
+
+def _part(
+    component: Component,
+    catalogue: Catalogue,
+    lock: Mapping[str, Held],
+    platform: Platform,
+    base: str,
+    parts: Mapping[str, Part],
+    pip_source: str,
+) -> Part:
+    files = [_file(lock.get(name)) for name in (component.artifact, *component.companions)]
+    if component.requirements:
+        files = [_file(lock.get(f"{component.artifact}-{platform.key}"))] if pip_source == "mirror" else []
+        if files == [None]:
+            raise MirrorError(
+                f"the mirror has no {component.artifact}-{platform.key}.tar, and pip.source says `mirror`",
+                advice="Add it with `provision mirror add`, or set pip.source to index, host or none.",
+            )
+    present = tuple(file for file in files if file)
+    edits = tuple(edit.model_dump() for edit in catalogue.edits.get(component.artifact, ()))
+    digest = _digest(
+        base,
+        component.model_dump(),
+        [file["sha256"] for file in present],
+        edits,
+        [parts[name].digest for name in component.requires if name in parts],
+    )
+    return Part(
+        name=component.name,
+        role=component.role,
+        digest=digest[:ID_LENGTH],
+        files=present,
+        edits=edits,
+        rockspec=component.rockspec,
+        requirements=component.requirements,
+        loads=component.loads,
+    )
+
+
+def _file(held: Held | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {"name": held.name, "file": held.file, "sha256": held.sha256, "size": held.size}
+
+
+def _digest(*inputs: Any) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

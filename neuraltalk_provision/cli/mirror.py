@@ -1,0 +1,106 @@
+"""`provision mirror`: file artifacts, check all of them, list them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.output import Output
+
+app = typer.Typer(help="The artifact mirror: the only source of what hosts get.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(help="Files that somebody brought, such as torch.tgz.")],
+    given: Annotated[
+        str, typer.Option("--as", help="The artifact's name, where the file's does not tell.")
+    ] = "",
+    version: Annotated[str, typer.Option(help="The version, for the lock.")] = "",
+    origin: Annotated[
+        str, typer.Option(help="Where the file came from, for the lock. Default: its path.")
+    ] = "",
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    plan: options.Plan = False,
+    as_json: options.Json = False,
+) -> int:
+    """File artifacts in the mirror: copy, hash, look inside, list in the lock."""
+    output = Output(as_json=as_json)
+    target = settings_file.load(settings, mirror=mirror).mirror
+    if given and len(files) > 1:
+        raise UsageError("--as names one artifact, and there are several files")
+    catalogue = catalogues.load()
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file}: there is no such file", advice="Nothing was added.")
+    named = [(file, store.identify(file, catalogue, given)[0]) for file in files]
+    added = []
+    for file, name in named:
+        if plan:
+            output.say(f"would add {file} as {name}")
+            continue
+        with output.progress(f"adding {file.name}", file.stat().st_size) as advance:
+            entry = store.add(
+                target, file, catalogue, given=given, version=version, origin=origin, advance=advance
+            )
+        added.append(entry.model_dump())
+        output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
+    output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
+    return EXIT_FINE
+
+
+@app.command()
+def verify(
+    mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False
+) -> int:
+    """Hash every file again, look into every archive, and name all that is wrong."""
+    output = Output(as_json=as_json)
+    target = settings_file.load(settings, mirror=mirror).mirror
+    total = sum(entry.size for entry in lock.read(target).artifacts)
+    with output.progress(f"hashing {target}", total) as advance:
+        check = store.verify(target, catalogues.load(), advance)
+    for finding in check.findings:
+        output.say(f"{finding.problem:<10} {finding.file}: {finding.detail}")
+    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings)} problems")
+    output.result(
+        {
+            "mirror": str(target),
+            "files": check.files,
+            "bytes": check.bytes,
+            "findings": [finding.__dict__ for finding in check.findings],
+        }
+    )
+    return EXIT_FAILED if check.findings else EXIT_FINE
+
+
+@app.command("list")
+def list_(
+    mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False
+) -> int:
+    """List what the lock holds, and what the catalogue knows that it does not hold."""
+    output = Output(as_json=as_json)
+    target = settings_file.load(settings, mirror=mirror).mirror
+    listed = lock.read(target).artifacts
+    rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
+    output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
+    names = {entry.name for entry in listed}
+    absent = [a for a in catalogues.load().artifacts if not a.per_platform and a.name not in names]
+    for artifact in absent:
+        kind = "optional" if artifact.optional else "needed"
+        output.say(f"not there ({kind}): {artifact.name}, as {artifact.matches[0]}")
+    output.result(
+        {
+            "mirror": str(target),
+            "artifacts": [entry.model_dump() for entry in listed],
+            "absent": [{"name": a.name, "optional": a.optional} for a in absent],
+        }
+    )
+    return EXIT_FINE

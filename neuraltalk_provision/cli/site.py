@@ -1,0 +1,140 @@
+"""`provision site`, `verify`, `rollback`, `variables`: the verbs that work on hosts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import converge, operations
+from neuraltalk_provision.site.plan import HostPlan
+
+
+def site(
+    plan: options.Plan = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run the roles in check mode: predict, change nothing.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes, line by line.")] = False,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    mirror: options.Mirror = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Bring every host to the stack that the mirror holds: build beside what runs, try it, make it current."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
+    plans = converge.make_plans(chosen, limit or ())
+    show_plans(plans, output)
+    if plan:
+        output.result({"plans": [host.as_json() for host in plans]})
+        converge.refuse(plans)
+        return EXIT_FINE
+    outcome = converge.converge(plans, chosen, output, check=check, diff=diff)
+    output.result(outcome.as_json())
+    converge.raise_failures(outcome)
+    show_end(outcome, chosen, output)
+    return EXIT_FINE
+
+
+def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
+    """One line a host: what it is, what will be built and why."""
+    for plan in plans:
+        what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
+        move = f"; current {plan.current or 'none'} -> {plan.recipe.id}" if plan.activates else ""
+        output.say(f"{plan.host} ({plan.recipe.platform}): {what}{move}")
+    left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
+    if left_out:
+        output.say(f"left out, because the mirror has nothing for it: {', '.join(left_out)}")
+
+
+def show_end(outcome: converge.SiteOutcome, settings: Settings, output: Output) -> None:
+    """The last lines: what changed, and where to look next."""
+    built = sorted({f"{change.component}" for change in outcome.changes if change.change == "build"})
+    count = len(outcome.plans)
+    if not outcome.activated and not built:
+        output.say(f"{count} hosts, nothing to change" if count != 1 else "1 host, nothing to change")
+    elif outcome.check:
+        output.say(f"check mode: would build {', '.join(built) or 'nothing'}; nothing was changed")
+    else:
+        output.say(
+            f"{len(outcome.activated)} of {count} hosts have a new generation, tried before and after it "
+            f"became current. On a host: . {settings.stack_root}/current/environment"
+        )
+
+
+def verify(
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    mirror: options.Mirror = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Prove on every host that what is current is what the mirror says, and works."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
+    verdicts = operations.verify(converge.make_plans(chosen, limit or ()), chosen, output)
+    for verdict in verdicts:
+        for check in verdict.checks:
+            output.say(
+                f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}"
+            )
+        if verdict.failure:
+            output.say(f"FAIL {verdict.host} {verdict.failure}")
+    output.result({"hosts": [asdict(verdict) | {"passed": verdict.passed} for verdict in verdicts]})
+    good = sum(verdict.passed for verdict in verdicts)
+    output.say(f"{good} of {len(verdicts)} hosts passed, {sum(len(v.checks) for v in verdicts)} checks")
+    return EXIT_FINE if good == len(verdicts) else EXIT_FAILED
+
+
+def rollback(
+    to: Annotated[
+        str, typer.Option("--to", help="The generation's id. Default: the one that was current before.")
+    ] = "",
+    plan: options.Plan = False,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Make the generation that was current before current again: one rename on every host."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    moves = operations.rollback(chosen, limit or (), to, plan=plan)
+    for move in moves:
+        output.say(
+            f"{move.host}: current {move.before} {'would go' if plan else 'went'} back to {move.after}"
+        )
+    output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
+    return EXIT_FINE
+
+
+def variables(
+    file: Annotated[Path | None, typer.Argument(help="Where to write them. Default: stdout.")] = None,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    mirror: options.Mirror = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+) -> int:
+    """Write the variables that the playbooks read, for runs of plain ansible-playbook."""
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
+    given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
+    text = json.dumps(given, indent=1)
+    if file:
+        file.write_text(text + "\n", encoding="utf-8")
+    else:
+        typer.echo(text)
+    return EXIT_FINE

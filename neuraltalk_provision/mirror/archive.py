@@ -1,0 +1,79 @@
+"""Archives: whether one may be unpacked at all, and what stands in it."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from neuraltalk_provision.catalogue import Artifact, Edit
+from neuraltalk_provision.catalogue.edits import problems
+from neuraltalk_provision.errors import MirrorError
+
+
+def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
+    """Check that `file` is a whole archive that stays within its directory and fits the catalogue.
+
+    Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out
+    of the tree, a device, more than one top directory, a file that the catalogue expects and does not find
+    (an empty submodule), and an edit whose pattern does not stand where and as often as it should.
+    """
+    names, sources = _read(file, {edit.file for edit in edits}, artifact)
+    absent = [glob for glob in artifact.holds if not fnmatch.filter(names, glob)]
+    if absent:
+        raise MirrorError(
+            f"{file}: nothing in it is called {', '.join(absent)}",
+            advice="An archive of a git checkout needs its submodules: run "
+            "`git submodule update --init --recursive` before packing it.",
+        )
+    misfits = problems(sources, edits)
+    if misfits:
+        raise MirrorError("\n".join(f"{file}: {misfit}" for misfit in misfits))
+
+
+def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], dict[str, str]]:
+    """Member names below the top directory, and the text of those in `texts`."""
+    tops, names, sources = set(), set(), {}
+    try:
+        with tarfile.open(file) as tar:
+            for member in tar:
+                _refuse_escape(file, member)
+                top, _, name = posixpath.normpath(member.name).partition("/")
+                name = posixpath.normpath(member.name) if artifact.flat else name
+                tops.add(top)
+                names.add(name)
+                if name in texts and member.isfile():
+                    content = tar.extractfile(member)
+                    sources[name] = content.read().decode("utf-8", "replace") if content else ""
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise MirrorError(
+            f"{file} is not a whole tar archive: {error}", advice="Copy it again from where it came from."
+        ) from None
+    if not artifact.flat and (len(tops) != 1 or names == {""}):
+        raise MirrorError(
+            f"{file} must hold one directory with everything in it; it has {len(tops)} entries at its top",
+            advice="Pack it from outside: tar czf NAME.tgz DIRECTORY",
+        )
+    return names, sources
+
+
+def _refuse_escape(file: Path, member: tarfile.TarInfo) -> None:
+    """MirrorError where unpacking the member could write, or later read, outside the tree."""
+    name = posixpath.normpath(member.name)
+    problem = ""
+    if member.name.startswith("/"):
+        problem = "is an absolute path"
+    elif ".." in member.name.split("/"):
+        problem = "climbs out by '..'"
+    elif member.issym():
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+        if member.linkname.startswith("/") or target.split("/")[0] == "..":
+            problem = f"is a link that points out, to {member.linkname}"
+    elif member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
+        problem = f"is a hard link that points out, to {member.linkname}"
+    elif not (member.isfile() or member.isdir() or member.islnk()):
+        problem = "is neither a file nor a directory nor a link"
+    if problem:
+        raise MirrorError(f"{file}: {member.name} {problem}", advice="Do not use this archive.")

@@ -1,0 +1,110 @@
+"""The mirror's lock: every file with its digest, size, version, origin and the role that wants it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from neuraltalk_provision.errors import MirrorError
+
+FILE_NAME = "mirror.lock"
+
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+class Entry(BaseModel):
+    """One file of the mirror; `size` in bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: PlainName
+    file: PlainName
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: int = Field(ge=0)
+    version: str = ""
+    origin: str = ""
+    role: str
+
+
+class Lock(BaseModel):
+    """The whole lock."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    artifacts: tuple[Entry, ...] = ()
+
+    def by_name(self) -> dict[str, Entry]:
+        """The entries by artifact name."""
+        return {entry.name: entry for entry in self.artifacts}
+
+    def with_entry(self, entry: Entry) -> Lock:
+        """This lock with `entry` in the place of the one of its name; sorted by name."""
+        others = [other for other in self.artifacts if other.name != entry.name]
+        return self.model_copy(
+            update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))}
+        )
+
+
+def read(mirror: Path) -> Lock:
+    """The lock of a mirror. Raises MirrorError where there is none or it does not parse."""
+    file = mirror / FILE_NAME
+    if not mirror.is_dir():
+        raise MirrorError(
+            f"{mirror}: there is no such mirror directory",
+            advice="Name it with --mirror or in provision.yml; `provision mirror add FILE` starts one.",
+        )
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MirrorError(
+            f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` writes it."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MirrorError(f"{file} cannot be read: {error}") from None
+    try:
+        lock = Lock.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise MirrorError(f"{file} does not parse: {error}", advice=_RESTORE) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise MirrorError(f"{file} does not parse: {place}: {first['msg']}", advice=_RESTORE) from None
+    names = [entry.name for entry in lock.artifacts] + [entry.file for entry in lock.artifacts]
+    doubles = {name for name in names[: len(lock.artifacts)] if names.count(name) > 2}
+    files = [entry.file for entry in lock.artifacts]
+    doubles |= {name for name in files if files.count(name) > 1}
+    if doubles:
+        raise MirrorError(f"{file} lists twice: {', '.join(sorted(doubles))}", advice=_RESTORE)
+    return lock
+
+
+_RESTORE = "Bring the lock back from where the mirror came from; nothing is installed from a lock in doubt."
+
+
+def write(mirror: Path, lock: Lock) -> None:
+    """Write the lock whole: beside, then renamed."""
+    handle, beside = tempfile.mkstemp(dir=mirror, prefix=f".{FILE_NAME}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        yaml.safe_dump(lock.model_dump(mode="json"), file, sort_keys=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(beside, 0o644)  # noqa: PTH101
+    Path(beside).replace(mirror / FILE_NAME)
+
+
+@contextmanager
+def changing(mirror: Path) -> Iterator[Lock]:
+    """The lock, while nobody else can change it; an empty one for a new mirror."""
+    mirror.mkdir(parents=True, exist_ok=True)
+    with (mirror / f".{FILE_NAME}-guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield read(mirror) if (mirror / FILE_NAME).exists() else Lock()

@@ -1,0 +1,203 @@
+"""Filing artifacts into the mirror, and checking all of it again."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from neuraltalk_provision.catalogue import Artifact, Catalogue
+from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.mirror import archive, lock
+
+BLOCK = 1 << 20
+Advance = Callable[[int], None]
+Problem = Literal["missing", "truncated", "altered", "unreadable", "surplus", "unsafe"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with one file of the mirror."""
+
+    file: str
+    problem: Problem
+    detail: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a verification saw: files and bytes hashed, and what was wrong."""
+
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Artifact]:
+    """The lock's name for a file that somebody brought, and its artifact.
+
+    By its file name, or by `given`. What is made per platform is called `<artifact>-<platform>`. Raises
+    UsageError where neither says what it is.
+    """
+    for artifact in catalogue.artifacts:
+        stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
+        if artifact.per_platform:
+            name = given or stem
+            if name.startswith(f"{artifact.name}-") and name.count("-") >= artifact.name.count("-") + 3:
+                return name, artifact
+        elif given == artifact.name or (
+            not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)
+        ):
+            return artifact.name, artifact
+    known = ", ".join(artifact.name for artifact in catalogue.artifacts)
+    raise UsageError(
+        f"{file.name}: {'no artifact is called ' + given if given else 'the name does not tell what it is'}",
+        advice=f"Say it with --as NAME, NAME being one of {known}.",
+    )
+
+
+def add(
+    mirror: Path,
+    file: Path,
+    catalogue: Catalogue,
+    *,
+    given: str = "",
+    version: str = "",
+    origin: str = "",
+    advance: Advance = lambda count: None,
+) -> lock.Entry:
+    """File `file` in the mirror and list it in the lock; the entry.
+
+    The copy is hashed while it is written, inspected, and only then renamed into its place.
+    """
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    name, artifact = identify(file, catalogue, given)
+    with lock.changing(mirror) as before:
+        beside, digest, size = _copy(file, mirror, advance)
+        try:
+            if artifact.archive:
+                archive.inspect(beside, artifact, catalogue.edits.get(artifact.name, ()))
+            old = before.by_name().get(name)
+            entry = lock.Entry(
+                name=name,
+                file=file.name,
+                sha256=digest,
+                size=size,
+                version=version,
+                origin=origin or str(file.absolute()),
+                role=artifact.role,
+            )
+            beside.replace(mirror / file.name)
+        except MirrorError as error:
+            raise MirrorError(error.message.replace(str(beside), str(file)), advice=error.advice) from None
+        finally:
+            beside.unlink(missing_ok=True)
+        lock.write(mirror, before.with_entry(entry))
+        if old and old.file != entry.file:
+            (mirror / old.file).unlink(missing_ok=True)
+    return entry
+
+
+def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
+    size = file.stat().st_size
+    free = shutil.disk_usage(mirror).free
+    if free < size:
+        raise MirrorError(
+            f"{mirror} has {free:,} bytes free and {file.name} has {size:,}",
+            advice="Make room, then add again.",
+        )
+    digest = hashlib.sha256()
+    handle, beside = tempfile.mkstemp(dir=mirror, prefix=".adding-")
+    try:
+        with file.open("rb") as source, os.fdopen(handle, "wb") as target:
+            while block := source.read(BLOCK):
+                digest.update(block)
+                target.write(block)
+                advance(len(block))
+            target.flush()
+            os.fsync(target.fileno())
+        Path(beside).chmod(0o644)
+    except OSError as error:
+        Path(beside).unlink(missing_ok=True)
+        raise MirrorError(f"{file.name} could not be copied to {mirror}: {error.strerror}") from None
+    return Path(beside), digest.hexdigest(), size
+
+
+def check(
+    mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda count: None
+) -> tuple[Finding, ...]:
+    """What is wrong with these files: missing, truncated or altered. Hashed on all cores."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = pool.map(lambda entry: _check_one(mirror, entry, advance), entries)
+        return tuple(finding for finding in found if finding)
+
+
+def _check_one(mirror: Path, entry: lock.Entry, advance: Advance) -> Finding | None:
+    file = mirror / entry.file
+    try:
+        size = file.stat().st_size
+        if size < entry.size:
+            return Finding(entry.file, "truncated", f"{size:,} of {entry.size:,} bytes are there")
+        digest = hashlib.sha256()
+        with file.open("rb") as content:
+            while block := content.read(BLOCK):
+                digest.update(block)
+                advance(len(block))
+    except FileNotFoundError:
+        return Finding(entry.file, "missing", f"the lock lists it as {entry.name}")
+    except OSError as error:
+        return Finding(entry.file, "unreadable", str(error.strerror))
+    if size != entry.size or digest.hexdigest() != entry.sha256:
+        return Finding(entry.file, "altered", f"sha256 is {digest.hexdigest()}, the lock says {entry.sha256}")
+    return None
+
+
+def inspect(
+    mirror: Path,
+    entries: Iterable[lock.Entry],
+    catalogue: Catalogue,
+    advance: Advance = lambda count: None,
+) -> tuple[Finding, ...]:
+    """What is wrong with these files: their digests, and what stands in the archives."""
+    entries = tuple(entries)
+    findings = check(mirror, entries, advance)
+    bad = {finding.file for finding in findings}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        whole = [entry for entry in entries if entry.file not in bad]
+        looked = pool.map(lambda entry: _look_into(mirror, entry, catalogue), whole)
+        return findings + tuple(finding for finding in looked if finding)
+
+
+def _look_into(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding | None:
+    artifact = next((known for known in catalogue.artifacts if _belongs(entry.name, known)), None)
+    if artifact is None or not artifact.archive:
+        return None
+    try:
+        archive.inspect(mirror / entry.file, artifact, catalogue.edits.get(artifact.name, ()))
+    except MirrorError as error:
+        return Finding(entry.file, "unsafe", error.message)
+    return None
+
+
+def verify(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: None) -> Check:
+    """Hash all that the lock lists, look into every archive, and name what is there beyond it."""
+    known = lock.read(mirror)
+    findings = list(inspect(mirror, known.artifacts, catalogue, advance))
+    listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME}
+    for path in sorted(mirror.iterdir()):
+        if path.name not in listed and not path.name.startswith("."):
+            findings.append(Finding(path.name, "surplus", "the lock does not list it"))
+    return Check(len(known.artifacts), sum(e.size for e in known.artifacts), tuple(findings))
+
+
+def _belongs(name: str, artifact: Artifact) -> bool:
+    return name.startswith(f"{artifact.name}-") if artifact.per_platform else name == artifact.name

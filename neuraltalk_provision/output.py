@@ -1,0 +1,123 @@
+"""The only printer: words and tables for people, or one JSON document."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.status import Status
+from rich.table import Table
+
+from neuraltalk_provision.errors import ProvisionError
+
+Advance = Callable[[int], None]
+
+
+class Output:
+    """What a verb prints: words as it goes, or with `as_json` one document on stdout at its end."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out = Console(quiet=as_json, highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True)
+        self._status: Status | None = None
+
+    def say(self, text: str) -> None:
+        """A line of words."""
+        self.out.print(escape(text))
+
+    def pass_on(self, text: str) -> None:
+        """Text of another program, as it is."""
+        if text and not self.as_json:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def result(self, document: Mapping[str, Any]) -> None:
+        """The verb's result, printed with --json only."""
+        if self.as_json:
+            json.dump(document, sys.stdout, indent=2, default=str)
+            sys.stdout.write("\n")
+
+    def error(self, error: ProvisionError) -> None:
+        """What happened, and what to do next."""
+        if self.as_json:
+            self.result({"error": error.message, "advice": error.advice, "kind": type(error).__name__})
+            return
+        self.err.print(f"[bold red]error:[/] {escape(error.message)}")
+        if error.advice:
+            self.err.print(f"[bold]next:[/] {escape(error.advice)}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table; the cells are plain text."""
+        table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.out.print(table)
+
+    def step(self, host: str, component: str, what: str, evidence: Any) -> None:
+        """One component of one host is done."""
+        self.out.print(
+            f"  {escape(host):<16} {escape(component):<14} {what}  [dim]{escape(_short(evidence))}[/]"
+        )
+
+    def diffs(self, diffs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """What would change, as unified diffs, each once for all hosts that share it."""
+        shown: dict[str, list[str]] = {}
+        for host, diff in diffs:
+            text = _unified(diff)
+            if text:
+                shown.setdefault(text, []).append(host)
+        for text, hosts in shown.items():
+            self.say(f"--- on {', '.join(hosts)}\n{text}")
+
+    def busy(self, task: str) -> None:
+        """What is being worked on, beside the spinner."""
+        if self._status:
+            self._status.update(escape(task))
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """A spinner while something runs; none where the output is not a terminal."""
+        if not self.err.is_terminal:
+            yield
+            return
+        with self.err.status(escape(what)) as status:
+            self._status = status
+            try:
+                yield
+            finally:
+                self._status = None
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
+        """A bar over `total` bytes; gives the function that moves it."""
+        if total == 0 or not self.err.is_terminal:
+            yield lambda count: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self.err, transient=True) as progress:
+            task = progress.add_task(escape(what), total=total)
+            yield lambda count: progress.update(task, advance=count)
+
+
+def _short(evidence: Any) -> str:
+    if isinstance(evidence, list) and evidence and isinstance(evidence[0], Mapping):
+        return "loads " + ", ".join(str(seen.get("module", seen)) for seen in evidence)
+    if isinstance(evidence, Mapping) and "installed" in evidence:
+        return f"{len(evidence['installed'])} packages" + (
+            f", not to be had: {', '.join(evidence['absent'])}" if evidence.get("absent") else ""
+        )
+    return str(evidence)[:100] if evidence else ""
+
+
+def _unified(diff: Mapping[str, Any]) -> str:
+    before, after = (str(diff.get(side, "")).splitlines(keepends=True) for side in ("before", "after"))
+    old, new = (str(diff.get(f"{side}_header", side)) for side in ("before", "after"))
+    return "".join(difflib.unified_diff(before, after, old, new, n=1)).rstrip()

@@ -1,0 +1,78 @@
+"""What a run is asked to do: options of train.lua and eval.lua, checked before anything starts. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.errors import UsageError
+
+# What the two programs assume where nothing is said (their own defaults).
+SAVE_CHECKPOINT_EVERY = 2500
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A program with its options, by the names that the program itself uses."""
+
+    id: str
+    program: str
+    arguments: Mapping[str, str]
+    files: tuple[str, ...]
+
+
+def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
+    """The run that `-option value` words describe, with what a host without GPU needs added.
+
+    Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
+    for combinations that are known to end without a result.
+    """
+    known = catalogue.program_options(program)
+    arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"}
+    given: set[str] = set()
+    words = list(words)
+    while words:
+        name = words.pop(0).lstrip("-")
+        if name not in known.options:
+            near = difflib.get_close_matches(name, known.options, n=3) or known.options
+            raise UsageError(f"{program} has no option -{name}; did you mean -{', -'.join(near)}?")
+        if not words:
+            raise UsageError(f"-{name} has no value")
+        if name in given:
+            raise UsageError(f"-{name} is given twice")
+        given.add(name)
+        arguments[name] = words.pop(0)
+    if "id" in given:
+        raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
+    _refuse_contradictions(program, arguments)
+    return RunSpec(run_id, program, arguments, tuple(name for name in known.files if arguments.get(name)))
+
+
+def _refuse_contradictions(program: str, arguments: Mapping[str, str]) -> None:
+    needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
+    missing = [f"-{name}" for name in needed if not arguments.get(name)]
+    if missing:
+        raise UsageError(f"{program} needs {' and '.join(missing)}: paths on the host")
+    if arguments["gpuid"] != "-1" or arguments["backend"] != "nn":
+        raise UsageError(
+            "the cpu profile has no cutorch: -gpuid must be -1 and -backend nn",
+            advice="Leave both options out.",
+        )
+    if program == "train.lua":
+        iterations = _whole(arguments, "max_iters", -1)
+        every = _whole(arguments, "save_checkpoint_every", SAVE_CHECKPOINT_EVERY)
+        if 0 <= iterations <= every:
+            raise UsageError(
+                f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
+                "without having written a model",
+                advice=f"Give -save_checkpoint_every a smaller number, {max(1, iterations // 2)} for instance.",
+            )
+
+
+def _whole(arguments: Mapping[str, str], name: str, default: int) -> int:
+    try:
+        return int(arguments.get(name, default))
+    except ValueError:
+        raise UsageError(f"-{name} {arguments[name]}: a whole number is needed") from None

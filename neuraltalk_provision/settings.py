@@ -1,0 +1,107 @@
+"""A site's settings: `provision.yml`, beside its inventory."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import UsageError
+
+FILE_NAME = "provision.yml"
+
+
+def _stack_root(value: str) -> str:
+    if re.search(r"\s", value):
+        raise ValueError("has a space in it, and Torch's build refuses such a path: choose one without")
+    path = PurePosixPath(value)
+    if not path.is_absolute() or ".." in path.parts or len(path.parts) < 2:
+        raise ValueError("must be an absolute path below / without '..', for example /opt/neuraltalk")
+    if re.search(r"[^A-Za-z0-9_./+-]", value):
+        raise ValueError("may hold letters, digits and _ . / + - only: it is written into scripts")
+    return str(path)
+
+
+StackRoot = Annotated[str, AfterValidator(_stack_root)]
+
+
+class Pip(BaseModel):
+    """Where h5py and ipython come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["auto", "mirror", "index", "host", "none"] = "auto"
+    index_url: str = ""
+
+
+class Settings(BaseModel):
+    """What a site decides; see inventory/example/provision.yml for what each one is for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mirror: Path = Path("mirror")
+    inventory: Path = Path("inventory")
+    stack_root: StackRoot = "/opt/neuraltalk"
+    profile: Literal["cpu"] = "cpu"
+    keep_generations: int = Field(default=3, ge=2)
+    build_jobs: int = Field(default=0, ge=0)
+    artifact_url: str = ""
+    forks: int = Field(default=50, ge=1)
+    pip: Pip = Pip()
+
+
+def load(file: Path | None, **overrides: Any) -> Settings:
+    """The settings in `file`, else in ./provision.yml, else the defaults; paths absolute.
+
+    Relative paths count from the settings' own directory. Overrides that are not None win. Raises
+    UsageError for a file that does not parse, an unknown name (with the nearest valid ones) or a bad value.
+    """
+    chosen = file or Path(FILE_NAME)
+    if file is not None and not file.is_file():
+        raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
+    given = _read(chosen) if chosen.is_file() else {}
+    base = chosen.resolve().parent
+    for name in ("mirror", "inventory"):
+        if isinstance(given.get(name), str):
+            given[name] = str(base / given[name])
+    given.update({name: value for name, value in overrides.items() if value is not None})
+    if "inventory" not in given:
+        given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(explain(error, str(chosen))) from None
+    return settings.model_copy(
+        update={"mirror": settings.mirror.absolute(), "inventory": settings.inventory.absolute()}
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} does not parse: {error}") from None
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise UsageError(f"{file} must hold settings as `name: value` lines")
+    return given
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """A pydantic error in words: each problem with its place, unknown names with the nearest known."""
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = list(Settings.model_fields) + [f"pip.{name}" for name in Pip.model_fields]
+            near = difflib.get_close_matches(place, known, n=2, cutoff=0.4)
+            lines.append(f"{where}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
+        else:
+            lines.append(f"{where}: {place or 'the whole'}: {problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

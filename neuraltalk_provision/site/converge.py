@@ -1,0 +1,174 @@
+"""`provision site`: question, plan, mirror checked, stage, activate, outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook, question
+from neuraltalk_provision.site.events import Change, Event, Failure, change
+from neuraltalk_provision.site.plan import HostPlan, plan
+
+
+@dataclass(frozen=True)
+class SiteOutcome:
+    """What `provision site` did: per component and host, which hosts were activated, and who failed."""
+
+    plans: tuple[HostPlan, ...]
+    changes: tuple[Change, ...] = ()
+    activated: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    check: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as `--json` prints it."""
+        return {
+            "check": self.check,
+            "changed": bool(self.activated) or any(change.change == "build" for change in self.changes),
+            "plans": [plan.as_json() for plan in self.plans],
+            "changes": [asdict(change) for change in self.changes],
+            "activated": list(self.activated),
+            "failures": [asdict(failure) for failure in self.failures],
+        }
+
+
+def make_plans(settings: Settings, limit: Sequence[str] = ()) -> tuple[HostPlan, ...]:
+    """A plan for every host; asks each host once and changes nothing.
+
+    Raises UsageError with every reason not to begin, over all hosts, where there is one.
+    """
+    catalogue = catalogues.load()
+    listed = lock.read(settings.mirror).by_name()
+    answers = question.ask(settings, catalogue, limit)
+    recipes = question.recipes(answers, settings, catalogue, listed)
+    return tuple(plan(host, state, recipes[host]) for host, state in answers.states.items())
+
+
+def refuse(plans: Iterable[HostPlan]) -> None:
+    """UsageError naming all reasons not to begin, of all hosts, at once."""
+    refusals = [refusal for plan in plans for refusal in plan.refusals]
+    if refusals:
+        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.")
+
+
+def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:
+    """Hash and inspect every file of the mirror that the plans will send. Raises MirrorError.
+
+    A plan that builds nothing sends nothing, and costs nothing here.
+    """
+    files = {
+        file["name"]
+        for plan in plans
+        for part in plan.recipe.parts
+        if part.name in plan.builds
+        for file in part.files
+    }
+    files |= {
+        plan.recipe.repository["name"]
+        for plan in plans
+        if "packages" in plan.builds and plan.recipe.repository
+    }
+    entries = [entry for entry in lock.read(settings.mirror).artifacts if entry.name in files]
+    with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:
+        findings = store.inspect(settings.mirror, entries, catalogue, advance)
+    if findings:
+        words = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
+        raise MirrorError(
+            "\n".join(words),
+            advice="Nothing was changed on any host. Bring the file again and `provision mirror add` it.",
+        )
+
+
+def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
+    """What the playbooks read, the same for `provision` and for anybody who runs them by hand."""
+    listed = tuple(plans)
+    return {
+        "provision_recipes": {plan.recipe.platform: plan.recipe.as_vars() for plan in listed},
+        "provision_platforms": {plan.host: plan.recipe.platform for plan in listed},
+        "provision_mirror": str(settings.mirror),
+        "provision_artifact_url": settings.artifact_url.rstrip("/"),
+        "provision_keep": settings.keep_generations,
+        "provision_jobs": settings.build_jobs,
+        "provision_stack_root": settings.stack_root,
+    }
+
+
+def converge(
+    plans: tuple[HostPlan, ...],
+    settings: Settings,
+    output: Output,
+    *,
+    check: bool = False,
+    diff: bool = False,
+) -> SiteOutcome:
+    """Stage on every host that has something to build, then activate where staging went well."""
+    refuse(plans)
+    check_mirror(plans, settings, catalogues.load(), output)
+    given = variables(plans, settings)
+    staging = [plan.host for plan in plans if plan.stages]
+    changes: tuple[Change, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    if staging:
+        outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
+        changes, failures = outcome.told.changes, outcome.told.failures
+        if diff:
+            output.diffs(outcome.told.diffs)
+    failed = {failure.host for failure in failures}
+    activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
+    activated: tuple[str, ...] = tuple(activating) if check else ()
+    if activating and not check:
+        outcome = _run("activate.yml", activating, given, settings, output)
+        failures += outcome.told.failures
+        failed = {failure.host for failure in failures}
+        activated = tuple(host for host in activating if host not in failed)
+    return SiteOutcome(plans, changes, activated, failures, check)
+
+
+def _run(
+    name: str,
+    hosts: Sequence[str],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    *,
+    check: bool = False,
+    diff: bool = False,
+) -> playbook.Outcome:
+    def show(event: Event) -> None:
+        told = change(event)
+        task = event.get("event_data", {}).get("task")
+        if told and told.change == "build" and not str(task).startswith("See "):
+            output.step(told.host, told.component, "would be built" if check else "built", told.evidence)
+        elif event.get("event") == "playbook_on_task_start":
+            output.busy(str(task))
+
+    request = playbook.Request(
+        playbook=name,
+        inventory=settings.inventory,
+        variables=given,
+        limit=hosts,
+        check=check,
+        diff=diff,
+        forks=settings.forks,
+    )
+    with output.working(name):
+        return playbook.run(request, show)
+
+
+def raise_failures(outcome: SiteOutcome) -> None:
+    """HostError in words for every host that failed."""
+    if not outcome.failures:
+        return
+    standing = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
+    raise HostError(
+        "\n".join(question.explain(failure) for failure in outcome.failures),
+        advice=f"What ran before on {', '.join(standing)} still runs: nothing is half activated. "
+        "Run the same command again; it goes on at the component that failed.",
+    )

@@ -1,0 +1,118 @@
+"""What Ansible's events say, in our terms. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Event = Mapping[str, Any]
+
+_RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A host that failed, at which task, and why."""
+
+    host: str
+    task: str
+    message: str
+    unreachable: bool = False
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to one component on one host: `build` or `keep`, and what was seen."""
+
+    host: str
+    component: str
+    change: str
+    evidence: Any = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """Everything of interest that a playbook's events told."""
+
+    results: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
+    failures: tuple[Failure, ...] = ()
+    changes: tuple[Change, ...] = ()
+    diffs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    complaints: tuple[str, ...] = field(default=())
+
+    def result_of(self, action: str) -> dict[str, Mapping[str, Any]]:
+        """{host: result} of the last task with that action."""
+        return {host: result for host, name, result in self.results if name == action}
+
+
+def host_of(event: Event) -> str:
+    """The host that an event is about; empty for one about the whole play."""
+    return str(event.get("event_data", {}).get("host", ""))
+
+
+def failure(event: Event) -> Failure | None:
+    """The failure that an event tells of; None for any other event, and for one that was handled."""
+    data = event.get("event_data", {})
+    name = event.get("event")
+    if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
+        return None
+    result = data.get("res") or {}
+    return Failure(
+        host=host_of(event),
+        task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
+        message=_message(result),
+        unreachable=name == "runner_on_unreachable",
+        log=str(result.get("log", "")),
+    )
+
+
+def change(event: Event) -> Change | None:
+    """The component that an event tells of, if it does."""
+    result = (event.get("event_data") or {}).get("res") or {}
+    told = result.get("component")
+    if event.get("event") != "runner_on_ok" or not isinstance(told, Mapping):
+        return None
+    return Change(host_of(event), told["name"], told["change"], told.get("evidence"))
+
+
+def read(events: Iterable[Event]) -> Told:
+    """All of a playbook's events, in our terms."""
+    results: list[tuple[str, str, Mapping[str, Any]]] = []
+    failures: dict[str, Failure] = {}
+    changes: list[Change] = []
+    diffs: list[tuple[str, Mapping[str, Any]]] = []
+    complaints: list[str] = []
+    for event in events:
+        data = event.get("event_data") or {}
+        if event.get("event") in _RESULTS and isinstance(data.get("res"), Mapping):
+            results.append((host_of(event), str(data.get("task_action", "")), data["res"]))
+            diffs += [(host_of(event), diff) for diff in _diffs(data["res"])]
+        failed, changed = failure(event), change(event)
+        if failed:
+            failures[failed.host] = failures.get(failed.host, failed)
+        if changed and not data.get("task", "").startswith("See "):
+            changes.append(changed)
+        if event.get("event") in ("warning", "error", "verbose") and event.get("stdout"):
+            complaints.append(_plain(str(event["stdout"])))
+    return Told(tuple(results), tuple(failures.values()), tuple(changes), tuple(diffs), tuple(complaints))
+
+
+def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    diff = result.get("diff") or []
+    listed = diff if isinstance(diff, list) else [diff]
+    return [one for one in listed if isinstance(one, Mapping) and one.get("before") != one.get("after")]
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
+        text = str(result.get(key) or "").strip()
+        if text and text not in ("MODULE FAILURE", "non-zero return code"):
+            return text
+    return str(result.get("msg") or "no reason was given")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()

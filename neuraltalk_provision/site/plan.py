@@ -1,0 +1,126 @@
+"""What has to happen on a host, decided from what it said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuraltalk_provision.catalogue.recipe import Recipe
+
+# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top.
+BUILD_SPACE = 1_500_000_000
+MACHINES = ("x86_64", "amd64")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One component of the plan: built, with the reason, or kept."""
+
+    component: str
+    build: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What will happen on one host; `refusals` are reasons not to begin."""
+
+    host: str
+    recipe: Recipe
+    current: str
+    steps: tuple[Step, ...]
+    sealed: bool
+    refusals: tuple[str, ...]
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """The components that will be built."""
+        return tuple(step.component for step in self.steps if step.build)
+
+    @property
+    def stages(self) -> bool:
+        """Whether anything is to be done before activation."""
+        return bool(self.builds) or not self.sealed
+
+    @property
+    def activates(self) -> bool:
+        """Whether another generation becomes current."""
+        return self.current != self.recipe.id
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything happens at all."""
+        return self.stages or self.activates
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as `--json` prints it."""
+        return {
+            "host": self.host,
+            "platform": self.recipe.platform,
+            "generation": self.recipe.id,
+            "current": self.current,
+            "build": [{"component": s.component, "why": s.why} for s in self.steps if s.build],
+            "keep": [s.component for s in self.steps if not s.build],
+            "left_out": list(self.recipe.left_out),
+            "activate": self.activates,
+            "refusals": list(self.refusals),
+        }
+
+
+def plan(host: str, state: Mapping[str, Any], recipe: Recipe) -> HostPlan:
+    """The plan for a host from its state (stack_state's answer) and its platform's recipe."""
+    stack = state["stack"]
+    generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
+    steps = [_packages(state, recipe)]
+    for part in recipe.parts:
+        stamp = generation["stamps"].get(part.name)
+        why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
+        steps.append(Step(part.name, bool(why), why))
+    decided = HostPlan(
+        host=host,
+        recipe=recipe,
+        current=stack["current"] or "",
+        steps=tuple(steps),
+        sealed=generation["sealed"],
+        refusals=(),
+    )
+    refusals = _refusals(host, state, decided)
+    return HostPlan(**{**decided.__dict__, "refusals": refusals})
+
+
+def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
+    missing = [name for name in recipe.required if name not in state["packages"]]
+    return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
+
+
+def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
+    refusals = []
+    machine = state["platform"]["machine"]
+    if machine not in MACHINES:
+        refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
+    if decided.stages:
+        held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)
+        needed = held + (BUILD_SPACE if "torch" in decided.builds else 0)
+        disk = state["disk"]
+        if disk["free"] < needed and decided.builds:
+            refusals.append(
+                f"{host}: {disk['path']} has {_gb(disk['free'])} free and the build needs {_gb(needed)}: "
+                "make room there, or choose another stack_root"
+            )
+        if not disk["writable"]:
+            refusals.append(
+                f"{host}: {disk['path']} cannot be written by the user that Ansible becomes "
+                f"(uid {state['user']['uid']}): set ansible_become, or choose another stack_root"
+            )
+        if "packages" in decided.builds and state["user"]["uid"] != 0:
+            refusals.append(
+                f"{host}: packages have to be installed and uid {state['user']['uid']} may not: "
+                "set ansible_become, or have an administrator install "
+                + next(step.why for step in decided.steps if step.component == "packages")
+            )
+    return tuple(refusals)
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,155 @@
+"""The door to Ansible: the only importer of ansible_runner."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.site import events
+
+# What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
+_HANDED_ON = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_PRIVATE_KEY_FILE",
+    "ANSIBLE_REMOTE_USER",
+    "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_BECOME_PASSWORD_FILE",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run of a playbook."""
+
+    playbook: str
+    inventory: Path
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    limit: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    check: bool = False
+    diff: bool = False
+    forks: int = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a playbook's run told; `rc` is Ansible's own code and proves little."""
+
+    rc: int
+    told: events.Told
+
+
+def arguments(request: Request, variables: Path) -> list[str]:
+    """ansible-playbook's options for a request."""
+    options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
+    if request.limit:
+        options += ["--limit", ",".join(request.limit)]
+    if request.tags:
+        options += ["--tags", ",".join(request.tags)]
+    return options + ["--check"] * request.check + ["--diff"] * request.diff
+
+
+def environment() -> dict[str, str]:
+    """The environment that Ansible runs in: ours, reduced, with this interpreter's own bin first."""
+    kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    config = str(paths.playbooks() / "ansible.cfg")
+    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1"}
+
+
+def run(
+    request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False
+) -> Outcome:
+    """Run a playbook to its end; what it told.
+
+    A fresh private directory (0700) holds the run and goes with it. Raises UsageError where Ansible could
+    not even begin (an inventory that does not parse, a pattern that matches no host).
+    """
+    import ansible_runner  # half a second that `--help` shall not cost
+
+    if not request.inventory.exists():
+        raise UsageError(
+            f"{request.inventory}: there is no such inventory",
+            advice="`provision init DIR` writes an example to start from.",
+        )
+    heard: list[events.Event] = []
+
+    def hear(event: events.Event) -> bool:
+        heard.append(event)
+        on_event(event)
+        return False  # keeps the event's file unwritten
+
+    with tempfile.TemporaryDirectory(prefix="provision-") as private:
+        variables = Path(private) / "variables.json"
+        variables.touch(mode=0o600)
+        variables.write_text(json.dumps(dict(request.variables)), encoding="utf-8")
+        with _quiet():
+            runner = ansible_runner.interface.init_runner(
+                private_data_dir=private,
+                playbook=str(paths.playbooks() / request.playbook),
+                inventory=str(request.inventory),
+                cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
+                event_handler=hear,
+                quiet=True,
+                suppress_env_files=True,
+            )
+            runner.config.env = {**_callback(runner.config.env), **environment()}
+            runner.run()
+    if runner.status == "canceled":
+        raise KeyboardInterrupt
+    outcome = Outcome(runner.rc, events.read(heard))
+    _refuse_nonsense(outcome, request)
+    return outcome
+
+
+def _callback(env: Mapping[str, str]) -> dict[str, str]:
+    """What ansible-runner itself sets, so that its events come."""
+    names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
+    runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
+    return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
+
+
+def _quoted(part: str) -> str:
+    return "'" + part.replace("'", "'\\''") + "'"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ansible-runner's own words off our output."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
+    """UsageError where Ansible warned that it did something else than asked, or did nothing."""
+    words = "\n".join(outcome.told.complaints)
+    if "Could not match supplied host pattern" in words or "leaves us with no hosts to target" in words:
+        raise UsageError(
+            f"{request.inventory} has no host or group called {', '.join(request.limit)}",
+            advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
+        )
+    if (
+        "Unable to parse" in words
+        or "No inventory was parsed" in words
+        or "provided hosts list is empty" in words
+    ):
+        raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
+    if outcome.rc and not outcome.told.failures:
+        raise HostError(
+            f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}"
+        )

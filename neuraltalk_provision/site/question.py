@@ -1,0 +1,134 @@
+"""One question to every host, and what the answers make of the site."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue.platform import recognise
+from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.events import Failure
+
+# Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
+OUR_PREFIXES = (
+    "provision",
+    "torch",
+    "lua_rocks",
+    "hdf5",
+    "gpu_stack",
+    "neuraltalk2",
+    "system_deps",
+    "generation",
+)
+KNOWN_VARIABLES = ("generation_space",)
+_OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """{host: its state}, in the inventory's order."""
+
+    states: Mapping[str, Mapping[str, Any]]
+
+
+def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()) -> Answers:
+    """Ask every host for its state; changes nothing.
+
+    Raises HostError naming every host that could not be reached or asked, and UsageError for an inventory
+    variable of ours that nothing reads.
+    """
+    outcome = playbook.run(
+        playbook.Request(
+            playbook="state.yml",
+            inventory=settings.inventory,
+            limit=limit,
+            forks=settings.forks,
+            variables={
+                "provision_stack_root": settings.stack_root,
+                "provision_package_names": catalogue.package_names(),
+                "provision_our_variables": _OUR_VARIABLES,
+            },
+        )
+    )
+    if outcome.told.failures:
+        raise HostError(
+            "\n".join(explain(failure) for failure in outcome.told.failures),
+            advice="Nothing was changed on any host. To go on without some: --limit '!HOST'.",
+        )
+    answers = outcome.told.result_of("stack_state")
+    if not answers:
+        raise UsageError(f"{settings.inventory} has no hosts")
+    states = {host: result["state"] for host, result in sorted(answers.items())}
+    _refuse_unknown_variables(states, settings)
+    return Answers(states)
+
+
+def recipes(
+    answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]
+) -> dict[str, Recipe]:
+    """{host: the recipe of its platform}."""
+    build = BuildSettings(
+        stack_root=settings.stack_root,
+        profile=settings.profile,
+        pip_source=settings.pip.source,
+        pip_index_url=settings.pip.index_url,
+    )
+    return {
+        host: write(catalogue, lock, recognise(state["platform"], host), build)
+        for host, state in answers.states.items()
+    }
+
+
+def explain(failure: Failure) -> str:
+    """A failure in words that say what to do, where the cause is a known one."""
+    message = failure.message
+    lowered = message.lower()
+    cure = ""
+    if "missing sudo password" in lowered or "a password is required" in lowered:
+        cure = "its user has no sudo without a password: set ansible_become_password, or give it NOPASSWD"
+    elif (
+        "not in the sudoers" in lowered or "not allowed to execute" in lowered or "sudo: not found" in lowered
+    ):
+        cure = "its user may not become root: choose another ansible_user, or give it sudo"
+    elif "permission denied (" in lowered:
+        cure = "the SSH login was refused: check ansible_user and the key"
+    elif "host key verification failed" in lowered:
+        cure = "its SSH host key is not known: log in once by hand, or add it to known_hosts"
+    elif failure.unreachable:
+        cure = "it cannot be reached by SSH: check ansible_host, the network and sshd"
+    elif "no space left on device" in lowered:
+        cure = "its disk is full: make room, then run the same command again; it goes on where it broke"
+    elif "interpreter" in lowered and "not found" in lowered:
+        cure = "no Python was found there: set ansible_python_interpreter"
+    where = (
+        f"{failure.host}: "
+        if failure.unreachable or not failure.task
+        else f"{failure.host}, {failure.task}: "
+    )
+    return f"{where}{cure}\n  {message}" if cure else f"{where}{message}"
+
+
+def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:
+    ours = {name for state in states.values() for name in state["variables"]}
+    injected = {"provision_stack_root", "provision_package_names", "provision_our_variables"}
+    unknown = sorted(ours - set(KNOWN_VARIABLES) - injected)
+    if unknown:
+        names = [*Settings.model_fields, *KNOWN_VARIABLES]
+        near = {
+            name: difflib.get_close_matches(name, names, 1, 0.5)
+            or difflib.get_close_matches(name.split("_", 1)[-1], names, 1, 0.5)
+            for name in unknown
+        }
+        words = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
+        raise UsageError(
+            f"{settings.inventory} sets variables that nothing reads: {', '.join(words)}",
+            advice="What a site decides stands in provision.yml; an inventory may set "
+            + ", ".join(KNOWN_VARIABLES)
+            + ".",
+        )

@@ -1,0 +1,54 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Source edits as data: the pure part, read by the module on hosts and by the mirror's check alike."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+
+class EditError(Exception):
+    """An edit that does not fit its file."""
+
+
+def apply_edits(text, edits):
+    """`text` with all edits made, in order; EditError where a pattern's count differs.
+
+    An edit is {pattern, replacement, count, file, reason}; patterns are literal.
+    """
+    for edit in edits:
+        found = text.count(edit["pattern"])
+        if found != int(edit["count"]):
+            raise EditError(_mismatch(text, edit, found))
+        text = text.replace(edit["pattern"], edit["replacement"])
+    return text
+
+
+def _mismatch(text, edit, found):
+    needle = max(edit["pattern"].strip().splitlines(), key=len).strip()
+    words = sorted(needle.replace("(", " ").replace(")", " ").split(), key=len)
+    likely = [
+        "  line %d: %s" % (number, line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+        if needle in line or (words and words[-1] in line)
+    ]
+    return (
+        "%s: %r stands there %d times, expected %s. The edit (%s) was written for other sources; "
+        "compare the archive's version with the catalogue's. Lines that look alike:\n%s"
+        % (
+            edit["file"],
+            needle,
+            found,
+            edit["count"],
+            edit["reason"],
+            "\n".join(likely[:10]) or "  none",
+        )
+    )
+
+
+def by_file(edits):
+    """[(file, edits of it)] in the order of first mention."""
+    order = []
+    for edit in edits:
+        if edit["file"] not in order:
+            order.append(edit["file"])
+    return [(name, [edit for edit in edits if edit["file"] == name]) for name in order]

@@ -1,0 +1,199 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What the modules share on a host: files written whole, stamps, logged commands, Lua that must load.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+LOG_TAIL_LINES = 25
+_INTERESTING = re.compile(
+    r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*"
+)
+
+
+class StackError(Exception):
+    """Something on the host that a person has to know; `details` go into the module's result."""
+
+    def __init__(self, message, **details):
+        super(StackError, self).__init__(message)
+        self.details = details
+
+
+def make_directory(path, mode=0o755):
+    """`path` is a directory afterwards."""
+    try:
+        os.makedirs(path, mode)
+    except OSError as error:
+        if error.errno != errno.EEXIST or not os.path.isdir(path):
+            raise
+
+
+def write_whole(path, text, mode=0o644):
+    """Write `text` beside `path`, make it durable, then rename it there."""
+    make_directory(os.path.dirname(path))
+    handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, mode)
+        os.rename(beside, path)
+    except Exception:
+        os.unlink(beside)
+        raise
+
+
+def read_text(path):
+    """The text of `path`, None where there is no such file."""
+    try:
+        with io.open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except IOError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+
+
+def read_json(path):
+    """The object in `path`, None where the file is missing or was cut short."""
+    text = read_text(path)
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def write_json(path, value):
+    """Write `value` to `path` as a whole, keys sorted."""
+    text = json.dumps(value, indent=1, sort_keys=True)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    write_whole(path, text + u"\n")
+
+
+def file_sha256(path):
+    """The hex digest of a file."""
+    digest = hashlib.sha256()
+    with io.open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stamp_path(generation, component):
+    """Where the stamp of a component lies."""
+    return os.path.join(generation, "stamps", component + ".json")
+
+
+def read_stamps(generation):
+    """{component: digest} of all that was built whole in a generation."""
+    directory = os.path.join(generation, "stamps")
+    stamps = {}
+    if os.path.isdir(directory):
+        for name in sorted(os.listdir(directory)):
+            stamp = read_json(os.path.join(directory, name)) if name.endswith(".json") else None
+            if stamp and "digest" in stamp:
+                stamps[name[: -len(".json")]] = stamp["digest"]
+    return stamps
+
+
+def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
+    """Run a command with its output in the file `log`; {'rc', 'seconds'}, rc 124 after `timeout` seconds.
+
+    The command has its own process group, no standard input and TERM=dumb, and dies with its children.
+    """
+    make_directory(os.path.dirname(log))
+    env = dict(os.environ, TERM="dumb", LC_ALL="C")
+    env.update(environment or {})
+    started = time.time()
+    with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
+        output.write((u"$ %s\n" % u" ".join(argv)).encode("utf-8"))
+        output.flush()
+        try:
+            process = subprocess.Popen(
+                argv, cwd=chdir, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid
+            )
+        except OSError as error:
+            raise StackError("%s cannot be started: %s" % (argv[0], error.strerror), log=log)
+        rc = _wait(process, started + timeout if timeout else None)
+    return {"rc": rc, "seconds": round(time.time() - started, 1)}
+
+
+def _wait(process, deadline):
+    while process.poll() is None:
+        if deadline and time.time() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return 124
+        time.sleep(0.05)
+    return process.returncode
+
+
+def log_tail(log, lines=LOG_TAIL_LINES):
+    """The last lines of a log, after the first lines that look like the true cause."""
+    text = read_text(log) or ""
+    all_lines = text.splitlines()
+    tail = all_lines[-lines:]
+    causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]
+    return (causes + ["..."] if causes else []) + tail
+
+
+def with_stack(generation, argv):
+    """`argv` as it runs in the generation's environment."""
+    return [os.path.join(generation, "bin", "with-stack")] + list(argv)
+
+
+def load_modules(generation, modules, log):
+    """Load each Lua module in a process of its own; [{module, seconds, version}].
+
+    `th -e` returns 0 whatever happens, so this asks luajit itself, and looks for the line that it
+    prints when it got to the end.
+    """
+    evidence = []
+    for module in modules:
+        program = (
+            "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
+            "print('loaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
+        )
+        outcome = run_logged(
+            with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True
+        )
+        lines = (read_text(log) or "").splitlines()
+        loaded = [line for line in lines if line.startswith("loaded %s " % module)]
+        if outcome["rc"] != 0 or not loaded:
+            raise StackError(
+                "%s was installed, but `require '%s'` fails (rc %s)" % (module, module, outcome["rc"]),
+                log=log,
+                tail=log_tail(log),
+            )
+        version = loaded[-1].split(" ", 2)[2]
+        evidence.append({"module": module, "seconds": outcome["seconds"], "version": version})
+    return evidence
+
+
+def fail_with(module, error):
+    """End the module with what a StackError says."""
+    details = dict(error.details)
+    message = str(error)
+    if details.get("log"):
+        message += ". The whole log: %s" % details["log"]
+    if details.get("tail"):
+        message += "\n" + "\n".join(details["tail"])
+    module.fail_json(msg=message, **details)

@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: component_stamp
+short_description: Say that a component of a generation was built whole, or take that back
+description:
+  - A stamp is removed before its component is built and written last, so that a build that was
+    killed resumes at the component where it broke.
+options:
+  generation:
+    description: The generation's directory.
+    type: path
+    required: true
+  component:
+    description: The component's name.
+    type: str
+    required: true
+  digest:
+    description: The digest of all that went into the component.
+    type: str
+    default: ''
+  evidence:
+    description: What was seen when the component was tried; a stamp without evidence is refused.
+    type: raw
+  state:
+    description: V(present) after the build, V(absent) before it.
+    type: str
+    choices: [present, absent]
+    default: present
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Stamp Torch
+  component_stamp:
+    generation: /opt/neuraltalk/generations/0a1b2c3d4e5f6071
+    component: torch
+    digest: 9f86d081
+    evidence: "{{ loaded.evidence }}"
+"""
+
+RETURN = r"""
+component:
+  description: The component and what happens to it, for the plan and the report.
+  returned: always
+  type: dict
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import read_json, stamp_path, write_json
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "generation": {"type": "path", "required": True},
+            "component": {"type": "str", "required": True},
+            "digest": {"type": "str", "default": ""},
+            "evidence": {"type": "raw"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    path = stamp_path(wanted["generation"], wanted["component"])
+    stamp = read_json(path) or {}
+    before = stamp.get("digest", "")
+    if wanted["state"] == "absent":
+        if os.path.exists(path) and not module.check_mode:
+            os.unlink(path)
+        module.exit_json(changed=bool(before))
+    changed = before != wanted["digest"]
+    if changed and not module.check_mode:
+        if not wanted["evidence"]:
+            module.fail_json(msg="%s was not seen to work: no stamp without evidence" % wanted["component"])
+        write_json(
+            path,
+            {"digest": wanted["digest"], "evidence": wanted["evidence"], "built": int(time.time())},
+        )
+    module.exit_json(
+        changed=changed,
+        component={
+            "name": wanted["component"],
+            "change": "build" if changed else "keep",
+            "evidence": wanted["evidence"] or stamp.get("evidence"),
+        },
+        diff={
+            "before_header": wanted["component"],
+            "after_header": wanted["component"],
+            "before": "%s %s\n" % (wanted["component"], before or "not built"),
+            "after": "%s %s\n" % (wanted["component"], wanted["digest"]),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

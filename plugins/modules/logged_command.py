@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: logged_command
+short_description: Run a long command with its output in a log on the host
+description:
+  - For commands whose output is too long for Ansible's result. On failure the result carries the
+    lines that look like the cause, the last lines, and the log's path.
+  - Several programs of this stack return 0 when they failed, so a text that the output has to
+    contain can be demanded.
+options:
+  argv:
+    description: The command and its arguments.
+    type: list
+    elements: str
+    required: true
+  log:
+    description: The file for the output.
+    type: path
+    required: true
+  generation:
+    description: Run in this generation's environment.
+    type: path
+  chdir:
+    description: The working directory.
+    type: path
+  environment:
+    description: Variables added to the environment.
+    type: dict
+    default: {}
+  expect:
+    description: Text that the output has to contain, or the command has failed whatever it returned.
+    type: str
+    default: ''
+  timeout:
+    description: Seconds after which the command and its children are killed.
+    type: int
+    default: 14400
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Run Torch's installer
+  logged_command:
+    argv: [bash, install.sh, -s]
+    chdir: /opt/neuraltalk/build/0a1b/torch
+    log: /opt/neuraltalk/generations/0a1b/logs/torch.log
+"""
+
+RETURN = r"""
+seconds:
+  description: Wall time in seconds.
+  returned: always
+  type: float
+printed:
+  description: The last three lines of the output.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    fail_with,
+    log_tail,
+    read_text,
+    run_logged,
+    with_stack,
+)
+
+
+def run(argv, log, generation, chdir, environment, expect, timeout):
+    """Run it; {'rc', 'seconds'}, or StackError."""
+    full = with_stack(generation, argv) if generation else argv
+    environment = dict((name, str(value)) for name, value in environment.items())
+    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=timeout)
+    missing = expect and expect not in (read_text(log) or "")
+    if outcome["rc"] != 0 or missing:
+        why = "ran longer than %d s" % timeout if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
+        if outcome["rc"] == 0:
+            why = "rc 0, but it did not print %r" % expect
+        raise StackError("%s failed (%s)" % (" ".join(argv), why), log=log, tail=log_tail(log), **outcome)
+    outcome["printed"] = "\n".join((read_text(log) or "").splitlines()[-3:])
+    return outcome
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "log": {"type": "path", "required": True},
+            "generation": {"type": "path"},
+            "chdir": {"type": "path"},
+            "environment": {"type": "dict", "default": {}},
+            "expect": {"type": "str", "default": ""},
+            "timeout": {"type": "int", "default": 14400},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=True, rc=0, seconds=0.0, printed="")
+    try:
+        outcome = run(**module.params)
+    except StackError as error:
+        fail_with(module, error)
+    module.exit_json(changed=True, **outcome)
+
+
+if __name__ == "__main__":
+    main()

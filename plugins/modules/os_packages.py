@@ -1,0 +1,220 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: os_packages
+short_description: Install OS packages from the mirror's repository or the host's own
+description:
+  - Asks apt-get, dnf or yum itself, by their command lines. Ansible's own package modules choose by
+    facts that are wrong on systems they do not know, and need Python bindings that a host whose
+    only Python is 2.7 may lack.
+  - Required packages are installed in one transaction. Optional ones are installed where the
+    repository has them, and named in the result where it has not.
+options:
+  manager:
+    description: Which command installs.
+    type: str
+    choices: [apt, dnf, yum]
+    required: true
+  required:
+    description: Packages without which nothing builds.
+    type: list
+    elements: str
+    required: true
+  optional:
+    description: Packages that are installed where they can be had.
+    type: list
+    elements: str
+    default: []
+  repository:
+    description: A directory that holds a package repository; the host's own are used where it is empty.
+    type: str
+    default: ''
+  log:
+    description: The file for the package manager's output.
+    type: path
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Install what builds Torch
+  os_packages:
+    manager: dnf
+    required: [gcc-c++, cmake]
+    optional: [sox-plugins-freeworld]
+    log: /opt/neuraltalk/logs/packages.log
+"""
+
+RETURN = r"""
+component:
+  description: The component and what happens to it.
+  returned: always
+  type: dict
+absent:
+  description: Optional packages that no repository has.
+  returned: always
+  type: list
+"""
+
+import re
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    fail_with,
+    log_tail,
+    make_directory,
+    run_logged,
+    write_whole,
+)
+
+QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+
+
+def _output(argv):
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return process.communicate()[0].decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+class Apt(object):
+    """apt-get; with a repository of ours it sees no other."""
+
+    def __init__(self, repository):
+        self.options = []
+        if repository:
+            listing = repository + "/provision.list"
+            make_directory(repository + "/lists/partial")
+            write_whole(listing, u"deb [trusted=yes] file:%s ./\n" % repository)
+            self.options = [
+                "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
+                "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
+            ]  # fmt: skip
+
+    def refresh(self):
+        return ["apt-get", "-q"] + self.options + ["update"]
+
+    def install(self, names):
+        return ["apt-get", "-q", "-y", "--no-install-recommends"] + self.options + ["install"] + names
+
+    def known(self, names):
+        listing = _output(["apt-cache"] + self.options + ["policy"] + names)
+        blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
+        return [name for name, candidate in blocks if candidate != "(none)"]
+
+    def installed(self, names):
+        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
+        listing = _output(["dpkg-query", "-W", "-f", form] + names)
+        return dict(re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+
+
+class Rpm(object):
+    """dnf or yum; with a repository of ours it sees no other."""
+
+    def __init__(self, command, repository):
+        self.command = command
+        self.options = []
+        if repository:
+            config = repository + "/provision.conf"
+            write_whole(
+                config,
+                u"[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
+                u"[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n"
+                % (repository, repository),
+            )
+            self.options = ["-c", config]
+
+    def refresh(self):
+        return [self.command, "-q"] + self.options + ["makecache"]
+
+    def install(self, names):
+        return [self.command, "-y"] + self.options + ["install"] + names
+
+    def known(self, names):
+        listing = _output([self.command, "-q"] + self.options + ["list", "available"] + names)
+        listed = re.findall(r"^([^\s.]+)\.\S+\s", listing, re.M)
+        return [name for name in names if name in listed]
+
+    def installed(self, names):
+        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}\\n"] + names)
+        return dict((n, v) for n, v in re.findall(r"^(\S+) (\S+)$", listing, re.M) if n in names)
+
+
+def _run(argv, log):
+    outcome = run_logged(argv, log, environment=QUIET, append=True)
+    if outcome["rc"] != 0:
+        raise StackError(
+            "%s failed (rc %s)" % (" ".join(argv), outcome["rc"]), log=log, tail=log_tail(log)
+        )
+
+
+def install(manager, missing, optional, log):
+    """Install what is missing and what can be had; the optional packages that can not."""
+    _run(manager.refresh(), log)
+    known = set(manager.known(missing + optional))
+    nowhere = [name for name in missing if name not in known]
+    if nowhere:
+        raise StackError(
+            "no repository that this host knows has %s. Add the packages archive of this platform to "
+            "the mirror, or configure the host's repositories" % ", ".join(nowhere),
+            log=log,
+        )
+    obtainable = [name for name in optional if name in known]
+    if missing or obtainable:
+        _run(manager.install(missing + obtainable), log)
+    still = [name for name in missing if name not in manager.installed(missing)]
+    if still:
+        raise StackError("installed without an error, and yet absent: %s" % ", ".join(still), log=log)
+    return [name for name in optional if name not in known]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "manager": {"type": "str", "choices": ["apt", "dnf", "yum"], "required": True},
+            "required": {"type": "list", "elements": "str", "required": True},
+            "optional": {"type": "list", "elements": "str", "default": []},
+            "repository": {"type": "str", "default": ""},
+            "log": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    writing = wanted["repository"] if not module.check_mode else ""
+    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
+    before = manager.installed(wanted["required"] + wanted["optional"])
+    missing = [name for name in wanted["required"] if name not in before]
+    optional = [name for name in wanted["optional"] if name not in before]
+    absent = []
+    if missing and not module.check_mode:
+        try:
+            absent = install(manager, missing, optional, wanted["log"])
+        except StackError as error:
+            fail_with(module, error)
+    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
+    module.exit_json(
+        changed=bool(missing),
+        absent=absent,
+        component={
+            "name": "packages",
+            "change": "build" if missing else "keep",
+            "evidence": {"installed": after, "absent": absent},
+        },
+        diff={
+            "before_header": "packages",
+            "after_header": "packages",
+            "before": "",
+            "after": "".join(name + "\n" for name in missing),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

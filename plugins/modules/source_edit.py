@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: source_edit
+short_description: Make the catalogue's edits in an unpacked source tree
+description:
+  - Every edit names a file, a literal pattern, its replacement, how often the pattern has to stand
+    there, and why. A count that differs is an error that shows the lines that were found, and then
+    no file of the tree is touched.
+  - The edits made are recorded in the tree, with the digests of the edited files, so that a second
+    run changes nothing.
+options:
+  root:
+    description: The top of the source tree.
+    type: path
+    required: true
+  edits:
+    description: The edits; each has C(file), C(pattern), C(replacement), C(count) and C(reason).
+    type: list
+    elements: dict
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Cure loadcaffe for protobuf 3.21
+  source_edit:
+    root: /opt/neuraltalk/build/0a1b/loadcaffe
+    edits:
+      - file: loadcaffe.cpp
+        pattern: SetTotalBytesLimit(1073741824, 536870912)
+        replacement: SetTotalBytesLimit(1073741824)
+        count: 1
+        reason: protobuf 3.21 removed the second argument
+"""
+
+RETURN = r"""
+files:
+  description: The files that were edited, or would be.
+  returned: success
+  type: list
+"""
+
+import io
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_edits import EditError, apply_edits, by_file
+from ansible.module_utils.neuraltalk_stack import file_sha256, read_json, write_json, write_whole
+
+RECORD = ".provision-edits.json"
+
+
+def _read(path):
+    with io.open(path, encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def plan_edits(root, edits):
+    """[(path, before, after)] for the tree; EditError where one does not fit."""
+    planned = []
+    for name, of_file in by_file(edits):
+        path = os.path.join(root, name)
+        if not os.path.isfile(path):
+            raise EditError("%s: the source tree has no such file" % path)
+        before = _read(path)
+        planned.append((path, before, apply_edits(before, of_file)))
+    return planned
+
+
+def already_made(root, edits):
+    """True where the record says that these edits stand and the files are as they were left."""
+    record = read_json(os.path.join(root, RECORD))
+    if not record or record.get("edits") != edits:
+        return False
+    return all(
+        os.path.isfile(os.path.join(root, name)) and file_sha256(os.path.join(root, name)) == digest
+        for name, digest in record["files"].items()
+    )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "edits": {"type": "list", "elements": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    root, edits = module.params["root"], module.params["edits"]
+    names = [name for name, _edits in by_file(edits)]
+    if os.path.isdir(root) and already_made(root, edits):
+        module.exit_json(changed=False, files=names)
+    if not os.path.isdir(root) and module.check_mode:
+        # Not unpacked yet: the controller has checked the archive in the mirror.
+        module.exit_json(changed=bool(edits), files=names)
+    try:
+        planned = plan_edits(root, edits)
+    except EditError as error:
+        module.fail_json(msg=str(error))
+    if not module.check_mode:
+        for path, _before, after in planned:
+            write_whole(path, after, os.stat(path).st_mode & 0o7777)
+        digests = dict((name, file_sha256(os.path.join(root, name))) for name in names)
+        write_json(os.path.join(root, RECORD), {"edits": edits, "files": digests})
+    module.exit_json(
+        changed=bool(planned),
+        files=names,
+        diff=[
+            {"before_header": path, "after_header": path, "before": before, "after": after}
+            for path, before, after in planned
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: stack_generation
+short_description: Seal a generation, make it current, or go back to the one before
+description:
+  - A generation is built beside what runs. V(sealed) says that it is whole, V(current) points the
+    link C(current) at it by one rename and removes the oldest generations beyond O(keep),
+    V(previous) points the link at the generation that was current before.
+options:
+  stack_root:
+    description: The directory that holds C(generations) and C(current).
+    type: path
+    required: true
+  id:
+    description: The generation's id. Not used with V(previous).
+    type: str
+    default: ''
+  components:
+    description: Name and digest of each component that has to be stamped before the seal.
+    type: dict
+    default: {}
+  keep:
+    description: How many generations stay on the host, the current one included.
+    type: int
+    default: 3
+  state:
+    description: What is wanted.
+    type: str
+    choices: [sealed, current, previous]
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Make the generation current
+  stack_generation:
+    stack_root: /opt/neuraltalk
+    id: 0a1b2c3d4e5f6071
+    state: current
+"""
+
+RETURN = r"""
+current:
+  description: The id that C(current) points at afterwards.
+  returned: success
+  type: str
+previous:
+  description: The id that it pointed at before.
+  returned: success
+  type: str
+removed:
+  description: The ids of generations that were removed.
+  returned: success
+  type: list
+"""
+
+import os
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, read_json, read_stamps, write_json
+
+
+class Stack(object):
+    """The generations below one stack root."""
+
+    def __init__(self, root):
+        self.root = root
+        self.link = os.path.join(root, "current")
+        self.history = read_json(os.path.join(root, "history.json")) or {}
+
+    def path(self, generation):
+        return os.path.join(self.root, "generations", generation)
+
+    def current(self):
+        return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
+
+    def sealed(self):
+        """The ids of all whole generations, the one that was last in use first."""
+        directory = os.path.join(self.root, "generations")
+        names = os.listdir(directory) if os.path.isdir(directory) else []
+        whole = [name for name in names if os.path.isfile(os.path.join(directory, name, "generation.json"))]
+        used = self.history.get("activated", {})
+        return sorted(whole, key=lambda name: used.get(name, 0), reverse=True)
+
+    def seal(self, generation, components):
+        """Write generation.json when every component is stamped; StackError when one is not."""
+        stamps = read_stamps(self.path(generation))
+        unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
+        if unbuilt:
+            raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
+        seal = {"id": generation, "components": components, "sealed": int(time.time())}
+        write_json(os.path.join(self.path(generation), "generation.json"), seal)
+
+    def point_at(self, generation):
+        """Rename a new link over `current`, and remember what it was."""
+        before = self.current()
+        activated = dict(self.history.get("activated", {}))
+        activated[generation] = time.time()
+        self.history = {"previous": before, "activated": activated}
+        write_json(os.path.join(self.root, "history.json"), self.history)
+        beside = self.link + ".new"
+        if os.path.lexists(beside):
+            os.unlink(beside)
+        os.symlink(os.path.join("generations", generation), beside)
+        os.rename(beside, self.link)
+
+    def prune(self, keep):
+        """Remove the longest unused generations beyond `keep`; never the current one or its predecessor."""
+        spared = {self.current(), self.history.get("previous")}
+        doomed = [name for name in self.sealed()[max(keep, 1):] if name not in spared]  # fmt: skip
+        for name in doomed:
+            os.unlink(os.path.join(self.path(name), "generation.json"))
+            shutil.rmtree(self.path(name))
+        return doomed
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "id": {"type": "str", "default": ""},
+            "components": {"type": "dict", "default": {}},
+            "keep": {"type": "int", "default": 3},
+            "state": {"type": "str", "choices": ["sealed", "current", "previous"], "required": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted, dry = module.params, module.check_mode
+    stack = Stack(wanted["stack_root"])
+    before, removed, target = stack.current(), [], wanted["id"]
+    try:
+        if wanted["state"] == "sealed":
+            changed = target not in stack.sealed()
+            if changed and not dry:
+                stack.seal(target, wanted["components"])
+            module.exit_json(changed=changed, current=before, previous="", removed=[])
+        if wanted["state"] == "previous":
+            target = target or stack.history.get("previous", "")
+            if not target:
+                raise StackError("there is no generation to go back to: none was current before this one")
+        changed = before != target
+        if changed and not dry:
+            if target not in stack.sealed():
+                raise StackError("generation %s is not whole on this host, or gone" % target)
+            stack.point_at(target)
+            removed = stack.prune(wanted["keep"])
+    except StackError as error:
+        fail_with(module, error)
+    module.exit_json(
+        changed=changed,
+        current=target,
+        previous=before,
+        removed=removed,
+        diff={"before": "current -> %s\n" % before, "after": "current -> %s\n" % target},
+    )
+
+
+if __name__ == "__main__":
+    main()

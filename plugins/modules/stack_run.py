@@ -1,0 +1,292 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: stack_run
+short_description: Start train.lua or eval.lua in a directory of its own, and follow it
+description:
+  - The run gets a working directory of links to neuraltalk2, so that nothing that it writes (vis/,
+    C(prototxt).lua, checkpoints) meets another run's. It has a session of its own and outlives the
+    connection; its exit code is written beside its log.
+  - Images that do not load (C(._) files of a Mac, empty files, anything that is not an image) are set
+    aside, because one of them ends eval.lua without naming the file.
+options:
+  stack_root:
+    description: The directory that holds C(current) and C(runs).
+    type: path
+    required: true
+  id:
+    description: The run's id, the name of its directory.
+    type: str
+    required: true
+  program:
+    description: Which program, for V(started).
+    type: str
+    choices: [train.lua, eval.lua]
+    default: train.lua
+  arguments:
+    description: Option and value of the program, for V(started).
+    type: dict
+    default: {}
+  files:
+    description: Names of O(arguments) that are files or folders on the host, and have to be there.
+    type: list
+    elements: str
+    default: []
+  offset:
+    description: From which byte of the log on to read, for V(followed).
+    type: int
+    default: 0
+  state:
+    description: V(started) starts it, V(followed) reads on in its log.
+    type: str
+    choices: [started, followed]
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Caption a folder
+  stack_run:
+    stack_root: /opt/neuraltalk
+    id: captions-1
+    program: eval.lua
+    arguments: {model: /data/model.t7, image_folder: /data/images}
+    files: [model, image_folder]
+    state: started
+"""
+
+RETURN = r"""
+run:
+  description: The run's directory, log, whether it runs, its exit code, and what it wrote.
+  returned: always
+  type: dict
+"""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    fail_with,
+    make_directory,
+    read_json,
+    read_text,
+    with_stack,
+    write_json,
+)
+
+CHUNK = 65536
+LINKED = ("train.lua", "eval.lua", "misc", "coco-caption")
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
+LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
+# $1 is the run's directory. `exit` is renamed into place, so that it is never half written.
+SUPERVISOR = """cd "$1" || exit 1
+shift
+(cd work && exec "$@") > log 2>&1 < /dev/null
+echo $? > exit.new
+mv exit.new exit
+"""
+
+
+class Run(object):
+    """The files of one run."""
+
+    def __init__(self, root, name):
+        self.name = name
+        self.generation = os.path.join(root, "current")
+        self.path = os.path.join(root, "runs", name)
+        self.work = os.path.join(self.path, "work")
+        self.log = os.path.join(self.path, "log")
+        self.record = os.path.join(self.path, "run.json")
+
+    def status(self):
+        """What can be said of it now; not running without an exit code means that it was killed."""
+        code = (read_text(os.path.join(self.path, "exit")) or "").strip()
+        record = read_json(self.record) or {}
+        return {
+            "id": self.name,
+            "path": self.path,
+            "log": self.log,
+            "pid": record.get("pid"),
+            "exit_code": int(code) if code else None,
+            "running": not code and alive(record.get("pid")),
+        }
+
+
+def alive(pid):
+    """Whether a process of that number runs and is no zombie."""
+    state = read_text("/proc/%s/stat" % pid) if pid else None
+    return bool(state) and state.rpartition(")")[2].split()[0] != "Z"
+
+
+def usable(path):
+    """None for a file that image.load reads, else the reason why not."""
+    with io.open(path, "rb") as file:
+        head = file.read(8)
+    if not head:
+        return "it is empty"
+    if head.startswith((b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")):
+        return "it is an AppleDouble file, which a Mac leaves beside the real one"
+    if not head.startswith(MAGIC):
+        return "it starts with %s, which no JPEG, PNG or PPM does" % " ".join(
+            "%02x" % byte for byte in bytearray(head[:4])
+        )
+    return None
+
+
+def link_images(folder, target):
+    """Link every usable image of `folder` under a plain name; ({name: file}, [{file, reason}])."""
+    make_directory(target)
+    names, aside = {}, []
+    for file in sorted(os.listdir(folder)):
+        path = os.path.join(folder, file)
+        if not LOOKS_LIKE_IMAGE.search(file) or not os.path.isfile(path):
+            continue
+        reason = usable(path)
+        if reason:
+            aside.append({"file": file, "reason": reason})
+            continue
+        name = "%06d%s" % (len(names) + 1, os.path.splitext(file)[1].lower())
+        os.symlink(path, os.path.join(target, name))
+        names[name] = file
+    if not names:
+        raise StackError("%s holds no image that can be read (%d set aside)" % (folder, len(aside)))
+    return names, aside
+
+
+def lay_out(run, arguments, program):
+    """Make the run's directory; (arguments as the program gets them, images, set aside)."""
+    source = os.path.join(os.path.realpath(run.generation), "neuraltalk2")
+    make_directory(os.path.join(run.work, "vis", "imgs"))
+    make_directory(os.path.join(run.work, "model"))
+    make_directory(os.path.join(run.path, "checkpoint"))
+    for name in LINKED:
+        if os.path.exists(os.path.join(source, name)):
+            os.symlink(os.path.join(source, name), os.path.join(run.work, name))
+    given, images, aside = dict(arguments), {}, []
+    if program == "train.lua":
+        given.setdefault("checkpoint_path", os.path.join(run.path, "checkpoint"))
+        model = os.path.join(source, "model")
+        given.setdefault("cnn_proto", os.path.join(model, "VGG_ILSVRC_16_layers_deploy.prototxt"))
+        given.setdefault("cnn_model", os.path.join(model, "VGG_ILSVRC_16_layers.caffemodel"))
+        for option in ("cnn_proto", "cnn_model"):
+            if not os.path.isfile(given[option]):
+                raise StackError("%s: there is no such file for -%s" % (given[option], option))
+        # loadcaffe writes <prototxt>.lua beside the prototxt: that has to be this run's own.
+        own = os.path.join(run.work, "model", os.path.basename(given["cnn_proto"]))
+        shutil.copyfile(given["cnn_proto"], own)
+        given["cnn_proto"] = own
+    elif given.get("image_folder"):
+        images, aside = link_images(given["image_folder"], os.path.join(run.path, "images"))
+        given["image_folder"] = os.path.join(run.path, "images")
+        given.setdefault("num_images", len(images))
+        given["dump_path"] = 1
+    given.setdefault("id", run.name)
+    return given, images, aside
+
+
+def start(run, program, arguments, files):
+    """Start the run; its status, with what was set aside."""
+    if not os.path.isdir(run.generation):
+        raise StackError("nothing is installed at %s: run `provision site` first" % run.generation)
+    if os.path.exists(run.path):
+        raise StackError("there is a run called %s on this host already: choose another id" % run.name)
+    for option in files:
+        if not os.path.exists(arguments[option]):
+            raise StackError("-%s %s: there is no such file on this host" % (option, arguments[option]))
+    try:
+        given, images, aside = lay_out(run, arguments, program)
+    except Exception:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    argv = with_stack(os.path.realpath(run.generation), ["th", program])
+    for option in sorted(given):
+        argv += ["-" + option, str(given[option])]
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", SUPERVISOR, "provision-run", run.path] + argv,
+        preexec_fn=os.setsid,
+        close_fds=True,
+        stdin=io.open(os.devnull, "rb"),
+        stdout=io.open(os.devnull, "wb"),
+        stderr=subprocess.STDOUT,
+        env=dict(os.environ, TERM="dumb"),
+    )
+    write_json(
+        run.record,
+        {
+            "id": run.name, "program": program, "arguments": given, "pid": process.pid, "images": images,
+            "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
+        },
+    )  # fmt: skip
+    return dict(run.status(), running=True, arguments=given, set_aside=aside, images=len(images))
+
+
+def follow(run, offset):
+    """The log from `offset` on, the status, and once it ended, what it wrote."""
+    if not os.path.isdir(run.path):
+        raise StackError("there is no run called %s on this host" % run.name)
+    status = run.status()
+    chunk, end = b"", offset
+    if os.path.exists(run.log):
+        with io.open(run.log, "rb") as log:
+            log.seek(offset)
+            chunk = log.read(CHUNK)
+            end = offset + len(chunk)
+        status["more"] = end < os.path.getsize(run.log)
+    status.update(text=chunk.decode("utf-8", "replace"), offset=end)
+    if not status["running"]:
+        status["wrote"] = wrote(run)
+    return status
+
+
+def wrote(run):
+    """Checkpoints with their bytes, and captions under the names that the images came with."""
+    folder = os.path.join(run.path, "checkpoint")
+    checkpoints = [
+        {"file": os.path.join(folder, name), "bytes": os.path.getsize(os.path.join(folder, name))}
+        for name in sorted(os.listdir(folder))
+    ]
+    record = read_json(run.record) or {}
+    captions = []
+    for entry in read_json(os.path.join(run.work, "vis", "vis.json")) or []:
+        name = os.path.basename(entry.get("file_name", ""))
+        captions.append({"file": record.get("images", {}).get(name, name), "caption": entry["caption"]})
+    return {"checkpoints": checkpoints, "captions": captions, "set_aside": record.get("set_aside", [])}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "id": {"type": "str", "required": True},
+            "program": {"type": "str", "choices": ["train.lua", "eval.lua"], "default": "train.lua"},
+            "arguments": {"type": "dict", "default": {}},
+            "files": {"type": "list", "elements": "str", "default": []},
+            "offset": {"type": "int", "default": 0},
+            "state": {"type": "str", "choices": ["started", "followed"], "required": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    run = Run(wanted["stack_root"], wanted["id"])
+    try:
+        if wanted["state"] == "followed":
+            module.exit_json(changed=False, run=follow(run, wanted["offset"]))
+        if module.check_mode:
+            module.exit_json(changed=True, run=run.status())
+        started = start(run, wanted["program"], wanted["arguments"], wanted["files"])
+        module.exit_json(changed=True, run=started)
+    except StackError as error:
+        fail_with(module, error)
+
+
+if __name__ == "__main__":
+    main()

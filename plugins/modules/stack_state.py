@@ -1,0 +1,170 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: stack_state
+short_description: Everything about a host that a converge has to know, in one question
+description:
+  - Reads the platform, the package manager and which of the named packages are installed, the
+    generations under the stack root with their stamps, free space, and whether there is a GPU.
+  - Changes nothing. Knows no distribution by name, so that a CentOS-like one is not refused.
+options:
+  stack_root:
+    description: The directory that holds C(generations) and C(current).
+    type: path
+    required: true
+  packages:
+    description: OS packages to look for; names of other families are simply not found.
+    type: list
+    elements: str
+    default: []
+  variables:
+    description: Names of inventory variables of ours; handed back, so that misspelt ones can be named.
+    type: list
+    elements: str
+    default: []
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Ask for the state of the stack
+  stack_state:
+    stack_root: /opt/neuraltalk
+    packages: [gcc, gcc-c++]
+  register: state
+"""
+
+RETURN = r"""
+state:
+  description: The host's state; sizes in bytes.
+  returned: always
+  type: dict
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text
+
+MANAGERS = ("apt-get", "dnf", "yum")
+
+
+def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
+    for directory in path.split(":"):
+        candidate = os.path.join(directory, name)
+        if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    return None
+
+
+def _output(argv):
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return process.communicate()[0].decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def os_release():
+    """The pairs of os-release; of /etc/redhat-release where that is all there is (EL 6)."""
+    text = read_text("/etc/os-release") or read_text("/usr/lib/os-release") or ""
+    pairs = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.M))
+    if not pairs:
+        line = read_text("/etc/redhat-release") or ""
+        version = re.search(r"(\d[\d.]*)", line)
+        if version:
+            pairs = {"ID": "centos", "ID_LIKE": "rhel", "VERSION_ID": version.group(1)}
+    return pairs
+
+
+def platform_facts():
+    """What the recipe depends on."""
+    pairs = os_release()
+    return {
+        "id": pairs.get("ID", "unknown").lower(),
+        "id_like": pairs.get("ID_LIKE", "").lower().split(),
+        "version": pairs.get("VERSION_ID", ""),
+        "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
+        "machine": platform.machine(),
+        "libc": "-".join(platform.libc_ver()),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "managers": [name for name in MANAGERS if _which(name)],
+    }
+
+
+def installed_packages(wanted):
+    """{name: version} of the wanted packages that are installed, by dpkg and by rpm."""
+    found = {}
+    if wanted and _which("rpm"):
+        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n"] + wanted)
+        found.update(re.findall(r"^(\S+) ([^\s]+)$", listing, re.M))
+    if wanted and _which("dpkg-query"):
+        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
+        listing = _output(["dpkg-query", "-W", "-f", form] + wanted)
+        found.update((name, version) for name, version in re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+    return dict((name, found[name]) for name in wanted if name in found)
+
+
+def stack_facts(root):
+    """The generations and which of them is current."""
+    current = os.path.join(root, "current")
+    facts = {"current": None, "previous": None, "generations": {}}
+    if os.path.islink(current):
+        facts["current"] = os.path.basename(os.readlink(current))
+    history = read_json(os.path.join(root, "history.json")) or {}
+    facts["previous"] = history.get("previous")
+    directory = os.path.join(root, "generations")
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        generation = os.path.join(directory, name)
+        facts["generations"][name] = {
+            "stamps": read_stamps(generation),
+            "sealed": os.path.isfile(os.path.join(generation, "generation.json")),
+        }
+    return facts
+
+
+def disk_facts(path):
+    """Free bytes where `path` lies or will lie, and whether it can be written."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    stat = os.statvfs(path)
+    return {
+        "path": path,
+        "free": stat.f_bavail * stat.f_frsize,
+        "writable": os.access(path, os.W_OK) and not stat.f_flag & getattr(os, "ST_RDONLY", 1),
+    }
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    root = module.params["stack_root"]
+    state = {
+        "platform": platform_facts(),
+        "packages": installed_packages(module.params["packages"]),
+        "stack": stack_facts(root),
+        "disk": disk_facts(root),
+        "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
+        "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
+        "gpu": {"driver": os.path.exists("/proc/driver/nvidia/version"), "tool": _which("nvidia-smi")},
+        "variables": module.params["variables"],
+    }
+    module.exit_json(changed=False, state=state)
+
+
+if __name__ == "__main__":
+    main()
