@@ -63,9 +63,7 @@ class Output:
 
     def step(self, host: str, component: str, what: str, evidence: Any) -> None:
         """One component of one host is done."""
-        self.out.print(
-            f"  {escape(host):<16} {escape(component):<14} {what}  [dim]{escape(_short(evidence))}[/]"
-        )
+        self.out.print(f"  {escape(host):<16} {escape(component):<14} {what}  [dim]{escape(_short(evidence))}[/]")
 
     def diffs(self, diffs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """What would change, as unified diffs, each once for all hosts that share it."""

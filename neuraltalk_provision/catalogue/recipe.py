@@ -82,9 +82,7 @@ class Recipe:
         return {**asdict(self), "generation": str(self.generation)}
 
 
-def write(
-    catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, settings: BuildSettings
-) -> Recipe:
+def write(catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, settings: BuildSettings) -> Recipe:
     """The recipe for a platform from what the mirror's lock lists.
 
     `lock` is keyed by artifact name, and by `<name>-<platform key>` for what is made per platform. Raises
@@ -124,9 +122,7 @@ def _pip_source(settings: BuildSettings, lock: Mapping[str, Held], platform: Pla
     return "index" if settings.pip_index_url else "host"
 
 
-def _wanted(
-    catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str
-) -> tuple[list[Component], tuple[str, ...]]:
+def _wanted(catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str) -> tuple[list[Component], tuple[str, ...]]:
     wanted: list[Component] = []
     left_out: list[Component] = []
     missing: list[str] = []

@@ -35,8 +35,6 @@ def init(
             shutil.copyfile(path, directory / path.name)
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
-    output.say(
-        f"next: name your hosts in {directory / 'hosts.yml'}, then `provision mirror add FILE...` there"
-    )
+    output.say(f"next: name your hosts in {directory / 'hosts.yml'}, then `provision mirror add FILE...` there")
     output.result({"files": [str(file) for file in files], "written": not plan})
     return EXIT_FINE

@@ -59,14 +59,10 @@ def boundary(arguments: list[str]) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        output.error(
-            ProvisionError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
-        )
+        output.error(ProvisionError(error.format_message(), advice="`provision COMMAND --help` lists the options."))
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        output.error(
-            ProvisionError("interrupted", advice="Run the same command again; it goes on where it was.")
-        )
+        output.error(ProvisionError("interrupted", advice="Run the same command again; it goes on where it was."))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_FINE

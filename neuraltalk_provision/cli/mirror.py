@@ -20,13 +20,9 @@ app = typer.Typer(help="The artifact mirror: the only source of what hosts get."
 @app.command()
 def add(
     files: Annotated[list[Path], typer.Argument(help="Files that somebody brought, such as torch.tgz.")],
-    given: Annotated[
-        str, typer.Option("--as", help="The artifact's name, where the file's does not tell.")
-    ] = "",
+    given: Annotated[str, typer.Option("--as", help="The artifact's name, where the file's does not tell.")] = "",
     version: Annotated[str, typer.Option(help="The version, for the lock.")] = "",
-    origin: Annotated[
-        str, typer.Option(help="Where the file came from, for the lock. Default: its path.")
-    ] = "",
+    origin: Annotated[str, typer.Option(help="Where the file came from, for the lock. Default: its path.")] = "",
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
@@ -48,9 +44,7 @@ def add(
             output.say(f"would add {file} as {name}")
             continue
         with output.progress(f"adding {file.name}", file.stat().st_size) as advance:
-            entry = store.add(
-                target, file, catalogue, given=given, version=version, origin=origin, advance=advance
-            )
+            entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
         added.append(entry.model_dump())
         output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
     output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
@@ -58,9 +52,7 @@ def add(
 
 
 @app.command()
-def verify(
-    mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False
-) -> int:
+def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
     """Hash every file again, look into every archive, and name all that is wrong."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
@@ -82,9 +74,7 @@ def verify(
 
 
 @app.command("list")
-def list_(
-    mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False
-) -> int:
+def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
     """List what the lock holds, and what the catalogue knows that it does not hold."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror

@@ -9,13 +9,9 @@ import typer
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--settings", "-s", help="The site's settings. Default: ./provision.yml where there is one."
-    ),
+    typer.Option("--settings", "-s", help="The site's settings. Default: ./provision.yml where there is one."),
 ]
-Inventory = Annotated[
-    Path | None, typer.Option("--inventory", "-i", help="The inventory, in place of the settings'.")
-]
+Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory, in place of the settings'.")]
 Mirror = Annotated[
     Path | None, typer.Option("--mirror", "-m", help="The mirror's directory, in place of the settings'.")
 ]

@@ -17,14 +17,10 @@ from neuraltalk_provision.runs.launch import RunEnd
 from neuraltalk_provision.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", "-H", help="The host that runs it.")]
-Id = Annotated[
-    str, typer.Option("--id", help="The run's id, the name of its directory. Default: by the clock.")
-]
+Id = Annotated[str, typer.Option("--id", help="The run's id, the name of its directory. Default: by the clock.")]
 Words = Annotated[
     list[str] | None,
-    typer.Argument(
-        help="After --: options of the program itself, such as -max_iters 1000. Paths are the host's."
-    ),
+    typer.Argument(help="After --: options of the program itself, such as -max_iters 1000. Paths are the host's."),
 ]
 
 
@@ -62,9 +58,7 @@ def _id(verb: str) -> str:
     return time.strftime(f"{verb}-%Y%m%d-%H%M%S")
 
 
-def _run(
-    program: str, run_id: str, words: list[str], host: str, settings: Settings, output: Output, plan: bool
-) -> int:
+def _run(program: str, run_id: str, words: list[str], host: str, settings: Settings, output: Output, plan: bool) -> int:
     run = spec.parse(program, run_id, words)
     if plan:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))

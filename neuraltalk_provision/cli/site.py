@@ -87,9 +87,7 @@ def verify(
     verdicts = operations.verify(converge.make_plans(chosen, limit or ()), chosen, output)
     for verdict in verdicts:
         for check in verdict.checks:
-            output.say(
-                f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}"
-            )
+            output.say(f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}")
         if verdict.failure:
             output.say(f"FAIL {verdict.host} {verdict.failure}")
     output.result({"hosts": [asdict(verdict) | {"passed": verdict.passed} for verdict in verdicts]})
@@ -114,9 +112,7 @@ def rollback(
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     moves = operations.rollback(chosen, limit or (), to, plan=plan)
     for move in moves:
-        output.say(
-            f"{move.host}: current {move.before} {'would go' if plan else 'went'} back to {move.after}"
-        )
+        output.say(f"{move.host}: current {move.before} {'would go' if plan else 'went'} back to {move.after}")
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
     return EXIT_FINE
 

@@ -49,9 +49,7 @@ class Lock(BaseModel):
     def with_entry(self, entry: Entry) -> Lock:
         """This lock with `entry` in the place of the one of its name; sorted by name."""
         others = [other for other in self.artifacts if other.name != entry.name]
-        return self.model_copy(
-            update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))}
-        )
+        return self.model_copy(update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))})
 
 
 def read(mirror: Path) -> Lock:
@@ -65,9 +63,7 @@ def read(mirror: Path) -> Lock:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise MirrorError(
-            f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` writes it."
-        ) from None
+        raise MirrorError(f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` writes it.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise MirrorError(f"{file} cannot be read: {error}") from None
     try:

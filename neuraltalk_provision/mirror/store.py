@@ -132,9 +132,7 @@ def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
     return Path(beside), digest.hexdigest(), size
 
 
-def check(
-    mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda count: None
-) -> tuple[Finding, ...]:
+def check(mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda count: None) -> tuple[Finding, ...]:
     """What is wrong with these files: missing, truncated or altered. Hashed on all cores."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = pool.map(lambda entry: _check_one(mirror, entry, advance), entries)

@@ -64,17 +64,9 @@ def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catal
     A plan that builds nothing sends nothing, and costs nothing here.
     """
     files = {
-        file["name"]
-        for plan in plans
-        for part in plan.recipe.parts
-        if part.name in plan.builds
-        for file in part.files
+        file["name"] for plan in plans for part in plan.recipe.parts if part.name in plan.builds for file in part.files
     }
-    files |= {
-        plan.recipe.repository["name"]
-        for plan in plans
-        if "packages" in plan.builds and plan.recipe.repository
-    }
+    files |= {plan.recipe.repository["name"] for plan in plans if "packages" in plan.builds and plan.recipe.repository}
     entries = [entry for entry in lock.read(settings.mirror).artifacts if entry.name in files]
     with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:
         findings = store.inspect(settings.mirror, entries, catalogue, advance)

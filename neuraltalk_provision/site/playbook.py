@@ -72,9 +72,7 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1"}
 
 
-def run(
-    request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False
-) -> Outcome:
+def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False) -> Outcome:
     """Run a playbook to its end; what it told.
 
     A fresh private directory (0700) holds the run and goes with it. Raises UsageError where Ansible could
@@ -143,13 +141,7 @@ def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
             f"{request.inventory} has no host or group called {', '.join(request.limit)}",
             advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
         )
-    if (
-        "Unable to parse" in words
-        or "No inventory was parsed" in words
-        or "provided hosts list is empty" in words
-    ):
+    if "Unable to parse" in words or "No inventory was parsed" in words or "provided hosts list is empty" in words:
         raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
     if outcome.rc and not outcome.told.failures:
-        raise HostError(
-            f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}"
-        )
+        raise HostError(f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}")

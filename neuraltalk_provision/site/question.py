@@ -69,9 +69,7 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()) -> 
     return Answers(states)
 
 
-def recipes(
-    answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]
-) -> dict[str, Recipe]:
+def recipes(answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Recipe]:
     """{host: the recipe of its platform}."""
     build = BuildSettings(
         stack_root=settings.stack_root,
@@ -92,9 +90,7 @@ def explain(failure: Failure) -> str:
     cure = ""
     if "missing sudo password" in lowered or "a password is required" in lowered:
         cure = "its user has no sudo without a password: set ansible_become_password, or give it NOPASSWD"
-    elif (
-        "not in the sudoers" in lowered or "not allowed to execute" in lowered or "sudo: not found" in lowered
-    ):
+    elif "not in the sudoers" in lowered or "not allowed to execute" in lowered or "sudo: not found" in lowered:
         cure = "its user may not become root: choose another ansible_user, or give it sudo"
     elif "permission denied (" in lowered:
         cure = "the SSH login was refused: check ansible_user and the key"
@@ -106,11 +102,7 @@ def explain(failure: Failure) -> str:
         cure = "its disk is full: make room, then run the same command again; it goes on where it broke"
     elif "interpreter" in lowered and "not found" in lowered:
         cure = "no Python was found there: set ansible_python_interpreter"
-    where = (
-        f"{failure.host}: "
-        if failure.unreachable or not failure.task
-        else f"{failure.host}, {failure.task}: "
-    )
+    where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{cure}\n  {message}" if cure else f"{where}{message}"
 
 

@@ -1,0 +1,51 @@
+# `make demo` and `make test` do all of their own set-up; see README.md.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+OLD := .venv-2.16
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-real lint unit molecule molecule-old site bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/python -m tests.demo
+
+test: lint unit molecule molecule-old site
+	@echo "all tests passed"
+
+$(VENV)/ready: pyproject.toml tests/setup.sh
+	tests/setup.sh $(PYTHON) $(VENV) "ansible-core>=2.19"
+
+# The last ansible-core that drives hosts whose Python is 2.7.
+$(OLD)/ready: pyproject.toml tests/setup.sh
+	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
+
+unit: $(VENV)/ready
+	$(BIN)/python -m pytest tests/unit
+
+molecule: $(VENV)/ready
+	$(BIN)/python -m tests.molecule
+
+molecule-old: $(OLD)/ready
+	$(OLD)/bin/python -m tests.molecule py27
+
+site: $(VENV)/ready
+	$(BIN)/python -m pytest tests/site
+
+# The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
+test-real: $(VENV)/ready
+	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s
+
+bench: $(VENV)/ready
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) $(OLD) .cache
