@@ -1,0 +1,125 @@
+"""`make demo`: the main job on an embedded default, from stand-in sources to captions.
+
+Where Docker runs or can be started, the site is two containers on a network without any route out; else it is
+this machine itself, under a private prefix.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.lab import engine, hosts, packages, proof
+from tests.lab.errors import LabError
+from tests.lab.spec import Lab
+from tests.standin import dataset, images
+from tests.standin.__main__ import write as write_standins
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".cache" / "demo"
+LAB = Lab(name="demo", image="debian12", airgap=True, names=("node1", "node2"))
+TRAINING = [
+    "-batch_size",
+    "1",
+    "-seq_per_img",
+    "2",
+    "-max_iters",
+    "40",
+    "-save_checkpoint_every",
+    "10",
+    "-val_images_use",
+    "4",
+    "-losses_log_every",
+    "10",
+]
+
+
+def provision(*words: str) -> None:
+    """Run the command as a user would, and end the demo where it fails."""
+    print(f"\n$ provision {shlex.join(words)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "neuraltalk_provision", *words], cwd=WORK, check=False)
+    if done.returncode:
+        sys.exit(f"the demo stopped: `provision {words[0]}` ended with {done.returncode}")
+
+
+def make_mirror(image: str | None) -> None:
+    """Stand-in sources, and for containers the packages and wheels that they lack, filed in a mirror."""
+    brought = WORK / "brought"
+    shutil.rmtree(WORK, ignore_errors=True)
+    brought.mkdir(parents=True)
+    print("making stand-in sources: same names, layout and output as upstream, not upstream's code", flush=True)
+    files = write_standins(brought)
+    if image:
+        files += [packages.archive(image, brought), packages.wheels_archive(image, brought)]
+    provision("mirror", "add", *(str(file) for file in files))
+
+
+def bring_data() -> tuple[Path, Path]:
+    """A small data set and a folder of images with the files that a Mac leaves in it."""
+    dataset.write(WORK / "data", images=12)
+    images.write(WORK / "data" / "images", apple_double=True, empty=True)
+    return WORK / "data", WORK / "data" / "images"
+
+
+def in_containers() -> tuple[Path, str, str]:
+    """Start the site; its inventory, the host that trains, and where the data is there."""
+    inventory = hosts.up(LAB)
+    for name in LAB.containers:
+        engine.docker("cp", str(WORK / "data"), f"{name}:/data")
+    return inventory, LAB.containers[0], "/data"
+
+
+def main() -> int:
+    """Do it all; 0 when captions came out."""
+    started = time.monotonic()
+    try:
+        engine.ensure()
+        contained = True
+    except LabError as error:
+        print(f"{error}\nGoing on with this machine itself, under {WORK}.", flush=True)
+        contained = False
+    make_mirror(LAB.image if contained else None)
+    data, _pictures = bring_data()
+    settings = ["mirror: mirror"]
+    if contained:
+        inventory, host, there = in_containers()
+        settings.append(f"inventory: {inventory}")
+    else:
+        host, there = "localhost", str(data)
+        settings += [f"stack_root: {WORK / 'stack'}", "pip: {source: none}"]
+    (WORK / "provision.yml").write_text("\n".join(settings) + "\n", encoding="utf-8")
+    provision("site", "--plan")
+    provision("site")
+    provision("site")
+    provision("verify")
+    run_id = "demo-base"
+    data_set = ("-input_h5", f"{there}/cocotalk.h5", "-input_json", f"{there}/cocotalk.json")
+    provision("train", "--host", host, "--id", run_id, "--", *data_set, *TRAINING)
+    root = "/opt/neuraltalk" if contained else str(WORK / "stack")
+    model = f"{root}/runs/{run_id}/checkpoint/model_id{run_id}.t7"
+    provision(
+        "eval", "--host", host, "--id", "demo-captions", "--", "-model", model, "-image_folder", f"{there}/images"
+    )
+    tell(contained, host, time.monotonic() - started)
+    return 0
+
+
+def tell(contained: bool, host: str, seconds: float) -> None:
+    """Where to look next."""
+    print(f"\nDone in {seconds:.0f} s, with stand-in sources (see README.md for the real ones).")
+    if contained:
+        crossings = proof.record(LAB.name)
+        print(f"Attempts of the hosts to reach anything outside: {len(crossings)}")
+        print(f"Look around:  docker exec -it {host} bash -c '. /opt/neuraltalk/current/environment; th'")
+        print(f"              cd {WORK} && ../../.venv/bin/provision verify")
+        print("Remove it:    .venv/bin/python -m tests.lab down demo")
+    else:
+        print(f"Look around:  . {WORK}/stack/current/environment; th")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The Docker engine: the door to it, and a start of it where nothing else starts it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tests.lab import paths, shell
+from tests.lab.errors import LabError
+
+
+def docker(*args: str, timeout: float | None = 600, stdin: str | None = None) -> str:
+    """What `docker ARGS` printed."""
+    return shell.run("docker", *args, timeout=timeout, stdin=stdin)
+
+
+def logs(container: str, *options: str) -> str:
+    """What the container's program has said, on both of its channels."""
+    return shell.run("docker", "logs", *options, container, merged=True)
+
+
+def build(tag: str, folder: Path, recipe: str, **arguments: str) -> None:
+    """Build an image by a recipe in the folder; its RUN lines use this machine's own network and resolver."""
+    # The client falls back to the old builder only when told so, and BuildKit needs the buildx plug-in.
+    buildx = shell.works("docker", "buildx", "version")
+    env = {} if buildx else {"DOCKER_BUILDKIT": "0"}
+    tidy = () if buildx else ("--force-rm",)
+    named = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
+    file = ("--file", str(folder / recipe))
+    command = ("docker", "build", "--network", "host", "--tag", tag, *tidy, *file, *named, str(folder))
+    shell.run(*command, env=env, timeout=1800, merged=True)
+
+
+def answers() -> bool:
+    """Whether an engine answers (a client alone proves nothing)."""
+    return shutil.which("docker") is not None and shell.works("docker", "info")
+
+
+def ensure() -> None:
+    """Have an engine that answers: an existing one, else (as root) our own, which outlives this process."""
+    if answers():
+        return
+    with paths.locked("engine"):
+        if answers():
+            return
+        if os.geteuid():
+            raise LabError(
+                "no Docker engine answers and only root may start one: start it (systemctl start docker), "
+                "join the group docker, or set DOCKER_HOST"
+            )
+        shell.need("dockerd", "docker.io")
+        shell.need("docker", "docker-cli")
+        if not answers():  # the package's own service may have started it
+            start()
+
+
+def start() -> None:
+    """Start dockerd detached from this process and wait until it answers."""
+    log = paths.cache() / "dockerd.log"
+    with log.open("a", encoding="utf-8") as sink:
+        daemon = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/", start_new_session=True
+        )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if answers():
+            return
+        if daemon.poll() is not None:
+            raise LabError(f"dockerd ended with exit code {daemon.returncode}: read {log}")
+        time.sleep(0.3)
+    raise LabError(f"dockerd did not answer within 60 s: read {log}")

@@ -1,0 +1,130 @@
+"""A lab's life: up and down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab import engine, gap, images, inventory, paths, proof, shell
+from tests.lab.errors import LabError
+from tests.lab.spec import Lab, tmpfs_option
+
+SINK = Path(__file__).resolve().parent / "sink.py"
+
+
+def up(lab: Lab) -> Path:
+    """Start the lab afresh and wait until its hosts take ssh; returns the folder of its inventory."""
+    image = images.ensure(lab.image)
+    sink = images.ensure("bare") if lab.airgap else ""
+    down(lab.name)
+    lab.folder.mkdir(parents=True)
+    lab.folder.chmod(0o700)
+    key = lab.folder / "id_ed25519"
+    shell.need("ssh-keygen", "openssh-client")
+    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", lab.network, "-f", str(key))
+    try:
+        gateway = make_network(lab)
+        resolver = start_sink(lab, sink) if lab.airgap else ()
+        start_hosts(lab, image, resolver, key.with_suffix(".pub").read_text(encoding="utf-8").strip())
+        found = [reach(name, images.find(lab.image).python) for name in lab.containers]
+    except BaseException:
+        down(lab.name)
+        raise
+    state = {"airgap": lab.airgap, "gateway": gateway, "hosts": {host.address: host.name for host in found}}
+    lab.state.write_text(json.dumps(state), encoding="utf-8")
+    if lab.airgap:
+        proof.prove(lab.name)
+    return inventory.write(found, lab.folder, lab.user)
+
+
+def make_network(lab: Lab) -> str:
+    """Make the lab's network, closed if it has an air gap; returns this machine's address on it."""
+    internal = ["--internal"] if lab.airgap else []
+    named = ["-o", f"com.docker.network.bridge.name={lab.bridge}"]
+    engine.docker("network", "create", *internal, *named, lab.network)
+    told = engine.docker("network", "inspect", "--format", "{{json .IPAM.Config}}", lab.network)
+    config: dict[str, str] = json.loads(told)[0]
+    if lab.airgap:
+        gap.close(lab.bridge, lab.bridge, config["Subnet"], config["Gateway"], lab.open_ports)
+    return config["Gateway"]
+
+
+def start_sink(lab: Lab, image: str) -> tuple[str, ...]:
+    """Start the name server that knows no name; returns the options that make hosts ask it."""
+    # The script goes in as an argument, not as a mount: the engine need not share this file system.
+    script = ("-u", "-c", SINK.read_text(encoding="utf-8"))
+    start_container(lab, lab.sink, "--entrypoint", "/usr/bin/python3", image, *script)
+    return ("--dns", address_of(lab.sink))
+
+
+def start_hosts(lab: Lab, image: str, resolver: tuple[str, ...], key: str) -> None:
+    """Start the lab's containers."""
+    cpus = ["--cpus", lab.cpus] if lab.cpus else []
+    disks = [part for spec in lab.tmpfs for part in ("--tmpfs", tmpfs_option(spec))]
+    for name in lab.containers:
+        own = ("--hostname", name, "--env", f"LAB_KEY={key}")
+        start_container(lab, name, *own, *resolver, *cpus, *disks, image)
+
+
+def start_container(lab: Lab, name: str, *options: str) -> None:
+    """Start one container on the lab's network."""
+    common = ("--name", name, "--label", lab.network, "--network", lab.network)
+    engine.docker("run", "--detach", *common, *options)
+
+
+def address_of(container: str) -> str:
+    """The container's address."""
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return engine.docker("inspect", "--format", form, container).strip()
+
+
+def reach(name: str, python: str, patience: float = 30) -> inventory.Host:
+    """The host, once its sshd has answered."""
+    address = address_of(name)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((address, 22), 1) as link:
+                link.settimeout(5)
+                if link.recv(4) == b"SSH-":
+                    key = engine.docker("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+                    return inventory.Host(name, address, key, python)
+        except OSError:
+            time.sleep(0.1)
+        if engine.docker("inspect", "--format", "{{.State.Running}}", name).strip() != "true":
+            break
+    said = engine.logs(name)[-1000:] or "nothing"
+    raise LabError(
+        f"{name} does not answer on port 22 (address: {address or 'none, it ended'}).\n"
+        f"what it said: {said}\nwhat to do: start the image by hand, or fix its recipe in {paths.RECIPES}"
+    )
+
+
+def down(name: str) -> None:
+    """Remove the lab with all that it left; nothing happens if there is none."""
+    lab = Lab(name)
+    engine.ensure()
+    containers = engine.docker("ps", "--all", "--quiet", "--filter", f"label={lab.network}").split()
+    if containers:
+        engine.docker("rm", "--force", "--volumes", *containers)
+    networks = engine.docker("network", "ls", "--format", "{{.Name}} {{.Internal}}").splitlines()
+    if f"{lab.network} true" in networks:
+        gap.open_up(lab.bridge)
+    if {f"{lab.network} true", f"{lab.network} false"} & set(networks):
+        engine.docker("network", "rm", lab.network)
+    shutil.rmtree(lab.folder, ignore_errors=True)
+
+
+@contextmanager
+def with_lab(lab: Lab) -> Iterator[Lab]:
+    """The lab, up for as long as the block runs."""
+    up(lab)
+    try:
+        yield lab
+    finally:
+        down(lab.name)

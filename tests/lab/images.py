@@ -1,0 +1,133 @@
+"""The lab's images: made once, and again only when their recipe changes."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab import engine, paths, shell, sources
+from tests.lab.errors import LabError
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kind of host: what it is built on, what it calls itself, and which Python Ansible finds there."""
+
+    name: str
+    parent: str
+    system: str
+    python: str = "/usr/bin/python3"
+
+    @property
+    def platform(self) -> str:
+        """The name its artifacts carry in the mirror."""
+        return f"{self.system}-{platform.machine()}"
+
+
+BASES = {"bookworm": "debian:12-slim", "bullseye": "debian:11-slim"}
+IMAGES = {
+    image.name: image
+    for image in (
+        Image("bare", "bookworm", "debian-12"),
+        Image("debian12", "bare", "debian-12"),
+        Image("el9", "bare", "rocky-9"),
+        Image("unknown", "el9", "tlinux-2"),
+        Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7"),
+    )
+}
+
+
+def find(name: str) -> Image:
+    """The image of that name."""
+    try:
+        return IMAGES[name]
+    except KeyError:
+        raise LabError(f"there is no image {name!r}; there are {', '.join(IMAGES)}") from None
+
+
+def recipe(name: str, recipes: Path = paths.RECIPES) -> list[Path]:
+    """The files that an image is built from, besides its parent: its own folder, and what images share."""
+    own = (recipes / name).rglob("*")
+    return sorted(path for path in (*own, *(recipes / "shared").rglob("*")) if path.is_file())
+
+
+def digest(name: str, recipes: Path = paths.RECIPES) -> str:
+    """Twelve digits that change when the recipe of the image, or of one that it is built on, does."""
+    if name in BASES:
+        return hashlib.sha256(f"{name} {BASES[name]}".encode()).hexdigest()[:12]
+    total = hashlib.sha256(digest(IMAGES[name].parent, recipes).encode())
+    for path in recipe(name, recipes):
+        total.update(str(path.relative_to(recipes)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()[:12]
+
+
+def tag(name: str) -> str:
+    """What Docker calls the image that the present recipe gives."""
+    return f"lab-{name}:{digest(name)}"
+
+
+def exists(name: str) -> bool:
+    """Whether Docker has that image already."""
+    return shell.works("docker", "image", "inspect", tag(name))
+
+
+def identity(name: str) -> str:
+    """What Docker knows the image's content by: another one each time it is built."""
+    return engine.docker("image", "inspect", "--format", "{{.Id}}", ensure(name)).strip()
+
+
+def ensure(name: str) -> str:
+    """Have the image and those it is built on; returns its tag."""
+    if name not in BASES:
+        find(name)
+    engine.ensure()
+    if exists(name):
+        return tag(name)
+    with paths.locked(f"image-{name}"):
+        if not exists(name):
+            make_base(name) if name in BASES else make(name)
+    return tag(name)
+
+
+def make(name: str) -> None:
+    """Build an image from its recipe."""
+    parent = ensure(IMAGES[name].parent)
+    engine.build(tag(name), paths.RECIPES, f"{name}/Dockerfile", PARENT=parent)
+
+
+def make_base(code_name: str) -> None:
+    """Get a minimal Debian: from the engine's registry if that is reached, else by mmdebstrap."""
+    if registry_reached():
+        engine.docker("pull", "--quiet", BASES[code_name])
+        engine.docker("tag", BASES[code_name], tag(code_name))
+        return
+    shell.need("mmdebstrap", "mmdebstrap")
+    with paths.scratch() as folder:
+        archive = folder / "root.tar"
+        lines = "\n".join(source.line() for source in sources.of_this_machine(code_name))
+        where = ["-"] if lines else []  # without a line of ours mmdebstrap takes its own default
+        shell.run(
+            "mmdebstrap",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            code_name,
+            str(archive),
+            *where,
+            stdin=lines,
+            timeout=1200,
+            hint="see that this machine reaches a Debian archive (apt-get update)",
+        )
+        engine.docker("import", str(archive), tag(code_name))
+
+
+def registry_reached() -> bool:
+    """Whether the engine's own registry takes connections; a no costs two seconds at most."""
+    address = engine.docker("info", "--format", "{{.IndexServerAddress}}").strip()
+    host = urllib.parse.urlsplit(address).hostname or ""
+    # A resolver that doesn't answer can't be given up on from within: hence another process.
+    probe = "import socket, sys; socket.create_connection((sys.argv[1], 443), 1.5)"
+    return bool(host) and shell.works(sys.executable, "-c", probe, host, timeout=2)

@@ -1,0 +1,82 @@
+"""Which servers serve Debian here: read from the machine's own apt sources, never named in this project."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+APT = Path("/etc/apt")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One line of apt's sources: a server's folder, a suite of it and the key ring it is trusted by."""
+
+    uri: str
+    suite: str
+    components: str = "main"
+    keyring: str = ""
+
+    def line(self) -> str:
+        """The source as a one-line entry."""
+        trust = f"[signed-by={self.keyring}] " if self.keyring else ""
+        return f"deb {trust}{self.uri} {self.suite} {self.components}"
+
+
+def parse_stanzas(text: str) -> list[Source]:
+    """The sources of a file in the deb822 format."""
+    found = []
+    for stanza in re.split(r"\n\s*\n", text):
+        lines = [line for line in stanza.splitlines() if not line.startswith("#")]
+        pairs = [line.partition(":") for line in lines]
+        fields = {key.strip().lower(): value.split() for key, _, value in pairs if value}
+        if "deb" not in fields.get("types", []) or fields.get("enabled") == ["no"]:
+            continue
+        keyring = (fields.get("signed-by") or [""])[0]
+        found += [
+            Source(uri, suite, " ".join(fields.get("components", [])), keyring)
+            for uri in fields.get("uris", [])
+            for suite in fields.get("suites", [])
+        ]
+    return found
+
+
+def parse_lines(text: str) -> list[Source]:
+    """The sources of a file of one-line entries."""
+    found = []
+    for line in text.splitlines():
+        match = re.match(r"deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s+(.*)", line.partition("#")[0].strip())
+        if match:
+            options, uri, suite, components = match.groups()
+            keyring = re.search(r"signed-by=(\S+)", options or "")
+            found.append(Source(uri, suite, components.strip(), keyring.group(1) if keyring else ""))
+    return found
+
+
+def debian(found: list[Source], code_name: str) -> list[Source]:
+    """The sources that serve Debian itself, for the release of that code name.
+
+    A machine's own release tells which of its sources are Debian's: those whose suites are a known code name,
+    alone or with -security or -updates. Lists of other vendors name their own suites, so they drop out.
+    """
+    own = re.compile(r"(bullseye|bookworm|trixie|forky|stable|oldstable)(-security|-updates)?")
+    matches = [(source, own.fullmatch(source.suite)) for source in found]
+    return list(
+        dict.fromkeys(
+            Source(source.uri, code_name + (match.group(2) or ""), "main", source.keyring)
+            for source, match in matches
+            if match and "main" in source.components.split()
+        )
+    )
+
+
+def of_this_machine(code_name: str, apt: Path = APT) -> list[Source]:
+    """Debian's sources as this machine reaches them; empty where it is no Debian."""
+    folder = apt / "sources.list.d"
+    found: list[Source] = []
+    for file in [apt / "sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]:
+        if file.is_file():
+            read = parse_stanzas if file.suffix == ".sources" else parse_lines
+            found += read(file.read_text(encoding="utf-8"))
+    return debian(found, code_name)

@@ -1,0 +1,55 @@
+"""Python wheels for hosts without an index: fetched by pip for the host's Python, not this machine's."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab import images, shell
+from tests.lab.archives import kept
+
+WANTED = ("h5py", "ipython")
+PYTHONS = {"/usr/bin/python3": ("3.11", "cp311"), "/usr/bin/python2.7": ("2.7", "cp27mu")}
+MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux2010", "manylinux1")
+
+
+def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Path:
+    """python-wheels-PLATFORM.tar in `dest`: these projects and what they need, for hosts of the image."""
+    host = images.find(image)
+    version, abi = PYTHONS[host.python]
+
+    def fill(folder: Path) -> None:
+        fetch(version, abi, names, folder)
+
+    ingredients = ["wheels", host.platform, version, sorted(names)]
+    return kept(f"python-wheels-{host.platform}.tar", ingredients, dest, fill)
+
+
+def fetch(version: str, abi: str, names: Sequence[str], folder: Path) -> None:
+    """Have pip download wheels for that Python."""
+    tags = [part for tag in MANYLINUX for part in ("--platform", f"{tag}_{platform.machine()}")]
+    shell.run(
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--dest",
+        str(folder),
+        "--only-binary",
+        ":all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        version,
+        "--abi",
+        abi,
+        "--abi",
+        "none",
+        *tags,
+        *names,
+        timeout=900,
+        hint="see that pip reaches a package index with wheels for that Python",
+    )
