@@ -4,12 +4,15 @@ ProvisionError              exit code
 ├── UsageError              2   the command line, a setting, an inventory or the machine is not as needed
 ├── MirrorError             2   the mirror is incomplete, altered or unreadable
 ├── HostError               1   a host failed; says which, at what, and where its log lies
-└── CheckError              1   a check ran and found something wrong
-
-Anything else that escapes is our bug (3). Interrupted is 130.
+├── CheckError              1   a check ran and found something wrong
+├── BugError                3   anything else that escaped
+└── InterruptError        130   somebody pressed Ctrl-C
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
@@ -19,14 +22,15 @@ EXIT_INTERRUPTED = 130
 
 
 class ProvisionError(Exception):
-    """What happened and why; `advice` says what to do next."""
+    """What happened and why; `advice` says what to do next, `document` is the result so far, for --json."""
 
     exit_code = EXIT_FAILED
 
-    def __init__(self, message: str, *, advice: str = "") -> None:
+    def __init__(self, message: str, *, advice: str = "", document: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.document = document or {}
 
 
 class UsageError(ProvisionError):
@@ -47,3 +51,15 @@ class HostError(ProvisionError):
 
 class CheckError(ProvisionError):
     """A check ran and did not like what it saw."""
+
+
+class BugError(ProvisionError):
+    """Something that nobody thought of; its traceback is in a file."""
+
+    exit_code = EXIT_BUG
+
+
+class InterruptError(ProvisionError):
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = EXIT_INTERRUPTED

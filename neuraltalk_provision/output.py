@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,13 +21,27 @@ from neuraltalk_provision.errors import ProvisionError
 Advance = Callable[[int], None]
 
 
+def hush() -> None:
+    """Send what is still to be written to stdout nowhere, for nobody reads it any more."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """A console that outlives its reader: `provision site | head` still does its work and tells by its code."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        hush()
+
+
 class Output:
     """What a verb prints: words as it goes, or with `as_json` one document on stdout at its end."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(quiet=as_json, highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True)
+        self.out = _Console(quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
+        self.err = _Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
         self._status: Status | None = None
 
     def say(self, text: str) -> None:
@@ -36,19 +51,18 @@ class Output:
     def pass_on(self, text: str) -> None:
         """Text of another program, as it is."""
         if text and not self.as_json:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            _write(text)
 
     def result(self, document: Mapping[str, Any]) -> None:
         """The verb's result, printed with --json only."""
         if self.as_json:
-            json.dump(document, sys.stdout, indent=2, default=str)
-            sys.stdout.write("\n")
+            _write(json.dumps(document, indent=2, default=str) + "\n")
 
     def error(self, error: ProvisionError) -> None:
         """What happened, and what to do next."""
         if self.as_json:
-            self.result({"error": error.message, "advice": error.advice, "kind": type(error).__name__})
+            told = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
+            self.result({**error.document, **told})
             return
         self.err.print(f"[bold red]error:[/] {escape(error.message)}")
         if error.advice:
@@ -105,13 +119,24 @@ class Output:
             yield lambda count: progress.update(task, advance=count)
 
 
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        hush()
+
+
 def _short(evidence: Any) -> str:
+    """Evidence in a few words, for the line of one component."""
+    if isinstance(evidence, Mapping) and "installed" in evidence:
+        absent = evidence.get("absent") or ()
+        lacking = f", not to be had: {', '.join(absent)}" if absent else ""
+        return f"{len(evidence['installed'])} packages{lacking}"
+    if isinstance(evidence, Mapping) and "loads" in evidence:
+        return f"in {evidence['seconds']:.0f} s, {_short(evidence['loads'])}"
     if isinstance(evidence, list) and evidence and isinstance(evidence[0], Mapping):
         return "loads " + ", ".join(str(seen.get("module", seen)) for seen in evidence)
-    if isinstance(evidence, Mapping) and "installed" in evidence:
-        return f"{len(evidence['installed'])} packages" + (
-            f", not to be had: {', '.join(evidence['absent'])}" if evidence.get("absent") else ""
-        )
     return str(evidence)[:100] if evidence else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -69,13 +70,14 @@ def load(file: Path | None, **overrides: Any) -> Settings:
     for name in ("mirror", "inventory"):
         if isinstance(given.get(name), str):
             given[name] = str(base / given[name])
-    given.update({name: value for name, value in overrides.items() if value is not None})
+    asked = {name: value for name, value in overrides.items() if value is not None}
+    given = {"mirror": base / "mirror", **given, **asked}
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        raise UsageError(explain(error, str(chosen))) from None
+        raise UsageError(explain(error, str(chosen), asked)) from None
     return settings.model_copy(
         update={"mirror": settings.mirror.absolute(), "inventory": settings.inventory.absolute()}
     )
@@ -93,15 +95,19 @@ def _read(file: Path) -> dict[str, Any]:
     return given
 
 
-def explain(error: ValidationError, where: str) -> str:
-    """A pydantic error in words: each problem with its place, unknown names with the nearest known."""
+def explain(error: ValidationError, file: str, asked: Collection[str] = ()) -> str:
+    """A pydantic error in words: each problem with its place, unknown names with the nearest known.
+
+    Values of the names in `asked` came from the command line, all others from `file`.
+    """
     lines = []
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = list(Settings.model_fields) + [f"pip.{name}" for name in Pip.model_fields]
             near = difflib.get_close_matches(place, known, n=2, cutoff=0.4)
-            lines.append(f"{where}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
+            lines.append(f"{file}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
         else:
-            lines.append(f"{where}: {place or 'the whole'}: {problem['msg'].removeprefix('Value error, ')}")
+            source = f"--{place.replace('_', '-')}" if place in asked else f"{file}: {place or 'the whole'}"
+            lines.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

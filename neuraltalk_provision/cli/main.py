@@ -6,13 +6,12 @@ import sys
 import traceback
 from importlib import metadata
 
-import click
 import typer
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.cli import init, mirror, run, site
-from neuraltalk_provision.errors import EXIT_BUG, EXIT_FINE, EXIT_INTERRUPTED, EXIT_USAGE, ProvisionError
-from neuraltalk_provision.output import Output
+from neuraltalk_provision.errors import EXIT_FINE, BugError, InterruptError, ProvisionError, UsageError
+from neuraltalk_provision.output import Output, hush
 
 app = typer.Typer(
     help="Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror.",
@@ -31,15 +30,11 @@ app.command("eval")(run.evaluate)
 
 
 @app.callback(invoke_without_command=True)
-def provision(
-    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
-) -> None:
+def provision(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     """Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror."""
     if version:
         typer.echo(metadata.version("neuraltalk-provision"))
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -51,35 +46,47 @@ def boundary(arguments: list[str]) -> int:
     """The exit code of a command line: errors printed in words, our bugs filed with their traceback."""
     output = Output(as_json="--json" in arguments)
     try:
-        code = app(arguments, standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_FINE
-    except ProvisionError as error:
-        output.error(error)
-        return error.exit_code
-    except click.exceptions.Exit as leaving:
+        return _invoke(arguments)
+    except typer.Exit as leaving:
         return leaving.exit_code
-    except click.ClickException as error:
-        output.error(ProvisionError(error.format_message(), advice="`provision COMMAND --help` lists the options."))
-        return EXIT_USAGE
-    except (KeyboardInterrupt, click.Abort):
-        output.error(ProvisionError("interrupted", advice="Run the same command again; it goes on where it was."))
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
+        hush()
         return EXIT_FINE
-    except OSError as error:
-        output.error(ProvisionError(f"{error.filename or 'this machine'}: {error.strerror or error}"))
-        return EXIT_USAGE
-    except Exception as error:
-        output.error(_bug(error))
-        return EXIT_BUG
+    except (Exception, KeyboardInterrupt) as error:
+        told = _in_words(error)
+        if told.message:  # empty where a group without a command has printed its help already
+            output.error(told)
+        return told.exit_code
 
 
-def _bug(error: Exception) -> ProvisionError:
-    directory = paths.state_dir()
-    directory.mkdir(parents=True, exist_ok=True)
-    report = directory / "bug.txt"
-    report.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return ProvisionError(
-        f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}",
-        advice=f"Report it with {report}.",
-    )
+def _in_words(error: BaseException) -> ProvisionError:
+    match error:
+        case ProvisionError():
+            return error
+        case typer.TyperException():
+            return UsageError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
+        case KeyboardInterrupt() | typer.Abort():
+            return InterruptError("interrupted", advice="Run the same command again; it goes on where it was.")
+        case OSError():
+            return UsageError(f"{error.filename or 'this machine'}: {error.strerror or error}")
+    return _bug(error)
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Typer without its own handling of errors and interruption."""
+    command = typer.main.get_command(app)
+    with command.make_context("provision", arguments) as context:
+        code = command.invoke(context)
+    return code if isinstance(code, int) else EXIT_FINE
+
+
+def _bug(error: BaseException) -> ProvisionError:
+    what = f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}"
+    told = "".join(traceback.format_exception(error))
+    report = paths.state_dir() / "bug.txt"
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(told, encoding="utf-8")
+    except OSError:
+        return BugError(what, advice=f"Report it with this:\n{told}")
+    return BugError(what, advice=f"Report it with {report}.")

@@ -10,7 +10,7 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FINE, ProvisionError
+from neuraltalk_provision.errors import EXIT_FINE, InterruptError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import launch, spec
 from neuraltalk_provision.runs.launch import RunEnd
@@ -72,11 +72,11 @@ def _run(program: str, run_id: str, words: list[str], host: str, settings: Setti
     try:
         end = launch.watch(run, host, settings, output.pass_on)
     except KeyboardInterrupt:
-        raise ProvisionError(
+        raise InterruptError(
             f"no longer following; {run.id} goes on", advice=f"Its log on {host}: {started['log']}"
         ) from None
-    output.result(asdict(end))
     launch.judge(run, end)
+    output.result(asdict(end))
     _show(end, output)
     return EXIT_FINE
 

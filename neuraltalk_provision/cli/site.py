@@ -37,12 +37,12 @@ def site(
     plans = converge.make_plans(chosen, limit or ())
     show_plans(plans, output)
     if plan:
-        output.result({"plans": [host.as_json() for host in plans]})
         converge.refuse(plans)
+        output.result({"plans": [host.as_json() for host in plans]})
         return EXIT_FINE
     outcome = converge.converge(plans, chosen, output, check=check, diff=diff)
-    output.result(outcome.as_json())
     converge.raise_failures(outcome)
+    output.result(outcome.as_json())
     show_end(outcome, chosen, output)
     return EXIT_FINE
 

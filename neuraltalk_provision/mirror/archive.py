@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import lzma
 import posixpath
 import tarfile
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from neuraltalk_provision.catalogue import Artifact, Edit
 from neuraltalk_provision.catalogue.edits import problems
 from neuraltalk_provision.errors import MirrorError
+
+BLOCK = 1 << 20
+_BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 
 
 def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
@@ -24,9 +29,9 @@ def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
     absent = [glob for glob in artifact.holds if not fnmatch.filter(names, glob)]
     if absent:
         raise MirrorError(
-            f"{file}: nothing in it is called {', '.join(absent)}",
-            advice="An archive of a git checkout needs its submodules: run "
-            "`git submodule update --init --recursive` before packing it.",
+            f"{file}: nothing in its directory is called {', '.join(absent)}",
+            advice="Pack it as `tar czf NAME.tgz DIRECTORY`; a git checkout needs its submodules first: "
+            "`git submodule update --init --recursive`.",
         )
     misfits = problems(sources, edits)
     if misfits:
@@ -35,23 +40,30 @@ def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
 
 def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], dict[str, str]]:
     """Member names below the top directory, and the text of those in `texts`."""
-    tops, names, sources = set(), set(), {}
+    tops, names, links, sources = set[str](), set[str](), set[str](), dict[str, str]()
     try:
         with tarfile.open(file) as tar:
             for member in tar:
-                _refuse_escape(file, member)
-                top, _, name = posixpath.normpath(member.name).partition("/")
-                name = posixpath.normpath(member.name) if artifact.flat else name
+                # As tar's --strip-components=1 sees it: the "." of "./DIRECTORY" is a directory of its own.
+                top, _, rest = ("", "", member.name) if artifact.flat else member.name.partition("/")
+                name = posixpath.normpath(rest)
+                _refuse_escape(file, member, name, links)
+                if posixpath.basename(member.name).startswith("._"):
+                    continue  # a Mac packs one beside each file; they are not unpacked
                 tops.add(top)
                 names.add(name)
+                if member.issym():
+                    links.add(name)
                 if name in texts and member.isfile():
                     content = tar.extractfile(member)
                     sources[name] = content.read().decode("utf-8", "replace") if content else ""
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+            while tar.fileobj and tar.fileobj.read(BLOCK):
+                pass  # the checksum of a compressed archive is at its very end
+    except _BROKEN as error:
         raise MirrorError(
             f"{file} is not a whole tar archive: {error}", advice="Copy it again from where it came from."
         ) from None
-    if not artifact.flat and (len(tops) != 1 or names == {""}):
+    if not artifact.flat and (len(tops) != 1 or names == {"."}):
         raise MirrorError(
             f"{file} must hold one directory with everything in it; it has {len(tops)} entries at its top",
             advice="Pack it from outside: tar czf NAME.tgz DIRECTORY",
@@ -59,14 +71,18 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
     return names, sources
 
 
-def _refuse_escape(file: Path, member: tarfile.TarInfo) -> None:
-    """MirrorError where unpacking the member could write, or later read, outside the tree."""
-    name = posixpath.normpath(member.name)
+def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: set[str]) -> None:
+    """MirrorError where unpacking the member could write, or later read, outside the tree.
+
+    `name` is its name within the tree; `links` are the symbolic links that came before it.
+    """
     problem = ""
     if member.name.startswith("/"):
         problem = "is an absolute path"
     elif ".." in member.name.split("/"):
         problem = "climbs out by '..'"
+    elif links.intersection(str(parent) for parent in PurePosixPath(name).parents):
+        problem = "lies below a link"
     elif member.issym():
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
         if member.linkname.startswith("/") or target.split("/")[0] == "..":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from neuraltalk_provision.errors import MirrorError
 
 FILE_NAME = "mirror.lock"
 
-PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+PlainName = Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME}$")]
 
 
 class Entry(BaseModel):
@@ -74,10 +76,8 @@ def read(mirror: Path) -> Lock:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise MirrorError(f"{file} does not parse: {place}: {first['msg']}", advice=_RESTORE) from None
-    names = [entry.name for entry in lock.artifacts] + [entry.file for entry in lock.artifacts]
-    doubles = {name for name in names[: len(lock.artifacts)] if names.count(name) > 2}
-    files = [entry.file for entry in lock.artifacts]
-    doubles |= {name for name in files if files.count(name) > 1}
+    counts = Counter(entry.name for entry in lock.artifacts), Counter(entry.file for entry in lock.artifacts)
+    doubles = {name for count in counts for name, times in count.items() if times > 1}
     if doubles:
         raise MirrorError(f"{file} lists twice: {', '.join(sorted(doubles))}", advice=_RESTORE)
     return lock
@@ -88,13 +88,24 @@ _RESTORE = "Bring the lock back from where the mirror came from; nothing is inst
 
 def write(mirror: Path, lock: Lock) -> None:
     """Write the lock whole: beside, then renamed."""
-    handle, beside = tempfile.mkstemp(dir=mirror, prefix=f".{FILE_NAME}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        yaml.safe_dump(lock.model_dump(mode="json"), file, sort_keys=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(beside, 0o644)  # noqa: PTH101
-    Path(beside).replace(mirror / FILE_NAME)
+    with staged(mirror, lock) as beside:
+        beside.replace(mirror / FILE_NAME)
+
+
+@contextmanager
+def staged(mirror: Path, lock: Lock) -> Iterator[Path]:
+    """The lock written beside the one that counts, durable: only a rename is left to do."""
+    handle, name = tempfile.mkstemp(dir=mirror, prefix=f".{FILE_NAME}-")
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yaml.safe_dump(lock.model_dump(mode="json"), file, sort_keys=False)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(0o644)
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @contextmanager

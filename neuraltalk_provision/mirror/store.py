@@ -45,8 +45,14 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
     """The lock's name for a file that somebody brought, and its artifact.
 
     By its file name, or by `given`. What is made per platform is called `<artifact>-<platform>`. Raises
-    UsageError where neither says what it is.
+    UsageError where neither says what it is, and for a name that a lock cannot list.
     """
+    for text in (file.name, given or file.name):
+        if not re.fullmatch(lock.PLAIN_NAME, text) or text == lock.FILE_NAME:
+            raise UsageError(
+                f"{text!r} cannot stand in a mirror: letters, digits and . _ + - only, and not {lock.FILE_NAME}",
+                advice="Rename the file, then add it.",
+            )
     for artifact in catalogue.artifacts:
         stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
         if artifact.per_platform:
@@ -57,7 +63,7 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
             not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)
         ):
             return artifact.name, artifact
-    known = ", ".join(artifact.name for artifact in catalogue.artifacts)
+    known = ", ".join(a.name + "-PLATFORM" * a.per_platform for a in catalogue.artifacts)
     raise UsageError(
         f"{file.name}: {'no artifact is called ' + given if given else 'the name does not tell what it is'}",
         advice=f"Say it with --as NAME, NAME being one of {known}.",
@@ -82,6 +88,7 @@ def add(
         raise UsageError(f"{file}: there is no such file")
     name, artifact = identify(file, catalogue, given)
     with lock.changing(mirror) as before:
+        _refuse_double(mirror, name, file, before)
         beside, digest, size = _copy(file, mirror, advance)
         try:
             if artifact.archive:
@@ -96,15 +103,26 @@ def add(
                 origin=origin or str(file.absolute()),
                 role=artifact.role,
             )
-            beside.replace(mirror / file.name)
+            with lock.staged(mirror, before.with_entry(entry)) as listed:
+                beside.replace(mirror / file.name)
+                listed.replace(mirror / lock.FILE_NAME)
         except MirrorError as error:
             raise MirrorError(error.message.replace(str(beside), str(file)), advice=error.advice) from None
         finally:
             beside.unlink(missing_ok=True)
-        lock.write(mirror, before.with_entry(entry))
         if old and old.file != entry.file:
             (mirror / old.file).unlink(missing_ok=True)
     return entry
+
+
+def _refuse_double(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
+    """UsageError where another artifact's file has that name."""
+    for entry in known.artifacts:
+        if entry.file == file.name and entry.name != name:
+            raise UsageError(
+                f"{mirror / file.name} is already there as {entry.name}, and would be {name} as well",
+                advice="Rename the file, then add it.",
+            )
 
 
 def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
@@ -126,8 +144,10 @@ def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
             target.flush()
             os.fsync(target.fileno())
         Path(beside).chmod(0o644)
-    except OSError as error:
+    except BaseException as error:
         Path(beside).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise MirrorError(f"{file.name} could not be copied to {mirror}: {error.strerror}") from None
     return Path(beside), digest.hexdigest(), size
 

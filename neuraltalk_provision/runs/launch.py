@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuraltalk_provision.errors import CheckError, HostError, UsageError
@@ -81,15 +81,17 @@ def watch(spec: RunSpec, host: str, settings: Settings, show: Callable[[str], No
 
 def judge(spec: RunSpec, end: RunEnd) -> None:
     """CheckError where the run did not leave what it was started for, whatever its exit code."""
-    advice = f"Read {end.log} on {end.host}."
+    problem = ""
     if end.exit_code is None:
-        raise CheckError(f"run {end.id} was killed before it ended", advice=advice)
-    if end.exit_code != 0:
-        raise CheckError(f"{spec.program} ended with exit code {end.exit_code}", advice=advice)
-    if spec.program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
-        raise CheckError(f"run {end.id} ended without a model (.t7)", advice=advice)
-    if spec.program == "eval.lua" and not end.captions:
-        raise CheckError(f"run {end.id} ended without captions", advice=advice)
+        problem = f"run {end.id} was killed before it ended"
+    elif end.exit_code != 0:
+        problem = f"{spec.program} ended with exit code {end.exit_code}"
+    elif spec.program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
+        problem = f"run {end.id} ended without a model (.t7)"
+    elif spec.program == "eval.lua" and not end.captions:
+        problem = f"run {end.id} ended without captions"
+    if problem:
+        raise CheckError(problem, advice=f"Read {end.log} on {end.host}.", document=asdict(end))
 
 
 def _call(host: str, settings: Settings, run: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
     Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
     for combinations that are known to end without a result.
     """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id):
+        raise UsageError(f"--id {run_id!r}: letters, digits and . _ - only; it names a directory on the host")
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"}
     given: set[str] = set()
@@ -47,7 +50,11 @@ def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
     if "id" in given:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
     _refuse_contradictions(program, arguments)
-    return RunSpec(run_id, program, arguments, tuple(name for name in known.files if arguments.get(name)))
+    files = tuple(name for name in known.files if arguments.get(name))
+    for name in files:
+        if not arguments[name].startswith("/"):
+            raise UsageError(f"-{name} {arguments[name]}: an absolute path on the host is needed")
+    return RunSpec(run_id, program, arguments, files)
 
 
 def _refuse_contradictions(program: str, arguments: Mapping[str, str]) -> None:

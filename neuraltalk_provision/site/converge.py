@@ -51,11 +51,12 @@ def make_plans(settings: Settings, limit: Sequence[str] = ()) -> tuple[HostPlan,
     return tuple(plan(host, state, recipes[host]) for host, state in answers.states.items())
 
 
-def refuse(plans: Iterable[HostPlan]) -> None:
+def refuse(plans: Sequence[HostPlan]) -> None:
     """UsageError naming all reasons not to begin, of all hosts, at once."""
     refusals = [refusal for plan in plans for refusal in plan.refusals]
     if refusals:
-        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.")
+        told = {"plans": [plan.as_json() for plan in plans]}
+        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.", document=told)
 
 
 def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:
@@ -163,4 +164,5 @@ def raise_failures(outcome: SiteOutcome) -> None:
         "\n".join(question.explain(failure) for failure in outcome.failures),
         advice=f"What ran before on {', '.join(standing)} still runs: nothing is half activated. "
         "Run the same command again; it goes on at the component that failed.",
+        document=outcome.as_json(),
     )

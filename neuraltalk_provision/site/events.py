@@ -9,6 +9,7 @@ from typing import Any
 
 Event = Mapping[str, Any]
 
+_SAYS_NOTHING = ("MODULE FAILURE", "non-zero return code")
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 
 
@@ -59,7 +60,7 @@ def failure(event: Event) -> Failure | None:
     name = event.get("event")
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
         return None
-    result = data.get("res") or {}
+    result = _culprit(data.get("res") or {})
     return Failure(
         host=host_of(event),
         task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
@@ -106,11 +107,17 @@ def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in listed if isinstance(one, Mapping) and one.get("before") != one.get("after")]
 
 
+def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The result of a loop's first item that failed; the result itself where there was no loop."""
+    return next((item for item in result.get("results", ()) if item.get("failed")), result)
+
+
 def _message(result: Mapping[str, Any]) -> str:
     for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
         text = str(result.get(key) or "").strip()
-        if text and text not in ("MODULE FAILURE", "non-zero return code"):
-            return text
+        if text and not text.startswith(_SAYS_NOTHING) and "See stdout/stderr for the exact error" not in text:
+            # What a module raised stands in the last line; ansible-core 2.16 hands on all of it.
+            return text.splitlines()[-1] if "Traceback (most recent call last)" in text else text
     return str(result.get("msg") or "no reason was given")
 
 

@@ -99,6 +99,12 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
     machine = state["platform"]["machine"]
     if machine not in MACHINES:
         refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
+    for build in state["busy"]:
+        refusals.append(
+            f"{host}: something is being built there already (pid {build['pid']}, {build['log']}), by another "
+            "`provision site` or by one that lost its connection: wait until it ends, or end it there with "
+            f"`kill -- -{build['pid']}`"
+        )
     if decided.stages:
         held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)
         needed = held + (BUILD_SPACE if "torch" in decided.builds else 0)
@@ -116,7 +122,7 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
         if "packages" in decided.builds and state["user"]["uid"] != 0:
             refusals.append(
                 f"{host}: packages have to be installed and uid {state['user']['uid']} may not: "
-                "set ansible_become, or have an administrator install "
+                "set ansible_become, or have an administrator install what is "
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)

@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +98,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
         variables = Path(private) / "variables.json"
         variables.touch(mode=0o600)
         variables.write_text(json.dumps(dict(request.variables)), encoding="utf-8")
-        with _quiet():
+        with _quiet(), _our_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=private,
                 playbook=str(paths.playbooks() / request.playbook),
@@ -133,15 +135,29 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _our_signals() -> Iterator[None]:
+    """Take Ctrl-C back from ansible-runner, whose handlers stay when its run is over and do nothing then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
     """UsageError where Ansible warned that it did something else than asked, or did nothing."""
     words = "\n".join(outcome.told.complaints)
+    if "Unable to parse" in words or "No inventory was parsed" in words or "provided hosts list is empty" in words:
+        raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
     if "Could not match supplied host pattern" in words or "leaves us with no hosts to target" in words:
         raise UsageError(
             f"{request.inventory} has no host or group called {', '.join(request.limit)}",
             advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
         )
-    if "Unable to parse" in words or "No inventory was parsed" in words or "provided hosts list is empty" in words:
-        raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
     if outcome.rc and not outcome.told.failures:
         raise HostError(f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}")

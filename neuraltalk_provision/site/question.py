@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ def explain(failure: Failure) -> str:
         cure = "it cannot be reached by SSH: check ansible_host, the network and sshd"
     elif "no space left on device" in lowered:
         cure = "its disk is full: make room, then run the same command again; it goes on where it broke"
-    elif "interpreter" in lowered and "not found" in lowered:
+    elif re.search(r"interpreter .*not found|python[\d.]*: (command )?not found", lowered):
         cure = "no Python was found there: set ansible_python_interpreter"
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{cure}\n  {message}" if cure else f"{where}{message}"

@@ -9,11 +9,13 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import glob
 import hashlib
 import io
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -117,7 +119,9 @@ def read_stamps(generation):
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
     """Run a command with its output in the file `log`; {'rc', 'seconds'}, rc 124 after `timeout` seconds.
 
-    The command has its own process group, no standard input and TERM=dumb, and dies with its children.
+    The command has its own process group, no standard input and TERM=dumb. It dies with its children when
+    the time is up, and when whoever started this module is gone: nothing is built behind a controller's back.
+    While it runs, `log`.pid names its process group.
     """
     make_directory(os.path.dirname(log))
     env = dict(os.environ, TERM="dumb", LC_ALL="C")
@@ -132,18 +136,49 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
             )
         except OSError as error:
             raise StackError("%s cannot be started: %s" % (argv[0], error.strerror), log=log)
-        rc = _wait(process, started + timeout if timeout else None)
+        write_whole(log + ".pid", u"%d\n" % process.pid)
+        try:
+            rc = _wait(process, started + timeout if timeout else None)
+        finally:
+            os.unlink(log + ".pid")
     return {"rc": rc, "seconds": round(time.time() - started, 1)}
 
 
 def _wait(process, deadline):
     while process.poll() is None:
-        if deadline and time.time() > deadline:
+        late = deadline and time.time() > deadline
+        if late or _abandoned():
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return 124
+            if late:
+                return 124
+            raise StackError("the controller went away; the command was ended")
         time.sleep(0.05)
     return process.returncode
+
+
+def _abandoned():
+    """Whether nobody reads our result any more: the other end of standard output is closed."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _fd, event in poll.poll(0))
+
+
+def running_builds(root):
+    """[{log, pid}] of commands that run below a stack root now, started by whatever controller."""
+    running = []
+    for pattern in ("logs/*.pid", "generations/*/logs/*.pid"):
+        for path in sorted(glob.glob(os.path.join(root, pattern))):
+            pid = (read_text(path) or "").strip()
+            if pid and is_alive(pid):
+                running.append({"log": path[: -len(".pid")], "pid": int(pid)})
+    return running
+
+
+def is_alive(pid):
+    """Whether a process of that number runs and is no zombie."""
+    state = read_text("/proc/%s/stat" % pid) if pid else None
+    return bool(state) and state.rpartition(")")[2].split()[0] != "Z"
 
 
 def log_tail(log, lines=LOG_TAIL_LINES):

@@ -89,7 +89,7 @@ def main():
         component={
             "name": wanted["component"],
             "change": "build" if changed else "keep",
-            "evidence": wanted["evidence"] or stamp.get("evidence"),
+            "evidence": (None if module.check_mode else wanted["evidence"]) if changed else stamp.get("evidence"),
         },
         diff={
             "before_header": wanted["component"],

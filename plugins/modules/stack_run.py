@@ -76,6 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
+    is_alive,
     make_directory,
     read_json,
     read_text,
@@ -117,14 +118,8 @@ class Run(object):
             "log": self.log,
             "pid": record.get("pid"),
             "exit_code": int(code) if code else None,
-            "running": not code and alive(record.get("pid")),
+            "running": not code and is_alive(record.get("pid")),
         }
-
-
-def alive(pid):
-    """Whether a process of that number runs and is no zombie."""
-    state = read_text("/proc/%s/stat" % pid) if pid else None
-    return bool(state) and state.rpartition(")")[2].split()[0] != "Z"
 
 
 def usable(path):

@@ -51,7 +51,7 @@ import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text
+from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
 
@@ -158,6 +158,7 @@ def main():
         "packages": installed_packages(module.params["packages"]),
         "stack": stack_facts(root),
         "disk": disk_facts(root),
+        "busy": running_builds(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
         "gpu": {"driver": os.path.exists("/proc/driver/nvidia/version"), "tool": _which("nvidia-smi")},

@@ -9,7 +9,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import engine, paths, shell, sources
+from tests.lab import engine, names, paths, shell, sources
 from tests.lab.errors import LabError
 
 
@@ -21,6 +21,15 @@ class Image:
     parent: str
     system: str
     python: str = "/usr/bin/python3"
+    lacks: tuple[str, ...] | None = None
+    """Of the packages that packages.yaml asks for, what this image has not got; None where it has none of them."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages of packages.yaml that are installed when the image is built."""
+        if self.lacks is None:
+            return ()
+        return tuple(name for name in names.wanted("apt", self.system) if name not in self.lacks)
 
     @property
     def platform(self) -> str:
@@ -34,6 +43,7 @@ IMAGES = {
     for image in (
         Image("bare", "bookworm", "debian-12"),
         Image("debian12", "bare", "debian-12"),
+        Image("ready", "debian12", "debian-12", lacks=("unzip", "libpng-dev")),
         Image("el9", "bare", "rocky-9"),
         Image("unknown", "el9", "tlinux-2"),
         Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7"),
@@ -59,7 +69,7 @@ def digest(name: str, recipes: Path = paths.RECIPES) -> str:
     """Twelve digits that change when the recipe of the image, or of one that it is built on, does."""
     if name in BASES:
         return hashlib.sha256(f"{name} {BASES[name]}".encode()).hexdigest()[:12]
-    total = hashlib.sha256(digest(IMAGES[name].parent, recipes).encode())
+    total = hashlib.sha256(" ".join((digest(IMAGES[name].parent, recipes), *IMAGES[name].packages)).encode())
     for path in recipe(name, recipes):
         total.update(str(path.relative_to(recipes)).encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()[:12]
@@ -96,7 +106,8 @@ def ensure(name: str) -> str:
 def make(name: str) -> None:
     """Build an image from its recipe."""
     parent = ensure(IMAGES[name].parent)
-    engine.build(tag(name), paths.RECIPES, f"{name}/Dockerfile", PARENT=parent)
+    installed = {"PACKAGES": " ".join(IMAGES[name].packages)} if IMAGES[name].packages else {}
+    engine.build(tag(name), paths.RECIPES, f"{name}/Dockerfile", PARENT=parent, **installed)
 
 
 def make_base(code_name: str) -> None:

@@ -1,0 +1,61 @@
+"""python -m tests.standin DIR [--only NAME ...] [--wheels-dir D [--platform P]]: write the stand-ins into DIR."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.standin import archives, caffemodel
+from tests.standin.platforms import this_platform
+from tests.standin.wheels import wheel_tar
+
+
+def artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
+    """Artifact name to its file name and what makes its bytes."""
+    out: dict[str, tuple[str, Callable[[], bytes]]] = {
+        name: (f"{name}.tgz", lambda name=name: archives.archive(name))  # type: ignore[misc]
+        for name in archives.ARCHIVES
+    }
+    out["vgg16-proto"] = (f"{caffemodel.NAME}_deploy.prototxt", lambda: caffemodel.prototxt().encode())
+    out["vgg16-model"] = (f"{caffemodel.NAME}.caffemodel", caffemodel.model)
+    return out
+
+
+def write(folder: Path, only: Sequence[str] = ()) -> list[Path]:
+    """Write the artifacts (those in `only`, or all) into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, (file, content) in artifacts().items():
+        if not only or name in only:
+            (folder / file).write_bytes(content())
+            written.append(folder / file)
+    return written
+
+
+def write_wheels(folder: Path, wheels: Path, platform: str) -> Path:
+    """Write the wheels that lie in `wheels` into `folder`, as the artifact of that platform."""
+    path = folder / f"python-wheels-{platform}.tar"
+    path.write_bytes(wheel_tar(wheels))
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
+    parser.add_argument("dir", type=Path, metavar="DIR")
+    parser.add_argument("--only", nargs="+", default=[], choices=sorted(artifacts()), metavar="NAME")
+    parser.add_argument("--wheels-dir", type=Path, metavar="D", help="also pack the wheels that lie in D")
+    parser.add_argument(
+        "--platform", metavar="P", help="whose wheels they are, as debian-12-x86_64; default: this host's"
+    )
+    given = parser.parse_args(arguments)
+    for path in write(given.dir, given.only):
+        print(path)
+    if given.wheels_dir is not None:
+        print(write_wheels(given.dir, given.wheels_dir, given.platform or this_platform()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""A network with VGG-16's layers, names and topology and hardly any channels, as Caffe's two files.
+
+The wire format is written by hand (https://protobuf.dev/programming-guides/encoding/); the numbers of fields and
+types are those of caffe.proto's V1 layers.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NAME = "VGG_ILSVRC_16_layers"
+CONVOLUTION, DROPOUT, INNER_PRODUCT, POOLING, RELU, SOFTMAX = 4, 6, 14, 17, 18, 20
+TYPE_NAMES = {
+    CONVOLUTION: "CONVOLUTION",
+    DROPOUT: "DROPOUT",
+    INNER_PRODUCT: "INNER_PRODUCT",
+    POOLING: "POOLING",
+    RELU: "RELU",
+    SOFTMAX: "SOFTMAX",
+}
+CHANNELS = 4  # VGG-16 has 64 to 512; conv1_1 keeps its 64, because it is the line that people look for
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    kind: int
+    bottom: str
+    top: str
+    outputs: int = 0
+    inputs: int = 0
+
+
+def layers() -> Iterator[Layer]:
+    """The network from conv1_1 to prob."""
+    bottom, inputs = "data", 3
+    for block, depth in enumerate((2, 2, 3, 3, 3), start=1):
+        for index in range(1, depth + 1):
+            name = f"conv{block}_{index}"
+            outputs = 64 if name == "conv1_1" else CHANNELS
+            yield Layer(name, CONVOLUTION, bottom, name, outputs, inputs)
+            yield Layer(f"relu{block}_{index}", RELU, name, name)
+            bottom, inputs = name, outputs
+        yield Layer(f"pool{block}", POOLING, bottom, f"pool{block}")
+        bottom = f"pool{block}"
+    # 224 pixels are 7 after five poolings; neuraltalk2 puts a layer of 4096 inputs behind fc7.
+    for number, outputs, inputs in ((6, 8, CHANNELS * 49), (7, 4096, 8), (8, 2, 4096)):
+        name = f"fc{number}"
+        yield Layer(name, INNER_PRODUCT, bottom, name, outputs, inputs)
+        if number < 8:
+            yield Layer(f"relu{number}", RELU, name, name)
+            yield Layer(f"drop{number}", DROPOUT, name, name)
+        bottom = name
+    yield Layer("prob", SOFTMAX, bottom, "prob")
+
+
+def prototxt() -> str:
+    """The description of the network, in protobuf's text format."""
+    lines = [f'name: "{NAME}"', 'input: "data"', *(f"input_dim: {size}" for size in (10, 3, 224, 224))]
+    for layer in layers():
+        lines.append(f'layers {{\n  bottom: "{layer.bottom}"\n  top: "{layer.top}"\n  name: "{layer.name}"')
+        lines.append(f"  type: {TYPE_NAMES[layer.kind]}")
+        if layer.kind == CONVOLUTION:
+            lines.append(f"  convolution_param {{ num_output: {layer.outputs} pad: 1 kernel_size: 3 }}")
+        elif layer.kind == INNER_PRODUCT:
+            lines.append(f"  inner_product_param {{ num_output: {layer.outputs} }}")
+        elif layer.kind == POOLING:
+            lines.append("  pooling_param { pool: MAX kernel_size: 2 stride: 2 }")
+        elif layer.kind == DROPOUT:
+            lines.append("  dropout_param { dropout_ratio: 0.5 }")
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def model() -> bytes:
+    """The same network with its weights, in protobuf's binary format."""
+    head = _text(1, NAME) + _text(3, "data") + b"".join(_number(4, size) for size in (10, 3, 224, 224))
+    return head + b"".join(_bytes(2, _layer(layer)) for layer in layers())
+
+
+def _layer(layer: Layer) -> bytes:
+    out = _text(2, layer.bottom) + _text(3, layer.top) + _text(4, layer.name) + _number(5, layer.kind)
+    if layer.kind == CONVOLUTION:
+        out += _blob((layer.outputs, layer.inputs, 3, 3)) + _blob((1, 1, 1, layer.outputs))
+        out += _bytes(10, _number(1, layer.outputs) + _number(3, 1) + _number(4, 3))
+    elif layer.kind == INNER_PRODUCT:
+        out += _blob((1, 1, layer.outputs, layer.inputs)) + _blob((1, 1, 1, layer.outputs))
+        out += _bytes(17, _number(1, layer.outputs))
+    elif layer.kind == POOLING:
+        out += _bytes(19, _number(1, 0) + _number(2, 2) + _number(3, 2))
+    return out
+
+
+def _blob(shape: tuple[int, int, int, int]) -> bytes:
+    size = shape[0] * shape[1] * shape[2] * shape[3]
+    data = array.array("f", (((index * 37) % 101 - 50) / 1000 for index in range(size)))
+    if sys.byteorder == "big":
+        data.byteswap()
+    head = b"".join(_number(field, length) for field, length in enumerate(shape, start=1))
+    return _bytes(6, head + _bytes(5, data.tobytes()))
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _text(field: int, value: str) -> bytes:
+    return _bytes(field, value.encode())

@@ -1,0 +1,15 @@
+package = "hdf5"
+version = "0-0"
+source = { url = "git://stand-in.invalid/hdf5" }
+description = { summary = "Stand-in of the project's tests for torch-hdf5", license = "stand-in" }
+dependencies = { "torch >= 7.0", "penlight", "totem" }
+build = {
+   type = "command",
+   build_command = [[
+cmake -E make_directory build;
+cd build;
+cmake .. -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$(LUA_BINDIR)/.." -DCMAKE_INSTALL_PREFIX="$(PREFIX)";
+$(MAKE)
+]],
+   install_command = "cd build && $(MAKE) install",
+}

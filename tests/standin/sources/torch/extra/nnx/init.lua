@@ -1,0 +1,6 @@
+-- Stand-in for nnx.
+require "torch"
+require "xlua"
+require "nn"
+nnx = {}
+return nnx

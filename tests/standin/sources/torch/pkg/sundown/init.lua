@@ -1,0 +1,2 @@
+-- Stand-in for sundown.
+return { ascii = require "sundown.ascii", render = require("libsundown").plain }

@@ -1,0 +1,12 @@
+# Stand-in. add_torch_package(name "C sources" "Lua sources"): lib<name>.so and the folder <name>.
+macro(ADD_TORCH_PACKAGE package src luasrc)
+  include_directories("${CMAKE_CURRENT_SOURCE_DIR}")
+  if(NOT "${src}" STREQUAL "")
+    add_library(${package} MODULE ${src})
+    set_target_properties(${package} PROPERTIES PREFIX lib)
+    install(TARGETS ${package} LIBRARY DESTINATION "${Torch_INSTALL_LUA_CPATH_SUBDIR}")
+  endif()
+  if(NOT "${luasrc}" STREQUAL "")
+    install(FILES ${luasrc} DESTINATION "${Torch_INSTALL_LUA_PATH_SUBDIR}/${package}")
+  endif()
+endmacro()

@@ -1,0 +1,20 @@
+# Stand-in. Where things stand below the prefix. Set by the caller, or else taken from LUA_BINDIR.
+if(NOT Torch_INSTALL_PREFIX)
+  get_filename_component(Torch_INSTALL_PREFIX "${LUA_BINDIR}/.." ABSOLUTE)
+  file(RELATIVE_PATH Torch_INSTALL_LUA_PATH_SUBDIR "${Torch_INSTALL_PREFIX}" "${LUADIR}")
+  file(RELATIVE_PATH Torch_INSTALL_LUA_CPATH_SUBDIR "${Torch_INSTALL_PREFIX}" "${LIBDIR}")
+endif()
+set(CMAKE_INSTALL_PREFIX "${Torch_INSTALL_PREFIX}")
+
+set(Torch_INSTALL_BIN "${Torch_INSTALL_PREFIX}/bin")
+set(Torch_INSTALL_LIB "${Torch_INSTALL_PREFIX}/lib")
+set(Torch_INSTALL_LIB_SUBDIR lib)
+set(Torch_INSTALL_MAN "${Torch_INSTALL_PREFIX}/share/man")
+set(Torch_INSTALL_SHARE "${Torch_INSTALL_PREFIX}/share")
+set(Torch_INSTALL_INCLUDE "${Torch_INSTALL_PREFIX}/include")
+set(Torch_INSTALL_CMAKE "${Torch_INSTALL_PREFIX}/share/cmake/torch")
+set(Torch_INSTALL_LUA_PATH "${Torch_INSTALL_PREFIX}/${Torch_INSTALL_LUA_PATH_SUBDIR}")
+set(Torch_INSTALL_LUA_CPATH "${Torch_INSTALL_PREFIX}/${Torch_INSTALL_LUA_CPATH_SUBDIR}")
+
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH TRUE)
+set(CMAKE_INSTALL_RPATH "\$ORIGIN/../lib;${Torch_INSTALL_LIB}")

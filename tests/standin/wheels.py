@@ -1,0 +1,19 @@
+"""Wheels for the mirror: a flat folder of them as one tar, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+
+def wheel_tar(folder: Path) -> bytes:
+    """python-wheels-<platform>.tar: the wheels of `folder`, at the tar's root."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(folder.glob("*.whl")):
+            entry = tarfile.TarInfo(path.name)
+            entry.size, entry.mode = path.stat().st_size, 0o644
+            with path.open("rb") as file:
+                tar.addfile(entry, file)
+    return buffer.getvalue()
