@@ -22,20 +22,9 @@ from tests.standin.__main__ import write as write_standins
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".cache" / "demo"
 LAB = Lab(name="demo", image="debian12", airgap=True, names=("node1", "node2"))
-TRAINING = [
-    "-batch_size",
-    "1",
-    "-seq_per_img",
-    "2",
-    "-max_iters",
-    "40",
-    "-save_checkpoint_every",
-    "10",
-    "-val_images_use",
-    "4",
-    "-losses_log_every",
-    "10",
-]
+TRAINING = (
+    "-batch_size 1 -seq_per_img 2 -max_iters 40 -save_checkpoint_every 10 -val_images_use 4 -losses_log_every 10"
+).split()
 
 
 def provision(*words: str) -> None:

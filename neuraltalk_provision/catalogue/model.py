@@ -37,6 +37,7 @@ class Component(Row):
     requires: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
+    tries: tuple[str, ...] = ()
 
 
 class Edit(Row):

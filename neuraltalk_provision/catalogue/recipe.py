@@ -53,6 +53,7 @@ class Part:
     rockspec: str
     requirements: tuple[str, ...]
     loads: tuple[str, ...]
+    tries: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _part(
         rockspec=component.rockspec,
         requirements=component.requirements,
         loads=component.loads,
+        tries=component.tries,
     )
 
 

@@ -12,7 +12,7 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook, question
+from neuraltalk_provision.site import controller, playbook, question
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.plan import HostPlan, plan
 
@@ -48,7 +48,10 @@ def make_plans(settings: Settings, limit: Sequence[str] = ()) -> tuple[HostPlan,
     listed = lock.read(settings.mirror).by_name()
     answers = question.ask(settings, catalogue, limit)
     recipes = question.recipes(answers, settings, catalogue, listed)
-    return tuple(plan(host, state, recipes[host]) for host, state in answers.states.items())
+    return tuple(
+        plan(host, state, recipes[host], orphaned=controller.is_dead(state["controller"]))
+        for host, state in answers.states.items()
+    )
 
 
 def refuse(plans: Sequence[HostPlan]) -> None:
@@ -87,6 +90,8 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_platforms": {plan.host: plan.recipe.platform for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
+        "provision_controller": controller.name(),
+        "provision_take_over": [plan.host for plan in listed if plan.take_over],
         "provision_keep": settings.keep_generations,
         "provision_jobs": settings.build_jobs,
         "provision_stack_root": settings.stack_root,

@@ -32,6 +32,7 @@ class HostPlan:
     steps: tuple[Step, ...]
     sealed: bool
     refusals: tuple[str, ...]
+    take_over: bool = False
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -68,8 +69,11 @@ class HostPlan:
         }
 
 
-def plan(host: str, state: Mapping[str, Any], recipe: Recipe) -> HostPlan:
-    """The plan for a host from its state (stack_state's answer) and its platform's recipe."""
+def plan(host: str, state: Mapping[str, Any], recipe: Recipe, *, orphaned: bool = False) -> HostPlan:
+    """The plan for a host from its state (stack_state's answer) and its platform's recipe.
+
+    `orphaned` says that the controller which builds there is dead: what it left running is then ended.
+    """
     stack = state["stack"]
     generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
     steps = [_packages(state, recipe)]
@@ -84,6 +88,7 @@ def plan(host: str, state: Mapping[str, Any], recipe: Recipe) -> HostPlan:
         steps=tuple(steps),
         sealed=generation["sealed"],
         refusals=(),
+        take_over=bool(orphaned and state["busy"]),
     )
     refusals = _refusals(host, state, decided)
     return HostPlan(**{**decided.__dict__, "refusals": refusals})
@@ -99,11 +104,11 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
     machine = state["platform"]["machine"]
     if machine not in MACHINES:
         refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
-    for build in state["busy"]:
+    for build in () if decided.take_over else state["busy"]:
         refusals.append(
-            f"{host}: something is being built there already (pid {build['pid']}, {build['log']}), by another "
-            "`provision site` or by one that lost its connection: wait until it ends, or end it there with "
-            f"`kill -- -{build['pid']}`"
+            f"{host}: something is being built there already (pid {build['pid']}, {build['log']}) by "
+            f"{state['controller'] or 'another controller'}: wait until it ends, or end it there with "
+            f"`kill -9 -{build['pid']}`"
         )
     if decided.stages:
         held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)

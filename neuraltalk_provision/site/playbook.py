@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -107,7 +108,9 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 event_handler=hear,
                 quiet=True,
                 suppress_env_files=True,
+                settings={"pexpect_timeout": 1},
             )
+            runner.config.command = _mortal(runner.config.command)
             runner.config.env = {**_callback(runner.config.env), **environment()}
             runner.run()
     if runner.status == "canceled":
@@ -133,6 +136,12 @@ def _quiet() -> Iterator[None]:
     """Keep ansible-runner's own words off our output."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield
+
+
+def _mortal(command: list[str]) -> list[str]:
+    """The command, such that it ends when we are killed: no playbook goes on behind a dead controller."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ import io
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import tempfile
@@ -119,9 +118,8 @@ def read_stamps(generation):
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
     """Run a command with its output in the file `log`; {'rc', 'seconds'}, rc 124 after `timeout` seconds.
 
-    The command has its own process group, no standard input and TERM=dumb. It dies with its children when
-    the time is up, and when whoever started this module is gone: nothing is built behind a controller's back.
-    While it runs, `log`.pid names its process group.
+    The command has its own process group, no standard input and TERM=dumb, and dies with its children. While it
+    runs, `log`.pid names its process group, so that whoever comes after a lost connection can see and end it.
     """
     make_directory(os.path.dirname(log))
     env = dict(os.environ, TERM="dumb", LC_ALL="C")
@@ -140,28 +138,19 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
         try:
             rc = _wait(process, started + timeout if timeout else None)
         finally:
-            os.unlink(log + ".pid")
+            if os.path.exists(log + ".pid"):
+                os.unlink(log + ".pid")
     return {"rc": rc, "seconds": round(time.time() - started, 1)}
 
 
 def _wait(process, deadline):
     while process.poll() is None:
-        late = deadline and time.time() > deadline
-        if late or _abandoned():
+        if deadline and time.time() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            if late:
-                return 124
-            raise StackError("the controller went away; the command was ended")
+            return 124
         time.sleep(0.05)
     return process.returncode
-
-
-def _abandoned():
-    """Whether nobody reads our result any more: the other end of standard output is closed."""
-    poll = select.poll()
-    poll.register(1, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _fd, event in poll.poll(0))
 
 
 def running_builds(root):
@@ -173,6 +162,17 @@ def running_builds(root):
             if pid and is_alive(pid):
                 running.append({"log": path[: -len(".pid")], "pid": int(pid)})
     return running
+
+
+def end_builds(root):
+    """End the commands that run below a stack root; [{log, pid}] of them."""
+    ended = running_builds(root)
+    for build in ended:
+        os.killpg(build["pid"], signal.SIGKILL)
+        while is_alive(build["pid"]):
+            time.sleep(0.05)
+        os.unlink(build["log"] + ".pid")
+    return ended
 
 
 def is_alive(pid):
@@ -193,6 +193,23 @@ def log_tail(log, lines=LOG_TAIL_LINES):
 def with_stack(generation, argv):
     """`argv` as it runs in the generation's environment."""
     return [os.path.join(generation, "bin", "with-stack")] + list(argv)
+
+
+def try_programs(generation, modules, programs, log):
+    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module."""
+    evidence = []
+    requires = "".join("require '%s'; " % module for module in modules)
+    for number, program in enumerate(programs, 1):
+        words = "%sdo %s end; print('tried program %d')" % (requires, program, number)
+        outcome = run_logged(with_stack(generation, ["luajit", "-e", words]), log, timeout=600, append=True)
+        if outcome["rc"] != 0 or "tried program %d" % number not in (read_text(log) or "").splitlines():
+            raise StackError(
+                "%s loads, but does not do what it is for (rc %s)" % (modules[-1], outcome["rc"]),
+                log=log,
+                tail=log_tail(log),
+            )
+        evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
+    return evidence
 
 
 def load_modules(generation, modules, log):

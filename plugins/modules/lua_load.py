@@ -20,6 +20,11 @@ options:
     type: list
     elements: str
     required: true
+  tries:
+    description: Lua programs that have to run to their end once the modules are loaded.
+    type: list
+    elements: str
+    default: []
   log:
     description: The file for luajit's output.
     type: path
@@ -45,7 +50,7 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, load_modules
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, load_modules, try_programs
 
 
 def main():
@@ -53,6 +58,7 @@ def main():
         argument_spec={
             "generation": {"type": "path", "required": True},
             "modules": {"type": "list", "elements": "str", "required": True},
+            "tries": {"type": "list", "elements": "str", "default": []},
             "log": {"type": "path", "required": True},
         },
         supports_check_mode=True,
@@ -64,6 +70,7 @@ def main():
         if os.path.exists(wanted["log"]):
             os.unlink(wanted["log"])
         evidence = load_modules(wanted["generation"], wanted["modules"], wanted["log"])
+        evidence += try_programs(wanted["generation"], wanted["modules"], wanted["tries"], wanted["log"])
     except StackError as error:
         fail_with(module, error)
     module.exit_json(changed=False, evidence=evidence)

@@ -30,6 +30,11 @@ options:
     type: list
     elements: str
     required: true
+  tries:
+    description: Lua programs that have to run to their end once the modules are loaded.
+    type: list
+    elements: str
+    default: []
   log:
     description: The file for luarocks' output.
     type: path
@@ -69,6 +74,7 @@ from ansible.module_utils.neuraltalk_stack import (
     load_modules,
     log_tail,
     run_logged,
+    try_programs,
     with_stack,
 )
 
@@ -96,7 +102,7 @@ def clean(source):
             os.unlink(path)
 
 
-def make(generation, source, rockspec, loads, log, jobs):
+def make(generation, source, rockspec, loads, tries, log, jobs):
     """Build, install and load; the evidence."""
     spec = find_rockspec(source, rockspec)
     clean(source)
@@ -108,7 +114,7 @@ def make(generation, source, rockspec, loads, log, jobs):
             log=log,
             tail=log_tail(log),
         )
-    return load_modules(generation, loads, log)
+    return load_modules(generation, loads, log) + try_programs(generation, loads, tries, log)
 
 
 def main():
@@ -118,6 +124,7 @@ def main():
             "source": {"type": "path", "required": True},
             "rockspec": {"type": "str", "required": True},
             "loads": {"type": "list", "elements": "str", "required": True},
+            "tries": {"type": "list", "elements": "str", "default": []},
             "log": {"type": "path", "required": True},
             "jobs": {"type": "int", "default": 1},
         },

@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: stack_generation
 short_description: Seal a generation, make it current, or go back to the one before
 description:
-  - A generation is built beside what runs. V(sealed) says that it is whole, V(current) points the
+  - A generation is built beside what runs. V(open) says which controller builds and, when told to take over,
+    ends what an interrupted one left running. V(sealed) says that it is whole, V(current) points the
     link C(current) at it by one rename and removes the oldest generations beyond O(keep),
     V(previous) points the link at the generation that was current before.
 options:
@@ -28,10 +29,18 @@ options:
     description: How many generations stay on the host, the current one included.
     type: int
     default: 3
+  controller:
+    description: Who builds, for V(open), so that a build that outlived its controller is recognised.
+    type: str
+    default: ''
+  take_over:
+    description: Whether V(open) ends builds that run there; without it they are an error.
+    type: bool
+    default: false
   state:
     description: What is wanted.
     type: str
-    choices: [sealed, current, previous]
+    choices: [open, sealed, current, previous]
     required: true
 author: the neuraltalk-provision authors
 """
@@ -53,6 +62,10 @@ previous:
   description: The id that it pointed at before.
   returned: success
   type: str
+ended:
+  description: Builds of an interrupted controller that were ended.
+  returned: for V(open)
+  type: list
 removed:
   description: The ids of generations that were removed.
   returned: success
@@ -64,7 +77,16 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, read_json, read_stamps, write_json
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    end_builds,
+    fail_with,
+    read_json,
+    read_stamps,
+    running_builds,
+    write_json,
+    write_whole,
+)
 
 
 class Stack(object):
@@ -88,6 +110,15 @@ class Stack(object):
         whole = [name for name in names if os.path.isfile(os.path.join(directory, name, "generation.json"))]
         used = self.history.get("activated", {})
         return sorted(whole, key=lambda name: used.get(name, 0), reverse=True)
+
+    def open(self, controller, take_over):
+        """Note who builds; what was ended for it. StackError where another build runs and may go on."""
+        running = running_builds(self.root)
+        if running and not take_over:
+            raise StackError("%(log)s is being written by pid %(pid)d: another build runs here" % running[0])
+        ended = end_builds(self.root)
+        write_whole(os.path.join(self.root, "logs", "controller"), u"%s\n" % controller)
+        return ended
 
     def seal(self, generation, components):
         """Write generation.json when every component is stamped; StackError when one is not."""
@@ -128,7 +159,9 @@ def main():
             "id": {"type": "str", "default": ""},
             "components": {"type": "dict", "default": {}},
             "keep": {"type": "int", "default": 3},
-            "state": {"type": "str", "choices": ["sealed", "current", "previous"], "required": True},
+            "controller": {"type": "str", "default": ""},
+            "take_over": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["open", "sealed", "current", "previous"], "required": True},
         },
         supports_check_mode=True,
     )
@@ -136,6 +169,9 @@ def main():
     stack = Stack(wanted["stack_root"])
     before, removed, target = stack.current(), [], wanted["id"]
     try:
+        if wanted["state"] == "open":
+            ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
+            module.exit_json(changed=bool(ended), current=before, previous="", removed=[], ended=ended)
         if wanted["state"] == "sealed":
             changed = target not in stack.sealed()
             if changed and not dry:

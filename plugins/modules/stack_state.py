@@ -159,6 +159,7 @@ def main():
         "stack": stack_facts(root),
         "disk": disk_facts(root),
         "busy": running_builds(root),
+        "controller": (read_text(os.path.join(root, "logs", "controller")) or "").strip(),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
         "gpu": {"driver": os.path.exists("/proc/driver/nvidia/version"), "tool": _which("nvidia-smi")},

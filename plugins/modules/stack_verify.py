@@ -58,6 +58,7 @@ from ansible.module_utils.neuraltalk_stack import (
     read_stamps,
     read_text,
     run_logged,
+    try_programs,
     with_stack,
 )
 
@@ -72,6 +73,7 @@ def check_stamps(generation, parts):
 
 def check_loads(generation, part, log):
     evidence = load_modules(generation, part["loads"], log)
+    evidence += try_programs(generation, part["loads"], part["tries"], log)
     return ", ".join("%(module)s %(version)s in %(seconds)s s" % seen for seen in evidence)
 
 

@@ -25,7 +25,8 @@ rm -rf /root/own && mkdir -p /root/own/prefix && cd /root/own
 tar xzf /opt/neuraltalk/artifacts/*-torch.tgz
 cd torch
 TERM=dumb PREFIX=/root/own/prefix bash install.sh -s > /root/own/log 2>&1
-LD_LIBRARY_PATH=/root/own/prefix/lib /root/own/prefix/bin/luajit -e 'require "torch"; print(torch.Tensor(2, 2):fill(1):sum())'
+LD_LIBRARY_PATH=/root/own/prefix/lib /root/own/prefix/bin/luajit \
+  -e 'require "torch"; print(torch.Tensor(2, 2):fill(1):sum())'
 """
 
 
