@@ -6,6 +6,7 @@ this machine itself, under a private prefix.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -54,6 +55,16 @@ def bring_data() -> tuple[Path, Path]:
     return WORK / "data", WORK / "data" / "images"
 
 
+def bring_luajit() -> None:
+    """The stand-in Torch wraps the distribution's LuaJIT and luarocks, which no real stack needs."""
+    if all(shutil.which(name) for name in ("luajit", "luarocks")):
+        return
+    words = "apt-get -q install -y luajit luarocks libluajit-5.1-dev"
+    if os.geteuid():
+        sys.exit(f"the stand-in Torch needs the distribution's LuaJIT; as root: {words}")
+    subprocess.run(f"apt-get -q update && DEBIAN_FRONTEND=noninteractive {words}", shell=True, check=True)
+
+
 def in_containers() -> tuple[Path, str, str]:
     """Start the site; its inventory, the host that trains, and where the data is there."""
     inventory = hosts.up(LAB)
@@ -78,6 +89,7 @@ def main() -> int:
         inventory, host, there = in_containers()
         settings.append(f"inventory: {inventory}")
     else:
+        bring_luajit()
         host, there = "localhost", str(data)
         settings += [f"stack_root: {WORK / 'stack'}", "pip: {source: none}"]
     (WORK / "provision.yml").write_text("\n".join(settings) + "\n", encoding="utf-8")
