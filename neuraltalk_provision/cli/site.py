@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations
+from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -128,9 +127,9 @@ def variables(
     """Write the variables that the playbooks read, for runs of plain ansible-playbook."""
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
-    text = json.dumps(given, indent=1)
+    text = playbook.as_yaml(given)
     if file:
-        file.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     else:
-        typer.echo(text)
+        typer.echo(text, nl=False)
     return EXIT_FINE

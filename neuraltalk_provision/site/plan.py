@@ -8,7 +8,8 @@ from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
 
-# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top.
+# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top. An inventory may set
+# `generation_space` in its place; the role generation has the same default.
 BUILD_SPACE = 1_500_000_000
 MACHINES = ("x86_64", "amd64")
 
@@ -112,7 +113,8 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
         )
     if decided.stages:
         held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)
-        needed = held + (BUILD_SPACE if "torch" in decided.builds else 0)
+        asked = state.get("build_space", -1)
+        needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
         disk = state["disk"]
         if disk["free"] < needed and decided.builds:
             refusals.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import signal
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
@@ -96,9 +97,9 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
         return False  # keeps the event's file unwritten
 
     with tempfile.TemporaryDirectory(prefix="provision-") as private:
-        variables = Path(private) / "variables.json"
+        variables = Path(private) / "variables.yml"
         variables.touch(mode=0o600)
-        variables.write_text(json.dumps(dict(request.variables)), encoding="utf-8")
+        variables.write_text(as_yaml(request.variables), encoding="utf-8")
         with _quiet(), _our_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=private,
@@ -118,6 +119,35 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     outcome = Outcome(runner.rc, events.read(heard))
     _refuse_nonsense(outcome, request)
     return outcome
+
+
+class _Verbatim(str):
+    """Text that Ansible must not take for a template."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes verbatim text with Ansible's !unsafe tag."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(_Verbatim, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text)))
+
+
+def as_yaml(variables: Mapping[str, Any]) -> str:
+    """The variables as Ansible reads them: source edits and Lua hold braces, which are no templates."""
+    return str(yaml.dump(_verbatim(dict(variables)), Dumper=_Dumper, sort_keys=False))
+
+
+def _verbatim(value: Any) -> Any:
+    if isinstance(value, str):
+        return _Verbatim(value) if "{" in value else value
+    if isinstance(value, Mapping):
+        return {name: _verbatim(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_verbatim(entry) for entry in value]
+    return value
 
 
 def _callback(env: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ description:
   - A generation is built beside what runs. V(open) says which controller builds and, when told to take over,
     ends what an interrupted one left running. V(sealed) says that it is whole, V(current) points the
     link C(current) at it by one rename and removes the oldest generations beyond O(keep),
-    V(previous) points the link at the generation that was current before.
+    V(previous) points the link at the generation that was current before. V(withdrawn) takes V(current)
+    back after it failed there; nobody goes back to what is current now, and without O(id) nothing is current.
 options:
   stack_root:
     description: The directory that holds C(generations) and C(current).
@@ -40,7 +41,7 @@ options:
   state:
     description: What is wanted.
     type: str
-    choices: [open, sealed, current, previous]
+    choices: [open, sealed, current, previous, withdrawn]
     required: true
 author: the neuraltalk-provision authors
 """
@@ -88,6 +89,8 @@ from ansible.module_utils.neuraltalk_stack import (
     write_whole,
 )
 
+STATES = ["open", "sealed", "current", "previous", "withdrawn"]
+
 
 class Stack(object):
     """The generations below one stack root."""
@@ -131,11 +134,29 @@ class Stack(object):
 
     def point_at(self, generation):
         """Rename a new link over `current`, and remember what it was."""
-        before = self.current()
         activated = dict(self.history.get("activated", {}))
         activated[generation] = time.time()
-        self.history = {"previous": before, "activated": activated}
+        self.remember(self.current(), activated)
+        self.link_to(generation)
+
+    def withdraw(self, generation):
+        """Have `generation` current again, none if it is empty, and forget that the current one ever was."""
+        activated = dict(self.history.get("activated", {}))
+        activated.pop(self.current(), None)
+        earlier = [name for name in self.sealed() if name in activated and name != generation]
+        self.remember(earlier[0] if earlier else "", activated)
+        if generation:
+            self.link_to(generation)
+        else:
+            os.unlink(self.link)
+
+    def remember(self, previous, activated):
+        """Write down what was current before, and when each generation last became so."""
+        self.history = {"previous": previous, "activated": activated}
         write_json(os.path.join(self.root, "history.json"), self.history)
+
+    def link_to(self, generation):
+        """Rename a new link over `current`."""
         beside = self.link + ".new"
         if os.path.lexists(beside):
             os.unlink(beside)
@@ -161,7 +182,7 @@ def main():
             "keep": {"type": "int", "default": 3},
             "controller": {"type": "str", "default": ""},
             "take_over": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["open", "sealed", "current", "previous"], "required": True},
+            "state": {"type": "str", "choices": STATES, "required": True},
         },
         supports_check_mode=True,
     )
@@ -183,10 +204,13 @@ def main():
                 raise StackError("there is no generation to go back to: none was current before this one")
         changed = before != target
         if changed and not dry:
-            if target not in stack.sealed():
+            if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
                 raise StackError("generation %s is not whole on this host, or gone" % target)
-            stack.point_at(target)
-            removed = stack.prune(wanted["keep"])
+            if wanted["state"] == "withdrawn":
+                stack.withdraw(target)
+            else:
+                stack.point_at(target)
+                removed = stack.prune(wanted["keep"])
     except StackError as error:
         fail_with(module, error)
     module.exit_json(

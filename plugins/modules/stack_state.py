@@ -26,6 +26,10 @@ options:
     type: list
     elements: str
     default: []
+  build_space:
+    description: What the inventory says that a build needs, in bytes; handed back. Negative where it says nothing.
+    type: int
+    default: -1
 author: the neuraltalk-provision authors
 """
 
@@ -149,6 +153,7 @@ def main():
             "stack_root": {"type": "path", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "variables": {"type": "list", "elements": "str", "default": []},
+            "build_space": {"type": "int", "default": -1},
         },
         supports_check_mode=True,
     )
@@ -164,6 +169,7 @@ def main():
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
         "gpu": {"driver": os.path.exists("/proc/driver/nvidia/version"), "tool": _which("nvidia-smi")},
         "variables": module.params["variables"],
+        "build_space": module.params["build_space"],
     }
     module.exit_json(changed=False, state=state)
 

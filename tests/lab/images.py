@@ -43,7 +43,7 @@ IMAGES = {
     for image in (
         Image("bare", "bookworm", "debian-12"),
         Image("debian12", "bare", "debian-12"),
-        Image("ready", "debian12", "debian-12", lacks=("unzip", "libpng-dev")),
+        Image("ready", "debian12", "debian-12", lacks=("libpng-dev",)),
         Image("el9", "bare", "rocky-9"),
         Image("unknown", "el9", "tlinux-2"),
         Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7"),
