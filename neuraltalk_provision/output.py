@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from neuraltalk_provision.errors import ProvisionError
 
@@ -41,12 +42,14 @@ class Output:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self.out = _Console(quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
+        if not self.out.is_terminal:
+            self.out.width = 1000  # no table is cut in a file or a pipe
         self.err = _Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
         self._status: Status | None = None
 
     def say(self, text: str) -> None:
         """A line of words."""
-        self.out.print(escape(text))
+        self.out.print(text, markup=False)
 
     def pass_on(self, text: str) -> None:
         """Text of another program, as it is."""
@@ -64,13 +67,14 @@ class Output:
             told = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
             self.result({**error.document, **told})
             return
-        self.err.print(f"[bold red]error:[/] {escape(error.message)}")
+        self.err.print(Text.assemble(("error:", "bold red"), " ", error.message))
         if error.advice:
-            self.err.print(f"[bold]next:[/] {escape(error.advice)}")
+            self.err.print(Text.assemble(("next:", "bold"), " ", error.advice))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; the cells are plain text."""
-        table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+        folding = (Column(name, overflow="fold") for name in columns)
+        table = Table(*folding, title=escape(title), title_justify="left", box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.out.print(table)

@@ -109,7 +109,8 @@ def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """The result of a loop's first item that failed; the result itself where there was no loop."""
-    return next((item for item in result.get("results", ()) if item.get("failed")), result)
+    items = [item for item in result.get("results") or () if isinstance(item, Mapping)]
+    return next((item for item in items if item.get("failed")), result)
 
 
 def _message(result: Mapping[str, Any]) -> str:

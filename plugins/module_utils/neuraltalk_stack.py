@@ -21,9 +21,9 @@ import tempfile
 import time
 
 LOG_TAIL_LINES = 25
-_INTERESTING = re.compile(
-    r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*"
-)
+# Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
+FULL_DISK = 16 << 20
+_INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 
 class StackError(Exception):
@@ -43,13 +43,18 @@ def make_directory(path, mode=0o755):
             raise
 
 
+def as_text(value):
+    """A text, also where Python 2.7 hands out bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 def write_whole(path, text, mode=0o644):
     """Write `text` beside `path`, make it durable, then rename it there."""
     make_directory(os.path.dirname(path))
     handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(as_text(text).encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, mode)
@@ -57,6 +62,15 @@ def write_whole(path, text, mode=0o644):
     except Exception:
         os.unlink(beside)
         raise
+
+
+def remove(path):
+    """There is no file `path` afterwards, whoever removed it."""
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
 
 
 def read_text(path):
@@ -68,6 +82,18 @@ def read_text(path):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
+
+
+def file_size(path):
+    """The bytes of a file, 0 where there is none."""
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def lines_since(path, offset):
+    """The lines of a log from byte `offset` on."""
+    with io.open(path, "rb") as file:
+        file.seek(offset)
+        return file.read().decode("utf-8", "replace").splitlines()
 
 
 def read_json(path):
@@ -83,10 +109,7 @@ def read_json(path):
 
 def write_json(path, value):
     """Write `value` to `path` as a whole, keys sorted."""
-    text = json.dumps(value, indent=1, sort_keys=True)
-    if isinstance(text, bytes):
-        text = text.decode("utf-8")
-    write_whole(path, text + u"\n")
+    write_whole(path, as_text(json.dumps(value, indent=1, sort_keys=True)) + "\n")
 
 
 def file_sha256(path):
@@ -126,7 +149,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     env.update(environment or {})
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write((u"$ %s\n" % u" ".join(argv)).encode("utf-8"))
+        output.write(("$ %s\n" % " ".join(as_text(word) for word in argv)).encode("utf-8"))
         output.flush()
         try:
             process = subprocess.Popen(
@@ -134,12 +157,14 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
             )
         except OSError as error:
             raise StackError("%s cannot be started: %s" % (argv[0], error.strerror), log=log)
-        write_whole(log + ".pid", u"%d\n" % process.pid)
         try:
+            write_whole(log + ".pid", "%d %s\n" % (process.pid, start_of(process.pid)))
             rc = _wait(process, started + timeout if timeout else None)
+        except Exception:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         finally:
-            if os.path.exists(log + ".pid"):
-                os.unlink(log + ".pid")
+            remove(log + ".pid")
     return {"rc": rc, "seconds": round(time.time() - started, 1)}
 
 
@@ -158,9 +183,9 @@ def running_builds(root):
     running = []
     for pattern in ("logs/*.pid", "generations/*/logs/*.pid"):
         for path in sorted(glob.glob(os.path.join(root, pattern))):
-            pid = (read_text(path) or "").strip()
-            if pid and is_alive(pid):
-                running.append({"log": path[: -len(".pid")], "pid": int(pid)})
+            words = (read_text(path) or "").split()
+            if len(words) == 2 and is_alive(*words):
+                running.append({"log": path[: -len(".pid")], "pid": int(words[0])})
     return running
 
 
@@ -168,17 +193,27 @@ def end_builds(root):
     """End the commands that run below a stack root; [{log, pid}] of them."""
     ended = running_builds(root)
     for build in ended:
-        os.killpg(build["pid"], signal.SIGKILL)
-        while is_alive(build["pid"]):
+        start = start_of(build["pid"])
+        try:
+            os.killpg(build["pid"], signal.SIGKILL)
+        except OSError as error:
+            if error.errno != errno.ESRCH:
+                raise
+        while is_alive(build["pid"], start):
             time.sleep(0.05)
-        os.unlink(build["log"] + ".pid")
+        remove(build["log"] + ".pid")
     return ended
 
 
-def is_alive(pid):
-    """Whether a process of that number runs and is no zombie."""
-    state = read_text("/proc/%s/stat" % pid) if pid else None
-    return bool(state) and state.rpartition(")")[2].split()[0] != "Z"
+def start_of(pid):
+    """When a process started, in clock ticks since boot: a number used again is another process. Empty if gone."""
+    fields = (read_text("/proc/%s/stat" % pid) or "").rpartition(")")[2].split()
+    return fields[19] if fields and fields[0] != "Z" else ""
+
+
+def is_alive(pid, start):
+    """Whether the process of that number and start still runs and is no zombie."""
+    return bool(start) and start_of(pid) == start
 
 
 def log_tail(log, lines=LOG_TAIL_LINES):
@@ -187,7 +222,14 @@ def log_tail(log, lines=LOG_TAIL_LINES):
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]
-    return (causes + ["..."] if causes else []) + tail
+    return (causes + ["..."] if causes else []) + tail + _full_disk(os.path.dirname(log))
+
+
+def _full_disk(directory):
+    """A line that says so where the disk is full: a program's own words did not fit into its log then."""
+    stat = os.statvfs(directory)
+    free = stat.f_bavail * stat.f_frsize
+    return ["No space left on device: %s has %d bytes free" % (directory, free)] if free < FULL_DISK else []
 
 
 def with_stack(generation, argv):
@@ -201,8 +243,9 @@ def try_programs(generation, modules, programs, log):
     requires = "".join("require '%s'; " % module for module in modules)
     for number, program in enumerate(programs, 1):
         words = "%sdo %s end; print('tried program %d')" % (requires, program, number)
+        start = file_size(log)
         outcome = run_logged(with_stack(generation, ["luajit", "-e", words]), log, timeout=600, append=True)
-        if outcome["rc"] != 0 or "tried program %d" % number not in (read_text(log) or "").splitlines():
+        if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
             raise StackError(
                 "%s loads, but does not do what it is for (rc %s)" % (modules[-1], outcome["rc"]),
                 log=log,
@@ -224,11 +267,9 @@ def load_modules(generation, modules, log):
             "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
             "print('loaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
         )
-        outcome = run_logged(
-            with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True
-        )
-        lines = (read_text(log) or "").splitlines()
-        loaded = [line for line in lines if line.startswith("loaded %s " % module)]
+        start = file_size(log)
+        outcome = run_logged(with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True)
+        loaded = [line for line in lines_since(log, start) if line.startswith("loaded %s " % module)]
         if outcome["rc"] != 0 or not loaded:
             raise StackError(
                 "%s was installed, but `require '%s'` fails (rc %s)" % (module, module, outcome["rc"]),

@@ -66,8 +66,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
+    lines_since,
     log_tail,
-    read_text,
     run_logged,
     with_stack,
 )
@@ -78,13 +78,14 @@ def run(argv, log, generation, chdir, environment, expect, timeout):
     full = with_stack(generation, argv) if generation else argv
     environment = dict((name, str(value)) for name, value in environment.items())
     outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=timeout)
-    missing = expect and expect not in (read_text(log) or "")
+    # The first line is the command itself.
+    missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
     if outcome["rc"] != 0 or missing:
         why = "ran longer than %d s" % timeout if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
             why = "rc 0, but it did not print %r" % expect
         raise StackError("%s failed (%s)" % (" ".join(argv), why), log=log, tail=log_tail(log), **outcome)
-    outcome["printed"] = "\n".join((read_text(log) or "").splitlines()[-3:])
+    outcome["printed"] = "\n".join(lines_since(log, 0)[1:][-3:])
     return outcome
 
 

@@ -60,6 +60,7 @@ absent:
   type: list
 """
 
+import os
 import re
 import subprocess
 
@@ -78,7 +79,9 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 
 def _output(argv):
     try:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # apt-cache's words are translated for whoever logs in.
+        env = dict(os.environ, LC_ALL="C")
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
         return process.communicate()[0].decode("utf-8", "replace")
     except OSError:
         return ""
@@ -92,7 +95,7 @@ class Apt(object):
         if repository:
             listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
-            write_whole(listing, u"deb [trusted=yes] file:%s ./\n" % repository)
+            write_whole(listing, "deb [trusted=yes] file:%s ./\n" % repository)
             self.options = [
                 "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
                 "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
@@ -125,9 +128,8 @@ class Rpm(object):
             config = repository + "/provision.conf"
             write_whole(
                 config,
-                u"[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
-                u"[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n"
-                % (repository, repository),
+                "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
+                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
             )
             self.options = ["-c", config]
 
@@ -139,7 +141,7 @@ class Rpm(object):
 
     def known(self, names):
         listing = _output([self.command, "-q"] + self.options + ["list", "available"] + names)
-        listed = re.findall(r"^([^\s.]+)\.\S+\s", listing, re.M)
+        listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 
     def installed(self, names):
@@ -150,9 +152,7 @@ class Rpm(object):
 def _run(argv, log):
     outcome = run_logged(argv, log, environment=QUIET, append=True)
     if outcome["rc"] != 0:
-        raise StackError(
-            "%s failed (rc %s)" % (" ".join(argv), outcome["rc"]), log=log, tail=log_tail(log)
-        )
+        raise StackError("%s failed (rc %s)" % (" ".join(argv), outcome["rc"]), log=log, tail=log_tail(log))
 
 
 def install(manager, missing, optional, log):

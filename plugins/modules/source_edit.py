@@ -101,7 +101,7 @@ def main():
     try:
         planned = plan_edits(root, edits)
     except EditError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=error.args[0])  # str() of it ends at the first accent under Python 2.7
     if not module.check_mode:
         for path, _before, after in planned:
             write_whole(path, after, os.stat(path).st_mode & 0o7777)

@@ -120,7 +120,7 @@ class Stack(object):
         if running and not take_over:
             raise StackError("%(log)s is being written by pid %(pid)d: another build runs here" % running[0])
         ended = end_builds(self.root)
-        write_whole(os.path.join(self.root, "logs", "controller"), u"%s\n" % controller)
+        write_whole(os.path.join(self.root, "logs", "controller"), "%s\n" % controller)
         return ended
 
     def seal(self, generation, components):
@@ -210,6 +210,7 @@ def main():
                 stack.withdraw(target)
             else:
                 stack.point_at(target)
+            if wanted["state"] == "current":
                 removed = stack.prune(wanted["keep"])
     except StackError as error:
         fail_with(module, error)

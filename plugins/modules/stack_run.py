@@ -66,6 +66,8 @@ run:
   type: dict
 """
 
+import codecs
+import errno
 import io
 import os
 import re
@@ -80,6 +82,7 @@ from ansible.module_utils.neuraltalk_stack import (
     make_directory,
     read_json,
     read_text,
+    start_of,
     with_stack,
     write_json,
 )
@@ -110,22 +113,27 @@ class Run(object):
 
     def status(self):
         """What can be said of it now; not running without an exit code means that it was killed."""
-        code = (read_text(os.path.join(self.path, "exit")) or "").strip()
         record = read_json(self.record) or {}
+        # Asked before the code is read: a run that ends in between is not taken for a killed one.
+        running = is_alive(record.get("pid"), record.get("start"))
+        code = (read_text(os.path.join(self.path, "exit")) or "").strip()
         return {
             "id": self.name,
             "path": self.path,
             "log": self.log,
             "pid": record.get("pid"),
             "exit_code": int(code) if code else None,
-            "running": not code and is_alive(record.get("pid")),
+            "running": running and not code,
         }
 
 
 def usable(path):
     """None for a file that image.load reads, else the reason why not."""
-    with io.open(path, "rb") as file:
-        head = file.read(8)
+    try:
+        with io.open(path, "rb") as file:
+            head = file.read(8)
+    except (IOError, OSError) as error:
+        return "it cannot be read: %s" % error.strerror
     if not head:
         return "it is empty"
     if head.startswith((b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")):
@@ -192,11 +200,16 @@ def start(run, program, arguments, files):
     """Start the run; its status, with what was set aside."""
     if not os.path.isdir(run.generation):
         raise StackError("nothing is installed at %s: run `provision site` first" % run.generation)
-    if os.path.exists(run.path):
-        raise StackError("there is a run called %s on this host already: choose another id" % run.name)
     for option in files:
         if not os.path.exists(arguments[option]):
             raise StackError("-%s %s: there is no such file on this host" % (option, arguments[option]))
+    make_directory(os.path.dirname(run.path))
+    try:
+        os.mkdir(run.path)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        raise StackError("there is a run called %s on this host already: choose another id" % run.name)
     try:
         given, images, aside = lay_out(run, arguments, program)
     except Exception:
@@ -217,7 +230,8 @@ def start(run, program, arguments, files):
     write_json(
         run.record,
         {
-            "id": run.name, "program": program, "arguments": given, "pid": process.pid, "images": images,
+            "id": run.name, "program": program, "arguments": given, "pid": process.pid,
+            "start": start_of(process.pid), "images": images,
             "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
         },
     )  # fmt: skip
@@ -229,14 +243,17 @@ def follow(run, offset):
     if not os.path.isdir(run.path):
         raise StackError("there is no run called %s on this host" % run.name)
     status = run.status()
-    chunk, end = b"", offset
+    text, end = "", offset
     if os.path.exists(run.log):
         with io.open(run.log, "rb") as log:
             log.seek(offset)
             chunk = log.read(CHUNK)
-            end = offset + len(chunk)
+        # What a full chunk cuts in two is left for the next one.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(chunk, len(chunk) < CHUNK)
+        end = offset + len(chunk) - len(decoder.getstate()[0])
         status["more"] = end < os.path.getsize(run.log)
-    status.update(text=chunk.decode("utf-8", "replace"), offset=end)
+    status.update(text=text, offset=end)
     if not status["running"]:
         status["wrote"] = wrote(run)
     return status

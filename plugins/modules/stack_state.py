@@ -79,7 +79,7 @@ def _output(argv):
 def os_release():
     """The pairs of os-release; of /etc/redhat-release where that is all there is (EL 6)."""
     text = read_text("/etc/os-release") or read_text("/usr/lib/os-release") or ""
-    pairs = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.M))
+    pairs = dict((key, value.strip("\"' \r")) for key, value in re.findall(r"^([A-Z_]+)=(.*)$", text, re.M))
     if not pairs:
         line = read_text("/etc/redhat-release") or ""
         version = re.search(r"(\d[\d.]*)", line)

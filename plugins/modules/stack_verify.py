@@ -53,10 +53,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     file_sha256,
+    file_size,
+    lines_since,
     load_modules,
     log_tail,
     read_stamps,
-    read_text,
     run_logged,
     try_programs,
     with_stack,
@@ -79,12 +80,11 @@ def check_loads(generation, part, log):
 
 def check_program(generation, program, log):
     source = os.path.join(generation, "neuraltalk2")
-    start = os.path.getsize(log) if os.path.exists(log) else 0
+    start = file_size(log)
     argv = with_stack(generation, ["th", program, "-help"])
     outcome = run_logged(argv, log, chdir=source, timeout=600, append=True)
-    printed = (read_text(log) or "")[start:]
-    options = [line for line in printed.splitlines() if line.strip().startswith("-")]
-    if outcome["rc"] != 0 or "-language_eval" not in printed:
+    options = [line.strip() for line in lines_since(log, start) if line.strip().startswith("-")]
+    if outcome["rc"] != 0 or not any(line.startswith("-language_eval") for line in options):
         raise StackError("th %s -help does not get to its options" % program, tail=log_tail(log))
     return "%d options in %s s" % (len(options), outcome["seconds"])
 

@@ -19,7 +19,7 @@ SINK = Path(__file__).resolve().parent / "sink.py"
 
 def up(lab: Lab) -> Path:
     """Start the lab afresh and wait until its hosts take ssh; returns the folder of its inventory."""
-    image = images.ensure(lab.image)
+    image = lab.committed or images.ensure(lab.image)
     sink = images.ensure("bare") if lab.airgap else ""
     down(lab.name)
     lab.folder.mkdir(parents=True)
@@ -81,6 +81,12 @@ def address_of(container: str) -> str:
     """The container's address."""
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return engine.docker("inspect", "--format", form, container).strip()
+
+
+def commit(name: str, tag: str) -> str:
+    """An image of a host as it is now, for labs that start where this one ends; its tag."""
+    engine.docker("commit", name, tag)
+    return tag
 
 
 def reach(name: str, python: str, patience: float = 30) -> inventory.Host:

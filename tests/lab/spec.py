@@ -27,6 +27,8 @@ class Lab:
     """Ports of this machine that the hosts may use across the gap: the mirror's."""
     names: tuple[str, ...] = ()
     """What the hosts are called, if not NAME-1 and so on."""
+    committed: str = ""
+    """What Docker calls an image that was made of a host of such a lab; the hosts start from it."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", self.name):

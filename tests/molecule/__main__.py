@@ -1,0 +1,113 @@
+"""`python -m tests.molecule [SCENARIO...]`: run the scenarios that suit this ansible-core, two at a time."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab import paths
+
+HERE = Path(__file__).resolve().parent
+WORK = paths.ROOT / ".cache" / "molecule"
+AT_ONCE = 2
+TAIL = 60
+OLD_PYTHON = "py27"
+"""The scenario whose hosts have Python 2.7 only, which no ansible-core after 2.16 speaks to."""
+WITH_OLD = (OLD_PYTHON, "el9")
+"""What an ansible-core 2.16 is tried on."""
+LONGEST_FIRST = ("unknown", "el9", "neuraltalk2", "hdf5", "lua_rocks", "torch", "system_deps")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a scenario ended."""
+
+    scenario: str
+    passed: bool
+    seconds: float
+    log: Path
+
+
+def known() -> list[str]:
+    """All scenarios, those that take longest first, so that the last ones to end are short."""
+    found = sorted(file.parent.name for file in HERE.glob("*/molecule.yml"))
+    return sorted(found, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(found))
+
+
+def is_old() -> bool:
+    """Whether this ansible-core still drives Python 2.7."""
+    major, minor = importlib.metadata.version("ansible-core").split(".")[:2]
+    return (int(major), int(minor)) <= (2, 16)
+
+
+def suiting() -> list[str]:
+    """The scenarios that are run when none is named."""
+    return list(WITH_OLD) if is_old() else [name for name in known() if name != OLD_PYTHON]
+
+
+def run(scenario: str) -> Result:
+    """Run one scenario from destroy to destroy, its output in a log; says how it went when it has ended."""
+    log = WORK / "logs" / f"{scenario}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "MOLECULE_GLOB": "tests/molecule/*/molecule.yml",
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(WORK / "run" / scenario),
+        "NO_COLOR": "1",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    command = [sys.executable, "-m", "molecule", "-c", str(HERE / "base.yml"), "test", "--scenario-name", scenario]
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            command,
+            cwd=paths.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    result = Result(scenario, done.returncode == 0, time.monotonic() - started, log)
+    tell(result)
+    return result
+
+
+def tell(result: Result) -> None:
+    """One line; after a failure the end of the log as well."""
+    line = f"{'ok  ' if result.passed else 'FAIL'} {result.scenario:<12} {result.seconds:4.0f} s"
+    if not result.passed:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", result.log.read_text(encoding="utf-8", errors="replace"))
+        tail = "\n".join(f"    {said}" for said in text.splitlines()[-TAIL:])
+        line += f"\n{tail}\n     the whole log of {result.scenario}: {result.log}"
+    print(line, flush=True)
+
+
+def main() -> int:
+    """Run what was asked for; 1 if any failed, 2 if it can't be run here."""
+    parser = argparse.ArgumentParser(prog="python -m tests.molecule", description=__doc__)
+    parser.add_argument("scenario", nargs="*", help=f"of {', '.join(known())}; default: all that suit")
+    asked = parser.parse_args().scenario or suiting()
+    strange = sorted(set(asked) - set(known()))
+    if strange:
+        parser.error(f"there is no scenario {', '.join(strange)}; there are {', '.join(known())}")
+    if OLD_PYTHON in asked and not is_old():
+        parser.error(f"{OLD_PYTHON} wants ansible-core 2.16, and this is newer")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(run, asked))
+    failed = [result for result in results if not result.passed]
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What arrives is what the mirror holds, sources are edited once, and an altered file or a misfit edit is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from testinfra.host import Host
+
+from tests.molecule.conftest import EPHEMERAL
+
+ROOT = "/opt/neuraltalk"
+
+
+def held(file: str) -> str:
+    """The digest of a file of the scenario's mirror."""
+    return hashlib.sha256((EPHEMERAL / "mirror" / file).read_bytes()).hexdigest()
+
+
+def test_a_file_is_named_by_its_digest_and_readable_by_all(host: Host) -> None:
+    for folder, file in (("artifacts", "tree.tgz"), ("artifacts", "plain.bin"), ("pulled", "plain.bin")):
+        digest = held(file)
+        found = host.file(f"{ROOT}/{folder}/{digest[:16]}-{file}")
+        assert found.sha256sum == digest
+        assert (found.mode, found.user) == (0o644, "root")
+
+
+def test_the_tree_is_unpacked_without_its_top_directory(host: Host) -> None:
+    assert host.file(f"{ROOT}/tree/folder/data.txt").content_string == "data\n"
+    assert host.file(f"{ROOT}/tree/folder/data.txt").user == "root"
+
+
+def test_what_a_mac_leaves_is_left_out(host: Host) -> None:
+    assert host.check_output(f"find {ROOT}/tree -name '._*' -o -name .DS_Store") == ""
+
+
+def test_the_edit_was_made_once(host: Host) -> None:
+    """`size = 1024` holds its own pattern `size = 1`: made twice it would say 1024024."""
+    assert host.file(f"{ROOT}/tree/code.lua").content_string == "local size = 1024\nlocal other = 2\n"
+
+
+def test_an_edit_that_does_not_fit_is_refused_with_the_lines_found(host: Host) -> None:
+    said = host.file("/var/tmp/refused-edit").content_string
+    assert "stands there 2 times, expected 1" in said
+    assert "line 2: local other = 2" in said
+
+
+def test_a_file_that_is_not_what_the_lock_says_is_refused(host: Host) -> None:
+    assert not host.file("/var/tmp/took-altered").exists
+    assert held("tree.tgz") in host.file("/var/tmp/refused-altered").content_string
+    assert host.file(f"{ROOT}/pulled").listdir() == [f"{held('plain.bin')[:16]}-plain.bin"]
+
+
+def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
+    assert crossings == []

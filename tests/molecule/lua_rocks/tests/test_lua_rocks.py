@@ -1,0 +1,69 @@
+"""Every rock comes from its own archive, loads, and was built without a look at the network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.molecule.conftest import Stack
+from tests.standin.archives import members
+
+ROCKS = {"cjson": "lua-cjson", "nn": "nn", "nngraph": "nngraph", "image": "image", "loadcaffe": "loadcaffe"}
+CO_DATED = {"nn": "extra/nn", "nngraph": "extra/nngraph", "image": "pkg/image"}
+
+
+def version(archive: str, folder: str) -> str:
+    """What the init.lua in that folder of a stand-in archive says of its version."""
+    found = re.search(r'_VERSION = "(.*?)"', members(archive)[f"{folder}/init.lua"].decode())
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("rock", ROCKS)
+def test_a_rock_loads_in_a_process_of_its_own(stack: Stack, rock: str) -> None:
+    assert stack.lua(f"require '{rock}'; print 'loaded'").splitlines()[-1] == "loaded"
+
+
+@pytest.mark.parametrize("rock", ROCKS)
+def test_a_stamp_tells_what_was_seen(stack: Stack, rock: str) -> None:
+    part = stack.part(rock)
+    assert stack.stamp(rock)["digest"] == part["digest"]
+    assert set(part["loads"]) <= set(stack.seen(rock))
+
+
+def test_the_recipe_holds_these_rocks_and_no_other(stack: Stack) -> None:
+    assert {part["name"] for part in stack.recipe["parts"] if part["role"] == "lua_rocks"} == set(ROCKS)
+
+
+@pytest.mark.parametrize("rock", CO_DATED)
+def test_the_co_dated_rock_has_replaced_the_one_of_torchs_archive(stack: Stack, rock: str) -> None:
+    own, older = version(rock, rock), version("torch", f"torch/{CO_DATED[rock]}")
+    assert own != older
+    assert stack.lua(f"print(require('{rock}')._VERSION)").splitlines()[-1] == own
+    assert stack.seen(rock)[rock]["version"] == own
+
+
+def test_image_reads_what_captions_are_made_for(stack: Stack) -> None:
+    """Without libpng-dev, which the host lacked at first, the rock builds and reads no PNG."""
+    trials = stack.part("image")["tries"]
+    assert trials
+    assert all(stack.lua(f"require 'image'; {trial}; print 'read'").endswith("read") for trial in trials)
+
+
+def test_sources_are_edited_exactly_once(host: Host, stack: Stack) -> None:
+    (edit,) = stack.part("loadcaffe")["edits"]
+    text = host.file(f"{stack.build}/loadcaffe/{edit['file']}").content_string
+    assert text.count(edit["replacement"]) == edit["count"]
+
+
+def test_luarocks_has_no_server_to_ask(stack: Stack) -> None:
+    done = stack.run("luarocks", "install", "no-such-rock")
+    assert done.rc != 0
+    assert "://" not in done.stdout + done.stderr
+
+
+def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
+    assert crossings == []

@@ -1,0 +1,58 @@
+"""A bare host has every package afterwards, from the mirror alone, and its own sources of packages are as before."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.lab import names
+from tests.molecule.conftest import PREPARED, Stack
+
+USES = {
+    "C": "echo '#include <png.h>\n#include <jpeglib.h>\n#include <readline/readline.h>' | gcc -include stdio.h -E -",
+    "C++": "echo '#include <google/protobuf/message.h>' | g++ -E -x c++ -",
+    "HDF5": "echo '#include <hdf5.h>' | gcc -I/usr/include/hdf5/serial -E -",
+    "Fortran": "printf '      end\n' >/tmp/a.f && gfortran -o /tmp/a /tmp/a.f && /tmp/a",
+    "BLAS": "echo 'void dgesv_(); int main() { return dgesv_ == 0; }' | gcc -o /tmp/b -x c - -lopenblas && /tmp/b",
+    "tools": "cmake --version && make --version && unzip -v && curl --version && protoc --version && pip3 --version",
+}
+
+
+def test_every_required_package_is_installed(host: Host, stack: Stack) -> None:
+    required = stack.recipe["required"]
+    assert {"cmake", "libhdf5-dev"} <= set(required)
+    assert [name for name in required if not host.package(name).is_installed] == []
+
+
+@pytest.mark.parametrize("what", USES)
+def test_what_was_installed_can_be_used(host: Host, what: str) -> None:
+    done = host.run(f"bash -o pipefail -c {shlex.quote(USES[what])}")
+    assert done.rc == 0, done.stderr
+
+
+def test_optional_packages_are_installed_where_the_mirror_has_them_and_no_error_elsewhere(
+    host: Host, stack: Stack
+) -> None:
+    optional = stack.recipe["optional"]
+    held = {name for name in optional if name in names.SMALL_OPTIONAL}
+    assert held
+    assert held != set(optional)
+    assert {name for name in optional if host.package(name).is_installed} == held
+
+
+def test_the_repository_is_gone_again_and_the_hosts_own_sources_are_untouched(host: Host, stack: Stack) -> None:
+    assert not host.file(f"{stack.root}/build/packages").exists
+    assert host.check_output(f"find /etc/apt -newer {PREPARED} -type f") == ""
+    assert host.file("/etc/apt/sources.list").exists or host.file("/etc/apt/sources.list.d").exists
+
+
+def test_the_log_tells_what_apt_did(host: Host, stack: Stack) -> None:
+    log = host.file(f"{stack.root}/logs/packages.log").content_string
+    assert "Setting up cmake" in log
+
+
+def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
+    assert crossings == []

@@ -1,0 +1,53 @@
+"""Plain ansible-playbook on the project's playbooks, with variables that somebody has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.site.playbook import as_yaml
+from tests.site.command import LONG, Done
+
+Parts = list[dict[str, Any]]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads what `provision variables` wrote."""
+
+
+_Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
+
+
+def change_parts(file: Path, change: Callable[[Parts], Parts], to: Path) -> Path:
+    """Write the variables in `file` to `to`, with the parts of every recipe changed."""
+    variables = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    for recipe in variables["provision_recipes"].values():
+        recipe["parts"] = change(recipe["parts"])
+    to.write_text(as_yaml(variables), encoding="utf-8")
+    return to
+
+
+def run(playbook: str, inventory: Path, variables: Path, *options: str) -> Done:
+    """Run one of the playbooks to its end."""
+    line = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        *("--inventory", str(inventory), "--extra-vars", f"@{variables}", *options),
+        str(paths.playbooks() / playbook),
+    ]
+    done = subprocess.run(
+        line,
+        env={**os.environ, "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    return Done(f"ansible-playbook {playbook}", done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,81 @@
+"""Ansible's modules for tests: found where Ansible would find them, run with arguments, read by their result."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ansible.module_utils
+import pytest
+
+from neuraltalk_provision import paths
+from tests.unit import modules
+
+ansible.module_utils.__path__.append(str(paths.module_utils()))
+sys.path.append(str(paths.share() / "plugins" / "modules"))
+
+
+@pytest.fixture
+def load() -> Callable[[str], ModuleType]:
+    """Imports a module of plugins/modules or plugins/module_utils as it is on a host."""
+
+    def load(name: str) -> ModuleType:
+        shared = name.startswith("neuraltalk_")
+        return importlib.import_module(f"ansible.module_utils.{name}" if shared else name)
+
+    return load
+
+
+@pytest.fixture
+def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Runs a module's main() with the arguments given; its result, or ModuleError."""
+
+    def run_module(name: str, *, check: bool = False, **given: Any) -> dict[str, Any]:
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+        capsys.readouterr()
+        with modules.arguments({**plain, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            load(name).main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        if result.get("failed"):
+            raise modules.ModuleError(result)
+        return result
+
+    return run_module
+
+
+@pytest.fixture
+def generation(tmp_path: Path) -> Path:
+    """A generation at a path with a space and a quote, whose programs are small shell scripts.
+
+    Its luajit loads every module but `broken` (which fails) and `silent` (which ends well without a word).
+    """
+    path = tmp_path / 'the site\'s "own" stack' / "generations" / "0a1b2c3d4e5f6071"
+    for folder in ("bin", "logs", "stamps", "neuraltalk2/model"):
+        (path / folder).mkdir(parents=True)
+    program(path, "with-stack", 'PATH="$(dirname "$0"):$PATH"; export PATH; exec "$@"')
+    program(
+        path,
+        "luajit",
+        """
+        case "$2" in
+            *"require 'broken'"*) echo "module 'broken' not found" >&2; exit 1 ;;
+            *"require 'silent'"*|*silence*) exit 0 ;;
+            *tried*) echo "$2" | sed -n "s/.*print('\\(tried program [0-9]*\\)').*/\\1/p" ;;
+            *) echo "$2" | sed "s/^local m = require '\\([^']*\\)'.*/loaded \\1 1.0/" ;;
+        esac
+        """,
+    )
+    return path
+
+
+def program(generation: Path, name: str, script: str) -> Path:
+    """Write one of a generation's programs, a shell script."""
+    file = generation / "bin" / name
+    file.write_text("#!/bin/sh\n" + script, encoding="utf-8")
+    file.chmod(0o755)
+    return file

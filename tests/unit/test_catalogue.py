@@ -1,0 +1,154 @@
+"""The catalogue's data: everything that it names exists, in an order that can be built."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from neuraltalk_provision import catalogue, paths
+from neuraltalk_provision.catalogue.edits import problems
+from neuraltalk_provision.catalogue.model import Artifact, Edit, Need
+
+CATALOGUE = catalogue.load()
+ARTIFACTS = {artifact.name: artifact for artifact in CATALOGUE.artifacts}
+ROLES = {path.name for path in (paths.share() / "roles").iterdir() if path.is_dir()}
+COMPONENTS = [component.name for component in CATALOGUE.components]
+
+
+def test_names_are_given_once() -> None:
+    assert len(ARTIFACTS) == len(CATALOGUE.artifacts)
+    assert len(set(COMPONENTS)) == len(COMPONENTS)
+    assert len({need.need for need in CATALOGUE.needs}) == len(CATALOGUE.needs)
+
+
+@pytest.mark.parametrize("component", CATALOGUE.components, ids=COMPONENTS)
+def test_component_is_built_from_what_there_is_after_what_it_requires(component: catalogue.Component) -> None:
+    assert set(component.requires) <= set(COMPONENTS[: COMPONENTS.index(component.name)])
+    assert {component.artifact, *component.companions} <= set(ARTIFACTS)
+    assert component.role in ROLES
+    assert all(ARTIFACTS[name].role == component.role for name in (component.artifact, *component.companions))
+
+
+def test_rocks_of_one_role_have_a_rockspec() -> None:
+    for component in CATALOGUE.components:
+        assert bool(component.rockspec) == (component.role in ("lua_rocks", "hdf5") and not component.requirements)
+
+
+@pytest.mark.parametrize("component", [c for c in CATALOGUE.components if c.rockspec], ids=lambda c: c.name)
+def test_rockspec_is_something_that_its_archive_has_to_hold(component: catalogue.Component) -> None:
+    assert component.rockspec in ARTIFACTS[component.artifact].holds
+
+
+def test_seed_rebuilds_are_all_there() -> None:
+    """What the manual procedure installs, in an order in which nn, nngraph and image are one set."""
+    wanted = ["torch", "cjson", "nn", "nngraph", "image", "loadcaffe", "totem", "hdf5", "neuraltalk2"]
+    assert [name for name in COMPONENTS if name in wanted] == wanted
+
+
+@pytest.mark.parametrize("name", CATALOGUE.edits)
+def test_edits_belong_to_a_required_archive(name: str) -> None:
+    assert ARTIFACTS[name].archive
+    assert not ARTIFACTS[name].optional
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [edit for edits in CATALOGUE.edits.values() for edit in edits],
+    ids=lambda edit: f"{edit.file}: {edit.reason}",
+)
+def test_edit_changes_something_says_why_and_cannot_be_made_twice_unseen(edit: Edit) -> None:
+    assert edit.count >= 1
+    assert edit.pattern.strip()
+    assert edit.replacement != edit.pattern
+    assert len(edit.reason) > 20
+    assert (edit.pattern + edit.replacement).isascii()  # Python 2.7 hands the module bytes
+    assert not edit.file.startswith("/") and ".." not in edit.file.split("/")
+
+
+@pytest.mark.parametrize("name", CATALOGUE.edits)
+def test_edits_of_one_archive_do_not_hinder_each_other(name: str) -> None:
+    """A source with each pattern as often as expected takes all edits, in their order."""
+    sources: dict[str, str] = {}
+    for edit in CATALOGUE.edits[name]:
+        sources[edit.file] = sources.get(edit.file, "") + f"{edit.pattern}\n--\n" * edit.count
+    assert problems(sources, CATALOGUE.edits[name]) == []
+    (first, *_) = CATALOGUE.edits[name]
+    assert len(problems({**sources, first.file: ""}, CATALOGUE.edits[name])) == 1
+
+
+@pytest.mark.parametrize("artifact", CATALOGUE.artifacts, ids=list(ARTIFACTS))
+def test_proposed_file_name_is_known_as_that_artifact_and_no_other(artifact: Artifact) -> None:
+    assert artifact.role in ROLES
+    if artifact.per_platform:
+        return
+    proposed = artifact.matches[0].replace("*", "1.0")
+    others = [
+        o for o in CATALOGUE.artifacts if o is not artifact and any(fnmatch.fnmatch(proposed, m) for m in o.matches)
+    ]
+    assert others == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("torch.tgz", "torch"),
+        ("torch-hdf5.tgz", "torch-hdf5"),
+        ("torch-totem-master.tar.gz", "torch-totem"),
+        ("nn-master.tgz", "nn"),
+        ("nngraph.tgz", "nngraph"),
+        ("image-master.tar.gz", "image"),
+        ("cudnn-7.5-linux-x64-v5.0-ga.tgz", "cudnn-archive"),
+        ("cudnn.torch-R5.tgz", "cudnn-rock"),
+        ("VGG_ILSVRC_16_layers.caffemodel", "vgg16-model"),
+        ("VGG_ILSVRC_16_layers_deploy.prototxt", "vgg16-proto"),
+    ],
+)
+def test_names_under_which_people_bring_files_are_known(file: str, name: str) -> None:
+    found = [a.name for a in CATALOGUE.artifacts if any(fnmatch.fnmatch(file, glob) for glob in a.matches)]
+    assert found == [name]
+
+
+def test_contract_names_every_artifact_that_is_wanted() -> None:
+    contract = (paths.share() / "docs" / "contracts.md").read_text(encoding="utf-8")
+    table = contract.partition("## The package repository")[0]
+    assert [a.name for a in CATALOGUE.artifacts if a.role != "gpu_stack" and a.name not in table] == []
+
+
+@pytest.mark.parametrize("need", CATALOGUE.needs, ids=lambda need: need.need)
+def test_package_need_has_names_for_every_family(need: Need) -> None:
+    assert need.role in ROLES
+    for manager, keys in (("apt", ("debian-12",)), ("yum", ("centos-7", "el-7")), ("dnf", ("rocky-9", "el-9"))):
+        names = need.names(manager, keys)
+        assert names
+        assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]*", name) for name in names)
+
+
+def test_own_release_wins_over_its_family_and_the_default() -> None:
+    need = Need(need="n", role="torch", apt=("a",), rpm={"default": ("d",), "el-7": ("e",), "centos-7": ("c",)})
+    assert need.names("yum", ("centos-7", "el-7")) == ("c",)
+    assert need.names("yum", ("rhel-7", "el-7")) == ("e",)
+    assert need.names("dnf", ("rocky-9", "el-9")) == ("d",)
+    assert need.names("apt", ("debian-12",)) == ("a",)
+    assert need.every_name() == {"a", "c", "d", "e"}
+
+
+def test_question_asks_for_packages_of_every_family_once() -> None:
+    names = CATALOGUE.package_names()
+    assert names == sorted(set(names))
+    assert {"g++", "gcc-c++", "python-pip", "python3-pip"} <= set(names)
+
+
+def test_data_with_an_unknown_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="colour"):
+        Artifact.model_validate({"name": "a", "role": "r", "matches": ["a"], "colour": "red"})
+
+
+@pytest.mark.parametrize("program", ["train.lua", "eval.lua"])
+def test_programs_files_are_among_their_options(program: str) -> None:
+    known = catalogue.program_options(program)
+    assert set(known.files) <= set(known.options)
+    assert len(set(known.options)) == len(known.options)
+    assert {"gpuid", "backend", "id", "seed"} <= set(known.options)

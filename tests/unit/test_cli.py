@@ -1,0 +1,457 @@
+"""The command line: help, exit codes, one JSON document, and words in place of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from neuraltalk_provision import catalogue, paths
+from neuraltalk_provision.cli import main
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.runs import launch
+from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.site import converge, operations, playbook
+from neuraltalk_provision.site.events import Change, Failure, Told
+from tests.unit import archives
+from tests.unit.catalogue import SMALL
+from tests.unit.plans import HOSTS, RECIPE, planned
+
+Capture = pytest.CaptureFixture[str]
+README = (paths.share() / "README.md").read_text(encoding="utf-8")
+CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval"}
+
+
+def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command and sub-command with its words."""
+    for name, command in (group or typer.main.get_command(main.app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty site's directory with a space and a quote, where we are."""
+    place = tmp_path / "the operator's site"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return place
+
+
+@pytest.fixture
+def mirror(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The site's mirror, of the small catalogue."""
+    monkeypatch.setattr(catalogue, "load", lambda: SMALL)
+    for file in (
+        archives.pack(tmp_path / "torch.tgz", archives.TORCH),
+        archives.pack(tmp_path / "nn.tgz", archives.NN),
+    ):
+        store.add(site / "mirror", file, SMALL)
+    return site / "mirror"
+
+
+def provision(capsys: Capture, *words: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main.boundary([str(word) for word in words])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return code, said.out, said.err
+
+
+def test_commands_are_those_that_were_asked_for() -> None:
+    wanted = {"init", "mirror add", "mirror verify", "mirror list", "site", "verify", "rollback", "train", "eval"}
+    assert wanted <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_has_help_and_so_has_every_option(capsys: Capture, words: str) -> None:
+    code, out, err = provision(capsys, *words.split(), "--help")
+    assert (code, err) == (0, "")
+    assert len(COMMANDS[words].help) > 30
+    assert COMMANDS[words].help.split(":")[0].split(",")[0] in " ".join(out.split())
+    assert [p.name for p in COMMANDS[words].params if not getattr(p, "help", "")] == []
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_stands_in_the_readme(words: str) -> None:
+    assert f"`provision {words}" in README
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_has_json_and_every_changing_one_has_plan(words: str) -> None:
+    options = {option for parameter in COMMANDS[words].params for option in parameter.opts}
+    assert ("--json" in options) == (words != "variables")  # which prints YAML, for Ansible
+    assert ("--plan" in options) == (words in CHANGING)
+
+
+def test_version_is_printed(capsys: Capture) -> None:
+    project = tomllib.loads((paths.share() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert provision(capsys, "--version") == (0, project["version"] + "\n", "")
+
+
+@pytest.mark.parametrize("words", [(), ("mirror",)])
+def test_group_without_a_command_shows_its_help(capsys: Capture, words: tuple[str, ...]) -> None:
+    code, out, err = provision(capsys, *words)
+    assert code == 2
+    assert "Usage:" in out + err
+    assert "error:" not in err
+
+
+BROKEN = {
+    "no mirror": (["mirror", "list"], "there is no such mirror directory"),
+    "no mirror for a site": (["site", "--plan"], "there is no such mirror directory"),
+    "unknown command": (["frobnicate"], "No such command 'frobnicate'"),
+    "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
+    "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
+    "missing option": (["train"], "Missing option '--host'"),
+    "missing argument": (["mirror", "add"], "Missing argument 'files'"),
+    "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
+    "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
+    "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: has a space in it"),
+    "relative root": (["site", "--stack-root", "opt"], "--stack-root: must be an absolute path"),
+    "unknown program option": (
+        ["train", "--host", "h", "--", "-input_h", "x"],
+        "train.lua has no option -input_h; did you mean -input_h5",
+    ),
+    "bad id": (["eval", "--host", "h", "--id", "../x", "--", "-model", "/m"], "names a directory on the host"),
+    "directory where a file should be": (["init", "/dev/null/x"], "/dev/null"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), BROKEN.values(), ids=BROKEN)
+def test_wrong_use_is_told_in_words_with_code_2(capsys: Capture, words: list[str], message: str) -> None:
+    code, out, err = provision(capsys, *words)
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert err.startswith("error: ")
+    assert out == ""
+
+
+@pytest.mark.parametrize("words", [words for words, _message in BROKEN.values()], ids=BROKEN)
+def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) -> None:
+    before = words.index("--") if "--" in words else len(words)
+    code, out, err = provision(capsys, *words[:before], "--json", *words[before:])
+    told = json.loads(out)
+    assert (code, err) == (2, "")
+    assert told["error"]
+    assert told["kind"] in ("UsageError", "MirrorError")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("provision.yml", "stack_rot: /x\n", "stack_rot is not a setting; did you mean stack_root"),
+        ("provision.yml", "forks: [\n", "provision.yml does not parse"),
+        ("mirror/mirror.lock", "artifacts: [\n", "mirror.lock does not parse"),
+        ("mirror/mirror.lock", "", "mirror.lock does not parse"),
+        ("mirror/mirror.lock", "artifacts: [{name: ../x}]\n", "artifacts.0.name"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["site", "verify", "mirror list", "mirror verify"])
+def test_file_that_does_not_parse_is_told_in_words(
+    capsys: Capture, site: Path, verb: str, file: str, text: str, message: str
+) -> None:
+    (site / "mirror").mkdir()
+    (site / file).write_text(text, encoding="utf-8")
+    code, out, err = provision(capsys, *verb.split())
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(
+    capsys: Capture, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock.write(site, lock.Lock())
+    state = {"state": {**HOSTS["bare"]["state"]}}
+    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
+    code, _, err = provision(capsys, "site", "--plan", "-m", site)
+    assert code == 2
+    assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
+
+
+def test_bug_is_filed_with_its_traceback_and_code_3(
+    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "verify", lambda *given: {}["nobody thought of this"])
+    code, out, err = provision(capsys, "mirror", "verify")
+    report = tmp_path / "state" / "neuraltalk-provision" / "bug.txt"
+    assert (code, out) == (3, "")
+    assert "this is a bug in neuraltalk-provision: KeyError: 'nobody thought of this'" in err
+    assert str(report) in err
+    assert "Traceback" in report.read_text(encoding="utf-8")
+
+
+def test_bug_is_told_where_it_cannot_be_filed(
+    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").touch()
+    monkeypatch.setattr(store, "verify", lambda *given: {}["x"])
+    code = main.boundary(["mirror", "verify", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["kind"]) == (3, "BugError")
+    assert "KeyError" in told["advice"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_interruption_is_code_130(
+    capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    def interrupt(*_given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "verify", interrupt)
+    code, out, err = provision(capsys, "mirror", "verify", *["--json"] * as_json)
+    assert code == 130
+    assert "interrupted" in (json.loads(out)["error"] if as_json else err)
+
+
+def test_error_of_the_machine_names_the_file(capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device", "/srv/mirror")
+
+    monkeypatch.setattr(store, "verify", full)
+    assert provision(capsys, "mirror", "verify") == (2, "", "error: /srv/mirror: No space left on device\n")
+
+
+def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Path) -> None:
+    place = tmp_path / "my 'new' site"
+    code, out, _ = provision(capsys, "init", place, "--plan")
+    assert (code, place.exists()) == (0, False)
+    assert f"would write {place / 'provision.yml'}" in out
+    assert provision(capsys, "init", place)[0] == 0
+    assert sorted(path.name for path in place.iterdir()) == ["hosts.yml", "mirror", "provision.yml"]
+    (place / "hosts.yml").write_text("all: {}\n")
+    code, _, err = provision(capsys, "init", place)
+    assert code == 2
+    assert "already there" in err
+    assert (place / "hosts.yml").read_text() == "all: {}\n"
+
+
+def test_new_site_is_read_as_it_was_written(capsys: Capture, tmp_path: Path) -> None:
+    provision(capsys, "init", tmp_path / "new")
+    code, out, _ = provision(capsys, "mirror", "list", "-s", tmp_path / "new" / "provision.yml", "--json")
+    assert code == 2
+    assert json.loads(out)["error"] == f"{tmp_path / 'new' / 'mirror'} has no mirror.lock"
+
+
+def test_mirror_is_filled_listed_and_verified(capsys: Capture, mirror: Path, tmp_path: Path) -> None:
+    scorer = archives.pack(tmp_path / "scorer v1.tgz", {"s/a": "a"})
+    plain = archives.pack(tmp_path / "scorer-v1.tgz", {"s/a": "a"})
+    assert provision(capsys, "mirror", "add", scorer)[0] == 2
+    code, out, _ = provision(capsys, "mirror", "add", plain, "--plan")
+    assert (code, out) == (0, f"would add {plain} as scorer\n")
+    code, out, _ = provision(capsys, "mirror", "add", plain, "--version", "1", "--origin", "disk", "--json")
+    (added,) = json.loads(out)["added"]
+    assert (code, added["name"], added["version"], added["origin"]) == (0, "scorer", "1", "disk")
+    code, out, _ = provision(capsys, "mirror", "list", "--json")
+    assert [entry["name"] for entry in json.loads(out)["artifacts"]] == ["nn", "scorer", "torch"]
+    assert json.loads(out)["absent"] == [{"name": "weights", "optional": True}]
+    assert provision(capsys, "mirror", "list")[1].splitlines()[-1] == "not there (optional): weights, as w.bin"
+    assert provision(capsys, "mirror", "verify")[0] == 0
+
+
+def test_mirror_with_a_damaged_file_is_code_1_and_names_it(capsys: Capture, mirror: Path) -> None:
+    (mirror / "nn.tgz").unlink()
+    code, out, _ = provision(capsys, "mirror", "verify")
+    assert code == 1
+    assert "missing    nn.tgz: the lock lists it as nn" in out
+    code, out, _ = provision(capsys, "mirror", "verify", "--json")
+    assert (code, [finding["problem"] for finding in json.loads(out)["findings"]]) == (1, ["missing"])
+
+
+def test_nothing_is_added_where_one_of_several_files_is_wrong(capsys: Capture, mirror: Path, tmp_path: Path) -> None:
+    good = archives.pack(tmp_path / "scorer-2.tgz", {"s/a": "a"})
+    for bad in (tmp_path / "none.tgz", archives.pack(tmp_path / "what.tgz", {"s/a": "a"})):
+        assert provision(capsys, "mirror", "add", good, bad)[0] == 2
+    code, _, err = provision(capsys, "mirror", "add", good, good, "--as", "scorer")
+    assert (code, "--as names one artifact" in err) == (2, True)
+    assert sorted(lock.read(mirror).by_name()) == ["nn", "torch"]
+
+
+@pytest.fixture
+def outcome(monkeypatch: pytest.MonkeyPatch) -> converge.SiteOutcome:
+    """What the site's converge ends with; no host is asked."""
+    told = converge.SiteOutcome(
+        plans=(planned("bare"),),
+        changes=(Change("node1", "torch", "build"),),
+        activated=("node1",),
+    )
+    monkeypatch.setattr(converge, "make_plans", lambda *given: told.plans)
+    monkeypatch.setattr(converge, "converge", lambda *given, **more: told)
+    return told
+
+
+def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.SiteOutcome) -> None:
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert code == 0
+    assert "node1 (debian-12-x86_64): build packages, torch, nn, weights; current none -> " + RECIPE.id in out
+    assert "left out, because the mirror has nothing for it: scorer" in out
+    code, out, _ = provision(capsys, "site", "--plan", "--json")
+    assert json.loads(out)["plans"][0]["build"][0] == {"component": "packages", "why": "missing: gcc, make"}
+
+
+def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "make_plans", lambda *given: (planned("no-space"), planned("bare", "node2")))
+    code, _, err = provision(capsys, "site", "--plan")
+    assert code == 2
+    assert "node1: /opt has 2.0 GB free" in err
+    code, out, _ = provision(capsys, "site", "--plan", "--json")
+    assert code == 2
+    assert [plan["host"] for plan in json.loads(out)["plans"]] == ["node1", "node2"]
+    assert "2.0 GB free" in json.loads(out)["error"]
+
+
+def test_site_that_went_well_is_code_0(capsys: Capture, outcome: converge.SiteOutcome) -> None:
+    code, out, _ = provision(capsys, "site")
+    assert code == 0
+    assert "1 of 1 hosts have a new generation" in out
+    code, out, _ = provision(capsys, "site", "--json")
+    assert json.loads(out)["activated"] == ["node1"]
+
+
+def test_site_with_a_failed_host_is_code_1_and_one_document(
+    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = converge.SiteOutcome(outcome.plans, failures=(Failure("node1", "torch : Build", "cc1: killed", log="/l"),))
+    monkeypatch.setattr(converge, "converge", lambda *given, **more: failed)
+    code, _, err = provision(capsys, "site")
+    assert code == 1
+    assert "node1, torch : Build: cc1: killed" in err
+    assert "it goes on at the component that failed" in err
+    code, out, _ = provision(capsys, "site", "--json")
+    told = json.loads(out)
+    assert (code, told["failures"][0]["log"], told["kind"]) == (1, "/l", "HostError")
+
+
+def test_site_that_needs_nothing_says_so(
+    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = converge.SiteOutcome((planned("converged"), planned("converged", "node2")))
+    monkeypatch.setattr(converge, "make_plans", lambda *given: nothing.plans)
+    monkeypatch.setattr(converge, "converge", lambda *given, **more: nothing)
+    code, out, _ = provision(capsys, "site")
+    assert (code, out.splitlines()[-1]) == (0, "2 hosts, nothing to change")
+
+
+def test_verify_is_code_1_where_one_host_did_not_pass(
+    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = operations.Verdict("node1", ({"name": "stamps", "passed": True, "saw": "3 stamps"},))
+    bad = operations.Verdict("node2", (), "nothing was seen")
+    for verdicts, expected in (((good,), 0), ((good, bad), 1), ((bad,), 1)):
+        monkeypatch.setattr(operations, "verify", lambda *given, these=verdicts: these)
+        assert provision(capsys, "verify")[0] == expected
+        code, out, _ = provision(capsys, "verify", "--json")
+        assert code == expected
+        assert [host["passed"] for host in json.loads(out)["hosts"]] == [v is good for v in verdicts]
+
+
+def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "rollback", lambda *given, plan: (operations.Move("node1", "b", "a"),))
+    assert provision(capsys, "rollback")[1] == "node1: current b went back to a\n"
+    assert provision(capsys, "rollback", "--plan")[1] == "node1: current b would go back to a\n"
+    assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False
+
+
+END = RunEnd(
+    id="r",
+    host="node1",
+    log="/opt/neuraltalk/runs/r/log",
+    exit_code=0,
+    checkpoints=(),
+    captions=({"file": "my 'cat'.jpg", "caption": "a cat [sitting]"},),
+    set_aside=(),
+    losses=(),
+)
+EVAL = ("eval", "--host", "node1", "--id", "r", "--", "-model", "/m.t7")
+EVAL_JSON = (*EVAL[:5], "--json", *EVAL[5:])
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that start; how they end is the test's to say."""
+    aside = [{"file": "._x.jpg", "reason": "it is an AppleDouble file"}]
+    monkeypatch.setattr(launch, "start", lambda *given: {"set_aside": aside, "pid": 7, "log": END.log})
+
+
+def test_captions_are_shown_with_the_files_set_aside(
+    capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    code, out, _ = provision(capsys, *EVAL)
+    assert code == 0
+    assert "set aside ._x.jpg: it is an AppleDouble file" in out
+    assert "my 'cat'.jpg: a cat [sitting]" in out
+    code, out, _ = provision(capsys, *EVAL_JSON)
+    assert json.loads(out)["captions"] == list(END.captions)
+
+
+def test_run_that_failed_is_code_1_and_one_document(
+    capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "watch", lambda *given: RunEnd(**{**END.__dict__, "exit_code": None}))
+    code, _, err = provision(capsys, *EVAL)
+    assert (code, "run r was killed before it ended" in err) == (1, True)
+    assert f"Read {END.log} on node1." in err
+    code, out, _ = provision(capsys, *EVAL_JSON)
+    assert (code, json.loads(out)["exit_code"], json.loads(out)["kind"]) == (1, None, "CheckError")
+
+
+def test_no_longer_following_is_code_130_and_the_run_goes_on(
+    capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "watch", interrupt)
+    code, _, err = provision(capsys, *EVAL)
+    assert code == 130
+    assert "r goes on" in err
+    assert END.log in err
+
+
+def test_planned_run_starts_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: object) -> None:
+        raise HostError("it was started")
+
+    monkeypatch.setattr(launch, "start", refuse)
+    code, out, _ = provision(capsys, *EVAL[:5], "--plan", *EVAL[5:])
+    assert (code, out) == (0, "would run on node1 as r: th eval.lua -backend nn -gpuid -1 -model /m.t7\n")
+    code, out, _ = provision(capsys, *EVAL[:5], "--plan", "--json", *EVAL[5:])
+    assert json.loads(out)["plan"]["files"] == ["model"]
+
+
+def test_variables_are_written_where_they_are_wanted(
+    capsys: Capture, outcome: converge.SiteOutcome, tmp_path: Path
+) -> None:
+    code, out, _ = provision(capsys, "variables")
+    assert (code, out.startswith("provision_recipes:")) == (0, True)
+    assert provision(capsys, "variables", tmp_path / "v.yml")[:2] == (0, "")
+    assert "provision_stack_root: /opt/neuraltalk" in (tmp_path / "v.yml").read_text()
+
+
+def test_command_whose_reader_went_away_still_tells_by_its_code(mirror: Path) -> None:
+    (mirror / "nn.tgz").unlink()
+    for words, expected in ((["mirror", "list"], 0), (["mirror", "verify"], 1), (["mirror", "verify", "--json"], 1)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        argv = [sys.executable, "-m", "neuraltalk_provision", *words]
+        done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (expected, "")

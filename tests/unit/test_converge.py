@@ -1,0 +1,173 @@
+"""From plans to an outcome: what is refused, what is staged, who is activated, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.mirror import store
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import converge, playbook
+from neuraltalk_provision.site.events import Change, Failure, Told
+from neuraltalk_provision.site.plan import HostPlan
+from tests.unit import archives
+from tests.unit.catalogue import SMALL
+from tests.unit.plans import RECIPE, planned
+
+QUIET = Output(as_json=True)
+Runs = list[playbook.Request]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A site whose mirror holds torch, nn and the weights."""
+    monkeypatch.setattr(catalogue, "load", lambda: SMALL)
+    mirror = tmp_path / "the site's mirror"
+    archives.pack(tmp_path / "torch.tgz", archives.TORCH)
+    archives.pack(tmp_path / "nn.tgz", archives.NN)
+    (tmp_path / "w.bin").write_bytes(b"weights")
+    for name in ("torch.tgz", "nn.tgz", "w.bin"):
+        store.add(mirror, tmp_path / name, SMALL)
+    return Settings(mirror=mirror)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
+    """Has the playbooks tell what is given; the requests that came."""
+
+    def runs(**told: Told) -> Runs:
+        requests: Runs = []
+
+        def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
+            requests.append(request)
+            return playbook.Outcome(0, told.get(request.playbook.removesuffix(".yml"), Told()))
+
+        monkeypatch.setattr(playbook, "run", run)
+        return requests
+
+    return runs
+
+
+def converged(plans: tuple[HostPlan, ...], settings: Settings, **more: bool) -> converge.SiteOutcome:
+    return converge.converge(plans, settings, QUIET, **more)
+
+
+def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activated(
+    settings: Settings, runs: Callable[..., Runs]
+) -> None:
+    built = Told(changes=(Change("node1", "torch", "build"),))
+    requests = runs(site=built)
+    plans = (planned("bare", "node1"), planned("converged", "node2"), planned("staged", "node3"))
+    outcome = converged(plans, settings)
+    assert [(request.playbook, list(request.limit)) for request in requests] == [
+        ("site.yml", ["node1"]),
+        ("activate.yml", ["node1", "node3"]),
+    ]
+    assert outcome.activated == ("node1", "node3")
+    assert outcome.as_json()["changed"] is True
+
+
+def test_converged_site_runs_nothing_and_says_so(settings: Settings, runs: Callable[..., Runs]) -> None:
+    requests = runs()
+    outcome = converged((planned("converged"),), settings)
+    assert requests == []
+    assert outcome.as_json()["changed"] is False
+
+
+def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings, runs: Callable[..., Runs]) -> None:
+    requests = runs(site=Told(failures=(Failure("node1", "torch : Build", "it broke"),)))
+    outcome = converged((planned("bare", "node1"), planned("bare", "node2")), settings)
+    assert list(requests[1].limit) == ["node2"]
+    assert outcome.activated == ("node2",)
+    with pytest.raises(HostError) as caught:
+        converge.raise_failures(outcome)
+    assert caught.value.message == "node1, torch : Build: it broke"
+    assert "node1 still runs" in caught.value.advice
+    assert caught.value.document["activated"] == ["node2"]
+
+
+def test_host_that_failed_in_activation_is_not_counted_as_activated(
+    settings: Settings, runs: Callable[..., Runs]
+) -> None:
+    runs(activate=Told(failures=(Failure("node1", "Activate", "nn does not load"),)))
+    outcome = converged((planned("staged", "node1"), planned("staged", "node2")), settings)
+    assert outcome.activated == ("node2",)
+    assert [failure.host for failure in outcome.failures] == ["node1"]
+
+
+def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:
+    requests = runs(site=Told(changes=(Change("node1", "torch", "build"),)))
+    outcome = converged((planned("bare"),), settings, check=True, diff=True)
+    assert [(request.playbook, request.check, request.diff) for request in requests] == [("site.yml", True, True)]
+    assert (outcome.activated, outcome.check) == (("node1",), True)
+
+
+def test_every_refusal_of_every_host_is_told_before_anything_runs(
+    settings: Settings, runs: Callable[..., Runs]
+) -> None:
+    requests = runs()
+    with pytest.raises(UsageError) as caught:
+        converged((planned("no-space", "node1"), planned("bare", "node2"), planned("aarch64", "node3")), settings)
+    assert [line.split()[0].rstrip(":") for line in caught.value.message.splitlines()] == ["node1", "node3"]
+    assert caught.value.advice == "Nothing was changed on any host."
+    assert [plan["host"] for plan in caught.value.document["plans"]] == ["node1", "node2", "node3"]
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, "nn.tgz is missing: the lock lists it as nn"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-5]), "nn.tgz is truncated"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1] + b"x"), "nn.tgz is altered"),
+    ],
+)
+def test_damaged_mirror_stops_before_any_host_is_touched(
+    settings: Settings, runs: Callable[..., Runs], damage: Callable[[Path], object], words: str
+) -> None:
+    requests = runs()
+    damage(settings.mirror / "nn.tgz")
+    with pytest.raises(MirrorError, match=words) as caught:
+        converged((planned("bare"),), settings)
+    assert "Nothing was changed on any host." in caught.value.advice
+    assert requests == []
+
+
+def test_damage_to_what_is_not_sent_does_not_matter(settings: Settings, runs: Callable[..., Runs]) -> None:
+    requests = runs()
+    (settings.mirror / "torch.tgz").unlink()
+    converged((planned("other-inputs"),), settings)
+    assert [request.playbook for request in requests] == ["site.yml", "activate.yml"]
+
+
+def test_package_repository_is_checked_where_packages_are_missing(
+    settings: Settings, runs: Callable[..., Runs], tmp_path: Path
+) -> None:
+    runs()
+    wheels = archives.pack(tmp_path / "python-wheels-debian-12-x86_64.tar", {"a": "a"}, mode="w")
+    entry = store.add(settings.mirror, wheels, SMALL)
+    (settings.mirror / entry.file).unlink()
+    recipe = replace(RECIPE, repository={"name": entry.name, "file": entry.file})
+    with pytest.raises(MirrorError, match=r"python-wheels-debian-12-x86_64\.tar is missing"):
+        converged((planned("bare", recipe=recipe),), settings)
+    converged((planned("outdated", recipe=recipe),), settings)
+
+
+def test_hosts_of_one_platform_with_recipes_of_their_own_get_each_their_own() -> None:
+    other = replace(RECIPE, id="ffffffffffffffff")
+    given = converge.variables([planned("bare", "node1"), planned("bare", "node2", other)], Settings())
+    for host, id_ in (("node1", RECIPE.id), ("node2", other.id)):
+        assert given["provision_recipes"][given["provision_platforms"][host]]["id"] == id_
+
+
+def test_variables_name_the_hosts_whose_dead_controllers_build_is_taken_over() -> None:
+    given = converge.variables([planned("orphaned", "node1"), planned("bare", "node2")], Settings())
+    assert given["provision_take_over"] == ["node1"]
+    assert json.loads(json.dumps(given))["provision_stack_root"] == "/opt/neuraltalk"

@@ -1,0 +1,133 @@
+"""Events as ansible-runner 2.4 made them from ansible-core 2.16 and 2.19 (recorded in data/events)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.site import events
+from neuraltalk_provision.site.events import Failure, Told
+
+RECORDED = {
+    file.stem: json.loads(file.read_text(encoding="utf-8"))
+    for file in sorted((Path(__file__).parent / "data" / "events").glob("core-*.json"))
+}
+LOGS = "/opt/neuraltalk/generations/0a1b2c3d4e5f6071/logs"
+
+
+@pytest.fixture(params=RECORDED)
+def core(request: pytest.FixtureRequest) -> dict[str, list[dict[str, Any]]]:
+    """The recorded runs of one ansible-core."""
+    return RECORDED[request.param]
+
+
+def failures(told: Told) -> dict[str, Failure]:
+    return {failure.host: failure for failure in told.failures}
+
+
+def test_both_ansible_cores_were_recorded() -> None:
+    assert list(RECORDED) == ["core-2.16", "core-2.19"]
+
+
+def test_every_failed_host_is_told_with_its_task(core: dict[str, Any]) -> None:
+    told = failures(events.read(core["site"]))
+    assert set(told) == {"gone", "nosudo", "nopython", "here"}
+    assert told["nosudo"].task == "Ping"
+
+
+def test_unreachable_host_is_told_as_such_with_what_ssh_said(core: dict[str, Any]) -> None:
+    told = failures(events.read(core["site"]))
+    assert told["gone"].unreachable
+    assert "port 1: Connection refused" in told["gone"].message
+    assert not told["nosudo"].unreachable
+
+
+def test_cause_is_found_wherever_ansible_puts_it(core: dict[str, Any]) -> None:
+    told = failures(events.read(core["site"]))
+    assert "sudo: a password is required" in told["nosudo"].message
+    assert "/usr/bin/python9" in told["nopython"].message
+    assert "not found" in told["nopython"].message
+
+
+def test_first_failure_of_a_host_is_the_one_that_counts_and_ignored_ones_do_not(core: dict[str, Any]) -> None:
+    here = failures(events.read(core["site"]))["here"]
+    assert (here.task, here.message) == ("Break", "gone wrong")
+    ignored = [event for event in core["site"] if event["event_data"].get("ignore_errors")]
+    assert len(ignored) == 1
+    assert events.failure(ignored[0]) is None
+
+
+def test_loop_that_failed_tells_of_its_first_item_that_did(core: dict[str, Any]) -> None:
+    (event,) = [e for e in core["site"] if e["event"] == "runner_on_failed" and "results" in e["event_data"]["res"]]
+    failure = events.failure(event)
+    assert failure
+    assert "failed (rc 3)" in failure.message
+    assert "ffi.lua:56: cannot load" in failure.message
+    assert failure.log == f"{LOGS}/x.log"
+
+
+def test_failure_of_a_role_names_role_task_and_log(core: dict[str, Any]) -> None:
+    (failure,) = events.read(core["logged"]).failures
+    assert (failure.host, failure.task, failure.log) == ("here", "r : Build | Run it", f"{LOGS}/y.log")
+    assert "cannot find -lopenblas" in failure.message
+
+
+def test_module_that_crashed_is_told_in_one_line(core: dict[str, Any]) -> None:
+    (failure,) = events.read(core["crash"]).failures
+    assert failure.message.endswith("[Errno 28] No space left on device: '/opt/neuraltalk/x'")
+    assert "Traceback" not in failure.message
+    assert "\n" not in failure.message
+
+
+def test_component_is_told_with_its_evidence_and_looking_is_no_change(core: dict[str, Any]) -> None:
+    (change,) = events.read(core["site"]).changes
+    assert (change.host, change.component, change.change) == ("here", "nn", "build")
+    assert change.evidence == [{"module": "nn", "seconds": 0.1, "version": "-"}]
+
+
+def test_diff_that_changes_nothing_is_no_diff(core: dict[str, Any]) -> None:
+    ((host, diff),) = events.read(core["site"]).diffs
+    assert (host, diff["before"], diff["after"]) == ("here", "nn not built\n", "nn abc\n")
+
+
+def test_results_are_found_by_their_module(core: dict[str, Any]) -> None:
+    told = events.read(core["site"])
+    assert told.result_of("ansible.builtin.ping")["here"]["ping"] == "pong"
+    assert told.result_of("component_stamp")["here"]["component"]["change"] == "keep"
+    assert told.result_of("stack_state") == {}
+
+
+def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any]) -> None:
+    assert any("Could not match supplied host pattern" in line for line in events.read(core["limit"]).complaints)
+    assert any("Unable to parse /srv/site/broken.yml" in line for line in events.read(core["broken"]).complaints)
+    coloured = {"event": "warning", "stdout": "\x1b[1;35m[WARNING]: odd\x1b[0m\r\n"}
+    assert events.read([coloured]).complaints == ("[WARNING]: odd",)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({}, "no reason was given"),
+        ({"msg": "non-zero return code"}, "non-zero return code"),
+        ({"msg": "non-zero return code", "stderr": "no such file"}, "no such file"),
+        ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),
+        ({"msg": "why", "stderr": "noise"}, "why"),
+        ({"msg": "One or more items failed", "results": [{"failed": False}, {"failed": True, "msg": "b"}]}, "b"),
+        ({"msg": "All items completed", "results": []}, "All items completed"),
+        ({"msg": "yum's results are text", "results": ["Loaded plugins"]}, "yum's results are text"),
+    ],
+)
+def test_message_is_the_one_that_says_most(result: dict[str, Any], message: str) -> None:
+    failure = events.failure({"event": "runner_on_failed", "event_data": {"host": "h", "res": result}})
+    assert failure and failure.message == message
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"event": "playbook_on_stats", "event_data": {}}, {"event": "verbose", "stdout": ""}]
+)
+def test_event_about_no_host_tells_nothing(event: dict[str, Any]) -> None:
+    assert events.read([event]) == Told()
+    assert events.host_of(event) == ""

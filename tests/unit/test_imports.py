@@ -1,0 +1,109 @@
+"""Who may import whom: cli > runs > site > mirror > catalogue > settings, paths, errors; and the doors outside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import neuraltalk_provision
+
+PACKAGE = Path(neuraltalk_provision.__file__).parent
+FILES = {str(file.relative_to(PACKAGE)): file for file in sorted(PACKAGE.rglob("*.py")) if "share" not in file.parts}
+
+# What each part of the package may import, beside itself.
+ALLOWED = {
+    "__init__": set(),
+    "errors": set(),
+    "paths": set(),
+    "settings": {"errors", "paths"},
+    "output": {"errors"},
+    "catalogue": {"errors", "paths"},
+    "mirror": {"errors", "catalogue"},
+    "site": {"errors", "paths", "settings", "output", "catalogue", "mirror"},
+    "runs": {"errors", "settings", "output", "catalogue", "site"},
+    "cli": {"errors", "paths", "settings", "output", "catalogue", "mirror", "site", "runs"},
+    "__main__": {"cli"},
+}
+# Modules of others that one file alone imports: the door to what they do.
+DOORS = {
+    "ansible_runner": {"site/playbook.py"},
+    "rich": {"output.py"},
+    "typer": {f"cli/{name}.py" for name in ("init", "main", "mirror", "options", "run", "site")},
+    "click": set(),
+    "ansible": set(),
+    "subprocess": set(),
+    "tarfile": {"mirror/archive.py"},
+    "fcntl": {"mirror/lock.py"},
+    "socket": {"site/controller.py"},
+}
+PURE = [
+    "catalogue/model.py",
+    "catalogue/platform.py",
+    "catalogue/recipe.py",
+    "runs/spec.py",
+    "site/events.py",
+    "site/plan.py",
+]
+EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every name that a file imports, in functions too: `a.b` for `from a import b`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(name: str) -> str:
+    return name.removesuffix(".py").split("/")[0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_run_one_way(name: str) -> None:
+    ours = [found.split(".") for found in imports(FILES[name]) if found.split(".")[0] == "neuraltalk_provision"]
+    used = {words[1] for words in ours} - {part(name)}
+    assert used <= ALLOWED[part(name)]
+
+
+def test_package_has_no_part_without_a_rule() -> None:
+    assert {part(name) for name in FILES} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_door_is_used_by_its_keeper_only(module: str) -> None:
+    users = {name for name, file in FILES.items() if module in {found.split(".")[0] for found in imports(file)}}
+    assert users == DOORS[module]
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_module_has_no_effects(name: str) -> None:
+    found = set(imports(FILES[name]))
+    assert {words.split(".")[0] for words in found} & EFFECTS == set()
+    assert {words for words in found if words.startswith("pathlib")} <= {"pathlib.PurePosixPath"}
+    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert called & {"open", "print", "input", "exec", "eval"} == set()
+
+
+def calls(name: str) -> set[str]:
+    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_prints_or_leaves_but_the_two_that_may(name: str) -> None:
+    assert "print" not in calls(name)
+    assert ("sys.exit" in calls(name)) == (name == "cli/main.py")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_is_small_and_says_what_it_is_for(name: str) -> None:
+    text = FILES[name].read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= 250

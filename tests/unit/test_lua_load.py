@@ -1,0 +1,40 @@
+"""Lua modules that have to load, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+
+
+def test_modules_are_loaded_and_programs_tried(run_module: Run, generation: Path) -> None:
+    log = generation / "logs" / "load.log"
+    said = run_module("lua_load", generation=generation, modules=["torch", "nn"], tries=["assert(1)"], log=log)
+    assert [seen["module"] for seen in said["evidence"]] == ["torch", "nn", "a trial"]
+    assert said["changed"] is False
+
+
+@pytest.mark.parametrize("modules", [["torch", "broken"], ["silent"]])
+def test_module_that_does_not_load_is_an_error(run_module: Run, generation: Path, modules: list[str]) -> None:
+    with pytest.raises(ModuleError, match=f"{modules[-1]} was installed, but"):
+        run_module("lua_load", generation=generation, modules=modules, log=generation / "logs" / "load.log")
+
+
+def test_log_of_an_earlier_load_is_replaced(run_module: Run, generation: Path) -> None:
+    log = generation / "logs" / "load.log"
+    log.write_text("loaded silent 1.0\n")
+    with pytest.raises(ModuleError):
+        run_module("lua_load", generation=generation, modules=["silent"], log=log)
+    assert "loaded silent 1.0" not in log.read_text().splitlines()
+
+
+def test_check_mode_loads_nothing(run_module: Run, generation: Path) -> None:
+    log = generation / "logs" / "load.log"
+    assert run_module("lua_load", check=True, generation=generation, modules=["broken"], log=log)["evidence"] == []
+    assert not log.exists()

@@ -1,0 +1,166 @@
+"""Archives: which are refused, and in what words."""
+
+from __future__ import annotations
+
+import lzma
+import random
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision.catalogue.model import Artifact, Edit
+from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror import archive
+from tests.unit.archives import TORCH, member, pack
+from tests.unit.catalogue import EDIT
+from tests.unit.catalogue import TORCH as TORCH_ARTIFACT
+
+TREE = {"x/f.txt": "needle\n", "x/sub/g.txt": "g\n"}
+ARTIFACT = Artifact(name="x", role="torch", matches=("x.tgz",), holds=("f.txt", "sub/*.txt"))
+FLAT = Artifact(name="p", role="hdf5", matches=("p.tar",), flat=True)
+
+
+def refusal(file: Path, artifact: Artifact = ARTIFACT, edits: tuple[Edit, ...] = ()) -> str:
+    with pytest.raises(MirrorError) as caught:
+        archive.inspect(file, artifact, edits)
+    assert caught.value.advice or edits
+    return caught.value.message
+
+
+def test_archive_with_spaces_and_quotes_in_its_names_is_accepted(tmp_path: Path) -> None:
+    file = pack(tmp_path / "a 'dir' with \"quotes\"" / "torch.tgz", TORCH)
+    archive.inspect(file, TORCH_ARTIFACT, (EDIT,))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_archive_is_recognised_by_its_content_and_not_its_name(tmp_path: Path, mode: str) -> None:
+    archive.inspect(pack(tmp_path / "x.tgz", TREE, mode=mode), ARTIFACT)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        pytest.param(member("/etc/passwd"), "/etc/passwd is an absolute path", id="absolute path"),
+        pytest.param(member("x/../../evil"), "x/../../evil climbs out by '..'", id="dots"),
+        pytest.param(member("x/sub/../y"), "x/sub/../y climbs out by '..'", id="dots that stay within"),
+        pytest.param(
+            member("x/l", tarfile.SYMTYPE, "/etc/passwd"), "x/l is a link that points out", id="absolute link"
+        ),
+        pytest.param(
+            member("x/l", tarfile.SYMTYPE, "../../etc"), "is a link that points out, to ../../etc", id="link up"
+        ),
+        pytest.param(member("x/l", tarfile.SYMTYPE, "../y"), "is a link that points out, to ../y", id="link beside"),
+        pytest.param(member("x/sub/l", tarfile.SYMTYPE, "../../x/f"), "points out, to ../../x/f", id="link out and in"),
+        pytest.param(member("x/l", tarfile.LNKTYPE, "/etc/passwd"), "is a hard link that points out", id="hard link"),
+        pytest.param(member("x/l", tarfile.LNKTYPE, "x/../../f"), "is a hard link that points out", id="hard link up"),
+        pytest.param(member("x/null", tarfile.CHRTYPE), "is neither a file nor a directory", id="character device"),
+        pytest.param(member("x/sda", tarfile.BLKTYPE), "is neither a file nor a directory", id="block device"),
+        pytest.param(member("x/pipe", tarfile.FIFOTYPE), "is neither a file nor a directory", id="fifo"),
+    ],
+)
+def test_archive_that_could_write_outside_its_directory_is_refused(
+    tmp_path: Path, bad: tarfile.TarInfo, words: str
+) -> None:
+    assert words in refusal(pack(tmp_path / "x.tgz", TREE, [bad]))
+
+
+def test_archive_with_a_file_below_a_link_is_refused(tmp_path: Path) -> None:
+    link = member("x/a", tarfile.SYMTYPE, "sub")
+    assert "x/a/b lies below a link" in refusal(pack(tmp_path / "x.tgz", TREE, [link, member("x/a/b")]))
+
+
+def test_archive_whose_top_is_a_link_is_refused(tmp_path: Path) -> None:
+    top = member("x", tarfile.SYMTYPE, "y")
+    assert "x/f lies below a link" in refusal(pack(tmp_path / "x.tgz", {}, [top, member("x/f")]))
+
+
+@pytest.mark.parametrize("target", ["f.txt", "sub/g.txt", "./sub/../f.txt"])
+def test_archive_with_a_link_within_its_directory_is_accepted(tmp_path: Path, target: str) -> None:
+    link = member("x/l", tarfile.SYMTYPE, target)
+    hard = member("x/h", tarfile.LNKTYPE, "x/f.txt")
+    archive.inspect(pack(tmp_path / "x.tgz", TREE, [link, hard]), ARTIFACT)
+
+
+def test_flat_archive_may_hold_many_files_at_its_top_but_no_way_out(tmp_path: Path) -> None:
+    archive.inspect(pack(tmp_path / "p.tar", {"./a.whl": "a", "b.whl": "b"}, mode="w"), FLAT)
+    bad = pack(tmp_path / "q.tar", {"a.whl": "a"}, [member("l", tarfile.SYMTYPE, "../x")], mode="w")
+    assert "points out" in refusal(bad, FLAT)
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [({"x/f.txt": "", "y/f.txt": ""}, 2), ({"f.txt": "", "sub/g.txt": ""}, 2), ({"f.txt": ""}, 1), ({}, 0)],
+)
+def test_archive_without_one_directory_around_it_is_refused(tmp_path: Path, texts: dict[str, str], count: int) -> None:
+    words = refusal(pack(tmp_path / "x.tgz", texts))
+    assert f"must hold one directory with everything in it; it has {count} entries" in words
+
+
+def test_archive_packed_with_a_dot_before_its_directory_is_refused(tmp_path: Path) -> None:
+    """tar drops the `.` and not the directory when it unpacks such a one."""
+    dotted = {f"./{name}": text for name, text in TREE.items()}
+    assert "nothing in its directory is called f.txt, sub/*.txt" in refusal(pack(tmp_path / "x.tgz", dotted))
+
+
+def test_archive_packed_from_inside_with_a_dot_is_accepted(tmp_path: Path) -> None:
+    archive.inspect(pack(tmp_path / "x.tgz", {"./f.txt": "", "./sub/g.txt": ""}), ARTIFACT)
+
+
+def test_archive_from_a_mac_is_accepted(tmp_path: Path) -> None:
+    archive.inspect(pack(tmp_path / "x.tgz", {"._x": "mac", "x/._f.txt": "mac", **TREE}), ARTIFACT)
+
+
+def test_appledouble_file_does_not_count_as_the_file_itself(tmp_path: Path) -> None:
+    assert "called sub/*.txt" in refusal(pack(tmp_path / "x.tgz", {"x/f.txt": "", "x/sub/._g.txt": "mac"}))
+
+
+def test_archive_with_an_empty_submodule_is_refused_with_the_cure(tmp_path: Path) -> None:
+    file = pack(tmp_path / "x.tgz", {"x/f.txt": ""}, [member("x/sub", tarfile.DIRTYPE)])
+    with pytest.raises(MirrorError) as caught:
+        archive.inspect(file, ARTIFACT)
+    assert "sub/*.txt" in caught.value.message
+    assert "git submodule update --init --recursive" in caught.value.advice
+
+
+@pytest.mark.parametrize("lost", [1, 8, 100, 5000, 100_000])
+def test_truncated_archive_is_refused_however_little_is_lost(tmp_path: Path, lost: int) -> None:
+    text = random.Random(1).randbytes(100_000).hex()
+    file = pack(tmp_path / "x.tgz", {**TREE, "x/big": text})
+    file.write_bytes(file.read_bytes()[:-lost])
+    assert "is not a whole tar archive" in refusal(file)
+
+
+def test_archive_with_one_bit_flipped_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    read_whole = (EDIT.model_copy(update={"file": "big", "count": 0}),)
+    chance = random.Random(2)
+    good = pack(tmp_path / "x.tgz", {**TREE, "x/big": chance.randbytes(20_000).hex()}).read_bytes()
+    for place in [chance.randrange(10, len(good)) for _ in range(60)]:
+        bad = bytearray(good)
+        bad[place] ^= 1 << chance.randrange(8)
+        (tmp_path / "bad.tgz").write_bytes(bad)
+        with pytest.raises(MirrorError):
+            archive.inspect(tmp_path / "bad.tgz", ARTIFACT, read_whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>404</title>", b"\x1f\x8b", lzma.compress(b"no tar")])
+def test_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "x.tgz"
+    file.write_bytes(content)
+    assert f"{file} is not a whole tar archive" in refusal(file)
+
+
+def test_edit_whose_count_differs_shows_the_lines_that_look_alike(tmp_path: Path) -> None:
+    text = "one\n  git fetch\ntwo\n  git fetch\n"
+    words = refusal(pack(tmp_path / "torch.tgz", {**TORCH, "torch/install.sh": text}), TORCH_ARTIFACT, (EDIT,))
+    assert "install.sh: 'git fetch' stands there 2 times, expected 1" in words
+    assert "line 2: git fetch" in words
+    assert "line 4: git fetch" in words
+    assert "no network" in words
+
+
+def test_edit_whose_pattern_is_gone_says_that_nothing_looks_alike(tmp_path: Path) -> None:
+    bad = pack(tmp_path / "torch.tgz", {**TORCH, "torch/install.sh": "make\n"})
+    words = refusal(bad, TORCH_ARTIFACT, (EDIT,))
+    assert "stands there 0 times" in words
+    assert words.endswith("none")

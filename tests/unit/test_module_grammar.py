@@ -1,0 +1,201 @@
+"""What runs on hosts is Python 2.7 and 3 alike, is documented, and takes what its documentation says."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from neuraltalk_provision import paths
+
+PLUGINS = paths.share() / "plugins"
+FILES = {str(file.relative_to(PLUGINS)): file for file in sorted(PLUGINS.rglob("*.py"))}
+MODULES = [file.stem for name, file in FILES.items() if name.startswith("modules/")]
+# Names of the standard library that Python 2.7 has not.
+LATER = {
+    "FileNotFoundError",
+    "FileExistsError",
+    "PermissionError",
+    "ProcessLookupError",
+    "NotADirectoryError",
+    "JSONDecodeError",
+    "DEVNULL",
+    "pathlib",
+    "which",
+    "disk_usage",
+    "TemporaryDirectory",
+    "check_call_output",
+    "exist_ok",
+    "isascii",
+    "removeprefix",
+    "removesuffix",
+    "casefold",
+    "monotonic",
+    "perf_counter",
+    "start_new_session",
+}
+
+
+@functools.cache
+def python27() -> str:
+    """A Python 2.7 that works, empty where there is none."""
+    found = shutil.which("python2.7") or ""
+    works = found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
+    return found if works else ""
+
+
+def later_grammar(tree: ast.AST) -> list[str]:
+    """What Python 2.7 would not parse, or would understand otherwise."""
+    found = []
+    for node in ast.walk(tree):
+        words = {
+            ast.JoinedStr: "an f-string",
+            ast.AnnAssign: "an annotation",
+            ast.Nonlocal: "nonlocal",
+            ast.NamedExpr: ":=",
+            ast.YieldFrom: "yield from",
+            ast.AsyncFunctionDef: "async",
+            ast.Await: "await",
+            ast.MatMult: "@",
+            ast.Match: "match",
+        }.get(type(node))
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            arguments = node.args
+            if arguments.kwonlyargs or arguments.posonlyargs:
+                words = "keyword-only or positional-only arguments"
+            if any(a.annotation for a in [*arguments.args, arguments.vararg, arguments.kwarg] if a):
+                words = "an annotation"
+        if isinstance(node, ast.FunctionDef) and node.returns:
+            words = "an annotation"
+        if isinstance(node, ast.ClassDef) and node.keywords:
+            words = "a metaclass as a keyword"
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            words = "a class without a base"
+        if isinstance(node, ast.Raise) and node.cause:
+            words = "raise from"
+        if isinstance(node, ast.Call):
+            if sum(isinstance(a, ast.Starred) for a in node.args) + sum(k.arg is None for k in node.keywords) > 2:
+                words = "several unpackings in one call"
+            if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
+                words = "super() without arguments"
+            if isinstance(node.func, ast.Name) and node.func.id == "open":
+                words = "open(), which takes no encoding: io.open()"
+        if isinstance(node, ast.Dict) and None in node.keys:
+            words = "** in a dict"
+        if isinstance(node, ast.List | ast.Tuple | ast.Set) and any(isinstance(e, ast.Starred) for e in node.elts):
+            words = "* in a display"
+        if words:
+            found.append(f"line {getattr(node, 'lineno', 0)}: {words}")
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_is_python_2_7_as_well(name: str) -> None:
+    content = FILES[name].read_bytes()
+    assert content.isascii()
+    tree = ast.parse(content)
+    assert later_grammar(tree) == []
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used |= {
+        keyword.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords if keyword.arg
+    }
+    assert used & LATER == set()
+    if python27():
+        program = "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')"
+        subprocess.run([python27(), "-c", program, FILES[name]], check=True)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_asks_for_the_grammar_of_python_3(name: str) -> None:
+    first = ast.parse(FILES[name].read_text(encoding="utf-8")).body
+    future = next(node for node in first if isinstance(node, ast.ImportFrom))
+    assert future.module == "__future__"
+    assert {alias.name for alias in future.names} >= {"absolute_import", "division", "print_function"}
+    assert "__metaclass__ = type" in FILES[name].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f'{a}'",
+        "def f(a: int): pass",
+        "def f() -> int: pass",
+        "def f(*, a): pass",
+        "def f(a, /): pass",
+        "raise A from b",
+        "{**a}",
+        "[*a]",
+        "super().f()",
+        "x: int = 1",
+        "(x := 1)",
+        "class A: pass",
+        "class A(B, metaclass=C): pass",
+        "open('x')",
+        "def f():\n def g():\n  nonlocal x",
+        "f(*a, *b, **c)",
+    ],
+)
+def test_grammar_check_finds(source: str) -> None:
+    assert later_grammar(ast.parse(source))
+
+
+class Specified(Exception):  # noqa: N818
+    """Raised in place of AnsibleModule, with what it was given."""
+
+
+def specification(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def module_made(**given: Any) -> None:
+        raise Specified(given)
+
+    monkeypatch.setattr(module, "AnsibleModule", module_made)
+    with pytest.raises(Specified) as caught:
+        module.main()
+    given: dict[str, Any] = caught.value.args[0]
+    return given
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_takes_what_its_documentation_says(
+    load: Callable[[str], ModuleType], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(name)
+    given = specification(module, monkeypatch)
+    documented = yaml.safe_load(module.DOCUMENTATION)
+    assert documented["module"] == name
+    assert given["supports_check_mode"] is True
+    for side in (given["argument_spec"], documented["options"]):
+        for option in side.values():
+            option.pop("description", None)
+            option.setdefault("required", False)
+    assert given["argument_spec"] == documented["options"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_example_of_a_module_uses_options_that_it_has(load: Callable[[str], ModuleType], name: str) -> None:
+    module = load(name)
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    examples = yaml.safe_load(module.EXAMPLES)
+    assert examples
+    for example in examples:
+        assert set(example[name]) <= set(options)
+        assert {option for option, told in options.items() if told.get("required")} <= set(example[name])
+    assert yaml.safe_load(module.RETURN)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_is_used_by_a_role_or_playbook(name: str) -> None:
+    texts = [
+        file.read_text(encoding="utf-8")
+        for part in ("roles", "playbooks")
+        for file in (paths.share() / part).rglob("*.yml")
+    ]
+    assert any(re.search(rf"^\s+{name}:", text, re.M) for text in texts)

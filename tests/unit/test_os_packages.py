@@ -1,0 +1,173 @@
+"""OS packages: what apt, dnf, yum, dpkg and rpm say, and what is done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+DATA = Path(__file__).parent / "data" / "packages"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("os_packages")
+
+
+class Host:
+    """A host with packages installed and others in its repositories; it counts what it is told to do."""
+
+    def __init__(
+        self, module: ModuleType, monkeypatch: pytest.MonkeyPatch, installed: set[str], known: set[str]
+    ) -> None:
+        self.installed, self.known, self.commands, self.rc = installed, known, list[list[str]](), 0
+        self.breaks = False
+        monkeypatch.setattr(module, "_output", self.output)
+        monkeypatch.setattr(module, "run_logged", self.run)
+
+    def output(self, argv: list[str]) -> str:
+        if argv[0] == "dpkg-query":
+            return "".join(f"{name} 1.0 ii \n" for name in argv if name in self.installed)
+        if argv[0] == "rpm":
+            return "".join(
+                f"{name} 1.0\n" if name in self.installed else f"package {name} is not installed\n" for name in argv[4:]
+            )
+        if argv[0] == "apt-cache":
+            return "".join(
+                f"{n}:\n  Installed: (none)\n  Candidate: 1.0\n  Version table:\n" for n in argv if n in self.known
+            )
+        return "Available Packages\n" + "".join(f"{name}.x86_64   1.0   repo\n" for name in argv if name in self.known)
+
+    def run(self, argv: list[str], log: str, **_more: Any) -> dict[str, Any]:
+        self.commands.append(argv)
+        if "install" in argv and not self.breaks:
+            self.installed |= {name for name in argv if name in self.known}
+        return {"rc": self.rc, "seconds": 0.1}
+
+
+def converge(run_module: Run, tmp_path: Path, manager: str = "apt", **more: Any) -> dict[str, Any]:
+    given = {"manager": manager, "required": ["gcc", "make"], "optional": ["sox"], "log": tmp_path / "p.log", **more}
+    return run_module("os_packages", **given)
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_missing_packages_are_installed_with_the_optional_ones_that_can_be_had(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    host = Host(module, monkeypatch, {"gcc"}, {"make", "gcc"})
+    said = converge(run_module, tmp_path, manager, optional=["sox", "git"])
+    assert (said["changed"], said["component"]["change"], said["absent"]) == (True, "build", ["sox", "git"])
+    assert said["component"]["evidence"]["installed"] == {"gcc": "1.0", "make": "1.0"}
+    assert said["diff"]["after"] == "make\n"
+    (refresh, install) = host.commands
+    assert refresh[-1] in ("update", "makecache")
+    assert install[0] == ("apt-get" if manager == "apt" else manager)
+    assert install[-1] == "make"
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf"])
+def test_host_that_has_them_is_left_alone(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    host = Host(module, monkeypatch, {"gcc", "make"}, {"sox"})
+    said = converge(run_module, tmp_path, manager)
+    assert (said["changed"], said["component"]["change"], host.commands) == (False, "keep", [])
+
+
+def test_check_mode_predicts_and_runs_nothing(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(module, monkeypatch, set(), {"gcc", "make"})
+    said = converge(run_module, tmp_path, check=True, repository=str(tmp_path / "repository"))
+    assert (said["changed"], said["diff"]["after"], host.commands) == (True, "gcc\nmake\n", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_package_that_no_repository_has_is_named_before_anything_is_installed(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(module, monkeypatch, set(), {"gcc"})
+    with pytest.raises(ModuleError, match=r"no repository that this host knows has make\. Add the packages archive"):
+        converge(run_module, tmp_path)
+    assert [command for command in host.commands if "install" in command] == []
+
+
+def test_package_that_is_absent_after_all_is_an_error(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Host(module, monkeypatch, set(), {"gcc", "make"}).breaks = True
+    with pytest.raises(ModuleError, match="installed without an error, and yet absent: gcc, make"):
+        converge(run_module, tmp_path)
+
+
+def test_command_that_fails_shows_the_end_of_its_log(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Host(module, monkeypatch, set(), {"gcc", "make"}).rc = 100
+    (tmp_path / "p.log").write_text("E: Unable to fetch some archives\n")
+    with pytest.raises(ModuleError) as caught:
+        converge(run_module, tmp_path)
+    assert "apt-get -q update failed (rc 100)" in str(caught.value)
+    assert "E: Unable to fetch some archives" in str(caught.value)
+
+
+def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    monkeypatch.setattr(module, "_output", lambda argv: (DATA / file).read_text(encoding="utf-8"))
+
+
+def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(module, monkeypatch, "apt-cache-policy.txt")
+    assert module.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == ["gcc", "libsox-fmt-all"]
+
+
+def test_dnf_knows_what_it_lists_dots_and_long_names_included(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(module, monkeypatch, "dnf-list-available.txt")
+    names = [
+        "cmake",
+        "gcc-c++",
+        "python3.11-pip",
+        "protobuf-compiler-with-a-long-name",
+        "python3",
+        "Available",
+        "nosuch",
+    ]
+    assert module.Rpm("dnf", "").known(names) == names[:4]
+
+
+def test_installed_packages_are_read_from_both_databases(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(module, monkeypatch, "dpkg-query.txt")
+    assert set(module.Apt("").installed(["gcc", "sox"])) >= {"gcc", "g++"}
+    assert "sox" not in module.Apt("").installed(["gcc", "sox"])
+    recorded(module, monkeypatch, "rpm-q.txt")
+    assert module.Rpm("yum", "").installed(["gcc-c++", "nosuch"]) == {"gcc-c++": "0.0-0.standin"}
+
+
+def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:
+    command = module.Apt(str(tmp_path)).install(["gcc"])
+    assert (tmp_path / "provision.list").read_text() == f"deb [trusted=yes] file:{tmp_path} ./\n"
+    assert f"Dir::Etc::sourcelist={tmp_path}/provision.list" in command
+    assert "Dir::Etc::sourceparts=-" in command
+    assert (tmp_path / "lists" / "partial").is_dir()
+    assert module.Apt("").install(["gcc"])[1:] == ["-q", "-y", "--no-install-recommends", "install", "gcc"]
+
+
+def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:
+    command = module.Rpm("dnf", str(tmp_path)).install(["gcc"])
+    assert command == ["dnf", "-y", "-c", f"{tmp_path}/provision.conf", "install", "gcc"]
+    config = (tmp_path / "provision.conf").read_text()
+    assert "reposdir=/dev/null\n" in config
+    assert f"baseurl=file://{tmp_path}\n" in config
+
+
+def test_tools_are_asked_in_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert module._output(["sh", "-c", "echo $LC_ALL"]) == "C\n"
+    assert module._output(["no-such-program"]) == ""

@@ -1,0 +1,53 @@
+"""Platforms, as hosts describe themselves: known ones, unknown ones with a family, and hopeless ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.catalogue.platform import recognise
+from neuraltalk_provision.errors import UsageError
+
+
+def facts(id_: str, version: str, like: str, managers: str, machine: str = "x86_64") -> dict[str, Any]:
+    return {
+        "id": id_,
+        "id_like": like.split(),
+        "version": version,
+        "name": f"{id_} {version}",
+        "machine": machine,
+        "libc": "glibc-2.36",
+        "managers": managers.split(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "manager", "key", "lookups"),
+    [
+        (facts("debian", "12", "", "apt-get"), "apt", "debian-12-x86_64", ("debian-12",)),
+        (facts("ubuntu", "22.04", "debian", "apt-get"), "apt", "ubuntu-22-x86_64", ("ubuntu-22",)),
+        (facts("linuxmint", "21.1", "ubuntu debian", "apt-get"), "apt", "linuxmint-21-x86_64", ("linuxmint-21",)),
+        (facts("centos", "7", "rhel fedora", "yum"), "yum", "centos-7-x86_64", ("centos-7", "el-7")),
+        (facts("rocky", "9.4", "rhel centos fedora", "dnf yum"), "dnf", "rocky-9-x86_64", ("rocky-9", "el-9")),
+        (facts("tlinux", "2.4", "rhel centos fedora", "yum"), "yum", "tlinux-2-x86_64", ("tlinux-2", "el-2")),
+        (facts("oddity", "1", "", "dnf"), "dnf", "oddity-1-x86_64", ("oddity-1", "el-1")),
+        (facts("arch", "", "", "apt-get"), "apt", "arch-x86_64", ("arch-",)),
+        # An RPM host with a stray apt-get, and a Debian with a stray dnf: the family decides.
+        (facts("centos", "7", "rhel", "apt-get yum"), "yum", "centos-7-x86_64", ("centos-7", "el-7")),
+        (facts("debian", "12", "", "apt-get dnf yum"), "apt", "debian-12-x86_64", ("debian-12",)),
+        # A family without its own package manager takes the one that is there.
+        (facts("fedora", "40", "", "apt-get"), "apt", "fedora-40-x86_64", ("fedora-40",)),
+        (facts("debian", "12", "", "yum", "aarch64"), "yum", "debian-12-aarch64", ("debian-12", "el-12")),
+    ],
+)
+def test_host_is_recognised_by_its_family_then_by_its_package_manager(
+    given: dict[str, Any], manager: str, key: str, lookups: tuple[str, ...]
+) -> None:
+    platform = recognise(given, "node1")
+    assert (platform.manager, platform.key, platform.lookups) == (manager, key, lookups)
+
+
+def test_host_without_a_package_manager_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="node1: gentoo 2 has none of apt-get, dnf and yum"):
+        recognise(facts("gentoo", "2", "", ""), "node1")

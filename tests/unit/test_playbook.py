@@ -1,0 +1,176 @@
+"""The door to Ansible: what it is handed, what it may see, and how its complaints come back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.site import events, playbook
+from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.playbook import Outcome, Request
+
+EVENTS = Path(__file__).parent / "data" / "events"
+HOSTS = {
+    "all": {
+        "hosts": {
+            "here": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        }
+    }
+}
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """An inventory at a path with a space and quotes."""
+    file = tmp_path / 'the site\'s "own" inventory' / "hosts.yml"
+    file.parent.mkdir()
+    file.write_text(yaml.safe_dump(HOSTS), encoding="utf-8")
+    return file
+
+
+def question(inventory: Path, stack_root: Path, **more: Any) -> Request:
+    variables = {
+        "provision_stack_root": str(stack_root),
+        "provision_package_names": ["no-such-package"],
+        "provision_our_variables": "^provision_",
+    }
+    return Request("state.yml", inventory, variables, **more)
+
+
+def test_options_follow_from_the_request() -> None:
+    request = Request("site.yml", Path("i"), limit=["node1", "!node2"], tags=["torch"], check=True, diff=True, forks=7)
+    words = playbook.arguments(request, Path("/tmp/v"))
+    assert words == [
+        "--extra-vars",
+        "@/tmp/v",
+        "--forks",
+        "7",
+        "--limit",
+        "node1,!node2",
+        "--tags",
+        "torch",
+        "--check",
+        "--diff",
+    ]
+    assert playbook.arguments(Request("site.yml", Path("i")), Path("/tmp/v")) == [
+        "--extra-vars",
+        "@/tmp/v",
+        "--forks",
+        "50",
+    ]
+
+
+def test_ansible_sees_a_reduced_environment_and_this_interpreters_bin_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("ANSIBLE_LIBRARY", "/somebody/elses")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    seen = playbook.environment()
+    assert seen["SSH_AUTH_SOCK"] == "/run/agent"
+    assert not {"AWS_SECRET_ACCESS_KEY", "ANSIBLE_LIBRARY"} & set(seen)
+    assert seen["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert seen["ANSIBLE_CONFIG"] == str(paths.playbooks() / "ansible.cfg")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        "{{ not_a_template }}",
+        "local x = {{2, 0}}\n",
+        "0123",
+        "1e5",
+        "yes",
+        'it\'s "quoted"\t',
+        "[a]",
+        7,
+        True,
+        None,
+    ],
+)
+def test_variables_reach_ansible_as_they_are(value: object) -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
+    text = playbook.as_yaml({"a": [{"b": value}], "c": value})
+    assert yaml.load(text, Loader) == {"a": [{"b": value}], "c": value}
+    assert ("!unsafe" in text) == ("{" in str(value))
+
+
+def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "t"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    heard: list[str] = []
+    modes: set[int] = set()
+
+    def hear(event: events.Event) -> None:
+        heard.append(str(event["event"]))
+        modes.update(stat.S_IMODE(path.stat().st_mode) for path in scratch.glob("provision-*"))
+
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    outcome = playbook.run(question(inventory, tmp_path / "stack"), hear)
+    state = outcome.told.result_of("stack_state")["here"]["state"]
+    assert outcome.rc == 0
+    assert state["stack"] == {"current": None, "previous": None, "generations": {}}
+    assert state["packages"] == {}
+    assert {"provision_stack_root", "provision_package_names", "provision_our_variables"} == set(state["variables"])
+    assert "runner_on_ok" in heard
+    assert modes == {0o700}
+    assert list(scratch.glob("provision-*")) == []
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_missing_inventory_is_refused_before_ansible_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such inventory") as caught:
+        playbook.run(Request("state.yml", tmp_path / "none.yml"))
+    assert "provision init" in caught.value.advice
+
+
+def test_pattern_that_matches_nobody_is_refused(inventory: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no host or group called here, nod1"):
+        playbook.run(question(inventory, tmp_path / "stack", limit=["here", "nod1"]))
+
+
+def test_inventory_that_does_not_parse_is_refused(inventory: Path, tmp_path: Path) -> None:
+    inventory.write_text("{ [\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not an inventory that Ansible can read"):
+        playbook.run(question(inventory, tmp_path / "stack"))
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
+@pytest.mark.parametrize(
+    ("run", "limit", "words"),
+    [
+        ("limit", ["nobody"], "has no host or group called nobody"),
+        ("broken", [], "is not an inventory that Ansible can read"),
+        ("broken", ["node1"], "is not an inventory that Ansible can read"),
+    ],
+)
+def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
+    core: str, run: str, limit: list[str], words: str
+) -> None:
+    recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
+    told = events.read(recorded[run])
+    with pytest.raises(UsageError, match=words):
+        playbook._refuse_nonsense(Outcome(0, told), Request("state.yml", Path("hosts.yml"), limit=limit))
+
+
+def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
+    told = Told(complaints=("ERROR! the role 'torch' was not found",))
+    with pytest.raises(HostError, match=r"ended with rc 1:\nERROR! the role 'torch'"):
+        playbook._refuse_nonsense(Outcome(1, told), Request("site.yml", Path("i")))
+
+
+def test_code_of_failed_hosts_is_left_to_whoever_asked() -> None:
+    playbook._refuse_nonsense(Outcome(2, Told(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i")))

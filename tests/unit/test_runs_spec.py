@@ -1,0 +1,98 @@
+"""What a run is asked to do: options checked before anything starts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs import spec
+
+WORDS = ["-input_h5", "/data/my 'set'/c.h5", "-input_json", "/data/c.json"]
+
+
+def refusal(program: str, *words: str, run_id: str = "run-1") -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        spec.parse(program, run_id, words)
+    return caught.value
+
+
+def test_training_gets_its_options_and_those_that_a_host_without_gpu_needs() -> None:
+    run = spec.parse("train.lua", "run-1", [*WORDS, "-max_iters", "100", "-save_checkpoint_every", "10"])
+    assert run.arguments == {
+        "gpuid": "-1",
+        "backend": "nn",
+        "input_h5": "/data/my 'set'/c.h5",
+        "input_json": "/data/c.json",
+        "max_iters": "100",
+        "save_checkpoint_every": "10",
+    }
+    assert run.files == ("input_h5", "input_json")
+
+
+def test_captioning_names_the_files_that_have_to_be_there() -> None:
+    run = spec.parse("eval.lua", "run-1", ["-model", "/m.t7", "--image_folder", "/images with spaces"])
+    assert run.files == ("model", "image_folder")
+    assert run.arguments["image_folder"] == "/images with spaces"
+
+
+def test_value_may_look_like_an_option() -> None:
+    assert spec.parse("train.lua", "r", [*WORDS, "-max_iters", "-1"]).arguments["max_iters"] == "-1"
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "message"),
+    [
+        ("train.lua", [*WORDS, "-max_iter", "5"], "train.lua has no option -max_iter; did you mean -max_iters"),
+        ("train.lua", [*WORDS, "-zzz", "5"], "train.lua has no option -zzz; did you mean -input_h5, -"),
+        ("eval.lua", ["-model", "/m.t7", "-max_iters", "5"], "eval.lua has no option -max_iters"),
+        ("train.lua", [*WORDS, "-seed"], "-seed has no value"),
+        ("train.lua", [*WORDS, "-seed", "1", "-seed", "2"], "-seed is given twice"),
+        ("train.lua", [*WORDS, "-id", "x"], "-id is set to the run's own id"),
+        ("train.lua", ["-seed", "1"], "train.lua needs -input_h5 and -input_json: paths on the host"),
+        ("train.lua", WORDS[:2], "train.lua needs -input_json"),
+        ("eval.lua", [], "eval.lua needs -model"),
+        ("eval.lua", ["-model", "m.t7"], "-model m.t7: an absolute path on the host is needed"),
+        ("eval.lua", ["-model", "/m.t7", "-image_folder", "~/x"], "-image_folder ~/x: an absolute path"),
+        ("train.lua", [*WORDS, "-gpuid", "0"], "the cpu profile has no cutorch"),
+        ("train.lua", [*WORDS, "-backend", "cudnn"], "the cpu profile has no cutorch"),
+        ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
+        ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
+    ],
+)
+def test_option_that_cannot_work_is_refused_in_words(program: str, words: list[str], message: str) -> None:
+    assert message in refusal(program, *words).message
+
+
+@pytest.mark.parametrize(
+    ("words", "fine"),
+    [
+        ("-max_iters 2500", False),
+        ("-max_iters 2501", True),
+        ("-max_iters 10 -save_checkpoint_every 10", False),
+        ("-max_iters 10 -save_checkpoint_every 5", True),
+        ("-max_iters -1 -save_checkpoint_every 5", True),
+        ("", True),
+    ],
+)
+def test_training_that_would_end_without_a_model_is_refused(words: str, fine: bool) -> None:
+    given = [*WORDS, *words.split()]
+    if fine:
+        spec.parse("train.lua", "run-1", given)
+        return
+    error = refusal("train.lua", *given)
+    assert "would end without having written a model" in error.message
+    proposed = re.search(r"a smaller number, (\d+)", error.advice)
+    assert proposed
+    spec.parse("train.lua", "run-1", [*WORDS, "-max_iters", "2500", "-save_checkpoint_every", proposed[1]])
+
+
+@pytest.mark.parametrize("run_id", ["", "../x", "a/b", "a b", ".hidden", "-x", "a;b", "a'b"])
+def test_id_that_is_no_plain_directory_name_is_refused(run_id: str) -> None:
+    assert "names a directory on the host" in refusal("train.lua", *WORDS, run_id=run_id).message
+
+
+@pytest.mark.parametrize("run_id", ["train-20260101-120000", "a", "7.b_c"])
+def test_plain_id_is_taken(run_id: str) -> None:
+    assert spec.parse("train.lua", run_id, WORDS).id == run_id

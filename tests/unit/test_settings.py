@@ -1,0 +1,141 @@
+"""A site's settings: where each value comes from, and what is refused in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neuraltalk_provision import paths
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.errors import UsageError
+
+
+def write(directory: Path, text: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "provision.yml").write_text(text, encoding="utf-8")
+    return directory / "provision.yml"
+
+
+def refusal(file: Path, **overrides: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        settings_file.load(file, **overrides)
+    return caught.value.message
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory that is not the site's."""
+    place = tmp_path / "else where"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_without_a_file_everything_has_a_default(elsewhere: Path) -> None:
+    chosen = settings_file.load(None)
+    assert chosen.mirror == elsewhere / "mirror"
+    assert chosen.inventory == paths.local_inventory()
+    assert chosen.stack_root == "/opt/neuraltalk"
+
+
+def test_file_in_the_working_directory_is_read_unasked(elsewhere: Path) -> None:
+    write(elsewhere, "forks: 7\n")
+    assert settings_file.load(None).forks == 7
+
+
+def test_relative_paths_count_from_the_file(elsewhere: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "my 'site'", "mirror: ../m\ninventory: hosts.yml\n")
+    chosen = settings_file.load(file)
+    assert chosen.mirror == tmp_path / "my 'site'" / "../m"
+    assert chosen.inventory == tmp_path / "my 'site'" / "hosts.yml"
+
+
+def test_default_mirror_and_inventory_lie_beside_the_file(elsewhere: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "site", "forks: 2\n")
+    (tmp_path / "site" / "inventory").mkdir()
+    chosen = settings_file.load(file)
+    assert (chosen.mirror, chosen.inventory) == (tmp_path / "site" / "mirror", tmp_path / "site" / "inventory")
+
+
+def test_command_line_wins_and_counts_from_the_working_directory(elsewhere: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "site", "mirror: m\nstack_root: /opt/a\n")
+    chosen = settings_file.load(file, mirror=Path("other"), stack_root="/opt/b", inventory=None)
+    assert (chosen.mirror, chosen.stack_root) == (elsewhere / "other", "/opt/b")
+
+
+def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
+    assert settings_file.load(write(elsewhere, "# nothing yet\n")).keep_generations == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stack_rot: /opt/x\n", "stack_rot is not a setting; did you mean stack_root"),
+        ("pip: {sorce: index}\n", "pip.sorce is not a setting; did you mean pip.source"),
+        ("wholly_unlike: 1\n", "wholly_unlike is not a setting; did you mean mirror or inventory or"),
+        ("stack_root: /opt/my stack\n", "stack_root: has a space in it, and Torch's build refuses such a path"),
+        ("stack_root: opt/x\n", "stack_root: must be an absolute path"),
+        ("stack_root: /\n", "stack_root: must be an absolute path"),
+        ("stack_root: /opt/../etc\n", "stack_root: must be an absolute path"),
+        ("stack_root: '/opt/a$b'\n", "stack_root: may hold letters, digits"),
+        ('stack_root: "/opt/a\'b"\n', "stack_root: may hold letters, digits"),
+        ("profile: gpu\n", "profile: Input should be 'cpu'"),
+        ("keep_generations: 1\n", "keep_generations: Input should be greater than or equal to 2"),
+        ("forks: many\n", "forks: Input should be a valid integer"),
+        ("forks: 0\n", "forks: Input should be greater than or equal to 1"),
+        ("pip: {source: pypi}\n", "pip.source: Input should be 'auto', 'mirror', 'index', 'host' or 'none'"),
+        ("mirror: [a]\n", "mirror: "),
+        ("1: 2\n", "provision.yml: "),
+        ("forks: [\n", "does not parse"),
+        ("- forks\n", "must hold settings as `name: value` lines"),
+    ],
+)
+def test_bad_setting_is_refused_with_its_file_and_place(tmp_path: Path, text: str, words: str) -> None:
+    file = write(tmp_path / "my 'site'", text)
+    message = refusal(file)
+    assert message.startswith(str(file))
+    assert words in message
+
+
+def test_every_bad_setting_is_named_at_once(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, "stack_rot: /x\nforks: 0\n"))
+    assert len(message.splitlines()) == 2
+
+
+def test_bad_value_of_the_command_line_is_not_blamed_on_a_file(tmp_path: Path) -> None:
+    file = write(tmp_path, "stack_root: /opt/good\n")
+    assert refusal(file, stack_root="/opt/my stack").startswith("--stack-root: has a space in it")
+
+
+def test_missing_settings_file_is_named_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such settings file") as caught:
+        settings_file.load(tmp_path / "none.yml")
+    assert "provision init" in caught.value.advice
+
+
+def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, "")
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "does not parse" in refusal(file)
+
+
+def test_example_says_what_the_defaults_are(tmp_path: Path) -> None:
+    """Every setting stands in the example, with the value that it has without it (but for the inventory)."""
+    example = paths.example_inventory() / "provision.yml"
+    given = yaml.safe_load(example.read_text(encoding="utf-8"))
+    assert list(given) == [name for name in settings_file.Settings.model_fields if name in given]
+    assert set(given) == set(settings_file.Settings.model_fields)
+    assert set(given["pip"]) == set(settings_file.Pip.model_fields)
+    shown = settings_file.Settings.model_validate(given)
+    assert shown.model_copy(update={"inventory": None}) == settings_file.Settings().model_copy(
+        update={"inventory": None}
+    )
+
+
+def test_every_setting_of_the_example_has_a_line_that_says_what_it_is_for() -> None:
+    lines = (paths.example_inventory() / "provision.yml").read_text(encoding="utf-8").splitlines()
+    for name in settings_file.Settings.model_fields:
+        place = next(number for number, line in enumerate(lines) if line.startswith(f"{name}:"))
+        assert lines[place - 1].startswith("# "), name

@@ -1,0 +1,221 @@
+"""Generations: sealed when whole, current by one rename, kept, withdrawn, gone back to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+PARTS = {"torch": "d-torch", "nn": "d-nn"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A stack root at a path with a space and a quote."""
+    place = tmp_path / "the 'stack' root"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def generations(run_module: Run, root: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]) -> Run:
+    """The module, with a clock that moves on at each look."""
+    ticks = iter(range(1000, 9999))
+    monkeypatch.setattr(load("stack_generation").time, "time", lambda: next(ticks))
+
+    def generations(state: str, id_: str = "", **more: Any) -> dict[str, Any]:
+        return run_module("stack_generation", stack_root=root, state=state, id=id_, **more)
+
+    return generations
+
+
+def build(root: Path, id_: str, **stamps: str) -> None:
+    folder = root / "generations" / id_ / "stamps"
+    folder.mkdir(parents=True)
+    for name, digest in {**PARTS, **stamps}.items():
+        (folder / f"{name}.json").write_text(json.dumps({"digest": digest}))
+
+
+def sealed(root: Path, generations: Run, *ids: str) -> None:
+    for id_ in ids:
+        build(root, id_)
+        generations("sealed", id_, components=PARTS)
+
+
+def current(root: Path) -> str:
+    return os.path.basename(os.readlink(root / "current"))  # noqa: PTH115, PTH119
+
+
+def there(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "generations").iterdir())
+
+
+def test_whole_generation_is_sealed_once(generations: Run, root: Path) -> None:
+    build(root, "a")
+    assert generations("sealed", "a", components=PARTS)["changed"] is True
+    assert json.loads((root / "generations" / "a" / "generation.json").read_text())["components"] == PARTS
+    assert generations("sealed", "a", components=PARTS)["changed"] is False
+
+
+@pytest.mark.parametrize("stamps", [{"nn": "other"}, {"torch": ""}])
+def test_generation_with_another_stamp_is_not_sealed(generations: Run, root: Path, stamps: dict[str, str]) -> None:
+    build(root, "a", **stamps)
+    with pytest.raises(ModuleError, match=f"generation a is not whole: {next(iter(stamps))}"):
+        generations("sealed", "a", components=PARTS)
+    assert not (root / "generations" / "a" / "generation.json").exists()
+
+
+def test_generation_without_a_stamp_is_not_sealed(generations: Run, root: Path) -> None:
+    build(root, "a")
+    with pytest.raises(ModuleError, match="generation a is not whole: hdf5, image"):
+        generations("sealed", "a", components={**PARTS, "image": "x", "hdf5": "y"})
+
+
+def test_first_generation_becomes_current_by_a_relative_link(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a")
+    said = generations("current", "a")
+    assert (said["changed"], said["current"], said["previous"]) == (True, "a", "")
+    assert Path(os.readlink(root / "current")) == Path("generations/a")  # noqa: PTH115
+    assert generations("current", "a")["changed"] is False
+
+
+def test_current_is_never_missing_and_changes_by_one_rename(
+    generations: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(root, generations, "a", "b")
+    generations("current", "a")
+    rename, seen = os.rename, []
+
+    def watched(source: str, target: str) -> None:
+        if Path(target) == root / "current":
+            seen.append((current(root), os.readlink(source)))  # noqa: PTH115
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
+    generations("current", "b")
+    assert seen == [("a", "generations/b")]
+    assert current(root) == "b"
+
+
+def test_link_that_a_killed_activation_left_is_no_hindrance(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a")
+    (root / "current.new").symlink_to("generations/gone")
+    generations("current", "a")
+    assert current(root) == "a"
+    assert not (root / "current.new").is_symlink()
+
+
+@pytest.mark.parametrize("state", ["current", "previous"])
+def test_generation_that_is_not_whole_never_becomes_current(generations: Run, root: Path, state: str) -> None:
+    sealed(root, generations, "a")
+    generations("current", "a")
+    build(root, "b")
+    for id_ in ("b", "gone"):
+        with pytest.raises(ModuleError, match=f"generation {id_} is not whole on this host, or gone"):
+            generations(state, id_)
+    assert current(root) == "a"
+
+
+def test_oldest_generations_go_beyond_those_that_are_kept(generations: Run, root: Path) -> None:
+    sealed(root, generations, *"abcd")
+    for id_ in "abc":
+        generations("current", id_, keep=9)
+    assert generations("current", "d", keep=2)["removed"] == ["b", "a"]
+    assert there(root) == ["c", "d"]
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_current_generation_and_its_predecessor_are_never_removed(generations: Run, root: Path, keep: int) -> None:
+    sealed(root, generations, *"abc")
+    generations("current", "a", keep=9)
+    generations("current", "b", keep=9)
+    assert generations("current", "c", keep=keep)["removed"] == ["a"]
+    assert there(root) == ["b", "c"]
+
+
+def test_generation_that_is_being_built_is_never_removed(generations: Run, root: Path) -> None:
+    build(root, "half")
+    sealed(root, generations, *"ab")
+    generations("current", "a")
+    generations("current", "b", keep=1)
+    assert "half" in there(root)
+
+
+def test_going_back_removes_nothing_and_can_be_undone(generations: Run, root: Path) -> None:
+    sealed(root, generations, *"abcde")
+    for id_ in "abcde":
+        generations("current", id_, keep=9)
+    said = generations("previous")
+    assert (said["current"], said["previous"], said["removed"]) == ("d", "e", [])
+    assert current(root) == "d"
+    assert generations("previous")["current"] == "e"
+    assert generations("previous", "a")["current"] == "a"
+    assert there(root) == list("abcde")
+
+
+def test_nothing_to_go_back_to_is_an_error(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a")
+    generations("current", "a")
+    with pytest.raises(ModuleError, match="there is no generation to go back to"):
+        generations("previous")
+    assert current(root) == "a"
+
+
+def test_check_mode_predicts_and_changes_nothing(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a")
+    said = generations("current", "a", check=True)
+    assert (said["changed"], said["diff"]["after"]) == (True, "current -> a\n")
+    assert not (root / "current").is_symlink()
+    build(root, "b")
+    assert generations("sealed", "b", components=PARTS, check=True)["changed"] is True
+    assert not (root / "generations" / "b" / "generation.json").exists()
+
+
+def test_withdrawn_generation_was_never_current(generations: Run, root: Path) -> None:
+    """An activation that failed leaves things as they were: also what `rollback` would go back to."""
+    sealed(root, generations, *"abc")
+    for id_ in "abc":
+        generations("current", id_)
+    said = generations("withdrawn", "b")
+    assert (said["changed"], current(root)) == (True, "b")
+    assert generations("previous")["current"] == "a"
+
+
+def test_first_generation_that_is_withdrawn_leaves_none(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a")
+    generations("current", "a")
+    assert generations("withdrawn", "")["changed"] is True
+    assert not (root / "current").is_symlink()
+    with pytest.raises(ModuleError, match="no generation to go back to"):
+        generations("previous")
+
+
+def test_opening_notes_who_builds(generations: Run, root: Path) -> None:
+    assert generations("open", controller="deploy pid 7 since 9")["changed"] is False
+    assert (root / "logs" / "controller").read_text() == "deploy pid 7 since 9\n"
+
+
+def test_opening_refuses_while_another_build_runs_and_ends_it_where_told(
+    generations: Run, root: Path, load: Callable[[str], ModuleType]
+) -> None:
+    (root / "logs").mkdir()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as build:
+        start = load("neuraltalk_stack").start_of(build.pid)
+        (root / "logs" / "packages.log.pid").write_text(f"{build.pid} {start}\n")
+        with pytest.raises(ModuleError, match=rf"packages\.log is being written by pid {build.pid}"):
+            generations("open", controller="other")
+        assert generations("open", controller="other", check=True)["ended"] == []
+        assert build.poll() is None
+        said = generations("open", controller="other", take_over=True)
+        assert (said["changed"], said["ended"][0]["pid"]) == (True, build.pid)
+        assert build.wait(5) == -9
+    assert not (root / "logs" / "packages.log.pid").exists()

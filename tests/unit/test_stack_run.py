@@ -1,0 +1,272 @@
+"""Runs on a host: laid out apart, images that do not load set aside, started, followed, their end noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import paths
+from tests.unit.conftest import program
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+JPEG, PNG, PPM = b"\xff\xd8\xff\xe0" + b"j" * 20, b"\x89PNG\r\n\x1a\n" + b"p" * 20, b"P6 1 1 255 abc"
+APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
+PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caffemodel"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("stack_run")
+
+
+@pytest.fixture
+def root(generation: Path) -> Path:
+    """A stack root with a current generation whose th prints its arguments and ends well."""
+    (generation / "neuraltalk2" / "train.lua").touch()
+    for name in (PROTO, MODEL):
+        (generation / "neuraltalk2" / "model" / name).write_text(name)
+    program(generation, "th", 'for word in "$@"; do echo "[$word]"; done; echo "in $(pwd)"')
+    place = generation.parents[1]
+    (place / "current").symlink_to(f"generations/{generation.name}")
+    return place
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """What a user has on the host, at a path with a space and a quote."""
+    place = tmp_path / "ops' data"
+    place.mkdir()
+    for name in ("c.h5", "c.json", "m.t7"):
+        (place / name).touch()
+    return place
+
+
+def start(
+    root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The module as Ansible runs it: a process that ends while the run goes on."""
+    given = {"stack_root": str(root), "id": id_, "program": program_, "arguments": arguments, "files": files}
+    words = (
+        "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
+        "from tests.unit import modules; import json\n"
+        "with modules.arguments(json.loads(sys.argv.pop(1))): runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
+    file = paths.share() / "plugins" / "modules" / "stack_run.py"
+    argv = [sys.executable, "-c", words, paths.module_utils(), json.dumps({**given, "state": "started"}), file]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.stdout, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    if result.get("failed"):
+        raise ModuleError(result)
+    run: dict[str, Any] = result["run"]
+    return run
+
+
+def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, Any]:
+    """What is said of a run once it does not run any more."""
+    deadline = time.monotonic() + 15
+    while True:
+        said: dict[str, Any] = run_module("stack_run", stack_root=root, id=id_, state="followed", offset=offset)["run"]
+        if not said["running"]:
+            return said
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (JPEG, None),
+        (PNG, None),
+        (PPM, None),
+        (b"P5 1 1 255 a", None),
+        (b"", "it is empty"),
+        (APPLE, "it is an AppleDouble file, which a Mac leaves beside the real one"),
+        (b"\x00\x05\x16\x00", "it is an AppleDouble file, which a Mac leaves beside the real one"),
+        (b"<html>404</html>", "it starts with 3c 68 74 6d, which no JPEG, PNG or PPM does"),
+        (b"GIF89a", "it starts with 47 49 46 38, which no JPEG, PNG or PPM does"),
+        (b"\xff", "it starts with ff, which no JPEG, PNG or PPM does"),
+    ],
+)
+def test_image_is_told_by_how_it_begins(module: ModuleType, tmp_path: Path, content: bytes, reason: str | None) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    assert module.usable(str(tmp_path / "x.jpg")) == reason
+
+
+def test_image_that_cannot_be_read_says_so(module: ModuleType, tmp_path: Path) -> None:
+    assert module.usable(str(tmp_path / "none.jpg")) == "it cannot be read: No such file or directory"
+
+
+def test_usable_images_are_linked_under_plain_names_and_the_others_set_aside(module: ModuleType, data: Path) -> None:
+    contents = {
+        'a cat\'s "own" $HOME.JPG': JPEG,
+        "é.png": PNG,
+        "._a.jpg": APPLE,
+        "empty.jpeg": b"",
+        "notes.txt": JPEG,
+        "no suffix": JPEG,
+    }
+    for name, content in contents.items():
+        (data / name).write_bytes(content)
+    (data / "folder.jpg").mkdir()
+    names, aside = module.link_images(str(data), str(data / "links"))
+    assert names == {"000001.jpg": 'a cat\'s "own" $HOME.JPG', "000002.png": "é.png"}
+    assert [entry["file"] for entry in aside] == ["._a.jpg", "empty.jpeg"]
+    assert (data / "links" / "000001.jpg").read_bytes() == JPEG
+    assert sorted(path.name for path in (data / "links").iterdir()) == ["000001.jpg", "000002.png"]
+
+
+def test_folder_without_a_usable_image_is_an_error(module: ModuleType, data: Path) -> None:
+    (data / "._a.jpg").write_bytes(APPLE)
+    with pytest.raises(module.StackError, match=r"holds no image that can be read \(1 set aside\)"):
+        module.link_images(str(data), str(data / "links"))
+
+
+def test_training_runs_in_a_directory_of_its_own_with_the_stacks_weights(
+    run_module: Run, root: Path, data: Path
+) -> None:
+    given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json"), "gpuid": "-1"}
+    started = start(root, "run-1", "train.lua", given, ("input_h5", "input_json"))
+    assert (started["running"], started["id"], started["log"]) == (True, "run-1", str(root / "runs" / "run-1" / "log"))
+    said = ended(run_module, root, "run-1")
+    words = said["text"].splitlines()
+    work = root / "runs" / "run-1" / "work"
+    assert said["exit_code"] == 0
+    assert words[0] == "[train.lua]"
+    assert words[-1] == f"in {work}"
+    pairs = dict(zip(words[1:-1:2], words[2:-1:2], strict=True))
+    assert pairs["[-input_h5]"] == f"[{data / 'c.h5'}]"
+    assert pairs["[-checkpoint_path]"] == f"[{root / 'runs' / 'run-1' / 'checkpoint'}]"
+    assert pairs["[-cnn_proto]"] == f"[{work / 'model' / PROTO}]"
+    assert pairs["[-id]"] == "[run-1]"
+    assert not (work / "model" / PROTO).is_symlink()
+    assert (work / "train.lua").resolve() == (root / "current" / "neuraltalk2" / "train.lua").resolve()
+    assert said["wrote"] == {"checkpoints": [], "captions": [], "set_aside": []}
+
+
+def test_exit_code_and_what_was_written_are_kept(run_module: Run, root: Path, generation: Path, data: Path) -> None:
+    program(generation, "th", "echo 12345 > ../checkpoint/model_idx.t7; exit 7")
+    start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    said = ended(run_module, root, "run-1")
+    assert said["exit_code"] == 7
+    assert said["wrote"]["checkpoints"] == [
+        {"file": str(root / "runs" / "run-1" / "checkpoint" / "model_idx.t7"), "bytes": 6}
+    ]
+
+
+def test_captions_come_back_under_the_names_that_the_images_came_with(
+    run_module: Run, root: Path, generation: Path, data: Path
+) -> None:
+    (data / "my 'cat'.jpg").write_bytes(JPEG)
+    (data / "._x.jpg").write_bytes(APPLE)
+    entry = '[{"caption": "a cat", "file_name": "/r/images/000001.jpg"}]'
+    program(generation, "th", f"echo '{entry}' > vis/vis.json")
+    given = {"model": str(data / "m.t7"), "image_folder": str(data)}
+    started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
+    assert (started["images"], [file["file"] for file in started["set_aside"]]) == (1, ["._x.jpg"])
+    assert started["arguments"]["num_images"] == 1
+    said = ended(run_module, root, "e")
+    assert said["wrote"]["captions"] == [{"file": "my 'cat'.jpg", "caption": "a cat"}]
+    assert said["wrote"]["set_aside"][0]["file"] == "._x.jpg"
+
+
+def test_killed_supervisor_is_noticed(run_module: Run, root: Path, generation: Path, data: Path) -> None:
+    program(generation, "th", "exec sleep 60")
+    started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    said = run_module("stack_run", stack_root=root, id="run-1", state="followed")["run"]
+    assert (said["running"], said["exit_code"]) == (True, None)
+    os.killpg(started["pid"], signal.SIGKILL)
+    said = ended(run_module, root, "run-1")
+    assert (said["exit_code"], said["running"]) == (None, False)
+    assert said["wrote"]["checkpoints"] == []
+
+
+def test_run_outlives_who_started_it_and_has_no_input(
+    run_module: Run, root: Path, generation: Path, data: Path
+) -> None:
+    program(generation, "th", "cat; sleep 0.3; echo still here")
+    start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    assert ended(run_module, root, "run-1")["text"] == "still here\n"
+
+
+def test_number_that_another_process_has_got_is_not_the_run(module: ModuleType, root: Path) -> None:
+    """After a restart of the host, for instance."""
+    run = module.Run(str(root), "old")
+    (root / "runs" / "old" / "checkpoint").mkdir(parents=True)
+    Path(run.record).write_text(json.dumps({"pid": os.getpid(), "start": "1"}))
+    assert run.status()["running"] is False
+
+
+def test_run_that_ends_between_two_looks_is_not_taken_for_a_killed_one(
+    module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = module.Run(str(root), "quick")
+    (root / "runs" / "quick").mkdir(parents=True)
+    Path(run.record).write_text('{"pid": 7, "start": "1"}')
+
+    def ends_now(_pid: int, _start: str) -> bool:
+        (root / "runs" / "quick" / "exit").write_text("0\n")
+        return False
+
+    monkeypatch.setattr(module, "is_alive", ends_now)
+    said = run.status()
+    assert (said["running"], said["exit_code"]) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("input_h5", "-input_h5 .*: there is no such file on this host"), ("cnn_model", "no such file for -cnn_model")],
+)
+def test_missing_file_is_refused_and_leaves_nothing(root: Path, data: Path, missing: str, words: str) -> None:
+    given = {"input_h5": str(data / "c.h5"), missing: str(data / "none")}
+    with pytest.raises(ModuleError, match=words):
+        start(root, "run-1", "train.lua", given, ("input_h5",))
+    assert not (root / "runs" / "run-1").exists()
+
+
+def test_id_that_is_taken_is_refused_and_the_first_run_untouched(run_module: Run, root: Path, data: Path) -> None:
+    start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    first = ended(run_module, root, "run-1")
+    with pytest.raises(ModuleError, match="there is a run called run-1 on this host already: choose another id"):
+        start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    assert ended(run_module, root, "run-1") == first
+
+
+def test_host_without_a_stack_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModuleError, match=r"nothing is installed at .*: run `provision site` first"):
+        start(tmp_path, "run-1", "train.lua", {})
+
+
+def test_log_is_read_on_from_where_it_was_left(
+    module: ModuleType, run_module: Run, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(generation, "th", "echo 0123456789; echo é")
+    start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    assert ended(run_module, root, "run-1")["more"] is False
+    monkeypatch.setattr(module, "CHUNK", 4)
+    said = ended(run_module, root, "run-1", offset=8)
+    assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
+    said = ended(run_module, root, "run-1", offset=11)
+    assert (said["text"], said["offset"], said["more"]) == ("é\n", 14, False)
+
+
+def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Path) -> None:
+    with pytest.raises(ModuleError, match="there is no run called none on this host"):
+        run_module("stack_run", stack_root=root, id="none", state="followed")
+
+
+def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
+    said = run_module("stack_run", check=True, stack_root=root, id="run-1", state="started")
+    assert (said["changed"], said["run"]["running"]) == (True, False)
+    assert not (root / "runs").exists()

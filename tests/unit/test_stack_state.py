@@ -1,0 +1,148 @@
+"""What a host says of itself: platform by os-release alone, packages by dpkg and rpm, the stack, the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+Run = Callable[..., dict[str, Any]]
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("stack_state")
+
+
+def files(module: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> None:
+    monkeypatch.setattr(module, "read_text", lambda path: texts.get(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "id_", "like", "version"),
+    [
+        ("debian-12", "debian", [], "12"),
+        ("ubuntu-22", "ubuntu", ["debian"], "22.04"),
+        ("centos-7", "centos", ["rhel", "fedora"], "7"),
+        ("rocky-9", "rocky", ["rhel", "centos", "fedora"], "9.4"),
+        ("tlinux-2", "tlinux", ["rhel", "centos", "fedora"], "2.4"),
+        ("some-1", "some", [], "1"),
+    ],
+)
+def test_platform_is_what_os_release_says(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, id_: str, like: list[str], version: str
+) -> None:
+    with (DATA / "os-release" / name).open(encoding="utf-8", newline="") as file:
+        files(module, monkeypatch, {"/etc/os-release": file.read()})
+    said = module.platform_facts()
+    assert (said["id"], said["id_like"], said["version"]) == (id_, like, version)
+    assert said["name"]
+    assert said["machine"] == os.uname().machine
+
+
+def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(module, monkeypatch, {"/usr/lib/os-release": "ID=debian\nVERSION_ID=12\n"})
+    assert module.platform_facts()["id"] == "debian"
+    files(module, monkeypatch, {"/etc/redhat-release": "CentOS release 6.10 (Final)\n"})
+    said = module.platform_facts()
+    assert (said["id"], said["id_like"], said["version"]) == ("centos", ["rhel"], "6.10")
+
+
+def test_host_that_says_nothing_is_unknown_and_no_error(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(module, monkeypatch, {})
+    assert module.platform_facts()["id"] == "unknown"
+
+
+def installed(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tool: str, listing: str, names: list[str]) -> Any:
+    monkeypatch.setattr(module, "_which", lambda name: f"/usr/bin/{name}" if name == tool else None)
+    monkeypatch.setattr(module, "_output", lambda argv: (DATA / "packages" / listing).read_text(encoding="utf-8"))
+    return module.installed_packages(names)
+
+
+def test_debian_packages_are_those_that_are_installed_whole(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["gcc", "g++", "libc6-dev", "sox", "make", "gnuplot-nox", "nosuch"]
+    found = installed(module, monkeypatch, "dpkg-query", "dpkg-query.txt", names)
+    assert found == {"gcc": "4:12.2.0-3", "g++": "4:12.2.0-3", "libc6-dev": "2.36-9+deb12u14", "make": "4.3-4.1"}
+
+
+def test_rpm_packages_are_those_that_were_asked_for_and_found(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = installed(module, monkeypatch, "rpm", "rpm-q.txt", ["gcc-c++", "nosuch", "glibc-devel", "package"])
+    assert found == {"gcc-c++": "0.0-0.standin", "glibc-devel": "2.34-100.el9"}
+
+
+def test_no_question_is_asked_about_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_output", lambda argv: pytest.fail("it asked"))
+    assert module.installed_packages([]) == {}
+
+
+def test_tool_that_is_missing_answers_nothing(module: ModuleType) -> None:
+    assert module._output(["no-such-program"]) == ""
+    assert module._which("no-such-program") is None
+    assert module._which("sh") in ("/bin/sh", "/usr/bin/sh")
+
+
+def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, generation: Path) -> None:
+    root = generation.parents[1]
+    (generation / "stamps" / "nn.json").write_text('{"digest": "d-nn"}')
+    (generation.parent / "ffff").mkdir()
+    (generation.parent / "ffff" / "generation.json").write_text("{}")
+    (root / "current").symlink_to("generations/ffff")
+    (root / "history.json").write_text(json.dumps({"previous": generation.name}))
+    assert module.stack_facts(str(root)) == {
+        "current": "ffff",
+        "previous": generation.name,
+        "generations": {
+            generation.name: {"stamps": {"nn": "d-nn"}, "sealed": False},
+            "ffff": {"stamps": {}, "sealed": True},
+        },
+    }
+
+
+def test_bare_host_has_an_empty_stack(module: ModuleType, tmp_path: Path) -> None:
+    assert module.stack_facts(str(tmp_path / "none")) == {"current": None, "previous": None, "generations": {}}
+
+
+def test_disk_is_the_one_where_the_stack_will_lie(module: ModuleType, tmp_path: Path) -> None:
+    said = module.disk_facts(str(tmp_path / "not" / "there" / "yet"))
+    assert said["path"] == str(tmp_path)
+    assert said["writable"] is True
+    assert 0 < said["free"] <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+
+
+def test_directory_that_cannot_be_written_is_told(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert module.disk_facts(str(tmp_path))["writable"] is False
+
+
+def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Path) -> None:
+    root = generation.parents[1]
+    given = {"stack_root": root, "packages": ["no-such-package"], "variables": ["torch_x"], "build_space": 5}
+    for check in (False, True):
+        said = run_module("stack_state", check=check, **given)
+        assert said["changed"] is False
+        state = said["state"]
+        assert (state["packages"], state["variables"], state["build_space"]) == ({}, ["torch_x"], 5)
+        assert (state["busy"], state["controller"], state["user"]["uid"]) == ([], "", os.geteuid())
+        assert state["cores"] >= 1
+        assert set(state["gpu"]) == {"driver", "tool"}
+
+
+def test_controller_that_builds_is_told(run_module: Run, generation: Path) -> None:
+    root = generation.parents[1]
+    (root / "logs").mkdir()
+    (root / "logs" / "controller").write_text("deploy pid 7 since 9\n")
+    assert run_module("stack_state", stack_root=root)["state"]["controller"] == "deploy pid 7 since 9"
