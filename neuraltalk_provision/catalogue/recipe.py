@@ -94,7 +94,8 @@ def write(catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, se
     optional = tuple(name for need, names in needs if need.optional for name in names)
     pip_source = _pip_source(settings, lock, platform)
     wanted, left_out = _wanted(catalogue, lock, pip_source)
-    base = _digest(RECIPE_VERSION, asdict(platform), asdict(settings), sorted(required))
+    # Not the minor release: an update of the distribution is no reason to build a fleet anew.
+    base = _digest(RECIPE_VERSION, platform.key, platform.manager, asdict(settings), sorted(required))
     parts: dict[str, Part] = {}
     for component in wanted:
         part = _part(component, catalogue, lock, platform, base, parts, pip_source)

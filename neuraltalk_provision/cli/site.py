@@ -123,13 +123,16 @@ def variables(
     mirror: options.Mirror = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
+    as_json: options.Json = False,
 ) -> int:
     """Write the variables that the playbooks read, for runs of plain ansible-playbook."""
+    output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
     text = playbook.as_yaml(given)
     if file:
         file.write_text(text, encoding="utf-8")
     else:
-        typer.echo(text, nl=False)
+        output.pass_on(text)
+    output.result(given)
     return EXIT_FINE

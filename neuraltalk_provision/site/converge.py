@@ -86,9 +86,9 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
     """What the playbooks read, the same for `provision` and for anybody who runs them by hand."""
     listed = tuple(plans)
     return {
-        # By id: hosts of one platform may differ in their C library, and then have recipes of their own.
+        # By id: hosts of one platform may differ in their package manager, and then have recipes of their own.
         "provision_recipes": {plan.recipe.id: plan.recipe.as_vars() for plan in listed},
-        "provision_platforms": {plan.host: plan.recipe.id for plan in listed},
+        "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
         "provision_controller": controller.name(),

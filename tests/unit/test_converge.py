@@ -164,7 +164,7 @@ def test_hosts_of_one_platform_with_recipes_of_their_own_get_each_their_own() ->
     other = replace(RECIPE, id="ffffffffffffffff")
     given = converge.variables([planned("bare", "node1"), planned("bare", "node2", other)], Settings())
     for host, id_ in (("node1", RECIPE.id), ("node2", other.id)):
-        assert given["provision_recipes"][given["provision_platforms"][host]]["id"] == id_
+        assert given["provision_recipes"][given["provision_generations"][host]]["id"] == id_
 
 
 def test_variables_name_the_hosts_whose_dead_controllers_build_is_taken_over() -> None:

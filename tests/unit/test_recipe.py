@@ -90,13 +90,18 @@ def test_changed_row_of_the_catalogue_reaches_what_requires_it() -> None:
     "other",
     [
         recipe(settings=replace(SETTINGS, stack_root="/srv/x")),
-        recipe(platform=replace(DEBIAN, libc="glibc-2.41")),
+        recipe(platform=replace(DEBIAN, manager="dnf")),
         recipe(platform=replace(DEBIAN, machine="aarch64"), listed={**FULL, **lock("python-wheels-debian-12-aarch64")}),
     ],
-    ids=["stack root", "libc", "machine"],
+    ids=["stack root", "package manager", "machine"],
 )
 def test_another_root_or_platform_is_another_build_of_everything(other: Recipe) -> None:
     assert changed(recipe(), other) == set(digests(recipe()))
+
+
+@pytest.mark.parametrize("update", [{"libc": "glibc-2.41"}, {"version": "12.11"}], ids=["libc", "minor release"])
+def test_an_update_within_the_release_does_not_make_another_generation(update: dict[str, str]) -> None:
+    assert recipe(platform=replace(DEBIAN, **update)).id == recipe().id
 
 
 def test_optional_packages_do_not_make_another_generation() -> None:
