@@ -23,7 +23,9 @@ OLD_PYTHON = "py27"
 """The scenario whose hosts have Python 2.7 only, which no ansible-core after 2.16 speaks to."""
 WITH_OLD = (OLD_PYTHON, "el9")
 """What an ansible-core 2.16 is tried on."""
-LONGEST_FIRST = ("unknown", "el9", "neuraltalk2", "hdf5", "lua_rocks", "torch", "system_deps")
+LONGEST_FIRST = ("neuraltalk2", "unknown", "el9", "py27", "hdf5", "lua_rocks", "generation", "system_deps", "torch")
+CLEANING_UP = "An error occurred during the test sequence action"
+"""Where Molecule, in its log, turns from what failed to removing the hosts."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ def run(scenario: str) -> Result:
 
 
 def tell(result: Result) -> None:
-    """One line; after a failure the end of the log as well."""
+    """One line; after a failure also the end of the log, as far as it is about that."""
     line = f"{'ok  ' if result.passed else 'FAIL'} {result.scenario:<12} {result.seconds:4.0f} s"
     if not result.passed:
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.log.read_text(encoding="utf-8", errors="replace"))
-        tail = "\n".join(f"    {said}" for said in text.splitlines()[-TAIL:])
+        said_last = text.partition(CLEANING_UP)[0].splitlines()[-TAIL:]
+        tail = "\n".join(f"    {said}" for said in said_last)
         line += f"\n{tail}\n     the whole log of {result.scenario}: {result.log}"
     print(line, flush=True)
 

@@ -18,7 +18,7 @@ from testinfra.host import Host
 from neuraltalk_provision.mirror import lock
 from tests.lab import proof
 
-EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+EPHEMERAL = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "."))
 PREPARED = "/var/tmp/prepared"
 """The file that the scenario's prepare.yml leaves last: what is newer was written by the roles under test."""
 

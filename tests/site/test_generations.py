@@ -1,4 +1,4 @@
-"""One host gets another generation, the hard way: a full disk, parts left out, a build killed; then back and forth.
+"""One host gets another generation the hard way: a full disk, parts left out, a controller killed; and goes back.
 
 The fixtures tell it in order, each from where the one before ended. Whatever happens, the first generation stays
 current and works until the second one is whole.
@@ -21,6 +21,8 @@ from tests.site.playbooks import Parts
 from tests.site.sites import Site, built
 
 EARLY = {"torch", "cjson", "nn", "nngraph", "image"}
+HANGS = "pgrep --runstates T -f [l]oadcaffe"
+"""Finds what an ended controller left."""
 
 
 @dataclass(frozen=True)
@@ -113,19 +115,28 @@ def no_rock(story: Story, variables: Path, no_edit: Done) -> Done:
     return playbooks.run("site.yml", inventory, changed, "--limit", story.host.name)
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """What a second controller was told while the first one built, and when each component was stamped."""
+
+    refused: Done
+    times: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def killed(story: Story, no_rock: Done) -> dict[str, str]:
-    """In the middle of loadcaffe both the controller and the build are killed; when each component was stamped."""
+def interrupted(story: Story, no_rock: Done) -> Interruption:
+    """In the middle of loadcaffe the build hangs; somebody else tries; then the controller is killed, the build not."""
     running = story.site.directory.start("site", *story.options)
     pid = f"{story.generation}/logs/loadcaffe.log.pid"
     story.host.wait_for("the build of loadcaffe", f"test -s {pid}")
+    story.host.run(f"kill -STOP -- -$(cat {pid})")
+    refused = story.site.directory.provision("site", *story.options)
     children = descendants(running.pid)
     os.kill(running.pid, signal.SIGKILL)
-    story.host.run(f"kill -9 -- -$(cut -d' ' -f1 {pid}) || true")
     running.communicate()
     until("the end of ansible-playbook", lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30)
-    story.host.wait_for("the end of the build", "! pgrep -f [b]uild.*/loadcaffe", 30)
-    return story.host.times(story.after)
+    story.host.run(HANGS)
+    return Interruption(refused, story.host.times(story.after))
 
 
 def descendants(pid: int) -> list[int]:
@@ -139,7 +150,7 @@ def descendants(pid: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def resumed(story: Story, killed: dict[str, str]) -> Done:
+def resumed(story: Story, interrupted: Interruption) -> Done:
     """The same command again."""
     return story.site.directory.provision("site", "--json", *story.options)
 
@@ -165,19 +176,26 @@ def test_a_rock_left_out_is_told_by_host_component_and_log(no_rock: Done) -> Non
     no_rock.says("[site-1]", "train.lua", "module 'loadcaffe' not found", "/logs/train.lua.log")
 
 
-def test_a_killed_build_leaves_what_runs_alone(story: Story, killed: dict[str, str]) -> None:
-    assert killed.keys() >= EARLY
-    assert "loadcaffe" not in killed
+def test_a_second_controller_is_told_who_builds(interrupted: Interruption) -> None:
+    interrupted.refused.ended_with(2).says(
+        "site-1", "being built there already", "loadcaffe.log", "Nothing was changed"
+    )
+
+
+def test_a_killed_build_leaves_what_runs_alone(story: Story, interrupted: Interruption) -> None:
+    assert interrupted.times.keys() >= EARLY
+    assert "loadcaffe" not in interrupted.times
     assert story.still_works()
     story.site.directory.provision("verify", "--limit", story.host.name).ended_with(0).says("1 of 1 hosts passed")
 
 
-def test_the_next_run_resumes_where_it_broke(story: Story, killed: dict[str, str], resumed: Done) -> None:
+def test_the_next_run_resumes_where_it_broke(story: Story, interrupted: Interruption, resumed: Done) -> None:
     told = resumed.ended_with(0).document
     assert built(told) == {("site-1", name) for name in ("loadcaffe", "neuraltalk2", "coco-caption", "vgg16")}
     times = story.host.times(story.after)
-    assert {name: times[name] for name in killed} == killed
+    assert {name: times[name] for name in interrupted.times} == interrupted.times
     assert told["activated"] == ["site-1"]
+    story.host.run(f"! {HANGS}")
 
 
 def test_only_that_host_has_another_generation(activated: Story) -> None:

@@ -101,6 +101,14 @@ def test_names_of_the_real_catalogue_are_read_for_every_image() -> None:
         assert "make" in names.wanted(kind, image.system)
 
 
+def test_the_ready_image_has_what_the_catalogue_asks_for_but_what_it_is_said_to_lack() -> None:
+    ready = images.find("ready")
+    assert ready.lacks
+    assert {*ready.packages, *ready.lacks} == set(names.wanted("apt", ready.system))
+    assert not set(ready.packages) & set(ready.lacks)
+    assert images.find("debian12").packages == ()
+
+
 def test_names_say_which_catalogue_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"none\.yaml"):
         names.wanted("apt", "debian-12", None, tmp_path / "none.yaml")
