@@ -57,7 +57,7 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
         stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
         if artifact.per_platform:
             name = given or stem
-            if name.startswith(f"{artifact.name}-") and name.count("-") >= artifact.name.count("-") + 3:
+            if name.startswith(f"{artifact.name}-") and name.count("-") >= artifact.name.count("-") + 2:
                 return name, artifact
         elif given == artifact.name or (
             not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)

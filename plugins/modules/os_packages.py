@@ -140,7 +140,9 @@ class Rpm(object):
         return [self.command, "-y"] + self.options + ["install"] + names
 
     def known(self, names):
-        listing = _output([self.command, "-q"] + self.options + ["list", "available"] + names)
+        # dnf 5 knows the option only, yum the word only, dnf 4 both.
+        available = "available" if self.command == "yum" else "--available"
+        listing = _output([self.command, "-q"] + self.options + ["list", available] + names)
         listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 

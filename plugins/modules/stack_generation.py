@@ -84,11 +84,14 @@ from ansible.module_utils.neuraltalk_stack import (
     fail_with,
     read_json,
     read_stamps,
+    remove,
     running_builds,
     write_json,
     write_whole,
 )
 
+# Seconds. A half-built generation is of use to whoever goes on with it, for this long.
+ABANDONED = 7 * 86400
 STATES = ["open", "sealed", "current", "previous", "withdrawn"]
 
 
@@ -163,13 +166,24 @@ class Stack(object):
         os.symlink(os.path.join("generations", generation), beside)
         os.rename(beside, self.link)
 
+    def idle(self, generation):
+        """Seconds since a log or a stamp of a generation was begun."""
+        places = [os.path.join(self.path(generation), name) for name in ("", "logs", "stamps")]
+        return time.time() - max(os.path.getmtime(place) for place in places if os.path.isdir(place))
+
     def prune(self, keep):
-        """Remove the longest unused generations beyond `keep`; never the current one or its predecessor."""
+        """Remove the longest unused generations beyond `keep`, and those that nobody has built on for long.
+
+        Never the current one or its predecessor.
+        """
         spared = {self.current(), self.history.get("previous")}
-        doomed = [name for name in self.sealed()[max(keep, 1):] if name not in spared]  # fmt: skip
+        whole = self.sealed()
+        half = [n for n in sorted(os.listdir(self.path(""))) if n not in whole and self.idle(n) > ABANDONED]
+        doomed = [name for name in whole[max(keep, 1):] + half if name not in spared]  # fmt: skip
         for name in doomed:
-            os.unlink(os.path.join(self.path(name), "generation.json"))
+            remove(os.path.join(self.path(name), "generation.json"))
             shutil.rmtree(self.path(name))
+            shutil.rmtree(os.path.join(self.root, "build", name), ignore_errors=True)
         return doomed
 
 

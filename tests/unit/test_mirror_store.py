@@ -55,6 +55,7 @@ def left_in(mirror: Path) -> list[str]:
         ("nn.tgz", "torch", "torch"),
         ("python-wheels-debian-12-x86_64.tar", "", "python-wheels-debian-12-x86_64"),
         ("wheels.tar", "python-wheels-centos-7-x86_64", "python-wheels-centos-7-x86_64"),
+        ("python-wheels-arch-x86_64.tar", "", "python-wheels-arch-x86_64"),  # a rolling release has no version
     ],
 )
 def test_file_is_known_by_its_name_or_by_what_it_is_said_to_be(file: str, given: str, name: str) -> None:

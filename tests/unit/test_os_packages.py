@@ -126,6 +126,16 @@ def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.
     assert module.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == ["gcc", "libsox-fmt-all"]
 
 
+@pytest.mark.parametrize(("command", "word"), [("dnf", "--available"), ("yum", "available")])
+def test_each_command_is_asked_in_the_words_that_it_knows(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, word: str
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(module, "_output", lambda argv: asked.append(argv) or "")
+    module.Rpm(command, "").known(["gcc"])
+    assert asked == [[command, "-q", "list", word, "gcc"]]
+
+
 def test_dnf_knows_what_it_lists_dots_and_long_names_included(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

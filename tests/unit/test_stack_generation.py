@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.unit.modules import ModuleError
 
 Run = Callable[..., dict[str, Any]]
+DAY = 86400
 PARTS = {"torch": "d-torch", "nn": "d-nn"}
 
 
@@ -148,6 +150,18 @@ def test_generation_that_is_being_built_is_never_removed(generations: Run, root:
     generations("current", "a")
     generations("current", "b", keep=1)
     assert "half" in there(root)
+
+
+def test_generation_that_nobody_has_built_on_for_a_week_goes_with_its_sources(generations: Run, root: Path) -> None:
+    build(root, "half")
+    (root / "build" / "half" / "torch").mkdir(parents=True)
+    sealed(root, generations, "a")
+    for place in ("", "logs", "stamps"):
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(root / "generations" / "half" / place, (-9 * DAY, -9 * DAY))  # this clock begins at 0
+    assert generations("current", "a")["removed"] == ["half"]
+    assert there(root) == ["a"]
+    assert not (root / "build" / "half").exists()
 
 
 def test_going_back_removes_nothing_and_can_be_undone(generations: Run, root: Path) -> None:
