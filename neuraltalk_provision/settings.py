@@ -48,7 +48,8 @@ class Settings(BaseModel):
     mirror: Path = Path("mirror")
     inventory: Path = Path("inventory")
     stack_root: StackRoot = "/opt/neuraltalk"
-    profile: Literal["cpu"] = "cpu"
+    profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
+    cudnn_mode: Literal["swap", "private"] = "swap"
     keep_generations: int = Field(default=3, ge=2)
     build_jobs: int = Field(default=0, ge=0)
     artifact_url: str = ""

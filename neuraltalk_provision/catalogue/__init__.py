@@ -26,6 +26,7 @@ def load() -> Catalogue:
             "artifacts": _data("artifacts")["artifacts"],
             "components": _data("components")["components"],
             "edits": _data("edits"),
+            "compatibility": _data("compatibility"),
             "needs": _data("packages")["needs"],
         }
     )

@@ -27,7 +27,12 @@ class Artifact(Row):
 
 
 class Component(Row):
-    """A part of the stack that is built, tried and stamped as one."""
+    """A part of the stack that is built, tried and stamped as one.
+
+    With `profiles` it belongs to hosts of these GPU profiles only, and is loaded where there is a card; elsewhere
+    its `libraries` (relative to the generation) have to have all their symbols. With `cudnn` it belongs to those
+    of them that get a cuDNN.
+    """
 
     name: str
     role: str
@@ -38,6 +43,9 @@ class Component(Row):
     requirements: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
     tries: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    cudnn: bool = False
 
 
 class Edit(Row):
@@ -75,6 +83,42 @@ class Need(Row):
         return both
 
 
+class CudaRow(Row):
+    """What a CUDA release goes with; ranges are (least, greatest)."""
+
+    driver: str
+    gcc: str
+    capability: tuple[str, str]
+    glibc: str
+
+
+class CudnnRow(Row):
+    """What a cuDNN branch goes with, and the branch of the cudnn rock that speaks to it."""
+
+    rock: str
+    cuda: tuple[str, str]
+    capability: tuple[str, str]
+
+
+class ProfileRow(Row):
+    """A profile's toolkits, and the artifacts that cutorch and cunn are built from."""
+
+    cuda: tuple[str, str]
+    cutorch: str
+    cunn: str
+
+
+class Compatibility(Row):
+    """What goes with what."""
+
+    cuda: dict[str, CudaRow]
+    cudnn: dict[str, CudnnRow]
+    profiles: dict[str, ProfileRow]
+    hdf5: tuple[str, str]
+    protobuf: tuple[str, str]
+    cards: dict[str, str]
+
+
 class ProgramOptions(Row):
     """The options of one of neuraltalk2's programs; `files` are those that name something on the host."""
 
@@ -83,11 +127,12 @@ class ProgramOptions(Row):
 
 
 class Catalogue(Row):
-    """All of it: artifacts, components in build order, edits by artifact, package needs."""
+    """All of it: artifacts, components in build order, edits by artifact, what goes with what, package needs."""
 
     artifacts: tuple[Artifact, ...]
     components: tuple[Component, ...]
     edits: dict[str, tuple[Edit, ...]]
+    compatibility: Compatibility
     needs: tuple[Need, ...]
 
     def artifact(self, name: str) -> Artifact:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
+from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.model import Catalogue, Component
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.errors import MirrorError
 
 # Raised when a role comes to build differently from the same inputs: everything is then built anew.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 ID_LENGTH = 16
 
 
@@ -29,6 +30,8 @@ class Held(Protocol):
     def sha256(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def version(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,6 @@ class BuildSettings:
     """The settings that change what is built."""
 
     stack_root: str
-    profile: str
     pip_source: str
     pip_index_url: str
 
@@ -54,15 +56,16 @@ class Part:
     requirements: tuple[str, ...]
     loads: tuple[str, ...]
     tries: tuple[str, ...]
+    libraries: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A generation before it is built; `id` digests all that goes in."""
+    """A generation before it is built; `id` digests all that goes in. `gpu` is None where there is no GPU half."""
 
     id: str
     platform: str
-    profile: str
+    gpu: Gpu | None
     stack_root: str
     manager: str
     required: tuple[str, ...]
@@ -74,6 +77,11 @@ class Recipe:
     pip_index_url: str
 
     @property
+    def swaps(self) -> bool:
+        """Whether cuDNN is swapped in the host's CUDA directory when the generation becomes current."""
+        return self.gpu is not None and self.gpu.cudnn_mode == "swap"
+
+    @property
     def generation(self) -> PurePosixPath:
         """The directory on hosts in which it is built and stays."""
         return PurePosixPath(self.stack_root) / "generations" / self.id
@@ -83,8 +91,14 @@ class Recipe:
         return {**asdict(self), "generation": str(self.generation)}
 
 
-def write(catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, settings: BuildSettings) -> Recipe:
-    """The recipe for a platform from what the mirror's lock lists.
+def write(
+    catalogue: Catalogue,
+    lock: Mapping[str, Held],
+    platform: Platform,
+    settings: BuildSettings,
+    gpu: Gpu | None = None,
+) -> Recipe:
+    """The recipe for a platform, with the GPU half of a host, from what the mirror's lock lists.
 
     `lock` is keyed by artifact name, and by `<name>-<platform key>` for what is made per platform. Raises
     MirrorError naming every required artifact that the lock lacks.
@@ -93,17 +107,18 @@ def write(catalogue: Catalogue, lock: Mapping[str, Held], platform: Platform, se
     required = tuple(name for need, names in needs if not need.optional for name in names)
     optional = tuple(name for need, names in needs if need.optional for name in names)
     pip_source = _pip_source(settings, lock, platform)
-    wanted, left_out = _wanted(catalogue, lock, pip_source)
+    components = [component for component in catalogue.components if _applies(component, gpu)]
+    wanted, left_out = _wanted(components, catalogue, lock, pip_source)
     # Not the minor release: an update of the distribution is no reason to build a fleet anew.
     base = _digest(RECIPE_VERSION, platform.key, platform.manager, asdict(settings), sorted(required))
     parts: dict[str, Part] = {}
     for component in wanted:
-        part = _part(component, catalogue, lock, platform, base, parts, pip_source)
+        part = _part(component, catalogue, lock, platform, base, parts, pip_source, gpu)
         parts[component.name] = part
     return Recipe(
-        id=_digest(base, [part.digest for part in parts.values()])[:ID_LENGTH],
+        id=_digest(base, [part.digest for part in parts.values()], gpu and asdict(gpu))[:ID_LENGTH],
         platform=platform.key,
-        profile=settings.profile,
+        gpu=gpu,
         stack_root=settings.stack_root,
         manager=platform.manager,
         required=required,
@@ -124,19 +139,31 @@ def _pip_source(settings: BuildSettings, lock: Mapping[str, Held], platform: Pla
     return "index" if settings.pip_index_url else "host"
 
 
-def _wanted(catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str) -> tuple[list[Component], tuple[str, ...]]:
+def _applies(component: Component, gpu: Gpu | None) -> bool:
+    """Whether the component is for a host with that GPU half."""
+    if not component.profiles:
+        return True
+    return gpu is not None and gpu.profile in component.profiles and bool(gpu.cudnn or not component.cudnn)
+
+
+def _wanted(
+    components: Iterable[Component], catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str
+) -> tuple[list[Component], tuple[str, ...]]:
     wanted: list[Component] = []
     left_out: list[Component] = []
     missing: list[str] = []
-    for component in catalogue.components:
+    for component in components:
         if component.requirements:
             (left_out if pip_source == "none" else wanted).append(component)
+            continue
+        if catalogue.artifact(component.artifact).per_platform:
+            wanted.append(component)  # with the wheels, where the host's own toolkit lacks something
             continue
         names = (component.artifact, *component.companions)
         absent = [name for name in names if name not in lock]
         if not absent:
             wanted.append(component)
-        elif all(catalogue.artifact(name).optional for name in absent):
+        elif not component.profiles and all(catalogue.artifact(name).optional for name in absent):
             left_out.append(component)
         else:
             missing += absent
@@ -154,6 +181,7 @@ def _part(
     base: str,
     parts: Mapping[str, Part],
     pip_source: str,
+    gpu: Gpu | None,
 ) -> Part:
     files = [_file(lock.get(name)) for name in (component.artifact, *component.companions)]
     if component.requirements:
@@ -163,6 +191,8 @@ def _part(
                 f"the mirror has no {component.artifact}-{platform.key}.tar, and pip.source says `mirror`",
                 advice="Add it with `provision mirror add`, or set pip.source to index, host or none.",
             )
+    elif catalogue.artifact(component.artifact).per_platform:
+        files = [_file(lock.get(gpu.wheels))] if gpu and gpu.wheels else []
     present = tuple(file for file in files if file)
     edits = tuple(edit.model_dump() for edit in catalogue.edits.get(component.artifact, ()))
     digest = _digest(
@@ -171,6 +201,7 @@ def _part(
         [file["sha256"] for file in present],
         edits,
         [parts[name].digest for name in component.requires if name in parts],
+        asdict(gpu) if gpu and component.profiles else None,
     )
     return Part(
         name=component.name,
@@ -182,6 +213,7 @@ def _part(
         requirements=component.requirements,
         loads=component.loads,
         tries=component.tries,
+        libraries=component.libraries,
     )
 
 

@@ -9,7 +9,7 @@ from importlib import metadata
 import typer
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.cli import init, mirror, run, site
+from neuraltalk_provision.cli import cudnn, init, mirror, run, site
 from neuraltalk_provision.errors import EXIT_FINE, BugError, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output, hush
 
@@ -25,6 +25,7 @@ app.command()(site.site)
 app.command()(site.verify)
 app.command()(site.rollback)
 app.command()(site.variables)
+app.add_typer(cudnn.app, name="cudnn")
 app.command()(run.train)
 app.command("eval")(run.evaluate)
 

@@ -50,11 +50,23 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
     """One line a host: what it is, what will be built and why."""
     for plan in plans:
         what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
-        move = f"; current {plan.current or 'none'} -> {plan.recipe.id}" if plan.activates else ""
-        output.say(f"{plan.host} ({plan.recipe.platform}): {what}{move}")
+        new = plan.current != plan.recipe.id
+        move = f"; current {plan.current or 'none'} -> {plan.recipe.id}" if new else ""
+        swap = "; cuDNN is swapped" if plan.swaps else ""
+        output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
+        if plan.remark:
+            output.say(plan.remark)
     left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
     if left_out:
         output.say(f"left out, because the mirror has nothing for it: {', '.join(left_out)}")
+
+
+def _platform(plan: HostPlan) -> str:
+    gpu = plan.recipe.gpu
+    if gpu is None:
+        return plan.recipe.platform
+    cudnn = f", cuDNN {gpu.cudnn} by {gpu.cudnn_mode}" if gpu.cudnn else ""
+    return f"{plan.recipe.platform}, {gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}{cudnn}"
 
 
 def show_end(outcome: converge.SiteOutcome, settings: Settings, output: Output) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import archive, lock
+from neuraltalk_provision.mirror import archive, lock, versions
 
 BLOCK = 1 << 20
 Advance = Callable[[int], None]
@@ -91,15 +91,17 @@ def add(
         _refuse_double(mirror, name, file, before)
         beside, digest, size = _copy(file, mirror, advance)
         try:
+            told = ""
             if artifact.archive:
                 archive.inspect(beside, artifact, catalogue.edits.get(artifact.name, ()))
+                told = versions.tell(beside, artifact)
             old = before.by_name().get(name)
             entry = lock.Entry(
                 name=name,
                 file=file.name,
                 sha256=digest,
                 size=size,
-                version=version,
+                version=told or version,
                 origin=origin or str(file.absolute()),
                 role=artifact.role,
             )

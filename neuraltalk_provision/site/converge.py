@@ -47,9 +47,16 @@ def make_plans(settings: Settings, limit: Sequence[str] = ()) -> tuple[HostPlan,
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
     answers = question.ask(settings, catalogue, limit)
-    recipes = question.recipes(answers, settings, catalogue, listed)
+    asked = question.recipes(answers, settings, catalogue, listed)
     return tuple(
-        plan(host, state, recipes[host], orphaned=controller.is_dead(state["controller"]))
+        plan(
+            host,
+            state,
+            asked[host].recipe,
+            orphaned=controller.is_dead(state["controller"]),
+            refusals=asked[host].refusals,
+            remark=asked[host].remark,
+        )
         for host, state in answers.states.items()
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
@@ -34,6 +34,8 @@ class HostPlan:
     sealed: bool
     refusals: tuple[str, ...]
     take_over: bool = False
+    remark: str = ""
+    swaps: bool = False
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -47,8 +49,8 @@ class HostPlan:
 
     @property
     def activates(self) -> bool:
-        """Whether another generation becomes current."""
-        return self.current != self.recipe.id
+        """Whether another generation becomes current, or its cuDNN takes another's place again."""
+        return self.current != self.recipe.id or self.swaps
 
     @property
     def changes(self) -> bool:
@@ -66,14 +68,26 @@ class HostPlan:
             "keep": [s.component for s in self.steps if not s.build],
             "left_out": list(self.recipe.left_out),
             "activate": self.activates,
+            "gpu": self.recipe.gpu and asdict(self.recipe.gpu),
+            "swaps_cudnn": self.swaps,
+            "remark": self.remark,
             "refusals": list(self.refusals),
         }
 
 
-def plan(host: str, state: Mapping[str, Any], recipe: Recipe, *, orphaned: bool = False) -> HostPlan:
-    """The plan for a host from its state (stack_state's answer) and its platform's recipe.
+def plan(
+    host: str,
+    state: Mapping[str, Any],
+    recipe: Recipe,
+    *,
+    orphaned: bool = False,
+    refusals: tuple[str, ...] = (),
+    remark: str = "",
+) -> HostPlan:
+    """The plan for a host from its state (stack_state's answer) and its recipe.
 
-    `orphaned` says that the controller which builds there is dead: what it left running is then ended.
+    `orphaned` says that the controller which builds there is dead: what it left running is then ended. `refusals`
+    and `remark` are what was said when the recipe was chosen.
     """
     stack = state["stack"]
     generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
@@ -90,9 +104,19 @@ def plan(host: str, state: Mapping[str, Any], recipe: Recipe, *, orphaned: bool 
         sealed=generation["sealed"],
         refusals=(),
         take_over=bool(orphaned and state["busy"]),
+        remark=remark,
+        swaps=_swaps(state, recipe),
     )
-    refusals = _refusals(host, state, decided)
-    return HostPlan(**{**decided.__dict__, "refusals": refusals})
+    return replace(decided, refusals=refusals + _refusals(host, state, decided))
+
+
+def _swaps(state: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
+    if recipe.gpu is None or not recipe.swaps:
+        return False
+    cudnn = next(tree["cudnn"] for tree in state["gpu"]["toolkits"] if tree["path"] == recipe.gpu.toolkit)
+    branch = recipe.gpu.cudnn.split(".")[0]
+    return bool(cudnn["state"] != "whole" or cudnn["library"].split(".")[0] != branch)
 
 
 def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue.gpu import choose
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
 from neuraltalk_provision.errors import HostError, UsageError
@@ -27,7 +28,15 @@ OUR_PREFIXES = (
     "system_deps",
     "generation",
 )
-KNOWN_VARIABLES = ("generation_space",)
+KNOWN_VARIABLES = (
+    "generation_space",
+    "gpu_stack_profile",
+    "gpu_stack_arch_list",
+    "gpu_stack_cuda",
+    "gpu_stack_gcc",
+    "gpu_stack_cudnn_mode",
+    "gpu_stack_vouched",
+)
 _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 
 
@@ -38,8 +47,8 @@ class Answers:
     states: Mapping[str, Mapping[str, Any]]
 
 
-def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()) -> Answers:
-    """Ask every host for its state; changes nothing.
+def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> Answers:
+    """Ask every host for its state; changes nothing. `cuda` is the one CUDA directory to look at, if there is one.
 
     Raises HostError naming every host that could not be reached or asked, and UsageError for an inventory
     variable of ours that nothing reads.
@@ -54,6 +63,7 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()) -> 
                 "provision_stack_root": settings.stack_root,
                 "provision_package_names": catalogue.package_names(),
                 "provision_our_variables": _OUR_VARIABLES,
+                **({"gpu_stack_cuda": cuda} if cuda else {}),
             },
         )
     )
@@ -70,18 +80,35 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()) -> 
     return Answers(states)
 
 
-def recipes(answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Recipe]:
-    """{host: the recipe of its platform}."""
+@dataclass(frozen=True)
+class Asked:
+    """The recipe of one host, and what choosing for its cards had to say: reasons not to begin, or a remark."""
+
+    recipe: Recipe
+    refusals: tuple[str, ...] = ()
+    remark: str = ""
+
+
+def recipes(answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Asked]:
+    """{host: the recipe of its platform and cards}."""
     build = BuildSettings(
-        stack_root=settings.stack_root,
-        profile=settings.profile,
-        pip_source=settings.pip.source,
-        pip_index_url=settings.pip.index_url,
+        stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.index_url
     )
-    return {
-        host: write(catalogue, lock, recognise(state["platform"], host), build)
-        for host, state in answers.states.items()
-    }
+    asked = {}
+    for host, state in answers.states.items():
+        platform = recognise(state["platform"], host)
+        chosen = choose(
+            host,
+            state,
+            platform.key,
+            catalogue.compatibility,
+            lock,
+            profile=settings.profile,
+            cudnn_mode=settings.cudnn_mode,
+        )
+        recipe = write(catalogue, lock, platform, build, chosen.gpu)
+        asked[host] = Asked(recipe, chosen.refusals, chosen.remark)
+    return asked
 
 
 def explain(failure: Failure) -> str:
@@ -101,6 +128,10 @@ def explain(failure: Failure) -> str:
         cure = "it cannot be reached by SSH: check ansible_host, the network and sshd"
     elif "no space left on device" in lowered:
         cure = "its disk is full: make room, then run the same command again; it goes on where it broke"
+    elif "is in use by pid" in lowered:
+        cure = "end what uses it, or swap under it with --in-use: it keeps the old library until it ends"
+    elif "is newer than the" in lowered or "is no whole cudnn" in lowered:
+        cure = "somebody else's cuDNN is there: `provision cudnn swap --foreign` replaces it, with a backup"
     elif re.search(r"interpreter .*not found|python[\d.]*: (command )?not found", lowered):
         cure = "no Python was found there: set ansible_python_interpreter"
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "

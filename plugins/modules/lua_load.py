@@ -50,7 +50,7 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, load_modules, try_programs
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, try_part
 
 
 def main():
@@ -69,8 +69,8 @@ def main():
     try:
         if os.path.exists(wanted["log"]):
             os.unlink(wanted["log"])
-        evidence = load_modules(wanted["generation"], wanted["modules"], wanted["log"])
-        evidence += try_programs(wanted["generation"], wanted["modules"], wanted["tries"], wanted["log"])
+        part = {"loads": wanted["modules"], "tries": wanted["tries"]}
+        evidence = try_part(wanted["generation"], part, wanted["log"])
     except StackError as error:
         fail_with(module, error)
     module.exit_json(changed=False, evidence=evidence)

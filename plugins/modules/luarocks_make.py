@@ -35,6 +35,19 @@ options:
     type: list
     elements: str
     default: []
+  libraries:
+    description: Libraries, relative to the generation, all of whose symbols have to be there afterwards.
+    type: list
+    elements: str
+    default: []
+  needs_card:
+    description: Whether the modules load only where there is a card; elsewhere they are seen, and not loaded.
+    type: bool
+    default: false
+  environment:
+    description: What the build and the trials find in their environment beside the generation's own.
+    type: dict
+    default: {}
   log:
     description: The file for luarocks' output.
     type: path
@@ -68,13 +81,13 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_gpu import has_card
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
-    load_modules,
     log_tail,
     run_logged,
-    try_programs,
+    try_part,
     with_stack,
 )
 
@@ -102,19 +115,20 @@ def clean(source):
             os.unlink(path)
 
 
-def make(generation, source, rockspec, loads, tries, log, jobs):
+def make(generation, source, rockspec, log, jobs, needs_card, environment, **part):
     """Build, install and load; the evidence."""
+    environment = dict((name, str(value)) for name, value in environment.items())
     spec = find_rockspec(source, rockspec)
     clean(source)
     argv = with_stack(generation, ["luarocks", "make", spec])
-    outcome = run_logged(argv, log, chdir=source, environment={"MAKEFLAGS": "-j%d" % jobs})
+    outcome = run_logged(argv, log, chdir=source, environment=dict(environment, MAKEFLAGS="-j%d" % jobs))
     if outcome["rc"] != 0:
         raise StackError(
             "luarocks make %s in %s failed (rc %s)" % (spec, source, outcome["rc"]),
             log=log,
             tail=log_tail(log),
         )
-    return load_modules(generation, loads, log) + try_programs(generation, loads, tries, log)
+    return try_part(generation, part, log, not needs_card or has_card(), environment)
 
 
 def main():
@@ -125,6 +139,9 @@ def main():
             "rockspec": {"type": "str", "required": True},
             "loads": {"type": "list", "elements": "str", "required": True},
             "tries": {"type": "list", "elements": "str", "default": []},
+            "libraries": {"type": "list", "elements": "str", "default": []},
+            "needs_card": {"type": "bool", "default": False},
+            "environment": {"type": "dict", "default": {}},
             "log": {"type": "path", "required": True},
             "jobs": {"type": "int", "default": 1},
         },

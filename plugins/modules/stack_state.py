@@ -9,7 +9,7 @@ module: stack_state
 short_description: Everything about a host that a converge has to know, in one question
 description:
   - Reads the platform, the package manager and which of the named packages are installed, the
-    generations under the stack root with their stamps, free space, and whether there is a GPU.
+    generations under the stack root with their stamps, free space, cards, driver and CUDA directories.
   - Changes nothing. Knows no distribution by name, so that a CentOS-like one is not refused.
 options:
   stack_root:
@@ -30,6 +30,10 @@ options:
     description: What the inventory says that a build needs, in bytes; handed back. Negative where it says nothing.
     type: int
     default: -1
+  inventory:
+    description: What the inventory says of the host's GPU half; handed back. C(cuda) and C(gcc) are looked at.
+    type: dict
+    default: {}
 author: the neuraltalk-provision authors
 """
 
@@ -55,6 +59,7 @@ import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_gpu import gpu_facts
 from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
@@ -154,10 +159,11 @@ def main():
             "packages": {"type": "list", "elements": "str", "default": []},
             "variables": {"type": "list", "elements": "str", "default": []},
             "build_space": {"type": "int", "default": -1},
+            "inventory": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
-    root = module.params["stack_root"]
+    root, said = module.params["stack_root"], module.params["inventory"]
     state = {
         "platform": platform_facts(),
         "packages": installed_packages(module.params["packages"]),
@@ -167,7 +173,8 @@ def main():
         "controller": (read_text(os.path.join(root, "logs", "controller")) or "").strip(),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
-        "gpu": {"driver": os.path.exists("/proc/driver/nvidia/version"), "tool": _which("nvidia-smi")},
+        "gpu": gpu_facts(said.get("cuda") or "", said.get("gcc") or ""),
+        "inventory": said,
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
     }

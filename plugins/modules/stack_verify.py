@@ -50,16 +50,16 @@ generation:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_gpu import has_card
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     file_sha256,
     file_size,
     lines_since,
-    load_modules,
     log_tail,
     read_stamps,
     run_logged,
-    try_programs,
+    try_part,
     with_stack,
 )
 
@@ -73,8 +73,8 @@ def check_stamps(generation, parts):
 
 
 def check_loads(generation, part, log):
-    evidence = load_modules(generation, part["loads"], log)
-    evidence += try_programs(generation, part["loads"], part["tries"], log)
+    card = part.get("role") != "gpu_stack" or has_card()
+    evidence = try_part(generation, part, log, card)
     return ", ".join("%(module)s %(version)s in %(seconds)s s" % seen for seen in evidence)
 
 

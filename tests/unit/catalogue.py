@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need
 
 EDIT = Edit(file="install.sh", pattern="git fetch\n", replacement="# git fetch\n", count=1, reason="no network")
@@ -28,6 +29,7 @@ SMALL = Catalogue(
         Component(name="scorer", role="neuraltalk2", artifact="scorer", companions=("weights",), requires=("nn",)),
     ),
     edits={"torch": (EDIT,)},
+    compatibility=catalogue.load().compatibility,
     needs=(
         Need(need="compiler", role="torch", apt=("gcc", "libc6-dev"), rpm=("gcc",)),
         Need(need="pip", role="hdf5", apt=("python3-pip",), rpm={"default": ("python3-pip",), "el-7": ("python-pip",)}),

@@ -29,13 +29,14 @@ def part(name: str, size: int) -> Part:
         requirements=(),
         loads=(),
         tries=(),
+        libraries=(),
     )
 
 
 RECIPE = Recipe(
     id="0a1b2c3d4e5f6071",
     platform="debian-12-x86_64",
-    profile="cpu",
+    gpu=None,
     stack_root="/opt/neuraltalk",
     manager="apt",
     required=("gcc", "make"),

@@ -20,7 +20,9 @@ COMPONENTS = [component.name for component in CATALOGUE.components]
 
 def test_names_are_given_once() -> None:
     assert len(ARTIFACTS) == len(CATALOGUE.artifacts)
-    assert len(set(COMPONENTS)) == len(COMPONENTS)
+    for profile in ("", *CATALOGUE.compatibility.profiles):
+        names = [c.name for c in CATALOGUE.components if not c.profiles or profile in c.profiles]
+        assert len(set(names)) == len(names)
     assert len({need.need for need in CATALOGUE.needs}) == len(CATALOGUE.needs)
 
 
@@ -34,7 +36,8 @@ def test_component_is_built_from_what_there_is_after_what_it_requires(component:
 
 def test_rocks_of_one_role_have_a_rockspec() -> None:
     for component in CATALOGUE.components:
-        assert bool(component.rockspec) == (component.role in ("lua_rocks", "hdf5") and not component.requirements)
+        no_rock = component.requirements or component.name in ("cuda", "cudnn")
+        assert bool(component.rockspec) == (component.role in ("lua_rocks", "hdf5", "gpu_stack") and not no_rock)
 
 
 @pytest.mark.parametrize("component", [c for c in CATALOGUE.components if c.rockspec], ids=lambda c: c.name)

@@ -31,15 +31,17 @@ ALLOWED = {
 DOORS = {
     "ansible_runner": {"site/playbook.py"},
     "rich": {"output.py"},
-    "typer": {f"cli/{name}.py" for name in ("init", "main", "mirror", "options", "run", "site")},
+    "typer": {f"cli/{name}.py" for name in ("cudnn", "init", "main", "mirror", "options", "run", "site")},
     "click": set(),
     "ansible": set(),
     "subprocess": set(),
-    "tarfile": {"mirror/archive.py"},
+    "tarfile": {"mirror/archive.py", "mirror/versions.py"},
     "fcntl": {"mirror/lock.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
+    "catalogue/compatibility.py",
+    "catalogue/gpu.py",
     "catalogue/model.py",
     "catalogue/platform.py",
     "catalogue/recipe.py",

@@ -81,7 +81,7 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
         ("stack_root: /opt/../etc\n", "stack_root: must be an absolute path"),
         ("stack_root: '/opt/a$b'\n", "stack_root: may hold letters, digits"),
         ('stack_root: "/opt/a\'b"\n', "stack_root: may hold letters, digits"),
-        ("profile: gpu\n", "profile: Input should be 'cpu'"),
+        ("profile: gpu\n", "profile: Input should be 'auto', 'cpu', 'legacy' or 'modern'"),
         ("keep_generations: 1\n", "keep_generations: Input should be greater than or equal to 2"),
         ("forks: many\n", "forks: Input should be a valid integer"),
         ("forks: 0\n", "forks: Input should be greater than or equal to 1"),

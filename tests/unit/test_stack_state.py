@@ -131,6 +131,7 @@ def test_directory_that_cannot_be_written_is_told(
 def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Path) -> None:
     root = generation.parents[1]
     given = {"stack_root": root, "packages": ["no-such-package"], "variables": ["torch_x"], "build_space": 5}
+    given["inventory"] = {"profile": "modern"}
     for check in (False, True):
         said = run_module("stack_state", check=check, **given)
         assert said["changed"] is False
@@ -138,7 +139,8 @@ def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Pa
         assert (state["packages"], state["variables"], state["build_space"]) == ({}, ["torch_x"], 5)
         assert (state["busy"], state["controller"], state["user"]["uid"]) == ([], "", os.geteuid())
         assert state["cores"] >= 1
-        assert set(state["gpu"]) == {"driver", "tool"}
+        assert set(state["gpu"]) == {"driver", "cards", "processes", "problem", "toolkits", "gcc"}
+        assert state["inventory"] == {"profile": "modern"}
 
 
 def test_controller_that_builds_is_told(run_module: Run, generation: Path) -> None:

@@ -1,0 +1,213 @@
+"""What goes with what: one consistent choice for a host, or the smallest set of facts that contradict each other.
+
+The table is data (data/compatibility.yaml); a rule is a relation between a few of the variables below. A variable
+about which nothing is known is free: it may take any value of the table, or none. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from neuraltalk_provision.catalogue.model import Compatibility
+
+Assignment = Mapping[str, str]
+"""{variable: value}, empty where nothing is known or nothing is there."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What is known of one variable: the values that it can have here, and how a person would say it."""
+
+    variable: str
+    values: tuple[str, ...]
+    words: str
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Facts of which no one can be left out, and the rules that they break."""
+
+    facts: tuple[Fact, ...]
+    reasons: tuple[str, ...]
+    rules: tuple[str, ...]
+
+    def __str__(self) -> str:
+        found = "; ".join(fact.words for fact in self.facts)
+        return f"{found}. These do not go together: {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A relation; `broken` says in words how an assignment breaks it, and nothing where it does not."""
+
+    name: str
+    variables: tuple[str, ...]
+    broken: Callable[[Compatibility, Assignment], str]
+
+
+def number(version: str) -> tuple[int, ...]:
+    """A version as numbers: `352.31` is (352, 31)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def within(version: str, bounds: tuple[str, str]) -> bool:
+    """Whether a version lies in a range; `4.9.4` is not above `4.9`."""
+    least, greatest = (number(bound) for bound in bounds)
+    return number(version) >= least and number(version)[: len(greatest)] <= greatest
+
+
+def solve(table: Compatibility, facts: Sequence[Fact], vouched: Iterable[str] = ()) -> Assignment | Contradiction:
+    """The assignment with the newest toolkit that fits all facts; else why there is none.
+
+    `vouched` names rules that somebody answers for: they are not asked.
+    """
+    trusted = set(vouched)
+    rules = [rule for rule in RULES if rule.name not in trusted]
+    fitting = list(_fitting(table, facts, rules))
+    if fitting:
+        return max(fitting, key=lambda one: number(one["cuda"]))
+    for size in range(1, len(facts) + 1):
+        for some in combinations(facts, size):
+            if next(_fitting(table, some, rules), None) is None:
+                return _contradiction(table, some, rules)
+    raise AssertionError("no assignment fits all facts, and yet some fits every part of them")
+
+
+def _assignments(table: Compatibility, facts: Sequence[Fact]) -> Iterator[Assignment]:
+    known = {fact.variable: fact.values for fact in facts}
+    domains = {"cuda": tuple(table.cuda), "profile": tuple(table.profiles), **known}
+    for values in product(*domains.values()):
+        yield dict(zip(domains, values, strict=True))
+
+
+def _fitting(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Iterator[Assignment]:
+    for assignment in _assignments(table, facts):
+        if not any(_broken(table, assignment, rule) for rule in rules):
+            yield assignment
+
+
+def _broken(table: Compatibility, assignment: Assignment, rule: Rule) -> str:
+    if not all(assignment.get(variable) for variable in rule.variables):
+        return ""
+    return rule.broken(table, assignment)
+
+
+def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Contradiction:
+    """Told by the assignment that breaks the fewest rules: that is the one which somebody meant."""
+    told = [
+        {rule.name: words for rule in rules if (words := _broken(table, assignment, rule))}
+        for assignment in _assignments(table, facts)
+    ]
+    least = min(told, key=len)
+    return Contradiction(tuple(facts), tuple(least.values()), tuple(least))
+
+
+def _cuda_known(table: Compatibility, one: Assignment) -> str:
+    known = sorted(table.cuda, key=number)
+    return "" if one["cuda"] in table.cuda else f"CUDA {one['cuda']} is none of {known[0]} to {known[-1]}"
+
+
+def _cuda_driver(table: Compatibility, one: Assignment) -> str:
+    row = table.cuda.get(one["cuda"])
+    if row is None or number(one["driver"]) >= number(row.driver):
+        return ""
+    return f"CUDA {one['cuda']} needs driver {row.driver} or later, and the host's is {one['driver']}"
+
+
+def _cuda_gcc(table: Compatibility, one: Assignment) -> str:
+    row = table.cuda.get(one["cuda"])
+    if row is None or within(one["gcc"], ("0", row.gcc)):
+        return ""
+    return f"the nvcc of CUDA {one['cuda']} takes gcc up to {row.gcc}, and the host's is {one['gcc']}"
+
+
+def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
+    row = table.cuda.get(one["cuda"])
+    if row is None or not row.glibc or within(one["glibc"], ("0", row.glibc)):
+        return ""
+    return f"the nvcc of CUDA {one['cuda']} reads headers of glibc up to {row.glibc}, and the host's is {one['glibc']}"
+
+
+def _cuda_capability(table: Compatibility, one: Assignment) -> str:
+    row = table.cuda.get(one["cuda"])
+    wrong = [c for c in one["capability"].split(",") if row and not within(c, row.capability)]
+    if row is None or not wrong:
+        return ""
+    least, greatest = row.capability
+    return f"CUDA {one['cuda']} builds for compute capability {least} to {greatest}, not for {', '.join(wrong)}"
+
+
+def _cuda_profile(table: Compatibility, one: Assignment) -> str:
+    least, greatest = table.profiles[one["profile"]].cuda
+    if within(one["cuda"], (least, greatest)):
+        return ""
+    return f"the sources of the profile {one['profile']} compile with CUDA {least} to {greatest}, not {one['cuda']}"
+
+
+def _with_cudnn(one: Assignment) -> bool:
+    """Whether cuDNN plays a part at all: the profile `modern` does without."""
+    return one.get("profile", "legacy") == "legacy"
+
+
+def _cudnn_archive(table: Compatibility, one: Assignment) -> str:
+    if not _with_cudnn(one) or one["cudnn_cuda"] == one["cuda"]:
+        return ""
+    return f"the cuDNN archive is made for CUDA {one['cudnn_cuda']}, not {one['cuda']}"
+
+
+def _cudnn_cuda(table: Compatibility, one: Assignment) -> str:
+    row = table.cudnn.get(one["cudnn"].split(".")[0])
+    if not _with_cudnn(one) or (row and within(one["cuda"], row.cuda)):
+        return ""
+    if row is None:
+        return f"no branch of the cudnn rock speaks to cuDNN {one['cudnn']}"
+    return f"cuDNN {one['cudnn']} runs on CUDA {row.cuda[0]} to {row.cuda[1]}, not {one['cuda']}"
+
+
+def _cudnn_capability(table: Compatibility, one: Assignment) -> str:
+    row = table.cudnn.get(one["cudnn"].split(".")[0])
+    wrong = [c for c in one["capability"].split(",") if row and not within(c, row.capability)]
+    if row is None or not wrong or not _with_cudnn(one):
+        return ""
+    least, greatest = row.capability
+    return f"cuDNN {one['cudnn']} runs on compute capability {least} to {greatest}, not on {', '.join(wrong)}"
+
+
+def _cudnn_rock(table: Compatibility, one: Assignment) -> str:
+    row = table.cudnn.get(one["cudnn"].split(".")[0])
+    if not _with_cudnn(one) or row is None or row.rock == one["rock"]:
+        return ""
+    return f"cuDNN {one['cudnn']} needs the branch {row.rock} of the cudnn rock, and the mirror's is {one['rock']}"
+
+
+def _hdf5(table: Compatibility, one: Assignment) -> str:
+    return _covered("HDF5", one["hdf5"], table.hdf5, "torch-hdf5")
+
+
+def _protobuf(table: Compatibility, one: Assignment) -> str:
+    return _covered("protobuf", one["protobuf"], table.protobuf, "loadcaffe")
+
+
+def _covered(what: str, version: str, bounds: tuple[str, str], rock: str) -> str:
+    if within(version, bounds):
+        return ""
+    return f"{rock} and its edits go with {what} {bounds[0]} to {bounds[1]}, not {version}"
+
+
+RULES = (
+    Rule("cuda-known", ("cuda",), _cuda_known),
+    Rule("cuda-driver", ("cuda", "driver"), _cuda_driver),
+    Rule("cuda-gcc", ("cuda", "gcc"), _cuda_gcc),
+    Rule("cuda-glibc", ("cuda", "glibc"), _cuda_glibc),
+    Rule("cuda-capability", ("cuda", "capability"), _cuda_capability),
+    Rule("cuda-profile", ("cuda", "profile"), _cuda_profile),
+    Rule("cudnn-archive", ("cuda", "cudnn_cuda"), _cudnn_archive),
+    Rule("cudnn-cuda", ("cuda", "cudnn"), _cudnn_cuda),
+    Rule("cudnn-capability", ("cudnn", "capability"), _cudnn_capability),
+    Rule("cudnn-rock", ("cudnn", "rock"), _cudnn_rock),
+    Rule("hdf5", ("hdf5",), _hdf5),
+    Rule("protobuf", ("protobuf",), _protobuf),
+)

@@ -1,0 +1,104 @@
+"""`provision cudnn`: see, swap and restore the cuDNN of hosts' CUDA directories."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FINE
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.site import cudnn
+
+app = typer.Typer(
+    help="The cuDNN in hosts' CUDA directories: see it, swap v4 for v5, bring v4 back.", no_args_is_help=True
+)
+
+Cuda = Annotated[
+    str, typer.Option("--cuda", help="The CUDA directory on the hosts, itself and not a link. Default: the only one.")
+]
+
+
+@app.command()
+def status(
+    cuda: Cuda = "",
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Say what header and library there are, which processes use them, and what a swap keeps."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory)
+    states = cudnn.work("status", chosen, output, limit or (), cuda=cuda)
+    for state in states:
+        seen = state.after
+        output.say(f"{state.host} {seen['root']}: {_words(state.after)}")
+        for path in seen["backup"]:
+            output.say(f"  kept: {path}")
+        for user in state.users:
+            output.say(f"  in use by pid {user['pid']}: {user['command']}")
+    output.result({"hosts": [asdict(state) for state in states]})
+    return EXIT_FINE
+
+
+@app.command()
+def swap(
+    cuda: Cuda = "",
+    in_use: Annotated[
+        bool, typer.Option("--in-use", help="Swap although processes have the library mapped; they keep the old one.")
+    ] = False,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="Replace, with a backup, also what is newer or of two pieces.")
+    ] = False,
+    plan: options.Plan = False,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Put the mirror's cuDNN in the place of an older one, whose files are kept beside it."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror)
+    states = cudnn.work("swap", chosen, output, limit or (), cuda=cuda, in_use=in_use, foreign=foreign, plan=plan)
+    _tell(states, output, plan)
+    return EXIT_FINE
+
+
+@app.command()
+def restore(
+    cuda: Cuda = "",
+    plan: options.Plan = False,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Bring back, byte for byte, what a swap replaced."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory)
+    _tell(cudnn.work("restore", chosen, output, limit or (), cuda=cuda, plan=plan), output, plan)
+    return EXIT_FINE
+
+
+def _tell(states: tuple[cudnn.CudnnState, ...], output: Output, plan: bool) -> None:
+    for state in states:
+        if plan:
+            what = "would change" if state.changed else "nothing to change"
+            output.say(f"{state.host} {state.before['root']}: {what}; it is {_words(state.before)}")
+            continue
+        for words in state.did or (f"nothing to change in {state.after['root']}",):
+            output.say(f"{state.host}: {words}")
+        output.say(f"{state.host} {state.after['root']}: {_words(state.after)}")
+    output.result(
+        {"hosts": [asdict(state) for state in states], "changed": not plan and any(s.changed for s in states)}
+    )
+
+
+def _words(seen: cudnn.Seen) -> str:
+    told = f"header {seen['header'] or 'none'}, library {seen['library'] or 'none'}"
+    return f"{seen['state']}, {told}" + (f" ({seen['problem']})" if seen["problem"] else "")

@@ -1,0 +1,86 @@
+"""Versions that archives tell of themselves, for the lock: what the compatibility table is asked about."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import struct
+import tarfile
+from pathlib import Path
+
+from neuraltalk_provision.catalogue import Artifact
+from neuraltalk_provision.catalogue.gpu import WITHOUT_NVCC
+from neuraltalk_provision.errors import MirrorError
+
+# The machine that all of the stack is built for, in an ELF file's head.
+X86_64 = 62
+_HEADERS = ("cudnn.h", "cudnn_version.h")
+
+
+def tell(file: Path, artifact: Artifact) -> str:
+    """The version of a whole archive, empty where nothing asks for it.
+
+    cuDNN: what its header says (`5.0.5`); the cudnn rock: the branch (`R5`) by the library that it opens; CUDA
+    wheels: the release (`13.0`). Raises MirrorError where the archive does not tell, or is for another machine.
+    """
+    match artifact.name:
+        case "cudnn-archive":
+            return _cudnn(file)
+        case "cudnn-rock":
+            return _rock(file)
+        case "cuda-wheels":
+            return _wheels(file)
+    return ""
+
+
+def _cudnn(file: Path) -> str:
+    header = ""
+    with tarfile.open(file) as tar:
+        for member in tar:
+            name = posixpath.basename(member.name)
+            content = tar.extractfile(member) if member.isfile() else None
+            if content and name in _HEADERS:
+                header += content.read().decode("utf-8", "replace")
+            elif content and name.startswith("libcudnn.so"):
+                _refuse_other_machine(file, name, content.read(20))
+    parts = [re.search(rf"^#define CUDNN_{part}\s+(\d+)", header, re.M) for part in ("MAJOR", "MINOR", "PATCHLEVEL")]
+    numbers = [part[1] for part in parts if part]
+    if len(numbers) < len(parts):
+        raise MirrorError(f"{file}: its cudnn.h does not tell the version", advice="Bring the archive from NVIDIA.")
+    return ".".join(numbers)
+
+
+def _refuse_other_machine(file: Path, name: str, head: bytes) -> None:
+    machine = struct.unpack_from("<H", head, 18)[0] if len(head) == 20 and head.startswith(b"\x7fELF") else 0
+    if machine != X86_64:
+        what = f"a library for another machine (ELF {machine})" if machine else "no library at all"
+        raise MirrorError(f"{file}: {name} is {what}", advice="Bring the archive for Linux on x86_64.")
+
+
+def _rock(file: Path) -> str:
+    with tarfile.open(file) as tar:
+        for member in tar:
+            if posixpath.basename(member.name) == "ffi.lua" and (content := tar.extractfile(member)):
+                branch = re.search(r"libcudnn\.so\.(\d+)", content.read().decode("utf-8", "replace"))
+                if branch:
+                    return f"R{branch[1]}"
+    raise MirrorError(f"{file}: its ffi.lua does not name the libcudnn that it opens")
+
+
+def _wheels(file: Path) -> str:
+    with tarfile.open(file) as tar:
+        names = [posixpath.basename(name) for name in tar.getnames()]
+    told = {
+        match[1]: match[2]
+        for name in names
+        if (match := re.match(r"nvidia_(cuda_nvcc|cuda_runtime|nvjitlink)(?:_cu\d+)?-(\d+\.\d+)\.", name))
+    }
+    releases = sorted(set(told.values()))
+    if len(releases) != 1:
+        found = ", ".join(f"{name} {release}" for name, release in sorted(told.items())) or "none"
+        raise MirrorError(
+            f"{file}: its wheels have to be of one CUDA release; found: {found}",
+            advice="Bring nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-nvjitlink of one release, and what "
+            "goes with them.",
+        )
+    return releases[0] + ("" if "cuda_nvcc" in told else WITHOUT_NVCC)

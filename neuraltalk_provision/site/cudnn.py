@@ -1,0 +1,132 @@
+"""`provision cudnn`: what cuDNN hosts have in their CUDA directory, its swap, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.catalogue.gpu import made_for
+from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook, question
+
+Verb = Literal["status", "swap", "restore"]
+Seen = Mapping[str, Any]
+"""What the module tells of a CUDA directory: state, header, library, files, backup and so on."""
+ARCHIVE = "cudnn-archive"
+
+
+@dataclass(frozen=True)
+class CudnnState:
+    """What one host has: `before` and `after` as the module tells them, what was done, who has it mapped."""
+
+    host: str
+    before: Seen
+    after: Seen
+    did: tuple[str, ...]
+    users: tuple[Mapping[str, Any], ...]
+    changed: bool
+
+
+def work(
+    verb: Verb,
+    settings: Settings,
+    output: Output,
+    limit: Sequence[str] = (),
+    *,
+    cuda: str = "",
+    in_use: bool = False,
+    foreign: bool = False,
+    plan: bool = False,
+) -> tuple[CudnnState, ...]:
+    """Do it on every host; with `plan` say what would be done.
+
+    `cuda` names the CUDA directory; without it each host must have but one. Raises UsageError and MirrorError
+    before any host is touched, HostError naming every host that refused or failed.
+    """
+    states = question.ask(settings, catalogues.load(), limit, cuda).states
+    trees = {host: _tree(host, state, cuda) for host, state in states.items()}
+    archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
+    if archive:
+        _refuse_other_release(archive["file"], trees)
+    request = playbook.Request(
+        playbook="cudnn.yml",
+        inventory=settings.inventory,
+        limit=list(states),
+        forks=settings.forks,
+        check=plan,
+        variables={
+            "provision_cudnn": {
+                "verb": verb,
+                # The name as it was given: one that is a link is refused, with what it points at.
+                "trees": {host: cuda or tree["path"] for host, tree in trees.items()},
+                "archive": archive,
+                "version": version,
+                "in_use": in_use,
+                "foreign": foreign,
+            },
+            "provision_mirror": str(settings.mirror),
+            "provision_artifact_url": settings.artifact_url.rstrip("/"),
+            "provision_stack_root": settings.stack_root,
+        },
+    )
+    with output.working(f"cudnn {verb}"):
+        told = playbook.run(request).told
+    if told.failures:
+        raise HostError("\n".join(question.explain(failure) for failure in told.failures))
+    results = told.result_of("cudnn_swap")
+    return tuple(
+        CudnnState(
+            host=host,
+            before=result["before"],
+            after=result["cudnn"],
+            did=tuple(result["did"]),
+            users=tuple(result["users"]),
+            changed=bool(result["changed"]),
+        )
+        for host, result in sorted(results.items())
+    )
+
+
+def _tree(host: str, state: Mapping[str, Any], asked: str) -> Mapping[str, Any]:
+    """The host's CUDA directory: the one that was asked for, or the only one, or the only one with a cuDNN."""
+    found: list[Mapping[str, Any]] = list(state["gpu"]["toolkits"])
+    if not found:
+        where = asked or "/usr/local/cuda*, /opt/cuda* and /usr/bin"
+        raise UsageError(
+            f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
+        )
+    holding = [tree for tree in found if tree["cudnn"]["state"] != "absent"] or found
+    if len(holding) > 1:
+        places = ", ".join(f"{tree['path']} (CUDA {tree['version']})" for tree in holding)
+        raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")
+    return holding[0]
+
+
+def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
+    """The mirror's cuDNN archive, hashed and looked into, and the version that it holds."""
+    entry = lock.read(settings.mirror).by_name().get(ARCHIVE)
+    if entry is None:
+        raise MirrorError(
+            f"{settings.mirror} has no cuDNN archive", advice="`provision mirror add cudnn-7.5-linux-x64-v5.0-ga.tgz`"
+        )
+    with output.progress("checking the mirror", entry.size) as advance:
+        findings = store.inspect(settings.mirror, [entry], catalogues.load(), advance)
+    if findings:
+        words = "\n".join(f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings)
+        raise MirrorError(words, advice="Nothing was changed on any host. Bring the file and add it again.")
+    return entry.model_dump(include={"name", "file", "sha256", "size"}), entry.version
+
+
+def _refuse_other_release(file: str, trees: Mapping[str, Mapping[str, Any]]) -> None:
+    release = made_for(file)
+    other = [f"{host}: {t['path']} is CUDA {t['version']}" for host, t in trees.items() if t["version"] != release]
+    if release and other:
+        raise UsageError(
+            f"{file} is made for CUDA {release}\n" + "\n".join(other),
+            advice="Nothing was changed on any host. Leave these out with --limit, or bring their archive.",
+        )

@@ -1,0 +1,182 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What a host has for the GPU half: cards and processes as nvidia-smi tells them, CUDA trees, the compiler.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import csv
+import glob
+import io
+import os
+import re
+import subprocess
+
+from ansible.module_utils.neuraltalk_cudnn import Tree, inspect
+from ansible.module_utils.neuraltalk_stack import as_text, read_text
+
+CARD_FIELDS = (
+    ("index", "index"),
+    ("uuid", "uuid"),
+    ("name", "name"),
+    ("memory.total", "memory"),
+    ("memory.used", "used"),
+    ("compute_mode", "mode"),
+    ("utilization.gpu", "utilization"),
+    ("driver_version", "driver"),
+)
+CAPABILITY = ("compute_cap", "capability")
+"""Drivers before 2021 do not know this field."""
+PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
+NUMBERS = ("index", "memory", "used", "utilization", "pid")
+PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
+"""What cutorch compiles against, by a header of each."""
+TREES = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda", "/opt/cuda-*", "/usr/lib/nvidia-cuda-toolkit", "/usr")
+
+
+def output_of(argv):
+    """(return code, what it printed) of a command; (None, '') where there is none."""
+    try:
+        process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, LC_ALL="C")
+        )
+        return process.communicate()[0].decode("utf-8", "replace"), process.returncode
+    except OSError:
+        return "", None
+
+
+def query(what, fields):
+    """[{our name: value}] of an nvidia-smi query; ValueError with its words where it refuses."""
+    names = ",".join(name for name, _ours in fields)
+    text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
+    if rc != 0:
+        raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
+    rows = []
+    for cells in csv.reader(io.StringIO(text) if str is not bytes else text.encode("utf-8").splitlines()):
+        if len(cells) == len(fields):
+            rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
+    return rows
+
+
+def _value(name, cell):
+    cell = as_text(cell).strip()
+    if cell.startswith("[") or cell in ("N/A", "No running processes found"):
+        return None
+    if name in NUMBERS:
+        return int(cell) if re.match(r"\d+$", cell) else None
+    return cell
+
+
+def cards():
+    """Every card, with its compute capability where the driver tells it (else None). Memory in MiB."""
+    try:
+        return query("gpu", CARD_FIELDS + (CAPABILITY,))
+    except ValueError as error:
+        if "not a valid field" not in str(error):
+            raise
+    return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
+
+
+def processes():
+    """[{pid, uuid, name, memory}] of what computes on the cards now. Memory in MiB, None where it is hidden."""
+    return query("compute-apps", PROCESS_FIELDS)
+
+
+def header_of(root, name):
+    """Where a CUDA tree has a header; None where it has not."""
+    for folder in ("include", "targets/x86_64-linux/include"):
+        path = os.path.join(root, folder, name)
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def nvcc_of(root):
+    """A tree's compiler; None where there is none."""
+    path = os.path.join(root, "bin", "nvcc")
+    return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
+
+
+def toolkit(root):
+    """{path, link, version, lacks, cudnn} of a CUDA tree, None where `root` is none.
+
+    `path` has its links resolved; `link` is the name that it was found by where that is a link; `lacks` are
+    the parts that cutorch needs and this tree has not; `cudnn` is what header and library of its cuDNN say.
+    """
+    nvcc = nvcc_of(root)
+    # /usr/lib/nvidia-cuda-toolkit and /usr are Debian's: the compiler here, the headers in /usr/include.
+    headers = "/usr" if os.path.realpath(root) == "/usr/lib/nvidia-cuda-toolkit" else root
+    if not nvcc or not header_of(headers, "cuda_runtime.h"):
+        return None
+    text = output_of([nvcc, "--version"])[0]
+    release = re.search(r"release (\d+\.\d+)", text)
+    path = os.path.realpath(root)
+    seen = inspect(Tree(path))
+    return {
+        "path": path,
+        "cudnn": dict((key, seen[key]) for key in ("state", "header", "library", "phase")),
+        "link": root if os.path.islink(root) else "",
+        "version": release.group(1) if release else "",
+        "lacks": sorted(part for part, header in PARTS.items() if not header_of(headers, header)),
+    }
+
+
+def toolkits(asked=""):
+    """Every CUDA tree of the host, each once; only the one that was asked for where one was."""
+    found = []
+    for pattern in (asked,) if asked else TREES:
+        for root in sorted(glob.glob(pattern)):
+            tree = toolkit(root)
+            if tree is None:
+                continue
+            same = [other for other in found if _same(other["path"], tree["path"])]
+            if not same:
+                found.append(tree)
+            elif tree["link"]:
+                same[0]["link"] = tree["link"]
+    return found
+
+
+def _same(one, other):
+    """Whether two trees are one: by their place, or because they have the same compiler (Debian's /usr)."""
+    return one == other or os.path.realpath(nvcc_of(one)) == os.path.realpath(nvcc_of(other))
+
+
+def compiler(path=""):
+    """The version of gcc, or of the compiler that was named; empty where there is none yet."""
+    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
+    version = re.search(r"^\d+(\.\d+)*", text.strip())
+    return version.group(0) if rc == 0 and version else ""
+
+
+def driver():
+    """The version of the kernel's driver; empty where none is loaded."""
+    version = re.search(r"Kernel Module\D*?\s(\d+\.\d+(\.\d+)?)", read_text("/proc/driver/nvidia/version") or "")
+    return version.group(1) if version else ""
+
+
+def gpu_facts(cuda="", gcc=""):
+    """All of it; `problem` is what nvidia-smi said where it could not tell of the cards."""
+    loaded = driver()
+    facts = {"driver": loaded, "cards": [], "processes": [], "problem": ""}
+    try:
+        facts["cards"] = cards()
+        facts["processes"] = processes()
+    except ValueError as error:
+        facts["problem"] = str(error) if loaded or "ended with None" not in str(error) else ""
+    if facts["cards"]:
+        facts["driver"] = facts["cards"][0]["driver"] or loaded
+    facts["toolkits"] = toolkits(cuda)
+    facts["gcc"] = compiler(gcc)
+    return facts
+
+
+def has_card():
+    """Whether nvidia-smi knows a card that can be used now."""
+    try:
+        return bool(query("gpu", CARD_FIELDS[:2]))
+    except ValueError:
+        return False

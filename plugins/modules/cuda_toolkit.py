@@ -1,0 +1,220 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: cuda_toolkit
+short_description: Bring a CUDA toolkit together in one directory, and compile a trial with it
+description:
+  - Makes a directory with C(bin), C(include), C(lib64) and C(nvvm) of links into the host's CUDA directory, of
+    what NVIDIA's wheels hold, or of both where the host's lacks a part; with the unversioned names of libraries
+    that wheels leave out.
+  - Compiles a program for every architecture and links it with cuBLAS, cuRAND and cuSPARSE, so that a compiler
+    or an architecture that nvcc does not take is known before anything is built.
+options:
+  toolkit:
+    description: The host's CUDA directory; empty where the wheels are all of it.
+    type: str
+    default: ""
+  wheels:
+    description: A directory of wheels; empty without.
+    type: str
+    default: ""
+  destination:
+    description: The directory that is made; what it held before is removed.
+    type: path
+    required: true
+  release:
+    description: The release that nvcc has to be of, such as C(13.0).
+    type: str
+    required: true
+  archs:
+    description: Compute capabilities to compile for, as in TORCH_CUDA_ARCH_LIST.
+    type: str
+    required: true
+  gcc:
+    description: The compiler that nvcc shall use; empty for its own choice.
+    type: str
+    default: ""
+  log:
+    description: The file for what the compiler prints.
+    type: path
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Have CUDA 13 from the host and cuBLAS from wheels
+  cuda_toolkit:
+    toolkit: /usr/local/cuda-13.0
+    wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
+    destination: /opt/neuraltalk/generations/0a1b/cuda
+    release: "13.0"
+    archs: "9.0"
+    log: /opt/neuraltalk/generations/0a1b/logs/cuda.log
+"""
+
+RETURN = r"""
+evidence:
+  description: What was brought together and compiled, in words.
+  returned: success
+  type: str
+"""
+
+import glob
+import io
+import os
+import re
+import shutil
+import zipfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_gpu import output_of
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, log_tail, make_directory, run_logged
+
+FOLDERS = ("bin", "include", "lib64", "nvvm")
+# Where Debian's packages put what NVIDIA keeps in one directory.
+ELSEWHERE = {
+    "bin": ("bin",),
+    "include": ("include", "../../include"),
+    "lib64": ("lib64", "lib/x86_64-linux-gnu", "../x86_64-linux-gnu"),
+    "nvvm": ("nvvm", "lib/nvidia-cuda-toolkit/nvvm", "../nvidia-cuda-toolkit"),
+}
+IN_WHEEL = re.compile(r"^nvidia/[^/]+/(bin|include|lib|lib64|nvvm)/(.+)$")
+LINKED = ("cublas", "curand", "cusparse")
+TRIAL = """#include <cuda_runtime.h>
+#include <cublas_v2.h>
+#include <curand.h>
+#include <cusparse.h>
+__global__ void add(float *x) { *x += 1; }
+int main() {
+  cublasHandle_t blas; curandGenerator_t random; cusparseHandle_t sparse;
+  return cublasCreate(&blas) + curandCreateGenerator(&random, CURAND_RNG_PSEUDO_DEFAULT) + cusparseCreate(&sparse);
+}
+"""
+
+
+def unpack(wheels, destination):
+    """Put what the wheels hold where a CUDA directory has it; the wheels' names."""
+    names = sorted(glob.glob(os.path.join(wheels, "*.whl")))
+    for name in names:
+        try:
+            with zipfile.ZipFile(name) as wheel:
+                for member in wheel.infolist():
+                    _unpack_member(wheel, member, destination)
+        except (zipfile.BadZipfile, EOFError, RuntimeError) as error:
+            raise StackError("%s is not a whole wheel: %s" % (name, error))
+    return [os.path.basename(name) for name in names]
+
+
+def _unpack_member(wheel, member, destination):
+    found = IN_WHEEL.match(member.filename)
+    if not found or member.filename.endswith("/") or ".." in member.filename.split("/"):
+        return
+    folder = "lib64" if found.group(1) == "lib" else found.group(1)
+    path = os.path.join(destination, folder, found.group(2))
+    make_directory(os.path.dirname(path))
+    with wheel.open(member) as source, io.open(path, "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+    # A wheel may or may not keep modes; all that lies in a directory `bin` is run.
+    os.chmod(path, 0o755 if "bin" in os.path.dirname(path).split("/") else 0o644)
+
+
+def part_of(toolkit, folder):
+    """Where a CUDA directory, NVIDIA's or Debian's, has that part; None where it has none."""
+    places = [os.path.join(toolkit, place) for place in ELSEWHERE[folder]]
+    return next((os.path.realpath(place) for place in places if os.path.isdir(place)), None)
+
+
+def link(toolkit, destination, merge):
+    """Links into the host's CUDA directory: one a part, or to `merge` one for each entry that is not there."""
+    for folder in FOLDERS:
+        source, target = part_of(toolkit, folder), os.path.join(destination, folder)
+        if source is None:
+            continue
+        if not merge:
+            os.symlink(source, target)
+            continue
+        make_directory(target)
+        for name in os.listdir(source):
+            if not os.path.lexists(os.path.join(target, name)):
+                os.symlink(os.path.join(source, name), os.path.join(target, name))
+
+
+def name_libraries(destination):
+    """libcublas.so beside libcublas.so.13, which is all that a wheel has."""
+    for path in sorted(glob.glob(os.path.join(destination, "lib64", "lib*.so.*"))):
+        plain = path[: path.index(".so.") + 3]
+        if not os.path.lexists(plain):
+            os.symlink(os.path.basename(path), plain)
+
+
+def trial(destination, archs, gcc, log):
+    """Compile and link a program for all architectures; the seconds that it took."""
+    place = os.path.join(os.path.dirname(log), "cuda-trial")
+    make_directory(place)
+    source = os.path.join(place, "trial.cu")
+    with io.open(source, "w") as file:
+        file.write("%s" % TRIAL)
+    argv = [os.path.join(destination, "bin", "nvcc"), "-o", os.path.join(place, "trial"), source]
+    for arch in archs.split():
+        number = arch.split("+")[0].replace(".", "")
+        argv += ["-gencode", "arch=compute_%s,code=sm_%s" % (number, number)]
+    argv += ["-I" + os.path.join(destination, "include"), "-L" + os.path.join(destination, "lib64")]
+    argv += ["-l" + name for name in LINKED] + (["-ccbin", gcc] if gcc else [])
+    outcome = run_logged(argv, log, environment={"LD_LIBRARY_PATH": os.path.join(destination, "lib64")}, timeout=900)
+    if outcome["rc"] != 0:
+        raise StackError("nvcc does not compile a trial for %s" % archs, log=log, tail=log_tail(log))
+    shutil.rmtree(place)
+    return outcome["seconds"]
+
+
+def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
+    """The evidence that `destination` is a toolkit of that release."""
+    if os.path.islink(destination):
+        os.unlink(destination)
+    shutil.rmtree(destination, ignore_errors=True)
+    make_directory(destination)
+    held = unpack(wheels, destination) if wheels else []
+    if toolkit:
+        link(toolkit, destination, bool(held))
+    if held:
+        name_libraries(destination)
+    nvcc = os.path.join(destination, "bin", "nvcc")
+    if not os.path.exists(nvcc):
+        raise StackError("neither %s nor the wheels hold nvcc" % (toolkit or "a directory of the host"))
+    text = output_of([nvcc, "--version"])[0]
+    version = re.search(r"release (\d+\.\d+), V(\S+)", text)
+    if not version or version.group(1) != release:
+        raise StackError("%s is not of release %s: it says %s" % (nvcc, release, text.strip()[-80:] or "nothing"))
+    seconds = trial(destination, archs, gcc, log)
+    sources = " and ".join(filter(None, [toolkit, "%d wheels" % len(held) if held else ""]))
+    return "nvcc %s from %s compiled a trial for %s in %s s" % (version.group(2), sources, archs, seconds)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "toolkit": {"type": "str", "default": ""},
+            "wheels": {"type": "str", "default": ""},
+            "destination": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "archs": {"type": "str", "required": True},
+            "gcc": {"type": "str", "default": ""},
+            "log": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=True, evidence="")
+    try:
+        evidence = bring_together(**module.params)
+    except StackError as error:
+        fail_with(module, error)
+    module.exit_json(changed=True, evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()

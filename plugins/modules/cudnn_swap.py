@@ -1,0 +1,159 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: cudnn_swap
+short_description: Replace the cuDNN of a CUDA directory as one transaction, and bring the old one back
+description:
+  - Puts the cuDNN of an archive in the place of an older one, whose files go to C(include/cudnn_v4) and
+    C(lib64/cudnn_v4) (by the number that is found), and brings them back byte for byte.
+  - A journal in C(.neuraltalk-cudnn) of the CUDA directory says how far it got; whatever came to an end in the
+    middle is undone by the next call.
+options:
+  cuda:
+    description: The CUDA directory itself, not a link to it.
+    type: path
+    required: true
+  archive:
+    description: The cuDNN archive on the host; needed for V(swapped).
+    type: path
+    default: ""
+  version:
+    description: What header and library of the archive have to say, such as C(5.0.5); needed for V(swapped).
+    type: str
+    default: ""
+  in_use:
+    description: Whether to swap although running processes have the library mapped; they keep the old one.
+    type: bool
+    default: false
+  foreign:
+    description: Whether to replace also what is newer than the archive's, or of two pieces.
+    type: bool
+    default: false
+  register:
+    description: Whether ldconfig has to know the library afterwards.
+    type: bool
+    default: true
+  state:
+    description: What to bring about; V(status) changes nothing.
+    type: str
+    choices: [status, swapped, restored]
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Replace cuDNN v4 by v5
+  cudnn_swap:
+    cuda: /usr/local/cuda-7.5
+    archive: /opt/neuraltalk/artifacts/0a1b2c3d4e5f6071-cudnn-7.5-linux-x64-v5.0-ga.tgz
+    version: 5.0.5
+    state: swapped
+"""
+
+RETURN = r"""
+cudnn:
+  description: What is in the tree afterwards; its versions by header and by library, its files, its backup.
+  returned: success
+  type: dict
+before:
+  description: The same before.
+  returned: success
+  type: dict
+users:
+  description: The processes that have the library mapped, for V(status).
+  returned: success
+  type: list
+did:
+  description: What was done, in words.
+  returned: success
+  type: list
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_cudnn import (
+    Loader,
+    Tree,
+    check_tree,
+    inspect,
+    is_done,
+    refusal,
+    restore,
+    swap,
+    users,
+)
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with
+
+
+def listing(seen):
+    """The state of a tree as lines for a diff."""
+    words = ["cudnn.h %s" % (seen["header"] or "none"), "libcudnn %s" % (seen["library"] or "none")]
+    return "".join(line + "\n" for line in words + seen["files"])
+
+
+def predict(tree, wanted, before):
+    """Whether something would change, as lines for a diff; StackError for what would be refused."""
+    check_tree(tree)
+    if wanted["state"] == "restored":
+        return bool(tree.journal()), "cudnn as it was before the swap\n"
+    if is_done(before, wanted["version"]):
+        return False, listing(before)
+    reason = "" if before["state"] == "unfinished" else refusal(before, wanted["version"], wanted["foreign"])
+    if reason:
+        raise StackError(reason)
+    mapped = [] if wanted["in_use"] else users(tree)
+    if mapped:
+        raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0])
+    return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % wanted
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "cuda": {"type": "path", "required": True},
+            "archive": {"type": "path", "default": ""},
+            "version": {"type": "str", "default": ""},
+            "in_use": {"type": "bool", "default": False},
+            "foreign": {"type": "bool", "default": False},
+            "register": {"type": "bool", "default": True},
+            "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
+        },
+        required_if=[("state", "swapped", ("archive", "version"))],
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    tree = Tree(wanted["cuda"].rstrip("/"))
+    loader = Loader() if wanted["register"] else None
+    try:
+        before = inspect(tree)
+        if wanted["state"] == "status":
+            module.exit_json(changed=False, cudnn=before, before=before, users=users(tree), did=[])
+        if module.check_mode:
+            changed, after = predict(tree, wanted, before)
+            diff = {"before": listing(before), "after": after}
+            module.exit_json(changed=changed, cudnn=before, before=before, users=[], did=[], diff=diff)
+        if wanted["state"] == "swapped":
+            machine = os.uname()[4]
+            did = swap(tree, wanted["archive"], wanted["version"], machine, wanted["in_use"], wanted["foreign"], loader)
+        else:
+            did = restore(tree, loader)
+    except StackError as error:
+        fail_with(module, error)
+    after = inspect(tree)
+    module.exit_json(
+        changed=bool(did),
+        cudnn=after,
+        before=before,
+        users=[],
+        did=did,
+        diff={"before": listing(before), "after": listing(after)},
+    )
+
+
+if __name__ == "__main__":
+    main()
