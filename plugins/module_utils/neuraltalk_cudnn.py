@@ -314,7 +314,7 @@ class Locked(object):
 
     def __enter__(self):
         make_directory(self.tree.ours)
-        self.file = io.open(os.path.join(self.tree.ours, "lock"), "w")
+        self.file = io.open(os.path.join(self.tree.ours, "lock"), "a")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError):
@@ -519,7 +519,7 @@ class Loader(object):
 
     def known(self, soname):
         """The files that it would load for a soname, links resolved."""
-        found = re.findall(r"^\s*%s \(.*\) => (\S+)$" % re.escape(soname), self._run("-p"), re.M)
+        found = re.findall(r"^\s*%s \(.*\) => (.+)$" % re.escape(soname), self._run("-p"), re.M)
         return [os.path.realpath(path) for path in found]
 
     def add(self, directory):

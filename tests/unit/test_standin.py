@@ -20,7 +20,17 @@ from tests.standin.wheels import wheel_tar
 
 DATA = Path(__file__).parents[2] / "neuraltalk_provision" / "catalogue" / "data"
 # Made by the lab or brought by users; what the GPU role wants has no stand-in.
-ELSEWHERE = {"packages", "python-wheels", "cudnn-archive", "cutorch", "cunn", "cudnn-rock", "cutorch-modern", "cunn-modern", "cuda-wheels"}
+ELSEWHERE = {
+    "packages",
+    "python-wheels",
+    "cudnn-archive",
+    "cutorch",
+    "cunn",
+    "cudnn-rock",
+    "cutorch-modern",
+    "cunn-modern",
+    "cuda-wheels",
+}
 
 
 def load(name: str) -> Any:

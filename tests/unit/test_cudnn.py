@@ -1,0 +1,421 @@
+"""cuDNN's swap: refused where it must be, whole wherever it is killed, and undone to the last byte."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.standin import cudnn as standin
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+DOORS = ("link", "rename", "unlink", "symlink", "rmdir")
+"""The calls by which the file system changes while something is at stake."""
+V5, V6, V4 = "5.0.5", "6.0.21", "4.0.7"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_cudnn")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A CUDA directory with nothing of cuDNN, at a path with a space and a quote."""
+    place = tmp_path / "the site's cuda-7.5"
+    for folder in ("include", "lib64"):
+        (place / folder).mkdir(parents=True)
+        (place / folder / "another file").write_text("of CUDA itself")
+    return place
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stand-in archives, as NVIDIA packs them."""
+    folder = tmp_path_factory.mktemp("archives")
+    for version in (V5, V6):
+        (folder / f"{version}.tgz").write_bytes(standin.archive(version))
+    (folder / "arm.tgz").write_bytes(standin.archive(V5, machine="aarch64"))
+    return folder
+
+
+@pytest.fixture
+def archive(archives: Path) -> Path:
+    return archives / f"{V5}.tgz"
+
+
+def picture(tree: Path) -> dict[str, tuple[Any, ...]]:
+    """Everything in the tree: kind, mode, owner, time and content, but for the times of directories."""
+    seen: dict[str, tuple[Any, ...]] = {}
+    for path in sorted(tree.rglob("*")):
+        info = path.lstat()
+        what: Any = ""
+        if path.is_symlink():
+            what = os.readlink(path)  # noqa: PTH115
+        elif path.is_file():
+            what = path.read_bytes()
+        if not path.is_dir() or path.is_symlink():
+            seen[str(path.relative_to(tree))] = (info.st_mode, info.st_uid, info.st_gid, info.st_mtime, what)
+    return seen
+
+
+def versions(module: ModuleType, tree: Path) -> tuple[str, str, str]:
+    """State, header and library, as told."""
+    seen = module.inspect(module.Tree(str(tree)))
+    return seen["state"], seen["header"], seen["library"]
+
+
+def swap(run_module: Run, tree: Path, archive: Path, **more: Any) -> dict[str, Any]:
+    given = {"version": V5, "state": "swapped", "register": False, **more}
+    return run_module("cudnn_swap", cuda=tree, archive=archive, **given)
+
+
+def restore(run_module: Run, tree: Path, **more: Any) -> dict[str, Any]:
+    return run_module("cudnn_swap", cuda=tree, state="restored", register=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("number", "version"),
+    [
+        (4007, "4.0.7"),
+        (5005, "5.0.5"),
+        (5110, "5.1.10"),
+        (6021, "6.0.21"),
+        (7605, "7.6.5"),
+        (8902, "8.9.2"),
+        (90100, "9.1.0"),
+    ],
+)
+def test_number_of_the_library_is_a_version(module: ModuleType, number: int, version: str) -> None:
+    assert module.number_to_version(number) == version
+
+
+def test_v4_as_tensorflow_left_it_is_swapped_and_kept_where_the_seed_keeps_it(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path
+) -> None:
+    standin.place(tree, V4)
+    before = picture(tree)
+    said = swap(run_module, tree, archive)
+    assert said["changed"] is True
+    assert versions(module, tree) == ("whole", V5, V5)
+    kept = {
+        "include/cudnn_v4/cudnn.h": "include/cudnn.h",
+        "lib64/cudnn_v4/libcudnn.so": "lib64/libcudnn.so",
+        "lib64/cudnn_v4/libcudnn.so.4": "lib64/libcudnn.so.4",
+        "lib64/cudnn_v4/libcudnn.so.4.0.7": "lib64/libcudnn.so.4.0.7",
+        "lib64/cudnn_v4/libcudnn_static.a": "lib64/libcudnn_static.a",
+    }
+    after = picture(tree)
+    assert {place: before[origin] for place, origin in kept.items()} == {place: after[place] for place in kept}
+    assert {str(tree / place) for place in kept} == set(said["cudnn"]["backup"])
+    lib = tree / "lib64"
+    assert os.readlink(lib / "libcudnn.so") == "libcudnn.so.5"  # noqa: PTH115
+    assert os.readlink(lib / "libcudnn.so.5") == "libcudnn.so.5.0.5"  # noqa: PTH115
+    assert stat.S_IMODE((lib / "libcudnn.so.5.0.5").stat().st_mode) == 0o775
+    assert not (lib / "libcudnn.so.4").exists()
+    assert not (tree / ".neuraltalk-cudnn" / "new").exists()
+
+
+@pytest.mark.parametrize("links", [False, True])
+def test_restoration_leaves_everything_as_it_was(run_module: Run, tree: Path, archive: Path, links: bool) -> None:
+    standin.place(tree, V4, links=links)
+    before = picture(tree)
+    swap(run_module, tree, archive)
+    assert picture(tree) != before
+    assert restore(run_module, tree)["changed"] is True
+    assert picture(tree) == before
+    assert restore(run_module, tree)["changed"] is False
+
+
+def test_where_there_was_none_it_is_put_and_taken_away_again(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path
+) -> None:
+    before = picture(tree)
+    assert swap(run_module, tree, archive)["changed"] is True
+    assert versions(module, tree) == ("whole", V5, V5)
+    restore(run_module, tree)
+    assert picture(tree) == before
+
+
+@pytest.mark.parametrize("version", ["5.0.5", "5.1.10"])
+def test_second_swap_and_a_v5_that_is_there_are_left_alone(
+    run_module: Run, tree: Path, archive: Path, version: str
+) -> None:
+    standin.place(tree, version, links=True)
+    before = picture(tree)
+    assert swap(run_module, tree, archive)["changed"] is False
+    assert picture(tree) == before
+
+
+def test_swap_after_a_swap_changes_nothing(run_module: Run, tree: Path, archive: Path) -> None:
+    standin.place(tree, V4)
+    swap(run_module, tree, archive)
+    before = picture(tree)
+    assert swap(run_module, tree, archive)["changed"] is False
+    assert picture(tree) == before
+
+
+def refused(run_module: Run, tree: Path, archive: Path, words: str, **more: Any) -> None:
+    """The swap is refused in these words, in check mode too where that can be known, and nothing has changed."""
+    before = picture(tree)
+    with pytest.raises(ModuleError, match=words):
+        swap(run_module, tree, archive, **more)
+    assert picture(tree) == before
+
+
+def test_newer_one_is_not_overwritten_unless_told(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path
+) -> None:
+    standin.place(tree, V6, links=True)
+    before = picture(tree)
+    refused(run_module, tree, archive, "holds cuDNN 6.0.21, which is newer than the 5.0.5")
+    with pytest.raises(ModuleError, match="newer"):
+        swap(run_module, tree, archive, check=True)
+    assert swap(run_module, tree, archive, foreign=True)["changed"] is True
+    assert (tree / "lib64" / "cudnn_v6" / "libcudnn.so.6.0.21").is_file()
+    restore(run_module, tree)
+    assert picture(tree) == before
+
+
+def test_half_copied_one_is_told_by_what_header_and_library_say(run_module: Run, tree: Path, archive: Path) -> None:
+    standin.place(tree, V5, links=True)
+    (tree / "include" / "cudnn.h").unlink()
+    standin.put(tree / "include" / "cudnn.h", standin.HEADER.format(4, 0, 7).encode(), 0o444)
+    refused(run_module, tree, archive, r"its header says 4\.0\.7, its library 5\.0\.5")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda content: content[: len(content) // 2], "is not a whole archive"),
+        (lambda content: b"<html>not found</html>", "is not a whole archive"),
+    ],
+    ids=["truncated", "a page"],
+)
+def test_archive_that_is_not_whole_changes_nothing(
+    run_module: Run, tree: Path, archive: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], words: str
+) -> None:
+    standin.place(tree, V4)
+    bad = tmp_path / "bad.tgz"
+    bad.write_bytes(spoil(archive.read_bytes()))
+    refused(run_module, tree, bad, words)
+
+
+def test_archive_of_another_version_or_machine_changes_nothing(run_module: Run, tree: Path, archives: Path) -> None:
+    standin.place(tree, V4)
+    refused(run_module, tree, archives / f"{V6}.tgz", "its header says 6.0.21, its library 6.0.21, expected 5.0.5")
+    refused(run_module, tree, archives / "arm.tgz", "holds a cuDNN for aarch64, and this host is a")
+
+
+def test_link_to_the_directory_is_refused_with_what_it_points_at(
+    run_module: Run, tree: Path, archive: Path, tmp_path: Path
+) -> None:
+    standin.place(tree, V4)
+    (tmp_path / "cuda").symlink_to(tree)
+    before = picture(tree)
+    with pytest.raises(ModuleError, match="is a link, which somebody may point elsewhere") as caught:
+        swap(run_module, tmp_path / "cuda", archive)
+    assert str(tree) in caught.value.result["msg"]
+    assert picture(tree) == before
+
+
+def test_directory_that_is_no_cuda_directory_is_refused(run_module: Run, tmp_path: Path, archive: Path) -> None:
+    (tmp_path / "include").mkdir()
+    with pytest.raises(ModuleError, match="lib64 is not there"):
+        swap(run_module, tmp_path, archive)
+
+
+def test_directory_that_cannot_be_written_is_refused(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.place(tree, V4)
+    monkeypatch.setattr(module.os, "access", lambda path, mode: not path.endswith("lib64"))
+    refused(run_module, tree, archive, "lib64 cannot be written")
+
+
+def test_full_disk_is_known_before_anything_is_unpacked(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.place(tree, V4)
+    monkeypatch.setattr(module, "SPARE", 1 << 60)
+    refused(run_module, tree, archive, "make room")
+
+
+def test_disk_that_fills_in_the_middle_leaves_what_was_there(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.place(tree, V4)
+
+    def full(*_given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.shutil, "copyfileobj", full)
+    refused(run_module, tree, archive, "could not be unpacked.*No space left on device")
+
+
+def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
+    run_module: Run, tree: Path, archive: Path
+) -> None:
+    standin.place(tree, V4)
+    hold = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(tree / "lib64" / "libcudnn.so.4")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
+        assert user.stdout and user.stdout.readline() == "held\n"
+        refused(run_module, tree, archive, rf"is in use by pid {user.pid} \(")
+        with pytest.raises(ModuleError, match="is in use by"):
+            swap(run_module, tree, archive, check=True)
+        users = run_module("cudnn_swap", cuda=tree, state="status", register=False)["users"]
+        assert [found["pid"] for found in users] == [user.pid]
+        assert swap(run_module, tree, archive, in_use=True)["changed"] is True
+        user.communicate("")
+        assert user.returncode == 0
+
+
+def test_check_mode_predicts_and_changes_nothing(run_module: Run, tree: Path, archive: Path) -> None:
+    standin.place(tree, V4)
+    before = picture(tree)
+    said = swap(run_module, tree, archive, check=True)
+    assert said["changed"] is True
+    assert (said["diff"]["before"].splitlines()[0], said["diff"]["after"].splitlines()[0]) == (
+        "cudnn.h 4.0.7",
+        "cudnn.h 5.0.5",
+    )
+    assert restore(run_module, tree, check=True)["changed"] is False
+    assert picture(tree) == before
+    swap(run_module, tree, archive)
+    assert swap(run_module, tree, archive, check=True)["changed"] is False
+    assert restore(run_module, tree, check=True)["changed"] is True
+
+
+def test_backup_of_somebody_elses_hand_is_not_overwritten(run_module: Run, tree: Path, archive: Path) -> None:
+    standin.place(tree, V4)
+    (tree / "lib64" / "cudnn_v4").mkdir()
+    (tree / "lib64" / "cudnn_v4" / "libcudnn.so").write_text("mine")
+    refused(run_module, tree, archive, "is there already, and not by our hand")
+
+
+def killed(module: ModuleType, at: int, when: str, act: Callable[[], object]) -> bool:
+    """Run `act` in a child that is killed before or after its call number `at` through a door; whether it was."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+            def door(*given: Any, **more: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == at and when == "before":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                mine = count == at
+                try:
+                    return real(*given, **more)
+                finally:
+                    if mine:
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            return door
+
+        for name in DOORS:
+            setattr(os, name, watched(getattr(os, name)))
+        module.os.supports_follow_symlinks = {os.link}
+        try:
+            act()
+        finally:
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("verb", ["swap", "restore"])
+def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
+    module: ModuleType, tmp_path: Path, archive: Path, when: str, verb: str
+) -> None:
+    """At every single step: the next swap then gets to v5, the next restoration to v4 as it was."""
+    steps = 0
+    while True:
+        steps += 1
+        tree = tmp_path / f"{verb} {steps}"
+        standin.place(tree, V4)
+        before = picture(tree)
+        ours = module.Tree(str(tree))
+        if verb == "restore":
+            module.swap(ours, str(archive), V5, os.uname().machine)
+
+        def act(ours: Any = ours) -> None:
+            if verb == "swap":
+                module.swap(ours, str(archive), V5, os.uname().machine)
+            else:
+                module.restore(ours)
+
+        if not killed(module, steps, when, act):
+            break
+        if steps % 2:
+            module.swap(ours, str(archive), V5, os.uname().machine)
+            assert versions(module, tree) == ("whole", V5, V5), f"killed {when} step {steps} of a {verb}, then swapped"
+        module.restore(ours)
+        assert picture(tree) == before, f"killed {when} step {steps} of a {verb}, then restored"
+    assert steps > 10, "the steps of a swap were counted"
+
+
+def test_library_that_is_wrong_afterwards_is_taken_back(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.place(tree, V4)
+    real = module.register
+
+    def spoil(ours: Any, *given: Any) -> None:
+        standin.put(tree / "include" / "cudnn.h", b"", 0o444)
+        real(ours, *given)
+
+    monkeypatch.setattr(module, "register", spoil)
+    refused(run_module, tree, archive, "the header said - and the library 5.0.5.*What was there is back")
+
+
+LDCONFIG = """#!/bin/sh
+test "$1" = -p || exit 0
+test -f '{conf}' && for one in '{lib}'/libcudnn.so.[0-9]; do echo "	$(basename "$one") (libc6,x86-64) => $one"; done
+exit 0
+"""
+
+
+def test_loader_is_told_of_the_directory_where_it_does_not_know_it(
+    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+) -> None:
+    """With a stand-in ldconfig, which knows the directory once the configuration names it."""
+    standin.place(tree, V4)
+    conf, command = tmp_path / "ld.so.conf.d" / "ours.conf", tmp_path / "ldconfig"
+    command.write_text(LDCONFIG.format(conf=conf, lib=str(tree / "lib64").replace("'", "'\\''")))
+    command.chmod(0o755)
+    loader = module.Loader(str(conf), str(command))
+    ours = module.Tree(str(tree))
+    before = picture(tree)
+    module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
+    assert conf.read_text().splitlines()[-1] == str(tree / "lib64")
+    module.restore(ours, loader)
+    assert not conf.exists()
+    assert picture(tree) == before
+
+
+def test_library_that_the_loader_does_not_find_is_taken_back(
+    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+) -> None:
+    standin.place(tree, V4)
+    command = tmp_path / "ldconfig"
+    command.write_text("#!/bin/sh\nexit 0\n")
+    command.chmod(0o755)
+    before = picture(tree)
+    loader = module.Loader(str(tmp_path / "conf" / "ours.conf"), str(command))
+    with pytest.raises(module.StackError, match=r"ldconfig does not find libcudnn\.so\.5"):
+        module.swap(module.Tree(str(tree)), str(archive), V5, os.uname().machine, loader=loader)
+    assert picture(tree) == before
+    assert not (tmp_path / "conf" / "ours.conf").exists()
