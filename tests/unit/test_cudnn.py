@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -14,12 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.kill import killed
 from tests.standin import cudnn as standin
 from tests.unit.modules import ModuleError
 
 Run = Callable[..., dict[str, Any]]
-DOORS = ("link", "rename", "unlink", "symlink", "rmdir")
-"""The calls by which the file system changes while something is at stake."""
 V5, V6, V4 = "5.0.5", "6.0.21", "4.0.7"
 
 
@@ -303,38 +301,6 @@ def test_backup_of_somebody_elses_hand_is_not_overwritten(run_module: Run, tree:
     refused(run_module, tree, archive, "is there already, and not by our hand")
 
 
-def killed(module: ModuleType, at: int, when: str, act: Callable[[], object]) -> bool:
-    """Run `act` in a child that is killed before or after its call number `at` through a door; whether it was."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def watched(real: Callable[..., Any]) -> Callable[..., Any]:
-            def door(*given: Any, **more: Any) -> Any:
-                nonlocal count
-                count += 1
-                if count == at and when == "before":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                mine = count == at
-                try:
-                    return real(*given, **more)
-                finally:
-                    if mine:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-            return door
-
-        for name in DOORS:
-            setattr(os, name, watched(getattr(os, name)))
-        module.os.supports_follow_symlinks = {os.link}
-        try:
-            act()
-        finally:
-            os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    return os.WIFSIGNALED(status)
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("verb", ["swap", "restore"])
 def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
@@ -357,7 +323,7 @@ def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
             else:
                 module.restore(ours)
 
-        if not killed(module, steps, when, act):
+        if not killed(steps, when, act):
             break
         if steps % 2:
             module.swap(ours, str(archive), V5, os.uname().machine)

@@ -1,0 +1,59 @@
+"""On a host: kill a swap, and a restoration, at every step; see that the next command makes one of the two whole."""
+
+import os
+import sys
+import types
+
+sys.dont_write_bytecode = True
+for name in ("ansible", "ansible.module_utils"):
+    module = types.ModuleType(name)
+    module.__path__ = ["/var/tmp/kill"]
+    sys.modules[name] = module
+
+from ansible.module_utils import neuraltalk_cudnn as cudnn  # noqa: E402
+from kill import killed  # noqa: E402
+
+VERSION = "5.0.5"
+
+
+def seen(tree):
+    """Everything that cuDNN's files are, and nothing that a swap leaves behind."""
+    found = {}
+    for folder, _folders, files in os.walk(tree.root):
+        for name in files:
+            path = os.path.join(folder, name)
+            found[os.path.relpath(path, tree.root)] = cudnn.describe(path)
+    return found
+
+
+def main(root, archive):
+    tree, loader = cudnn.Tree(root), cudnn.Loader()
+    before = seen(tree)
+
+    def swap():
+        cudnn.swap(tree, archive, VERSION, os.uname()[4], loader=loader)
+
+    def restore():
+        cudnn.restore(tree, loader)
+
+    for verb in ("swap", "restore"):
+        for when in ("before", "after"):
+            steps = 1
+            while True:
+                if verb == "restore":
+                    swap()
+                if not killed(steps, when, swap if verb == "swap" else restore):
+                    break
+                swap()
+                state = cudnn.inspect(tree)
+                assert (state["header"], state["library"], state["state"]) == (VERSION, VERSION, "whole"), state
+                restore()
+                assert seen(tree) == before, "killed %s step %d of a %s" % (when, steps, verb)
+                steps += 1
+            restore()
+            assert seen(tree) == before
+            assert steps > 10
+            print("%s: killed %s each of %d steps, whole every time" % (verb, when, steps - 1))
+
+
+main(*sys.argv[1:])
