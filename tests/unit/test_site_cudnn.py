@@ -1,0 +1,139 @@
+"""`provision cudnn`: which directory, what is refused before any host is touched, and what is told."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.mirror import store
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import cudnn, playbook, question
+from neuraltalk_provision.site.events import Failure, Told
+from tests.standin import cudnn as standin
+from tests.unit.plans import HOSTS
+from tests.unit.test_gpu import tree
+
+QUIET = Output(as_json=True)
+BEFORE = {"state": "whole", "header": "4.0.7", "library": "4.0.7", "root": "/usr/local/cuda-7.5"}
+AFTER = {**BEFORE, "header": "5.0.5", "library": "5.0.5"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Settings:
+    """A site whose mirror holds cuDNN 5.0.5 for CUDA 7.5."""
+    file = tmp_path / standin.archive_name()
+    file.write_bytes(standin.archive())
+    store.add(tmp_path / "the 'mirror'", file, catalogue.load())
+    return Settings(mirror=tmp_path / "the 'mirror'")
+
+
+def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> None:
+    """Hosts with these CUDA directories."""
+    answers = {host: copy.deepcopy(HOSTS["bare"]["state"]) for host in trees}
+    for host, state in answers.items():
+        state["gpu"]["toolkits"] = trees[host]
+    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+
+
+def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
+    """The requests that reach Ansible, which tells this."""
+    requests: list[playbook.Request] = []
+
+    def run(request: playbook.Request) -> playbook.Outcome:
+        requests.append(request)
+        return playbook.Outcome(0, told)
+
+    monkeypatch.setattr(playbook, "run", run)
+    return requests
+
+
+def result(host: str, changed: bool = True) -> tuple[str, str, dict[str, Any]]:
+    did = ["cuDNN 4.0.7 replaced"] if changed else []
+    return (host, "cudnn_swap", {"changed": changed, "before": BEFORE, "cudnn": AFTER, "did": did, "users": []})
+
+
+def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5", "/opt/cuda", library="4.0.7"), tree("8.0")])
+    requests = telling(monkeypatch, Told(results=(result("node1"), result("node2", changed=False))))
+    states = cudnn.work("swap", site, QUIET)
+    asked = requests[0].variables["provision_cudnn"]
+    assert asked["trees"] == {"node1": "/usr/local/cuda-7.5", "node2": "/opt/cuda"}
+    assert (asked["version"], asked["archive"]["file"]) == ("5.0.5", "cudnn-7.5-linux-x64-v5.0-ga.tgz")
+    assert (asked["in_use"], asked["foreign"], requests[0].check) == (False, False, False)
+    assert [(s.host, s.changed, s.after["library"]) for s in states] == [
+        ("node1", True, "5.0.5"),
+        ("node2", False, "5.0.5"),
+    ]
+
+
+def test_plan_is_ansibles_check_mode(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")])
+    requests = telling(monkeypatch, Told(results=(result("node1"),)))
+    cudnn.work("swap", site, QUIET, plan=True)
+    assert requests[0].check is True
+
+
+def test_directory_is_taken_by_the_name_that_was_given(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
+    """A link stays one, so that the module can refuse it with what it points at."""
+    hosts(monkeypatch, node1=[tree("7.5")])
+    requests = telling(monkeypatch, Told(results=(result("node1"),)))
+    cudnn.work("status", site, QUIET, cuda="/usr/local/cuda")
+    assert requests[0].variables["provision_cudnn"]["trees"] == {"node1": "/usr/local/cuda"}
+
+
+@pytest.mark.parametrize(
+    ("trees", "words"),
+    [
+        ([], r"node1: no nvcc with its headers in /usr/local/cuda\*"),
+        ([tree("7.5"), tree("8.0")], r"node1 has several CUDA directories: /usr/local/cuda-7\.5 \(CUDA 7\.5\), "),
+        ([tree("8.0")], r"made for CUDA 7\.5\nnode1: /usr/local/cuda-8\.0 is CUDA 8\.0"),
+    ],
+)
+def test_no_host_is_touched_where_one_is_not_as_needed(
+    monkeypatch: pytest.MonkeyPatch, site: Settings, trees: list[dict[str, Any]], words: str
+) -> None:
+    hosts(monkeypatch, node1=trees)
+    requests = telling(monkeypatch, Told())
+    with pytest.raises(UsageError, match=words):
+        cudnn.work("swap", site, QUIET)
+    assert requests == []
+
+
+def test_altered_or_missing_archive_is_refused_before_any_host_is_touched(
+    monkeypatch: pytest.MonkeyPatch, site: Settings
+) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")])
+    requests = telling(monkeypatch, Told())
+    file = site.mirror / standin.archive_name()
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(MirrorError, match="is truncated"):
+        cudnn.work("swap", site, QUIET)
+    (site.mirror / "mirror.lock").write_text("schema_version: 1\nartifacts: []\n")
+    with pytest.raises(MirrorError, match="has no cuDNN archive"):
+        cudnn.work("swap", site, QUIET)
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("/usr/local/cuda-7.5/lib64/libcudnn.so.4 is in use by pid 7 (python)", "--in-use"),
+        ("/usr/local/cuda-7.5 holds cuDNN 6.0.21, which is newer than the 5.0.5 that would replace it", "--foreign"),
+        ("/usr/local/cuda-7.5 is no whole cuDNN: its header says 4.0.7, its library 5.0.5", "--foreign"),
+    ],
+)
+def test_refusal_of_a_host_names_the_way_on(
+    monkeypatch: pytest.MonkeyPatch, site: Settings, said: str, cure: str
+) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")])
+    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", said),)))
+    with pytest.raises(HostError) as caught:
+        cudnn.work("swap", site, QUIET)
+    assert cure in caught.value.message
+    assert said in caught.value.message
