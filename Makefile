@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-real lint unit molecule molecule-old site bench clean
+.PHONY: demo test test-real gpu-tree test-gpu lint unit molecule molecule-old site bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
@@ -43,6 +43,17 @@ site: $(VENV)/ready
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
 test-real: $(VENV)/ready
 	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s
+
+# The GPU half from the real sources, built without a card and packed for one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
+ARCHS ?= 9.0
+gpu-tree: $(VENV)/ready
+	$(BIN)/python -m tests.gpu.tree "$(MIRROR)" --archs "$(ARCHS)"
+
+# Where the card is; needs nothing but Python 3, CUDA's libraries and the tree: make test-gpu [TREE=FILE] [OUT=DIR]
+TREE ?= .cache/gpu/tree.tar.xz
+OUT ?= .cache/gpu/report
+test-gpu:
+	$(PYTHON) -m tests.gpu --tree "$(TREE)" --out "$(OUT)"
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench

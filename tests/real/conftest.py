@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision.mirror import lock
-from tests.lab import engine, hosts, packages
+from tests.lab import engine, hosts
 from tests.lab.spec import Lab
-from tests.real import vgg16
+from tests.real import brought, vgg16
 from tests.standin import dataset, images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,29 +42,8 @@ def mirror(pytestconfig: pytest.Config) -> Path:
     given = pytestconfig.getoption("--mirror")
     if not given:
         pytest.exit("name a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
-    source, target = Path(given).resolve(), WORK / "mirror"
     shutil.rmtree(WORK, ignore_errors=True)
-    target.mkdir(parents=True)
-    listed = lock.read(source)
-    for entry in listed.artifacts:
-        try:
-            os.link(source / entry.file, target / entry.file)
-        except OSError:
-            shutil.copyfile(source / entry.file, target / entry.file)
-    lock.write(target, listed)
-    names = listed.by_name()
-    brought = WORK / "brought"
-    brought.mkdir()
-    added = []
-    if "packages-debian-12-x86_64" not in names:
-        added.append(packages.archive(LAB.image, brought))
-    if "python-wheels-debian-12-x86_64" not in names:
-        added.append(packages.wheels_archive(LAB.image, brought))
-    if "vgg16-model" not in names:
-        added += vgg16.write(brought)
-    if added:
-        provision("mirror", "add", "--mirror", str(target), *(str(file) for file in added))
-    return target
+    return brought.complete(Path(given).resolve(), WORK, LAB.image, {"vgg16-model": vgg16.write})
 
 
 @pytest.fixture(scope="session")

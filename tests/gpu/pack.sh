@@ -1,0 +1,14 @@
+#!/bin/bash
+# Packs a generation for a machine with a card: pack.sh GENERATION, in the build host.
+set -euo pipefail
+generation=$1
+mkdir -p "$generation/lib-run" "$generation/test-data"
+cp -r /data/. "$generation/test-data/"
+# What the tree loads from the distribution, but for the C and C++ libraries: the other machine has newer ones.
+own='lib(c|m|dl|rt|pthread|resolv|stdc\+\+|gcc_s)|ld-linux-x86-64'
+find "$generation/torch" -name '*.so*' -o -path '*/bin/luajit' | while read -r file; do
+    "$generation/bin/with-stack" ldd "$file" 2>/dev/null || true
+done | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | grep -E '^/(usr/)?lib/' | grep -vE "/($own)\.so" | sort -u |
+    while read -r library; do cp -L "$library" "$generation/lib-run/"; done
+cd / && tar cf - "${generation#/}"/{torch,bin,etc,stamps,logs,environment,generation.json,neuraltalk2,lib-run,test-data} |
+    xz -T0 -4 > /var/tmp/tree.tar.xz
