@@ -182,6 +182,8 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
         link(toolkit, destination, bool(held))
     if held:
         name_libraries(destination)
+        # Where the nvcc of a wheel looks for what it loads itself.
+        os.symlink("lib64", os.path.join(destination, "lib"))
     nvcc = os.path.join(destination, "bin", "nvcc")
     if not os.path.exists(nvcc):
         raise StackError("neither %s nor the wheels hold nvcc" % (toolkit or "a directory of the host"))
