@@ -154,7 +154,7 @@ def compiler(path=""):
 
 def driver():
     """The version of the kernel's driver; empty where none is loaded."""
-    version = re.search(r"Kernel Module\D*?\s(\d+\.\d+(\.\d+)?)", read_text("/proc/driver/nvidia/version") or "")
+    version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text("/proc/driver/nvidia/version") or "")
     return version.group(1) if version else ""
 
 
@@ -177,6 +177,6 @@ def gpu_facts(cuda="", gcc=""):
 def has_card():
     """Whether nvidia-smi knows a card that can be used now."""
     try:
-        return bool(query("gpu", CARD_FIELDS[:2]))
+        return bool(cards())
     except ValueError:
         return False

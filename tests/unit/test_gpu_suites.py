@@ -7,7 +7,8 @@ from tests.gpu import suites
 WHOLE = (
     "seed: \t123\t\nRunning 3 tests\n"
     "1/3 absTest ....................... [WAIT]\r1/3 absTest ....................... [PASS]\n"
-    "2/3 \x1b[36mtopK\x1b[0m .......................... [WAIT]\r2/3 topK .......................... [\x1b[31mFAIL\x1b[0m]\n"
+    "2/3 \x1b[36mtopK\x1b[0m .......................... [WAIT]\r"
+    "2/3 topK .......................... [\x1b[31mFAIL\x1b[0m]\n"
     "3/3 half .......................... [WAIT]\r3/3 half .......................... [ERROR]\n"
     "Completed 1204 asserts in 3 tests with 1 failure and 1 error\n"
 )

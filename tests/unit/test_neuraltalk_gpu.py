@@ -1,0 +1,180 @@
+"""What a host tells of its cards and CUDA directories, by stand-ins of nvidia-smi and nvcc that answer as these do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.standin import cudnn
+
+# Answers in NVIDIA's format; the K80's numbers are of a published table. Neither was recorded for this project.
+K80 = {
+    "fields": "index uuid name memory.total memory.used compute_mode utilization.gpu driver_version",
+    "gpu": [
+        f"{index}, GPU-{index}0a1b2c3-d4e5, Tesla K80, 11519, {used}, Default, {use}, 352.79"
+        for index, used, use in ((0, 3007, 99), (1, 470, 0), (2, 163, 0), (3, 163, 0))
+    ],
+    "compute-apps": ["4711, GPU-00a1b2c3-d4e5, /root/torch/install/bin/luajit, 2844"],
+}
+H200 = {
+    "fields": K80["fields"] + " compute_cap",
+    "gpu": ["0, GPU-5f0a, NVIDIA H200, 143771, 0, Default, [N/A], 580.65.06, 9.0"],
+    "compute-apps": ["12, GPU-5f0a, [Not Found], [N/A]"],
+}
+SCRIPT = r"""#!/bin/sh
+# Stand-in for nvidia-smi: hands out what a test wrote down.
+what=${1#--query-}; what=${what%%=*}; fields=${1#*=}
+for field in $(echo "$fields" | tr , ' '); do
+    case " $(cat FOLDER/fields) pid gpu_uuid process_name used_memory " in
+        *" $field "*) ;;
+        *) echo "Field \"$field\" is not a valid field to query."; echo; exit 2 ;;
+    esac
+done
+cat "FOLDER/$what"
+"""
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_gpu")
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+    """Has nvidia-smi answer so."""
+
+    def answers(told: dict[str, Any]) -> None:
+        folder = tmp_path / "told"
+        folder.mkdir(exist_ok=True)
+        for what, lines in told.items():
+            (folder / what).write_text(lines if isinstance(lines, str) else "".join(f"{line}\n" for line in lines))
+        program(tmp_path / "bin" / "nvidia-smi", SCRIPT.replace("FOLDER", str(folder)))
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    return answers
+
+
+def test_driver_that_does_not_know_compute_capability_is_asked_without_it(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(K80)
+    cards = module.cards()
+    assert len(cards) == 4
+    assert cards[0] == {
+        "index": 0,
+        "uuid": "GPU-00a1b2c3-d4e5",
+        "name": "Tesla K80",
+        "memory": 11519,
+        "used": 3007,
+        "mode": "Default",
+        "utilization": 99,
+        "driver": "352.79",
+        "capability": None,
+    }
+    assert module.processes() == [
+        {"pid": 4711, "uuid": "GPU-00a1b2c3-d4e5", "name": "/root/torch/install/bin/luajit", "memory": 2844}
+    ]
+
+
+def test_what_is_not_available_is_none_and_not_a_word(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(H200)
+    (card,) = module.cards()
+    assert (card["capability"], card["utilization"], card["memory"]) == ("9.0", None, 143771)
+    assert module.processes() == [{"pid": 12, "uuid": "GPU-5f0a", "name": None, "memory": None}]
+
+
+def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(H200)
+    facts = module.gpu_facts()
+    assert (facts["driver"], facts["problem"], len(facts["cards"])) == ("580.65.06", "", 1)
+    assert module.has_card() is True
+
+
+def test_nvidia_smi_that_fails_is_a_problem_in_its_own_words(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+    program(tmp_path / "nvidia-smi", f'#!/bin/sh\necho "{words}"\nexit 9\n')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    facts = module.gpu_facts()
+    assert (facts["cards"], facts["problem"]) == ([], words)
+    assert module.has_card() is False
+
+
+def test_host_without_nvidia_smi_has_no_card_and_no_problem(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    facts = module.gpu_facts()
+    assert (facts["cards"], facts["problem"]) == ([], "")
+    monkeypatch.setattr(module, "driver", lambda: "352.79")
+    assert module.gpu_facts()["problem"] == "nvidia-smi ended with None"
+
+
+def cuda(root: Path, version: str, lacks: tuple[str, ...] = ()) -> Path:
+    """A CUDA directory with a stand-in nvcc that tells its release."""
+    release = f"Cuda compilation tools, release {version}, V{version}.17"
+    program(root / "bin" / "nvcc", f"#!/bin/sh\necho 'nvcc: NVIDIA (R) Cuda compiler driver'\necho '{release}'\n")
+    (root / "include").mkdir()
+    for name, header in (("cudart", "cuda_runtime.h"), ("cublas", "cublas_v2.h"), ("curand", "curand.h")):
+        if name not in lacks:
+            (root / "include" / header).write_text("")
+    if "cusparse" not in lacks:
+        (root / "include" / "cusparse.h").write_text("")
+    return root
+
+
+def test_cuda_directories_are_found_once_whatever_links_point_there(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cuda(tmp_path / "the site's cuda-7.5", "7.5")
+    cudnn.place(own, "4.0.7")
+    cuda(tmp_path / "cuda-13.0", "13.0", lacks=("cublas", "cusparse"))
+    (tmp_path / "cuda").symlink_to(own)
+    (tmp_path / "cuda-broken" / "bin").mkdir(parents=True)
+    monkeypatch.setattr(module, "TREES", (f"{tmp_path}/cuda", f"{tmp_path}/*cuda-*"))
+    found = {tree["version"]: tree for tree in module.toolkits()}
+    assert set(found) == {"7.5", "13.0"}
+    assert (found["7.5"]["path"], found["7.5"]["link"]) == (str(own), str(tmp_path / "cuda"))
+    assert found["7.5"]["cudnn"] == {"state": "whole", "header": "4.0.7", "library": "4.0.7", "phase": ""}
+    assert found["7.5"]["lacks"] == []
+    assert (found["13.0"]["lacks"], found["13.0"]["cudnn"]["state"]) == (["cublas", "cusparse"], "absent")
+    assert [tree["version"] for tree in module.toolkits(str(tmp_path / "cuda-13.0"))] == ["13.0"]
+    assert module.toolkits(str(tmp_path / "nowhere")) == []
+
+
+def test_compiler_tells_its_version_and_one_that_is_not_there_tells_none(module: ModuleType, tmp_path: Path) -> None:
+    old = program(tmp_path / "gcc-4.9", "#!/bin/sh\necho 4.9.4\n")
+    assert module.compiler(str(old)) == "4.9.4"
+    assert module.compiler(str(tmp_path / "gcc")) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  352.79  Wed Jan 13 16:17:53 PST 2016\n", "352.79"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\n", "580.65.06"),
+        ("", ""),
+    ],
+)
+def test_kernels_driver_tells_its_version(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, text: str, version: str
+) -> None:
+    monkeypatch.setattr(module, "read_text", lambda path: text)
+    assert module.driver() == version
