@@ -1,4 +1,4 @@
-"""`python -m tests.molecule.mirror IMAGE`: a mirror of stand-ins for hosts of the image; prints its folder."""
+"""`python -m tests.molecule.mirror IMAGE [--gpu]`: a mirror of stand-ins for hosts of the image; prints its folder."""
 
 from __future__ import annotations
 
@@ -42,23 +42,24 @@ def digest() -> str:
     return total.hexdigest()[:12]
 
 
-def ensure(image: str) -> Path:
-    """The mirror for hosts of an image, made once for the present sources."""
-    place = KEPT / f"{image}-{digest()}"
+def ensure(image: str, gpu: bool = False) -> Path:
+    """The mirror for hosts of an image, with what a card needs if asked, made once for the present sources."""
+    kind = f"{image}-gpu" if gpu else image
+    place = KEPT / f"{kind}-{digest()}"
     if not place.exists():
-        with paths.locked(f"mirror-{image}"):
+        with paths.locked(f"mirror-{kind}"):
             if not place.exists():
                 forget_old(image)
-                make(image, place)
+                make(image, place, gpu)
     return place
 
 
-def make(image: str, place: Path) -> None:
+def make(image: str, place: Path, gpu: bool) -> None:
     """Bring everything and file it, as a user would; seen under its name only when it is whole."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with paths.scratch() as folder:
         brought, half = folder / "brought", folder / "mirror"
-        files = write_standins(brought)
+        files = write_standins(brought, gpu=gpu)
         files += [packages.archive(image, brought), packages.wheels_archive(image, brought)]
         for file in files:
             store.add(half, file, catalogues.load())
@@ -74,4 +75,4 @@ def forget_old(image: str) -> None:
 
 if __name__ == "__main__":
     images.find(sys.argv[1])
-    print(ensure(sys.argv[1]))
+    print(ensure(sys.argv[1], "--gpu" in sys.argv))

@@ -1,0 +1,79 @@
+"""On the seed's host: rocks for its card, the cudnn rock of the right branch, and v5 in v4's place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.molecule.conftest import Stack
+
+TREE = "/usr/local/cuda-7.5"
+PARTS = ("cuda", "cutorch", "cunn", "cudnn", "cudnn-rock")
+
+
+def test_what_was_chosen_is_what_goes_together_on_a_k80(stack: Stack) -> None:
+    gpu = stack.recipe["gpu"]
+    assert (gpu["profile"], gpu["archs"], gpu["cuda"], gpu["toolkit"]) == ("legacy", "3.7", "7.5", TREE)
+    assert (gpu["cudnn"], gpu["cudnn_mode"]) == ("5.0.5", "swap")
+    assert [part["name"] for part in stack.recipe["parts"] if part["role"] == "gpu_stack"] == list(PARTS)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_stamp_tells_what_was_seen(stack: Stack, part: str) -> None:
+    assert stack.stamp(part)["digest"] == stack.part(part)["digest"]
+    assert stack.stamp(part)["evidence"]
+
+
+def test_toolkit_is_the_hosts_by_links_and_compiled_a_trial_for_the_card(host: Host, stack: Stack) -> None:
+    assert host.file(f"{stack.path}/cuda/lib64").linked_to == f"{TREE}/lib64"
+    assert "compiled a trial for 3.7" in stack.stamp("cuda")["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("rock", "libraries"), [("cutorch", {"libTHC.so", "libcutorch.so"}), ("cunn", {"libTHCUNN.so"})]
+)
+def test_every_symbol_was_there_and_the_rock_computed(stack: Stack, rock: str, libraries: set[str]) -> None:
+    seen = stack.seen(rock)
+    assert libraries <= set(seen)
+    assert all(seen[library]["version"].endswith("all symbols there") for library in libraries)
+    assert rock in seen
+    assert "a trial" in seen
+
+
+def test_rock_was_compiled_for_the_card_and_for_nothing_else(host: Host, stack: Stack) -> None:
+    told = host.check_output(f"grep -o 'sm_[0-9]*\\|compute_[0-9]*' {stack.path}/logs/cutorch.log | sort -u")
+    assert set(told.split()) == {"compute_37", "sm_37"}
+
+
+def test_card_is_seen_by_what_was_built(stack: Stack) -> None:
+    assert (
+        stack.lua("require 'cutorch'; print(cutorch.getDeviceCount(), cutorch.getDeviceProperties(1).name)")
+        == "4\tTesla K80"
+    )
+
+
+def test_cudnn_rock_speaks_to_the_v5_that_was_swapped_in(host: Host, stack: Stack) -> None:
+    assert stack.lua("require 'cudnn'; print(cudnn.version)").splitlines()[-1] == "5005"
+    assert host.check_output(f"readlink {TREE}/lib64/libcudnn.so.5") == "libcudnn.so.5.0.5"
+    assert f"{TREE}/lib64/libcudnn.so.5" in host.check_output("/sbin/ldconfig -p")
+
+
+def test_v4_is_kept_where_the_seed_keeps_it_as_it_was(host: Host) -> None:
+    before = dict(line.split(" ", 1) for line in host.file("/var/tmp/before").content_string.splitlines())
+    assert len(before) == 5
+    for name, told in before.items():
+        folder, file = name.rsplit("/", 1)
+        kept = host.check_output(f"find {TREE}/{folder}/cudnn_v4/{file} -printf '%y %m %U %G %T@ %s'")
+        assert kept == told
+
+
+def test_environment_binds_cuda_and_no_private_cudnn(host: Host, stack: Stack) -> None:
+    text = host.file(f"{stack.path}/environment").content_string
+    assert "$NEURALTALK_STACK/cuda/lib64" in text
+    assert "CUDNN_PATH" not in text
+
+
+def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
+    assert crossings == []
