@@ -81,6 +81,10 @@ class Recipe:
         """Whether cuDNN is swapped in the host's CUDA directory when the generation becomes current."""
         return self.gpu is not None and self.gpu.cudnn_mode == "swap"
 
+    def part(self, name: str) -> Part:
+        """The part of that name; KeyError where there is none."""
+        return {part.name: part for part in self.parts}[name]
+
     @property
     def generation(self) -> PurePosixPath:
         """The directory on hosts in which it is built and stays."""

@@ -77,6 +77,7 @@ def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catal
     files = {
         file["name"] for plan in plans for part in plan.recipe.parts if part.name in plan.builds for file in part.files
     }
+    files |= {file["name"] for plan in plans if plan.swaps for file in plan.recipe.part("cudnn").files}
     files |= {plan.recipe.repository["name"] for plan in plans if "packages" in plan.builds and plan.recipe.repository}
     entries = [entry for entry in lock.read(settings.mirror).artifacts if entry.name in files]
     with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:

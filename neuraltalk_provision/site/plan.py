@@ -110,13 +110,39 @@ def plan(
     return replace(decided, refusals=refusals + _refusals(host, state, decided))
 
 
+def _cudnn(state: Mapping[str, Any], recipe: Recipe) -> Mapping[str, Any] | None:
+    """What cuDNN is in the CUDA directory that the recipe swaps it in; None where it swaps nothing."""
+    if recipe.gpu is None or not recipe.swaps:
+        return None
+    trees: list[Mapping[str, Any]] = state["gpu"]["toolkits"]
+    return next(tree["cudnn"] for tree in trees if tree["path"] == recipe.gpu.toolkit)
+
+
+def _branch(version: str) -> int:
+    return int(version.split(".")[0] or 0)
+
+
 def _swaps(state: Mapping[str, Any], recipe: Recipe) -> bool:
     """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
-    if recipe.gpu is None or not recipe.swaps:
+    cudnn = _cudnn(state, recipe)
+    if cudnn is None or recipe.gpu is None:
         return False
-    cudnn = next(tree["cudnn"] for tree in state["gpu"]["toolkits"] if tree["path"] == recipe.gpu.toolkit)
-    branch = recipe.gpu.cudnn.split(".")[0]
-    return bool(cudnn["state"] != "whole" or cudnn["library"].split(".")[0] != branch)
+    return cudnn["state"] != "whole" or _branch(cudnn["library"]) != _branch(recipe.gpu.cudnn)
+
+
+def _foreign(host: str, state: Mapping[str, Any], recipe: Recipe) -> str:
+    """Why its cuDNN is not swapped without being told so; empty where it may be."""
+    cudnn = _cudnn(state, recipe)
+    if cudnn is None or recipe.gpu is None:
+        return ""
+    newer = cudnn["state"] == "whole" and _branch(cudnn["library"]) > _branch(recipe.gpu.cudnn)
+    if cudnn["state"] != "mixed" and not newer:
+        return ""
+    told = f"header {cudnn['header'] or 'none'}, library {cudnn['library'] or 'none'}"
+    return (
+        f"{host}: {recipe.gpu.toolkit} holds somebody else's cuDNN ({told}). `provision cudnn swap --foreign` replaces "
+        "it with a backup; gpu_stack_cudnn_mode: private leaves it alone"
+    )
 
 
 def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
@@ -125,7 +151,7 @@ def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
 
 
 def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
-    refusals = []
+    refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
     machine = state["platform"]["machine"]
     if machine not in MACHINES:
         refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")

@@ -249,6 +249,20 @@ def test_what_changes_for_the_cards_leaves_the_rest_of_the_stack_as_it_is() -> N
 
 
 @pytest.mark.parametrize(
+    ("state", "library", "words"),
+    [("whole", "6.0.21", "header 6.0.21, library 6.0.21"), ("mixed", "", "header 6.0.21, library none")],
+)
+def test_somebody_elses_cudnn_is_a_reason_not_to_begin(state: str, library: str, words: str) -> None:
+    host_state = copy.deepcopy(K80)
+    cudnn = {"state": state, "header": "6.0.21", "library": library, "phase": ""}
+    host_state["gpu"]["toolkits"] = [{**tree("7.5"), "cudnn": cudnn}]
+    (refusal,) = plan("node1", host_state, recipe(ask(host_state).gpu)).refusals
+    assert words in refusal
+    assert "--foreign" in refusal
+    assert plan("node1", host_state, recipe(ask(host_state, mode="private").gpu)).refusals == ()
+
+
+@pytest.mark.parametrize(
     ("library", "mode", "swaps"),
     [
         ("4.0.7", "swap", True),
