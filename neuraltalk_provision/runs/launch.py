@@ -14,7 +14,7 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook, question
 
 POLL_SECONDS = 2.0
-_NO_ARGUMENTS: dict[str, Any] = {"program": "train.lua", "arguments": {}, "files": [], "offset": 0}
+_NO_ARGUMENTS: dict[str, Any] = {"program": "train.lua", "arguments": {}, "files": [], "gpu": "none", "memory": 0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def start(spec: RunSpec, host: str, settings: Settings) -> Mapping[str, Any]:
             "program": spec.program,
             "arguments": dict(spec.arguments),
             "files": list(spec.files),
+            "gpu": spec.gpu,
+            "memory": spec.memory,
             "offset": 0,
             "state": "started",
         },

@@ -12,6 +12,12 @@ from neuraltalk_provision.errors import UsageError
 
 # What the two programs assume where nothing is said (their own defaults).
 SAVE_CHECKPOINT_EVERY = 2500
+BATCH = {"train.lua": 16, "eval.lua": 1}
+# MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
+# Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
+MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
+PROCESSOR = "none"
+"""What --gpu says for a run on the processor."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,16 @@ class RunSpec:
     program: str
     arguments: Mapping[str, str]
     files: tuple[str, ...]
+    gpu: str = PROCESSOR
+    memory: int = 0
+    """MiB that have to be free on the card."""
 
 
-def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
-    """The run that `-option value` words describe, with what a host without GPU needs added.
+def parse(program: str, run_id: str, words: Sequence[str], gpu: str = PROCESSOR, memory: int | None = None) -> RunSpec:
+    """The run that `-option value` words describe, with what a run on the processor needs added.
+
+    `gpu` is `none`, `auto`, or a card by index or UUID; for a card, -gpuid and where not given -backend are the
+    host's to say. `memory` in MiB takes the place of the estimate.
 
     Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
     for combinations that are known to end without a result.
@@ -33,7 +45,7 @@ def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id):
         raise UsageError(f"--id {run_id!r}: letters, digits and . _ - only; it names a directory on the host")
     known = catalogue.program_options(program)
-    arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"}
+    arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
     given: set[str] = set()
     words = list(words)
     while words:
@@ -49,24 +61,39 @@ def parse(program: str, run_id: str, words: Sequence[str]) -> RunSpec:
         arguments[name] = words.pop(0)
     if "id" in given:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
-    _refuse_contradictions(program, arguments)
+    _refuse_contradictions(program, arguments, gpu)
     files = tuple(name for name in known.files if arguments.get(name))
     for name in files:
         if not arguments[name].startswith("/"):
             raise UsageError(f"-{name} {arguments[name]}: an absolute path on the host is needed")
-    return RunSpec(run_id, program, arguments, files)
+    needed = memory_needed(program, arguments) if memory is None else memory
+    return RunSpec(run_id, program, arguments, files, gpu, 0 if gpu == PROCESSOR else needed)
 
 
-def _refuse_contradictions(program: str, arguments: Mapping[str, str]) -> None:
+def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
+    """MiB that a run with these options needs on a card, estimated."""
+    finetunes = program == "train.lua" and _whole(arguments, "finetune_cnn_after", -1) >= 0
+    rest, image = MEMORY["finetune" if finetunes else program]
+    return rest + image * _whole(arguments, "batch_size", BATCH[program])
+
+
+def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str) -> None:
     needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
     missing = [f"-{name}" for name in needed if not arguments.get(name)]
     if missing:
         raise UsageError(f"{program} needs {' and '.join(missing)}: paths on the host")
-    if arguments["gpuid"] != "-1" or arguments["backend"] != "nn":
+    if gpu == PROCESSOR and (arguments["gpuid"] != "-1" or arguments["backend"] != "nn"):
         raise UsageError(
-            "the cpu profile has no cutorch: -gpuid must be -1 and -backend nn",
-            advice="Leave both options out.",
+            "a run on the processor has -gpuid -1 and -backend nn",
+            advice="Leave both out, or choose a card with --gpu.",
         )
+    if gpu != PROCESSOR and "gpuid" in arguments:
+        raise UsageError(
+            "-gpuid is set to 0: the run sees one card, and that is its first",
+            advice="Choose the card with --gpu auto, an index or a UUID.",
+        )
+    if arguments.get("backend", "nn") not in ("nn", "cudnn"):
+        raise UsageError(f"-backend {arguments['backend']}: it can be nn or cudnn")
     if program == "train.lua":
         iterations = _whole(arguments, "max_iters", -1)
         every = _whole(arguments, "save_checkpoint_every", SAVE_CHECKPOINT_EVERY)

@@ -114,8 +114,8 @@ def _cudnn(state: Mapping[str, Any], recipe: Recipe) -> Mapping[str, Any] | None
     """What cuDNN is in the CUDA directory that the recipe swaps it in; None where it swaps nothing."""
     if recipe.gpu is None or not recipe.swaps:
         return None
-    trees: list[Mapping[str, Any]] = state["gpu"]["toolkits"]
-    return next(tree["cudnn"] for tree in trees if tree["path"] == recipe.gpu.toolkit)
+    found: Mapping[str, Any] = {tree["path"]: tree["cudnn"] for tree in state["gpu"]["toolkits"]}[recipe.gpu.toolkit]
+    return found
 
 
 def _branch(version: str) -> int:

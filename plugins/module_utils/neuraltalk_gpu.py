@@ -174,6 +174,71 @@ def gpu_facts(cuda="", gcc=""):
     return facts
 
 
+def choose_card(asked, memory, cards, processes, leased):
+    """The card for a run: `auto` for the one with the most free memory, or one by its index or UUID.
+
+    `memory` is what has to be free, in MiB; `leased` says {uuid: run} of those that a run of ours has. ValueError
+    with a reason for every card that was considered.
+    """
+    if not cards:
+        raise ValueError("this host has no card that nvidia-smi knows")
+    considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
+    if not considered:
+        there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
+        raise ValueError("no card is called %s; there are %s" % (asked, there))
+    reasons, fitting = [], []
+    for card in considered:
+        reason = _hindrance(card, memory, processes, leased, asked == "auto")
+        if reason:
+            reasons.append("card %s (%s): %s" % (card["index"], card["name"], reason))
+        else:
+            fitting.append(card)
+    if not fitting:
+        raise ValueError("; ".join(reasons))
+    return max(fitting, key=free_memory)
+
+
+def free_memory(card):
+    """MiB of a card that nobody uses; 0 where it does not tell."""
+    return (card["memory"] or 0) - (card["used"] or 0)
+
+
+def _hindrance(card, memory, processes, leased, shy):
+    """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
+    if card["uuid"] in leased:
+        return "run %s has it" % leased[card["uuid"]]
+    if card["mode"] == "Prohibited":
+        return "its compute mode is Prohibited"
+    others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
+    if others and (shy or (card["mode"] or "").startswith("Exclusive")):
+        return "pid %s computes on it" % ", ".join(others)
+    if card["memory"] is not None and free_memory(card) < memory:
+        return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
+    return ""
+
+
+NEARLY = re.compile(
+    r"\b((?:CUDA|NVIDIA|GPU)_?VISIBLE_?(?:DEVICES?|GPUS?|DEVICES?_ID)|CUDA_DEVICES?|CUDA_VISIBLE)(?=\s*=)"
+)
+READ = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
+
+def misleading(home="~"):
+    """Remarks on settings that look as if they chose a card, and that nothing reads (CUDA_VISIBLE_DEVICE)."""
+    files = ["/etc/environment", "/etc/profile"] + sorted(glob.glob("/etc/profile.d/*.sh"))
+    files += [os.path.join(os.path.expanduser(home), name) for name in (".bashrc", ".bash_profile", ".profile")]
+    remarks = []
+    for name in files:
+        for number, line in enumerate((read_text(name) or "").splitlines(), 1):
+            for found in NEARLY.findall(line.split("#")[0]):
+                if found not in READ:
+                    remarks.append(
+                        "%s, line %d sets %s, which nothing reads: the name is CUDA_VISIBLE_DEVICES. This run is given "
+                        "its card by UUID" % (name, number, found)
+                    )
+    return remarks
+
+
 def has_card():
     """Whether nvidia-smi knows a card that can be used now."""
     try:

@@ -36,6 +36,16 @@ options:
     type: list
     elements: str
     default: []
+  gpu:
+    description:
+      - The one card that the run sees. V(auto) is one that is free, else an index or a UUID; V(none) is for a run on
+        the processor. No two runs get the same one.
+    type: str
+    default: none
+  memory:
+    description: MiB that have to be free on the card.
+    type: int
+    default: 0
   offset:
     description: From which byte of the log on to read, for V(followed).
     type: int
@@ -68,6 +78,8 @@ run:
 
 import codecs
 import errno
+import fcntl
+import glob
 import io
 import os
 import re
@@ -75,12 +87,14 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_gpu import cards, choose_card, misleading, processes
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
     is_alive,
     make_directory,
     read_json,
+    read_stamps,
     read_text,
     start_of,
     with_stack,
@@ -124,6 +138,7 @@ class Run(object):
             "pid": record.get("pid"),
             "exit_code": int(code) if code else None,
             "running": running and not code,
+            "card": record.get("card"),
         }
 
 
@@ -196,13 +211,62 @@ def lay_out(run, arguments, program):
     return given, images, aside
 
 
-def start(run, program, arguments, files):
+class Leases(object):
+    """Which run has which card of this host; held while one is chosen and started, so that no two take the same."""
+
+    def __init__(self, root):
+        self.root = os.path.join(root, "runs")
+        make_directory(self.root)
+
+    def __enter__(self):
+        self.file = io.open(os.path.join(self.root, ".leases"), "a")
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_error):
+        self.file.close()
+
+    def taken(self):
+        """{uuid: run} of the cards on which runs of ours compute now."""
+        found = {}
+        for path in glob.glob(os.path.join(self.root, "*", "run.json")):
+            record = read_json(path) or {}
+            if record.get("card") and is_alive(record.get("pid"), record.get("start")):
+                found[record["card"]["uuid"]] = record["id"]
+        return found
+
+
+def take_card(run, gpu, memory, arguments, leases):
+    """(the card or None, the arguments with -gpuid and -backend): one card is made visible, and it is the first."""
+    if gpu == "none":
+        return None, arguments
+    stamps = read_stamps(os.path.realpath(run.generation))
+    if "cutorch" not in stamps:
+        raise StackError("what is installed here was built without a card: there is no cutorch in it. Use --gpu none")
+    backend = arguments.get("backend") or ("cudnn" if "cudnn-rock" in stamps else "nn")
+    if backend == "cudnn" and "cudnn-rock" not in stamps:
+        raise StackError("-backend cudnn: the cudnn rock is not installed here. Leave it out, or say -backend nn")
+    try:
+        card = choose_card(gpu, memory, cards(), processes(), leases.taken())
+    except ValueError as error:
+        raise StackError("no card for this run: %s" % error)
+    return card, dict(arguments, gpuid="0", backend=backend)
+
+
+def start(run, program, arguments, files, gpu, memory):
     """Start the run; its status, with what was set aside."""
     if not os.path.isdir(run.generation):
         raise StackError("nothing is installed at %s: run `provision site` first" % run.generation)
     for option in files:
         if not os.path.exists(arguments[option]):
             raise StackError("-%s %s: there is no such file on this host" % (option, arguments[option]))
+    with Leases(os.path.dirname(run.generation)) as leases:
+        card, arguments = take_card(run, gpu, memory, arguments, leases)
+        return launch(run, program, arguments, card)
+
+
+def launch(run, program, arguments, card):
+    """Lay the run out and start it on that card, or on the processor; its status, with what was set aside."""
     make_directory(os.path.dirname(run.path))
     try:
         os.mkdir(run.path)
@@ -225,17 +289,19 @@ def start(run, program, arguments, files):
         stdin=io.open(os.devnull, "rb"),
         stdout=io.open(os.devnull, "wb"),
         stderr=subprocess.STDOUT,
-        env=dict(os.environ, TERM="dumb"),
+        # cutorch opens a context on every card that it sees, whatever -gpuid says.
+        env=dict(os.environ, TERM="dumb", CUDA_VISIBLE_DEVICES=card["uuid"] if card else ""),
     )
     write_json(
         run.record,
         {
             "id": run.name, "program": program, "arguments": given, "pid": process.pid,
-            "start": start_of(process.pid), "images": images,
+            "start": start_of(process.pid), "images": images, "card": card,
             "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
         },
     )  # fmt: skip
-    return dict(run.status(), running=True, arguments=given, set_aside=aside, images=len(images))
+    remarks = misleading() if card else []
+    return dict(run.status(), running=True, arguments=given, set_aside=aside, images=len(images), remarks=remarks)
 
 
 def follow(run, offset):
@@ -282,6 +348,8 @@ def main():
             "program": {"type": "str", "choices": ["train.lua", "eval.lua"], "default": "train.lua"},
             "arguments": {"type": "dict", "default": {}},
             "files": {"type": "list", "elements": "str", "default": []},
+            "gpu": {"type": "str", "default": "none"},
+            "memory": {"type": "int", "default": 0},
             "offset": {"type": "int", "default": 0},
             "state": {"type": "str", "choices": ["started", "followed"], "required": True},
         },
@@ -294,7 +362,7 @@ def main():
             module.exit_json(changed=False, run=follow(run, wanted["offset"]))
         if module.check_mode:
             module.exit_json(changed=True, run=run.status())
-        started = start(run, wanted["program"], wanted["arguments"], wanted["files"])
+        started = start(run, wanted["program"], wanted["arguments"], wanted["files"], wanted["gpu"], wanted["memory"])
         module.exit_json(changed=True, run=started)
     except StackError as error:
         fail_with(module, error)

@@ -387,7 +387,9 @@ EVAL_JSON = (*EVAL[:5], "--json", *EVAL[5:])
 def started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that start; how they end is the test's to say."""
     aside = [{"file": "._x.jpg", "reason": "it is an AppleDouble file"}]
-    monkeypatch.setattr(launch, "start", lambda *given: {"set_aside": aside, "pid": 7, "log": END.log})
+    monkeypatch.setattr(
+        launch, "start", lambda *given: {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "remarks": []}
+    )
 
 
 def test_captions_are_shown_with_the_files_set_aside(

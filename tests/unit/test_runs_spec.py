@@ -55,8 +55,8 @@ def test_value_may_look_like_an_option() -> None:
         ("eval.lua", [], "eval.lua needs -model"),
         ("eval.lua", ["-model", "m.t7"], "-model m.t7: an absolute path on the host is needed"),
         ("eval.lua", ["-model", "/m.t7", "-image_folder", "~/x"], "-image_folder ~/x: an absolute path"),
-        ("train.lua", [*WORDS, "-gpuid", "0"], "the cpu profile has no cutorch"),
-        ("train.lua", [*WORDS, "-backend", "cudnn"], "the cpu profile has no cutorch"),
+        ("train.lua", [*WORDS, "-gpuid", "0"], "a run on the processor has -gpuid -1 and -backend nn"),
+        ("train.lua", [*WORDS, "-backend", "cudnn"], "a run on the processor has -gpuid -1 and -backend nn"),
         ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
         ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
     ],
@@ -86,6 +86,42 @@ def test_training_that_would_end_without_a_model_is_refused(words: str, fine: bo
     proposed = re.search(r"a smaller number, (\d+)", error.advice)
     assert proposed
     spec.parse("train.lua", "run-1", [*WORDS, "-max_iters", "2500", "-save_checkpoint_every", proposed[1]])
+
+
+def test_run_on_a_card_leaves_the_card_and_the_backend_to_the_host() -> None:
+    run = spec.parse("train.lua", "r", WORDS, gpu="auto")
+    assert {"gpuid", "backend"}.isdisjoint(run.arguments)
+    assert (run.gpu, run.memory) == ("auto", 3020)
+    assert spec.parse("train.lua", "r", [*WORDS, "-backend", "cudnn"], gpu="2").arguments["backend"] == "cudnn"
+    assert spec.parse("train.lua", "r", WORDS, gpu="GPU-1", memory=7).memory == 7
+    assert spec.parse("train.lua", "r", WORDS).memory == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-gpuid 2", "-gpuid is set to 0: the run sees one card"),
+        ("-backend cuda", "-backend cuda: it can be nn or cudnn"),
+    ],
+)
+def test_card_is_chosen_by_its_own_option(words: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        spec.parse("train.lua", "r", [*WORDS, *words.split()], gpu="auto")
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "memory"),
+    [
+        ("train.lua", "", 3020),
+        ("train.lua", "-batch_size 1", 1595),
+        ("train.lua", "-finetune_cnn_after 0", 8100),
+        ("train.lua", "-finetune_cnn_after -1", 3020),
+        ("eval.lua", "", 1260),
+    ],
+)
+def test_finetuning_needs_more_of_a_card_than_base_training(program: str, words: str, memory: int) -> None:
+    given = [*WORDS, *words.split()] if program == "train.lua" else ["-model", "/m.t7"]
+    assert spec.parse(program, "r", given, gpu="auto").memory == memory
 
 
 @pytest.mark.parametrize("run_id", ["", "../x", "a/b", "a b", ".hidden", "-x", "a;b", "a'b"])
