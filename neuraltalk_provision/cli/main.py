@@ -9,7 +9,7 @@ from importlib import metadata
 import typer
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.cli import cudnn, init, mirror, run, site
+from neuraltalk_provision.cli import cudnn, init, mirror, run, runs, site
 from neuraltalk_provision.errors import EXIT_FINE, BugError, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output, hush
 
@@ -28,6 +28,7 @@ app.command()(site.variables)
 app.add_typer(cudnn.app, name="cudnn")
 app.command()(run.train)
 app.command("eval")(run.evaluate)
+app.add_typer(runs.app, name="runs")
 
 
 @app.callback(invoke_without_command=True)

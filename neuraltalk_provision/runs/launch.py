@@ -81,6 +81,12 @@ def watch(spec: RunSpec, host: str, settings: Settings, show: Callable[[str], No
     )
 
 
+def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
+    """End a run with all its processes; whether it was running. With `plan` nothing is ended."""
+    request = _request(host, settings, {**_NO_ARGUMENTS, "id": run_id, "offset": 0, "state": "stopped"}, check=plan)
+    return bool(_answer(host, request)["changed"])
+
+
 def judge(spec: RunSpec, end: RunEnd) -> None:
     """CheckError where the run did not leave what it was started for, whatever its exit code."""
     problem = ""
@@ -97,17 +103,25 @@ def judge(spec: RunSpec, end: RunEnd) -> None:
 
 
 def _call(host: str, settings: Settings, run: Mapping[str, Any]) -> Mapping[str, Any]:
-    request = playbook.Request(
+    said: Mapping[str, Any] = _answer(host, _request(host, settings, run))["run"]
+    return said
+
+
+def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bool = False) -> playbook.Request:
+    return playbook.Request(
         playbook="run.yml",
         inventory=settings.inventory,
         limit=[host],
+        check=check,
         variables={"provision_stack_root": settings.stack_root, "provision_run": run},
     )
+
+
+def _answer(host: str, request: playbook.Request) -> Mapping[str, Any]:
     told = playbook.run(request).told
     if told.failures:
         raise HostError("\n".join(question.explain(failure) for failure in told.failures))
     answers = told.result_of("stack_run")
     if len(answers) != 1:
         raise UsageError(f"--host {host} has to name one host; it names {len(answers)}")
-    said: Mapping[str, Any] = next(iter(answers.values()))["run"]
-    return said
+    return next(iter(answers.values()))

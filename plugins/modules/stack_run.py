@@ -19,9 +19,9 @@ options:
     type: path
     required: true
   id:
-    description: The run's id, the name of its directory.
+    description: The run's id, the name of its directory; needed for all states but V(listed).
     type: str
-    required: true
+    default: ""
   program:
     description: Which program, for V(started).
     type: str
@@ -51,9 +51,11 @@ options:
     type: int
     default: 0
   state:
-    description: V(started) starts it, V(followed) reads on in its log.
+    description:
+      - V(started) starts it, V(followed) reads on in its log, V(stopped) ends it with all its processes.
+      - V(listed) tells of every run of the host, with the end of each log.
     type: str
-    choices: [started, followed]
+    choices: [started, followed, stopped, listed]
     required: true
 author: the neuraltalk-provision authors
 """
@@ -72,8 +74,12 @@ EXAMPLES = r"""
 RETURN = r"""
 run:
   description: The run's directory, log, whether it runs, its exit code, and what it wrote.
-  returned: always
+  returned: for all states but V(listed)
   type: dict
+runs:
+  description: The same of every run, with its arguments, its age and the end of its log.
+  returned: for V(listed)
+  type: list
 """
 
 import codecs
@@ -84,7 +90,9 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_gpu import cards, choose_card, misleading, processes
@@ -92,6 +100,7 @@ from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
     is_alive,
+    lines_since,
     make_directory,
     read_json,
     read_stamps,
@@ -99,9 +108,13 @@ from ansible.module_utils.neuraltalk_stack import (
     start_of,
     with_stack,
     write_json,
+    write_whole,
 )
 
 CHUNK = 65536
+PATIENCE = 10.0
+"""Seconds that processes get to end by themselves before they are killed."""
+STATES = ["started", "followed", "stopped", "listed"]
 LINKED = ("train.lua", "eval.lua", "misc", "coco-caption")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
 LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
@@ -139,6 +152,7 @@ class Run(object):
             "exit_code": int(code) if code else None,
             "running": running and not code,
             "card": record.get("card"),
+            "stopped": os.path.exists(os.path.join(self.path, "stopped")),
         }
 
 
@@ -296,7 +310,7 @@ def launch(run, program, arguments, card):
         run.record,
         {
             "id": run.name, "program": program, "arguments": given, "pid": process.pid,
-            "start": start_of(process.pid), "images": images, "card": card,
+            "start": start_of(process.pid), "started": int(time.time()), "images": images, "card": card,
             "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
         },
     )  # fmt: skip
@@ -325,6 +339,54 @@ def follow(run, offset):
     return status
 
 
+def listed(root):
+    """Every run of the host: its status, what it was asked, how long its log has been silent, and its log's end."""
+    directory, runs = os.path.join(root, "runs"), []
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        run = Run(root, name)
+        record = read_json(run.record)
+        if record is None:
+            continue
+        size = os.path.getsize(run.log) if os.path.exists(run.log) else 0
+        runs.append(
+            dict(
+                run.status(),
+                program=record["program"],
+                arguments=record["arguments"],
+                started=record.get("started", 0),
+                generation=record["generation"],
+                silent=max(0.0, time.time() - os.path.getmtime(run.log if size else run.record)),
+                tail="\n".join(lines_since(run.log, max(0, size - CHUNK))) + "\n" if size else "",
+            )
+        )
+    return runs
+
+
+def stop(run, dry):
+    """End the run and whatever it started; (whether there was something to end, its status)."""
+    status = run.status()
+    if status["pid"] is None:
+        raise StackError("there is no run called %s on this host" % run.name)
+    if not status["running"] or dry:
+        return status["running"], status
+    write_whole(os.path.join(run.path, "stopped"), "by provision\n")
+    for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, PATIENCE)):
+        deadline = time.time() + patience
+        while group_lives(status["pid"]) and time.time() < deadline:
+            os.killpg(status["pid"], number)
+            time.sleep(0.1)
+    return True, run.status()
+
+
+def group_lives(group):
+    """Whether a process of that group still runs."""
+    try:
+        os.killpg(group, 0)
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    return True
+
+
 def wrote(run):
     """Checkpoints with their bytes, and captions under the names that the images came with."""
     folder = os.path.join(run.path, "checkpoint")
@@ -344,20 +406,26 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "stack_root": {"type": "path", "required": True},
-            "id": {"type": "str", "required": True},
+            "id": {"type": "str", "default": ""},
             "program": {"type": "str", "choices": ["train.lua", "eval.lua"], "default": "train.lua"},
             "arguments": {"type": "dict", "default": {}},
             "files": {"type": "list", "elements": "str", "default": []},
             "gpu": {"type": "str", "default": "none"},
             "memory": {"type": "int", "default": 0},
             "offset": {"type": "int", "default": 0},
-            "state": {"type": "str", "choices": ["started", "followed"], "required": True},
+            "state": {"type": "str", "choices": STATES, "required": True},
         },
+        required_if=[("state", state, ("id",)) for state in STATES if state != "listed"],
         supports_check_mode=True,
     )
     wanted = module.params
     run = Run(wanted["stack_root"], wanted["id"])
     try:
+        if wanted["state"] == "listed":
+            module.exit_json(changed=False, runs=listed(wanted["stack_root"]))
+        if wanted["state"] == "stopped":
+            changed, status = stop(run, module.check_mode)
+            module.exit_json(changed=changed, run=status)
         if wanted["state"] == "followed":
             module.exit_json(changed=False, run=follow(run, wanted["offset"]))
         if module.check_mode:

@@ -1,4 +1,4 @@
-"""python -m tests.standin DIR [--only NAME ...] [--wheels-dir D [--platform P]]: write the stand-ins into DIR."""
+"""python -m tests.standin DIR [--gpu] [--only NAME ...] [--wheels-dir D [--platform P]]: write stand-ins into DIR."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.standin import archives, caffemodel
+from tests.standin import archives, caffemodel, cudnn
 from tests.standin.platforms import this_platform
 from tests.standin.wheels import wheel_tar
 
@@ -17,17 +17,28 @@ def artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
     out: dict[str, tuple[str, Callable[[], bytes]]] = {
         name: (f"{name}.tgz", lambda name=name: archives.archive(name))  # type: ignore[misc]
         for name in archives.ARCHIVES
+        if name not in archives.GPU
     }
     out["vgg16-proto"] = (f"{caffemodel.NAME}_deploy.prototxt", lambda: caffemodel.prototxt().encode())
     out["vgg16-model"] = (f"{caffemodel.NAME}.caffemodel", caffemodel.model)
     return out
 
 
-def write(folder: Path, only: Sequence[str] = ()) -> list[Path]:
-    """Write the artifacts (those in `only`, or all) into `folder`."""
+def gpu_artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
+    """The same for the GPU half of CUDA 7.5."""
+    return {
+        "cutorch": ("cutorch.tgz", lambda: archives.archive("cutorch")),
+        "cunn": ("cunn.tgz", lambda: archives.archive("cunn")),
+        "cudnn-rock": ("cudnn.torch.tgz", lambda: archives.archive("cudnn.torch")),
+        "cudnn-archive": (cudnn.archive_name(), cudnn.archive),
+    }
+
+
+def write(folder: Path, only: Sequence[str] = (), gpu: bool = False) -> list[Path]:
+    """Write the artifacts (those in `only`; else all, with `gpu` also the GPU half's) into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, (file, content) in artifacts().items():
+    for name, (file, content) in (artifacts() | (gpu_artifacts() if gpu or only else {})).items():
         if not only or name in only:
             (folder / file).write_bytes(content())
             written.append(folder / file)
@@ -44,13 +55,14 @@ def write_wheels(folder: Path, wheels: Path, platform: str) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--only", nargs="+", default=[], choices=sorted(artifacts()), metavar="NAME")
+    parser.add_argument("--gpu", action="store_true", help="also what a card needs")
+    parser.add_argument("--only", nargs="+", default=[], choices=sorted(artifacts() | gpu_artifacts()), metavar="NAME")
     parser.add_argument("--wheels-dir", type=Path, metavar="D", help="also pack the wheels that lie in D")
     parser.add_argument(
         "--platform", metavar="P", help="whose wheels they are, as debian-12-x86_64; default: this host's"
     )
     given = parser.parse_args(arguments)
-    for path in write(given.dir, given.only):
+    for path in write(given.dir, given.only, given.gpu):
         print(path)
     if given.wheels_dir is not None:
         print(write_wheels(given.dir, given.wheels_dir, given.platform or this_platform()))

@@ -33,7 +33,8 @@ TORCH = (
 SINGLE = (
     "lua-cjson", "nn", "nngraph", "image", "loadcaffe", "torch-totem", "torch-hdf5", "neuraltalk2", "coco-caption",
 )  # fmt: skip
-ARCHIVES: dict[str, tuple[Part, ...]] = {"torch": TORCH} | {name: (Part(name),) for name in SINGLE}
+GPU = ("cutorch", "cunn", "cudnn.torch")
+ARCHIVES: dict[str, tuple[Part, ...]] = {"torch": TORCH} | {name: (Part(name),) for name in (*SINGLE, *GPU)}
 
 
 def members(name: str) -> dict[str, bytes]:

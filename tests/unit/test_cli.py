@@ -28,7 +28,7 @@ from tests.unit.plans import HOSTS, RECIPE, planned
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
-CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "cudnn swap", "cudnn restore"}
+CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "cudnn swap", "cudnn restore", "runs stop"}
 
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:

@@ -31,7 +31,7 @@ ALLOWED = {
 DOORS = {
     "ansible_runner": {"site/playbook.py"},
     "rich": {"output.py"},
-    "typer": {f"cli/{name}.py" for name in ("cudnn", "init", "main", "mirror", "options", "run", "site")},
+    "typer": {f"cli/{name}.py" for name in ("cudnn", "init", "main", "mirror", "options", "run", "runs", "site")},
     "click": set(),
     "ansible": set(),
     "subprocess": set(),
@@ -45,6 +45,8 @@ PURE = [
     "catalogue/model.py",
     "catalogue/platform.py",
     "catalogue/recipe.py",
+    "runs/health.py",
+    "runs/log.py",
     "runs/spec.py",
     "site/events.py",
     "site/plan.py",

@@ -53,10 +53,10 @@ def data(tmp_path: Path) -> Path:
 
 
 def start(
-    root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = ()
+    root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Any]:
     """The module as Ansible runs it: a process that ends while the run goes on."""
-    given = {"stack_root": str(root), "id": id_, "program": program_, "arguments": arguments, "files": files}
+    given = {"stack_root": str(root), "id": id_, "program": program_, "arguments": arguments, "files": files, **more}
     words = (
         "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
         "from tests.unit import modules; import json\n"
@@ -270,3 +270,68 @@ def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
     said = run_module("stack_run", check=True, stack_root=root, id="run-1", state="started")
     assert (said["changed"], said["run"]["running"]) == (True, False)
     assert not (root / "runs").exists()
+
+
+SMI = """#!/bin/sh
+# Stand-in for nvidia-smi: two idle cards, in the fields that this project asks for.
+case "$1" in
+    --query-gpu=*compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
+    --query-gpu=*) for n in 0 1; do echo "$n, GPU-$n, Tesla K80, 11519, 63, Default, 0, 352.79"; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def cards(root: Path, generation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with two cards and a stack that was built for them; its th waits to be let go, then tells what it sees."""
+    file = tmp_path / "smi" / "nvidia-smi"
+    file.parent.mkdir()
+    file.write_text(SMI)
+    file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{file.parent}:{os.environ['PATH']}")
+    (generation / "stamps" / "cutorch.json").write_text('{"digest": "d"}')
+    waiting = f"while ! test -e '{tmp_path}/go'; do sleep 0.02; done"
+    program(generation, "th", f'{waiting}\necho "sees [$CUDA_VISIBLE_DEVICES] $*"')
+
+
+def test_two_runs_never_get_one_card_and_see_no_other(
+    cards: None, run_module: Run, root: Path, data: Path, tmp_path: Path
+) -> None:
+    arguments = {"model": str(data / "m.t7")}
+    one = start(root, "one", "eval.lua", arguments, gpu="auto", memory=3000)
+    two = start(root, "two", "eval.lua", arguments, gpu="auto", memory=3000)
+    assert {one["card"]["uuid"], two["card"]["uuid"]} == {"GPU-0", "GPU-1"}
+    for asked in ("auto", "1", one["card"]["uuid"]):
+        with pytest.raises(ModuleError, match=r"no card for this run: .*: run (one|two) has it"):
+            start(root, "three", "eval.lua", arguments, gpu=asked)
+    assert not (root / "runs" / "three").exists()
+    (tmp_path / "go").touch()
+    text = ended(run_module, root, "one")["text"]
+    assert f"sees [{one['card']['uuid']}] eval.lua -backend nn -gpuid 0" in text
+    ended(run_module, root, "two")
+    assert start(root, "three", "eval.lua", arguments, gpu=one["card"]["uuid"])["card"]["uuid"] == one["card"]["uuid"]
+
+
+def test_run_on_the_processor_sees_no_card(
+    cards: None, run_module: Run, root: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "go").touch()
+    assert start(root, "cpu", "eval.lua", {"model": str(data / "m.t7"), "gpuid": "-1"})["card"] is None
+    assert "sees [] eval.lua -gpuid -1" in ended(run_module, root, "cpu")["text"]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "arguments", "words"),
+    [
+        (False, {}, "was built without a card: there is no cutorch in it"),
+        (True, {"backend": "cudnn"}, "-backend cudnn: the cudnn rock is not installed here"),
+    ],
+)
+def test_card_is_no_use_to_a_stack_that_was_built_without(
+    cards: None, generation: Path, root: Path, data: Path, stamp: bool, arguments: dict[str, str], words: str
+) -> None:
+    if not stamp:
+        (generation / "stamps" / "cutorch.json").unlink()
+    with pytest.raises(ModuleError, match=words):
+        start(root, "x", "eval.lua", {"model": str(data / "m.t7"), **arguments}, gpu="auto")
+    assert not (root / "runs" / "x").exists()

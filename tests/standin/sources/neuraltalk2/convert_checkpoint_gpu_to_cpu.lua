@@ -18,7 +18,14 @@ cmd:text()
 local opt = cmd:parse(arg)
 
 local checkpoint = torch.load(opt.model)
-for name in pairs(checkpoint.protos) do print('converting ' .. name .. ' to CPU') end
+for name, proto in pairs(checkpoint.protos) do
+  print('converting ' .. name .. ' to CPU')
+  proto:float()
+  for _, module in ipairs(proto:listModules()) do
+    local name = torch.typename(module):match('^cudnn%.(.*)')
+    if name then setmetatable(module, torch.getmetatable('nn.' .. name)) end
+  end
+end
 local savefile = opt.model .. '_cpu.t7'
 torch.save(savefile, checkpoint)
 print('saved ' .. savefile)

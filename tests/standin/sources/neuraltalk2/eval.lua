@@ -67,6 +67,9 @@ else
 end
 
 local protos = checkpoint.protos
+if opt.gpuid >= 0 then
+  for _, proto in pairs(protos) do proto:cuda() end
+end
 protos.lm:createClones()
 
 local function eval_split(split, num_images)

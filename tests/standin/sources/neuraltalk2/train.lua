@@ -77,6 +77,9 @@ else
   local raw = loadcaffe.load(opt.cnn_proto, opt.cnn_model, backend)
   protos.cnn = net_utils.build_cnn(raw, {encoding_size = opt.input_encoding_size, backend = backend})
 end
+if opt.gpuid >= 0 then
+  for _, proto in pairs(protos) do proto:cuda() end
+end
 print('total number of parameters in LM: ', protos.lm:numberOfParameters())
 print('total number of parameters in CNN: ', protos.cnn:getParameters():nElement())
 protos.lm:createClones()

@@ -17,15 +17,15 @@ end
 function Module:training() self.train = true end
 function Module:evaluate() self.train = false end
 function Module:listModules() return { self } end
-function Module:cuda() error("nn." .. "Module:cuda() needs cutorch and cunn") end
 function Module:type(name)
-   for _, key in ipairs { "weight", "bias", "gradWeight", "gradBias" } do
-      if self[key] then self[key] = self[key]:type(name) end
+   for _, key in ipairs { "weight", "bias", "gradWeight", "gradBias", "output", "gradInput" } do
+      if torch.isTensor(self[key]) then self[key] = self[key]:type(name) end
    end
    return self
 end
 function Module:float() return self:type("torch.FloatTensor") end
 function Module:double() return self:type("torch.DoubleTensor") end
+function Module:cuda() return self:type("torch.CudaTensor") end
 
 function Module:parameters()
    local weights = {}

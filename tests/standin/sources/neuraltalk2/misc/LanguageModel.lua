@@ -18,6 +18,11 @@ function LanguageModel:createClones()
   print('constructing clones inside the LanguageModel')
 end
 
+function LanguageModel:type(name)
+  self.lookup_table:type(name)
+  return self
+end
+
 -- As many as upstream's model of one layer has.
 function LanguageModel:numberOfParameters()
   local words, size, code = self.vocab_size + 1, self.rnn_size, self.input_encoding_size
@@ -33,6 +38,9 @@ end
 -- update does, so that a later validation is a better one.
 function LanguageModel:loss(data, training)
   local start = math.log(self.vocab_size + 1)
+  if self.lookup_table.weight:type():find('Cuda') then
+    self.lookup_table:forward(data.labels[1]:cudaLong():clamp(1, self.vocab_size + 1))
+  end
   local content = data.labels:sum() / data.labels:nElement() / self.vocab_size
   for _, means in ipairs(data.features) do content = content + means[1] + 2 * means[2] + 3 * means[3] end
   local wobble = 0.002 * math.sin(content) + (training and 0.02 * torch.uniform(-1, 1) or 0)

@@ -38,7 +38,7 @@ end
 -- The first layers of VGG-16 and a layer that encodes; of a net without the right layers, an error as upstream's.
 function net_utils.build_cnn(cnn, opt)
   local layer_num = utils.getopt(opt, 'layer_num', 38)
-  if opt.backend ~= 'nn' then
+  if opt.backend ~= 'nn' and opt.backend ~= 'cudnn' then
     error(string.format('Unrecognized backend "%s"', opt.backend))
   end
   local part = nn.Sequential()

@@ -67,7 +67,8 @@ local function reader(file)
 
    local function tensor()
       local at = #known + 1
-      local value = torch.factory(text())()
+      local name = text()
+      local value = assert(torch.factory(name), "unknown Torch class <" .. name .. ">")()
       known[at] = value
       local sizes = {}
       for size in text():gmatch("%d+") do sizes[#sizes + 1] = tonumber(size) end

@@ -1,0 +1,143 @@
+"""`provision runs`: list, show, read and stop trainings and captionings."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs import health, launch, record
+from neuraltalk_provision.runs.record import RunState
+
+app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+Host = Annotated[str, typer.Option("--host", "-H", help="The host, where several have a run of that id.")]
+Quiet = Annotated[
+    float, typer.Option("--quiet", min=1, help="Seconds without a line after which a run is called hanging.")
+]
+SHOWN = 15
+"""How many lines of a log `show` ends with."""
+
+
+@app.command("list")
+def list_(
+    quiet: Quiet = health.QUIET,
+    limit: options.Limit = None,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """List every run of every host with its state; code 1 where one is not well."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    found = record.runs(chosen, limit or (), quiet)
+    columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
+    output.table("runs", columns, [_row(run) for run in found])
+    for run in found:
+        if not run.health.well:
+            output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
+    output.result({"runs": [run.as_json() for run in found]})
+    return EXIT_FINE if all(run.health.well for run in found) else EXIT_FAILED
+
+
+@app.command()
+def show(
+    run_id: Id,
+    host: Host = "",
+    quiet: Quiet = health.QUIET,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show one run: what it was asked, how far it got, and the end of its log; code 1 where it is not well."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    run = record.find(run_id, record.runs(chosen, [host] if host else (), quiet), host)
+    output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
+    output.say(f"{run.program} {given}")
+    output.say(f"started {_when(run)}; {_card(run) or 'on the processor'}; log {run.log}")
+    for iteration, loss in run.progress.validations:
+        output.say(f"validation loss {loss:.4f} after iteration {iteration}")
+    for iteration, scores in run.progress.scores:
+        output.say(f"after iteration {iteration}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores))
+    for file in run.progress.checkpoints:
+        output.say(f"wrote {file}")
+    output.say("the end of its log:")
+    output.pass_on("".join(f"  {line}\n" for line in run.tail.splitlines()[-SHOWN:]))
+    output.result(run.as_json())
+    return EXIT_FINE if run.health.well else EXIT_FAILED
+
+
+@app.command()
+def logs(
+    run_id: Id,
+    host: Host = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Print a run's whole log, and with -f what comes until it ends."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    run = record.find(run_id, record.runs(chosen, [host] if host else ()), host)
+    text = []
+    try:
+        for said in launch.follow(run.id, run.host, chosen):
+            text.append(said["text"])
+            output.pass_on(said["text"])
+            if not follow and not said.get("more"):
+                break
+    except KeyboardInterrupt:
+        raise InterruptError(
+            f"no longer following; {run.id} goes on", advice=f"Its log on {run.host}: {run.log}"
+        ) from None
+    output.result({"id": run.id, "host": run.host, "log": run.log, "text": "".join(text)})
+    return EXIT_FINE
+
+
+@app.command()
+def stop(
+    run_id: Id,
+    host: Host = "",
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """End a run with all its processes; its checkpoints stay."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    run = record.find(run_id, record.runs(chosen, [host] if host else ()), host)
+    running = launch.stop(run.id, run.host, chosen, plan=plan)
+    what = ("would be stopped" if plan else "stopped") if running else "was not running"
+    output.say(f"{run.id} on {run.host} {what}")
+    output.result({"id": run.id, "host": run.host, "running": running, "stopped": running and not plan})
+    return EXIT_FINE
+
+
+def _row(run: RunState) -> tuple[str, ...]:
+    progress = run.progress
+    loss = f"{progress.losses[-1][1]:.3f}" if progress.losses else ""
+    cider = f"{dict(progress.scores[-1][1]).get('CIDEr', float('nan')):.3f}" if progress.scores else ""
+    iteration = "" if progress.iteration is None else str(progress.iteration)
+    return (run.id, run.host, run.program, run.health.state, iteration, loss, cider, _card(run), _when(run))
+
+
+def _card(run: RunState) -> str:
+    return f"{run.card['index']} {run.card['name']}" if run.card else ""
+
+
+def _when(run: RunState) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))

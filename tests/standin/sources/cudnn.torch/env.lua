@@ -1,0 +1,2 @@
+-- The table of the package, for all its files.
+return {}

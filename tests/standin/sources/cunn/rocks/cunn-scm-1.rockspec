@@ -1,0 +1,12 @@
+package = "cunn"
+version = "scm-1"
+source = { url = "git://stand-in.invalid/cunn" }
+description = { summary = "Stand-in of the project's tests for cunn", license = "stand-in" }
+dependencies = { "torch >= 7.0", "nn >= 1.0", "cutorch >= 1.0" }
+build = {
+   type = "command",
+   build_command = [[
+cmake -E make_directory build && cd build && cmake .. -DLUALIB="$(LUALIB)" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$(LUA_BINDIR)/.." -DCMAKE_INSTALL_PREFIX="$(PREFIX)" && $(MAKE)
+]],
+   install_command = "cd build && $(MAKE) install",
+}
