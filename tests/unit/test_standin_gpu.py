@@ -127,6 +127,28 @@ def test_nvcc_compiles_what_the_product_tries_and_runs_it(toolkit: Path, tmp_pat
         assert (done.returncode, done.stdout) == (0, f"{said}\n")
 
 
+def test_nvcc_compiles_the_products_trial_and_notes_the_architectures(
+    toolkit: Path, newest: Path, tmp_path: Path
+) -> None:
+    module = Path(__file__).parents[2] / "plugins" / "modules" / "cuda_toolkit.py"
+    trial = re.search(r'^TRIAL = """(.*?)"""', module.read_text(), re.DOTALL | re.MULTILINE)
+    assert trial
+    (tmp_path / "trial.cu").write_text(trial[1])
+    codes = (
+        ("arch=compute_35,code=sm_35", "arch=compute_37,code=[sm_37,compute_37]"),
+        ("arch=compute_90,code=sm_90",),
+    )
+    noted = (b"stand-in code for sm_35 sm_37 compute_37\0", b"stand-in code for sm_90\0")
+    for tree, asked, text in zip((toolkit, newest), codes, noted, strict=True):
+        words = [tree / "bin" / "nvcc", "-o", tmp_path / "trial", tmp_path / "trial.cu"]
+        words += [word for code in asked for word in ("-gencode", code)]
+        words += [f"-I{tree / 'include'}", f"-L{tree / 'lib64'}", "-lcublas", "-lcurand", "-lcusparse"]
+        built = run(*words)
+        assert (built.returncode, built.stderr) == (0, "")
+        assert text in (tmp_path / "trial").read_bytes()
+        assert run(tmp_path / "trial", LD_LIBRARY_PATH=str(tree / "lib64")).returncode == 0
+
+
 def test_nvcc_refuses_a_compiler_that_is_too_new_for_it_unless_told_not_to(toolkit: Path, tmp_path: Path) -> None:
     strict = cuda.write(tmp_path / "strict")
     (tmp_path / "empty.cu").write_text("")

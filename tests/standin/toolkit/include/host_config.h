@@ -6,4 +6,8 @@
 #error -- unsupported GNU version! gcc versions later than @GCC@ are not supported!
 #endif
 #endif
+/* Where nvcc puts the code for cards, here the names of the architectures are. */
+#ifdef __STANDIN_ARCHITECTURES__
+__asm__(".pushsection .nv_fatbin,\"a\"\n.asciz \"stand-in code for" __STANDIN_ARCHITECTURES__ "\"\n.popsection");
+#endif
 #endif
