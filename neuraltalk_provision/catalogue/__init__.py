@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, ProgramOptions
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, Option
 
-__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "ProgramOptions", "load", "program_options"]
+__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "Option", "load", "program_options"]
 
 
 def _data(name: str) -> Any:
@@ -33,6 +33,6 @@ def load() -> Catalogue:
 
 
 @cache
-def program_options(program: str) -> ProgramOptions:
-    """The options of `train.lua` or `eval.lua`."""
-    return ProgramOptions.model_validate(_data("options")[program])
+def program_options(program: str) -> dict[str, Option]:
+    """The options of `train.lua` or `eval.lua`, by name, in the programs' own order."""
+    return {name: Option.model_validate(row) for name, row in _data("options")[program].items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -119,11 +119,15 @@ class Compatibility(Row):
     cards: dict[str, str]
 
 
-class ProgramOptions(Row):
-    """The options of one of neuraltalk2's programs; `files` are those that name something on the host."""
+class Option(Row):
+    """An option of train.lua or eval.lua: its type, the program's own default, its bounds, what it is for."""
 
-    options: tuple[str, ...]
-    files: tuple[str, ...]
+    type: Literal["file", "folder", "text", "whole", "number", "flag", "choice"]
+    default: str | int | float
+    what: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
 
 
 class Catalogue(Row):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
 
 # What the two programs assume where nothing is said (their own defaults).
@@ -50,8 +51,8 @@ def parse(program: str, run_id: str, words: Sequence[str], gpu: str = PROCESSOR,
     words = list(words)
     while words:
         name = words.pop(0).lstrip("-")
-        if name not in known.options:
-            near = difflib.get_close_matches(name, known.options, n=3) or known.options
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or known
             raise UsageError(f"{program} has no option -{name}; did you mean -{', -'.join(near)}?")
         if not words:
             raise UsageError(f"-{name} has no value")
@@ -59,22 +60,44 @@ def parse(program: str, run_id: str, words: Sequence[str], gpu: str = PROCESSOR,
             raise UsageError(f"-{name} is given twice")
         given.add(name)
         arguments[name] = words.pop(0)
+        _refuse_misfit(name, arguments[name], known[name])
     if "id" in given:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
     _refuse_contradictions(program, arguments, gpu)
-    files = tuple(name for name in known.files if arguments.get(name))
-    for name in files:
-        if not arguments[name].startswith("/"):
-            raise UsageError(f"-{name} {arguments[name]}: an absolute path on the host is needed")
+    # checkpoint_path is the one that need not be there yet.
+    paths = [name for name, option in known.items() if option.type in ("file", "folder") and arguments.get(name)]
+    files = tuple(name for name in paths if name != "checkpoint_path")
     needed = memory_needed(program, arguments) if memory is None else memory
     return RunSpec(run_id, program, arguments, files, gpu, 0 if gpu == PROCESSOR else needed)
 
 
+def _refuse_misfit(name: str, value: str, option: Option) -> None:
+    """UsageError where the value is not of the option's type, or beyond its bounds."""
+    needed = ""
+    if option.type in ("file", "folder") and value and not value.startswith("/"):
+        needed = "an absolute path on the host is needed"
+    elif option.type == "whole" and not re.fullmatch(r"-?\d+", value):
+        needed = "a whole number is needed"
+    elif option.type == "number" and not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
+        needed = "a number is needed"
+    elif option.type == "flag" and value not in ("0", "1"):
+        needed = "it can be 0 or 1"
+    elif option.type == "choice" and value not in option.choices:
+        needed = f"it can be {' or '.join(option.choices)}"
+    elif option.type in ("whole", "number"):
+        if option.least is not None and float(value) < option.least:
+            needed = f"{option.least:g} is the least"
+        elif option.most is not None and float(value) > option.most:
+            needed = f"{option.most:g} is the most"
+    if needed:
+        raise UsageError(f"-{name} {value}: {needed}", advice=f"It is for: {option.what}.")
+
+
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
     """MiB that a run with these options needs on a card, estimated."""
-    finetunes = program == "train.lua" and _whole(arguments, "finetune_cnn_after", -1) >= 0
+    finetunes = program == "train.lua" and int(arguments.get("finetune_cnn_after", -1)) >= 0
     rest, image = MEMORY["finetune" if finetunes else program]
-    return rest + image * _whole(arguments, "batch_size", BATCH[program])
+    return rest + image * int(arguments.get("batch_size", BATCH[program]))
 
 
 def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str) -> None:
@@ -92,21 +115,12 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str)
             "-gpuid is set to 0: the run sees one card, and that is its first",
             advice="Choose the card with --gpu auto, an index or a UUID.",
         )
-    if arguments.get("backend", "nn") not in ("nn", "cudnn"):
-        raise UsageError(f"-backend {arguments['backend']}: it can be nn or cudnn")
     if program == "train.lua":
-        iterations = _whole(arguments, "max_iters", -1)
-        every = _whole(arguments, "save_checkpoint_every", SAVE_CHECKPOINT_EVERY)
+        iterations = int(arguments.get("max_iters", -1))
+        every = int(arguments.get("save_checkpoint_every", SAVE_CHECKPOINT_EVERY))
         if 0 <= iterations <= every:
             raise UsageError(
                 f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
                 "without having written a model",
                 advice=f"Give -save_checkpoint_every a smaller number, {max(1, iterations // 2)} for instance.",
             )
-
-
-def _whole(arguments: Mapping[str, str], name: str, default: int) -> int:
-    try:
-        return int(arguments.get(name, default))
-    except ValueError:
-        raise UsageError(f"-{name} {arguments[name]}: a whole number is needed") from None

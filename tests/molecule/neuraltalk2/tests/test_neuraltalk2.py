@@ -22,7 +22,7 @@ def test_help_lists_every_option_that_the_catalogue_knows(stack: Stack, program:
     done = stack.run("sh", "-c", f"cd {stack.path}/neuraltalk2 && th {program} -help")
     assert done.rc == 0, done.stderr
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.strip().startswith("-")}
-    assert {f"-{option}" for option in catalogue.program_options(program).options} <= listed
+    assert {f"-{option}" for option in catalogue.program_options(program)} <= listed
 
 
 def test_the_scorer_is_linked_where_neuraltalk2_looks(host: Host, stack: Stack) -> None:
