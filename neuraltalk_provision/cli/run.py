@@ -10,17 +10,20 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FINE, InterruptError
+from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import launch, spec
+from neuraltalk_provision.runs import document, launch, spec
 from neuraltalk_provision.runs.launch import RunEnd
 from neuraltalk_provision.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", "-H", help="The host that runs it.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start it and end: `provision runs` tells of it later.")]
 Id = Annotated[str, typer.Option("--id", help="The run's id, the name of its directory. Default: by the clock.")]
 Gpu = Annotated[
-    str,
-    typer.Option("--gpu", help="The card: auto (one that is free), an index, a UUID, or none for the processor."),
+    str | None,
+    typer.Option(
+        "--gpu", help="The card: auto (one that is free), an index, a UUID, or none for the processor (default)."
+    ),
 ]
 Memory = Annotated[
     int | None,
@@ -28,16 +31,21 @@ Memory = Annotated[
 ]
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="After --: options of the program itself, such as -max_iters 1000. Paths are the host's."),
+    typer.Argument(
+        metavar="[SPEC.yml] [-- OPTIONS]",
+        help="A file with host, id, gpu, gpu_memory and options; and after -- options of the program itself, such as "
+        "-max_iters 1000, which win over the file's. Paths are the host's.",
+    ),
 ]
 
 
 def train(
-    host: Host,
     words: Words = None,
+    host: Host = "",
     run_id: Id = "",
-    gpu: Gpu = spec.PROCESSOR,
+    gpu: Gpu = None,
     gpu_memory: Memory = None,
+    detach: Detach = False,
     plan: options.Plan = False,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
@@ -46,16 +54,17 @@ def train(
 ) -> int:
     """Start train.lua on a host, follow its log, and check that it left a model."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = spec.parse("train.lua", run_id or _id("train"), words or [], gpu, gpu_memory)
-    return _run(run, host, chosen, Output(as_json=as_json), plan)
+    run, where = _asked("train.lua", "train", words or [], host, run_id, gpu, gpu_memory)
+    return _run(run, where, chosen, Output(as_json=as_json), plan, detach)
 
 
 def evaluate(
-    host: Host,
     words: Words = None,
+    host: Host = "",
     run_id: Id = "",
-    gpu: Gpu = spec.PROCESSOR,
+    gpu: Gpu = None,
     gpu_memory: Memory = None,
+    detach: Detach = False,
     plan: options.Plan = False,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
@@ -64,15 +73,34 @@ def evaluate(
 ) -> int:
     """Start eval.lua on a host, with files that are no images set aside, and print the captions."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = spec.parse("eval.lua", run_id or _id("eval"), words or [], gpu, gpu_memory)
-    return _run(run, host, chosen, Output(as_json=as_json), plan)
+    run, where = _asked("eval.lua", "eval", words or [], host, run_id, gpu, gpu_memory)
+    return _run(run, where, chosen, Output(as_json=as_json), plan, detach)
 
 
 def _id(verb: str) -> str:
     return time.strftime(f"{verb}-%Y%m%d-%H%M%S")
 
 
-def _run(run: spec.RunSpec, host: str, settings: Settings, output: Output, plan: bool) -> int:
+def _asked(
+    program: str, verb: str, words: list[str], host: str, run_id: str, gpu: str | None, memory: int | None
+) -> tuple[spec.RunSpec, str]:
+    """The run and its host, from the command line, and what that leaves open from the file."""
+    file, given = document.split(words)
+    written = document.read(file)
+    where = host or written.host
+    if not where:
+        raise UsageError("no host is named", advice="Say it with --host, or as `host:` in the run's file.")
+    run = spec.parse(
+        program,
+        run_id or written.id or _id(verb),
+        written.words(given),
+        written.gpu if gpu is None else gpu,
+        written.gpu_memory if memory is None else memory,
+    )
+    return run, where
+
+
+def _run(run: spec.RunSpec, host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:
     if plan:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
         card = "" if run.gpu == spec.PROCESSOR else f" on card {run.gpu}, {run.memory} MiB of it"
@@ -87,6 +115,10 @@ def _run(run: spec.RunSpec, host: str, settings: Settings, output: Output, plan:
     card = started["card"]
     where = f", card {card['index']} ({card['name']}, {card['uuid']})" if card else ""
     output.say(f"{run.id} runs on {host}{where} (pid {started['pid']}), log {started['log']}")
+    if detach:
+        output.say(f"next: provision runs show {run.id}")
+        output.result({"id": run.id, "host": host, **started})
+        return EXIT_FINE
     try:
         end = launch.watch(run, host, settings, output.pass_on)
     except KeyboardInterrupt:

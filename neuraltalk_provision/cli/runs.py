@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import health, launch, record
 from neuraltalk_provision.runs.record import RunState
@@ -124,6 +125,22 @@ def stop(
     what = ("would be stopped" if plan else "stopped") if running else "was not running"
     output.say(f"{run.id} on {run.host} {what}")
     output.result({"id": run.id, "host": run.host, "running": running, "stopped": running and not plan})
+    return EXIT_FINE
+
+
+@app.command("options")
+def options_(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="train.lua or eval.lua.")],
+    as_json: options.Json = False,
+) -> int:
+    """List every option of a program with its type, its default and what it is for."""
+    output = Output(as_json=as_json)
+    if program not in ("train.lua", "eval.lua"):
+        raise UsageError(f"{program} is neither train.lua nor eval.lua")
+    known = catalogue.program_options(program)
+    rows = [(f"-{name}", o.type, str(o.default), o.what) for name, o in known.items()]
+    output.table(program, ("option", "type", "default", "what for"), rows)
+    output.result({"program": program, "options": {name: option.model_dump() for name, option in known.items()}})
     return EXIT_FINE
 
 

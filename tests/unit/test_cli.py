@@ -119,7 +119,7 @@ BROKEN = {
     "unknown command": (["frobnicate"], "No such command 'frobnicate'"),
     "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
     "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
-    "missing option": (["train"], "Missing option '--host'"),
+    "missing option": (["train"], "no host is named"),
     "missing argument": (["mirror", "add"], "Missing argument 'files'"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),

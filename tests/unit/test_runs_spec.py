@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import spec
+from neuraltalk_provision.runs import document, spec
 
 WORDS = ["-input_h5", "/data/my 'set'/c.h5", "-input_json", "/data/c.json"]
 
@@ -138,3 +139,50 @@ def test_id_that_is_no_plain_directory_name_is_refused(run_id: str) -> None:
 @pytest.mark.parametrize("run_id", ["train-20260101-120000", "a", "7.b_c"])
 def test_plain_id_is_taken(run_id: str) -> None:
     assert spec.parse("train.lua", run_id, WORDS).id == run_id
+
+
+WRITTEN = """
+host: node1
+id: base-1
+gpu: auto
+options:
+  input_h5: /data/c.h5
+  input_json: /data/c.json
+  batch_size: 8
+  learning_rate: 1.0e-5
+"""
+
+
+def test_run_can_be_written_down_and_the_command_line_wins(tmp_path: Path) -> None:
+    file = tmp_path / "the site's base.yml"
+    file.write_text(WRITTEN)
+    found, rest = document.split([str(file), "-batch_size", "4"])
+    written = document.read(found)
+    assert (written.host, written.id, written.gpu) == ("node1", "base-1", "auto")
+    run = spec.parse("train.lua", written.id, written.words(rest), written.gpu)
+    assert run.arguments["batch_size"] == "4"
+    assert float(run.arguments["learning_rate"]) == 1e-5
+    assert run.arguments["input_h5"] == "/data/c.h5"
+
+
+def test_words_without_a_file_are_options() -> None:
+    assert document.split(["-model", "/m.yml"]) == (None, ["-model", "/m.yml"])
+    assert document.read(None).words(["-seed", "1"]) == ["-seed", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hots: node1\n", "hots is nothing that a run's file says; did you mean host"),
+        ("options: [1]\n", "options: Input should be a valid dictionary"),
+        ("host: [a\n", "cannot be read"),
+        ("gpu_memory: much\n", "gpu_memory: Input should be a valid integer"),
+    ],
+)
+def test_file_that_says_nonsense_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        document.read(file)
+    with pytest.raises(UsageError, match="there is no such file"):
+        document.read(tmp_path / "nothing.yml")
