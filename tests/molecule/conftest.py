@@ -39,9 +39,9 @@ class Stack:
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The recipe; every host of a scenario is of one platform."""
-        (recipe,) = self.variables["provision_recipes"].values()
-        return cast(dict[str, Any], recipe)
+        """The host's recipe."""
+        generation = self.variables["provision_generations"][self.host.backend.get_hostname()]
+        return cast(dict[str, Any], self.variables["provision_recipes"][generation])
 
     @cached_property
     def mirror(self) -> Path:

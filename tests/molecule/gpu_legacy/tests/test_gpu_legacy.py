@@ -10,13 +10,19 @@ from testinfra.host import Host
 from tests.molecule.conftest import Stack
 
 TREE = "/usr/local/cuda-7.5"
+PRIVATE = "gpu-legacy-2"
 PARTS = ("cuda", "cutorch", "cunn", "cudnn", "cudnn-rock")
+
+
+def is_private(stack: Stack) -> bool:
+    """Whether TensorFlow keeps its v4 on this host."""
+    return bool(stack.host.backend.get_hostname() == PRIVATE)
 
 
 def test_what_was_chosen_is_what_goes_together_on_a_k80(stack: Stack) -> None:
     gpu = stack.recipe["gpu"]
     assert (gpu["profile"], gpu["archs"], gpu["cuda"], gpu["toolkit"]) == ("legacy", "3.7", "7.5", TREE)
-    assert (gpu["cudnn"], gpu["cudnn_mode"]) == ("5.0.5", "swap")
+    assert (gpu["cudnn"], gpu["cudnn_mode"]) == ("5.0.5", "private" if is_private(stack) else "swap")
     assert [part["name"] for part in stack.recipe["parts"] if part["role"] == "gpu_stack"] == list(PARTS)
 
 
@@ -54,25 +60,43 @@ def test_card_is_seen_by_what_was_built(stack: Stack) -> None:
     )
 
 
-def test_cudnn_rock_speaks_to_the_v5_that_was_swapped_in(host: Host, stack: Stack) -> None:
+def test_cudnn_rock_speaks_to_v5(stack: Stack) -> None:
     assert stack.lua("require 'cudnn'; print(cudnn.version)").splitlines()[-1] == "5005"
+
+
+def test_v5_is_in_v4s_place_and_the_loader_knows_it(host: Host, stack: Stack) -> None:
+    if is_private(stack):
+        pytest.skip("v4 stays on this host")
     assert host.check_output(f"readlink {TREE}/lib64/libcudnn.so.5") == "libcudnn.so.5.0.5"
     assert f"{TREE}/lib64/libcudnn.so.5" in host.check_output("/sbin/ldconfig -p")
+    assert "CUDNN_PATH" not in host.file(f"{stack.path}/environment").content_string
 
 
-def test_v4_is_kept_where_the_seed_keeps_it_as_it_was(host: Host) -> None:
+def test_v4_is_kept_where_the_seed_keeps_it_as_it_was(host: Host, stack: Stack) -> None:
+    """Or, where TensorFlow keeps it, in its own place as it was."""
     before = dict(line.split(" ", 1) for line in host.file("/var/tmp/before").content_string.splitlines())
     assert len(before) == 5
+    backup = "" if is_private(stack) else "/cudnn_v4"
     for name, told in before.items():
         folder, file = name.rsplit("/", 1)
-        kept = host.check_output(f"find {TREE}/{folder}/cudnn_v4/{file} -printf '%y %m %U %G %T@ %s'")
+        kept = host.check_output(f"find {TREE}/{folder}{backup}/{file} -printf '%y %m %U %G %T@ %s'")
         assert kept == told
 
 
-def test_environment_binds_cuda_and_no_private_cudnn(host: Host, stack: Stack) -> None:
-    text = host.file(f"{stack.path}/environment").content_string
-    assert "$NEURALTALK_STACK/cuda/lib64" in text
-    assert "CUDNN_PATH" not in text
+def test_private_v5_is_bound_for_what_runs_in_the_stack_and_for_nothing_else(host: Host, stack: Stack) -> None:
+    if not is_private(stack):
+        pytest.skip("v5 is in the CUDA directory of this host")
+    library = f"{stack.path}/cudnn/lib64/libcudnn.so.5"
+    assert stack.run("sh", "-c", "echo $CUDNN_PATH").stdout.strip() == library
+    assert not host.file(f"{TREE}/.neuraltalk-cudnn").exists
+    assert "libcudnn.so.5" not in host.check_output("/sbin/ldconfig -p")
+    ask = "import ctypes; print(ctypes.CDLL('libcudnn.so.5').cudnnGetVersion())"
+    assert stack.run("python3", "-c", ask).stdout.strip() == "5005"
+    assert host.run(f'python3 -c "{ask}"').rc != 0
+
+
+def test_environment_binds_cuda(host: Host, stack: Stack) -> None:
+    assert "$NEURALTALK_STACK/cuda/lib64" in host.file(f"{stack.path}/environment").content_string
 
 
 def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
