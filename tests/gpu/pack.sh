@@ -10,5 +10,5 @@ find "$generation/torch" -name '*.so*' -o -path '*/bin/luajit' | while read -r f
     "$generation/bin/with-stack" ldd "$file" 2>/dev/null || true
 done | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | grep -E '^/(usr/)?lib/' | grep -vE "/($own)\.so" | sort -u |
     while read -r library; do cp -L "$library" "$generation/lib-run/"; done
-cd / && tar cf - "${generation#/}"/{torch,bin,etc,stamps,logs,environment,generation.json,neuraltalk2,lib-run,test-data} |
-    xz -T0 -4 > /var/tmp/tree.tar.xz
+parts=(torch bin etc stamps logs environment generation.json neuraltalk2 lib-run test-data)
+tar cf /var/tmp/tree.tar -C / "${parts[@]/#/${generation#/}/}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.lab import engine, hosts
+from tests.lab import engine, hosts, shell
 from tests.lab.spec import Lab
 from tests.real import brought
 from tests.standin import dataset, images
@@ -46,6 +46,18 @@ def site(mirror: Path, inventory: Path, archs: str) -> None:
     (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
 
 
+def pack(name: str) -> Path:
+    """The tree of a host's current generation, packed here: a bare host has no xz."""
+    generation = engine.docker("exec", name, "readlink", "-f", "/opt/neuraltalk/current").strip()
+    engine.docker("cp", str(PACK), f"{name}:/var/tmp/pack.sh")
+    engine.docker("exec", name, "bash", "/var/tmp/pack.sh", generation, timeout=1800)
+    plain = WORK / "tree.tar"
+    engine.docker("cp", f"{name}:/var/tmp/tree.tar", str(plain))
+    shell.need("xz", "xz-utils")
+    shell.run("xz", "-T0", "-6", "--force", str(plain), timeout=1800)
+    return plain.with_suffix(".tar.xz")
+
+
 def main() -> int:
     """Build, verify, pack; 0 when the tree is there."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.tree", description=__doc__)
@@ -66,11 +78,7 @@ def main() -> int:
     provision("site", "--plan")
     provision("site")
     provision("verify")
-    generation = engine.docker("exec", name, "readlink", "-f", "/opt/neuraltalk/current").strip()
-    engine.docker("cp", str(PACK), f"{name}:/var/tmp/pack.sh")
-    engine.docker("exec", name, "bash", "/var/tmp/pack.sh", generation, timeout=1800)
-    target = WORK / "tree.tar.xz"
-    engine.docker("cp", f"{name}:/var/tmp/tree.tar.xz", str(target))
+    target = pack(name)
     hosts.down(LAB.name)
     shutil.rmtree(mirror)
     print(f"\n{target}: {target.stat().st_size:,} bytes, for {asked.archs}")
