@@ -287,7 +287,7 @@ def try_programs(generation, modules, programs, log, environment=None):
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
     for number, program in enumerate(programs, 1):
-        words = "%sdo %s end; print('tried program %d')" % (requires, program, number)
+        words = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
         start = file_size(log)
         argv = with_stack(generation, ["luajit", "-e", words])
         outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
@@ -304,6 +304,8 @@ def try_programs(generation, modules, programs, log, environment=None):
 def load_modules(generation, modules, log, environment=None):
     """Load each Lua module in a process of its own; [{module, seconds, version}].
 
+    A line of its own is printed at the end, for some modules (cudnn) leave one unfinished.
+
     `th -e` returns 0 whatever happens, so this asks luajit itself, and looks for the line that it
     prints when it got to the end.
     """
@@ -311,7 +313,7 @@ def load_modules(generation, modules, log, environment=None):
     for module in modules:
         program = (
             "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
-            "print('loaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
+            "print('\\nloaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
         )
         start = file_size(log)
         argv = with_stack(generation, ["luajit", "-e", program])

@@ -235,6 +235,8 @@ def tell(report: Mapping[str, Any]) -> None:
     """The report in words."""
     for suite in report["suites"]:
         print(suite["words"])
+        for line in suite["tail"]:
+            print(f"  {line}")
     for where, training in report["training"].items():
         print(f"training on the {where}, {training['seconds']} s: losses {training['losses']}")
         print(f"  validation {training['validation']}; model {training['bytes']:,} bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+TAIL = 8
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LINE = re.compile(r"^\s*\d+/\d+ (\S+) .*?\[\+?(PASS|FAIL|ERROR|SKIP)\]\s*$")
 _END = re.compile(r"Completed (\d+) asserts? in (\d+) tests? with (\d+) failures? and (\d+) errors?")
@@ -20,6 +21,8 @@ class Suite:
     asserts: int
     whole: bool
     seconds: float
+    tail: tuple[str, ...] = ()
+    """The last lines of a suite that did not come to its end."""
 
     @property
     def green(self) -> bool:
@@ -44,4 +47,5 @@ def read(name: str, text: str, seconds: float) -> Suite:
         if found and found[2] != "SKIP":
             (passed if found[2] == "PASS" else failed).append(found[1])
     end = _END.search(plain)
-    return Suite(name, tuple(passed), tuple(failed), int(end[1]) if end else 0, bool(end), seconds)
+    tail = () if end else tuple(plain.replace("\r", "\n").splitlines()[-TAIL:])
+    return Suite(name, tuple(passed), tuple(failed), int(end[1]) if end else 0, bool(end), seconds, tail)

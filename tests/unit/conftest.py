@@ -65,8 +65,8 @@ def generation(tmp_path: Path) -> Path:
         case "$2" in
             *"require 'broken'"*) echo "module 'broken' not found" >&2; exit 1 ;;
             *"require 'silent'"*|*silence*) exit 0 ;;
-            *tried*) echo "$2" | sed -n "s/.*print('\\(tried program [0-9]*\\)').*/\\1/p" ;;
-            *) echo "$2" | sed "s/^local m = require '\\([^']*\\)'.*/loaded \\1 1.0/" ;;
+            *tried*) printf '%s\\n' "$2" | sed -n "s/.*print('.n\\(tried program [0-9]*\\)').*/\\1/p" ;;
+            *) printf '%s\\n' "$2" | sed "s/^local m = require '\\([^']*\\)'.*/loaded \\1 1.0/" ;;
         esac
         """,
     )
