@@ -23,7 +23,18 @@ OLD_PYTHON = "py27"
 """The scenario whose hosts have Python 2.7 only, which no ansible-core after 2.16 speaks to."""
 WITH_OLD = (OLD_PYTHON, "el9")
 """What an ansible-core 2.16 is tried on."""
-LONGEST_FIRST = ("neuraltalk2", "unknown", "el9", "py27", "hdf5", "lua_rocks", "generation", "system_deps", "torch")
+LONGEST_FIRST = (
+    "gpu_legacy",
+    "unknown",
+    "neuraltalk2",
+    "el9",
+    "py27",
+    "hdf5",
+    "lua_rocks",
+    "generation",
+    "system_deps",
+    "torch",
+)
 CLEANING_UP = "An error occurred during the test sequence action"
 """Where Molecule, in its log, turns from what failed to removing the hosts."""
 
