@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact
-from neuraltalk_provision.catalogue.gpu import WITHOUT_NVCC
+from neuraltalk_provision.catalogue.facts import WITHOUT_NVCC
 from neuraltalk_provision.errors import MirrorError
 
 # The machine that all of the stack is built for, in an ELF file's head.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.catalogue.gpu import made_for
+from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.catalogue.gpu import Chosen, Gpu, choose, made_for
+from neuraltalk_provision.catalogue.facts import made_for
+from neuraltalk_provision.catalogue.gpu import Chosen, Gpu, choose
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Recipe, write
 from neuraltalk_provision.site.plan import plan
@@ -178,7 +179,7 @@ REFUSED = {
     "two CUDA trees": (
         host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), tree("13.0", "/opt/cuda")]),
         ALL,
-        "node1 has several CUDA 13.0: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
+        "node1: it has several CUDA 13.0: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
     ),
     "no nvcc": (host(*H200["gpu"]["cards"]), lock(*MODERN), "no nvcc was found in /usr/local/cuda*"),
     "no nvcc where it was said to be": (
@@ -186,7 +187,7 @@ REFUSED = {
         ALL,
         "gpu_stack_cuda is /opt/cuda-9, and there is no bin/nvcc with its headers",
     ),
-    "profile without a card": (host(said={"profile": "modern"}), ALL, "has no card: say in its inventory"),
+    "profile without a card": (host(said={"profile": "modern"}), ALL, "node1: it has no card: say in its inventory"),
     "misspelt profile": (host(said={"profile": "modren"}), ALL, "gpu_stack_profile is modren, and can be auto, cpu"),
     "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, and can be swap"),
     "nonsense to build for": (host(said={"arch_list": "9.0 sm_90"}), ALL, "gpu_stack_arch_list holds sm_90"),

@@ -41,6 +41,7 @@ DOORS = {
 }
 PURE = [
     "catalogue/compatibility.py",
+    "catalogue/facts.py",
     "catalogue/gpu.py",
     "catalogue/model.py",
     "catalogue/platform.py",
