@@ -56,4 +56,5 @@ def main(root, archive):
             print("%s: killed %s each of %d steps, whole every time" % (verb, when, steps - 1))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

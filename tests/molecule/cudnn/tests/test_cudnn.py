@@ -69,6 +69,14 @@ def test_refusal_says_why(host: Host, which: str, words: str) -> None:
     assert words in host.file("/var/tmp/refused").content_string
 
 
+def test_disk_that_filled_in_the_middle_changed_nothing(host: Host) -> None:
+    if name(host) != "cudnn-full":
+        pytest.skip("only one disk was full")
+    assert "could not be unpacked" in host.file("/var/tmp/full").content_string
+    assert "No space left on device" in host.file("/var/tmp/full").content_string
+    assert not host.file(f"{TREE}/.neuraltalk-cudnn").exists
+
+
 def test_it_was_killed_at_every_step(host: Host) -> None:
     if name(host) != "cudnn-killed":
         pytest.skip("only one host was")
