@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from testinfra.host import Host
 
-from tests.molecule.conftest import Stack
+from tests.lab import engine
+from tests.molecule.conftest import EPHEMERAL, Stack
+from tests.standin import dataset
 
 TREE = "/usr/local/cuda-7.5"
 PRIVATE = "gpu-legacy-2"
@@ -97,6 +103,32 @@ def test_private_v5_is_bound_for_what_runs_in_the_stack_and_for_nothing_else(hos
 
 def test_environment_binds_cuda(host: Host, stack: Stack) -> None:
     assert "$NEURALTALK_STACK/cuda/lib64" in host.file(f"{stack.path}/environment").content_string
+
+
+def provision(*words: str) -> dict[str, Any]:
+    """What `provision WORDS --json` tells, run against the scenario's hosts."""
+    command = (sys.executable, "-m", "neuraltalk_provision", *words[:1], "--inventory", str(EPHEMERAL / "inventory"))
+    done = subprocess.run([*command, "--json", *words[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cast(dict[str, Any], json.loads(done.stdout))
+
+
+def test_training_gets_a_card_of_its_own_and_the_backend_that_the_host_has(
+    host: Host, stack: Stack, tmp_path: Path
+) -> None:
+    """On the stand-in of a card. Its nvidia-smi says that somebody computes on all four: one is asked for by name."""
+    name = str(host.backend.get_hostname())
+    dataset.write(tmp_path, images=6)
+    engine.docker("cp", f"{tmp_path}/.", f"{name}:/data")
+    uuid = host.check_output("nvidia-smi --query-gpu=uuid --format=csv,noheader").splitlines()[2]
+    data = ("-input_h5", "/data/cocotalk.h5", "-input_json", "/data/cocotalk.json")
+    options = "-batch_size 1 -seq_per_img 2 -max_iters 4 -save_checkpoint_every 2 -val_images_use 2".split()
+    end = provision("train", "--host", name, "--id", "on-a-card", "--gpu", uuid, "--", *data, *options)
+    assert end["exit_code"] == 0
+    assert any(checkpoint["file"].endswith(".t7") for checkpoint in end["checkpoints"])
+    record = json.loads(host.file(f"{stack.root}/runs/on-a-card/run.json").content_string)
+    assert record["card"]["uuid"] == uuid
+    assert (record["arguments"]["gpuid"], record["arguments"]["backend"]) == ("0", "cudnn")
 
 
 def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
