@@ -31,6 +31,7 @@ CARD_FIELDS = (
 CAPABILITY = ("compute_cap", "capability")
 """Drivers before 2021 do not know this field."""
 PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
+ABSENT = "there is no nvidia-smi, though a driver is loaded"
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
 """What cutorch compiles against, by a header of each."""
@@ -52,6 +53,8 @@ def query(what, fields):
     """[{our name: value}] of an nvidia-smi query; ValueError with its words where it refuses."""
     names = ",".join(name for name, _ours in fields)
     text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
+    if rc is None:
+        raise ValueError(ABSENT)
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
@@ -166,7 +169,7 @@ def gpu_facts(cuda="", gcc=""):
         facts["cards"] = cards()
         facts["processes"] = processes()
     except ValueError as error:
-        facts["problem"] = str(error) if loaded or "ended with None" not in str(error) else ""
+        facts["problem"] = "" if str(error) == ABSENT and not loaded else str(error)
     if facts["cards"]:
         facts["driver"] = facts["cards"][0]["driver"] or loaded
     facts["toolkits"] = toolkits(cuda)

@@ -124,7 +124,7 @@ def test_host_without_nvidia_smi_has_no_card_and_no_problem(
     facts = module.gpu_facts()
     assert (facts["cards"], facts["problem"]) == ([], "")
     monkeypatch.setattr(module, "driver", lambda: "352.79")
-    assert module.gpu_facts()["problem"] == "nvidia-smi ended with None"
+    assert module.gpu_facts()["problem"] == "there is no nvidia-smi, though a driver is loaded"
 
 
 def cuda(root: Path, version: str, lacks: tuple[str, ...] = ()) -> Path:
