@@ -25,11 +25,12 @@ class Versioned(Protocol):
 
 @dataclass(frozen=True)
 class Toolkit:
-    """A toolkit that a host could build with."""
+    """A toolkit that a host could build with; `apart` where no one directory holds all of it."""
 
     version: str
     path: str
     wheels: str
+    apart: bool = False
 
     @property
     def words(self) -> str:
@@ -58,7 +59,7 @@ def capability(card: Mapping[str, Any], table: Compatibility) -> str:
     """The card's compute capability: told by its driver, else by its name; the longest name that fits."""
     if card.get("capability"):
         return str(card["capability"])
-    named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(\b|$)", card["name"] or "")]
+    named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(?!\d)", card["name"] or "")]
     return table.cards[max(named, key=len)] if named else ""
 
 
@@ -74,7 +75,7 @@ def toolkits_of(
     name = f"cuda-wheels-{platform}"
     version = lock[name].version if name in lock else ""
     trees = [
-        Toolkit(tree["version"], tree["path"], name if tree["lacks"] else "")
+        Toolkit(tree["version"], tree["path"], name if tree["lacks"] else "", tree["apart"])
         for tree in toolkits
         if tree["version"] and (not tree["lacks"] or version.removesuffix(WITHOUT_NVCC) == tree["version"])
     ]

@@ -137,8 +137,8 @@ def _gpu(state: Mapping[str, Any], table: Compatibility, tree: Toolkit, answer: 
     """The GPU half that an answer of the table comes to."""
     said = state["inventory"]
     cudnn = answer.get("cudnn", "") if answer["profile"] == "legacy" and answer.get("rock") else ""
-    if cudnn and mode == "swap" and not tree.path:
-        raise RefusalError("it has no CUDA directory to swap cuDNN in: set gpu_stack_cudnn_mode: private")
+    if cudnn and mode == "swap" and (tree.apart or not tree.path):
+        raise RefusalError("it has no CUDA directory of one piece to swap cuDNN in: set gpu_stack_cudnn_mode: private")
     return Gpu(
         profile=answer["profile"],
         archs=arch_list(said.get("arch_list") or "") or capabilities(state["gpu"]["cards"], table),

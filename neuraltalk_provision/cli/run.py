@@ -94,7 +94,7 @@ def _asked(
         program,
         run_id or written.id or _id(verb),
         written.words(given),
-        written.gpu if gpu is None else gpu,
+        str(written.gpu) if gpu is None else gpu,
         written.gpu_memory if memory is None else memory,
     )
     return run, where

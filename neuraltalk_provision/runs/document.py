@@ -22,7 +22,7 @@ class RunDocument(BaseModel):
 
     host: str = ""
     id: str = ""
-    gpu: str = PROCESSOR
+    gpu: str | int = PROCESSOR
     gpu_memory: int | None = None
     options: dict[str, str | int | float] = {}
 

@@ -118,7 +118,7 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str)
     if program == "train.lua":
         iterations = int(arguments.get("max_iters", -1))
         every = int(arguments.get("save_checkpoint_every", SAVE_CHECKPOINT_EVERY))
-        if 0 <= iterations <= every:
+        if 0 < iterations <= every:
             raise UsageError(
                 f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
                 "without having written a model",

@@ -14,6 +14,7 @@ __metaclass__ = type
 import errno
 import fcntl
 import glob
+import hashlib
 import io
 import os
 import re
@@ -43,7 +44,8 @@ HEADERS = ("cudnn.h", "cudnn_version.h")
 MACHINES = {62: "x86_64", 183: "aarch64", 21: "ppc64le"}
 SPARE = 16 << 20
 """Bytes that stay free beside the new files."""
-LOADER_FILE = "/etc/ld.so.conf.d/neuraltalk-cudnn.conf"
+LOADER_FILE = "/etc/ld.so.conf.d/neuraltalk-cudnn-%s.conf"
+"""One for each CUDA directory."""
 
 
 def number_to_version(number):
@@ -313,18 +315,24 @@ class Locked(object):
         self.tree = tree
 
     def __enter__(self):
-        make_directory(self.tree.ours)
-        self.file = io.open(os.path.join(self.tree.ours, "lock"), "a")
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (IOError, OSError):
+        path = os.path.join(self.tree.ours, "lock")
+        while True:
+            make_directory(self.tree.ours)
+            self.file = io.open(path, "a")
+            try:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (IOError, OSError):
+                self.file.close()
+                raise StackError("another swap is at work in %s" % self.tree.root)
+            # Whoever held it before may have removed the directory: then this is the lock of nothing.
+            if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
+                return self
             self.file.close()
-            raise StackError("another swap is at work in %s" % self.tree.root)
 
     def __exit__(self, *_error):
-        self.file.close()
         if not os.path.exists(self.tree.journal_file):
             shutil.rmtree(self.tree.ours, ignore_errors=True)
+        self.file.close()
 
 
 def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=None):
@@ -418,8 +426,23 @@ def restore(tree, loader=None):
         journal = tree.journal()
         if words or not journal:
             return words
-        bring_back(tree, journal, loader)
-        return ["cuDNN %s taken out of %s, and what was there before is back" % (journal["version"], tree.root)]
+        changed = [name for name, new in sorted(journal["new"].items()) if is_other(tree.path(name), new)]
+        if changed:
+            raise StackError(
+                "%s was changed by somebody since the swap, and restoring would lose it: move it away. "
+                "Nothing was changed" % tree.path(changed[0])
+            )
+        remarks = bring_back(tree, journal, loader)
+        words = "cuDNN %s taken out of %s, and what was there before is back" % (journal["version"], tree.root)
+        return [words] + remarks
+
+
+def is_other(path, record):
+    """Whether another file lies there than the one that was recorded; one that is gone is no other."""
+    if not os.path.lexists(path):
+        return False
+    seen = describe(path)
+    return any(seen.get(key) != record.get(key) for key in ("kind", "target", "sha256"))
 
 
 def recover(tree, loader=None):
@@ -428,20 +451,27 @@ def recover(tree, loader=None):
     if not journal or journal["phase"] == "swapped":
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         return []
-    bring_back(tree, journal, loader)
-    return ["an interrupted swap in %s was undone: what was there before is back" % tree.root]
+    remarks = bring_back(tree, journal, loader)
+    return ["an interrupted swap in %s was undone: what was there before is back" % tree.root] + remarks
 
 
 def bring_back(tree, journal, loader=None):
-    """Every old file in its place again, every new one gone; from any point at which a swap can have stopped."""
-    write_json(tree.journal_file, dict(journal, phase="restoring"))
+    """Every old file in its place again, every new one gone; remarks.
+
+    From any point at which a swap can have stopped; nothing is touched where an old file is lost. A swap that is
+    undone is not written down as such first: a full disk must not stop what needs no room.
+    """
     for name, old in sorted(journal["old"].items()):
+        kept, path = tree.backup(name, journal["label"]), tree.path(name)
+        if not os.path.lexists(kept) and not (os.path.lexists(path) and describe(path) == old):
+            raise StackError("%s is gone from its place and from %s" % (path, os.path.dirname(kept)))
+    if journal["phase"] == "swapped":
+        write_json(tree.journal_file, dict(journal, phase="restoring"))
+    for name in sorted(journal["old"]):
         kept = tree.backup(name, journal["label"])
         if os.path.lexists(kept):
             os.rename(kept, tree.path(name))
             remove(kept)  # two names of one file: renaming one to the other does nothing
-        elif not os.path.lexists(tree.path(name)) or describe(tree.path(name)) != old:
-            raise StackError("%s is gone from its place and from %s" % (tree.path(name), os.path.dirname(kept)))
     for name in sorted(set(journal["new"]) - set(journal["old"])):
         path = tree.path(name)
         if os.path.lexists(path) and describe(path)["kind"] == journal["new"][name]["kind"]:
@@ -452,10 +482,16 @@ def bring_back(tree, journal, loader=None):
         raise StackError("not as it was: %s" % ", ".join(tree.path(name) for name in wrong))
     for folder in ("include", "lib64"):
         _remove_empty(os.path.join(tree.root, folder, journal["label"]))
-    if loader:
-        loader.forget(journal.get("loader", ""))
+    if journal.get("loader"):
+        remove(journal["loader"])
     shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
     remove(tree.journal_file)
+    try:
+        if loader:
+            loader.refresh()
+    except StackError as error:
+        return ["the files are right, but the loader was not told: %s" % error]
+    return []
 
 
 def _remove_empty(directory):
@@ -493,8 +529,8 @@ def register(tree, version, loader):
 class Loader(object):
     """ldconfig and its configuration."""
 
-    def __init__(self, file=LOADER_FILE, command="ldconfig"):
-        self.file = file
+    def __init__(self, root, file="", command="ldconfig"):
+        self.file = file or LOADER_FILE % hashlib.sha256(root.encode("utf-8")).hexdigest()[:8]
         self.command = command
 
     def _run(self, *options):
@@ -525,9 +561,3 @@ class Loader(object):
     def add(self, directory):
         """Have it look into a directory."""
         write_whole(self.file, "# Written by neuraltalk-provision for cuDNN.\n%s\n" % directory)
-
-    def forget(self, file):
-        """Take back what `add` wrote."""
-        if file:
-            remove(file)
-        self.refresh()

@@ -104,10 +104,11 @@ def nvcc_of(root):
 
 
 def toolkit(root):
-    """{path, link, version, lacks, cudnn} of a CUDA tree, None where `root` is none.
+    """{path, link, version, lacks, cudnn, apart} of a CUDA tree, None where `root` is none.
 
     `path` has its links resolved; `link` is the name that it was found by where that is a link; `lacks` are
-    the parts that cutorch needs and this tree has not; `cudnn` is what header and library of its cuDNN say.
+    the parts that cutorch needs and this tree has not; `cudnn` is what header and library of its cuDNN say;
+    `apart` says that its headers and libraries lie elsewhere, as Debian's do.
     """
     nvcc = nvcc_of(root)
     # /usr/lib/nvidia-cuda-toolkit and /usr are Debian's: the compiler here, the headers in /usr/include.
@@ -121,6 +122,7 @@ def toolkit(root):
     return {
         "path": path,
         "cudnn": dict((key, seen[key]) for key in ("state", "header", "library", "phase")),
+        "apart": not all(os.path.isdir(os.path.join(path, part)) for part in ("include", "lib64")),
         "link": root if os.path.islink(root) else "",
         "version": release.group(1) if release else "",
         "lacks": sorted(part for part, header in PARTS.items() if not header_of(headers, header)),

@@ -72,7 +72,7 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_gpu import output_of
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, log_tail, make_directory, run_logged
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, log_tail, make_directory, run_logged
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
 # Where Debian's packages put what NVIDIA keeps in one directory.
@@ -157,7 +157,7 @@ def trial(destination, archs, gcc, log):
     make_directory(place)
     source = os.path.join(place, "trial.cu")
     with io.open(source, "w") as file:
-        file.write("%s" % TRIAL)
+        file.write(as_text(TRIAL))
     argv = [os.path.join(destination, "bin", "nvcc"), "-o", os.path.join(place, "trial"), source]
     for arch in archs.split():
         number = arch.split("+")[0].replace(".", "")

@@ -106,6 +106,8 @@ def predict(tree, wanted, before):
     reason = "" if before["state"] == "unfinished" else refusal(before, wanted["version"], wanted["foreign"])
     if reason:
         raise StackError(reason)
+    if tree.journal() and before["state"] != "unfinished":
+        raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
     mapped = [] if wanted["in_use"] else users(tree)
     if mapped:
         raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0])
@@ -128,7 +130,7 @@ def main():
     )
     wanted = module.params
     tree = Tree(wanted["cuda"].rstrip("/"))
-    loader = Loader() if wanted["register"] else None
+    loader = Loader(tree.root) if wanted["register"] else None
     try:
         before = inspect(tree)
         if wanted["state"] == "status":
@@ -144,6 +146,8 @@ def main():
             did = restore(tree, loader)
     except StackError as error:
         fail_with(module, error)
+    except (IOError, OSError) as error:
+        module.fail_json(msg="%s: %s. The same command again goes on from there" % (error.filename, error.strerror))
     after = inspect(tree)
     module.exit_json(
         changed=bool(did),

@@ -100,7 +100,6 @@ from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
     is_alive,
-    lines_since,
     make_directory,
     read_json,
     read_stamps,
@@ -119,8 +118,15 @@ LINKED = ("train.lua", "eval.lua", "misc", "coco-caption")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
 LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
 # $1 is the run's directory. `exit` is renamed into place, so that it is never half written.
+# Nothing runs that is not on record: without one within 10 s whoever started it is gone.
 SUPERVISOR = """cd "$1" || exit 1
 shift
+patience=100
+while ! test -f run.json; do
+    patience=$((patience - 1))
+    test $patience -gt 0 || exit 1
+    sleep 0.1
+done
 (cd work && exec "$@") > log 2>&1 < /dev/null
 echo $? > exit.new
 mv exit.new exit
@@ -306,14 +312,19 @@ def launch(run, program, arguments, card):
         # cutorch opens a context on every card that it sees, whatever -gpuid says.
         env=dict(os.environ, TERM="dumb", CUDA_VISIBLE_DEVICES=card["uuid"] if card else ""),
     )
-    write_json(
-        run.record,
-        {
-            "id": run.name, "program": program, "arguments": given, "pid": process.pid,
-            "start": start_of(process.pid), "started": int(time.time()), "images": images, "card": card,
-            "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
-        },
-    )  # fmt: skip
+    try:
+        write_json(
+            run.record,
+            {
+                "id": run.name, "program": program, "arguments": given, "pid": process.pid,
+                "start": start_of(process.pid), "started": int(time.time()), "images": images, "card": card,
+                "set_aside": aside, "generation": os.path.basename(os.path.realpath(run.generation)),
+            },
+        )  # fmt: skip
+    except (IOError, OSError) as error:
+        signalled(process.pid, signal.SIGKILL)
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise StackError("%s cannot be written: %s. Nothing was started" % (run.record, error.strerror))
     remarks = misleading() if card else []
     return dict(run.status(), running=True, arguments=given, set_aside=aside, images=len(images), remarks=remarks)
 
@@ -356,10 +367,19 @@ def listed(root):
                 started=record.get("started", 0),
                 generation=record["generation"],
                 silent=max(0.0, time.time() - os.path.getmtime(run.log if size else run.record)),
-                tail="\n".join(lines_since(run.log, max(0, size - CHUNK))) + "\n" if size else "",
+                tail=end_of(run.log, size),
             )
         )
     return runs
+
+
+def end_of(log, size):
+    """The last of a log as it is: what is being written may end in the middle of a line."""
+    if not size:
+        return ""
+    with io.open(log, "rb") as file:
+        file.seek(max(0, size - CHUNK))
+        return file.read().decode("utf-8", "replace")
 
 
 def stop(run, dry):
@@ -372,16 +392,15 @@ def stop(run, dry):
     write_whole(os.path.join(run.path, "stopped"), "by provision\n")
     for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, PATIENCE)):
         deadline = time.time() + patience
-        while group_lives(status["pid"]) and time.time() < deadline:
-            os.killpg(status["pid"], number)
+        while signalled(status["pid"], number) and time.time() < deadline:
             time.sleep(0.1)
     return True, run.status()
 
 
-def group_lives(group):
-    """Whether a process of that group still runs."""
+def signalled(group, number):
+    """Send a signal to a process group; whether there was one to send it to."""
     try:
-        os.killpg(group, 0)
+        os.killpg(group, number)
     except OSError as error:
         return error.errno != errno.ESRCH
     return True

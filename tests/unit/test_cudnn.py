@@ -362,7 +362,7 @@ def test_loader_is_told_of_the_directory_where_it_does_not_know_it(
     conf, command = tmp_path / "ld.so.conf.d" / "ours.conf", tmp_path / "ldconfig"
     command.write_text(LDCONFIG.format(conf=conf, lib=str(tree / "lib64").replace("'", "'\\''")))
     command.chmod(0o755)
-    loader = module.Loader(str(conf), str(command))
+    loader = module.Loader(str(tree), str(conf), str(command))
     ours = module.Tree(str(tree))
     before = picture(tree)
     module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
@@ -380,8 +380,65 @@ def test_library_that_the_loader_does_not_find_is_taken_back(
     command.write_text("#!/bin/sh\nexit 0\n")
     command.chmod(0o755)
     before = picture(tree)
-    loader = module.Loader(str(tmp_path / "conf" / "ours.conf"), str(command))
+    loader = module.Loader(str(tree), str(tmp_path / "conf" / "ours.conf"), str(command))
     with pytest.raises(module.StackError, match=r"ldconfig does not find libcudnn\.so\.5"):
         module.swap(module.Tree(str(tree)), str(archive), V5, os.uname().machine, loader=loader)
     assert picture(tree) == before
     assert not (tmp_path / "conf" / "ours.conf").exists()
+
+
+def test_restoration_that_misses_a_kept_file_touches_nothing(run_module: Run, tree: Path, archive: Path) -> None:
+    standin.place(tree, V4)
+    swap(run_module, tree, archive)
+    (tree / "lib64" / "cudnn_v4" / "libcudnn.so.4").unlink()
+    before = picture(tree)
+    for _again in range(2):
+        with pytest.raises(ModuleError, match=r"libcudnn\.so\.4 is gone from its place and from .*cudnn_v4"):
+            restore(run_module, tree)
+        assert picture(tree) == before
+
+
+def test_restoration_does_not_overwrite_what_somebody_put_there_since(
+    run_module: Run, tree: Path, archive: Path
+) -> None:
+    standin.place(tree, V4)
+    swap(run_module, tree, archive)
+    (tree / "include" / "cudnn.h").unlink()
+    standin.put(tree / "include" / "cudnn.h", b"another", 0o444)
+    before = picture(tree)
+    with pytest.raises(ModuleError, match=r"cudnn\.h was changed by somebody since the swap"):
+        restore(run_module, tree)
+    assert picture(tree) == before
+
+
+def test_loader_that_fails_is_no_reason_to_stay_half_way(
+    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+) -> None:
+    standin.place(tree, V4)
+    before = picture(tree)
+    command = tmp_path / "ldconfig"
+    command.write_text("#!/bin/sh\necho 'Permission denied' >&2\nexit 1\n")
+    command.chmod(0o755)
+    loader = module.Loader(str(tree), str(tmp_path / "ours.conf"), str(command))
+    ours = module.Tree(str(tree))
+    for _again in range(2):
+        with pytest.raises(module.StackError, match=r"ended with 1: Permission denied\. What was there is back"):
+            module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
+        assert picture(tree) == before
+
+
+def test_undoing_needs_no_room(module: ModuleType, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    standin.place(tree, V4)
+    before = picture(tree)
+    real = module.write_json
+
+    def full(path: str, value: Any) -> None:
+        if value["phase"] != "swapping":
+            raise OSError(28, "No space left on device", path)
+        real(path, value)
+
+    monkeypatch.setattr(module, "write_json", full)
+    monkeypatch.setattr(module, "register", lambda *given: full("x", {"phase": "x"}))
+    with pytest.raises(module.StackError, match=r"No space left on device\. What was there is back"):
+        module.swap(module.Tree(str(tree)), str(archive), V5, os.uname().machine)
+    assert picture(tree) == before

@@ -50,7 +50,7 @@ def tree(version: str, path: str = "", lacks: tuple[str, ...] = (), library: str
     """A CUDA directory as stack_state tells it."""
     state = {"state": "whole" if library else "absent", "header": library, "library": library, "phase": ""}
     place = path or f"/usr/local/cuda-{version}"
-    return {"path": place, "link": "", "version": version, "lacks": list(lacks), "cudnn": state}
+    return {"path": place, "link": "", "version": version, "lacks": list(lacks), "cudnn": state, "apart": False}
 
 
 def card(name: str, capability: str | None, driver: str) -> dict[str, Any]:
@@ -136,6 +136,18 @@ def test_card_that_no_table_knows_is_asked_for_and_not_guessed() -> None:
     assert chosen and chosen.archs == "3.5"
 
 
+@pytest.mark.parametrize(
+    "name", ["Tesla K40m", "Tesla K40c", "Tesla K20Xm", "Tesla P100-PCIE-16GB", "NVIDIA A100-SXM4-40GB"]
+)
+def test_old_cards_are_known_by_the_names_that_nvidia_smi_gives_them(name: str) -> None:
+    wanted = {"Tesla K40m": "3.5", "Tesla K40c": "3.5", "Tesla K20Xm": "3.5"}.get(
+        name, "6.0" if "P100" in name else "8.0"
+    )
+    state = host(card(name, None, "450.80.02"), toolkits=[tree("11.0")])
+    chosen = ask(state).gpu
+    assert chosen and chosen.archs == wanted
+
+
 def test_inventory_wins_over_the_cards() -> None:
     state = host(*H200["gpu"]["cards"], toolkits=[tree("13.0")], said={"arch_list": "8.0", "gcc": "/opt/gcc/bin/gcc"})
     chosen = ask(state).gpu
@@ -180,6 +192,11 @@ REFUSED = {
         host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), tree("13.0", "/opt/cuda")]),
         ALL,
         "node1: it has several CUDA 13.0: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
+    ),
+    "a swap in Debian's toolkit": (
+        host(*K80["gpu"]["cards"], toolkits=[{**tree("7.5"), "apart": True}], libc="2.17"),
+        ALL,
+        "no CUDA directory of one piece to swap cuDNN in: set gpu_stack_cudnn_mode: private",
     ),
     "no nvcc": (host(*H200["gpu"]["cards"]), lock(*MODERN), "no nvcc was found in /usr/local/cuda*"),
     "no nvcc where it was said to be": (

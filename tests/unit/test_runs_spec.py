@@ -80,6 +80,7 @@ def test_option_that_cannot_work_is_refused_in_words(program: str, words: list[s
         ("-max_iters 10 -save_checkpoint_every 10", False),
         ("-max_iters 10 -save_checkpoint_every 5", True),
         ("-max_iters -1 -save_checkpoint_every 5", True),
+        ("-max_iters 0 -save_checkpoint_every 5", True),  # train.lua goes on for ever
         ("", True),
     ],
 )
@@ -163,6 +164,12 @@ def test_run_can_be_written_down_and_the_command_line_wins(tmp_path: Path) -> No
     assert run.arguments["batch_size"] == "4"
     assert float(run.arguments["learning_rate"]) == 1e-5
     assert run.arguments["input_h5"] == "/data/c.h5"
+
+
+def test_card_may_be_written_as_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text("gpu: 0\noptions: {batch_size: 4}\n")
+    assert str(document.read(file).gpu) == "0"
 
 
 def test_words_without_a_file_are_options() -> None:

@@ -27,7 +27,7 @@ def seen(tree):
 
 
 def main(root, archive):
-    tree, loader = cudnn.Tree(root), cudnn.Loader()
+    tree, loader = cudnn.Tree(root), cudnn.Loader(root)
     before = seen(tree)
 
     def swap():
