@@ -11,9 +11,6 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
 
-# What the two programs assume where nothing is said (their own defaults).
-SAVE_CHECKPOINT_EVERY = 2500
-BATCH = {"train.lua": 16, "eval.lua": 1}
 # MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
 # Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
 MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
@@ -95,9 +92,14 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
 
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
     """MiB that a run with these options needs on a card, estimated."""
-    finetunes = program == "train.lua" and int(arguments.get("finetune_cnn_after", -1)) >= 0
+    finetunes = program == "train.lua" and _whole(program, arguments, "finetune_cnn_after") >= 0
     rest, image = MEMORY["finetune" if finetunes else program]
-    return rest + image * int(arguments.get("batch_size", BATCH[program]))
+    return rest + image * _whole(program, arguments, "batch_size")
+
+
+def _whole(program: str, arguments: Mapping[str, str], name: str) -> int:
+    """A whole number as the program will have it: what was given, else its own default."""
+    return int(arguments.get(name, catalogue.program_options(program)[name].default))
 
 
 def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str) -> None:
@@ -116,8 +118,8 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str)
             advice="Choose the card with --gpu auto, an index or a UUID.",
         )
     if program == "train.lua":
-        iterations = int(arguments.get("max_iters", -1))
-        every = int(arguments.get("save_checkpoint_every", SAVE_CHECKPOINT_EVERY))
+        iterations = _whole(program, arguments, "max_iters")
+        every = _whole(program, arguments, "save_checkpoint_every")
         if 0 < iterations <= every:
             raise UsageError(
                 f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "

@@ -79,7 +79,11 @@ def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catal
     }
     files |= {file["name"] for plan in plans if plan.swaps for file in plan.recipe.part("cudnn").files}
     files |= {plan.recipe.repository["name"] for plan in plans if "packages" in plan.builds and plan.recipe.repository}
-    entries = [entry for entry in lock.read(settings.mirror).artifacts if entry.name in files]
+    check_entries([e for e in lock.read(settings.mirror).artifacts if e.name in files], settings, catalogue, output)
+
+
+def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: Catalogue, output: Output) -> None:
+    """Hash and inspect these files of the mirror. Raises MirrorError naming all that is wrong."""
     with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:
         findings = store.inspect(settings.mirror, entries, catalogue, advance)
     if findings:

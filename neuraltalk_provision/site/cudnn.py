@@ -9,10 +9,10 @@ from typing import Any, Literal
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
-from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook, question
+from neuraltalk_provision.site import converge, playbook, question
 
 Verb = Literal["status", "swap", "restore"]
 Seen = Mapping[str, Any]
@@ -114,11 +114,7 @@ def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
         raise MirrorError(
             f"{settings.mirror} has no cuDNN archive", advice="`provision mirror add cudnn-7.5-linux-x64-v5.0-ga.tgz`"
         )
-    with output.progress("checking the mirror", entry.size) as advance:
-        findings = store.inspect(settings.mirror, [entry], catalogues.load(), advance)
-    if findings:
-        words = "\n".join(f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings)
-        raise MirrorError(words, advice="Nothing was changed on any host. Bring the file and add it again.")
+    converge.check_entries([entry], settings, catalogues.load(), output)
     return entry.model_dump(include={"name", "file", "sha256", "size"}), entry.version
 
 
