@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.status import Status
@@ -110,6 +111,25 @@ class Output:
                 yield
             finally:
                 self._status = None
+
+    @contextmanager
+    def screen(self) -> Iterator[Callable[[str], None]]:
+        """Gives the function that shows a text in the place of the one before; where no terminal is, below it."""
+        if self.as_json or not self.out.is_terminal:
+            yield self.say
+            return
+        with Live(console=self.out, auto_refresh=False) as live:
+            yield lambda text: live.update(Text.from_ansi(text), refresh=True)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines that a picture may have."""
+        return min(self.out.width, 120), max(12, self.out.height - 8)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether escape codes are understood."""
+        return self.out.is_terminal and not self.out.no_color
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:

@@ -10,7 +10,7 @@ import yaml
 
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, Option
 
-__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "Option", "load", "program_options"]
+__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "Option", "envelopes", "load", "program_options"]
 
 
 def _data(name: str) -> Any:
@@ -36,3 +36,10 @@ def load() -> Catalogue:
 def program_options(program: str) -> dict[str, Option]:
     """The options of `train.lua` or `eval.lua`, by name, in the programs' own order."""
     return {name: Option.model_validate(row) for name, row in _data("options")[program].items()}
+
+
+@cache
+def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """{base or finetune: {loss or a score: ranges over iterations}} of trainings on COCO that go well."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = _data("envelopes")
+    return found

@@ -9,7 +9,7 @@ from importlib import metadata
 import typer
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.cli import cudnn, init, mirror, run, runs, site
+from neuraltalk_provision.cli import cudnn, init, mirror, resume, run, runs, site, sweep, verdict, watch
 from neuraltalk_provision.errors import EXIT_FINE, BugError, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output, hush
 
@@ -28,6 +28,11 @@ app.command()(site.variables)
 app.add_typer(cudnn.app, name="cudnn")
 app.command()(run.train)
 app.command("eval")(run.evaluate)
+app.command()(sweep.sweep)
+runs.app.command()(watch.watch)
+runs.app.command()(resume.resume)
+runs.app.command("verify")(verdict.verify_)
+runs.app.command()(verdict.report)
 app.add_typer(runs.app, name="runs")
 
 

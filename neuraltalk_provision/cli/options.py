@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,3 +26,24 @@ Limit = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would happen and change nothing.")]
+
+
+class Launchers(StrEnum):
+    """Who starts a run."""
+
+    SSH = "ssh"
+    SLURM = "slurm"
+
+
+Launcher = Annotated[
+    Launchers, typer.Option("--launcher", help="Who starts it: provision itself over SSH, or the site's Slurm.")
+]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option("--sbatch", help="One more word for sbatch, such as --partition=gpu; may be repeated."),
+]
+
+
+def names(text: str) -> list[str]:
+    """The names of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

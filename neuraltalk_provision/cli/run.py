@@ -1,8 +1,9 @@
-"""`provision train` and `provision eval`: start on one host, follow, end."""
+"""`provision train` and `provision eval`: start, follow, end."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,13 +11,17 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import document, launch, spec
+from neuraltalk_provision.runs import document, launch, spec, stages
 from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
-Host = Annotated[str, typer.Option("--host", "-H", help="The host that runs it.")]
+Host = Annotated[
+    str, typer.Option("--host", "-H", help="The host that runs it; with --launcher slurm the one that has sbatch.")
+]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start it and end: `provision runs` tells of it later.")]
 Id = Annotated[str, typer.Option("--id", help="The run's id, the name of its directory. Default: by the clock.")]
 Gpu = Annotated[
@@ -33,9 +38,13 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SPEC.yml] [-- OPTIONS]",
-        help="A file with host, id, gpu, gpu_memory and options; and after -- options of the program itself, such as "
-        "-max_iters 1000, which win over the file's. Paths are the host's.",
+        help="A file with host, id, gpu, gpu_memory, options and stages; and after -- options of the program itself, "
+        "such as -max_iters 1000, which win over the file's. Paths are the host's.",
     ),
+]
+Stages = Annotated[
+    str,
+    typer.Option("--stages", help="Stages one after the other, such as base,finetune. Default: all of the file's."),
 ]
 
 
@@ -45,6 +54,9 @@ def train(
     run_id: Id = "",
     gpu: Gpu = None,
     gpu_memory: Memory = None,
+    stage_names: Stages = "",
+    launcher: options.Launcher = Launchers.SSH,
+    slurm: options.Slurm = None,
     detach: Detach = False,
     plan: options.Plan = False,
     inventory: options.Inventory = None,
@@ -52,10 +64,23 @@ def train(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Start train.lua on a host, follow its log, and check that it left a model."""
+    """Start train.lua on a host, in one stage or several, follow its log, and check that it left a model."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run, where = _asked("train.lua", "train", words or [], host, run_id, gpu, gpu_memory)
-    return _run(run, where, chosen, Output(as_json=as_json), plan, detach)
+    file, given = document.split(words or [])
+    written = document.read(file)
+    runs = stages.plan(
+        written,
+        options.names(stage_names),
+        run_id or written.id or new_id("train"),
+        given,
+        str(written.gpu) if gpu is None else gpu,
+        written.gpu_memory if gpu_memory is None else gpu_memory,
+    )
+    where = named(host or written.host)
+    output = Output(as_json=as_json)
+    if launcher == Launchers.SLURM:
+        return submit([runs], where, slurm or [], chosen, output, plan)
+    return run_all(runs, where, chosen, output, plan, detach)
 
 
 def evaluate(
@@ -64,6 +89,8 @@ def evaluate(
     run_id: Id = "",
     gpu: Gpu = None,
     gpu_memory: Memory = None,
+    launcher: options.Launcher = Launchers.SSH,
+    slurm: options.Slurm = None,
     detach: Detach = False,
     plan: options.Plan = False,
     inventory: options.Inventory = None,
@@ -73,70 +100,117 @@ def evaluate(
 ) -> int:
     """Start eval.lua on a host, with files that are no images set aside, and print the captions."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run, where = _asked("eval.lua", "eval", words or [], host, run_id, gpu, gpu_memory)
-    return _run(run, where, chosen, Output(as_json=as_json), plan, detach)
+    file, given = document.split(words or [])
+    written = document.read(file)
+    if written.stages:
+        raise UsageError(f"{file}: stages are for a training; a captioning has none")
+    run = spec.parse(
+        "eval.lua",
+        run_id or written.id or new_id("eval"),
+        written.words(given),
+        str(written.gpu) if gpu is None else gpu,
+        written.gpu_memory if gpu_memory is None else gpu_memory,
+    )
+    where = named(host or written.host)
+    output = Output(as_json=as_json)
+    if launcher == Launchers.SLURM:
+        return submit([(run,)], where, slurm or [], chosen, output, plan)
+    return run_all((run,), where, chosen, output, plan, detach)
 
 
-def _id(verb: str) -> str:
+def new_id(verb: str) -> str:
+    """An id by the clock."""
     return time.strftime(f"{verb}-%Y%m%d-%H%M%S")
 
 
-def _asked(
-    program: str, verb: str, words: list[str], host: str, run_id: str, gpu: str | None, memory: int | None
-) -> tuple[spec.RunSpec, str]:
-    """The run and its host, from the command line, and what that leaves open from the file."""
-    file, given = document.split(words)
-    written = document.read(file)
-    where = host or written.host
-    if not where:
+def named(host: str) -> str:
+    """The host, if one is named."""
+    if not host:
         raise UsageError("no host is named", advice="Say it with --host, or as `host:` in the run's file.")
-    run = spec.parse(
-        program,
-        run_id or written.id or _id(verb),
-        written.words(given),
-        str(written.gpu) if gpu is None else gpu,
-        written.gpu_memory if memory is None else memory,
-    )
-    return run, where
+    return host
 
 
-def _run(run: spec.RunSpec, host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:
-    if plan:
+def foresee(runs: Sequence[RunSpec], where: str, output: Output) -> None:
+    """Say what would run."""
+    for run in runs:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
         card = "" if run.gpu == spec.PROCESSOR else f" on card {run.gpu}, {run.memory} MiB of it"
-        output.say(f"would run on {host} as {run.id}{card}: th {run.program} {given}")
-        output.result({"plan": asdict(run), "host": host})
+        after = f" after {run.needs}" if run.needs else ""
+        origin = f", from the {run.parent['choose']} model of {run.parent['id']}" if run.parent else ""
+        until = "".join(f", until {what} {number}" for what, number in (run.until or {}).items())
+        output.say(f"would run on {where} as {run.id}{card}{after}{origin}{until}: th {run.program} {given}")
+
+
+def submit(
+    sets: Sequence[Sequence[RunSpec]], host: str, words: list[str], settings: Settings, output: Output, plan: bool
+) -> int:
+    """Give each set of runs to Slurm as a job of its own, and end."""
+    jobs = []
+    for runs in sets:
+        if plan:
+            foresee(runs, f"a node of Slurm's, asked from {host},", output)
+            continue
+        said = launch.submit(runs, host, words, settings)
+        jobs.append({"id": said["id"], "job": said["job"], "host": host})
+        output.say(f"{said['id']} is job {said['job']} of Slurm's")
+    if not plan:
+        output.say(f"next: provision runs list; provision runs watch {sets[0][0].id}")
+    output.result({"jobs": jobs, "plan": [asdict(run) for runs in sets for run in runs] if plan else None})
+    return EXIT_FINE
+
+
+def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:
+    """Start runs that follow each other on one card; follow each to its end, unless told to leave them alone."""
+    if plan:
+        foresee(runs, host, output)
+        output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
-    started = launch.start(run, host, settings)
+    started = launch.start(runs, host, settings)
     for file in started["set_aside"]:
         output.say(f"set aside {file['file']}: {file['reason']}")
     for remark in started["remarks"]:
         output.say(remark)
     card = started["card"]
     where = f", card {card['index']} ({card['name']}, {card['uuid']})" if card else ""
-    output.say(f"{run.id} runs on {host}{where} (pid {started['pid']}), log {started['log']}")
+    unit = f", unit {started['unit']}" if started["unit"] else ""
+    output.say(f"{runs[0].id} runs on {host}{where} (pid {started['pid']}{unit}), log {started['log']}")
+    for run in runs[1:]:
+        output.say(f"{run.id} waits for {run.needs or 'its turn'}")
     if detach:
-        output.say(f"next: provision runs show {run.id}")
-        output.result({"id": run.id, "host": host, **started})
+        output.say(f"next: provision runs watch {runs[0].id}")
+        output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **started})
         return EXIT_FINE
+    ends = [_follow(run, host, started["log"], settings, output) for run in runs]
+    told = [asdict(end) for end in ends]
+    output.result({**told[-1], "stages": told} if len(runs) > 1 else told[-1])
+    for end in ends:
+        _show(end, output)
+    return EXIT_FINE
+
+
+def _follow(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
     try:
-        end = launch.watch(run, host, settings, output.pass_on)
+        end = launch.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
         raise InterruptError(
-            f"no longer following; {run.id} goes on", advice=f"Its log on {host}: {started['log']}"
+            f"no longer following; {run.id} goes on",
+            advice=f"`provision runs watch {run.id}`; its log on {host}: {log}",
         ) from None
-    launch.judge(run, end)
-    output.result(asdict(end))
-    _show(end, output)
-    return EXIT_FINE
+    launch.judge(run.program, end)
+    return end
 
 
 def _show(end: RunEnd, output: Output) -> None:
     for caption in end.captions:
-        output.say(f"{caption['file']}: {caption['caption']}")
+        output.say(f"{caption['file'] or caption['image_id']}: {caption['caption']}")
     for checkpoint in end.checkpoints:
         output.say(f"wrote {checkpoint['file']} ({checkpoint['bytes']:,} bytes)")
     if end.losses:
         (first, before), (last, after) = end.losses[0], end.losses[-1]
         output.say(f"loss {before:.3f} at iteration {first}, {after:.3f} at iteration {last}")
-    output.say(f"{end.id} ended well on {end.host}; its log: {end.log}")
+    if end.progress.evaluation is not None and end.progress.evaluation == end.progress.evaluation:
+        output.say(f"loss {end.progress.evaluation:.4f} over {len(end.captions)} images")
+    for _iteration, scores in end.progress.scores[-1:]:
+        output.say(", ".join(f"{name} {value:.3f}" for name, value in scores))
+    why = f" ({end.ended['evidence']})" if end.ended else ""
+    output.say(f"{end.id} ended well on {end.host}{why}; its log: {end.log}")

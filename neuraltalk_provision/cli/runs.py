@@ -12,7 +12,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import health, launch, record
+from neuraltalk_provision.runs import health, launch, pace, record
 from neuraltalk_provision.runs.record import RunState
 
 app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
@@ -66,12 +66,16 @@ def show(
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
     output.say(f"{run.program} {given}")
     output.say(f"started {_when(run)}; {_card(run) or 'on the processor'}; log {run.log}")
+    if run.parent:
+        begins = f"{run.parent['choose']} model, of its iteration {run.begins}"
+        output.say(f"goes on from {run.parent['id']} ({begins})")
+    output.say(pace.in_words(pace.of(run), run))
     for iteration, loss in run.progress.validations:
         output.say(f"validation loss {loss:.4f} after iteration {iteration}")
     for iteration, scores in run.progress.scores:
         output.say(f"after iteration {iteration}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores))
-    for file in run.progress.checkpoints:
-        output.say(f"wrote {file}")
+    for iteration, file in run.progress.checkpoints:
+        output.say(f"wrote {file} after iteration {iteration}")
     output.say("the end of its log:")
     output.pass_on("".join(f"  {line}\n" for line in run.tail.splitlines()[-SHOWN:]))
     output.result(run.as_json())
@@ -120,8 +124,12 @@ def stop(
     """End a run with all its processes; its checkpoints stay."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.find(run_id, record.runs(chosen, [host] if host else ()), host)
-    running = launch.stop(run.id, run.host, chosen, plan=plan)
+    site = record.ask(chosen, [host] if host else ())
+    run = record.find(run_id, site.runs, host)
+    if run.conductor:
+        running = launch.stop(run.id, run.host, chosen, plan=plan)
+    else:  # no node has it yet: it stands in Slurm's queue
+        running = launch.cancel(run.id, run.host, chosen, plan=plan)
     what = ("would be stopped" if plan else "stopped") if running else "was not running"
     output.say(f"{run.id} on {run.host} {what}")
     output.result({"id": run.id, "host": run.host, "running": running, "stopped": running and not plan})

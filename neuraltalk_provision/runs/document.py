@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
+Document = TypeVar("Document", bound="RunDocument")
+
+
+class Until(BaseModel):
+    """Where a stage ends: after the first checkpoint at or past an iteration, or after so many that were no better."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int | None = Field(default=None, ge=1)
+    plateau: int | None = Field(default=None, ge=1)
+
+    def given(self) -> dict[str, int]:
+        """What was said of it."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class StageDocument(BaseModel):
+    """What a run's file may say of one stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    options: dict[str, str | int | float] = {}
+    until: Until | None = None
 
 
 class RunDocument(BaseModel):
-    """What a run's file may say; `options` are the program's own, by name."""
+    """What a run's file may say; `options` are the program's own, by name, and those of a stage win over them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,15 +49,27 @@ class RunDocument(BaseModel):
     gpu: str | int = PROCESSOR
     gpu_memory: int | None = None
     options: dict[str, str | int | float] = {}
+    stages: dict[str, StageDocument] = {}
+
+    def stage(self, name: str) -> StageDocument:
+        """What is said of a stage; nothing where it is not written down."""
+        return self.stages.get(name, StageDocument())
+
+    def with_options(self, options: Mapping[str, str | int | float]) -> RunDocument:
+        """The same with some options changed."""
+        return self.model_copy(update={"options": {**self.options, **options}})
 
     def words(self, given: Sequence[str]) -> list[str]:
         """The options as words, with those of the command line in the place of the file's."""
         named = {word.lstrip("-") for word in given[::2]}
-        own = [part for name, value in self.options.items() if name not in named for part in (f"-{name}", _text(value))]
+        own = [
+            part for name, value in self.options.items() if name not in named for part in (f"-{name}", as_word(value))
+        ]
         return [*own, *given]
 
 
-def _text(value: str | int | float) -> str:
+def as_word(value: str | int | float) -> str:
+    """A value of a file as a word of the command line."""
     return str(int(value)) if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -46,8 +82,11 @@ def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 def read(file: Path | None) -> RunDocument:
     """The file's content; an empty one without a file. Raises UsageError with the place of every problem."""
-    if file is None:
-        return RunDocument()
+    return RunDocument() if file is None else read_as(RunDocument, file)
+
+
+def read_as(model: type[Document], file: Path) -> Document:
+    """The content of a file as a run's or a sweep's. Raises UsageError with the place of every problem."""
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -55,14 +94,18 @@ def read(file: Path | None) -> RunDocument:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
     try:
-        return RunDocument.model_validate(given or {})
+        return model.model_validate(given or {})
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(file, problem["loc"], problem) for problem in error.errors())) from None
+        raise UsageError(
+            "\n".join(_explain(model, file, problem["loc"], problem) for problem in error.errors())
+        ) from None
 
 
-def _explain(file: Path, place: Sequence[str | int], problem: object) -> str:
+def _explain(model: type[RunDocument], file: Path, place: Sequence[str | int], problem: object) -> str:
     name = ".".join(str(part) for part in place) or "the whole"
+    if isinstance(problem, dict) and problem.get("type") == "extra_forbidden" and len(place) > 1:
+        return f"{file}: {name} is nothing that a run's file says"
     if isinstance(problem, dict) and problem.get("type") == "extra_forbidden":
-        near = difflib.get_close_matches(name, RunDocument.model_fields, n=2, cutoff=0.4) or RunDocument.model_fields
+        near = difflib.get_close_matches(name, model.model_fields, n=2, cutoff=0.4) or model.model_fields
         return f"{file}: {name} is nothing that a run's file says; did you mean {' or '.join(near)}?"
     return f"{file}: {name}: {problem['msg'] if isinstance(problem, dict) else problem}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from neuraltalk_provision.runs.log import EXPLODING, Progress
 
-State = Literal["running", "hanging", "diverged", "ended", "failed", "killed", "stopped"]
+State = Literal[
+    "waiting", "running", "hanging", "misplaced", "diverged", "ended", "failed", "killed", "stopped", "skipped"
+]
 QUIET = 900.0
 """Seconds without a line after which a run is called hanging: an evaluation of 3,200 images prints all the while."""
-WELL = ("running", "ended", "stopped")
+WELL = ("waiting", "running", "ended", "stopped")
+ALIVE = ("waiting", "running", "hanging", "misplaced")
 
 
 @dataclass(frozen=True)
@@ -28,20 +32,68 @@ class Health:
 
 
 def judge(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> Health:
-    """The health of a run: `said` is the host's word of it (status, `silent` seconds since its log grew)."""
+    """The health of a run: `said` is the host's word of it (status, samples, `silent` seconds since its log grew)."""
     if progress.diverged:
         bad = next(((i, loss) for i, loss in progress.losses if loss != loss or abs(loss) == float("inf")), None)
         return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
+    if said["waiting"] and said.get("stopped"):
+        return Health("stopped", "by `provision runs stop`, before its turn came")
+    if said["waiting"]:
+        return Health("waiting", "its turn comes after " + (said.get("needs") or "the runs before it"))
     if said["running"]:
-        silent = float(said["silent"])
-        if silent > quiet:
-            return Health("hanging", f"pid {said['pid']} lives, and its log has not grown for {silent:.0f} s")
-        return Health("running", f"pid {said['pid']}, its log grew {silent:.0f} s ago")
-    code = said["exit_code"]
+        return misplaced(said) or _alive(said, quiet)
+    return _over(said, progress)
+
+
+def _alive(said: Mapping[str, Any], quiet: float) -> Health:
+    silent = float(said["silent"])
+    if silent > quiet:
+        return Health("hanging", f"pid {said['pid']} lives, and its log has not grown for {silent:.0f} s")
+    return Health("running", f"pid {said['pid']}, its log grew {silent:.0f} s ago")
+
+
+def misplaced(said: Mapping[str, Any]) -> Health | None:
+    """`misplaced` where nvidia-smi last saw a process of the run on another card than its own; else None."""
+    card = said.get("card")
+    for sample in reversed(said.get("samples") or []):
+        seen = sample.get("on")
+        if not card or not seen:
+            continue
+        wrong = [entry for entry in seen if entry["uuid"] != card["uuid"]]
+        if wrong:
+            return Health("misplaced", f"pid {wrong[0]['pid']} is on card {wrong[0]['uuid']}, not on {card['uuid']}")
+        return None
+    return None
+
+
+def _over(said: Mapping[str, Any], progress: Progress) -> Health:
+    """The health of a run that neither runs nor waits."""
+    code, ended = said["exit_code"], said.get("ended") or {}
     if said.get("stopped"):
         return Health("stopped", "by `provision runs stop`")
+    match ended.get("by"):
+        case "plateau" | "iterations":
+            return Health("ended", str(ended["evidence"]))
+        case "skipped":
+            return Health("skipped", str(ended["evidence"]))
+        case "refused":
+            return Health("failed", str(ended["evidence"]))
+        case "signal":
+            return Health("killed", f"{ended['evidence']}: its host was shut down, or its job was cancelled")
+    if not said["begun"]:
+        return Health("killed", "it never began, and who would have begun it is gone")
     if code is None:
         return Health("killed", f"pid {said['pid']} is gone and left no exit code")
+    if code < 0:
+        hint = ". Nobody did? The kernel, for want of memory: see dmesg" if -code == signal.SIGKILL else ""
+        return Health("killed", f"pid {said['pid']} was ended by signal {-code} ({_name(-code)}){hint}")
     if code != 0:
         return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))
     return Health("ended", "exit code 0")
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

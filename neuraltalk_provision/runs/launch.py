@@ -1,20 +1,24 @@
-"""Starting a run on one host, and following it to its end."""
+"""Starting runs on one host, following them to their end, ending them, and reading what they left."""
 
 from __future__ import annotations
 
-import re
+import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import CheckError, HostError, UsageError
+from neuraltalk_provision.runs import log, record
+from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook, question
 
 POLL_SECONDS = 2.0
-_NO_ARGUMENTS: dict[str, Any] = {"program": "train.lua", "arguments": {}, "files": [], "gpu": "none", "memory": 0}
+OVER = ("plateau", "iterations")
+"""Why a conductor ends a stage that went well."""
 
 
 @dataclass(frozen=True)
@@ -26,77 +30,105 @@ class RunEnd:
     log: str
     exit_code: int | None
     checkpoints: tuple[Mapping[str, Any], ...]
-    captions: tuple[Mapping[str, str], ...]
+    captions: tuple[Mapping[str, Any], ...]
     set_aside: tuple[Mapping[str, str], ...]
     losses: tuple[tuple[int, float], ...]
+    ended: Mapping[str, Any] | None = None
+    """Why its conductor ended it, or did not begin it: `by` in one word, and the evidence."""
+    progress: Progress = field(default_factory=Progress)
 
 
-def start(spec: RunSpec, host: str, settings: Settings) -> Mapping[str, Any]:
-    """Start the run; what the host says of it. Raises HostError where it can't be started."""
-    return _call(
-        host,
-        settings,
-        {
-            "id": spec.id,
-            "program": spec.program,
-            "arguments": dict(spec.arguments),
-            "files": list(spec.files),
-            "gpu": spec.gpu,
-            "memory": spec.memory,
-            "offset": 0,
-            "state": "started",
-        },
-    )
+def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> Mapping[str, Any]:
+    """Start runs, one after the other on one card; what the host says of the first.
+
+    Raises HostError where they can't be started; then none was.
+    """
+    asked = {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
+    return _call(host, settings, {**asked, "state": "started"})
+
+
+def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> Mapping[str, Any]:
+    """Give runs to Slurm as one job, by `sbatch` on a host; its job. Raises HostError with Slurm's words."""
+    asked = {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
+    return _call(host, settings, {**asked, "slurm": list(words), "state": "submitted"})
 
 
 def follow(run_id: str, host: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
     """What the host says of a run, every few seconds, until it ended; `text` is what its log gained."""
     offset = 0
     while True:
-        said = _call(host, settings, {**_NO_ARGUMENTS, "id": run_id, "offset": offset, "state": "followed"})
+        said = _call(host, settings, {"id": run_id, "offset": offset, "state": "followed"})
         yield said
-        if not said["running"] and not said.get("more"):
+        if not said["running"] and not said["waiting"] and not said.get("more"):
             return
         offset = said["offset"]
         if not said.get("more"):
             time.sleep(POLL_SECONDS)
 
 
-def watch(spec: RunSpec, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
+def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
     """Follow a run to its end, showing its log as it grows."""
     text = ""
     said: Mapping[str, Any] = {}
-    for said in follow(spec.id, host, settings):
+    for said in follow(run_id, host, settings):
         show(said["text"])
         text += said["text"]
+    progress = log.read(text)
     return RunEnd(
-        id=spec.id,
+        id=run_id,
         host=host,
         log=said["log"],
         exit_code=said["exit_code"],
         checkpoints=tuple(said["wrote"]["checkpoints"]),
         captions=tuple(said["wrote"]["captions"]),
         set_aside=tuple(said["wrote"]["set_aside"]),
-        losses=tuple((int(i), float(loss)) for i, loss in re.findall(r"^iter (\d+): (\S+?)\s*$", text, re.M)),
+        losses=progress.losses,
+        ended=said["ended"],
+        progress=progress,
     )
 
 
 def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
-    """End a run with all its processes; whether it was running. With `plan` nothing is ended."""
-    request = _request(host, settings, {**_NO_ARGUMENTS, "id": run_id, "offset": 0, "state": "stopped"}, check=plan)
-    return bool(_answer(host, request)["changed"])
+    """End a run with all its processes; whether it was running or waiting. With `plan` nothing is ended."""
+    return bool(_answer(host, _request(host, settings, {"id": run_id, "state": "stopped"}, check=plan))["changed"])
 
 
-def judge(spec: RunSpec, end: RunEnd) -> None:
+def cancel(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
+    """Take the job of a run back from Slurm; whether there was one to take back. With `plan` nothing is."""
+    return bool(_answer(host, _request(host, settings, {"id": run_id, "state": "cancelled"}, check=plan))["changed"])
+
+
+def told(run_id: str, host: str, settings: Settings, *, points: int, samples: int) -> RunState:
+    """One run with so many of its losses and samples."""
+    said = _call(host, settings, {"id": run_id, "points": points, "samples": samples, "state": "told"})
+    return record.state(host, said)
+
+
+def probe(run_id: str, host: str, settings: Settings) -> tuple[Mapping[str, Any], ...]:
+    """The models of a run, each opened on its host: file, bytes, and iteration, words, loss, cider, or `problem`."""
+    return tuple(_call(host, settings, {"id": run_id, "state": "probed"})["models"])
+
+
+def read(run_id: str, host: str, settings: Settings, files: Sequence[str]) -> dict[str, bytes]:
+    """Files below a run's directory, by their names; those that are not there or too large are left out."""
+    said = _call(host, settings, {"id": run_id, "files": list(files), "state": "read"})
+    return {name: base64.b64decode(text) for name, text in said["files"].items()}
+
+
+def judge(program: str, end: RunEnd) -> None:
     """CheckError where the run did not leave what it was started for, whatever its exit code."""
     problem = ""
-    if end.exit_code is None:
-        problem = f"run {end.id} was killed before it ended"
-    elif end.exit_code != 0:
-        problem = f"{spec.program} ended with exit code {end.exit_code}"
-    elif spec.program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
+    by = (end.ended or {}).get("by")
+    if end.ended and end.exit_code is None and by != "signal":
+        problem = f"run {end.id} was not begun: {end.ended['evidence']}"
+    elif end.exit_code is None or (end.exit_code < 0 and by not in OVER):
+        why = f": {end.ended['evidence']}" if end.ended else ""
+        problem = f"run {end.id} was killed before it ended{why}"
+    elif end.exit_code != 0 and by not in OVER:
+        problem = f"{program} ended with exit code {end.exit_code}"
+    elif program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
         problem = f"run {end.id} ended without a model (.t7)"
-    elif spec.program == "eval.lua" and not end.captions:
+    elif program == "eval.lua" and not end.captions:
         problem = f"run {end.id} ended without captions"
     if problem:
         raise CheckError(problem, advice=f"Read {end.log} on {end.host}.", document=asdict(end))

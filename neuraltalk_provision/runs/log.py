@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
 _ITERATION = re.compile(rf"^iter (\d+): ({_NUMBER})\s*$", re.M)
 _VALIDATION = re.compile(rf"^validation loss:\s+({_NUMBER})\s*$", re.M)
+_EVALUATION = re.compile(rf"^loss:\s+({_NUMBER})\s*$", re.M)
 _SCORES = re.compile(r"^\{\n((?:[ \t]+\w+ : \S+[ \t]*\n)+)\}", re.M)
 _SCORE = re.compile(rf"^[ \t]+(\w+) : ({_NUMBER})\s*$", re.M)
 _CHECKPOINT = re.compile(r"^wrote checkpoint to (.*?)\s*$", re.M)
+_IMAGES = re.compile(r"^assigned (\d+) images to split train\s*$", re.M)
 _ERROR = re.compile(
     r"^(?:.*?/luajit: |luajit: )(.*)$|^(\w*Error: .*)$|^(.*not enough memory.*|.*out of memory.*)$", re.M
 )
@@ -29,7 +32,12 @@ class Progress:
     losses: tuple[tuple[int, float], ...] = ()
     validations: tuple[tuple[int, float], ...] = ()
     scores: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
-    checkpoints: tuple[str, ...] = ()
+    checkpoints: tuple[tuple[int, str], ...] = ()
+    """Every model that was written, with the last iteration before it."""
+    evaluation: float | None = None
+    """The loss that eval.lua ended with; no number for a folder of pictures."""
+    images: int | None = None
+    """How many images there are to train on."""
     exploding: bool = False
     error: str = ""
 
@@ -43,6 +51,12 @@ class Progress:
         """Whether the loss is no number any more, or the program itself gave it up."""
         return self.exploding or any(not math.isfinite(loss) for _iteration, loss in self.losses)
 
+    @property
+    def backwards(self) -> tuple[int, int] | None:
+        """(before, after) where the iterations run backwards: two trainings wrote one log. None where they rise."""
+        numbers = [iteration for iteration, _loss in self.losses]
+        return next(((before, after) for before, after in pairwise(numbers) if after <= before), None)
+
 
 def read(text: str) -> Progress:
     """A log, whole or as far as it was written."""
@@ -50,9 +64,11 @@ def read(text: str) -> Progress:
     at = [(match.start(), int(match[1]), float(match[2])) for match in _ITERATION.finditer(whole)]
 
     def iteration(place: int) -> int:
-        return max((number for start, number, _loss in at if start < place), default=0)
+        return max(((start, number) for start, number, _loss in at if start < place), default=(0, 0))[1]
 
     error = next(iter(_ERROR.finditer(whole)), None)
+    images = _IMAGES.search(whole)
+    evaluations = _EVALUATION.findall(whole)
     return Progress(
         losses=tuple((number, loss) for _start, number, loss in at),
         validations=tuple((iteration(m.start()), float(m[1])) for m in _VALIDATION.finditer(whole)),
@@ -60,7 +76,9 @@ def read(text: str) -> Progress:
             (iteration(m.start()), tuple(sorted((name, float(value)) for name, value in _SCORE.findall(m[1]))))
             for m in _SCORES.finditer(whole)
         ),
-        checkpoints=tuple(m[1] for m in _CHECKPOINT.finditer(whole)),
+        checkpoints=tuple((iteration(m.start()), m[1]) for m in _CHECKPOINT.finditer(whole)),
+        evaluation=float(evaluations[-1]) if evaluations else None,
+        images=int(images[1]) if images else None,
         exploding=EXPLODING in whole,
         error=next((group for group in error.groups() if group), "") if error else "",
     )

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
@@ -29,13 +30,45 @@ class RunSpec:
     gpu: str = PROCESSOR
     memory: int = 0
     """MiB that have to be free on the card."""
+    stage: str = ""
+    until: Mapping[str, int] | None = None
+    """After which iteration (`iterations`), or how many checkpoints that were no better (`plateau`), it is ended."""
+    needs: str = ""
+    """The run before it that has to have ended well."""
+    parent: Mapping[str, str] | None = None
+    """The run (`id`) whose `best` or `last` model (`choose`) it starts from."""
+    sweep: str = ""
+    """The sweep that it belongs to."""
+
+    def as_asked(self) -> dict[str, Any]:
+        """The run as the host is asked for it."""
+        return {
+            "id": self.id,
+            "program": self.program,
+            "arguments": dict(self.arguments),
+            "files": list(self.files),
+            "stage": self.stage,
+            "until": dict(self.until) if self.until else None,
+            "needs": self.needs,
+            "sweep": self.sweep,
+            "parent": dict(self.parent) if self.parent else None,
+        }
 
 
-def parse(program: str, run_id: str, words: Sequence[str], gpu: str = PROCESSOR, memory: int | None = None) -> RunSpec:
+def parse(
+    program: str,
+    run_id: str,
+    words: Sequence[str],
+    gpu: str = PROCESSOR,
+    memory: int | None = None,
+    *,
+    ends: bool = False,
+) -> RunSpec:
     """The run that `-option value` words describe, with what a run on the processor needs added.
 
     `gpu` is `none`, `auto`, or a card by index or UUID; for a card, -gpuid and where not given -backend are the
-    host's to say. `memory` in MiB takes the place of the estimate.
+    host's to say. `memory` in MiB takes the place of the estimate. `ends` says that something else ends it than
+    -max_iters.
 
     Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
     for combinations that are known to end without a result.
@@ -60,7 +93,7 @@ def parse(program: str, run_id: str, words: Sequence[str], gpu: str = PROCESSOR,
         _refuse_misfit(name, arguments[name], known[name])
     if "id" in given:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
-    _refuse_contradictions(program, arguments, gpu)
+    _refuse_contradictions(program, arguments, gpu, ends)
     # checkpoint_path is the one that need not be there yet.
     paths = [name for name, option in known.items() if option.type in ("file", "folder") and arguments.get(name)]
     files = tuple(name for name in paths if name != "checkpoint_path")
@@ -92,17 +125,17 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
 
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
     """MiB that a run with these options needs on a card, estimated."""
-    finetunes = program == "train.lua" and _whole(program, arguments, "finetune_cnn_after") >= 0
+    finetunes = program == "train.lua" and whole(program, arguments, "finetune_cnn_after") >= 0
     rest, image = MEMORY["finetune" if finetunes else program]
-    return rest + image * _whole(program, arguments, "batch_size")
+    return rest + image * whole(program, arguments, "batch_size")
 
 
-def _whole(program: str, arguments: Mapping[str, str], name: str) -> int:
+def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     """A whole number as the program will have it: what was given, else its own default."""
     return int(arguments.get(name, catalogue.program_options(program)[name].default))
 
 
-def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str) -> None:
+def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str, ends: bool) -> None:
     needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
     missing = [f"-{name}" for name in needed if not arguments.get(name)]
     if missing:
@@ -118,9 +151,9 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str)
             advice="Choose the card with --gpu auto, an index or a UUID.",
         )
     if program == "train.lua":
-        iterations = _whole(program, arguments, "max_iters")
-        every = _whole(program, arguments, "save_checkpoint_every")
-        if 0 < iterations <= every:
+        iterations = whole(program, arguments, "max_iters")
+        every = whole(program, arguments, "save_checkpoint_every")
+        if 0 < iterations <= every and not ends:
             raise UsageError(
                 f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
                 "without having written a model",

@@ -203,6 +203,12 @@ def choose_card(asked, memory, cards, processes, leased):
     return max(fitting, key=free_memory)
 
 
+def free_cards(memory, cards, processes, leased):
+    """The cards that `choose_card` would give for `auto`, the one with the most free memory first."""
+    free = [card for card in cards if not _hindrance(card, memory, processes, leased, True)]
+    return sorted(free, key=free_memory, reverse=True)
+
+
 def free_memory(card):
     """MiB of a card that nobody uses; 0 where it does not tell."""
     return (card["memory"] or 0) - (card["used"] or 0)

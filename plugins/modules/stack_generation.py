@@ -78,6 +78,7 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_runs import active_generations
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     end_builds,
@@ -174,9 +175,9 @@ class Stack(object):
     def prune(self, keep):
         """Remove the longest unused generations beyond `keep`, and those that nobody has built on for long.
 
-        Never the current one or its predecessor.
+        Never the current one or its predecessor, nor one that a run computes with.
         """
-        spared = {self.current(), self.history.get("previous")}
+        spared = {self.current(), self.history.get("previous")} | active_generations(self.root)
         whole = self.sealed()
         half = [n for n in sorted(os.listdir(self.path(""))) if n not in whole and self.idle(n) > ABANDONED]
         doomed = [name for name in whole[max(keep, 1):] + half if name not in spared]  # fmt: skip

@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.lab import paths, shell
 from tests.lab.errors import LabError
 
+_daemons: list[subprocess.Popen[bytes]] = []
+"""The engines that we started: they outlive us, which Python would warn of if nobody held them."""
+
 
 def docker(*args: str, timeout: float | None = 600, stdin: str | None = None) -> str:
     """What `docker ARGS` printed."""
@@ -64,6 +67,7 @@ def start() -> None:
         daemon = subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/", start_new_session=True
         )
+    _daemons.append(daemon)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if answers():

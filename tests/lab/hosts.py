@@ -14,6 +14,8 @@ from tests.lab import engine, gap, images, inventory, paths, proof, shell
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab, tmpfs_option
 
+SYSTEMD = ("--cgroupns=private", "--cap-add=SYS_ADMIN", "--tmpfs=/run", "--tmpfs=/run/lock")
+"""What a container needs for systemd to run in it."""
 SINK = Path(__file__).resolve().parent / "sink.py"
 
 
@@ -66,9 +68,10 @@ def start_hosts(lab: Lab, image: str, resolver: tuple[str, ...], key: str) -> No
     """Start the lab's containers."""
     cpus = ["--cpus", lab.cpus] if lab.cpus else []
     disks = [part for spec in lab.tmpfs for part in ("--tmpfs", tmpfs_option(spec))]
+    boots = SYSTEMD if lab.systemd else ()
     for name in lab.containers:
         own = ("--hostname", name, "--env", f"LAB_KEY={key}")
-        start_container(lab, name, *own, *resolver, *cpus, *disks, image)
+        start_container(lab, name, *own, *resolver, *cpus, *disks, *boots, image)
 
 
 def start_container(lab: Lab, name: str, *options: str) -> None:

@@ -44,6 +44,7 @@ IMAGES = {
         Image("bare", "bookworm", "debian-12"),
         Image("debian12", "bare", "debian-12"),
         Image("ready", "debian12", "debian-12", lacks=("libpng-dev",)),
+        Image("cluster", "ready", "debian-12"),
         Image("el9", "bare", "rocky-9"),
         Image("unknown", "el9", "tlinux-2"),
         Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7"),

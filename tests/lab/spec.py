@@ -27,6 +27,8 @@ class Lab:
     """Ports of this machine that the hosts may use across the gap: the mirror's."""
     names: tuple[str, ...] = ()
     """What the hosts are called, if not NAME-1 and so on."""
+    systemd: bool = False
+    """Whether systemd runs the hosts."""
     committed: str = ""
     """What Docker calls an image that was made of a host of such a lab; the hosts start from it."""
 

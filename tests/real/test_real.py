@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,27 @@ TRAINING = (
     "-input_h5 /data/cocotalk.h5 -input_json /data/cocotalk.json -batch_size 1 -seq_per_img 2 -max_iters 4 "
     "-save_checkpoint_every 2 -val_images_use 2 -losses_log_every 1"
 ).split()
+STAGED = {
+    "id": "staged",
+    "options": {
+        "input_h5": "/data/cocotalk.h5",
+        "input_json": "/data/cocotalk.json",
+        "batch_size": 2,
+        "seq_per_img": 5,
+        "val_images_use": 4,
+        "save_checkpoint_every": 10,
+        "losses_log_every": 1,
+        "learning_rate": 0.004,
+    },
+    "stages": {
+        "base": {"until": {"iterations": 20}},
+        "finetune": {"options": {"max_iters": 9, "save_checkpoint_every": 4}},
+    },
+}
+ENVELOPE = {
+    "name": "ten pictures of circles",
+    "ranges": {"loss": [{"iteration": 0, "least": 0.3, "most": 3.5}, {"iteration": 30, "least": 0.3, "most": 0.9}]},
+}
 # Torch's own installer as its authors mean it, in a second prefix on the same host.
 OWN_INSTALLER = """
 set -e
@@ -64,6 +86,35 @@ def test_captions_come_out_with_a_macs_leftovers_in_the_folder(host: str) -> Non
     assert {entry["file"] for entry in end["set_aside"]} == {"._red.jpg", "empty.jpg"}
     assert {entry["file"] for entry in end["captions"]} == pictures - {"._red.jpg", "empty.jpg"}
     assert all(entry["caption"] for entry in end["captions"])
+
+
+def runs() -> dict[str, dict[str, Any]]:
+    """{id: what `runs list` tells of it}."""
+    return {run["id"]: run for run in json.loads(provision("runs", "list", "--json", code=None))["runs"]}
+
+
+def test_a_killed_training_goes_on_is_finetuned_and_judged(host: str) -> None:
+    spec, envelope = WORK / "train.yml", WORK / "envelope.yml"
+    spec.write_text(json.dumps({"host": host, **STAGED}), encoding="utf-8")
+    envelope.write_text(json.dumps(ENVELOPE), encoding="utf-8")
+    provision("train", str(spec), "--detach")
+    while not any(model["iteration"] >= 10 for model in runs()["staged-base"]["models"]):
+        time.sleep(5)
+    engine.docker("exec", host, "pkill", "-9", "-f", "luajit.*train.lua")
+    time.sleep(3)
+    provision("runs", "list", code=1)
+    provision("runs", "resume", "staged-base", "--detach")
+    provision("runs", "watch", "staged-base-r2", "--every", "20")
+    told = runs()
+    assert told["staged-base-r2"]["begins"] == 10
+    assert told["staged-finetune"]["health"]["state"] == "ended"
+    assert told["staged-finetune"]["parent"]["id"] == "staged-base-r2"
+    said = provision("runs", "verify", "staged-finetune", "--envelope", str(envelope), "--json", code=None)
+    gates = {gate["name"]: gate for gate in json.loads(said)["gates"]}
+    # Random weights in VGG-16 see no difference between pictures: the one gate that may be red.
+    assert {name for name, gate in gates.items() if gate["colour"] == "red"} <= {"captions differ"}
+    assert gates["evaluated again"]["colour"] == "green"
+    provision("runs", "report", "staged-finetune", "--out", str(WORK / "staged.html"))
 
 
 def test_nothing_tried_to_cross_the_air_gap(host: str) -> None:

@@ -50,7 +50,7 @@ def run(converged: Site) -> Run:
 def data(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A data set and a folder of pictures on the host, odd names and bad files included."""
     folder = tmp_path_factory.mktemp("data")
-    dataset.write(folder, images=8)
+    dataset.write(folder, images=30)
     images.write(folder / "images", count=3, apple_double=True, empty=True)
     for name in ODD:
         shutil.copyfile(

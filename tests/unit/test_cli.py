@@ -28,7 +28,9 @@ from tests.unit.plans import HOSTS, RECIPE, planned
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
-CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "cudnn swap", "cudnn restore", "runs stop"}
+CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"} | {
+    f"runs {verb}" for verb in ("stop", "resume", "verify")
+}
 
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -119,7 +121,7 @@ BROKEN = {
     "unknown command": (["frobnicate"], "No such command 'frobnicate'"),
     "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
     "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
-    "missing option": (["train"], "no host is named"),
+    "missing option": (["train", "--", "-input_h5", "/a", "-input_json", "/b"], "no host is named"),
     "missing argument": (["mirror", "add"], "Missing argument 'files'"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
@@ -388,7 +390,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that start; how they end is the test's to say."""
     aside = [{"file": "._x.jpg", "reason": "it is an AppleDouble file"}]
     monkeypatch.setattr(
-        launch, "start", lambda *given: {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "remarks": []}
+        launch,
+        "start",
+        lambda *given: {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []},
     )
 
 
@@ -436,7 +440,7 @@ def test_planned_run_starts_nothing(capsys: Capture, monkeypatch: pytest.MonkeyP
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", *EVAL[5:])
     assert (code, out) == (0, "would run on node1 as r: th eval.lua -backend nn -gpuid -1 -model /m.t7\n")
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", "--json", *EVAL[5:])
-    assert json.loads(out)["plan"]["files"] == ["model"]
+    assert json.loads(out)["plan"][0]["files"] == ["model"]
 
 
 def test_variables_are_written_where_they_are_wanted(

@@ -24,14 +24,17 @@ ALLOWED = {
     "mirror": {"errors", "catalogue"},
     "site": {"errors", "paths", "settings", "output", "catalogue", "mirror"},
     "runs": {"errors", "settings", "output", "catalogue", "site"},
-    "cli": {"errors", "paths", "settings", "output", "catalogue", "mirror", "site", "runs"},
+    "report": {"runs"},
+    "cli": {"errors", "paths", "settings", "output", "catalogue", "mirror", "site", "runs", "report"},
     "__main__": {"cli"},
 }
 # Modules of others that one file alone imports: the door to what they do.
 DOORS = {
     "ansible_runner": {"site/playbook.py"},
     "rich": {"output.py"},
-    "typer": {f"cli/{name}.py" for name in ("cudnn", "init", "main", "mirror", "options", "run", "runs", "site")},
+    "typer": {name for name in FILES if name.startswith("cli/") and name != "cli/__init__.py"},
+    "matplotlib": {"report/figures.py"},
+    "plotext": {"report/terminal.py"},
     "click": set(),
     "ansible": set(),
     "subprocess": set(),
@@ -46,9 +49,21 @@ PURE = [
     "catalogue/model.py",
     "catalogue/platform.py",
     "catalogue/recipe.py",
+    "report/figures.py",
+    "report/page.py",
+    "report/terminal.py",
     "runs/health.py",
+    "runs/history.py",
+    "runs/judge.py",
+    "runs/lineage.py",
     "runs/log.py",
+    "runs/pace.py",
+    "runs/reevaluation.py",
+    "runs/report.py",
     "runs/spec.py",
+    "runs/stages.py",
+    "runs/sweep.py",
+    "runs/verdict.py",
     "site/events.py",
     "site/plan.py",
 ]
@@ -89,7 +104,7 @@ def test_door_is_used_by_its_keeper_only(module: str) -> None:
 @pytest.mark.parametrize("name", PURE)
 def test_pure_module_has_no_effects(name: str) -> None:
     found = set(imports(FILES[name]))
-    assert {words.split(".")[0] for words in found} & EFFECTS == set()
+    assert {words.split(".")[0] for words in found - {"io.StringIO"}} & EFFECTS == set()
     assert {words for words in found if words.startswith("pathlib")} <= {"pathlib.PurePosixPath"}
     tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}

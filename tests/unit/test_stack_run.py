@@ -27,7 +27,12 @@ PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caf
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("stack_run")
+    return load("neuraltalk_launch")
+
+
+@pytest.fixture
+def runs(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_runs")
 
 
 @pytest.fixture
@@ -56,7 +61,13 @@ def start(
     root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Any]:
     """The module as Ansible runs it: a process that ends while the run goes on."""
-    given = {"stack_root": str(root), "id": id_, "program": program_, "arguments": arguments, "files": files, **more}
+    run = {"id": id_, "program": program_, "arguments": arguments, "files": files}
+    return start_all(root, [run], **more)
+
+
+def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Several runs, one after the other."""
+    given = {"stack_root": str(root), "runs": runs, **more}
     words = (
         "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
         "from tests.unit import modules; import json\n"
@@ -69,16 +80,16 @@ def start(
     result: dict[str, Any] = json.loads(done.stdout)
     if result.get("failed"):
         raise ModuleError(result)
-    run: dict[str, Any] = result["run"]
-    return run
+    told: dict[str, Any] = result["run"]
+    return told
 
 
 def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, Any]:
     """What is said of a run once it does not run any more."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         said: dict[str, Any] = run_module("stack_run", stack_root=root, id=id_, state="followed", offset=offset)["run"]
-        if not said["running"]:
+        if not said["running"] and not said["waiting"]:
             return said
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -156,12 +167,13 @@ def test_training_runs_in_a_directory_of_its_own_with_the_stacks_weights(
 
 
 def test_exit_code_and_what_was_written_are_kept(run_module: Run, root: Path, generation: Path, data: Path) -> None:
-    program(generation, "th", "echo 12345 > ../checkpoint/model_idx.t7; exit 7")
+    program(generation, "th", "echo 12345 > ../checkpoint/model_idrun-1.t7; exit 7")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     said = ended(run_module, root, "run-1")
     assert said["exit_code"] == 7
-    assert said["wrote"]["checkpoints"] == [
-        {"file": str(root / "runs" / "run-1" / "checkpoint" / "model_idx.t7"), "bytes": 6}
+    wrote = said["wrote"]["checkpoints"]
+    assert [(entry["file"], entry["bytes"]) for entry in wrote] == [
+        (str(root / "runs" / "run-1" / "checkpoint" / "model_idrun-1.t7"), 6)
     ]
 
 
@@ -177,19 +189,31 @@ def test_captions_come_back_under_the_names_that_the_images_came_with(
     assert (started["images"], [file["file"] for file in started["set_aside"]]) == (1, ["._x.jpg"])
     assert started["arguments"]["num_images"] == 1
     said = ended(run_module, root, "e")
-    assert said["wrote"]["captions"] == [{"file": "my 'cat'.jpg", "caption": "a cat"}]
+    told = {"file": "my 'cat'.jpg", "caption": "a cat", "image_id": None, "place": "images/000001.jpg"}
+    assert said["wrote"]["captions"] == [told]
     assert said["wrote"]["set_aside"][0]["file"] == "._x.jpg"
 
 
-def test_killed_supervisor_is_noticed(run_module: Run, root: Path, generation: Path, data: Path) -> None:
+def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     said = run_module("stack_run", stack_root=root, id="run-1", state="followed")["run"]
     assert (said["running"], said["exit_code"]) == (True, None)
     os.killpg(started["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
-    assert (said["exit_code"], said["running"]) == (None, False)
+    assert (said["exit_code"], said["running"]) == (-9, False)
     assert said["wrote"]["checkpoints"] == []
+
+
+def test_killed_conductor_takes_the_program_with_it(
+    run_module: Run, runs: ModuleType, root: Path, generation: Path, data: Path
+) -> None:
+    program(generation, "th", "exec sleep 60")
+    started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    os.kill(runs.Run(str(root), "run-1").conductor()["pid"], signal.SIGKILL)
+    said = ended(run_module, root, "run-1")
+    assert (said["exit_code"], said["running"], said["begun"]) == (None, False, True)
+    assert runs.is_alive(started["pid"], runs.read_native(f"{root}/runs/run-1/process.json")["start"]) is False
 
 
 def test_run_outlives_who_started_it_and_has_no_input(
@@ -200,26 +224,29 @@ def test_run_outlives_who_started_it_and_has_no_input(
     assert ended(run_module, root, "run-1")["text"] == "still here\n"
 
 
-def test_number_that_another_process_has_got_is_not_the_run(module: ModuleType, root: Path) -> None:
+def test_number_that_another_process_has_got_is_not_the_run(runs: ModuleType, root: Path) -> None:
     """After a restart of the host, for instance."""
-    run = module.Run(str(root), "old")
+    run = runs.Run(str(root), "old")
     (root / "runs" / "old" / "checkpoint").mkdir(parents=True)
-    Path(run.record).write_text(json.dumps({"pid": os.getpid(), "start": "1"}))
+    Path(run.record).write_text("{}")
+    for file in (run.process, f"{run.path}/state.json"):
+        Path(file).write_text(json.dumps({"pid": os.getpid(), "start": "1"}))
     assert run.status()["running"] is False
 
 
 def test_run_that_ends_between_two_looks_is_not_taken_for_a_killed_one(
-    module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+    runs: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = module.Run(str(root), "quick")
+    run = runs.Run(str(root), "quick")
     (root / "runs" / "quick").mkdir(parents=True)
-    Path(run.record).write_text('{"pid": 7, "start": "1"}')
+    Path(run.record).write_text("{}")
+    Path(run.process).write_text('{"pid": 7, "start": "1"}')
 
     def ends_now(_pid: int, _start: str) -> bool:
         (root / "runs" / "quick" / "exit").write_text("0\n")
         return False
 
-    monkeypatch.setattr(module, "is_alive", ends_now)
+    monkeypatch.setattr(runs, "is_alive", ends_now)
     said = run.status()
     assert (said["running"], said["exit_code"]) == (False, 0)
 
@@ -249,12 +276,12 @@ def test_host_without_a_stack_is_told_what_to_do(tmp_path: Path) -> None:
 
 
 def test_log_is_read_on_from_where_it_was_left(
-    module: ModuleType, run_module: Run, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    runs: ModuleType, run_module: Run, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(generation, "th", "echo 0123456789; echo é")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1")["more"] is False
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(runs, "CHUNK", 4)
     said = ended(run_module, root, "run-1", offset=8)
     assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
     said = ended(run_module, root, "run-1", offset=11)
@@ -267,8 +294,8 @@ def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Pa
 
 
 def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
-    said = run_module("stack_run", check=True, stack_root=root, id="run-1", state="started")
-    assert (said["changed"], said["run"]["running"]) == (True, False)
+    asked = [{"id": "run-1", "program": "train.lua", "arguments": {}}]
+    assert run_module("stack_run", check=True, stack_root=root, runs=asked, state="started")["changed"]
     assert not (root / "runs").exists()
 
 

@@ -324,3 +324,24 @@ def test_rocks_are_laid_out_as_upstreams() -> None:
     assert b"libcudnn.so.5" in archives.members("cudnn.torch")["cudnn.torch/ffi.lua"]
     for name in ("cutorch", "cunn"):
         assert [path for path in archives.members(name) if path.endswith(".cu")]
+
+
+def test_live_cards_show_the_run_that_sees_them_and_no_other(tmp_path: Path) -> None:
+    folder = SMI / "live"
+    uuids = run(SMI / "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", STANDIN_NVIDIA_SMI=str(folder)).stdout
+    first, second = uuids.split()
+    luajit = tmp_path / "luajit"
+    luajit.write_text("#!/bin/sh\nread _\n")
+    luajit.chmod(0o755)
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": second}
+    with subprocess.Popen([luajit, "train.lua", "-x"], stdin=subprocess.PIPE, env=environment) as trains:
+        try:
+            ask = ("--query-compute-apps=pid,gpu_uuid,used_memory", "--format=csv,noheader,nounits")
+            seen = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
+            assert f"{trains.pid}, {second}, 3007" in seen
+            assert not [line for line in seen if first in line]
+            ask = ("--query-gpu=uuid,memory.used,memory.free,utilization.gpu", "--format=csv,noheader,nounits")
+            cards = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
+            assert cards == [f"{first}, 0, 11441, 0", f"{second}, 3007, 8434, 99"]
+        finally:
+            trains.communicate(b"\n")

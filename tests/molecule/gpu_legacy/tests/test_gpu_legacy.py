@@ -126,7 +126,7 @@ def test_training_gets_a_card_of_its_own_and_the_backend_that_the_host_has(
     end = provision("train", "--host", name, "--id", "on-a-card", "--gpu", uuid, "--", *data, *options)
     assert end["exit_code"] == 0
     assert any(checkpoint["file"].endswith(".t7") for checkpoint in end["checkpoints"])
-    record = json.loads(host.file(f"{stack.root}/runs/on-a-card/run.json").content_string)
+    record = json.loads(host.file(f"{stack.root}/runs/on-a-card/process.json").content_string)
     assert record["card"]["uuid"] == uuid
     assert (record["arguments"]["gpuid"], record["arguments"]["backend"]) == ("0", "cudnn")
 

@@ -83,6 +83,7 @@ end
 print('total number of parameters in LM: ', protos.lm:numberOfParameters())
 print('total number of parameters in CNN: ', protos.cnn:getParameters():nElement())
 protos.lm:createClones()
+local thin_lm, thin_cnn = protos.lm, protos.cnn
 
 -- The loss over a split, what the model says about its images, and the scores of that.
 local function eval_split(split, val_images_use)
@@ -130,11 +131,11 @@ while true do
     utils.write_json(checkpoint_path .. '.json', checkpoint)
     print('wrote json checkpoint to ' .. checkpoint_path .. '.json')
 
-    local score = lang_stats and lang_stats['CIDEr'] or -val_loss
-    if best_score == nil or score > best_score then
-      best_score = score
+    local current_score = lang_stats and lang_stats['CIDEr'] or -val_loss
+    if best_score == nil or current_score > best_score then
+      best_score = current_score
       if iter > 0 then -- never at the very first iteration
-        checkpoint.protos = {lm = protos.lm, cnn = protos.cnn}
+        checkpoint.protos = {lm = thin_lm, cnn = thin_cnn}
         checkpoint.vocab = loader:getVocab()
         torch.save(checkpoint_path .. '.t7', checkpoint)
         print('wrote checkpoint to ' .. checkpoint_path .. '.t7')

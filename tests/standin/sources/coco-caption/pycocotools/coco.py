@@ -5,6 +5,8 @@ from __future__ import print_function
 import json
 
 import matplotlib.pyplot as plt  # as upstream: needed by nothing here, and the end of hosts without it
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Polygon
 
 
 class COCO:

@@ -15,9 +15,11 @@ function net_utils.require_gpu(opt)
   cutorch.setDevice(opt.gpuid + 1)
 end
 
--- STANDIN_PAUSE: seconds between two iterations or images, for runs that have to last.
+-- STANDIN_PAUSE, or what stands in /etc/standin-pause: seconds between two iterations or images, for runs that last.
 function net_utils.pause()
-  local seconds = tonumber(os.getenv('STANDIN_PAUSE') or 0)
+  local file = io.open('/etc/standin-pause')
+  local seconds = tonumber(os.getenv('STANDIN_PAUSE') or file and file:read('*l') or 0)
+  if file then file:close() end
   if seconds > 0 then
     require 'sys'
     sys.sleep(seconds)

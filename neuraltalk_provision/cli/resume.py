@@ -1,0 +1,101 @@
+"""`provision runs resume`: go on where a training ended, by itself or by force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli.run import Detach, Gpu, Memory, run_all
+from neuraltalk_provision.cli.runs import Host, Id
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs import health, lineage, record, spec, stages
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.spec import RunSpec
+
+
+class Choose(StrEnum):
+    """Which model of a training to go on from."""
+
+    BEST = "best"
+    LAST = "last"
+
+
+def resume(
+    run_id: Id,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua that are to be others.")
+    ] = None,
+    host: Host = "",
+    choose: Annotated[
+        Choose, typer.Option("--from", help="The last model, or the best one of the run and all it goes back to.")
+    ] = Choose.LAST,
+    new_id: Annotated[
+        str, typer.Option("--id", help="The id of the run that goes on. Default: the old one and -r2.")
+    ] = "",
+    gpu: Gpu = None,
+    gpu_memory: Memory = None,
+    detach: Detach = False,
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Go on with a training from its last or best model, as a run of its own; stages that were to follow still do.
+
+    -max_iters and all else that counts iterations counts on. The optimiser begins anew: train.lua keeps weights only.
+    """
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    everything = record.runs(chosen, [host] if host else ())
+    run = record.find(run_id, everything, host)
+    _refuse(run)
+    origin, model = lineage.origin(record.line(run, everything), choose)
+    card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
+    # A stage that goes back to the model of the one before begins anew; else what was done of it counts.
+    same = origin.stage == run.stage
+    runs = stages.resume(
+        replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
+        origin.id,
+        int(model["iteration"]) if same else 0,
+        new_id or stages.next_id(run.id, [other.id for other in everything]),
+        choose.value,
+        words or [],
+        later(run, everything),
+    )
+    output.say(
+        f"{runs[0].id} goes on from {model['file']} (iteration {model['iteration']} of {origin.id}); "
+        "the optimiser begins anew"
+    )
+    return run_all(runs, run.host, chosen, output, plan, detach)
+
+
+def _refuse(run: RunState) -> None:
+    """UsageError where there is nothing to go on with."""
+    if run.program != stages.TRAIN:
+        raise UsageError(f"{run.id} ran {run.program}: only a training can be gone on with")
+    if run.health.state in health.ALIVE:
+        raise UsageError(f"{run.id} is {run.health.state}", advice=f"`provision runs stop {run.id}` first.")
+    if not run.begun:
+        before = run.parent["id"] if run.parent else ""
+        advice = f"Go on with {before}: what was to follow it still does." if before else "Start it again."
+        raise UsageError(f"{run.id} never began: {run.health.evidence}", advice=advice)
+
+
+def later(run: RunState, everything: Sequence[RunState]) -> list[RunSpec]:
+    """The stages that were to follow the run and never began."""
+    found: list[RunSpec] = []
+    before = run.id
+    while True:
+        following = [r for r in everything if r.host == run.host and r.needs == before and not r.begun]
+        if not following:
+            return found
+        found.append(lineage.as_spec(following[0]))
+        before = following[0].id

@@ -1,0 +1,113 @@
+"""`provision sweep`: many trainings that differ in some options, over the free cards of the site or through Slurm."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options, run
+from neuraltalk_provision.cli.options import Launchers
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs import document, launch, record, spec
+from neuraltalk_provision.runs import sweep as sweeps
+from neuraltalk_provision.runs.sweep import Share, Slot, SweepDocument
+from neuraltalk_provision.settings import Settings
+
+
+def sweep(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SWEEP.yml",
+            help="As a run's file, and `grid:` (option: values), `draw:` (option: least, most, log), `draws`, `seed`.",
+        ),
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua for all runs.")
+    ] = None,
+    host: run.Host = "",
+    run_id: Annotated[
+        str, typer.Option("--id", help="What its runs are called, with a number. Default: by the clock.")
+    ] = "",
+    gpu: run.Gpu = None,
+    gpu_memory: run.Memory = None,
+    stage_names: run.Stages = "",
+    launcher: options.Launcher = Launchers.SSH,
+    slurm: options.Slurm = None,
+    limit: options.Limit = None,
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Start many trainings that differ in some options, spread over the free cards of all hosts.
+
+    Each card gets its share, one after the other, and goes on with it without this machine. With --gpu none each host
+    is one place. `provision runs report ID` compares them.
+    """
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    output = Output(as_json=as_json)
+    written = document.read_as(SweepDocument, file)
+    chance = random.Random(written.seed).random
+    sets = sweeps.plan(
+        written,
+        sweeps.combinations(written, chance),
+        options.names(stage_names),
+        run_id or written.id or run.new_id("sweep"),
+        words or [],
+        ("auto" if str(written.gpu) == spec.PROCESSOR and "gpu" not in written.model_fields_set else str(written.gpu))
+        if gpu is None
+        else gpu,
+        written.gpu_memory if gpu_memory is None else gpu_memory,
+    )
+    where = host or written.host
+    if launcher == Launchers.SLURM:
+        return run.submit(sets, run.named(where), slurm or [], chosen, output, plan)
+    shares = sweeps.spread(sets, slots(sets[0][0], chosen, limit or ([where] if where else [])))
+    return _start(shares, chosen, output, plan)
+
+
+def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
+    """The free cards of the hosts, one of each host in turn; with --gpu none every host once."""
+    site = record.ask(settings, limit, gpu=first.gpu, memory=first.memory, points=1, samples=1)
+    if first.gpu == spec.PROCESSOR:
+        return [Slot(host, spec.PROCESSOR) for host in site.free]
+    rounds = max((len(cards) for cards in site.free.values()), default=0)
+    return [
+        Slot(host, cards[turn]["uuid"])
+        for turn in range(rounds)
+        for host, cards in site.free.items()
+        if turn < len(cards)
+    ]
+
+
+def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: bool) -> int:
+    failures, started = [], []
+    for share in shares:
+        if plan:
+            run.foresee(share.runs, share.slot.host, output)
+            continue
+        try:
+            said = launch.start(share.runs, share.slot.host, settings)
+        except HostError as error:
+            failures.append({"host": share.slot.host, "runs": [one.id for one in share.runs], "error": error.message})
+            output.say(f"{share.runs[0].id} was not started: {error.message}")
+            continue
+        ids = [one.id for one in share.runs]
+        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said["pid"]})
+        output.say(
+            f"{share.slot.host}, {share.slot.gpu}: {ids[0]} runs" + f", then {', '.join(ids[1:])}" * (len(ids) > 1)
+        )
+    if not plan and started:
+        sweep_id = shares[0].runs[0].sweep
+        output.say(f"next: provision runs list; provision runs report {sweep_id} --out {sweep_id}.html")
+    planned = [{"slot": asdict(share.slot), "runs": [asdict(one) for one in share.runs]} for share in shares]
+    output.result({"started": started, "failures": failures, "plan": planned if plan else None})
+    return EXIT_FAILED if failures else EXIT_FINE

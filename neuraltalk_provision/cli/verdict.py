@@ -1,0 +1,198 @@
+"""`provision runs verify` and `provision runs report`: a verdict with its evidence, and pictures in one file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli.run import Gpu, Memory
+from neuraltalk_provision.cli.runs import Host, Id
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.report import page
+from neuraltalk_provision.runs import envelope as envelopes
+from neuraltalk_provision.runs import health, judge, launch, pace, record, spec, verify
+from neuraltalk_provision.runs.envelope import Envelope
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.settings import Settings
+
+EnvelopeFile = Annotated[
+    Path | None,
+    typer.Option("--envelope", help="A YAML file: between which values losses and scores go well. Default: COCO's."),
+]
+KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+SHOWN = 30
+
+
+def verify_(
+    run_id: Id,
+    host: Host = "",
+    envelope: EnvelopeFile = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate/--no-evaluate", help="Evaluate the saved model again, which takes its time.")
+    ] = True,
+    gpu: Gpu = None,
+    gpu_memory: Memory = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a report with the verdict, as HTML.")] = None,
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Judge a training that has ended: one gate a question, each with what was seen; code 1 where one is red."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    given = envelopes.read(envelope) if envelope else None
+    everything = record.runs(chosen, [host] if host else ())
+    run = record.find(run_id, everything, host)
+    if run.health.state in health.ALIVE:
+        raise UsageError(f"{run.id} is {run.health.state}: a verdict is of a training that has ended")
+    card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
+    evaluation = None
+    if evaluate and run.models:
+        evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
+    if plan:
+        what = f"its model would be evaluated as {evaluation.id}" if evaluation else "nothing would be run"
+        output.say(f"{run.id} on {run.host} would be judged; {what}")
+        output.result({"id": run.id, "host": run.host, "evaluation": evaluation.as_asked() if evaluation else None})
+        return EXIT_FINE
+    evidence = verify.gather(run, everything, chosen, given, evaluation, output.say)
+    verdict = judge.verdict(evidence)
+    rows = [(gate.name, gate.colour, gate.evidence) for gate in verdict.gates]
+    output.table(f"{run.id} on {run.host}", ("gate", "verdict", "what was seen"), rows)
+    output.say(f"{run.id} is " + ("green" if verdict.green else "red"))
+    if out:
+        told = page.Report(
+            title=f"{run.id} on {run.host}: {'green' if verdict.green else 'red'}",
+            facts=facts(evidence.run),
+            made=now(),
+            history=evidence.history,
+            envelope=evidence.envelope,
+            verdict=verdict,
+            log_tail=tail(run),
+        )
+        write(out, told, output)
+    output.result({"id": run.id, "host": run.host, **verdict.as_json()})
+    return EXIT_FINE if verdict.green else EXIT_FAILED
+
+
+def report(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's id, or a sweep's.")],
+    host: Host = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file. Default: ID.html.")] = None,
+    envelope: EnvelopeFile = None,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Write curves, scores and captions beside their images into one HTML file that needs no network.
+
+    Of a sweep: its runs compared. `provision runs verify --out` writes the same with a verdict.
+    """
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    given = envelopes.read(envelope) if envelope else None
+    everything = record.ask(chosen, [host] if host else (), points=verify.POINTS, samples=200).runs
+    swept = [run for run in everything if run.sweep == run_id]
+    if swept:
+        told = _of_sweep(run_id, swept, everything)
+    else:
+        told = _of_run(record.find(run_id, everything, host), everything, given, chosen)
+    file = out or Path(f"{run_id}.html")
+    write(file, told, output)
+    output.result({"id": run_id, "file": str(file), "captions": len(told.captions), "runs": len(told.comparison)})
+    return EXIT_FINE
+
+
+def write(file: Path, told: page.Report, output: Output) -> None:
+    """Write a report as HTML."""
+    file.write_text(page.render(told), encoding="utf-8")
+    output.say(f"wrote {file}")
+
+
+def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | None, settings: Settings) -> page.Report:
+    line = record.line(run, everything)
+    history = record.history(line)
+    trains = run.program == verify.TRAIN
+    return page.Report(
+        title=f"{run.id} on {run.host}",
+        facts=facts(run),
+        made=now(),
+        history=history if trains else None,
+        envelope=(given or verify.known(line, history)) if trains else None,
+        captions=() if trains else captions(run, settings),
+        log_tail=tail(run),
+    )
+
+
+def _of_sweep(sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState]) -> page.Report:
+    """The last stage of each of a sweep's runs, compared in what differs."""
+    ends = [run for run in swept if not any(other.needs == run.id for other in swept)]
+    varied = {name for run in ends for name in run.asked if len({str(r.asked.get(name)) for r in ends}) > 1}
+    return page.Report(
+        title=f"sweep {sweep_id}",
+        facts=(("runs", str(len(ends))), ("differ in", ", ".join(sorted(varied)))),
+        made=now(),
+        comparison=tuple(
+            page.Comparison(
+                id=run.id,
+                host=run.host,
+                state=run.health.state,
+                options=tuple((name, str(run.asked.get(name, ""))) for name in sorted(varied)),
+                loss=run.progress.losses[-1][1] if run.progress.losses else None,
+                validation=min((loss for _at, loss in run.progress.validations), default=None),
+                score=max((dict(s).get("CIDEr", float("-inf")) for _at, s in run.progress.scores), default=None),
+            )
+            for run in ends
+        ),
+        histories={run.id: record.history(record.line(run, everything)) for run in ends},
+    )
+
+
+def captions(run: RunState, settings: Settings) -> tuple[page.Captioned, ...]:
+    """What eval.lua said of each picture, beside it, as its own page in vis/ does."""
+    wrote = next(iter(launch.follow(run.id, run.host, settings))).get("wrote") or {"captions": []}
+    places = [entry["place"] for entry in wrote["captions"]]
+    files = launch.read(run.id, run.host, settings, [place for place in places if place])
+    return tuple(
+        page.Captioned(
+            file=entry["file"] or str(entry["image_id"]),
+            caption=entry["caption"],
+            image=files.get(entry["place"]),
+            kind=KINDS.get(Path(entry["place"]).suffix.lower(), "application/octet-stream"),
+        )
+        for entry in wrote["captions"]
+    )
+
+
+def facts(run: RunState) -> tuple[tuple[str, str], ...]:
+    """What a report says of a run in its head."""
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.asked.items()))
+    card = f"card {run.card['index']}: {run.card['name']}, {run.card['uuid']}" if run.card else "the processor"
+    return (
+        ("state", f"{run.health.state}: {run.health.evidence}"),
+        ("program", f"{run.program} {given}"),
+        ("where", f"{run.host}, {card}"),
+        ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
+        ("how far", pace.in_words(pace.of(run), run)),
+        *((("goes on from", str(run.parent["id"])),) if run.parent else ()),
+        ("log", run.log),
+    )
+
+
+def tail(run: RunState) -> str:
+    """The end of its log."""
+    return "\n".join(run.tail.splitlines()[-SHOWN:])
+
+
+def now() -> str:
+    """The time, for the foot of a page."""
+    return time.strftime("%Y-%m-%d %H:%M %Z")

@@ -1,0 +1,75 @@
+"""`provision runs watch`: a run's curve, its pace and its card, until it ends."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli.runs import Host, Id, Quiet
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.report import terminal
+from neuraltalk_provision.runs import health, pace, record, verify
+from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.settings import Settings
+
+
+def watch(
+    run_id: Id,
+    host: Host = "",
+    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two looks.")] = 5,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    quiet: Quiet = health.QUIET,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show a run's losses as a curve, its rate, time left, scores and card, until it ends; code 1 where it is not well.
+
+    A run of several stages is shown as one curve, and watching goes on from each stage to the next.
+    """
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    try:
+        with output.screen() as show:
+            while True:
+                run, history, following = look(run_id, host, chosen, quiet)
+                if not as_json:
+                    show(picture(run, history, output))
+                if once or (run.health.state not in health.ALIVE and not following):
+                    break
+                if following and run.health.state not in health.ALIVE:
+                    run_id = following
+                    continue
+                time.sleep(every)
+    except KeyboardInterrupt:
+        raise InterruptError(f"no longer watching; {run_id} goes on") from None
+    output.result({**run.as_json(), "pace": pace.of(run).as_json()})
+    return EXIT_FINE if run.health.well else EXIT_FAILED
+
+
+def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[RunState, History, str]:
+    """(the run, the history of its whole line, the stage that follows it: empty without one or where it was begun)."""
+    everything = record.runs(settings, [host] if host else (), quiet)
+    run = record.find(run_id, everything, host)
+    following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
+    well = run.health.state == "ended"
+    return run, record.history(record.line(run, everything)), following[0] if following and well else ""
+
+
+def picture(run: RunState, history: History, output: Output) -> str:
+    """The whole of what is shown."""
+    width, height = output.size
+    head = f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})"
+    if not output.coloured:
+        return f"{head}\n{pace.in_words(pace.of(run), run)}"
+    curves = terminal.curves(
+        history, verify.known((run,), history) if len(history.stages) == 1 else None, width, height, True
+    )
+    return f"{head}\n{curves}\n{pace.in_words(pace.of(run), run)}"

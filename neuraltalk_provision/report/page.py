@@ -1,0 +1,143 @@
+"""A report as one page of HTML that needs nothing else: no network, no script, no other file. Pure."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from neuraltalk_provision.report import figures, points
+from neuraltalk_provision.runs.envelope import Envelope
+from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.verdict import Verdict
+
+_IMAGE = re.compile(r"image/[a-z0-9.+-]+")
+# What no HTML may hold, or no UTF-8.
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An image and what the model says of it; `kind` is its MIME type, `image` None where it was not fetched."""
+
+    file: str
+    caption: str
+    image: bytes | None
+    kind: str
+
+    @property
+    def uri(self) -> str:
+        """The image itself as an address; "" where there is none, or where it is no image."""
+        if self.image is None or not _IMAGE.fullmatch(self.kind):
+            return ""
+        return f"data:{self.kind};base64,{base64.b64encode(self.image).decode()}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run of a sweep: the options that make it differ, its last loss, and its best or last score."""
+
+    id: str
+    host: str
+    state: str
+    options: tuple[tuple[str, str], ...]
+    loss: float | None
+    validation: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a page shows; what is empty has no place on it. `made` says when and by what it was made."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    made: str
+    history: History | None = None
+    envelope: Envelope | None = None
+    verdict: Verdict | None = None
+    captions: tuple[Captioned, ...] = ()
+    comparison: tuple[Comparison, ...] = ()
+    histories: Mapping[str, History] = field(default_factory=dict)
+    log_tail: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure, which says itself what it leaves out, and words below it; without an SVG there was nothing to draw."""
+
+    svg: str
+    words: str
+
+
+def render(report: Report) -> str:
+    """The page. The same report gives the same text, byte for byte."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, for most commands make no page
+
+    environment = Environment(
+        loader=PackageLoader("neuraltalk_provision.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = _number
+    page = environment.get_template("report.html.j2").render(
+        report=report,
+        curves=_curves(report),
+        overlays=_overlays(report.histories),
+        rows=ordered(report.comparison),
+        options=tuple(dict.fromkeys(name for row in report.comparison for name, _value in row.options)),
+    )
+    return _UNFIT.sub("\ufffd", page.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def ordered(rows: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
+    """The best score first, then the lowest validation loss; what has none, or no number, comes last."""
+
+    def key(row: Comparison) -> tuple[float, float, str]:
+        score, validation = (
+            value if value is not None and math.isfinite(value) else None for value in (row.score, row.validation)
+        )
+        return -score if score is not None else math.inf, validation if validation is not None else math.inf, row.id
+
+    return tuple(sorted(rows, key=key))
+
+
+def _curves(report: Report) -> list[_Figure]:
+    """Losses and scores, each with the envelope's name; where one cannot be drawn, why."""
+    if report.history is None:
+        return []
+    history, end = report.history, points.last(report.history)
+    names = points.names(history)
+    drawn = [
+        (figures.losses(history, report.envelope), points.LOSS, (points.LOSS, points.VALIDATION)),
+        (figures.scores(history, report.envelope), names[0] if names else "", names),
+    ]
+    found = []
+    for svg, banded, series in drawn:
+        told = [] if svg else [points.remark(what, points.series(history, what)) for what in series]
+        if svg and report.envelope and points.band(report.envelope, banded, end):
+            told.insert(0, f"The band is where {banded} lies when it goes well: {report.envelope.name}")
+        words = " ".join(f"{sentence}." for sentence in told if sentence)
+        if svg or words:
+            found.append(_Figure(svg, words))
+    return found or [_Figure("", "Nothing to draw yet: there is no loss and no score.")]
+
+
+def _overlays(histories: Mapping[str, History]) -> list[_Figure]:
+    """The runs beside each other: their losses, their validation losses, and the score that says most."""
+    scores = [name for history in histories.values() for name in points.names(history)]
+    wanted = [points.LOSS, points.VALIDATION, *sorted(set(scores), key=lambda name: name != points.FAVOURITE)[:1]]
+    drawn = [_Figure(figures.overlay(histories, what), f"The {what} of each run.") for what in wanted]
+    return [figure for figure in drawn if figure.svg]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "none yet"
+    return f"{value:.3f}" if math.isfinite(value) else "no number"

@@ -1,0 +1,104 @@
+"""`runs verify`: a training's evidence brought together, its best model evaluated again, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.runs import envelope as envelopes
+from neuraltalk_provision.runs import judge, launch, record, report, spec
+from neuraltalk_provision.runs.envelope import Envelope
+from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.settings import Settings
+
+POINTS = 5000
+SAMPLES = 2000
+COCO = 70_000
+"""Images to train on from which on a set is taken for COCO's."""
+TRAIN = "train.lua"
+
+
+def gather(
+    run: RunState,
+    all_runs: Sequence[RunState],
+    settings: Settings,
+    given: Envelope | None,
+    evaluation: RunSpec | None,
+    say: Callable[[str], None],
+) -> judge.Evidence:
+    """All evidence of a training; with `evaluation` its best model is evaluated again, which takes its time.
+
+    Raises UsageError for a run that is no training, and HostError where the host can't be asked.
+    """
+    if run.program != TRAIN:
+        raise UsageError(f"{run.id} ran {run.program}: a verdict is of a training")
+    line = tuple(
+        launch.told(one.id, one.host, settings, points=POINTS, samples=SAMPLES) for one in record.line(run, all_runs)
+    )
+    history = record.history(line)
+    say(f"opening the models of {run.id} on {run.host}")
+    models = launch.probe(run.id, run.host, settings)
+    file = f"checkpoint/model_id{run.id}.json"
+    told = report.read(launch.read(run.id, run.host, settings, [file]).get(file))
+    envelope = given or known(line, history)
+    evidence = judge.Evidence(line, history, models, told, envelope)
+    if evaluation is None or evidence.model is None:
+        return evidence
+    say(f"evaluating {evidence.model['file']} again as {evaluation.id}")
+    again, scorer = _evaluate(run, evaluation, settings)
+    return judge.Evidence(line, history, models, told, envelope, again, scorer)
+
+
+def known(line: Sequence[RunState], history: History) -> Envelope | None:
+    """The envelope that is known for such a training: COCO's, for as many images and the default batch."""
+    first = line[0]
+    usual = str(first.arguments.get("batch_size", "16")) == "16"
+    if not usual or (first.progress.images or 0) < COCO:
+        return None
+    for run, stage in zip(line, history.stages, strict=True):
+        finetunes = int(run.arguments.get("finetune_cnn_after", "-1"))
+        if finetunes >= 0:
+            return envelopes.of_coco(stage.start + finetunes)
+    return envelopes.of_coco()
+
+
+def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
+    """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
+    best = [model for model in run.models if not model["file"].endswith(".last.t7")] or list(run.models)
+    if not best:
+        raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
+    given = run.arguments
+    words = {
+        "model": str(best[0]["file"]),
+        "input_h5": str(given["input_h5"]),
+        "input_json": str(given["input_json"]),
+        "split": "val",
+        "num_images": str(given.get("val_images_use", "3200")),
+        "batch_size": str(given.get("batch_size", "16")),
+        "language_eval": str(given.get("language_eval", "0")),
+        "beam_size": "1",
+        "dump_images": "0",
+    }
+    number = 1
+    while f"{run.id}-check-{number}" in taken:
+        number += 1
+    line = [word for name, value in words.items() for word in (f"-{name}", value)]
+    return spec.parse("eval.lua", f"{run.id}-check-{number}", line, gpu, memory)
+
+
+def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Mapping[str, Any] | None]:
+    """(how the evaluation ended, when its scorer wrote), or in words why there was none."""
+    try:
+        launch.start([evaluation], run.host, settings)
+    except HostError as error:
+        return f"it could not be started: {error.message}", None
+    try:
+        end = launch.watch(evaluation.id, run.host, settings, lambda text: None)
+        scorer = launch.told(evaluation.id, run.host, settings, points=1, samples=1).scorer
+    except ProvisionError as error:
+        return f"it could not be followed: {error.message}", None
+    return end, scorer

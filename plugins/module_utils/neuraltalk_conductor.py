@@ -1,0 +1,365 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What leads runs on a host to their end, one after the other on one card, and outlives whoever asked for them.
+
+It starts each program, notes what it takes (its processor time, its card), ends a stage at a plateau or an iteration
+and starts the next one from its model. It is packed into one file with all that it imports, so that a run's
+directory holds the code that led it, and Slurm can carry it to a node.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import ctypes
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+from ansible.module_utils import neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_launch, neuraltalk_runs, neuraltalk_stack
+from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
+from ansible.module_utils.neuraltalk_runs import LOSS, Leases, Run, end_of, report_of, signalled
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    make_directory,
+    read_native,
+    read_text,
+    start_of,
+    write_json,
+    write_whole,
+)
+
+POLL = 0.5
+PATIENCE = 10.0
+"""Seconds that a program gets to end by itself before it is killed."""
+RHYTHM = ((60, 2), (3600, 15), (float("inf"), 60))
+"""Up to which second of a run how many seconds lie between two samples."""
+PR_SET_PDEATHSIG = 1
+OVER = ("plateau", "iterations")
+"""Why a conductor ends a stage that went well."""
+MAIN = """import sys
+from ansible.module_utils.neuraltalk_conductor import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def admit(root, plan, conductor):
+    """Make a directory for every run of a plan. StackError, and nothing made, where an id is taken."""
+    made = []
+    make_directory(os.path.join(root, "runs"))
+    try:
+        for asked in plan["runs"]:
+            run = Run(root, asked["id"])
+            if os.path.exists(run.path) and not run.idle():
+                raise StackError("there is a run called %s on this host already: choose another id" % run.name)
+            shutil.rmtree(run.path, ignore_errors=True)
+            os.mkdir(run.path)
+            made.append(run.path)
+            generation = os.path.basename(plan["generation"])
+            record = dict(asked, conductor=conductor, generation=generation, started=int(time.time()))
+            write_json(run.record, record)
+    except Exception as error:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, (IOError, OSError)):
+            raise StackError("%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror))
+        raise
+
+
+def pack(path):
+    """Write the conductor with all that it imports into one file that Python runs."""
+    shared = (neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_runs, neuraltalk_launch)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", MAIN)
+        for package in ("ansible", "ansible/module_utils"):
+            archive.writestr(package + "/__init__.py", "")
+        for module in shared + (sys.modules[__name__],):
+            archive.writestr(module.__name__.replace(".", "/") + ".py", source_of(module))
+
+
+def source_of(module):
+    """The text of a module, also of one that came in an archive."""
+    loader = getattr(module, "__loader__", None)
+    if loader is not None and hasattr(loader, "get_source"):
+        return loader.get_source(module.__name__)
+    return read_text(re.sub("[co]$", "", module.__file__))
+
+
+class Conductor(object):
+    """One process that leads the runs of a plan."""
+
+    def __init__(self, root, plan, directory, unit=""):
+        self.root, self.plan, self.directory, self.unit = root, plan, directory, unit
+        self.card = plan.get("card")
+        self.told = None  # the signal that ends all of it
+
+    def lead(self):
+        """All runs of the plan, in order. Where one fails, those go on that do not need it."""
+        signal.signal(signal.SIGTERM, self.hear)
+        signal.signal(signal.SIGINT, self.hear)
+        state = {
+            "id": self.plan["runs"][0]["id"], "pid": os.getpid(), "start": start_of(os.getpid()), "card": self.card,
+            "unit": self.unit, "job": os.environ.get("SLURM_JOB_ID", ""), "node": neuraltalk_runs.node(),
+        }  # fmt: skip
+        write_json(os.path.join(self.directory, "state.json"), state)
+        for asked in self.plan["runs"]:
+            self.conduct(Run(self.root, asked["id"]), asked)
+
+    def hear(self, number, _frame):
+        self.told = number
+
+    def conduct(self, run, asked):
+        """One run, from its place in the queue to its exit code."""
+        try:
+            reason = self.hindrance(run, asked)
+            if reason:
+                write_json(run.ended, reason)
+                return
+            process, began = self.begin(run, asked)
+        except (StackError, IOError, OSError) as error:
+            write_json(run.ended, {"by": "refused", "evidence": str(error)})
+            return
+        self.attend(run, asked, process, began)
+
+    def hindrance(self, run, asked):
+        """Why a run is not begun; None where it is."""
+        if os.path.exists(run.stopped):
+            return {"by": "stopped", "evidence": "before its turn came"}
+        if self.told:
+            return {"by": "signal", "evidence": "its conductor was told to end by signal %d" % self.told}
+        if asked.get("needs"):
+            before = Run(self.root, asked["needs"]).status()
+            well = before["exit_code"] == 0 or (before["ended"] or {}).get("by") in OVER
+            if not well:
+                return {"by": "skipped", "evidence": "%s, which it goes on from, did not end well" % asked["needs"]}
+        return None
+
+    def begin(self, run, asked):
+        """(the process of a run, when it began)."""
+        generation, program = self.plan["generation"], asked["program"]
+        arguments = needs_card(generation, asked["arguments"]) if self.card else dict(asked["arguments"])
+        begins = 0
+        if asked.get("parent") and program == "train.lua":
+            model = weights_of(self.root, asked["parent"])
+            arguments["start_from"], begins = model["file"], model["iteration"]
+        refuse(run, program, arguments, asked.get("files", []), generation)
+        given, images, aside = lay_out(run, arguments, program, generation)
+        with io.open(run.log, "ab") as log, io.open(os.devnull, "rb") as nothing:
+            process = subprocess.Popen(
+                neuraltalk_launch.command(run, program, given, generation),
+                cwd=run.work,
+                env=neuraltalk_launch.environment(run, self.card),
+                preexec_fn=mortal,
+                close_fds=True,
+                stdin=nothing,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        began = time.time()
+        try:
+            write_json(
+                run.process,
+                {
+                    "pid": process.pid, "start": start_of(process.pid), "started": began, "card": self.card,
+                    "arguments": given, "images": images, "set_aside": aside, "begins": begins,
+                },
+            )  # fmt: skip
+        except (IOError, OSError):
+            signalled(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        return process, began
+
+    def attend(self, run, asked, process, began):
+        """Watch a run until it ends, or end it: when told to, or where its stage is over."""
+        due, spent = began, sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        while process.poll() is None:
+            now = time.time()
+            if self.told:
+                write_json(run.ended, self.hindrance(run, asked))
+                end(process)
+            elif os.path.exists(run.stopped):
+                end(process)
+            elif now >= due:
+                due = now + next(pause for until, pause in RHYTHM if now - began < until)
+                keep(run, sample(run, process.pid, self.card, now))
+                reason = reached(run, asked.get("until"))
+                if reason:
+                    write_json(run.ended, reason)
+                    end(process)
+            time.sleep(POLL)
+        total = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - spent
+        keep(run, {"time": round(time.time(), 1), "iteration": last_iteration(run), "pids": [], "cpu": round(total, 2)})
+        write_whole(run.exit, "%d\n" % process.returncode)
+
+
+def mortal():
+    """In the child: a session of its own, that ends when its conductor is gone."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def end(process):
+    """End a program with all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.time() + PATIENCE
+        signalled(process.pid, number)
+        while process.poll() is None and time.time() < deadline:
+            time.sleep(0.1)
+    signalled(process.pid, signal.SIGKILL)  # what it left behind
+    process.wait()
+
+
+def keep(run, told):
+    """Write a sample down. Where there is no room for that, the run goes on without."""
+    try:
+        with io.open(run.samples, "ab") as file:
+            file.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
+    except (IOError, OSError):
+        pass
+
+
+def last_iteration(run):
+    """The last iteration that a run printed; None before the first."""
+    found = LOSS.findall(end_of(run.log, 4096))
+    return int(found[-1]) if found else None
+
+
+def sample(run, group, card, now):
+    """{time, iteration, cpu, pids}, and with a card {on, used, utilization}; the last one of a run has no pids.
+
+    `cpu` is processor time in seconds since the start, `on` is [{pid, uuid, memory}] of the run's processes as
+    nvidia-smi sees them on whatever card, memory in MiB; `used` and `utilization` are the whole card's.
+    """
+    pids = members(group)
+    told = {"time": round(now, 1), "iteration": last_iteration(run), "pids": sorted(pids)}
+    told["cpu"] = round(sum(seconds for seconds in pids.values()), 2)
+    if card:
+        try:
+            told["on"] = [
+                {"pid": seen["pid"], "uuid": seen["uuid"], "memory": seen["memory"]}
+                for seen in neuraltalk_gpu.processes()
+                if seen["pid"] in pids
+            ]
+            mine = [entry for entry in neuraltalk_gpu.cards() if entry["uuid"] == card["uuid"]]
+            told.update((key, mine[0][key]) for key in ("used", "utilization") if mine)
+        except ValueError as error:
+            told["problem"] = str(error)
+    return told
+
+
+def members(group):
+    """{pid: seconds of processor time} of the processes of a process group or session."""
+    found, tick = {}, float(os.sysconf("SC_CLK_TCK"))
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        fields = (read_text("/proc/%s/stat" % name) or "").rpartition(")")[2].split()
+        # State, parent, group, session; at 11 and 12 the time spent, of its ended children at 13 and 14.
+        if len(fields) > 14 and group in (int(fields[2]), int(fields[3])):
+            found[int(name)] = sum(int(field) for field in fields[11:15]) / tick
+    return found
+
+
+def reached(run, until):
+    """Why a stage is over: {by, iteration, evidence}; None while it is not.
+
+    `until` is {iterations, plateau}: after the checkpoint at or past that iteration, or when so many checkpoints
+    in a row were no better than one before. The program has gone on past the checkpoint then: it is written.
+    """
+    if not until:
+        return None
+    report = report_of(run)
+    last = last_iteration(run)
+    if not report or last is None or last <= report["iter"]:
+        return None
+    if until.get("iterations") and report["iter"] >= until["iterations"]:
+        return {"by": "iterations", "iteration": report["iter"], "evidence": "iteration %d" % report["iter"]}
+    if until.get("plateau"):
+        name, history = judged_by(report)
+        return plateau(name, history, until["plateau"])
+    return None
+
+
+def judged_by(report):
+    """(what the program judges its models by, [(iteration, value)], more is better), without the untrained first."""
+    scores = report.get("val_lang_stats_history") or {}
+    if scores:
+        history = [(int(key), entry["CIDEr"]) for key, entry in pairs(scores) if "CIDEr" in entry]
+        return "CIDEr", sorted(entry for entry in history if entry[0] > 0)
+    history = [(int(key), -value) for key, value in pairs(report.get("val_loss_history") or {})]
+    return "validation loss", sorted(entry for entry in history if entry[0] > 0)
+
+
+def pairs(table):
+    """The pairs of a Lua table as JSON has it: an object, or a list where its keys were 1, 2 and so on."""
+    return enumerate(table, 1) if isinstance(table, list) else table.items()
+
+
+def plateau(name, history, patience):
+    """{by, iteration, evidence} where the last `patience` checkpoints were no better than one before; else None."""
+    if len(history) <= patience:
+        return None
+    best = max(range(len(history)), key=lambda place: (history[place][1], -place))
+    since = len(history) - 1 - best
+    if since < patience:
+        return None
+    iteration, value = history[best]
+    evidence = "%s was best (%.4g) after iteration %d, and not better in the %d checkpoints since"
+    return {
+        "by": "plateau",
+        "iteration": history[-1][0],
+        "evidence": evidence % (name, abs(value), iteration, since),
+    }
+
+
+def given_card(plan):
+    """The card that Slurm gave this job; None for one on the processor. StackError where it gave none."""
+    if plan.get("gpu", "none") == "none":
+        return None
+    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if not names:
+        raise StackError("Slurm gave this job no card: CUDA_VISIBLE_DEVICES is empty. Are GPUs in its gres.conf?")
+    with Leases(plan["root"]) as leases:
+        return neuraltalk_launch.take_card(names[0], plan.get("memory", 0), leases)
+
+
+def as_job(plan):
+    """Lead the runs of a plan as a job of Slurm's: their directories are made here, on the node that it chose."""
+    root = plan["root"]
+    plan = dict(plan, generation=os.path.realpath(os.path.join(root, "current")))
+    directory = Run(root, plan["runs"][0]["id"]).path
+    if not os.path.isdir(plan["generation"]):
+        raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)
+    admit(root, plan, directory)
+    try:
+        plan["card"] = given_card(plan)
+    except StackError as error:
+        for asked in plan["runs"]:
+            write_json(Run(root, asked["id"]).ended, {"by": "refused", "evidence": str(error)})
+        raise
+    Conductor(root, plan, directory).lead()
+    last = Run(root, plan["runs"][-1]["id"]).status()
+    return 0 if last["exit_code"] == 0 or (last["ended"] or {}).get("by") in OVER else 1
+
+
+def main(words):
+    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's."""
+    if words[0] == "job":
+        try:
+            return as_job(read_native(words[1]))
+        except (StackError, ValueError) as error:
+            print("neuraltalk-provision: %s" % error)
+            return 1
+    plan = read_native(os.path.join(words[0], "plan.json"))
+    Conductor(plan["root"], plan, words[0], words[1] if len(words) > 1 else "").lead()
+    return 0

@@ -1,0 +1,76 @@
+"""A Slurm of a lab's hosts: the first one leads, all of them compute."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+
+from tests.lab import engine, hosts
+from tests.lab.errors import LabError
+from tests.lab.spec import Lab
+
+CARDS = 2
+"""Cards of each host, in name only: Slurm wants a device file for each."""
+CONFIGURATION = """
+ClusterName=lab
+SlurmctldHost={leader}
+SlurmUser=root
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+StateSaveLocation=/var/spool/slurmctld
+SlurmdSpoolDir=/var/spool/slurmd
+ReturnToService=2
+MinJobAge=300
+GresTypes=gpu
+{nodes}
+PartitionName=all Nodes=ALL Default=YES State=UP OverSubscribe=NO
+"""
+DEVICES = "AutoDetect=off\nName=gpu File=/dev/fakegpu[0-{last}]\n"
+CGROUP = "CgroupPlugin=cgroup/v1\n"
+START = """
+for n in $(seq 0 {last}); do ln -sf /dev/null /dev/fakegpu$n; done
+mkdir -p /var/spool/slurmctld /var/spool/slurmd
+chown munge:munge /etc/munge/munge.key && chmod 400 /etc/munge/munge.key
+systemctl start munge
+{daemons}
+"""
+
+
+def start(lab: Lab) -> None:
+    """Form the cluster and wait until every node is idle. Raises LabError, with Slurm's words, where one is not."""
+    leader = lab.containers[0]
+    addresses = {name: hosts.address_of(name) for name in lab.containers}
+    cores = max(1, os.cpu_count() or 1)
+    nodes = "\n".join(
+        f"NodeName={name} NodeAddr={address} CPUs={cores} Gres=gpu:{CARDS} State=UNKNOWN"
+        for name, address in addresses.items()
+    )
+    key = base64.b64encode(os.urandom(128)).decode("ascii")
+    names = "".join(f"{address} {name}\n" for name, address in addresses.items())
+    for name in lab.containers:
+        _write(
+            name, "/etc/slurm/slurm.conf", CONFIGURATION.format(leader=f"{leader}({addresses[leader]})", nodes=nodes)
+        )
+        _write(name, "/etc/slurm/gres.conf", DEVICES.format(last=CARDS - 1))
+        _write(name, "/etc/slurm/cgroup.conf", CGROUP)
+        _write(name, "/etc/munge/munge.key", key)
+        engine.docker("exec", "--interactive", name, "sh", "-c", "cat >> /etc/hosts", stdin=names)
+        daemons = "systemctl start slurmctld\n" * (name == leader) + "systemctl start slurmd"
+        engine.docker("exec", name, "sh", "-euc", START.format(last=CARDS - 1, daemons=daemons))
+    deadline = time.monotonic() + 60
+    while set(said := engine.docker("exec", leader, "sinfo", "--noheader", "--format=%T").split()) != {"idle"}:
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"Slurm's nodes are not idle: {said}\n" + engine.docker("exec", leader, "sinfo", "--list-reasons")
+            )
+        time.sleep(0.5)
+
+
+def _write(name: str, path: str, text: str) -> None:
+    engine.docker("exec", "--interactive", name, "sh", "-c", f"mkdir -p $(dirname {path}) && cat > {path}", stdin=text)

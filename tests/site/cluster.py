@@ -1,0 +1,50 @@
+"""What tests of a cluster do to its hosts, from behind: by the engine, not by what is tested."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from tests.lab import engine, hosts
+from tests.lab.errors import LabError
+
+SMI = Path(__file__).resolve().parents[1] / "standin" / "nvidia_smi"
+
+
+def copy_stack(source: str, target: str, root: str) -> None:
+    """Copy a host's stack root to another host, links, owners and times included."""
+    pack = ["docker", "exec", source, "tar", "--create", "--directory", root, "."]
+    unpack = ["docker", "exec", "--interactive", target, "tar", "--extract", "--directory", root]
+    engine.docker("exec", target, "mkdir", "--parents", root)
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:
+        subprocess.run(unpack, stdin=packing.stdout, check=True, timeout=300)
+    assert packing.returncode == 0
+
+
+def power_cut(host: str) -> None:
+    """Take a host's power away and give it back; it has booted again when this returns."""
+    engine.docker("kill", "--signal", "KILL", host)
+    engine.docker("start", host)
+    hosts.reach(host, "/usr/bin/python3")
+    await_boot(host)
+
+
+def await_boot(host: str, patience: float = 60) -> None:
+    """Wait until systemd has started what it starts. Raises LabError with what failed where it does not."""
+    deadline = time.monotonic() + patience
+    while (said := engine.docker("exec", host, "sh", "-c", "systemctl is-system-running || true").strip()) not in (
+        "running",
+        "degraded",
+    ):
+        if time.monotonic() > deadline:
+            failed = engine.docker("exec", host, "systemctl", "--failed", "--no-legend")
+            raise LabError(f"{host} does not come up: {said}\n{failed}")
+        time.sleep(0.2)
+
+
+def add_cards(host: str) -> None:
+    """Give a host two cards in name only: a stand-in of nvidia-smi that shows which run sees which."""
+    engine.docker("cp", str(SMI / "nvidia-smi"), f"{host}:/usr/local/bin/nvidia-smi")
+    engine.docker("cp", f"{SMI / 'live'}/.", f"{host}:/etc/standin-nvidia-smi")
+    engine.docker("exec", host, "chmod", "755", "/usr/local/bin/nvidia-smi")

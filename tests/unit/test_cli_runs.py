@@ -1,0 +1,284 @@
+"""`provision runs` and `provision sweep`: what is asked of hosts, what is printed, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.runs import judge, launch, record, verify
+from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.record import RunState, Site
+from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.verdict import Gate, Verdict
+from tests.unit.test_cli import Capture, provision, site
+
+__all__ = ["site"]
+DATA = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
+MODEL = {"file": "/r/base/checkpoint/model_idbase.t7", "bytes": 9, "modified": 5.0, "iteration": 20}
+CARDS = {"one": ({"uuid": "GPU-a"}, {"uuid": "GPU-b"}), "two": ({"uuid": "GPU-c"},), "three": ()}
+LOG = "assigned 40 images to split train\n" + "".join(f"iter {n}: {3 - n / 100:.3f}\n" for n in range(26))
+Started = list[tuple[tuple[RunSpec, ...], str]]
+
+
+def told(run_id: str = "base", host: str = "one", **more: Any) -> RunState:
+    """A training that was killed at iteration 25 and has a model of iteration 20, as its host tells of it."""
+    said: dict[str, Any] = {
+        "id": run_id, "program": "train.lua", "log": f"/r/{run_id}/log", "pid": 7, "begun": True, "running": False,
+        "waiting": False, "exit_code": -9, "ended": None, "card": None, "unit": "", "job": "", "stopped": False,
+        "parent": None, "stage": "", "until": None, "needs": "", "sweep": "", "conductor": "/r/base", "silent": 1.0,
+        "text": LOG, "tail": LOG, "samples": [], "arguments_given": None, "begins": 0, "checkpoints": [MODEL],
+        "models": [MODEL], "scorer": {}, "started": 1, "elsewhere": "",
+        "arguments": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
+    }  # fmt: skip
+    return record.state(host, {**said, **more})
+
+
+Hosts = Callable[..., None]
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    """What the hosts tell when they are asked."""
+
+    def tell(*runs: RunState, free: Mapping[str, tuple[Mapping[str, Any], ...]] = CARDS) -> None:
+        monkeypatch.setattr(record, "ask", lambda *given, **more: Site(runs, free, {}))
+
+    return tell
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """What is started, and where; host two takes nothing that is called `bad`."""
+    asked: Started = []
+
+    def start(runs: Sequence[RunSpec], host: str, settings: object) -> Mapping[str, Any]:
+        if any(run.id.startswith("bad") and host == "two" for run in runs):
+            raise HostError("two: its disk is full")
+        asked.append((tuple(runs), host))
+        return {"set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/log"}
+
+    monkeypatch.setattr(launch, "start", start)
+    return asked
+
+
+def sweep_file(**more: Any) -> Path:
+    file = Path("sweep.yml")
+    file.write_text(json.dumps({"id": "s", "options": DATA, "grid": {"seed": [1, 2, 3, 4]}, **more}))
+    return file
+
+
+def test_sweep_is_dealt_out_over_the_free_cards_one_of_each_host_in_turn(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    hosts()
+    code, out, _ = provision(capsys, "sweep", sweep_file())
+    assert code == 0
+    placed = [(host, runs[0].gpu, [run.id for run in runs]) for runs, host in started]
+    assert placed == [("one", "GPU-a", ["s-1", "s-4"]), ("two", "GPU-c", ["s-2"]), ("one", "GPU-b", ["s-3"])]
+    assert "one, GPU-a: s-1 runs, then s-4" in out
+    assert [run.arguments["seed"] for runs, _host in started for run in runs] == ["1", "4", "2", "3"]
+
+
+def test_sweep_on_the_processors_has_one_place_on_each_host(capsys: Capture, hosts: Hosts, started: Started) -> None:
+    hosts()
+    assert provision(capsys, "sweep", sweep_file(gpu="none"))[0] == 0
+    assert [(host, runs[0].arguments["gpuid"]) for runs, host in started] == [
+        ("one", "-1"),
+        ("two", "-1"),
+        ("three", "-1"),
+    ]
+
+
+def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    hosts()
+    code, out, _ = provision(capsys, "sweep", sweep_file(), "--plan")
+    assert (code, out.count("would run on")) == (0, 4)
+    hosts(free={"one": ()})
+    code, _, err = provision(capsys, "sweep", sweep_file())
+    assert (code, "no card is free on any host" in err) == (2, True)
+    assert started == []
+
+
+def test_host_that_takes_none_of_a_sweep_does_not_keep_the_others(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    hosts()
+    code, out, _ = provision(capsys, "sweep", sweep_file(id="bad"), "--json")
+    document = json.loads(out)
+    assert (code, len(started)) == (1, 2)
+    assert document["failures"] == [{"host": "two", "runs": ["bad-2"], "error": "two: its disk is full"}]
+
+
+def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Any] = []
+
+    def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: object) -> Mapping[str, Any]:
+        jobs.append((runs[0].id, runs[0].gpu, host, list(words)))
+        return {"id": runs[0].id, "job": str(40 + len(jobs))}
+
+    monkeypatch.setattr(launch, "submit", submit)
+    words = ("--launcher", "slurm", "--host", "login", "--sbatch=--partition=gpu")
+    code, out, _ = provision(capsys, "sweep", sweep_file(), *words)
+    assert (code, "s-4 is job 44 of Slurm's" in out) == (0, True)
+    assert jobs[0] == ("s-1", "auto", "login", ["--partition=gpu"])
+    code, _, err = provision(capsys, "sweep", sweep_file(), "--launcher", "slurm")
+    assert (code, "no host is named" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"grid": {"sead": [1]}}, "train.lua has no option -sead"),
+        ({"grid": {}}, "nothing differs between the runs"),
+        ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is above most 1"),
+        ({"drawn": 3}, "drawn is nothing that a run's file says; did you mean draw"),
+    ],
+)
+def test_sweep_that_makes_no_sense_is_refused(capsys: Capture, more: dict[str, Any], words: str) -> None:
+    code, _, err = provision(capsys, "sweep", sweep_file(**more))
+    assert (code, words in err) == (2, True), err
+
+
+def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    later = told(
+        "fine", begun=False, exit_code=None, ended={"by": "skipped", "evidence": "x"}, needs="base", models=[],
+        stage="finetune", parent={"id": "base", "choose": "best"}, text="",
+        arguments={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
+    )  # fmt: skip
+    hosts(told(), later)
+    code, out, _ = provision(capsys, "runs", "resume", "base", "--detach")
+    assert code == 0
+    assert "base-r2 goes on from /r/base/checkpoint/model_idbase.t7 (iteration 20 of base)" in out
+    ((runs, host),) = started
+    assert (host, [run.id for run in runs]) == ("one", ["base-r2", "fine"])
+    assert runs[0].arguments["max_iters"] == "80"
+    assert (runs[0].parent, runs[1].needs) == ({"id": "base", "choose": "last"}, "base-r2")
+    assert (runs[1].arguments["gpuid"], runs[1].arguments["finetune_cnn_after"]) == ("-1", "0")
+    assert runs[1].parent == {"id": "base-r2", "choose": "best"}
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({"running": True, "exit_code": None}, "base is running"),
+        ({"program": "eval.lua"}, "only a training can be gone on with"),
+        (
+            {"begun": False, "exit_code": None, "parent": {"id": "b", "choose": "best"}},
+            "Go on with b: what was to follow",
+        ),
+        ({"models": []}, "base has left no model (.t7) to go on from"),
+        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not above -save_checkpoint_every 10"),
+    ],
+)
+def test_run_that_cannot_be_gone_on_with_says_why(
+    capsys: Capture, hosts: Hosts, started: Started, run: dict[str, Any], words: str
+) -> None:
+    hosts(told(**run))
+    code, _, err = provision(capsys, "runs", "resume", "base")
+    assert (code, words in err, started) == (2, True, []), err
+
+
+def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [
+        {"time": 0.0, "iteration": 5, "cpu": 1.0, "pids": [7]},
+        {"time": 10.0, "iteration": 25, "cpu": 2.0, "pids": [7]},
+    ]
+    hosts(told(running=True, exit_code=None, samples=samples))
+    code, out, _ = provision(capsys, "runs", "watch", "base", "--once")
+    assert code == 0
+    assert "base on one: running (pid 7, its log grew 1 s ago)" in out
+    assert "iteration 25, loss 2.7500, epoch 10.00, 2.00 iterations/s, 38 s left" in out
+    hosts(told(samples=samples))
+    code, out, _ = provision(capsys, "runs", "watch", "base", "--json")
+    assert (code, json.loads(out)["pace"]["rate"], json.loads(out)["pace"]["left"]) == (1, 2.0, None)
+
+    def interrupt(*_given: object, **_more: object) -> Site:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "ask", interrupt)
+    code, _, err = provision(capsys, "runs", "watch", "base")
+    assert (code, "base goes on" in err) == (130, True)
+
+
+def test_verdict_is_a_table_with_its_evidence_and_a_code(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts(told())
+    asked: list[RunSpec | None] = []
+
+    def gather(*given: Any) -> judge.Evidence:
+        asked.append(given[4])
+        return judge.Evidence((given[0],), History(), (), "there is none", None)
+
+    monkeypatch.setattr(verify, "gather", gather)
+    code, out, _ = provision(capsys, "runs", "verify", "base", "--out", "v.html")
+    assert code == 1
+    assert "models open" in out
+    assert "there is no model (.t7)" in out
+    assert "base is red" in out
+    assert "there is no model (.t7)" in Path("v.html").read_text()
+    assert asked[0] is not None
+    assert asked[0].id == "base-check-1"
+    assert asked[0].arguments["model"] == MODEL["file"]
+    assert (asked[0].arguments["split"], asked[0].arguments["beam_size"]) == ("val", "1")
+    monkeypatch.setattr(judge, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
+    code, out, _ = provision(capsys, "runs", "verify", "base", "--no-evaluate", "--json")
+    assert (code, json.loads(out)["green"], asked[-1]) == (0, True, None)
+    code, out, _ = provision(capsys, "runs", "verify", "base", "--plan")
+    assert (code, "would be evaluated as base-check-1" in out, len(asked)) == (0, True, 2)
+    hosts(told(running=True, exit_code=None))
+    code, _, err = provision(capsys, "runs", "verify", "base")
+    assert (code, "a verdict is of a training that has ended" in err) == (2, True)
+
+
+def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts: Hosts) -> None:
+    hosts(told())
+    Path("e.yml").write_text("name: x\nranges: {loss: [{iteration: 5, least: 2, most: 1}]}\n")
+    code, _, err = provision(capsys, "runs", "verify", "base", "--envelope", "e.yml")
+    assert (code, "e.yml: ranges.loss.0: " in err, "least 2 is above most 1" in err) == (2, True, True), err
+
+
+def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Hosts) -> None:
+    many = [told(f"s-{n}", sweep="s", arguments={**DATA, "seed": str(n)}) for n in (1, 2)]
+    hosts(told(), *many)
+    assert provision(capsys, "runs", "report", "base")[:2] == (0, "wrote base.html\n")
+    page = Path("base.html").read_text()
+    assert "<svg" in page
+    assert "killed" in page
+    code, out, _ = provision(capsys, "runs", "report", "s", "--out", "all.html", "--json")
+    assert (code, json.loads(out)["runs"]) == (0, 2)
+    assert all(word in Path("all.html").read_text() for word in ("s-1", "s-2", "seed"))
+    assert "input_h5" not in Path("all.html").read_text()
+
+
+def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(launch, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
+    hosts(told(conductor=None, begun=False, waiting=True, exit_code=None, job="41"))
+    code, out, _ = provision(capsys, "runs", "stop", "base")
+    assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
+
+
+def test_stages_are_planned_with_what_each_comes_from(capsys: Capture, started: Started) -> None:
+    Path("r.yml").write_text(json.dumps({"host": "one", "id": "x", "options": DATA}))
+    code, out, _ = provision(capsys, "train", "r.yml", "--stages", "base,finetune", "--plan")
+    assert code == 0
+    first, second = out.splitlines()
+    assert first.startswith("would run on one as x-base, until plateau 5: th train.lua")
+    assert second.startswith("would run on one as x-finetune after x-base, from the best model of x-base: th train.lua")
+    assert "-finetune_cnn_after 0" in second
+    code, _, err = provision(capsys, "train", "r.yml", "--stages", "base,base")
+    assert (code, "a stage is named twice" in err) == (2, True)
