@@ -36,7 +36,7 @@ def fresh(name: str, asked: bool, scorer: Mapping[str, Any] | None) -> Gate:
 def compare(
     end: RunEnd | str, scorer: Mapping[str, Any] | None, model: Mapping[str, Any] | None, report: Report | str
 ) -> Gate:
-    """The gate: `end` is how the evaluation ended, or why there was none; `model` is what was evaluated, as it opened."""
+    """The gate: `end` is how the evaluation ended, or why there was none; `model` is what was evaluated."""
     if isinstance(end, str):
         return Gate(NAME, "left out", end)
     if model is None or isinstance(report, str):

@@ -32,7 +32,8 @@ WROTE = {"checkpoints": list(END.checkpoints), "captions": [], "set_aside": []}
 
 
 def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: Any) -> dict[str, Any]:
-    return {"text": text, "offset": offset, "running": running, "more": more, "log": END.log, "exit_code": None, **rest}
+    told = {"log": END.log, "exit_code": None, "waiting": False, "ended": None}
+    return {"text": text, "offset": offset, "running": running, "more": more, **told, **rest}
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def test_run_is_followed_to_its_end_and_its_whole_log_is_shown_once(
     monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]
 ) -> None:
     answers = [
+        said("", 0, running=False, waiting=True),
         said("iter 1: 9.5\niter ", 16, running=True, more=True),
         said("2: 8.25\n", 24, running=True),
         said("", 24, running=True),
@@ -66,42 +68,50 @@ def test_run_is_followed_to_its_end_and_its_whole_log_is_shown_once(
     ]
     host_says(monkeypatch, asked, answers)
     shown: list[str] = []
-    end = launch.watch(TRAIN, "node1", Settings(), shown.append)
+    end = launch.watch("run-1", "node1", Settings(), shown.append)
     assert "".join(shown) == "iter 1: 9.5\niter 2: 8.25\niter 3: 7.0\ndone\n"
-    assert [request.variables["provision_run"]["offset"] for request in asked] == [0, 16, 24, 24, 36]
+    assert [request.variables["provision_run"]["offset"] for request in asked] == [0, 0, 16, 24, 24, 36]
     assert end.losses == ((1, 9.5), (2, 8.25), (3, 7.0))
     assert (end.exit_code, end.checkpoints) == (0, END.checkpoints)
 
 
 def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]) -> None:
     host_says(monkeypatch, asked, [{"pid": 7}])
-    assert launch.start(TRAIN, "node1", Settings(stack_root="/srv/x")) == {"pid": 7}
+    assert launch.start([TRAIN], "node1", Settings(stack_root="/srv/x")) == {"pid": 7}
     (request,) = asked
     assert (request.playbook, list(request.limit)) == ("run.yml", ["node1"])
     assert request.variables["provision_stack_root"] == "/srv/x"
     assert request.variables["provision_run"]["state"] == "started"
-    assert request.variables["provision_run"]["arguments"] == {"gpuid": "-1"}
+    (run,) = request.variables["provision_run"]["runs"]
+    assert (run["id"], run["arguments"]) == ("run-1", {"gpuid": "-1"})
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told(failures=(Failure("node1", "Start the run", "there is a run called run-1 on this host already"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
     with pytest.raises(HostError, match="node1, Start the run: there is a run called run-1"):
-        launch.start(TRAIN, "node1", Settings())
+        launch.start([TRAIN], "node1", Settings())
 
 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     results = tuple((host, "stack_run", {"run": {}}) for host in ("node1", "node2"))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
     with pytest.raises(UsageError, match="--host nodes has to name one host; it names 2"):
-        launch.start(TRAIN, "nodes", Settings())
+        launch.start([TRAIN], "nodes", Settings())
 
 
 @pytest.mark.parametrize(
     ("run", "end", "words"),
     [
         (TRAIN, replace(END, exit_code=None), "run run-1 was killed before it ended"),
-        (TRAIN, replace(END, exit_code=137), "train.lua ended with exit code 137"),
+        (TRAIN, replace(END, exit_code=-9), "run run-1 was killed before it ended"),
+        (TRAIN, replace(END, exit_code=3), "train.lua ended with exit code 3"),
+        (TRAIN, replace(END, exit_code=None, ended={"by": "skipped", "evidence": "no"}), "run-1 was not begun: no"),
+        (
+            TRAIN,
+            replace(END, exit_code=-15, ended={"by": "signal", "evidence": "told"}),
+            "killed before it ended: told",
+        ),
         (TRAIN, replace(END, checkpoints=()), "ended without a model"),
         (TRAIN, replace(END, checkpoints=({"file": "/x/model.json", "bytes": 1},)), "ended without a model"),
         (EVAL, replace(END, exit_code=1), "eval.lua ended with exit code 1"),
@@ -110,7 +120,7 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
 )
 def test_run_that_did_not_leave_what_it_was_for_has_failed(run: RunSpec, end: RunEnd, words: str) -> None:
     with pytest.raises(CheckError) as caught:
-        launch.judge(run, end)
+        launch.judge(run.program, end)
     assert words in caught.value.message
     assert caught.value.advice == f"Read {END.log} on node1."
     assert caught.value.document["log"] == END.log
@@ -118,4 +128,9 @@ def test_run_that_did_not_leave_what_it_was_for_has_failed(run: RunSpec, end: Ru
 
 @pytest.mark.parametrize("run", [TRAIN, EVAL])
 def test_run_that_left_it_has_not(run: RunSpec) -> None:
-    launch.judge(run, END)
+    launch.judge(run.program, END)
+
+
+@pytest.mark.parametrize("by", ["plateau", "iterations"])
+def test_stage_that_was_over_ended_well_though_it_was_ended(by: str) -> None:
+    launch.judge("train.lua", replace(END, exit_code=-15, ended={"by": by, "evidence": "x"}))

@@ -43,7 +43,7 @@ def test_whole_log_tells_losses_validations_scores_and_checkpoints() -> None:
     assert progress.validations == ((0, 3.1894998465266), (2, 2.9))
     assert [(at, dict(scores)["CIDEr"]) for at, scores in progress.scores] == [(2, 0.554)]
     assert dict(progress.scores[0][1])["Bleu_4"] == 0
-    assert progress.checkpoints == ("/ckpt/model_idt1.t7",)
+    assert progress.checkpoints == ((2, "/ckpt/model_idt1.t7"),)
     assert (progress.iteration, progress.diverged, progress.error) == (3, False, "")
 
 
@@ -71,6 +71,43 @@ def test_loss_that_is_no_number_is_divergence(word: str) -> None:
     assert not math.isfinite(progress.losses[-1][1])
 
 
+def test_two_trainings_in_one_log_are_told_by_iterations_that_run_backwards() -> None:
+    assert log.read(TRAINING).backwards is None
+    assert log.read(TRAINING + TRAINING).backwards == (3, 0)
+    assert log.read(TRAINING + "iter 3: 2.4\t\n").backwards == (3, 3)
+
+
+def test_log_cut_anywhere_is_read_and_tells_nothing_that_the_whole_one_does_not() -> None:
+    whole = log.read(TRAINING)
+    for cut in range(len(TRAINING)):
+        part = log.read(TRAINING[:cut])
+        assert set(part.losses) <= set(whole.losses)
+        assert set(part.validations) <= set(whole.validations)
+        assert set(part.scores) <= set(whole.scores)
+        assert set(part.checkpoints) <= set(whole.checkpoints)
+
+
+@pytest.mark.parametrize("glued", ["iter 4: 2.4tokenization...\n", "x iter 4: 2.4\n", "iter 4: 2.4 2.5\n", "iter 4:\n"])
+def test_line_with_something_glued_to_it_is_no_loss(glued: str) -> None:
+    assert log.read(TRAINING + glued).losses == log.read(TRAINING).losses
+
+
+def test_windows_line_ends_and_broken_letters_are_no_hindrance() -> None:
+    assert log.read(TRAINING.replace("\n", "\r\n")).losses == log.read(TRAINING).losses
+    assert log.read("\ufffd\ufffd\n" + TRAINING).validations == log.read(TRAINING).validations
+    assert log.read("") == log.Progress()
+    assert log.read("x" * 100_000) == log.Progress()
+
+
+def test_evaluation_ends_with_a_loss_and_a_training_tells_its_images() -> None:
+    progress = log.read("assigned 82783 images to split train\t\nloss: \t2.4419\t\n{\n  CIDEr : 0.695\n}\n")
+    assert (progress.images, progress.evaluation) == (82783, 2.4419)
+    assert progress.scores == ((0, (("CIDEr", 0.695),)),)
+    folder = log.read("loss: \tnan\t\n").evaluation
+    assert folder is not None
+    assert math.isnan(folder)
+
+
 def test_program_that_gives_up_says_so() -> None:
     assert log.read("iter 0: 3.2\nloss seems to be exploding, quitting.\t\n").diverged
 
@@ -95,8 +132,17 @@ def test_first_error_is_told_and_not_the_one_that_followed_from_it(text: str, er
     assert log.read(text).error == error
 
 
+CARD = {"uuid": "GPU-1"}
+
+
+def on(uuid: str) -> dict[str, Any]:
+    """A sample with the run's process on a card."""
+    return {"on": [{"pid": 7, "uuid": uuid, "memory": 9}]}
+
+
 def said(**more: Any) -> dict[str, Any]:
-    return {"running": False, "exit_code": 0, "pid": 7, "silent": 3.0, "stopped": False, **more}
+    told = {"running": False, "waiting": False, "begun": True, "exit_code": 0, "pid": 7, "silent": 3.0}
+    return {**told, "stopped": False, **more}
 
 
 @pytest.mark.parametrize(
@@ -109,11 +155,39 @@ def said(**more: Any) -> dict[str, Any]:
         (said(), TRAINING, "ended", "exit code 0"),
         (said(exit_code=1), "/bin/luajit: x.lua:1: boom\n", "failed", "exit code 1: x.lua:1: boom"),
         (said(exit_code=None), TRAINING, "killed", "pid 7 is gone and left no exit code"),
-        (said(exit_code=143, stopped=True), TRAINING, "stopped", "runs stop"),
+        (said(exit_code=-9), TRAINING, "killed", "pid 7 was ended by signal 9 (SIGKILL). Nobody did?"),
+        (said(exit_code=-15), TRAINING, "killed", "pid 7 was ended by signal 15 (SIGTERM)"),
+        (said(exit_code=-15, stopped=True), TRAINING, "stopped", "runs stop"),
+        (said(exit_code=-15, ended={"by": "plateau", "evidence": "best at 5"}), TRAINING, "ended", "best at 5"),
+        (said(exit_code=None, begun=False), "", "killed", "it never began"),
+        (said(exit_code=None, begun=False, ended={"by": "skipped", "evidence": "b failed"}), "", "skipped", "b failed"),
+        (said(exit_code=None, begun=False, ended={"by": "refused", "evidence": "no card"}), "", "failed", "no card"),
+        (
+            said(exit_code=-15, ended={"by": "signal", "evidence": "told"}),
+            TRAINING,
+            "killed",
+            "told: its host was shut",
+        ),
+        (said(exit_code=None, begun=False, waiting=True, needs="b"), "", "waiting", "its turn comes after b"),
+        (said(exit_code=None, begun=False, waiting=True, stopped=True), "", "stopped", "before its turn came"),
+        (said(running=True, exit_code=None, card=CARD, samples=[on("GPU-1")]), TRAINING, "running", "pid 7"),
+        (
+            said(running=True, exit_code=None, card=CARD, samples=[on("GPU-2")]),
+            TRAINING,
+            "misplaced",
+            "on card GPU-2, not",
+        ),
+        (
+            said(running=True, exit_code=None, card=CARD, samples=[on("GPU-2"), on("GPU-1")]),
+            TRAINING,
+            "running",
+            "pid 7",
+        ),
+        (said(running=True, exit_code=None, card=CARD, samples=[{"on": []}]), TRAINING, "running", "pid 7"),
     ],
 )
 def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, state: str, evidence: str) -> None:
     judged = health.judge(host, log.read(text))
     assert judged.state == state
     assert evidence in judged.evidence
-    assert judged.well == (state in ("running", "ended", "stopped"))
+    assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
