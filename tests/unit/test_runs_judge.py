@@ -1,0 +1,279 @@
+"""A verdict: each gate green and red, and what it says that it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.runs import judge, record, reevaluation
+from neuraltalk_provision.runs.envelope import Envelope
+from neuraltalk_provision.runs.health import Health
+from neuraltalk_provision.runs.judge import Evidence
+from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.report import Report
+from neuraltalk_provision.runs.verdict import Gate, Verdict
+
+CARD = {"uuid": "GPU-1", "name": "Tesla K80", "index": 0}
+SCORES = (("CIDEr", 0.6), ("METEOR", 0.2))
+LOSSES = tuple((n, 3.0 - n / 100) for n in range(101))
+CAPTIONS = {"1": "a cat", "2": "a dog", "3": "a bird", "4": "a cat on a mat"}
+MODEL = {"file": "/r/model_idx.t7", "bytes": 500_000_000, "iteration": 100, "words": 23, "loss": 2.0, "cider": 0.6}
+
+
+def sample(at: float, uuid: str = "GPU-1", use: int | None = 90) -> dict[str, Any]:
+    on = [{"pid": 7, "uuid": uuid, "memory": 3007}]
+    return {"time": at, "iteration": 1, "cpu": at, "pids": [7], "on": on, "used": 3007, "utilization": use}
+
+
+RUN = RunState(
+    host="one",
+    id="x",
+    program="train.lua",
+    arguments={"language_eval": "1"},
+    started=1,
+    card=CARD,
+    log="/r/log",
+    tail="",
+    progress=Progress(losses=LOSSES, validations=((0, 3.1), (100, 2.0)), scores=((100, SCORES),), images=82_783),
+    health=Health("ended", "exit code 0"),
+    samples=(sample(0), sample(30), sample(60)),
+    scorer={"given": 10.0, "scored": 12.5},
+)
+REPORT = Report(100, {0: 3.1, 100: 2.0}, {100: dict(SCORES)}, CAPTIONS)
+AGAIN = RunEnd(
+    id="x-check-1",
+    host="one",
+    log="/r/check/log",
+    exit_code=0,
+    checkpoints=(),
+    captions=tuple({"file": "", "image_id": int(key), "caption": text} for key, text in CAPTIONS.items()),
+    set_aside=(),
+    losses=(),
+    progress=Progress(evaluation=2.1, scores=((0, SCORES),)),
+)
+ENVELOPE = Envelope.model_validate(
+    {
+        "name": "ours",
+        "ranges": {
+            "loss": [{"iteration": 50, "least": 1, "most": 2.5}],
+            "CIDEr": [{"iteration": 50, "least": 0.5, "most": 1}],
+        },
+    }
+)
+
+
+def evidence(run: RunState = RUN, **more: Any) -> Evidence:
+    line = more.pop("line", (run,))
+    told = {"models": (MODEL,), "report": REPORT, "envelope": ENVELOPE, "again": AGAIN}
+    return Evidence(line, record.history(line), **{**told, "again_scorer": {"given": 1.0, "scored": 2.0}, **more})
+
+
+def ran(progress: dict[str, Any] | None = None, **more: Any) -> RunState:
+    return replace(RUN, progress=replace(RUN.progress, **(progress or {})), **more)
+
+
+def test_training_that_went_well_is_green_with_evidence_in_every_gate() -> None:
+    verdict = judge.verdict(evidence())
+    assert [gate.name for gate in verdict.gates if gate.colour != "green"] == []
+    assert verdict.green
+    assert all(len(gate.evidence) > 10 for gate in verdict.gates)
+
+
+GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
+    ("ended", lambda: judge.ended(ran(health=Health("running", "pid 7"))), "red", "it is running: pid 7"),
+    ("killed", lambda: judge.ended(ran(health=Health("killed", "signal 9"))), "red", "killed: signal 9"),
+    ("stopped", lambda: judge.ended(ran(health=Health("stopped", "by us"))), "green", "stopped: by us"),
+    (
+        "on its card",
+        lambda: judge.on_its_card(RUN),
+        "green",
+        "pid 7 on GPU-1 (Tesla K80) in 3 of 3 samples over 60 s, 3,007 MiB at most, utilisation 90 % (median), 90 %",
+    ),
+    ("elsewhere", lambda: judge.on_its_card(ran(samples=(sample(0), sample(9, "GPU-2")))), "red", "seen on GPU-2, and"),
+    ("nowhere", lambda: judge.on_its_card(ran(samples=({"time": 0.0, "on": []},))), "red", "in 1 samples none of its"),
+    ("unseen", lambda: judge.on_its_card(ran(samples=())), "red", "in 0 samples none"),
+    ("idle", lambda: judge.on_its_card(ran(samples=(sample(0, use=0),))), "red", "utilisation 0 %"),
+    ("hidden", lambda: judge.on_its_card(ran(samples=(sample(0, use=None),))), "green", "utilisation hidden"),
+    ("processor", lambda: judge.on_the_processor(RUN), "green", "60.0 s of processor time in 60 s, 3 samples, pid 7"),
+    ("no time", lambda: judge.on_the_processor(ran(samples=(sample(0),))), "red", "0.0 s of processor time"),
+    ("no sample", lambda: judge.on_the_processor(ran(samples=())), "red", "0.0 s of processor time"),
+    (
+        "two trainings",
+        lambda: judge.one_history((ran({"losses": (*LOSSES, (0, 3.0))}),)),
+        "red",
+        "x: after iteration 100 comes 0: two trainings wrote one log",
+    ),
+    (
+        "no number",
+        lambda: judge.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
+        "red",
+        "x: loss nan",
+    ),
+    ("no losses", lambda: judge.one_history((ran({"losses": ()}),)), "red", "0 losses read"),
+    ("no model", lambda: judge.models_open(evidence(models=())), "red", "there is no model"),
+    (
+        "broken",
+        lambda: judge.models_open(evidence(models=({"file": "/r/m.t7", "bytes": 100, "problem": "read error"},))),
+        "red",
+        "m.t7 (100 bytes) does not: read error",
+    ),
+    (
+        "other model",
+        lambda: judge.models_open(evidence(models=({**MODEL, "loss": 2.1},))),
+        "red",
+        "its report says validation loss 2.0 there, the model says 2.1",
+    ),
+    (
+        "other iteration",
+        lambda: judge.models_open(evidence(models=({**MODEL, "iteration": 50},))),
+        "red",
+        "its report says validation loss None there",
+    ),
+    ("no report", lambda: judge.models_open(evidence(report="cut short")), "red", "its report (.json): cut short"),
+    ("rose", lambda: judge.loss_fell(record.history((ran({"losses": LOSSES[::-1]}),))), "red", "mean of the first 25"),
+    (
+        "few",
+        lambda: judge.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
+        "red",
+        "3 losses were read, too few",
+    ),
+    (
+        "fell",
+        lambda: judge.loss_fell(record.history((RUN,))),
+        "green",
+        "2.8800 (mean of the first 25, from iteration 0), 2.1200 (of the last 25, to 100)",
+    ),
+    (
+        "outside",
+        lambda: judge.within(evidence(ran({"validations": ((100, 2.6),)}))),
+        "red",
+        "loss 2.600 at iteration 100 is not in 1.00 to 2.50",
+    ),
+    (
+        "score outside",
+        lambda: judge.within(evidence(ran({"scores": ((100, (("CIDEr", 0.3),)),)}))),
+        "red",
+        "CIDEr 0.300 at iteration 100 is not in 0.50 to 1.00",
+    ),
+    ("not COCO", lambda: judge.within(evidence(envelope=None)), "left out", "82,783 images to train on are not COCO"),
+    (
+        "before",
+        lambda: judge.within(evidence(ran({"validations": ((9, 2.6),), "scores": ()}))),
+        "left out",
+        "says nothing of where this training is",
+    ),
+    (
+        "all the same",
+        lambda: judge.captions_differ(replace(REPORT, captions=dict.fromkeys(CAPTIONS, "a cat"))),
+        "red",
+        "1 different ones of 4; 'a cat' 4 times",
+    ),
+    (
+        "most the same",
+        lambda: judge.captions_differ(replace(REPORT, captions={"1": "a", "2": "a", "3": "b"})),
+        "red",
+        "'a' 2 times",
+    ),
+    (
+        "one image",
+        lambda: judge.captions_differ(replace(REPORT, captions={"1": "a"})),
+        "left out",
+        "1 image was captioned",
+    ),
+    ("fresh", lambda: judge.scores_are_fresh(RUN), "green", "scores written 2.5 s after the captions"),
+    (
+        "stale",
+        lambda: judge.scores_are_fresh(ran(scorer={"given": 12.0, "scored": 10.0})),
+        "red",
+        "the scores are older than the captions",
+    ),
+    (
+        "no scores",
+        lambda: judge.scores_are_fresh(ran(scorer={"given": 12.0, "scored": None})),
+        "red",
+        "the scorer wrote no scores",
+    ),
+    ("unscored", lambda: judge.scores_are_fresh(ran(arguments={})), "left out", "-language_eval was 0"),
+    ("not asked", lambda: judge.evaluated_again(evidence(again="it was not asked for")), "left out", "not asked for"),
+    (
+        "eval failed",
+        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
+        "red",
+        "eval.lua ended with 1 and told no loss: see /r/check/log on one",
+    ),
+    (
+        "another loss",
+        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, evaluation=3.0)))),
+        "red",
+        "loss 3.0000, claimed 2.0000 (over 4 images they may differ by 26.0%)",
+    ),
+    (
+        "another score",
+        lambda: judge.evaluated_again(
+            evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=((0, (("CIDEr", 0.5),)),))))
+        ),
+        "red",
+        "CIDEr 0.500, claimed 0.600",
+    ),
+    (
+        "no score",
+        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=())))),
+        "red",
+        "CIDEr nan, claimed 0.600",
+    ),
+    (
+        "stale again",
+        lambda: judge.evaluated_again(evidence(again_scorer={"given": 2.0, "scored": 1.0})),
+        "red",
+        "the scores are older than the captions",
+    ),
+    (
+        "other captions",
+        lambda: judge.evaluated_again(
+            evidence(again=replace(AGAIN, captions=tuple({**c, "caption": "x"} for c in AGAIN.captions)))
+        ),
+        "red",
+        "0 of 4 captions are the same word by word",
+    ),
+    (
+        "older model",
+        lambda: judge.evaluated_again(
+            evidence(
+                models=({**MODEL, "iteration": 50, "loss": 2.2},),
+                report=replace(REPORT, validations={50: 2.2, 100: 2.3}, scores={}),
+            )
+        ),
+        "green",
+        "loss 2.1000, claimed 2.2000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ask", "colour", "words"), [row[1:] for row in GATES], ids=[row[0] for row in GATES])
+def test_gate_says_what_it_saw(ask: Callable[[], Gate], colour: str, words: str) -> None:
+    seen = ask()
+    assert (seen.colour, words in seen.evidence) == (colour, True), seen
+
+
+def test_verdict_without_one_green_gate_is_not_green() -> None:
+    assert not Verdict((Gate("a", "left out", "x"),)).green
+    assert not Verdict(()).green
+    assert Verdict((Gate("a", "left out", "x"), Gate("b", "green", "x"))).green
+    assert not Verdict((Gate("a", "red", "x"), Gate("b", "green", "x"))).green
+
+
+def test_best_model_is_the_one_that_is_judged_and_the_last_only_where_there_is_none() -> None:
+    last = {**MODEL, "file": "/r/model_idx.last.t7"}
+    broken = {"file": "/r/model_idx.t7", "bytes": 1, "problem": "read error"}
+    assert evidence(models=(last, MODEL)).model == MODEL
+    assert evidence(models=(last, broken)).model == last
+    assert evidence(models=(broken,)).model is None
+
+
+def test_more_images_leave_less_room() -> None:
+    assert [round(reevaluation.slack(n), 3) for n in (0, 1, 100, 3200)] == [0.51, 0.51, 0.06, 0.019]

@@ -1,0 +1,157 @@
+"""The runs of a site, put together from what its hosts tell; and the report that a training leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.runs import record, report
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.events import Failure, Told
+from tests.unit.test_cli_runs import told
+
+
+def said(run_id: str, **more: Any) -> dict[str, Any]:
+    """A run as stack_run tells of it."""
+    keep = {
+        "id": run_id, "program": "train.lua", "log": "/l", "pid": 7, "begun": True, "running": False, "waiting": False,
+        "exit_code": 0, "ended": None, "card": None, "unit": None, "job": None, "stopped": False, "parent": None,
+        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "text": "",
+        "tail": "", "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
+        "checkpoints": [], "models": [], "scorer": {}, "started": 5, "elsewhere": "",
+    }  # fmt: skip
+    return {**keep, **more}
+
+
+def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
+    known = {"id": run_id, "job": "41", "state": state, "node": "n2", "reason": "Priority", "submitted": 9}
+    return {**known, "program": "train.lua", "arguments": {}, **more}
+
+
+def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list[playbook.Request]:
+    asked: list[playbook.Request] = []
+
+    def run(request: playbook.Request) -> playbook.Outcome:
+        asked.append(request)
+        results = tuple((host, "stack_run", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items())
+        return playbook.Outcome(0, Told(results=results))
+
+    monkeypatch.setattr(playbook, "run", run)
+    return asked
+
+
+def test_runs_of_all_hosts_are_listed_the_latest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = hosts_tell(
+        monkeypatch, one={"runs": [said("a"), said("b", started=9)]}, two={"runs": [said("a", started=7)]}
+    )
+    found = record.runs(Settings())
+    assert [(run.host, run.id) for run in found] == [("one", "b"), ("two", "a"), ("one", "a")]
+    assert found[0].arguments == {"seed": 1, "id": "b"}
+    assert found[0].asked == {"seed": 1}
+    assert asked[0].variables["provision_gpu"] == "none"
+    with pytest.raises(UsageError, match="a is a run on two, one"):
+        record.find("a", found)
+    assert record.find("a", found, "one").host == "one"
+    with pytest.raises(UsageError, match="no host has a run called c; there are: b, a, a"):
+        record.find("c", found)
+
+
+def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = said("a", running=True, exit_code=None), said("a", elsewhere="one", exit_code=None)
+    hosts_tell(monkeypatch, two={"runs": [there]}, one={"runs": [here]})
+    (run,) = record.runs(Settings())
+    assert (run.host, run.health.state) == ("one", "running")
+
+
+@pytest.mark.parametrize(
+    ("state", "word", "evidence"),
+    [
+        ("PENDING", "waiting", "job 41 of Slurm's: PENDING (Priority)"),
+        ("RUNNING", "waiting", "RUNNING"),
+        ("SILENT", "waiting", "Slurm does not answer"),
+        ("CANCELLED", "stopped", "CANCELLED"),
+        ("FAILED", "failed", "left no run on any host: FAILED on n2. See /tmp/neuraltalk-"),
+        ("GONE", "failed", "Slurm knows it no more"),
+    ],
+)
+def test_job_that_no_host_has_a_run_of_is_told_by_slurm(
+    monkeypatch: pytest.MonkeyPatch, state: str, word: str, evidence: str
+) -> None:
+    hosts_tell(monkeypatch, one={"queued": [job("a", state)]})
+    (run,) = record.runs(Settings())
+    assert (run.health.state, evidence in run.health.evidence, run.conductor) == (word, True, ""), run.health
+
+
+def test_job_that_a_host_has_a_run_of_is_told_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts_tell(monkeypatch, one={"queued": [job("a", "RUNNING")]}, two={"runs": [said("a", job="41")]})
+    site = record.ask(Settings())
+    assert [(run.host, run.job) for run in site.runs] == [("two", "41")]
+    assert site.queued == {"a": ("one", "41")}
+
+
+def test_host_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Told(failures=(Failure("two", "List the runs", "unreachable"),))
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(4, failed))
+    with pytest.raises(HostError, match="two, List the runs: unreachable") as caught:
+        record.runs(Settings())
+    assert "--limit '!HOST'" in caught.value.advice
+
+
+def test_line_goes_back_as_far_as_the_host_has_it() -> None:
+    first, second = told("a"), told("b", parent={"id": "a", "choose": "last"}, begins=20)
+    third = told("c", parent={"id": "b", "choose": "last"}, begins=5)
+    assert [run.id for run in record.line(third, [first, second, third])] == ["a", "b", "c"]
+    assert [run.id for run in record.line(third, [first, third])] == ["c"]
+    elsewhere = told("b", host="two", parent=None)
+    assert [run.id for run in record.line(third, [elsewhere, third])] == ["c"]
+    itself = told("d", parent={"id": "d", "choose": "last"})
+    assert [run.id for run in record.line(itself, [itself])] == ["d"]
+
+
+LEFT = {
+    "iter": 20,
+    "loss_history": {"0": 3.2},
+    "val_loss_history": {"0": 3.1, "10": 2.5, "20": 2.25},
+    "val_predictions": [{"image_id": 1037, "caption": "circle brown"}, {"image_id": "x", "caption": ""}],
+    "val_lang_stats_history": {"20": {"CIDEr": 0.554, "Bleu_4": 0}},
+}
+
+
+def test_report_is_read_as_the_program_writes_it() -> None:
+    found = report.read(json.dumps(LEFT).encode())
+    assert isinstance(found, report.Report)
+    assert (found.iteration, found.validations) == (20, {0: 3.1, 10: 2.5, 20: 2.25})
+    assert found.scores == {20: {"CIDEr": 0.554, "Bleu_4": 0.0}}
+    assert found.captions == {"1037": "circle brown", "x": ""}
+
+
+def test_tables_whose_numbers_begin_with_one_come_as_lists_and_empty_ones_as_either() -> None:
+    odd = {**LEFT, "val_loss_history": [3.0, 2.0], "val_lang_stats_history": [], "val_predictions": []}
+    found = report.read(json.dumps(odd).encode())
+    assert isinstance(found, report.Report)
+    assert (found.validations, found.scores, found.captions) == ({1: 3.0, 2: 2.0}, {}, {})
+
+
+@pytest.mark.parametrize("cut", range(0, len(json.dumps(LEFT)) - 1, 7))
+def test_report_that_was_cut_short_is_none_wherever_it_was_cut(cut: int) -> None:
+    assert isinstance(report.read(json.dumps(LEFT).encode()[:cut]), str)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "there is none"),
+        (b"[1]", "it is not train.lua's"),
+        (b'{"iter": 3}', "it is not train.lua's: KeyError 'val_loss_history'"),
+        (b'{"iter": "x", "val_loss_history": {}, "val_predictions": []}', "it is not train.lua's: ValueError"),
+        (b"\xff\xfe", "it cannot be read"),
+    ],
+)
+def test_report_that_is_none_says_why(data: bytes | None, words: str) -> None:
+    said = report.read(data)
+    assert isinstance(said, str)
+    assert words in said

@@ -1,0 +1,264 @@
+"""Which runs follow from which: stages, going on, sweeps, and the model that each starts from."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs import lineage, stages, sweep
+from neuraltalk_provision.runs.document import RunDocument
+from neuraltalk_provision.runs.health import Health
+from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.sweep import Slot, SweepDocument
+
+DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
+
+
+def document(**more: Any) -> RunDocument:
+    return RunDocument.model_validate({"options": DATA, **more})
+
+
+def planned(written: RunDocument, *names: str, given: tuple[str, ...] = (), gpu: str = "none") -> tuple[RunSpec, ...]:
+    return stages.plan(written, names, "x", given, gpu, None)
+
+
+def test_training_without_stages_is_one_run_of_its_own_id() -> None:
+    (run,) = planned(document())
+    assert (run.id, run.stage, run.until, run.parent) == ("x", "", None, None)
+
+
+def test_stages_follow_each_other_from_the_best_model() -> None:
+    base, tune = planned(document(), "base", "finetune")
+    assert (base.id, base.stage, base.until) == ("x-base", "base", {"plateau": stages.PATIENCE})
+    assert (tune.id, tune.needs, tune.parent) == ("x-finetune", "x-base", {"id": "x-base", "choose": "best"})
+    assert (tune.arguments["finetune_cnn_after"], tune.until) == ("0", None)
+    assert "finetune_cnn_after" not in base.arguments
+
+
+def test_finetuning_needs_more_of_a_card_than_base_training() -> None:
+    base, tune = planned(document(), "base", "finetune", gpu="auto")
+    assert tune.memory > base.memory > 1000
+
+
+def test_what_is_written_of_a_stage_wins_over_the_file_and_the_command_line_over_both() -> None:
+    written = document(
+        options={**DATA, "batch_size": 16, "seed": 1},
+        stages={"base": {"options": {"batch_size": 8, "seed": 2}, "until": {"iterations": 9000}}, "finetune": {}},
+    )
+    base, tune = planned(written, given=("-seed", "3"))
+    assert (base.arguments["batch_size"], tune.arguments["batch_size"]) == ("8", "16")
+    assert {base.arguments["seed"], tune.arguments["seed"]} == {"3"}
+    assert base.until == {"iterations": 9000}
+    assert [run.id for run in planned(written, "finetune")] == ["x-finetune"]
+
+
+def test_stage_that_has_an_end_of_its_own_gets_no_other() -> None:
+    base, _tune = planned(document(stages={"base": {"options": {"max_iters": 5000}}, "finetune": {}}))
+    assert base.until is None
+
+
+@pytest.mark.parametrize(
+    ("more", "names", "words"),
+    [
+        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "leave -start_from out"),
+        ({}, ("base", "base"), "a stage is named twice"),
+        ({"stages": {"base": {}}}, ("base", "tune"), "the run's file has no stage tune; it has base"),
+        (
+            {"stages": {"base": {"options": {"max_iters": 100}}}},
+            (),
+            "-max_iters 100 is not above -save_checkpoint_every",
+        ),
+        (
+            {"stages": {"base": {"options": {"max_iters": 100}, "until": {"plateau": 2}}, "b": {}}},
+            (),
+            "stage base: -max_iters 100 is not above",
+        ),
+    ],
+)
+def test_stages_that_cannot_be_are_refused(more: dict[str, Any], names: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(document(**more), *names)
+    assert words in caught.value.message
+
+
+BASE = RunSpec("x", "train.lua", {**DATA, "max_iters": "10000", "save_checkpoint_every": "1000"}, ())
+
+
+def resumed(run: RunSpec, begins: int, *given: str, later: tuple[RunSpec, ...] = ()) -> tuple[RunSpec, ...]:
+    return stages.resume(run, run.id, begins, "x-r2", "last", given, later)
+
+
+def test_what_counts_iterations_counts_on() -> None:
+    asked = {"finetune_cnn_after": "6000", "learning_rate_decay_start": "5000", "learning_rate": "0.001"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **asked}), 4000)
+    assert (run.id, run.parent) == ("x-r2", {"id": "x", "choose": "last"})
+    assert run.arguments["max_iters"] == "6000"
+    assert run.arguments["finetune_cnn_after"] == "2000"
+    assert run.arguments["learning_rate_decay_start"] == "1000"
+    assert run.arguments["learning_rate"] == "0.001"
+
+
+def test_rate_that_has_begun_to_fall_goes_on_where_it_was() -> None:
+    asked = {"learning_rate_decay_start": "1000", "learning_rate_decay_every": "2000", "finetune_cnn_after": "1"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **asked}), 5000)
+    # Two halvings in 4,000 iterations; the rates that nobody gave are the program's own.
+    assert float(run.arguments["learning_rate"]) == pytest.approx(1e-4)
+    assert float(run.arguments["cnn_learning_rate"]) == pytest.approx(2.5e-6)
+    assert (run.arguments["learning_rate_decay_start"], run.arguments["finetune_cnn_after"]) == ("0", "0")
+
+
+def test_what_is_said_anew_wins_and_what_was_the_old_runs_own_is_left_behind() -> None:
+    own = {"checkpoint_path": "/old", "start_from": "/older.t7", "id": "x"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **own}), 4000, "-max_iters", "50000", "-seed", "9")
+    assert (run.arguments["max_iters"], run.arguments["seed"]) == ("50000", "9")
+    assert own.keys() & run.arguments.keys() == set()
+
+
+def test_stage_that_ends_at_an_iteration_ends_there_still() -> None:
+    endless = {**DATA, "save_checkpoint_every": "1000"}
+    (run,) = resumed(replace(BASE, arguments=endless, until={"iterations": 9000, "plateau": 3}), 4000)
+    assert run.until == {"iterations": 5000, "plateau": 3}
+
+
+@pytest.mark.parametrize("begins", [9000, 9500, 12000])
+def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int) -> None:
+    with pytest.raises(
+        UsageError, match=f"at iteration {begins} of 10000: the .* that are left are not above"
+    ) as caught:
+        resumed(BASE, begins)
+    assert "-max_iters" in caught.value.advice
+
+
+def test_stages_that_were_to_follow_still_do_on_the_same_card() -> None:
+    second = RunSpec("x-b", "train.lua", {**DATA, "finetune_cnn_after": "0"}, (), stage="b", needs="x")
+    third = RunSpec("x-c", "train.lua", DATA, (), stage="c", needs="x-b", until={"plateau": 2})
+    first, *rest = resumed(replace(BASE, gpu="auto", memory=5000), 4000, later=(second, third))
+    assert [(run.id, run.needs, run.gpu, run.memory) for run in rest] == [
+        ("x-b", "x-r2", "auto", 5000),
+        ("x-c", "x-b", "auto", 5000),
+    ]
+    assert rest[0].parent == {"id": first.id, "choose": "best"}
+    assert (rest[1].until, rest[1].stage) == ({"plateau": 2}, "c")
+    on_processor = resumed(BASE, 4000, later=(second,))[1]
+    assert (on_processor.arguments["gpuid"], on_processor.arguments["backend"]) == ("-1", "nn")
+
+
+def test_ids_of_what_goes_on_are_counted() -> None:
+    assert stages.next_id("x", ["x"]) == "x-r2"
+    assert stages.next_id("x-r2", ["x", "x-r2"]) == "x-r3"
+    assert stages.next_id("x", ["x", "x-r2", "x-r3"]) == "x-r4"
+    assert stages.next_id("my-run", []) == "my-run-r2"
+
+
+def run_of(name: str, models: dict[str, tuple[int, float]], **progress: Any) -> RunState:
+    """A run with models: {file: (iteration, when it was written)}."""
+    left = tuple({"file": f, "iteration": i, "modified": m, "bytes": 1} for f, (i, m) in models.items())
+    asked = {**DATA, "gpuid": "-1", "backend": "nn", "seed": 7}
+    return RunState(
+        "one", name, "train.lua", asked, 1, None, "", "", Progress(**progress), Health("killed", ""),
+        models=left, asked=asked, stage="base", begun=True,
+    )  # fmt: skip
+
+
+FIRST = run_of("a", {"/a.t7": (20, 5.0), "/a.last.t7": (30, 6.0)}, validations=((20, 2.0), (30, 2.2)))
+SECOND = run_of("b", {"/b.t7": (10, 9.0)}, validations=((10, 2.1),))
+
+
+def test_last_model_is_the_one_that_was_written_last_and_best_the_one_that_is_judged_best() -> None:
+    assert lineage.origin([FIRST], "last")[1]["file"] == "/a.last.t7"
+    assert lineage.origin([FIRST], "best")[1]["file"] == "/a.t7"
+    run, model = lineage.origin([FIRST, SECOND], "last")
+    assert (run.id, model["file"]) == ("b", "/b.t7")
+    run, model = lineage.origin([FIRST, SECOND], "best")
+    assert (run.id, model["file"]) == ("a", "/a.t7")
+
+
+def test_best_is_by_cider_where_it_was_scored() -> None:
+    scored = replace(
+        SECOND, progress=Progress(validations=((10, 9.0),), scores=((10, (("CIDEr", 0.5), ("METEOR", 0.1))),))
+    )
+    worse = replace(FIRST, progress=Progress(validations=((20, 1.0),), scores=((20, (("CIDEr", 0.4),)),)))
+    assert lineage.origin([worse, scored], "best")[0].id == "b"
+
+
+def test_run_without_a_model_cannot_be_gone_on_with() -> None:
+    with pytest.raises(UsageError, match=r"c has left no model \(\.t7\) to go on from"):
+        lineage.origin([run_of("c", {})], "last")
+
+
+def test_recorded_run_is_asked_for_again_without_what_the_processor_had_added() -> None:
+    asked = lineage.as_spec(FIRST)
+    assert dict(asked.arguments) == {**DATA, "seed": "7"}
+    assert (asked.id, asked.stage, asked.files) == ("a", "base", ("input_h5", "input_json"))
+    on_card = lineage.as_spec(replace(FIRST, asked={**DATA, "backend": "nn"}))
+    assert on_card.arguments["backend"] == "nn"
+
+
+def swept(**more: Any) -> SweepDocument:
+    return SweepDocument.model_validate({"options": DATA, **more})
+
+
+def shares(*numbers: float) -> Callable[[], float]:
+    return itertools.cycle(numbers).__next__
+
+
+def test_every_combination_of_the_grid_gets_its_draws() -> None:
+    written = swept(
+        grid={"optim": ["adam", "sgd"], "seed": [1, 2]},
+        draw={"learning_rate": {"least": 1e-5, "most": 1e-3, "log": True}, "rnn_size": {"least": 100, "most": 200}},
+        draws=2,
+    )
+    found = sweep.combinations(written, shares(0.5, 0.25))
+    assert len(found) == 8
+    assert found[0] == {"optim": "adam", "seed": "1", "learning_rate": "0.0001", "rnn_size": "125"}
+    assert [(one["optim"], one["seed"]) for one in found[::2]] == [
+        ("adam", "1"),
+        ("adam", "2"),
+        ("sgd", "1"),
+        ("sgd", "2"),
+    ]
+    drawn = [float(one["learning_rate"]) for one in sweep.combinations(written, random.Random(1).random)]
+    assert all(1e-5 <= rate <= 1e-3 for rate in drawn)
+    assert len(set(drawn)) == 8
+    assert drawn == [float(one["learning_rate"]) for one in sweep.combinations(written, random.Random(1).random)]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"grid": {"sed": [1]}}, "train.lua has no option -sed"),
+        ({"grid": {"seed": [1]}, "draw": {"seed": {"least": 1, "most": 2}}}, "seed is in grid and in draw"),
+        ({}, "nothing differs"),
+        ({"grid": {"seed": []}}, "seed has no value"),
+    ],
+)
+def test_sweep_that_varies_nothing_sensible_is_refused(more: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        sweep.combinations(swept(**more), shares(0.5))
+
+
+def test_runs_of_a_sweep_are_numbered_in_one_width_and_keep_their_stages() -> None:
+    sets = sweep.plan(swept(), [{"seed": str(n)} for n in range(10)], ("base", "finetune"), "s", (), "none", None)
+    assert [run.id for run in sets[0]] == ["s-01-base", "s-01-finetune"]
+    assert sets[9][1].needs == "s-10-base"
+    assert {run.sweep for runs in sets for run in runs} == {"s"}
+    assert sets[3][0].arguments["seed"] == "3"
+
+
+def test_runs_are_dealt_out_evenly_and_stages_of_one_stay_together() -> None:
+    sets = sweep.plan(swept(), [{"seed": str(n)} for n in range(5)], ("base", "finetune"), "s", (), "auto", None)
+    dealt = sweep.spread(sets, [Slot("one", "GPU-a"), Slot("two", "GPU-b")])
+    assert [(share.slot.host, len(share.runs)) for share in dealt] == [("one", 6), ("two", 4)]
+    assert [run.id for run in dealt[1].runs] == ["s-2-base", "s-2-finetune", "s-4-base", "s-4-finetune"]
+    assert {run.gpu for run in dealt[1].runs} == {"GPU-b"}
+    assert len(sweep.spread(sets[:1], [Slot("one", "a"), Slot("two", "b")])) == 1
+    with pytest.raises(UsageError, match="no card is free on any host"):
+        sweep.spread(sets, [])
