@@ -14,6 +14,7 @@ from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, 
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import health, launch, pace, record
 from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.settings import Settings
 
 app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
 
@@ -35,17 +36,18 @@ def list_(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """List every run of every host with its state; code 1 where one is not well."""
+    """List every run of every host with its state; code 1 where one is not well and no other has gone on from it."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     found = record.runs(chosen, limit or (), quiet)
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
-    for run in found:
-        if not run.health.well:
-            output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
-    output.result({"runs": [run.as_json() for run in found]})
-    return EXIT_FINE if all(run.health.well for run in found) else EXIT_FAILED
+    gone_on = {(run.host, run.parent["id"]) for run in found if run.parent}
+    unwell = [run for run in found if not run.health.well and (run.host, run.id) not in gone_on]
+    for run in unwell:
+        output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
+    output.result({"runs": [run.as_json() for run in found], "unwell": [run.id for run in unwell]})
+    return EXIT_FAILED if unwell else EXIT_FINE
 
 
 @app.command()
@@ -121,19 +123,23 @@ def stop(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """End a run with all its processes; its checkpoints stay."""
+    """End a run with all its processes, or all runs of a sweep; checkpoints stay."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    site = record.ask(chosen, [host] if host else ())
-    run = record.find(run_id, site.runs, host)
-    if run.conductor:
-        running = launch.stop(run.id, run.host, chosen, plan=plan)
-    else:  # no node has it yet: it stands in Slurm's queue
-        running = launch.cancel(run.id, run.host, chosen, plan=plan)
+    everything = record.runs(chosen, [host] if host else ())
+    swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
+    told = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
+    output.result({"runs": told} if swept else told[0])
+    return EXIT_FINE
+
+
+def _end(run: RunState, settings: Settings, output: Output, plan: bool) -> dict[str, object]:
+    # Without a directory on any node it stands in Slurm's queue.
+    end = launch.stop if run.conductor else launch.cancel
+    running = end(run.id, run.host, settings, plan=plan)
     what = ("would be stopped" if plan else "stopped") if running else "was not running"
     output.say(f"{run.id} on {run.host} {what}")
-    output.result({"id": run.id, "host": run.host, "running": running, "stopped": running and not plan})
-    return EXIT_FINE
+    return {"id": run.id, "host": run.host, "running": running, "stopped": running and not plan}
 
 
 @app.command("options")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,7 +16,6 @@ from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import terminal
 from neuraltalk_provision.runs import health, pace, record, verify
-from neuraltalk_provision.runs.history import History
 from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.settings import Settings
 
@@ -39,37 +40,38 @@ def watch(
     try:
         with output.screen() as show:
             while True:
-                run, history, following = look(run_id, host, chosen, quiet)
+                line, following = look(run_id, host, chosen, quiet)
+                run = line[-1]
                 if not as_json:
-                    show(picture(run, history, output))
-                if once or (run.health.state not in health.ALIVE and not following):
+                    show(picture(line, output))
+                over = run.health.state not in health.ALIVE
+                if once or (over and not following):
                     break
-                if following and run.health.state not in health.ALIVE:
+                if over:
                     run_id = following
-                    continue
-                time.sleep(every)
+                else:
+                    time.sleep(every)
     except KeyboardInterrupt:
         raise InterruptError(f"no longer watching; {run_id} goes on") from None
     output.result({**run.as_json(), "pace": pace.of(run).as_json()})
     return EXIT_FINE if run.health.well else EXIT_FAILED
 
 
-def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[RunState, History, str]:
-    """(the run, the history of its whole line, the stage that follows it: empty without one or where it was begun)."""
+def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
+    """(the run and those it goes back to, itself last; the stage that follows where it ended well, else empty)."""
     everything = record.runs(settings, [host] if host else (), quiet)
     run = record.find(run_id, everything, host)
     following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
-    well = run.health.state == "ended"
-    return run, record.history(record.line(run, everything)), following[0] if following and well else ""
+    return record.line(run, everything), following[0] if following and run.health.state == "ended" else ""
 
 
-def picture(run: RunState, history: History, output: Output) -> str:
-    """The whole of what is shown."""
-    width, height = output.size
+def picture(line: Sequence[RunState], output: Output) -> str:
+    """The whole of what is shown: the state, on a terminal the curves, and how far it is."""
+    run, (width, height) = line[-1], output.size
     head = f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})"
+    words = pace.in_words(pace.of(run), run)
     if not output.coloured:
-        return f"{head}\n{pace.in_words(pace.of(run), run)}"
-    curves = terminal.curves(
-        history, verify.known((run,), history) if len(history.stages) == 1 else None, width, height, True
-    )
-    return f"{head}\n{curves}\n{pace.in_words(pace.of(run), run)}"
+        return f"{head}\n{words}"
+    history = record.history(line)
+    curves = terminal.curves(history, verify.known(line, history), width, height, True)
+    return f"{textwrap.fill(head, width)}\n{curves}\n{textwrap.fill(words, width)}"

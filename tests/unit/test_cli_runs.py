@@ -272,6 +272,29 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
 
 
+def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[tuple[str, str]] = []
+    monkeypatch.setattr(launch, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
+    active = {"running": True, "exit_code": None}
+    hosts(told("s-1", sweep="s", **active), told("s-2", "two", sweep="s", **active), told("s-3", sweep="s"))
+    code, out, _ = provision(capsys, "runs", "stop", "s")
+    assert (code, ended) == (0, [("s-1", "one"), ("s-2", "two")])
+    assert out == "s-1 on one stopped\ns-2 on two stopped\n"
+
+
+def test_run_that_another_has_gone_on_from_needs_nobody_any_more(capsys: Capture, hosts: Hosts) -> None:
+    hosts(told("base"))
+    code, out, _ = provision(capsys, "runs", "list")
+    assert (code, "base on one is killed: pid 7 was ended by signal 9" in out) == (1, True)
+    hosts(told("base"), told("base-r2", parent={"id": "base", "choose": "last"}, exit_code=0))
+    code, out, _ = provision(capsys, "runs", "list")
+    assert (code, "is killed" in out) == (0, False)
+    hosts(told("base"), told("base-r2", "two", parent={"id": "base", "choose": "last"}, exit_code=0))
+    assert provision(capsys, "runs", "list")[0] == 1
+
+
 def test_stages_are_planned_with_what_each_comes_from(capsys: Capture, started: Started) -> None:
     Path("r.yml").write_text(json.dumps({"host": "one", "id": "x", "options": DATA}))
     code, out, _ = provision(capsys, "train", "r.yml", "--stages", "base,finetune", "--plan")

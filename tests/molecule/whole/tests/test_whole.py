@@ -24,14 +24,14 @@ TRAINING = (
 ).split()
 
 
-def provision(*words: str, code: int = 0) -> dict[str, Any]:
+def provision(*words: str) -> dict[str, Any]:
     """What the command (`verb` or `group verb`) says as JSON, with the inventory of the scenario."""
     verb = words[0].split()
     command = (sys.executable, "-m", "neuraltalk_provision", *verb, "--json", "--inventory", "inventory/lab.yml")
     done = subprocess.run(
         [*command, *words[1:]], cwd=EPHEMERAL, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True
     )
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return cast(dict[str, Any], json.loads(done.stdout))
 
 
@@ -93,9 +93,10 @@ def test_a_training_leaves_a_model_and_captions_come_out_of_it(host: Host, host_
 
 
 def test_the_model_opens_and_says_again_what_its_report_claims(host_name: str) -> None:
-    """Judged where Python is 2.7 too. Twelve iterations say one thing of every picture, and are red for that."""
-    gates = {gate["name"]: gate for gate in provision("runs verify", "base", code=1)["gates"]}
-    assert {name for name, gate in gates.items() if gate["colour"] == "red"} <= {"captions differ"}
+    """Judged where Python is 2.7 too."""
+    verdict = provision("runs verify", "base")
+    gates = {gate["name"]: gate for gate in verdict["gates"]}
+    assert verdict["green"]
     for name in ("models open", "evaluated again", "computed on the processor", "one history"):
         assert gates[name]["colour"] == "green", gates[name]
 
