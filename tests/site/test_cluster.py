@@ -115,6 +115,11 @@ def test_power_cut_costs_no_more_than_what_was_not_saved_and_the_stages_still_fo
     told = runs(nodes)
     assert told["cut-base-r2"]["begins"] == saved
     assert told["cut-finetune"]["parent"]["id"] == "cut-base-r2"
+    verdict = nodes.provision("runs", "verify", "cut-finetune", "--json").document
+    gates = {gate["name"]: gate for gate in verdict["gates"]}
+    assert {name for name, gate in gates.items() if gate["colour"] == "red"} <= {"captions differ"}
+    assert "cut-base (" in gates["one history"]["evidence"]
+    assert gates["evaluated again"]["colour"] == "green"
 
 
 def test_sweep_of_six_goes_through_slurm_over_both_nodes(queue: Directory, tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Pa
     assert (code, place.exists()) == (0, False)
     assert f"would write {place / 'provision.yml'}" in out
     assert provision(capsys, "init", place)[0] == 0
-    assert sorted(path.name for path in place.iterdir()) == ["hosts.yml", "mirror", "provision.yml"]
+    assert sorted(path.name for path in place.iterdir()) == ["hosts.yml", "mirror", "provision.yml", "training.yml"]
     (place / "hosts.yml").write_text("all: {}\n")
     code, _, err = provision(capsys, "init", place)
     assert code == 2

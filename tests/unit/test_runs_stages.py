@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs import lineage, stages, sweep
-from neuraltalk_provision.runs.document import RunDocument
+from neuraltalk_provision.runs.document import RunDocument, read
 from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.log import Progress
 from neuraltalk_provision.runs.record import RunState
@@ -262,3 +263,9 @@ def test_runs_are_dealt_out_evenly_and_stages_of_one_stay_together() -> None:
     assert len(sweep.spread(sets[:1], [Slot("one", "a"), Slot("two", "b")])) == 1
     with pytest.raises(UsageError, match="no card is free on any host"):
         sweep.spread(sets, [])
+
+
+def test_example_that_a_site_starts_from_is_a_training_in_two_stages() -> None:
+    written = read(paths.example_inventory() / "training.yml")
+    base, tune = stages.plan(written, (), written.id, (), str(written.gpu), None)
+    assert (base.until, tune.until, tune.arguments["finetune_cnn_after"]) == ({"plateau": 5}, {"plateau": 8}, "0")
