@@ -2,7 +2,8 @@
 
 Torch's own suites of cutorch and cunn, neuraltalk2's test of its language model with the CUDA part, then real
 trainings and captions by train.lua and eval.lua with -backend nn, on the card and on the processor from the same
-seed and weights, with nvidia-smi's record. Standard library only: nothing has to be installed here.
+seed and weights, with nvidia-smi's record; and a base training with its finetuning, led as runs are led on hosts.
+Standard library only: nothing has to be installed here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import machine, suites
+from tests.gpu import led, machine, suites
 from tests.real import vgg16
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,7 @@ SUITES = {
     "cutorch.test()": "require 'cutorch'; cutorch.test(nil, 123)",
     "nn.testcuda()": "require 'cunn'; nn.testcuda(nil, false, 1, 123)",
 }
+VGG = {"proto": "prototxt", "model": "caffemodel"}
 CLOSE = 0.02
 """How far the first validation loss of the card may be from the processor's, of the loss itself."""
 
@@ -146,7 +148,20 @@ def work(bench: Bench) -> dict[str, Any]:
         }
     if card["model"]:
         captions["card's own"] = caption(bench, "own", "0", card["model"])
-    return {"language": language, "training": {"card": card, "processor": processor}, "captions": captions}
+    stages = led.lead(
+        bench.work,
+        bench.generation,
+        {
+            **dict(zip((word.lstrip("-") for word in TRAINING[::2]), TRAINING[1::2], strict=True)),
+            "input_h5": str(bench.generation / "test-data" / "cocotalk.h5"),
+            "input_json": str(bench.generation / "test-data" / "cocotalk.json"),
+            **{f"cnn_{part}": str(next((bench.work / "vgg").glob(f"*.{end}"))) for part, end in VGG.items()},
+        },
+        bench.environment(),
+        max(1.0, bench.deadline - time.monotonic()),
+    )
+    training = {"card": card, "processor": processor}
+    return {"language": language, "training": training, "captions": captions, "stages": stages}
 
 
 def problems(report: Mapping[str, Any]) -> list[str]:
@@ -165,6 +180,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     for where, captioned in report["captions"].items():
         if captioned["exit_code"] or not captioned["captions"]:
             found.append(f"captions on the {where} ended with {captioned['exit_code']}")
+    found += led.problems(report["stages"])
     if not report["captions"]:
         found.append("there was no model to caption with")
     return found
@@ -222,6 +238,7 @@ def main() -> int:
         "suites": [{**asdict(suite), "green": suite.green, "words": suite.words()} for suite in done],
         "training": main_work["training"],
         "captions": main_work["captions"],
+        "stages": main_work["stages"],
         "seconds": {name: round(seconds, 1) for name, seconds in bench.seconds.items()},
     }
     report["problems"] = problems(report)
@@ -248,6 +265,16 @@ def tell(report: Mapping[str, Any]) -> None:
     for where, captioned in report["captions"].items():
         print(f"captions on the {where}: {captioned['captions']}")
         for line in captioned["tail"]:
+            print(f"  {line}")
+    for name, stage in report["stages"].items():
+        print(
+            f"stage {name}, led by the conductor: exit code {stage['exit_code']}, begins at {stage['begins']}, models"
+        )
+        print(
+            f"  {[model['iteration'] for model in stage['models']]}; pid {stage['pids']} on {stage['card']} in", end=" "
+        )
+        print(f"{stage['seen']} of {stage['samples']} samples, {stage['memory']} MiB, {stage['utilisation']} % at most")
+        for line in stage["tail"]:
             print(f"  {line}")
     for problem in report["problems"]:
         print(f"PROBLEM {problem}")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.gpu import suites
+from typing import Any
+
+import pytest
+
+from tests.gpu import led, suites
 
 WHOLE = (
     "seed: \t123\t\nRunning 3 tests\n"
@@ -30,3 +34,34 @@ def test_suite_that_was_cut_off_is_not_green_whatever_passed() -> None:
 def test_suite_that_ran_nothing_is_not_green() -> None:
     assert not suites.read("x", "Completed 0 asserts in 0 tests with 0 failures and 0 errors\n", 0).green
     assert not suites.read("x", "module 'cutorch' not found\n", 0).green
+
+
+def stage(*samples: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A stage on card GPU-1, as the conductor's record tells of it."""
+    models = [{"file": "/m.t7", "bytes": 5, "iteration": 3, "modified": 1.0}]
+    run = {"exit_code": 0, "ended": None, "begins": 0, "models": models, "card": {"uuid": "GPU-1"}, "tail": "boom\n"}
+    return led.told({**run, "samples": list(samples), **more})
+
+
+def on(uuid: str, use: int = 90) -> dict[str, Any]:
+    return {"on": [{"pid": 7, "uuid": uuid, "memory": 3007}], "cpu": 1.5, "utilization": use}
+
+
+def test_stage_on_its_card_is_told_by_pid_memory_and_use() -> None:
+    seen = stage({"cpu": 0.0}, on("GPU-1", 50), on("GPU-1"))
+    assert (seen["samples"], seen["seen"], seen["pids"], seen["memory"], seen["utilisation"]) == (3, 2, [7], 3007, 90)
+    assert led.problems({"base": seen}) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (stage(on("GPU-2")), "stage base was seen on GPU-2, and its card is GPU-1"),
+        (stage({"cpu": 1.0}), "in 1 samples of stage base its process was 0 times on its card"),
+        (stage(on("GPU-1", 0)), "in 1 samples of stage base"),
+        (stage(on("GPU-1"), models=[]), "stage base left no model"),
+        (stage(on("GPU-1"), exit_code=1), "stage base ended with 1"),
+    ],
+)
+def test_stage_that_is_not_as_it_should_be_is_named(seen: dict[str, Any], words: str) -> None:
+    assert words in " ".join(led.problems({"base": seen}))

@@ -1,0 +1,106 @@
+"""A training in two stages on the card, led as `provision train --gpu` leads it, and what its samples saw."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+SHARED = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+FINE = ("plateau", "iterations")
+"""Why a conductor ends a stage that went well."""
+
+
+def shared(name: str) -> Any:
+    """A module of plugins/module_utils, by the name that it has on hosts: there is no Ansible here."""
+    for package in ("ansible", "ansible.module_utils"):
+        if package not in sys.modules:
+            made = types.ModuleType(package)
+            made.__path__ = [str(SHARED)]
+            sys.modules[package] = made
+    return importlib.import_module(f"ansible.module_utils.{name}")
+
+
+def lead(
+    work: Path,
+    generation: Path,
+    arguments: dict[str, str],
+    environment: dict[str, str],
+    limit: float,
+    card: bool = True,
+) -> dict[str, Any]:
+    """Base training and finetuning on the first card (or, without `card`, the processor): per stage what it left.
+
+    `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
+    """
+    conductor, runs, gpu = shared("neuraltalk_conductor"), shared("neuraltalk_runs"), shared("neuraltalk_gpu")
+    root = work / "stack"
+    (root / "generations").mkdir(parents=True)
+    (root / "generations" / generation.name).symlink_to(generation)
+    (root / "current").symlink_to(Path("generations") / generation.name)
+    given = arguments if card else {**arguments, "gpuid": "-1", "backend": "nn"}
+    base = {"id": "base", "program": "train.lua", "arguments": given, "files": [], "stage": "base"}
+    goes_on = {"needs": "base", "parent": {"id": "base", "choose": "best"}}
+    tuned = {**given, "finetune_cnn_after": "0"}
+    tune = {"id": "finetune", "program": "train.lua", "arguments": tuned, "files": [], "stage": "finetune", **goes_on}
+    first = runs.Run(str(root), "base")
+    plan = {
+        "root": str(root),
+        "generation": str(root / "generations" / generation.name),
+        "card": gpu.cards()[0] if card else None,
+        "runs": [base, tune],
+    }
+    conductor.admit(str(root), plan, first.path)
+    Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    conductor.pack(str(Path(first.path, "conductor.zip")))
+    command = [sys.executable, str(Path(first.path, "conductor.zip")), first.path]
+    with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
+        try:
+            leading.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            leading.terminate()
+    return {name: told(runs.told(str(root), name, 1000, 1000)) for name in ("base", "finetune")}
+
+
+def told(run: dict[str, Any]) -> dict[str, Any]:
+    """One stage: how it ended, its models, and on which card its process was seen."""
+    uuid = (run["card"] or {}).get("uuid")
+    on = [(sample, entry) for sample in run["samples"] for entry in sample.get("on") or []]
+    seen = [(sample, entry) for sample, entry in on if entry["uuid"] == uuid]
+    return {
+        "exit_code": run["exit_code"],
+        "ended": run["ended"],
+        "begins": run["begins"],
+        "models": [{key: model[key] for key in ("file", "bytes", "iteration")} for model in run["models"]],
+        "card": uuid,
+        "samples": len(run["samples"]),
+        "seen": len(seen),
+        "wrong": sorted({entry["uuid"] for _sample, entry in on if entry["uuid"] != uuid}),
+        "pids": sorted({entry["pid"] for _sample, entry in seen}),
+        "memory": max((entry["memory"] or 0 for _sample, entry in seen), default=0),
+        "utilisation": max((sample.get("utilization") or 0 for sample, _entry in seen), default=0),
+        "cpu": max((sample["cpu"] for sample in run["samples"]), default=0.0),
+        "tail": run["tail"].splitlines()[-10:] if run["exit_code"] else [],
+    }
+
+
+def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
+    """What is wrong with stages on a card, in words; empty where nothing is."""
+    found = []
+    for name, stage in stages.items():
+        if stage["exit_code"] != 0 and (stage["ended"] or {}).get("by") not in FINE:
+            found.append(f"stage {name} ended with {stage['exit_code']} ({stage['ended']})")
+        if not stage["models"]:
+            found.append(f"stage {name} left no model")
+        if stage["wrong"]:
+            found.append(f"stage {name} was seen on {', '.join(stage['wrong'])}, and its card is {stage['card']}")
+        if not stage["seen"] or not stage["utilisation"]:
+            found.append(
+                f"in {stage['samples']} samples of stage {name} its process was {stage['seen']} times on its card"
+            )
+    return found
