@@ -174,10 +174,10 @@ def told(root, name, points, samples):
     record = run.asked()
     size = file_size(run.log)
     since = os.path.getmtime(run.log if size else run.record)
-    kept = [key for key in ("program", "arguments", "generation", "started") if key in record]
     process = read_native(run.process) or {}
-    return dict(
-        run.status(),
+    said = run.status()
+    said.update((key, record[key]) for key in ("program", "arguments", "generation", "started") if key in record)
+    said.update(
         silent=max(0.0, time.time() - since),
         text=digest(run.log, points),
         tail=end_of(run.log, TAIL),
@@ -187,8 +187,8 @@ def told(root, name, points, samples):
         checkpoints=checkpoints(run),
         models=models(run),
         scorer=scorer(run),
-        **dict((key, record[key]) for key in kept),
     )
+    return said
 
 
 def listed(root, points, samples):

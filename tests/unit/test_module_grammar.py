@@ -103,6 +103,7 @@ def test_file_is_python_2_7_as_well(name: str) -> None:
     assert content.isascii()
     tree = ast.parse(content)
     assert later_grammar(tree) == []
+    assert not re.search(rb"^ *\*{1,2}[^\n]*,\n *\)", content, re.M), "a comma after the last * or ** argument"
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     used |= {
