@@ -72,13 +72,16 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     if not best:
         raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
     given = run.arguments
+    batch = str(given.get("batch_size", "16"))
+    images = str(given.get("val_images_use", "3200"))
     words = {
         "model": str(best[0]["file"]),
         "input_h5": str(given["input_h5"]),
         "input_json": str(given["input_json"]),
         "split": "val",
-        "num_images": str(given.get("val_images_use", "3200")),
-        "batch_size": str(given.get("batch_size", "16")),
+        # train.lua ends a validation after its first batch where -1 is to mean all of them; eval.lua means it.
+        "num_images": batch if images == "-1" else images,
+        "batch_size": batch,
         "language_eval": str(given.get("language_eval", "0")),
         "beam_size": "1",
         "dump_images": "0",

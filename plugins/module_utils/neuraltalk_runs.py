@@ -119,7 +119,8 @@ class Run(object):
     def idle(self):
         """Whether it never began and never will: its place can be taken."""
         status = self.status()
-        return not (status["begun"] or status["waiting"] or status["running"] or status["exit_code"] is not None)
+        told = ("begun", "waiting", "running", "elsewhere")
+        return status["exit_code"] is None and not any(status[word] for word in told)
 
 
 class Leases(object):

@@ -179,6 +179,15 @@ def test_place_of_a_run_that_never_began_can_be_taken(
     assert ended(run_module, root, "x-fine")["exit_code"] == 0
 
 
+def test_place_of_a_run_that_waits_on_another_host_of_a_shared_disk_cannot(runs: ModuleType, root: Path) -> None:
+    there = runs.Run(str(root), "x")
+    Path(there.path).mkdir(parents=True)
+    Path(there.record).write_text(json.dumps({"conductor": there.path}))
+    Path(there.path, "state.json").write_text(json.dumps({"node": "another", "pid": os.getpid(), "start": "1"}))
+    assert there.status()["elsewhere"] == "another"
+    assert not there.idle()
+
+
 def test_what_a_run_takes_is_written_down(run_module: Run, root: Path, generation: Path, data: Path) -> None:
     busy = "end=$(($(date +%s) + 1)); while [ $(date +%s) -le $end ]; do echo 'iter 7: 1.0'; done"
     program(generation, "th", busy)

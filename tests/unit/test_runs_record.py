@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.runs import record, report
+from neuraltalk_provision.runs import record, report, verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, Told
@@ -110,6 +110,15 @@ def test_line_goes_back_as_far_as_the_host_has_it() -> None:
     assert [run.id for run in record.line(third, [elsewhere, third])] == ["c"]
     itself = told("d", parent={"id": "d", "choose": "last"})
     assert [run.id for run in record.line(itself, [itself])] == ["d"]
+
+
+@pytest.mark.parametrize(("images", "asked"), [("3200", "3200"), ("-1", "8")])
+def test_model_is_evaluated_on_what_its_training_validated_with(images: str, asked: str) -> None:
+    given = {"input_h5": "/d/c.h5", "input_json": "/d/c.json", "val_images_use": images, "batch_size": "8"}
+    again = verify.again(told("a", arguments=given), ["a", "a-check-1"], "none", None)
+    assert (again.id, again.program) == ("a-check-2", "eval.lua")
+    assert (again.arguments["num_images"], again.arguments["batch_size"]) == (asked, "8")
+    assert (again.arguments["input_h5"], again.arguments["language_eval"]) == ("/d/c.h5", "0")
 
 
 LEFT = {
