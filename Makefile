@@ -11,7 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
 
-test: lint unit molecule molecule-old site
+test:
+	$(MAKE) --output-sync=target --jobs=2 lint unit
+	$(MAKE) --jobs=2 molecule molecule-old
+	$(MAKE) site
 	@echo "all tests passed"
 
 $(VENV)/ready: pyproject.toml tests/setup.sh
@@ -38,7 +41,7 @@ molecule-old: $(OLD)/ready
 	$(OLD)/bin/python -m tests.molecule py27
 
 site: $(VENV)/ready
-	$(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest tests/site --durations=12
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
 test-real: $(VENV)/ready
