@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -182,6 +183,7 @@ class Conductor(object):
     def attend(self, run, asked, process, began):
         """Watch a run until it ends, or end it: when told to, or where its stage is over."""
         due, spent = began, sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        look = Look(run, process.pid, self.card)
         while process.poll() is None:
             now = time.time()
             if self.told:
@@ -191,7 +193,7 @@ class Conductor(object):
                 end(process)
             elif now >= due:
                 due = now + next(pause for until, pause in RHYTHM if now - began < until)
-                keep(run, sample(run, process.pid, self.card, now))
+                look.take(now)
                 reason = reached(run, asked.get("until"))
                 if reason:
                     write_json(run.ended, reason)
@@ -217,6 +219,28 @@ def end(process):
             time.sleep(0.1)
     signalled(process.pid, signal.SIGKILL)  # what it left behind
     process.wait()
+
+
+class Look(object):
+    """Looks at what a run takes. A driver in trouble can hang nvidia-smi for good: nobody waits for it."""
+
+    def __init__(self, run, group, card):
+        self.run, self.group, self.card = run, group, card
+        self.asking = None
+
+    def take(self, now):
+        """Write down a sample; where the last question to nvidia-smi is not answered yet, that."""
+        if self.card is None:
+            keep(self.run, sample(self.run, self.group, None, now))
+        elif self.asking is None or not self.asking.is_alive():
+            self.asking = threading.Thread(target=self.ask, args=(now,))
+            self.asking.daemon = True
+            self.asking.start()
+        else:
+            keep(self.run, dict(sample(self.run, self.group, None, now), problem="nvidia-smi does not answer"))
+
+    def ask(self, now):
+        keep(self.run, sample(self.run, self.group, self.card, now))
 
 
 def keep(run, told):

@@ -121,7 +121,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_conductor import admit, pack
-from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, processes
+from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, output_of, processes
 from ansible.module_utils.neuraltalk_launch import found, needs_card, refuse, take_card, weights_of
 from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, follow, listed, stop, told
 from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
@@ -171,7 +171,7 @@ def start(root, runs, gpu, memory):
         try:
             write_json(os.path.join(first.path, "plan.json"), plan)
             pack(os.path.join(first.path, "conductor.zip"))
-            begin(first)
+            remark = begin(first)
             await_file(first, os.path.join(first.path, "state.json"))
         except Exception:
             forget(root, runs)
@@ -187,7 +187,7 @@ def start(root, runs, gpu, memory):
         arguments=process.get("arguments", {}),
         set_aside=process.get("set_aside", []),
         images=len(process.get("images", {})),
-        remarks=misleading() if card else [],
+        remarks=[remark] * bool(remark) + (misleading() if card else []),
     )
 
 
@@ -203,7 +203,8 @@ def prepared(root, runs, gpu, generation):
 
 
 def begin(run):
-    """Start the conductor of the plan in a run's directory, such that it outlives us."""
+    """Start the conductor of the plan in a run's directory, such that it outlives us; a remark, or nothing."""
+    said = ""
     words = [sys.executable, os.path.join(run.path, "conductor.zip"), run.path]
     log = os.path.join(run.path, "conductor.log")
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
@@ -211,15 +212,15 @@ def begin(run):
         unit = "neuraltalk-%s" % run.name
         kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "HOME", "LANG") if name in os.environ]
         # One that was killed under this name, and never began a run, still has it.
-        subprocess.Popen(["systemctl", "reset-failed", unit], stdout=subprocess.PIPE, stderr=subprocess.STDOUT).wait()
+        output_of(["systemctl", "reset-failed", unit])
         about = ["--description=neuraltalk-provision run %s" % run.name, "--property=KillMode=mixed"]
         argv = ["systemd-run", "--unit=" + unit] + about + kept + shell + [unit]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = process.communicate()[0].decode("utf-8", "replace").strip()
-        if process.returncode:
-            raise StackError("systemd-run started nothing: %s" % said)
-        return
+        said, code = output_of(argv)
+        if code == 0:
+            return ""
+        said = "it is no unit of systemd's, but a session of its own: systemd-run said %s" % said.strip()
     subprocess.Popen(shell, preexec_fn=os.setsid, close_fds=True, cwd="/")
+    return said
 
 
 def await_file(run, *paths):

@@ -216,6 +216,43 @@ def test_card_is_seen_with_the_process_on_it(
     ended(run_module, root, "one")
 
 
+def test_nvidia_smi_that_hangs_keeps_nobody_from_seeing_the_end(
+    cards: None, run_module: Run, root: Path, generation: Path, data: Path, tmp_path: Path
+) -> None:
+    program(generation, "th", f"while ! test -e '{tmp_path}/go'; do sleep 0.05; done")
+    start(root, "one", "eval.lua", {"model": str(data / "m.t7")}, gpu="auto")
+    smi = tmp_path / "smi" / "nvidia-smi"
+    smi.write_text("#!/bin/sh\nexec sleep 30\n")
+    time.sleep(5)
+    (tmp_path / "go").touch()
+    assert ended(run_module, root, "one")["exit_code"] == 0
+    samples = run_module("stack_run", stack_root=root, id="one", state="told")["run"]["samples"]
+    assert "nvidia-smi does not answer" in [sample.get("problem") for sample in samples]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="units are for root")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it is meant to outlive us
+def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
+    load: Callable[[str], ModuleType], runs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, words in (("systemd-run", "echo no bus >&2; exit 1"), ("systemctl", "exit 1")):
+        (tools / name).write_text(f"#!/bin/sh\n{words}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    module = load("stack_run")
+    monkeypatch.setattr(module, "SYSTEMD", str(tmp_path))
+    run = runs.Run(str(tmp_path), "x")
+    Path(run.path).mkdir(parents=True)
+    Path(run.path, "conductor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
+    assert "systemd-run said no bus" in module.begin(run)
+    deadline = time.monotonic() + 30
+    while not Path(run.path, "began").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_log_is_told_without_noise_and_losses_that_checkpoints_are_told_by_stay(
     runs: ModuleType, tmp_path: Path
 ) -> None:

@@ -149,7 +149,7 @@ def test_training_runs_in_a_directory_of_its_own_with_the_stacks_weights(
 ) -> None:
     given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json"), "gpuid": "-1"}
     started = start(root, "run-1", "train.lua", given, ("input_h5", "input_json"))
-    assert (started["running"], started["id"], started["log"]) == (True, "run-1", str(root / "runs" / "run-1" / "log"))
+    assert (started["begun"], started["id"], started["log"]) == (True, "run-1", str(root / "runs" / "run-1" / "log"))
     said = ended(run_module, root, "run-1")
     words = said["text"].splitlines()
     work = root / "runs" / "run-1" / "work"
