@@ -65,12 +65,6 @@ def runs(nodes: Directory) -> dict[str, dict[str, Any]]:
     return {run["id"]: run for run in nodes.provision("runs", "list", "--json").document["runs"]}
 
 
-def pause(seconds: str) -> None:
-    """How much longer each iteration takes from now on."""
-    for name in LAB.containers:
-        engine.docker("exec", name, "sh", "-c", f"echo {seconds} > /etc/standin-pause")
-
-
 def states(nodes: Directory, *ids: str) -> set[str]:
     told = runs(nodes)
     return {told[run_id]["health"]["state"] for run_id in ids}
@@ -127,14 +121,14 @@ def test_sweep_of_six_goes_through_slurm_over_both_nodes(queue: Directory, tmp_p
     file = nodes.path / "sweep.yml"
     grid = {"learning_rate": [0.0004, 0.0008, 0.0016], "seed": [1, 2]}
     options = {**OWN, "max_iters": 250}
-    pause("0.02")
     file.write_text(yaml.safe_dump({"id": "six", "options": options, "grid": grid}))
     words = ("sweep", str(file), "--gpu", "none", "--launcher", "slurm", "--host", ONE)
     nodes.provision(*words, "--plan").ended_with(0).says("would run on a node of Slurm's")
-    nodes.provision(*words).ended_with(0).says("six-1 is job ", "six-6 is job ")
+    jobs = nodes.provision(*words, "--sbatch=--hold", "--json").ended_with(0).document["jobs"]
+    assert states(nodes, *(job["id"] for job in jobs)) == {"waiting"}
+    engine.docker("exec", ONE, "scontrol", "release", ",".join(job["job"] for job in jobs))
     ids = [f"six-{number}" for number in range(1, 7)]
     wait_until(nodes, "the sweep", ids, {"ended"})
-    pause("0")
     told = runs(nodes)
     assert {told[run_id]["host"] for run_id in ids} == {ONE, TWO}
     assert all(told[run_id]["models"] and told[run_id]["job"] for run_id in ids)
