@@ -45,7 +45,7 @@ site: $(VENV)/ready
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
 test-real: $(VENV)/ready
-	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s
+	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s -o faulthandler_timeout=0
 
 # The GPU half from the real sources, built without a card and packed for one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
 ARCHS ?= 9.0
