@@ -16,6 +16,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,8 @@ import time
 LOG_TAIL_LINES = 25
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
+MOST = 256 << 20
+"""Bytes of a file that are read at once at most."""
 _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 
@@ -73,13 +76,26 @@ def remove(path):
             raise
 
 
-def read_text(path):
-    """The text of `path`, None where there is no such file."""
+def read_text(path, most=MOST):
+    """The text of `path`, up to `most` bytes of it; None where there is no such file.
+
+    A process that ended between the opening of its file in /proc and the reading is no such file either (ESRCH). What
+    is no ordinary file (a pipe that would never end, a device) is none.
+    """
     try:
-        with io.open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except IOError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH):
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
+    try:
+        with os.fdopen(handle, "rb") as file:
+            return file.read(most).decode("utf-8", "replace")
+    except (IOError, OSError) as error:
+        if error.errno == errno.ESRCH:
             return None
         raise
 
@@ -109,14 +125,15 @@ def read_json(path):
 
 def read_native(path):
     """As `read_json`, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
-    return _native(read_json(path))
+    return as_native(read_json(path))
 
 
-def _native(value):
+def as_native(value):
+    """What JSON gave, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
     if isinstance(value, dict):
-        return dict((_native(key), _native(entry)) for key, entry in value.items())
+        return dict((as_native(key), as_native(entry)) for key, entry in value.items())
     if isinstance(value, list):
-        return [_native(entry) for entry in value]
+        return [as_native(entry) for entry in value]
     if str is bytes and isinstance(value, type("")):
         return value.encode("utf-8")
     return value
