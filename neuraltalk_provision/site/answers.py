@@ -113,6 +113,7 @@ class Gpu(Shape):
     driver: Version
     cards: list[Card] = Field(max_length=1000)
     problem: Words
+    evidence: Words = ""
     toolkits: list[Toolkit] = Field(max_length=1000)
     gcc: Version
 
@@ -138,6 +139,21 @@ class StackState(Shape):
     """The result of the module `stack_state`."""
 
     state: State
+
+
+class Check(Shape):
+    """One check of `stack_verify`, with what it saw."""
+
+    name: Text
+    passed: bool
+    saw: Words
+
+
+class Verified(Shape):
+    """The result of the module `stack_verify`, which fails where a check does."""
+
+    checks: list[Check] = Field(max_length=10_000)
+    generation: Text
 
 
 def of(
