@@ -111,15 +111,30 @@ def _idle(state: Mapping[str, Any], wanted: str, sources: Sequence[str]) -> str 
     cards, archs = facts["cards"], said.get("arch_list")
     if wanted == "cpu":
         return "the profile cpu leaves its cards unused" if cards else ""
-    if facts["problem"] and not archs:
-        raise RefusalError(f"nvidia-smi cannot tell of its cards: {facts['problem']}")
+    if facts["problem"]:
+        raise RefusalError(
+            f"it cannot be told whether it has a card: {facts['problem']}. Repair its driver until nvidia-smi answers, "
+            "or, where its cards are not to be used, say gpu_stack_profile: cpu in its inventory"
+        )
     if not cards and not archs:
         if said.get("profile") in ("legacy", "modern"):
             raise RefusalError(f"it has no card: say in its inventory what to build for, {_ARCH_EXAMPLE}")
+        if built_for_cards(state):
+            raise RefusalError(
+                f"its current generation {state['stack']['current']} was built for cards, and none is seen now "
+                f"({facts.get('evidence') or 'nothing tells of one'}). Bring the card back, or, where it is gone for "
+                "good, say gpu_stack_profile: cpu in its inventory"
+            )
         return ""
     if wanted == "auto" and not sources:
         return "its cards stay unused, because the mirror has neither cutorch nor cunn"
     return None
+
+
+def built_for_cards(state: Mapping[str, Any]) -> bool:
+    """Whether what is current on the host has a GPU half."""
+    stack = state["stack"]
+    return "cutorch" in (stack["generations"].get(stack["current"] or "") or {"stamps": {}})["stamps"]
 
 
 def _refuse_nameless(state: Mapping[str, Any], table: Compatibility) -> None:

@@ -95,7 +95,7 @@ def verify(
     """Prove on every host that what is current is what the mirror says, and works."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    verdicts = operations.verify(converge.make_plans(chosen, limit or ()), chosen, output)
+    verdicts = operations.prove(chosen, limit or (), output)
     for verdict in verdicts:
         for check in verdict.checks:
             output.say(f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}")

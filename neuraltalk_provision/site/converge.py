@@ -39,14 +39,13 @@ class SiteOutcome:
         }
 
 
-def make_plans(settings: Settings, limit: Sequence[str] = ()) -> tuple[HostPlan, ...]:
-    """A plan for every host; asks each host once and changes nothing.
-
-    Raises UsageError with every reason not to begin, over all hosts, where there is one.
-    """
+def make_plans(
+    settings: Settings, limit: Sequence[str] = (), answers: question.Answers | None = None
+) -> tuple[HostPlan, ...]:
+    """A plan for every host; asks each host once, unless there are its `answers`, and changes nothing."""
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
-    answers = question.ask(settings, catalogue, limit)
+    answers = answers or question.ask(settings, catalogue, limit)
     asked = question.recipes(answers, settings, catalogue, listed)
     return tuple(
         plan(

@@ -11,6 +11,13 @@ Event = Mapping[str, Any]
 
 _SAYS_NOTHING = ("MODULE FAILURE", "non-zero return code")
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
+_COMPLAINTS = ("warning", "error", "verbose")
+# Characters of what an event printed: enough for the words of a complaint.
+MOST_PRINTED = 20_000
+DROPPED = (
+    "its answer did not arrive: ansible-runner hands on an empty one where it has more than 700,000 characters. "
+    "Look into the host's logs; what answers so much is a fault of ours or an answer in the host's name"
+)
 
 
 @dataclass(frozen=True)
@@ -54,17 +61,26 @@ def host_of(event: Event) -> str:
     return str(event.get("event_data", {}).get("host", ""))
 
 
+def bounded(event: Event) -> Event:
+    """The event with no more of what it printed than is read: a host may answer with any number of bytes."""
+    printed = event.get("stdout")
+    if not printed:
+        return event
+    kept = str(printed)[:MOST_PRINTED] if event.get("event") in _COMPLAINTS else ""
+    return event if kept == printed else {**event, "stdout": kept}
+
+
 def failure(event: Event) -> Failure | None:
     """The failure that an event tells of; None for any other event, and for one that was handled."""
     data = event.get("event_data", {})
     name = event.get("event")
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
         return None
-    result = _culprit(data.get("res") or {})
+    result = _culprit(_mapping(data.get("res")))
     return Failure(
         host=host_of(event),
         task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
-        message=_message(result),
+        message=_message(result) if result else DROPPED,
         unreachable=name == "runner_on_unreachable",
         log=str(result.get("log", "")),
     )
@@ -72,11 +88,12 @@ def failure(event: Event) -> Failure | None:
 
 def change(event: Event) -> Change | None:
     """The component that an event tells of, if it does."""
-    result = (event.get("event_data") or {}).get("res") or {}
+    result = _mapping((event.get("event_data") or {}).get("res"))
     told = result.get("component")
     if event.get("event") != "runner_on_ok" or not isinstance(told, Mapping):
         return None
-    return Change(host_of(event), told["name"], told["change"], told.get("evidence"))
+    name, what = told.get("name"), told.get("change")
+    return Change(host_of(event), str(name), str(what), told.get("evidence")) if name and what else None
 
 
 def read(events: Iterable[Event]) -> Told:
@@ -88,17 +105,23 @@ def read(events: Iterable[Event]) -> Told:
     complaints: list[str] = []
     for event in events:
         data = event.get("event_data") or {}
-        if event.get("event") in _RESULTS and isinstance(data.get("res"), Mapping):
-            results.append((host_of(event), str(data.get("task_action", "")), data["res"]))
-            diffs += [(host_of(event), diff) for diff in _diffs(data["res"])]
+        if event.get("event") in _RESULTS:
+            result = _mapping(data.get("res"))
+            results.append((host_of(event), str(data.get("task_action", "")), result))
+            diffs += [(host_of(event), diff) for diff in _diffs(result)]
         failed, changed = failure(event), change(event)
         if failed:
             failures[failed.host] = failures.get(failed.host, failed)
         if changed and not data.get("task", "").startswith("See "):
             changes.append(changed)
-        if event.get("event") in ("warning", "error", "verbose") and event.get("stdout"):
-            complaints.append(_plain(str(event["stdout"])))
+        if event.get("event") in _COMPLAINTS and event.get("stdout"):
+            complaints.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
     return Told(tuple(results), tuple(failures.values()), tuple(changes), tuple(diffs), tuple(complaints))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is a mapping; an empty one for what was dropped, and for what a host made of it."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -109,7 +132,8 @@ def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """The result of a loop's first item that failed; the result itself where there was no loop."""
-    items = [item for item in result.get("results") or () if isinstance(item, Mapping)]
+    listed = result.get("results")
+    items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
     return next((item for item in items if item.get("failed")), result)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, playbook, question
+from neuraltalk_provision.site import answers, converge, playbook, question
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -37,8 +38,16 @@ class Move:
     after: str
 
 
+def prove(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
+    """A verdict for every host, from what runs there now; one that cannot be asked has failed."""
+    heard = question.hear(settings, catalogues.load(), limit)
+    failed = [Verdict(failure.host, (), question.explain(failure)) for failure in heard.failures]
+    proved = verify(converge.make_plans(settings, limit, heard), settings, output) if heard.states else ()
+    return tuple(sorted((*failed, *proved), key=lambda verdict: verdict.host))
+
+
 def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tuple[Verdict, ...]:
-    """A verdict for every host, from what runs there now."""
+    """A verdict for every host of the plans: what `provision site` would refuse, what is current, and what it does."""
     request = playbook.Request(
         playbook="verify.yml",
         inventory=settings.inventory,
@@ -52,10 +61,33 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     failures = {failure.host: question.explain(failure) for failure in outcome.told.failures}
     verdicts = []
     for plan in plans:
-        checks = tuple(results.get(plan.host, {}).get("checks", ()))
-        told = "" if checks else failures.get(plan.host, "nothing was seen")
-        verdicts.append(Verdict(plan.host, checks, told))
+        result = results.get(plan.host)
+        wrong = "nothing was seen" if result is None else answers.wrong(result, answers.Verified)
+        seen = tuple(result["checks"]) if result and not wrong else ()
+        told = "" if seen else failures.get(plan.host) or wrong or "nothing was seen"
+        # What is current may have changed since the host was asked: where it says so itself, that counts.
+        current = PurePosixPath(result["generation"]).name if result and seen else plan.current
+        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *seen), told))
     return tuple(verdicts)
+
+
+def _planned(plan: HostPlan) -> list[Mapping[str, Any]]:
+    """A failed check for each reason that `provision site` would not begin for; else what was seen of cards."""
+    if plan.refusals:
+        return [{"name": "plan", "passed": False, "saw": words} for words in plan.refusals]
+    return [{"name": "cards", "passed": True, "saw": plan.cards}] if plan.cards else []
+
+
+def _generation(plan: HostPlan, current: str) -> Mapping[str, Any]:
+    """Whether what is current is what the mirror and the settings come to."""
+    wanted = plan.recipe.id
+    if current == wanted:
+        return {"name": "generation", "passed": True, "saw": f"{current} is current, as the recipe says"}
+    words = (
+        f"{current or 'nothing'} is current, and the recipe comes to {wanted}: run `provision site`, or go back to the "
+        "mirror and the settings that the current one was made from"
+    )
+    return {"name": "generation", "passed": False, "saw": words}
 
 
 def rollback(settings: Settings, limit: Sequence[str], target: str, *, plan: bool) -> tuple[Move, ...]:

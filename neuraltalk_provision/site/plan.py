@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What will happen on one host; `refusals` are reasons not to begin."""
+    """What will happen on one host; `refusals` are reasons not to begin, `cards` what tells whether it has cards."""
 
     host: str
     recipe: Recipe
@@ -36,6 +36,7 @@ class HostPlan:
     take_over: bool = False
     remark: str = ""
     swaps: bool = False
+    cards: str = ""
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -106,6 +107,7 @@ def plan(
         take_over=bool(orphaned and state["busy"]),
         remark=remark,
         swaps=_swaps(state, recipe),
+        cards=state["gpu"].get("evidence", ""),
     )
     return replace(decided, refusals=refusals + _refusals(host, state, decided))
 

@@ -92,8 +92,9 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     heard: list[events.Event] = []
 
     def hear(event: events.Event) -> bool:
-        heard.append(event)
-        on_event(event)
+        kept = events.bounded(event)
+        heard.append(kept)
+        on_event(kept)
         return False  # keeps the event's file unwritten
 
     with tempfile.TemporaryDirectory(prefix="provision-") as private:
@@ -108,6 +109,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
                 event_handler=hear,
                 quiet=True,
+                # What Ansible printed is in its events; a second copy on the disk can be as large as a host likes.
+                suppress_output_file=True,
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )

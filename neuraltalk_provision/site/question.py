@@ -14,8 +14,8 @@ from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.events import Failure
+from neuraltalk_provision.site import answers, playbook
+from neuraltalk_provision.site.events import Failure, Told
 
 # Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
 OUR_PREFIXES = (
@@ -42,17 +42,29 @@ _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 
 @dataclass(frozen=True)
 class Answers:
-    """{host: its state}, in the inventory's order."""
+    """{host: its state} of the hosts that answered well, by name, and the failures of the others."""
 
     states: Mapping[str, Mapping[str, Any]]
+    failures: tuple[Failure, ...] = ()
 
 
 def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> Answers:
     """Ask every host for its state; changes nothing. `cuda` is the one CUDA directory to look at, if there is one.
 
-    Raises HostError naming every host that could not be reached or asked, and UsageError for an inventory
-    variable of ours that nothing reads.
+    Raises HostError naming every host that could not be reached or asked, or whose answer is not as expected, and
+    UsageError for an inventory variable of ours that nothing reads.
     """
+    heard = hear(settings, catalogue, limit, cuda)
+    if heard.failures:
+        raise HostError(
+            "\n".join(explain(failure) for failure in heard.failures),
+            advice="Nothing was changed on any host. To go on without some: --limit '!HOST'.",
+        )
+    return heard
+
+
+def hear(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> Answers:
+    """As `ask`, for who goes on without the hosts that could not be asked: their failures are in the answer."""
     outcome = playbook.run(
         playbook.Request(
             playbook="state.yml",
@@ -67,17 +79,20 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cud
             },
         )
     )
-    if outcome.told.failures:
-        raise HostError(
-            "\n".join(explain(failure) for failure in outcome.told.failures),
-            advice="Nothing was changed on any host. To go on without some: --limit '!HOST'.",
-        )
-    answers = outcome.told.result_of("stack_state")
-    if not answers:
+    results, failures = answers.of(outcome.told, "stack_state", shape=answers.StackState)
+    if not results and not failures:
         raise UsageError(f"{settings.inventory} has no hosts")
-    states = {host: result["state"] for host, result in sorted(answers.items())}
+    states = {host: result["state"] for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
-    return Answers(states)
+    return Answers(states, failures)
+
+
+def one(told: Told, action: str, host: str) -> Mapping[str, Any]:
+    """One host's result of the module `action`. Raises HostError, with its name and why, where there is none."""
+    results, failures = answers.of(told, action, (host,))
+    if failures:
+        raise HostError("\n".join(explain(failure) for failure in failures))
+    return results[host]
 
 
 @dataclass(frozen=True)
@@ -89,13 +104,13 @@ class Asked:
     remark: str = ""
 
 
-def recipes(answers: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Asked]:
+def recipes(given: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Asked]:
     """{host: the recipe of its platform and cards}."""
     build = BuildSettings(
         stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.index_url
     )
     asked = {}
-    for host, state in answers.states.items():
+    for host, state in given.states.items():
         platform = recognise(state["platform"], host)
         chosen = choose(
             host,

@@ -9,14 +9,18 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import csv
+import errno
 import glob
 import io
 import os
 import re
+import signal
 import subprocess
+import tempfile
+import time
 
 from ansible.module_utils.neuraltalk_cudnn import Tree, inspect
-from ansible.module_utils.neuraltalk_stack import as_text, read_text
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, read_text
 
 CARD_FIELDS = (
     ("index", "index"),
@@ -31,22 +35,60 @@ CARD_FIELDS = (
 CAPABILITY = ("compute_cap", "capability")
 """Drivers before 2021 do not know this field."""
 PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
-ABSENT = "there is no nvidia-smi, though a driver is loaded"
+ABSENT = "there is no nvidia-smi on the PATH"
+PATIENCE = 60
+"""Seconds. A driver in trouble can hang nvidia-smi for good."""
+CARD, NONE, UNKNOWN = "card", "none", "unknown"
+CURE = (
+    "Repair its driver until nvidia-smi answers, or, where its cards are not to be used, say gpu_stack_profile: cpu in "
+    "its inventory"
+)
+DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
+CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+NO_DEVICES = "No devices were found"
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
 """What cutorch compiles against, by a header of each."""
 TREES = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda", "/opt/cuda-*", "/usr/lib/nvidia-cuda-toolkit", "/usr")
 
 
-def output_of(argv):
-    """(return code, what it printed) of a command; (None, '') where there is none."""
-    try:
-        process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, LC_ALL="C")
-        )
-        return process.communicate()[0].decode("utf-8", "replace"), process.returncode
-    except OSError:
-        return "", None
+class AbsentError(ValueError):
+    """There is no nvidia-smi."""
+
+
+def output_of(argv, patience=PATIENCE):
+    """(what it printed, return code) of a command; ('', None) where there is none.
+
+    126 where it is there and cannot be started, 124 where it has not ended after `patience` seconds.
+    """
+    with tempfile.TemporaryFile() as output, io.open(os.devnull, "rb") as nothing:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=nothing,
+                stdout=output,
+                stderr=output,
+                env=dict(os.environ, LC_ALL="C"),
+                preexec_fn=os.setsid,
+            )
+        except OSError as error:
+            there = os.sep in argv[0] or any(
+                os.path.lexists(os.path.join(directory, argv[0]))
+                for directory in os.environ.get("PATH", "").split(os.pathsep)
+            )
+            if error.errno == errno.ENOENT and not there:
+                return "", None
+            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
+        deadline = time.time() + patience
+        while process.poll() is None:
+            if time.time() > deadline:
+                os.killpg(process.pid, signal.SIGKILL)
+                time.sleep(0.2)
+                process.poll()
+                return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
+            time.sleep(0.01)
+        output.seek(0)
+        return output.read(1 << 20).decode("utf-8", "replace"), process.returncode
 
 
 def query(what, fields):
@@ -54,13 +96,15 @@ def query(what, fields):
     names = ",".join(name for name, _ours in fields)
     text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
     if rc is None:
-        raise ValueError(ABSENT)
+        raise AbsentError(ABSENT)
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
     for cells in csv.reader(io.StringIO(text) if str is not bytes else text.encode("utf-8").splitlines()):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
+        elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
+            raise ValueError("nvidia-smi says: %s" % ",".join(as_text(cell) for cell in cells)[:500])
     return rows
 
 
@@ -163,17 +207,79 @@ def driver():
     return version.group(1) if version else ""
 
 
-def gpu_facts(cuda="", gcc=""):
-    """All of it; `problem` is what nvidia-smi said where it could not tell of the cards."""
-    loaded = driver()
-    facts = {"driver": loaded, "cards": [], "processes": [], "problem": ""}
+def traces():
+    """[(kind, words)] of what tells of an NVIDIA card without asking its driver: `driver`, `device` and `bus`."""
+    found = []
+    if os.path.isdir(DRIVER):
+        found.append(("driver", "its driver is loaded (%s)" % DRIVER))
+    devices = sorted(glob.glob(DEVICES), key=lambda path: (not re.search(r"\d$", path), path))
+    if devices:
+        found.append(("device", "there is %s" % ", ".join(devices[:4])))
+    for device in sorted(glob.glob(BUS)):
+        vendor, kind = (_line(os.path.join(device, name)) for name in ("vendor", "class"))
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            found.append(("bus", "an NVIDIA card is on the PCI bus (%s)" % os.path.basename(device)))
+    return found
+
+
+def in_container():
+    """Whether this is a container: it sees its machine's PCI bus and /proc, and has the devices that it was given."""
+    return any(os.path.lexists(path) for path in CONTAINERS) or any(
+        mark in "\0" + _line("/proc/1/environ") for mark in ("\0container=", "\0KUBERNETES_SERVICE_HOST=")
+    )
+
+
+def _line(path):
+    """The text of a file, empty where it cannot be read."""
     try:
-        facts["cards"] = cards()
-        facts["processes"] = processes()
+        return (read_text(path) or "").strip()
+    except (IOError, OSError):
+        return ""
+
+
+def look():
+    """{answer, cards, problem, evidence}: `card`, `none`, or `unknown` with the words of the problem.
+
+    No card is told by what is not there, never by an nvidia-smi that fails: that is what a host with cards and a broken
+    driver has. In a container only an nvidia-smi and device nodes count: the PCI bus and /proc are the machine's, and
+    without a device node nothing in it could compute.
+    """
+    seen = [trace for trace in traces() if trace[0] == "device" or not in_container()]
+    words = "; ".join(trace[1] for trace in seen)
+    try:
+        found = cards()
+    except AbsentError:
+        if not seen:
+            return _looked(NONE, "no nvidia-smi, %s, %s, or NVIDIA card on the PCI bus" % (DEVICES, DRIVER))
+        return _looked(UNKNOWN, "%s, though %s" % (ABSENT, words))
     except ValueError as error:
-        facts["problem"] = "" if str(error) == ABSENT and not loaded else str(error)
+        return _looked(UNKNOWN, "%s%s" % (error, " (%s)" % words if words else ""))
+    if found:
+        return _looked(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
+    # nvidia-smi itself keeps its driver loaded; what counts is a card.
+    if [trace for trace in seen if trace[0] == "bus" or re.search(r"/nvidia\d", trace[1])]:
+        return _looked(UNKNOWN, "nvidia-smi lists no card, though %s" % words)
+    return _looked(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
+
+
+def _looked(answer, words, found=()):
+    return {
+        "answer": answer,
+        "cards": list(found),
+        "problem": words if answer == UNKNOWN else "",
+        "evidence": words,
+    }
+
+
+def gpu_facts(cuda="", gcc=""):
+    """All of it; `problem` says why it cannot be told whether there is a card, `evidence` what tells it."""
+    facts = dict(look(), driver=driver(), processes=[])
     if facts["cards"]:
-        facts["driver"] = facts["cards"][0]["driver"] or loaded
+        facts["driver"] = facts["cards"][0]["driver"] or facts["driver"]
+        try:
+            facts["processes"] = processes()
+        except ValueError as error:
+            facts["problem"] = "nvidia-smi lists cards, and not what computes on them: %s" % error
     facts["toolkits"] = toolkits(cuda)
     facts["gcc"] = compiler(gcc)
     return facts
@@ -251,8 +357,8 @@ def misleading(home="~"):
 
 
 def has_card():
-    """Whether nvidia-smi knows a card that can be used now."""
-    try:
-        return bool(cards())
-    except ValueError:
-        return False
+    """Whether there is a card that can be used now. StackError where that cannot be told: it is no "no"."""
+    seen = look()
+    if seen["answer"] == UNKNOWN:
+        raise StackError("it cannot be told whether there is a card: %s. %s" % (seen["problem"], CURE))
+    return seen["answer"] == CARD

@@ -110,7 +110,7 @@ def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any])
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ({}, "no reason was given"),
+        ({"changed": False}, "no reason was given"),
         ({"msg": "non-zero return code"}, "non-zero return code"),
         ({"msg": "non-zero return code", "stderr": "no such file"}, "no such file"),
         ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),

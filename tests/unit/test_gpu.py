@@ -161,6 +161,12 @@ def test_cards_stay_unused_and_that_is_said_where_the_mirror_has_nothing_for_the
     assert "neither cutorch nor cunn" in chosen.remark
 
 
+BUILT = host(evidence="no nvidia-smi")
+BUILT["stack"] = {
+    "current": "f00",
+    "previous": None,
+    "generations": {"f00": {"stamps": {"torch": "t", "cutorch": "c"}, "sealed": True}},
+}
 REFUSED = {
     "K80 and CUDA 13": (
         host(card("Tesla K80", None, "580.65.06"), toolkits=[tree("13.0")]),
@@ -186,7 +192,17 @@ REFUSED = {
     "nvidia-smi that fails": (
         host(problem="NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
         ALL,
-        "nvidia-smi cannot tell of its cards: NVIDIA-SMI has failed",
+        "it cannot be told whether it has a card: NVIDIA-SMI has failed",
+    ),
+    "nvidia-smi that fails where the inventory says what to build for": (
+        host(problem="NVIDIA-SMI has failed", said={"arch_list": "9.0"}, toolkits=[tree("13.0")]),
+        ALL,
+        "say gpu_stack_profile: cpu in its inventory",
+    ),
+    "card that is gone since it was built for": (
+        BUILT,
+        ALL,
+        "node1: its current generation f00 was built for cards, and none is seen now (no nvidia-smi)",
     ),
     "two CUDA trees": (
         host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), tree("13.0", "/opt/cuda")]),
@@ -216,6 +232,14 @@ def test_contradiction_is_refused_in_words(state: dict[str, Any], held: dict[str
     chosen = ask(state, held)
     assert chosen.gpu is None
     assert words in "\n".join(chosen.refusals)
+
+
+@pytest.mark.parametrize("state", [BUILT, host(problem="NVIDIA-SMI has failed")], ids=["gone", "cannot tell"])
+def test_host_whose_inventory_says_cpu_is_not_asked_for_its_cards(state: dict[str, Any]) -> None:
+    said = copy.deepcopy(state)
+    said["inventory"]["profile"] = "cpu"
+    assert ask(said) == Chosen()
+    assert ask(state, profile="cpu") == Chosen()
 
 
 def test_rule_can_be_vouched_for_by_the_name_that_the_refusal_tells() -> None:

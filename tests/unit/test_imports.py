@@ -65,6 +65,7 @@ PURE = [
     "runs/stages.py",
     "runs/sweep.py",
     "runs/verdict.py",
+    "site/answers.py",
     "site/events.py",
     "site/plan.py",
 ]

@@ -106,25 +106,117 @@ def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
     assert module.has_card() is True
 
 
-def test_nvidia_smi_that_fails_is_a_problem_in_its_own_words(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
-    program(tmp_path / "nvidia-smi", f'#!/bin/sh\necho "{words}"\nexit 9\n')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+@pytest.fixture
+def machine(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes a machine with what is named: `smi` a script, `driver`, `devices` and `bus` what the kernel shows."""
+
+    def machine(
+        smi: str = "", driver: bool = False, devices: tuple[str, ...] = (), bus: str = "", container: bool = False
+    ) -> None:
+        (tmp_path / "bin").mkdir()
+        if smi:
+            program(tmp_path / "bin" / "nvidia-smi", f"#!/bin/sh\n{smi}\n")
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+        (tmp_path / "dev").mkdir()
+        for name in devices:
+            (tmp_path / "dev" / name).touch()
+        if driver:
+            (tmp_path / "driver").mkdir()
+        if bus:
+            (tmp_path / "pci" / "0000:01:00.0").mkdir(parents=True)
+            vendor, kind = bus.split()
+            (tmp_path / "pci" / "0000:01:00.0" / "vendor").write_text(f"{vendor}\n")
+            (tmp_path / "pci" / "0000:01:00.0" / "class").write_text(f"{kind}\n")
+        monkeypatch.setattr(module, "DRIVER", str(tmp_path / "driver"))
+        monkeypatch.setattr(module, "DEVICES", str(tmp_path / "dev" / "nvidia*"))
+        monkeypatch.setattr(module, "BUS", str(tmp_path / "pci" / "*"))
+        monkeypatch.setattr(module, "in_container", lambda: container)
+
+    return machine
+
+
+TESLA = "0x10de 0x030200"
+FAILS = 'echo "NVIDIA-SMI has failed because it couldn\'t communicate with the NVIDIA driver."; exit 9'
+CANNOT_TELL = {
+    "nvidia-smi fails": ({"smi": FAILS}, "NVIDIA-SMI has failed because it couldn't communicate"),
+    "it fails in a container": ({"smi": FAILS, "container": True}, "NVIDIA-SMI has failed"),
+    "it fails without a word": ({"smi": "exit 6"}, "nvidia-smi ended with 6"),
+    "it fails and the bus has a card": (
+        {"smi": FAILS, "bus": TESLA},
+        "(an NVIDIA card is on the PCI bus (0000:01:00.0))",
+    ),
+    "it says something else": ({"smi": "echo Failed to initialize NVML: Driver/library version mismatch"}, "mismatch"),
+    "it lists none and the bus has one": ({"smi": "echo No devices were found", "bus": TESLA}, "lists no card, though"),
+    "it lists none and a node is there": ({"smi": "exit 0", "devices": ("nvidia0", "nvidia-caps")}, "there is"),
+    "it is gone and a node is there": (
+        {"smi": "", "devices": ("nvidia0",)},
+        "there is no nvidia-smi on the PATH, though",
+    ),
+    "there is none and the driver is loaded": ({"driver": True}, "though its driver is loaded"),
+    "there is none and the bus has a card": ({"bus": TESLA}, "though an NVIDIA card is on the PCI bus"),
+    "there is none and the bus has a VGA card": ({"bus": "0x10de 0x030000"}, "though an NVIDIA card"),
+    "there is none and a container was given a node": (
+        {"devices": ("nvidia0",), "container": True},
+        "no nvidia-smi on the PATH, though there is",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CANNOT_TELL)
+def test_it_cannot_be_told_and_that_is_no_no(module: ModuleType, machine: Callable[..., None], kind: str) -> None:
+    made, words = CANNOT_TELL[kind]
+    machine(**made)
     facts = module.gpu_facts()
-    assert (facts["cards"], facts["problem"]) == ([], words)
+    assert (facts["answer"], facts["cards"]) == ("unknown", [])
+    assert words in facts["problem"]
+    with pytest.raises(module.StackError, match="gpu_stack_profile: cpu"):
+        module.has_card()
+
+
+NO_CARD = {
+    "nothing at all": {},
+    "another maker's card": {"bus": "0x1002 0x030000"},
+    "NVIDIA's sound, bridge or network": {"bus": "0x10de 0x040300"},
+    "a container that sees its machine's bus and driver": {"bus": TESLA, "driver": True, "container": True},
+    "nvidia-smi lists none and nothing else does": {"smi": "echo No devices were found", "driver": True},
+}
+
+
+@pytest.mark.parametrize("kind", NO_CARD)
+def test_no_card_is_told_by_what_is_not_there(module: ModuleType, machine: Callable[..., None], kind: str) -> None:
+    machine(**NO_CARD[kind])
+    facts = module.gpu_facts()
+    assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
+    assert facts["evidence"]
     assert module.has_card() is False
 
 
-def test_host_without_nvidia_smi_has_no_card_and_no_problem(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+def test_nvidia_smi_that_cannot_be_started_is_not_absent(
+    module: ModuleType, machine: Callable[..., None], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    facts = module.gpu_facts()
-    assert (facts["cards"], facts["problem"]) == ([], "")
-    monkeypatch.setattr(module, "driver", lambda: "352.79")
-    assert module.gpu_facts()["problem"] == "there is no nvidia-smi, though a driver is loaded"
+    machine(smi="exit 0")
+    script = tmp_path / "bin" / "nvidia-smi"
+    script.write_text("#!/no/such/shell\n")
+    assert module.look()["answer"] == "unknown"
+    script.unlink()
+    script.symlink_to("/no/such/driver/nvidia-smi")
+    assert module.look()["answer"] == "unknown"
+    assert "nvidia-smi cannot be started" in module.look()["problem"]
+
+
+def test_nvidia_smi_that_hangs_is_not_waited_for(module: ModuleType, machine: Callable[..., None]) -> None:
+    machine(smi="sleep 600")
+    text, rc = module.output_of(["nvidia-smi"], patience=0.3)
+    assert (rc, "does not answer" in text) == (124, True)
+
+
+def test_container_is_known_by_what_its_engine_leaves(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONTAINERS", ())
+    for environ, inside in [("", False), ("PATH=/bin\0container=lxc", True), ("mycontainer=x", False)]:
+        monkeypatch.setattr(module, "read_text", {"/proc/1/environ": environ}.get)
+        assert module.in_container() is inside
+    monkeypatch.setattr(module, "CONTAINERS", (str(Path(__file__)),))
+    assert module.in_container() is True
 
 
 def cuda(root: Path, version: str, lacks: tuple[str, ...] = ()) -> Path:

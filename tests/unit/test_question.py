@@ -13,6 +13,7 @@ from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import events, playbook, question
 from neuraltalk_provision.site.events import Failure, Told
+from tests.unit.plans import HOSTS
 
 EVENTS = Path(__file__).parent / "data" / "events"
 
@@ -80,7 +81,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
 
 
 def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:
-    return (host, "stack_state", {"state": {"variables": list(variables)}})
+    return (host, "stack_state", {"state": {**HOSTS["bare"]["state"], "variables": list(variables)}})
 
 
 def test_answers_come_in_the_order_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,9 @@ def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Pa
         assert (state["packages"], state["variables"], state["build_space"]) == ({}, ["torch_x"], 5)
         assert (state["busy"], state["controller"], state["user"]["uid"]) == ([], "", os.geteuid())
         assert state["cores"] >= 1
-        assert set(state["gpu"]) == {"driver", "cards", "processes", "problem", "toolkits", "gcc"}
+        assert set(state["gpu"]) == {
+            *("driver", "cards", "processes", "problem", "toolkits", "gcc", "answer", "evidence")
+        }
         assert state["inventory"] == {"profile": "modern"}
 
 

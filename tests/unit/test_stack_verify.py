@@ -53,6 +53,22 @@ def test_whole_generation_passes_with_evidence_for_every_check(run_module: Run, 
     assert said["changed"] is False
 
 
+def test_nvidia_smi_that_fails_is_no_reason_to_leave_a_card_untried(
+    run_module: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (whole / "stamps" / "cutorch.json").write_text('{"digest": "d-cutorch"}')
+    parts = [*PARTS, {**part("cutorch", ("cutorch",)), "role": "gpu_stack"}]
+    with pytest.raises(ModuleError) as caught:
+        verify(run_module, whole, parts)
+    (failed,) = (check for check in caught.value.result["checks"] if not check["passed"])
+    assert failed["name"] == "load cutorch"
+    assert "it cannot be told whether there is a card: NVIDIA-SMI has failed" in failed["saw"]
+
+
 def test_link_is_followed(run_module: Run, whole: Path) -> None:
     current = whole.parents[1] / "current"
     current.symlink_to(f"generations/{whole.name}")

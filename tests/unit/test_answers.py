@@ -1,0 +1,129 @@
+"""Answers at the door: a host that answers nothing, half, something else or too much fails alone, with the field."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import answers, events, playbook, question
+from neuraltalk_provision.site.events import Failure, Told
+from tests.unit.plans import HOSTS
+
+GOOD = {"changed": False, "state": HOSTS["bare"]["state"]}
+
+
+def event(host: str, res: Any, name: str = "runner_on_ok", action: str = "stack_state") -> dict[str, Any]:
+    return {"event": name, "event_data": {"host": host, "task": "Ask", "task_action": action, "res": res}}
+
+
+def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    result = copy.deepcopy(GOOD)
+    change(result)
+    return result
+
+
+WRONG = {
+    "dropped for its size": ({}, "more than 700,000 characters"),
+    "no result at all": (None, "more than 700,000 characters"),
+    "a list": (["state"], "more than 700,000 characters"),
+    "no state": ({"changed": False}, "state: field required"),
+    "a state that is a word": (broken(lambda r: r.update(state="fine")), "state: "),
+    "a key missing": (broken(lambda r: r["state"].pop("disk")), "state.disk: field required"),
+    "a key missing further down": (
+        broken(lambda r: r["state"]["disk"].pop("free")),
+        "state.disk.free: field required",
+    ),
+    "a number as a word": (broken(lambda r: r["state"]["disk"].update(free="much")), "state.disk.free: "),
+    "a number in quotes": (broken(lambda r: r["state"].update(cores="4")), "(it says '4')"),
+    "below what there is": (broken(lambda r: r["state"]["disk"].update(free=-1)), "state.disk.free: "),
+    "null": (broken(lambda r: r["state"].update(stack=None)), "state.stack: "),
+    "a card without a name": (
+        broken(lambda r: r["state"]["gpu"].update(cards=[{"name": None}])),
+        "state.gpu.cards.0",
+    ),
+    "many megabytes of a name": (
+        broken(lambda r: r["state"]["platform"].update(id="x" * 600_000)),
+        "state.platform.id: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
+    result, words = WRONG[kind]
+    told = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
+    results, failures = answers.of(told, "stack_state", shape=answers.StackState)
+    assert list(results) == ["node1", "node3"]
+    assert results["node1"] == GOOD
+    (failure,) = failures
+    assert (failure.host, failure.task) == ("node2", "stack_state")
+    assert words in failure.message
+    assert len(failure.message) < 1500
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
+    with pytest.raises(HostError, match="node2, stack_state: its answer") as caught:
+        question.ask(Settings(), catalogue.load())
+    assert caught.value.exit_code == 1
+    assert "node1" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
+    assert answers.wrong({"state": HOSTS[kind]["state"]}, answers.StackState) == ""
+
+
+def test_answer_of_another_module_is_told_without_a_shape() -> None:
+    told = events.read([event("node1", {"runs": []}, action="stack_run"), event("node2", {}, action="stack_run")])
+    results, failures = answers.of(told, "stack_run", ["node1", "node2", "node3"])
+    assert results == {"node1": {"runs": []}}
+    assert [failure.host for failure in failures] == ["node2", "node3"]
+    assert failures[1].message == "it gave no answer, and Ansible gave no reason"
+
+
+def test_host_that_failed_is_told_once_with_what_it_said() -> None:
+    gone = event("node1", {"msg": "Connection refused"}, "runner_on_unreachable")
+    results, failures = answers.of(events.read([gone]), "stack_state", ["node1"])
+    assert results == {}
+    assert failures == (Failure("node1", "Ask", "Connection refused", unreachable=True),)
+
+
+@pytest.mark.parametrize("res", [{}, None, "words"])
+def test_failure_whose_words_were_dropped_says_so(res: Any) -> None:
+    (failure,) = events.read([event("node1", res, "runner_on_failed")]).failures
+    assert "more than 700,000 characters" in failure.message
+
+
+def test_one_hosts_answer_or_its_failure() -> None:
+    told = Told(results=(("node1", "stack_run", {"log": "x"}),))
+    assert question.one(told, "stack_run", "node1") == {"log": "x"}
+    with pytest.raises(HostError, match="node2, stack_run: it gave no answer"):
+        question.one(told, "stack_run", "node2")
+
+
+def test_loop_results_that_are_no_list_are_a_failure_in_words() -> None:
+    (failure,) = events.read([event("node1", {"results": 7, "msg": "no"}, "runner_on_failed")]).failures
+    assert failure.message == "no"
+
+
+@pytest.mark.parametrize("told", [{"component": {}}, {"component": {"name": "nn"}}, {"component": 7}, {}, None, "x"])
+def test_component_that_is_told_by_half_is_no_change(told: Any) -> None:
+    assert events.change(event("node1", told)) is None
+
+
+@pytest.mark.parametrize(("name", "kept"), [("runner_on_failed", 0), ("warning", 20_000), ("verbose", 20_000)])
+def test_what_was_printed_is_kept_as_far_as_it_is_read(name: str, kept: int) -> None:
+    flood = {**event("node1", {"msg": "x"}, name), "stdout": "y" * 200_000_000}
+    bounded = events.bounded(flood)
+    assert len(bounded["stdout"]) == kept
+    assert bounded["event_data"] == flood["event_data"]
+    assert events.bounded(bounded) is bounded
