@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
-_ITERATION = re.compile(rf"^iter (\d+): ({_NUMBER})\s*$", re.M)
-_VALIDATION = re.compile(rf"^validation loss:\s+({_NUMBER})\s*$", re.M)
-_EVALUATION = re.compile(rf"^loss:\s+({_NUMBER})\s*$", re.M)
-_SCORES = re.compile(r"^\{\n((?:[ \t]+\w+ : \S+[ \t]*\n)+)\}", re.M)
-_SCORE = re.compile(rf"^[ \t]+(\w+) : ({_NUMBER})\s*$", re.M)
-_CHECKPOINT = re.compile(r"^wrote checkpoint to (.*?)\s*$", re.M)
-_IMAGES = re.compile(r"^assigned (\d+) images to split train\s*$", re.M)
-_ERROR = re.compile(
-    r"^(?:.*?/luajit: |luajit: )(.*)$|^(\w*Error: .*)$|^(.*not enough memory.*|.*out of memory.*)$", re.M
-)
+from neuraltalk_provision import text as foreign
+
+LONGEST = 8192
+"""Characters of a line that are looked at: what a path can have, and more than any number."""
+_ERROR_SHOWN = 500
+# Every repetition is bounded: a number of 5,000 digits is none of ours, and int() would not take it.
+_NUMBER = r"[-+]?(?:[0-9]{1,330}(?:\.[0-9]{0,60})?(?:[eE][-+]?[0-9]{1,4})?|nan|inf)"
+_WHOLE = r"[0-9]{1,15}"
+_ITERATION = re.compile(rf"iter ({_WHOLE}): ({_NUMBER})")
+_VALIDATION = re.compile(rf"validation loss:[ \t]{{1,20}}({_NUMBER})")
+_EVALUATION = re.compile(rf"loss:[ \t]{{1,20}}({_NUMBER})")
+_ENTRY = re.compile(r"[ \t]{1,20}(\w{1,100}) : (\S{1,400})")
+_SCORE = re.compile(_NUMBER)
+_IMAGES = re.compile(rf"assigned ({_WHOLE}) images to split train")
+_CHECKPOINT = "wrote checkpoint to "
+_PYTHON_ERROR = re.compile(r"\w{0,100}Error: ")
+_MEMORY = ("not enough memory", "out of memory")
 EXPLODING = "loss seems to be exploding"
 
 
@@ -59,26 +66,99 @@ class Progress:
 
 
 def read(text: str) -> Progress:
-    """A log, whole or as far as it was written."""
-    whole = text[: text.rfind("\n") + 1].replace("\r\n", "\n")
-    at = [(match.start(), int(match[1]), float(match[2])) for match in _ITERATION.finditer(whole)]
+    """A log, whole or as far as it was written; in one pass, so that its length is all that it costs."""
+    found = _Reader()
+    for line, whole in lines(text if isinstance(text, str) else ""):
+        found.take(line, whole)
+    return found.progress()
 
-    def iteration(place: int) -> int:
-        return max(((start, number) for start, number, _loss in at if start < place), default=(0, 0))[1]
 
-    error = next(iter(_ERROR.finditer(whole)), None)
-    images = _IMAGES.search(whole)
-    evaluations = _EVALUATION.findall(whole)
-    return Progress(
-        losses=tuple((number, loss) for _start, number, loss in at),
-        validations=tuple((iteration(m.start()), float(m[1])) for m in _VALIDATION.finditer(whole)),
-        scores=tuple(
-            (iteration(m.start()), tuple(sorted((name, float(value)) for name, value in _SCORE.findall(m[1]))))
-            for m in _SCORES.finditer(whole)
-        ),
-        checkpoints=tuple((iteration(m.start()), m[1]) for m in _CHECKPOINT.finditer(whole)),
-        evaluation=float(evaluations[-1]) if evaluations else None,
-        images=int(images[1]) if images else None,
-        exploding=EXPLODING in whole,
-        error=next((group for group in error.groups() if group), "") if error else "",
-    )
+def lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a log that has ended, as a terminal would leave it, and whether that is all of it.
+
+    At most `LONGEST` characters of it. Colours are gone, and what was written over from a carriage return on.
+    """
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        last = end
+        while last > start and text[last - 1] == "\r":
+            last -= 1
+        first = max(start, text.rfind("\r", start, last) + 1)
+        yield foreign.without_sequences(text[first : min(last, first + LONGEST)]), last - first <= LONGEST
+        start = end + 1
+
+
+class _Reader:
+    """What has been read of a log so far."""
+
+    def __init__(self) -> None:
+        self.iteration = 0
+        self.losses: list[tuple[int, float]] = []
+        self.validations: list[tuple[int, float]] = []
+        self.scores: list[tuple[int, tuple[tuple[str, float], ...]]] = []
+        self.checkpoints: list[tuple[int, str]] = []
+        self.evaluation: float | None = None
+        self.images: int | None = None
+        self.exploding = False
+        self.error = ""
+        self._table: list[tuple[str, str]] | None = None
+        """The entries of the table that is open."""
+
+    def take(self, line: str, whole: bool) -> None:
+        """Look at the next line; one that is not whole has no number, only words."""
+        self.exploding = self.exploding or EXPLODING in line
+        self.error = self.error or _error(line)[:_ERROR_SHOWN]
+        self._tabulate(line if whole else "")
+        if not whole:
+            return
+        if line.startswith("iter "):
+            if match := _ITERATION.fullmatch(line.rstrip()):
+                self.iteration = int(match[1])
+                self.losses.append((self.iteration, float(match[2])))
+        elif line.startswith("validation loss:"):
+            if match := _VALIDATION.fullmatch(line.rstrip()):
+                self.validations.append((self.iteration, float(match[1])))
+        elif line.startswith("loss:"):
+            if match := _EVALUATION.fullmatch(line.rstrip()):
+                self.evaluation = float(match[1])
+        elif line.startswith(_CHECKPOINT):
+            self.checkpoints.append((self.iteration, line.removeprefix(_CHECKPOINT).strip()))
+        elif self.images is None and (match := _IMAGES.fullmatch(line.rstrip())):
+            self.images = int(match[1])
+
+    def _tabulate(self, line: str) -> None:
+        """Scores stand in a table, from a line with `{` to one with `}`; one with anything else between is none."""
+        if line == "{":
+            self._table = []
+        elif self._table is None:
+            return
+        elif match := _ENTRY.fullmatch(line.rstrip()):
+            self._table.append((match[1], match[2]))
+        else:
+            if line.startswith("}") and self._table:
+                scores = ((name, float(value)) for name, value in self._table if _SCORE.fullmatch(value))
+                self.scores.append((self.iteration, tuple(sorted(scores))))
+            self._table = None
+
+    def progress(self) -> Progress:
+        """All of it."""
+        return Progress(
+            losses=tuple(self.losses),
+            validations=tuple(self.validations),
+            scores=tuple(self.scores),
+            checkpoints=tuple(self.checkpoints),
+            evaluation=self.evaluation,
+            images=self.images,
+            exploding=self.exploding,
+            error=self.error,
+        )
+
+
+def _error(line: str) -> str:
+    """What went wrong, where a line says so."""
+    before, found, after = line.partition("luajit: ")
+    if found and (not before or before.endswith("/")):
+        return after.strip()
+    if _PYTHON_ERROR.match(line) or any(words in line for words in _MEMORY):
+        return line.strip()
+    return ""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -130,6 +133,117 @@ def test_program_that_gives_up_says_so() -> None:
 )
 def test_first_error_is_told_and_not_the_one_that_followed_from_it(text: str, error: str) -> None:
     assert log.read(text).error == error
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many lines of Python a piece of work takes: the same number on every machine."""
+    count = 0
+
+    def traced(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return traced
+
+    before = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "iter {}: 3.2\t\n",
+        "iter {}: 3.2\t\nvalidation loss: \t2.9\t\n",
+        "iter {}: 3.2\nwrote checkpoint to /c/m.t7\n",
+        "iter {}: 3.2\n{{\n  CIDEr : 0.5\n}}\n",
+        "progress {}\r",
+        "{{\n",
+        "/luajit {}\n",
+    ],
+)
+def test_log_of_four_times_the_length_takes_four_times_the_steps(line: str) -> None:
+    short, long = ("".join(line.format(number) for number in range(count)) + "\n" for count in (200, 800))
+    assert steps(lambda: log.read(long)) < 4.5 * steps(lambda: log.read(short))
+
+
+HOSTILE = {
+    "digits": "1" * 30_000 + "x\n",
+    "loss of digits": "iter 7: " + "1" * 30_000 + "\n",
+    "iteration of digits": "iter " + "7" * 5_000 + ": 3.1\n",
+    "spaces": "wrote checkpoint to" + " " * 30_000 + "x\n",
+    "validation of spaces": "validation loss:" + " " * 30_000 + "x\n",
+    "entries of spaces": "{\n" + "  a : b" + " " * 30_000 + "x\n}\n",
+    "luajits": "/luajit:" * 10_000 + "\n",
+    "errors": "Error" * 10_000 + "\n",
+    "escapes": "\x1b[1" * 10_000 + "\n",
+    "titles": "\x1b]0;" * 10_000 + "\n",
+    "carriage returns": "\r" * 30_000 + "x\n",
+    "a megabyte": "x" * 1_000_000 + "\n",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_line_that_is_no_line_of_ours_is_cut_and_tells_nothing(hostile: str) -> None:
+    """Patterns see a bounded line only, whatever the log holds, so that they cannot take long."""
+    assert all(len(line) <= log.LONGEST for line, _whole in log.lines(hostile))
+    assert log.read(TRAINING + hostile) == log.read(TRAINING)
+
+
+def test_twenty_thousand_validations_are_read() -> None:
+    progress = log.read("".join(f"iter {number}: 3.2\t\nvalidation loss: \t2.9\t\n" for number in range(20_000)))
+    assert progress.validations[::19_999] == ((0, 2.9), (19_999, 2.9))
+    assert len(progress.validations) == 20_000
+
+
+def test_error_in_a_line_without_end_is_told_in_short() -> None:
+    error = log.read("/bin/luajit: x.lua:1: boom " + "x" * 1_000_000 + "\n").error
+    assert error.startswith("x.lua:1: boom xxx")
+    assert len(error) <= 500
+
+
+@pytest.mark.parametrize(
+    ("line", "loss"),
+    [
+        ("iter 4: 1e-05", 1e-05),
+        ("iter 4: 1.5e+20\t", 1.5e20),
+        ("iter 4: -0.25", -0.25),
+        ("iter 4: " + "9" * 300 + ".000000", 1e300),
+        ("iter 4: -inf", -math.inf),
+        ("\x1b[0miter 4: 2.5\x1b[0m\t", 2.5),
+        ("\x1b(B\x1b[m\x1b]0;th\x07iter 4: 2.5", 2.5),
+        ("loading 98 %\rloading 100 %\riter 4: 2.5", 2.5),
+        ("loading\r\x1b[Kiter 4: 2.5\r", 2.5),
+        ("loading " * 1_000 + "\riter 4: 2.5", 2.5),
+    ],
+)
+def test_number_is_read_as_programs_and_terminals_write_it(line: str, loss: float) -> None:
+    progress = log.read(TRAINING + line + "\nvalidation loss: \t2.8\t\n")
+    assert progress.losses[-1] == (4, pytest.approx(loss))
+    assert progress.validations[-1] == (4, 2.8)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["iter 4: 2.5\rsaving", "iter 4: 1" + "0" * 5_000, "iter \u0664: 2.5", "iter 4: 3.1" + "\x1b[0m" * 3_000 + "9"],
+)
+def test_number_that_is_not_whole_or_written_over_is_none(line: str) -> None:
+    assert log.read(TRAINING + line + "\n").losses == log.read(TRAINING).losses
+
+
+def test_coloured_table_is_a_table_of_scores() -> None:
+    coloured = "{\n  \x1b[0;35mCIDEr\x1b[0m : \x1b[0;36m1e-05\x1b[0m\n  METEOR : -nan\n  Bleu_1 : abc\n}\n"
+    ((at, scores),) = log.read(coloured).scores
+    assert (at, scores[0]) == (0, ("CIDEr", 1e-05))
+    assert [name for name, _value in scores] == ["CIDEr", "METEOR"]
+
+
+@pytest.mark.parametrize("text", [None, 7, ["iter 0: 3\n"], b"iter 0: 3\n"])
+def test_what_is_no_text_is_an_empty_log(text: Any) -> None:
+    assert log.read(text) == log.Progress()
 
 
 CARD = {"uuid": "GPU-1"}
