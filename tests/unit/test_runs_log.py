@@ -305,3 +305,28 @@ def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, st
     assert judged.state == state
     assert evidence in judged.evidence
     assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
+
+
+ODD: tuple[Any, ...] = (None, True, "", "x\x1b", -1, 10**400, 1e308, math.nan, math.inf, [], [None, 7], {}, {"uuid": 7})
+WHOLE = said(
+    running=True, stopped=False, ended=None, needs="b", card=CARD, samples=[on("GPU-2")], tail="", pid=7, exit_code=1
+)
+
+
+@pytest.mark.parametrize("key", WHOLE)
+@pytest.mark.parametrize("start", [{}, {"running": False}, {"running": False, "ended": {"by": "signal"}}])
+def test_what_a_host_says_wrong_or_not_at_all_still_gives_a_state(key: str, start: dict[str, Any]) -> None:
+    given = {**WHOLE, **start}
+    states = [health.judge({**given, key: odd}, log.read("")) for odd in ODD]
+    states.append(health.judge({name: value for name, value in given.items() if name != key}, log.read("")))
+    assert all(state.evidence and "None" not in state.evidence for state in states)
+
+
+@pytest.mark.parametrize("ended", [{"by": "plateau"}, {"by": "skipped", "evidence": 7}, {"by": ["signal"]}, "plateau"])
+def test_end_without_its_evidence_still_gives_a_state(ended: Any) -> None:
+    assert health.judge(said(ended=ended), log.read("")).evidence
+
+
+@pytest.mark.parametrize("code", ["", "0", "x", 1.5, 10**400, True, [0]])
+def test_exit_code_that_is_none_is_not_taken_for_a_good_end(code: Any) -> None:
+    assert not health.judge(said(exit_code=code), log.read("")).well
