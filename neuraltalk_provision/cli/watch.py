@@ -18,6 +18,7 @@ from neuraltalk_provision.report import terminal
 from neuraltalk_provision.runs import health, pace, record, verify
 from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.text import visible
 
 
 def watch(
@@ -68,8 +69,8 @@ def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tupl
 def picture(line: Sequence[RunState], output: Output) -> str:
     """The whole of what is shown: the state, on a terminal the curves, and how far it is."""
     run, (width, height) = line[-1], output.size
-    head = f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})"
-    words = pace.in_words(pace.of(run), run)
+    head = visible(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
+    words = visible(pace.in_words(pace.of(run), run))
     if not output.coloured:
         return f"{head}\n{words}"
     history = record.history(line)

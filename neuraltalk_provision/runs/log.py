@@ -57,7 +57,7 @@ class Reader:
     """Reads a log piece by piece, in bounded memory whatever its size."""
 
     def __init__(self) -> None:
-        self._reader = shared.load("neuraltalk_log").Reader(POINTS)
+        self._reader = shared.load("neuraltalk_log").Reader(POINTS, POINTS)
 
     def feed(self, text: str) -> None:
         """Read on."""
@@ -71,7 +71,7 @@ class Reader:
 def read(text: str) -> Progress:
     """A log, whole or as far as it was written."""
     reader = Reader()
-    reader.feed(text)
+    reader.feed(text if isinstance(text, str) else "")
     return reader.progress()
 
 

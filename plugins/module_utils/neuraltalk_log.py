@@ -15,20 +15,24 @@ __metaclass__ = type
 
 import re
 
-LINE = 4096
+LINE = 8192
 """Characters of a line that are looked at."""
 KEPT = 5000
 """How many validations, scores and checkpoints are kept of a log."""
 SCORES = 32
 """How many scores of one validation are kept."""
-NUMBER = r"[-+]?(?:\d{1,30}(?:\.\d{0,60})?(?:[eE][-+]?\d{1,5})?|nan|inf)"
-ITERATION = re.compile(r"iter (\d{1,15}): (%s)\s*$" % NUMBER)
-VALIDATION = re.compile(r"validation loss:\s{1,9}(%s)\s*$" % NUMBER)
-EVALUATION = re.compile(r"loss:\s{1,9}(%s)\s*$" % NUMBER)
-SCORE = re.compile(r"[ \t]{1,9}(\w{1,60}) : (%s)\s*$" % NUMBER)
-IMAGES = re.compile(r"assigned (\d{1,15}) images to split train\s*$")
+SHOWN = 500
+"""Characters of an error that are told."""
+NUMBER = r"[-+]?(?:[0-9]{1,330}(?:\.[0-9]{0,60})?(?:[eE][-+]?[0-9]{1,4})?|nan|inf)"
+ITERATION = re.compile(r"iter ([0-9]{1,15}): (%s)\s*$" % NUMBER)
+VALIDATION = re.compile(r"validation loss:[ \t]{1,20}(%s)\s*$" % NUMBER)
+EVALUATION = re.compile(r"loss:[ \t]{1,20}(%s)\s*$" % NUMBER)
+ENTRY = re.compile(r"[ \t]{1,20}(\w{1,100}) : (\S{1,400})\s*$")
+NUMERIC = re.compile(r"(?:%s)$" % NUMBER)
+IMAGES = re.compile(r"assigned ([0-9]{1,15}) images to split train\s*$")
 NAMED = re.compile(r"\w{0,80}Error: ")
-COLOUR = re.compile("\x1b\\[[0-9;?]{0,40}[A-Za-z]")
+# Colours, movements of the cursor, titles of windows. No part takes an escape itself, so each is looked at once.
+SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
 CHECKPOINT = "wrote checkpoint to "
 EXPLODING = "loss seems to be exploding"
 LUAJIT = "luajit: "
@@ -62,35 +66,37 @@ class Series(object):
 class Reader(object):
     """Reads a log in pieces of any size; `told()` says at any time what stood in it so far."""
 
-    def __init__(self, points):
+    def __init__(self, points, kept=KEPT):
         self.rest = ""
         self.losses = Series(points)
-        self.validations, self.scores, self.checkpoints = Series(KEPT), Series(KEPT), Series(KEPT)
+        self.validations, self.scores, self.checkpoints = Series(kept), Series(kept), Series(kept)
         self.table = None  # the scores of a table that is being read
         self.images = self.evaluation = self.backwards = self.not_finite = None
         self.exploding, self.error = False, ""
 
     def feed(self, text):
-        """Read on. A line that is not whole yet is kept, up to the bound of a line."""
+        """Read on. A line that is not whole yet is kept, up to one character beyond the bound of a line."""
         start = 0
         while True:
             end = text.find("\n", start)
             if end < 0:
-                if len(self.rest) < LINE:
-                    self.rest += text[start : start + LINE - len(self.rest)]
+                self.rest += text[start : start + LINE + 1 - len(self.rest)]
                 return
-            line = text[start : min(end, start + LINE)]
+            line = text[start : min(end, start + LINE + 1)]
             if self.rest:
-                line, self.rest = (self.rest + line)[:LINE], ""
+                line, self.rest = (self.rest + line)[: LINE + 1], ""
             start = end + 1
-            self.line(line)
+            self.line(line[:LINE], len(line) <= LINE)
 
-    def line(self, line):
-        """Look at one line."""
+    def line(self, line, whole):
+        """Look at one line, as a terminal would leave it; one that was cut has no number, only words."""
         if "\x1b" in line or "\r" in line:
-            line = COLOUR.sub("", line).rstrip("\r").rpartition("\r")[2]
-        if self.table is not None:
-            self.of_table(line)
+            line = SEQUENCES.sub("", line).rstrip("\r").rpartition("\r")[2]
+        if not whole:
+            self.table = None
+            self.words(line)
+        elif self.table is not None and self.of_table(line):
+            pass
         elif line.startswith("iter "):
             self.iteration(line)
         elif line.startswith("validation loss:"):
@@ -98,7 +104,7 @@ class Reader(object):
             if found:
                 self.validations.add((self.at(), found.group(1)))
         elif line.startswith(CHECKPOINT):
-            self.checkpoints.add((self.at(), line[len(CHECKPOINT) :].rstrip()))
+            self.checkpoints.add((self.at(), line[len(CHECKPOINT) :].strip()))
         elif line.rstrip() == "{":
             self.table = {}
         else:
@@ -121,20 +127,17 @@ class Reader(object):
             self.not_finite = (number, loss)
 
     def of_table(self, line):
-        """A line of a table of scores, or its end. What is no such line ends it, and was none."""
-        found = SCORE.match(line)
+        """Whether a line belongs to a table of scores, or ends one; what is no such line ends it, and it was none."""
+        found = ENTRY.match(line)
         if found:
-            if len(self.table) < SCORES:
-                self.table[found.group(1)] = found.group(2)
-            return
+            name, value = found.groups()
+            if len(self.table) < SCORES and NUMERIC.match(value):
+                self.table[name] = value
+            return True
         table, self.table = self.table, None
-        if line.rstrip() == "}":
-            if table:
-                self.scores.add((self.at(), table))
-        elif line.rstrip() != "{" and not re.match(r"[ \t]{1,9}\w{1,60} : ", line):
-            self.line(line)
-        else:
-            self.table = table if line.rstrip() != "{" else {}
+        if line.rstrip() == "}" and table:
+            self.scores.add((self.at(), table))
+        return line.rstrip() == "}"
 
     def seldom(self, line):
         """The lines of which a log has few."""
@@ -146,10 +149,14 @@ class Reader(object):
             found = IMAGES.match(line)
             if found:
                 self.images = int(found.group(1))
+        self.words(line)
+
+    def words(self, line):
+        """What a line says of an end that is none."""
         if EXPLODING in line:
             self.exploding = True
         if not self.error:
-            self.error = error_of(line)
+            self.error = error_of(line)[:SHOWN]
 
     def told(self):
         """All of it, as JSON has it: numbers that are none stand as text."""

@@ -164,3 +164,41 @@ def test_report_that_is_none_says_why(data: bytes | None, words: str) -> None:
     said = report.read(data)
     assert isinstance(said, str)
     assert words in said
+
+
+def test_report_counts_in_the_numbers_of_lua() -> None:
+    found = report.read(b'{"iter": 1e+05, "val_loss_history": {"1e+05": 1e-05}, "val_predictions": []}')
+    assert isinstance(found, report.Report)
+    assert (found.iteration, found.validations) == (100_000, {100_000: 1e-05})
+
+
+SOUND = '{"iter": 20, "val_loss_history": {"0": 3.1}, "val_predictions": [{"image_id": 1, "caption": "a"}]}'
+
+
+@pytest.mark.parametrize(
+    ("sound", "odd"),
+    [
+        (part, odd)
+        for part in ("20", '{"0": 3.1}', "3.1", '"0"', '[{"image_id": 1, "caption": "a"}]', "1,", '"a"}')
+        for odd in (
+            "1e999",
+            "NaN",
+            "null",
+            "[]",
+            '["x"]',
+            '{"x": {}}',
+            "-" + "9" * 4_000,
+            "true",
+            '"' + "x" * 9_999 + '"',
+        )
+    ],
+)
+def test_report_of_other_types_is_read_or_refused_in_a_few_words(sound: str, odd: str) -> None:
+    text = SOUND.replace(sound, odd + sound[-1] if sound[-1] in ",}" and sound[0] != "{" else odd)
+    found = report.read(text.encode())
+    assert isinstance(found, report.Report) or len(found) < 300
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"iter": ' * 100_000, b'{"iter": ' + b"9" * 5_000 + b"}"])
+def test_report_that_is_nested_without_end_is_refused(data: bytes) -> None:
+    assert "it cannot be read" in str(report.read(data))
