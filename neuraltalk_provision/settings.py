@@ -54,6 +54,7 @@ class Settings(BaseModel):
     build_jobs: int = Field(default=0, ge=0)
     artifact_url: str = ""
     forks: int = Field(default=50, ge=1)
+    run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
 
 

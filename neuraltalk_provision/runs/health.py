@@ -11,7 +11,17 @@ from neuraltalk_provision.runs import fields
 from neuraltalk_provision.runs.log import EXPLODING, Progress
 
 State = Literal[
-    "waiting", "running", "hanging", "misplaced", "diverged", "ended", "failed", "killed", "stopped", "skipped"
+    "waiting",
+    "running",
+    "hanging",
+    "misplaced",
+    "diverged",
+    "ended",
+    "failed",
+    "killed",
+    "stopped",
+    "skipped",
+    "unreadable",
 ]
 QUIET = 900.0
 """Seconds without a line after which a run is called hanging: an evaluation of 3,200 images prints all the while."""
@@ -82,7 +92,7 @@ def _over(said: Mapping[str, Any], progress: Progress) -> Health:
             return Health("ended", evidence)
         case "skipped":
             return Health("skipped", evidence)
-        case "refused":
+        case "refused" | "disk":
             return Health("failed", evidence)
         case "signal":
             return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")

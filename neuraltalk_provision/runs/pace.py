@@ -9,7 +9,7 @@ from typing import Any
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.runs import fields
 from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 
 WINDOW = 10
 """How many of the last samples the rate is taken from."""

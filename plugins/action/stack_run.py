@@ -6,7 +6,9 @@ tens of thousands of captions is larger: it goes by a file in the command's priv
 `provision_answers` gives. Without that variable the task has the answer itself, as any other.
 """
 
-from __future__ import annotations
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
 
 import json
 import os
@@ -23,7 +25,7 @@ class ActionModule(ActionBase):
     _supports_async = False
 
     def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+        result = super(ActionModule, self).run(tmp, task_vars)
         answer = self._execute_module(
             module_name=self._task.action, module_args=self._task.args, task_vars=task_vars, tmp=tmp
         )

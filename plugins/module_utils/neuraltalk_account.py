@@ -155,6 +155,8 @@ def make_places(root, account):
         if account is not None:
             status = os.lstat(path)
             if status.st_uid != 0:
-                raise StackError("%s belongs to uid %d and not to root: look into it, then remove it" % (path, status.st_uid))
+                raise StackError(
+                    "%s belongs to uid %d and not to root: look into it, then remove it" % (path, status.st_uid)
+                )
             os.chown(path, 0, account.gid)
             os.chmod(path, 0o1770)

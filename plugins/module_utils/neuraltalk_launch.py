@@ -45,7 +45,8 @@ FITS = """
 import json, sys
 import h5py
 with h5py.File(sys.argv[1], "r") as data:
-    lacks = [name for name in ("images", "labels", "label_start_ix", "label_end_ix", "label_length") if name not in data]
+    wanted = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
+    lacks = [name for name in wanted if name not in data]
     if lacks:
         print("misfit %s lacks %s: it is not what prepro.py writes" % (sys.argv[1], ", ".join(lacks)))
         sys.exit()
@@ -249,7 +250,9 @@ def readable(option, path):
         kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-        raise StackError("-%s %s: %s may not read it. Let others read it (chmod o+r), or choose run_user" % (option, path, who()))
+        raise StackError(
+            "-%s %s: %s may not read it. Let others read it (chmod o+r), or choose run_user" % (option, path, who())
+        )
 
 
 def closed_parent(path):
@@ -286,7 +289,7 @@ def refuse_misfit(h5, told, generation):
     finally:
         os.unlink(log)
     if said and said[-1].startswith("misfit "):
-        raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit "):])
+        raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit ") :])
     if outcome["rc"] or not said:
         raise StackError("-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["no word"])[-1]))
 
@@ -321,9 +324,9 @@ def command(run, program, given, generation):
 
 
 def environment(run, card):
-    """The environment of a run: its own home and place for temporary files, one card by UUID, a `python` for the scorer.
+    """The environment of a run: its own home and place for temporary files, one card by UUID, no display.
 
-    No display is asked for.
+    Where a system has no `python`, the scorer is given one.
     """
     path = os.environ.get("PATH", os.defpath)
     python = scorers_python()

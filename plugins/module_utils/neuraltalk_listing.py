@@ -69,7 +69,9 @@ def row(run):
     """A run in a list: its state, and how far it got by the end of its log."""
     said = base(run)
     said.pop("arguments")
-    said["samples"] = [thin_sample(entry) for entry in sampled(run, 4096)[-3:]] if said["card"] and said["running"] else []
+    said["samples"] = (
+        [thin_sample(entry) for entry in sampled(run, 4096)[-3:]] if said["card"] and said["running"] else []
+    )
     said["progress"] = glance(run, said)
     return said
 
@@ -86,7 +88,9 @@ def glance(run, said):
     for mark in ("\niter ", "\nvalidation loss:", "\n{\n"):
         place = last_whole(text, mark)
         if place >= 0:
-            reader.feed(text[place : place + 4096].partition("\n}\n")[0] + "\n}\n" if mark[1] == "{" else line_at(text, place))
+            reader.feed(
+                text[place : place + 4096].partition("\n}\n")[0] + "\n}\n" if mark[1] == "{" else line_at(text, place)
+            )
     closer = Reader(1)
     if not said["exit_code"] == 0:
         closer.feed(text[-CLOSER:])

@@ -35,7 +35,6 @@ from ansible.module_utils.neuraltalk_stack import (
     make_directory,
     read_native,
     read_text,
-    start_of,
     write_whole,
 )
 
@@ -185,7 +184,7 @@ class Run(object):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError):
-            holder = (os.read(handle, 200).decode("utf-8", "replace").strip() or "a process that left no number")
+            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "a process that left no number"
             os.close(handle)
             raise StackError(
                 "something of a run called %s lives still (%s): wait until it has ended, or choose another id"
@@ -240,7 +239,9 @@ class Leases(object):
                 if time.time() > deadline:
                     holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "nobody who left a number"
                     os.close(self.handle)
-                    words = "another start of a run on this host holds %s for more than %d s: %s. End it, then try again"
+                    words = (
+                        "another start of a run on this host holds %s for more than %d s: %s. End it, then try again"
+                    )
                     raise StackError(words % (self.path, LEASE_PATIENCE, holder))
             time.sleep(0.05)
         write_down(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
@@ -366,5 +367,3 @@ def signalled(group, number):
     except OSError as error:
         return error.errno != errno.ESRCH
     return True
-
-

@@ -397,8 +397,9 @@ def number(word):
 def answer(wanted, dry):
     """(changed, the rest of the answer) for a state."""
     root, state = wanted["stack_root"], wanted["state"]
-    account = find(wanted["user"]) if state in ("started", "submitted") or os.path.isdir(os.path.join(root, "runs")) else None
-    if state in ("started", "submitted"):
+    starts = state in ("started", "submitted")
+    account = find(wanted["user"]) if starts or are_an_accounts(root) else None
+    if starts:
         if not wanted["runs"]:
             raise StackError("nothing is to be run")
         if dry:
@@ -414,6 +415,14 @@ def answer(wanted, dry):
         return as_account(account, cancel, root, wanted["id"], dry), {"run": {"id": wanted["id"]}}
     run = Run(root, wanted["id"])
     return as_account(owner_of(run.path, account), of_one, wanted, dry)
+
+
+def are_an_accounts(root):
+    """Whether runs of this host belong to an account: then it has to be there also for who only asks."""
+    try:
+        return os.lstat(os.path.join(root, "runs")).st_gid != 0
+    except OSError:
+        return False
 
 
 def listed(wanted):

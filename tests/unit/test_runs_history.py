@@ -15,7 +15,7 @@ from neuraltalk_provision.runs.envelope import Envelope
 from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.history import History, Part, Stage, merge
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 
 FIRST = Progress(
     losses=((0, 3.0), (10, 2.5), (15, 2.4)), validations=((0, 3.1), (10, 2.6)), scores=((10, (("CIDEr", 0.4),)),)

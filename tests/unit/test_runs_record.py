@@ -12,7 +12,7 @@ from neuraltalk_provision.runs import record, report, verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, Told
-from tests.unit.test_cli_runs import told
+from tests.unit.test_cli_runs import read, told
 
 
 def said(run_id: str, **more: Any) -> dict[str, Any]:
@@ -20,15 +20,24 @@ def said(run_id: str, **more: Any) -> dict[str, Any]:
     keep = {
         "id": run_id, "program": "train.lua", "log": "/l", "pid": 7, "begun": True, "running": False, "waiting": False,
         "exit_code": 0, "ended": None, "card": None, "unit": None, "job": None, "stopped": False, "parent": None,
-        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "text": "",
-        "tail": "", "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
+        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "path": "/r/x",
+        "progress": read(""), "damaged": [], "tail": "",
+        "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
         "checkpoints": [], "models": [], "scorer": {}, "started": 5, "elsewhere": "",
     }  # fmt: skip
     return {**keep, **more}
 
 
 def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
-    known = {"id": run_id, "job": "41", "state": state, "node": "n2", "reason": "Priority", "submitted": 9}
+    known = {
+        "id": run_id,
+        "job": "41",
+        "state": state,
+        "node": "n2",
+        "reason": "Priority",
+        "submitted": 9,
+        "output": "/r/.job-41.out",
+    }
     return {**known, "program": "train.lua", "arguments": {}, **more}
 
 
@@ -74,7 +83,7 @@ def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pyt
         ("RUNNING", "waiting", "RUNNING"),
         ("SILENT", "waiting", "Slurm does not answer"),
         ("CANCELLED", "stopped", "CANCELLED"),
-        ("FAILED", "failed", "left no run on any host: FAILED on n2. See /tmp/neuraltalk-"),
+        ("FAILED", "failed", "left no run on any host: FAILED on n2. See /r/.job-41.out"),
         ("GONE", "failed", "Slurm knows it no more"),
     ],
 )

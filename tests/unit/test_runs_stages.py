@@ -16,8 +16,8 @@ from neuraltalk_provision.runs import lineage, stages, sweep
 from neuraltalk_provision.runs.document import RunDocument, read
 from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.runs.sweep import Slot, SweepDocument
 
 DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
