@@ -8,10 +8,9 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import paths, yaml_file
 from neuraltalk_provision.errors import UsageError
 
 FILE_NAME = "provision.yml"
@@ -86,10 +85,7 @@ def load(file: Path | None, **overrides: Any) -> Settings:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} does not parse: {error}") from None
+    given = yaml_file.read(file)
     if given is None:
         return {}
     if not isinstance(given, dict):

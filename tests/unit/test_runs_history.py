@@ -83,7 +83,7 @@ def test_envelope_is_a_line_between_its_ranges_and_flat_beyond_the_last() -> Non
         ),
         ("name: x\nranges: {loss: [{iteration: -5, least: 1, most: 2}]}", "ranges.loss.0.iteration"),
         ("ranges: {}", "name: Field required"),
-        ("name: [", "cannot be read"),
+        ("name: [", "does not parse"),
     ],
 )
 def test_envelope_that_makes_no_sense_is_refused(tmp_path: Path, text: str, words: str) -> None:

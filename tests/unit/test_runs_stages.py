@@ -239,11 +239,23 @@ def test_every_combination_of_the_grid_gets_its_draws() -> None:
         ({"grid": {"seed": [1]}, "draw": {"seed": {"least": 1, "most": 2}}}, "seed is in grid and in draw"),
         ({}, "nothing differs"),
         ({"grid": {"seed": []}}, "seed has no value"),
+        ({"grid": {"seed": list(range(101)), "rnn_size": list(range(100))}}, "10,100 runs; 10,000 is the most"),
+        (
+            {"grid": {"seed": [1, 2]}, "draw": {"grad_clip": {"least": 1, "most": 2}}, "draws": 5001},
+            "10,002 runs; 10,000 is the most",
+        ),
     ],
 )
 def test_sweep_that_varies_nothing_sensible_is_refused(more: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         sweep.combinations(swept(**more), shares(0.5))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999999, 1.0])
+@pytest.mark.parametrize(("least", "most"), [(1e-5, 3e-3), (0.1, 0.3), (1e-300, 1e300), (7, 7)])
+def test_drawn_number_lies_between_its_bounds(least: float, most: float, share: float) -> None:
+    assert least <= sweep.Draw(least=least, most=most, log=True).at(share) <= most
+    assert -1.7e308 <= sweep.Draw(least=-1.7e308, most=1.7e308).at(share) <= 1.7e308
 
 
 def test_runs_of_a_sweep_are_numbered_in_one_width_and_keep_their_stages() -> None:
