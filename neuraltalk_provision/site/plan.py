@@ -102,7 +102,8 @@ def plan(
         recipe=recipe,
         current=stack["current"] or "",
         steps=tuple(steps),
-        sealed=generation["sealed"],
+        # Sealed before manifests were kept: it can be gone back to, and is sealed again.
+        sealed=generation["sealed"] and generation.get("manifest", True),
         refusals=(),
         take_over=bool(orphaned and state["busy"]),
         remark=remark,

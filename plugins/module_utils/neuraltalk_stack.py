@@ -21,6 +21,11 @@ import subprocess
 import tempfile
 import time
 
+# What a host builds is for all its users, whatever umask its root logs in with (sudoers may say 0077). Every module
+# that writes or runs programs imports this file, and its children inherit the umask. What must be private says so.
+UMASK = 0o022
+os.umask(UMASK)
+
 LOG_TAIL_LINES = 25
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
@@ -38,12 +43,49 @@ class StackError(Exception):
 
 
 def make_directory(path, mode=0o755):
-    """`path` is a directory afterwards."""
+    """`path` is a directory afterwards; what was not there, its parents too, gets `mode` whatever the umask."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and parent != path:
+        make_directory(parent, mode)
     try:
-        os.makedirs(path, mode)
+        os.mkdir(path, mode)
     except OSError as error:
         if error.errno != errno.EEXIST or not os.path.isdir(path):
             raise
+    else:
+        os.chmod(path, mode)
+
+
+def replaceable(path):
+    """Who but root and us could change or exchange what lies at `path`, in words; empty where nobody could.
+
+    The path itself, every directory above it and what links among them point at are looked at. Others may write in
+    a sticky directory such as /tmp: they cannot rename there what is ours. A group may write above `path` (Debian
+    has given /usr/local to `staff`), but not into it.
+    """
+    for place in (os.path.abspath(path), os.path.realpath(path)):
+        forbidden = 0o022
+        while True:
+            said = _writable(place, forbidden)
+            if said or place == os.path.dirname(place):
+                break
+            place, forbidden = os.path.dirname(place), 0o002
+        if said:
+            return said
+    return ""
+
+
+def _writable(place, forbidden):
+    found = os.lstat(place)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (0, os.geteuid()):
+        return "%s belongs to user %d" % (place, found.st_uid)
+    shared = stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX
+    if mode & forbidden and not stat.S_ISLNK(found.st_mode) and not shared:
+        return "%s can be written by other users (mode %04o)" % (place, mode)
+    return ""
 
 
 def as_text(value):

@@ -60,6 +60,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_gpu import gpu_facts
+from ansible.module_utils.neuraltalk_manifest import has_manifest
 from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
@@ -136,6 +137,7 @@ def stack_facts(root):
         facts["generations"][name] = {
             "stamps": read_stamps(generation),
             "sealed": os.path.isfile(os.path.join(generation, "generation.json")),
+            "manifest": has_manifest(generation),
         }
     return facts
 

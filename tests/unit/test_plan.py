@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from neuraltalk_provision.site.plan import plan
 from tests.unit.plans import HOSTS, RECIPE, planned
 
 
@@ -35,3 +38,12 @@ def test_plan_as_json_says_what_is_built_kept_and_left_out() -> None:
     assert told["left_out"] == ["scorer"]
     assert (told["generation"], told["current"], told["activate"]) == (RECIPE.id, "", True)
     assert len(told["refusals"]) == 1
+
+
+def test_generation_sealed_before_manifests_is_sealed_again() -> None:
+    state = copy.deepcopy(HOSTS["converged"]["state"])
+    state["stack"]["generations"][RECIPE.id]["manifest"] = False
+    decided = plan("node1", state, RECIPE)
+    assert (decided.builds, decided.stages, decided.activates) == ((), True, False)
+    state["stack"]["generations"][RECIPE.id]["manifest"] = True
+    assert not plan("node1", state, RECIPE).stages
