@@ -127,6 +127,7 @@ class State(Shape):
     disk: Disk
     busy: list[Build] = Field(max_length=10_000)
     controller: Text
+    account: bool = True
     cores: Annotated[int, Field(ge=1, le=1_000_000)]
     user: User
     gpu: Gpu

@@ -117,6 +117,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_keep": settings.keep_generations,
         "provision_jobs": settings.build_jobs,
         "provision_stack_root": settings.stack_root,
+        "provision_run_user": settings.run_user,
     }
 
 

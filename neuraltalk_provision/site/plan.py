@@ -92,7 +92,7 @@ def plan(
     """
     stack = state["stack"]
     generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
-    steps = [_packages(state, recipe)]
+    steps = [_packages(state, recipe), _account(state)]
     for part in recipe.parts:
         stamp = generation["stamps"].get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -153,6 +153,11 @@ def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
     return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 
+def _account(state: Mapping[str, Any]) -> Step:
+    ready = state.get("account", True)
+    return Step("account", not ready, "" if ready else "runs have no account of their own yet")
+
+
 def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
     machine = state["platform"]["machine"]
@@ -165,7 +170,8 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
             f"`kill -9 -{build['pid']}`"
         )
     if decided.stages:
-        held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)
+        sent = [part for part in decided.recipe.parts if part.name in decided.builds]
+        held = sum(int(file["size"]) for part in sent for file in part.files)
         asked = state.get("build_space", -1)
         needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
         disk = state["disk"]

@@ -22,6 +22,8 @@ import traceback
 from ansible.module_utils.neuraltalk_stack import StackError, as_native, as_text
 
 PR_SET_NO_NEW_PRIVS = 38
+PLACES = ("runs", "runs/.locks", "queue")
+"""Where below the stack root the account makes directories and files of its own."""
 DEVICES = "/dev/nvidia"
 """How the names of the devices begin that a run on a card has to open."""
 
@@ -143,9 +145,30 @@ def owner_of(path, account):
     raise StackError("%s belongs to uid %d, not to %s: it is no run of ours" % (path, status.st_uid, account.name))
 
 
+def ready(root, name):
+    """Whether the account is there and has the directories for its runs; so where none is needed."""
+    try:
+        account = find(name)
+    except StackError:
+        return False
+    if account is None:
+        return True
+    return all(is_place(os.path.join(root, place), account) for place in PLACES)
+
+
+def is_place(path, account):
+    """Whether a directory is such that the account can make its own there, and touch nobody else's."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    owned = (status.st_uid, status.st_gid) == (0, account.gid)
+    return stat.S_ISDIR(status.st_mode) and owned and stat.S_IMODE(status.st_mode) == 0o1770
+
+
 def make_places(root, account):
     """The directories that runs are made in: the account makes its own there and cannot touch what is root's."""
-    for name in ("runs", os.path.join("runs", ".locks"), "queue"):
+    for name in PLACES:
         path = os.path.join(root, name)
         try:
             os.mkdir(path, 0o755)

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -122,7 +123,7 @@ def read_text(path, most=MOST):
     """The text of `path`, up to `most` bytes of it; None where there is no such file.
 
     A process that ended between the opening of its file in /proc and the reading is no such file either (ESRCH). What
-    is no ordinary file (a pipe that would never end, a device) is none.
+    is no ordinary file (a pipe that would never end, a device) is an error, and nobody waits for it.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -132,7 +133,7 @@ def read_text(path, most=MOST):
         raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        return None
+        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device and no ordinary file", path)
     try:
         with os.fdopen(handle, "rb") as file:
             return file.read(most).decode("utf-8", "replace")
@@ -357,7 +358,21 @@ def find_modules(generation, modules, log):
 
 
 def try_programs(generation, modules, programs, log, environment=None):
-    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module."""
+    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module.
+
+    TMPDIR names a directory of theirs alone while they run.
+    """
+    if not programs:
+        return []
+    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
+    try:
+        return run_trials(generation, modules, programs, log, dict(environment or {}, TMPDIR=private))
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def run_trials(generation, modules, programs, log, environment):
+    """As `try_programs`, in an environment that has a TMPDIR."""
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
     for number, program in enumerate(programs, 1):

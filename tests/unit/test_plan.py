@@ -34,7 +34,7 @@ def test_every_reason_not_to_begin_is_given_and_no_other(kind: str) -> None:
 def test_plan_as_json_says_what_is_built_kept_and_left_out() -> None:
     told = planned("half-built").as_json()
     assert [entry["component"] for entry in told["build"]] == ["nn", "weights"]
-    assert told["keep"] == ["packages", "torch"]
+    assert told["keep"] == ["packages", "account", "torch"]
     assert told["left_out"] == ["scorer"]
     assert (told["generation"], told["current"], told["activate"]) == (RECIPE.id, "", True)
     assert len(told["refusals"]) == 1
