@@ -280,14 +280,14 @@ def refuse_misfit(h5, told, generation):
     """
     if not os.path.isdir(os.path.join(generation, "python", "h5py")):
         return
-    handle, log = tempfile.mkstemp(prefix="neuraltalk-fits-")
-    os.close(handle)
+    private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
+    log = os.path.join(private, "log")
     try:
         outcome = run_logged(with_stack(generation, [sys.executable, "-c", FITS, h5, told]), log, timeout=600)
         said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits "))]
         tail = log_tail(log)
     finally:
-        os.unlink(log)
+        shutil.rmtree(private, ignore_errors=True)
     if said and said[-1].startswith("misfit "):
         raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit ") :])
     if outcome["rc"] or not said:
