@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from neuraltalk_provision.cli import watch
 from neuraltalk_provision.errors import CheckError, HostError, ProvisionError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.text import of_a_log, visible
+from tests.unit.test_runs_history import RUN
 
 Capture = pytest.CaptureFixture[str]
 
@@ -163,6 +168,14 @@ def test_nothing_that_comes_from_outside_commands_the_terminal(
     said = "".join(capfd.readouterr())
     assert [char for char in said if not char.isprintable() and char not in "\n\t"] == []
     assert "202e" in said
+
+
+def test_picture_of_a_run_with_nasty_names_commands_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nasty = replace(RUN, id=HOSTILE, host=HOSTILE, health=Health("killed", HOSTILE))
+    for coloured in (False, True):
+        monkeypatch.setattr(Output, "coloured", coloured)
+        seen = re.sub(r"\x1b\[[0-9;]*m", "", watch.picture((nasty,), Output()))
+        assert [char for char in seen if not char.isprintable() and char not in "\n\t"] == []
 
 
 def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
