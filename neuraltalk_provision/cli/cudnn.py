@@ -54,6 +54,7 @@ def swap(
     foreign: Annotated[
         bool, typer.Option("--foreign", help="Replace, with a backup, also what is newer or of two pieces.")
     ] = False,
+    take_over: options.TakeOver = False,
     plan: options.Plan = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -64,7 +65,17 @@ def swap(
     """Put the mirror's cuDNN in the place of an older one, whose files are kept beside it."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror)
-    states = cudnn.work("swap", chosen, output, limit or (), cuda=cuda, in_use=in_use, foreign=foreign, plan=plan)
+    states = cudnn.work(
+        "swap",
+        chosen,
+        output,
+        limit or (),
+        cuda=cuda,
+        in_use=in_use,
+        foreign=foreign,
+        plan=plan,
+        take_over=take_over,
+    )
     _tell(states, output, plan)
     return EXIT_FINE
 
@@ -72,6 +83,7 @@ def swap(
 @app.command()
 def restore(
     cuda: Cuda = "",
+    take_over: options.TakeOver = False,
     plan: options.Plan = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -81,7 +93,8 @@ def restore(
     """Bring back, byte for byte, what a swap replaced."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory)
-    _tell(cudnn.work("restore", chosen, output, limit or (), cuda=cuda, plan=plan), output, plan)
+    states = cudnn.work("restore", chosen, output, limit or (), cuda=cuda, plan=plan, take_over=take_over)
+    _tell(states, output, plan)
     return EXIT_FINE
 
 

@@ -25,6 +25,10 @@ Limit = Annotated[
     typer.Option("--limit", "-l", help="Only these hosts or groups (an Ansible pattern); may be repeated."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+TakeOver = Annotated[
+    bool,
+    typer.Option("--take-over", help="Take hosts over from another controller that is dead, and not known to be so."),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would happen and change nothing.")]
 
 

@@ -23,6 +23,7 @@ def site(
         bool, typer.Option("--check", help="Run the roles in check mode: predict, change nothing.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes, line by line.")] = False,
+    take_over: options.TakeOver = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
     mirror: options.Mirror = None,
@@ -33,7 +34,7 @@ def site(
     """Bring every host to the stack that the mirror holds: build beside what runs, try it, make it current."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    plans = converge.make_plans(chosen, limit or ())
+    plans = converge.make_plans(chosen, limit or (), take_over=take_over)
     show_plans(plans, output)
     if plan:
         converge.refuse(plans)
@@ -111,6 +112,7 @@ def rollback(
     to: Annotated[
         str, typer.Option("--to", help="The generation's id. Default: the one that was current before.")
     ] = "",
+    take_over: options.TakeOver = False,
     plan: options.Plan = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -121,7 +123,7 @@ def rollback(
     """Make the generation that was current before current again: one rename on every host."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    moves = operations.rollback(chosen, limit or (), to, plan=plan)
+    moves = operations.rollback(chosen, limit or (), to, plan=plan, take_over=take_over)
     for move in moves:
         output.say(f"{move.host}: current {move.before} {'would go' if plan else 'went'} back to {move.after}")
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
@@ -141,6 +143,8 @@ def variables(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
+    # This process ends now: a lease in its name would be a dead one's. Plain playbooks look whether there is one.
+    given["provision_lease"] = {}
     text = playbook.as_yaml(given)
     if file:
         file.write_text(text, encoding="utf-8")

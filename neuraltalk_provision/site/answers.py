@@ -67,6 +67,15 @@ class Build(Shape):
     pid: Number
 
 
+class Lease(Shape):
+    """Who has the host's lease."""
+
+    holder: Text
+    host: Text
+    what: Text
+    since: Number
+
+
 class User(Shape):
     """Who the module ran as."""
 
@@ -128,6 +137,7 @@ class State(Shape):
     busy: list[Build] = Field(max_length=10_000)
     controller: Text
     account: bool = True
+    lease: Lease | None = None
     cores: Annotated[int, Field(ge=1, le=1_000_000)]
     user: User
     gpu: Gpu

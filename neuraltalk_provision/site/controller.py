@@ -1,24 +1,114 @@
-"""This controller's name, as hosts note it, and whether another one still lives."""
+"""This controller's name, as hosts note it, whether another one still lives, and who has a host's lease."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import re
 import socket
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from neuraltalk_provision import paths
+
+
+@cache
+def _shared() -> ModuleType:
+    """plugins/module_utils/neuraltalk_holder.py: the form of names, by the same code that runs on hosts."""
+    file = paths.module_utils() / "neuraltalk_holder.py"
+    spec = importlib.util.spec_from_file_location("neuraltalk_holder", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def name() -> str:
-    """`<host name> pid <pid> since <start>`: start is the kernel's, so that a pid used again is another name."""
-    return f"{socket.gethostname()} pid {os.getpid()} since {_started(os.getpid())}"
+    """`<host> pid <pid> since <start> boot <id> space <namespace> machine <id>`: no other process ever has it."""
+    return str(
+        _shared().name_of(socket.gethostname(), os.getpid(), _started(os.getpid()), _boot(), _namespace(), _machine())
+    )
 
 
 def is_dead(other: str) -> bool:
-    """Whether `other` was a process of this machine that has ended; False where that can't be known."""
-    found = re.fullmatch(r"(\S+) pid (\d+) since (\d+)", other)
-    if not found or found[1] != socket.gethostname():
+    """Whether `other` was a process of this machine that has ended; False where that can't be known from here.
+
+    A machine that has booted since has none of its processes any more. In one boot a pid tells where it is counted as
+    ours are: a process of another container cannot be seen from here.
+    """
+    found: Mapping[str, str] | None = _shared().parse(other)
+    if found is None:
         return False
-    return _started(int(found[2])) != int(found[3])
+    if found["boot"] != _boot() or not _boot():
+        return bool(_machine() and _boot()) and found["machine"] == _machine() and found["boot"] != "-"
+    if found["space"] != _namespace():
+        return False
+    started = _started(int(found["pid"]))
+    return started != int(found["since"]) if started else not _is_hidden(int(found["pid"]))
+
+
+def over(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+    """The holder from whom a host's lease may be taken: a dead one, or with `take_over` whoever has it; else empty."""
+    if lease is None or lease["holder"] == name():
+        return ""
+    return (lease["holder"] or "damaged") if take_over or is_dead(lease["holder"]) else ""
+
+
+def hindrance(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+    """Why the lease of a host cannot be had, in words; empty where it can."""
+    if lease is None or lease["holder"] == name() or over(lease, take_over):
+        return ""
+    lives = "it is running" if _is_alive(lease["holder"]) else "whether it still lives cannot be told from here"
+    return (
+        f"another controller works there: {_shared().told(lease)}; {lives}. Wait until it ends; if it is dead, "
+        "run the same command with --take-over"
+    )
+
+
+def _is_alive(other: str) -> bool:
+    found = _shared().parse(other)
+    here = found is not None and (found["boot"], found["space"]) == (_boot(), _namespace())
+    return here and not is_dead(other)
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is such a process, of somebody else, that /proc does not show us (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        pass
+    return False
+
+
+def _boot() -> str:
+    return _line("/proc/sys/kernel/random/boot_id")
+
+
+def _machine() -> str:
+    """The machine's id, hashed, for it is no secret of the host's; empty where it has none: images are made without."""
+    said = _line("/etc/machine-id")
+    whole = re.fullmatch(r"[0-9a-f]{32}", said)
+    return hashlib.sha256(f"neuraltalk-provision {said}".encode()).hexdigest()[:32] if whole else ""
+
+
+def _namespace() -> str:
+    try:
+        return "".join(re.findall(r"\d+", str(Path("/proc/self/ns/pid").readlink())))
+    except OSError:
+        return ""
+
+
+def _line(path: str) -> str:
+    try:
+        return "".join(Path(path).read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> int:
@@ -27,4 +117,5 @@ def _started(pid: int) -> int:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[19]) if fields[0] not in ("Z", "X") else 0

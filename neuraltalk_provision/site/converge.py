@@ -12,7 +12,7 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, playbook, question
+from neuraltalk_provision.site import controller, leases, playbook, question
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.plan import HostPlan, plan
 
@@ -40,9 +40,16 @@ class SiteOutcome:
 
 
 def make_plans(
-    settings: Settings, limit: Sequence[str] = (), answers: question.Answers | None = None
+    settings: Settings,
+    limit: Sequence[str] = (),
+    answers: question.Answers | None = None,
+    *,
+    take_over: bool = False,
 ) -> tuple[HostPlan, ...]:
-    """A plan for every host; asks each host once, unless there are its `answers`, and changes nothing."""
+    """A plan for every host; asks each host once, unless there are its `answers`, and changes nothing.
+
+    With `take_over` a lease is no reason not to begin: whoever has it is said to be dead.
+    """
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
     answers = answers or question.ask(settings, catalogue, limit)
@@ -53,8 +60,9 @@ def make_plans(
             state,
             asked[host].recipe,
             orphaned=controller.is_dead(state["controller"]),
-            refusals=asked[host].refusals,
+            refusals=asked[host].refusals + leases.refusals(host, state, take_over),
             remark=asked[host].remark,
+            over=controller.over(state.get("lease"), take_over),
         )
         for host, state in answers.states.items()
     )
@@ -113,6 +121,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
         "provision_controller": controller.name(),
+        "provision_lease": leases.variables("provision site", {plan.host: plan.over for plan in listed}),
         "provision_take_over": [plan.host for plan in listed if plan.take_over],
         "provision_keep": settings.keep_generations,
         "provision_jobs": settings.build_jobs,
@@ -133,6 +142,20 @@ def converge(
     refuse(plans)
     check_mirror(plans, settings, catalogues.load(), output)
     given = variables(plans, settings)
+    held = [plan.host for plan in plans if plan.changes and not check]
+    with leases.given_back(held, given, settings):
+        return _converge(plans, given, settings, output, check=check, diff=diff)
+
+
+def _converge(
+    plans: tuple[HostPlan, ...],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    *,
+    check: bool,
+    diff: bool,
+) -> SiteOutcome:
     staging = [plan.host for plan in plans if plan.stages]
     changes: tuple[Change, ...] = ()
     failures: tuple[Failure, ...] = ()

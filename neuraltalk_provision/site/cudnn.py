@@ -12,7 +12,7 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, playbook, question
+from neuraltalk_provision.site import converge, leases, playbook, question
 
 Verb = Literal["status", "swap", "restore"]
 Seen = Mapping[str, Any]
@@ -42,6 +42,7 @@ def work(
     in_use: bool = False,
     foreign: bool = False,
     plan: bool = False,
+    take_over: bool = False,
 ) -> tuple[CudnnState, ...]:
     """Do it on every host; with `plan` say what would be done.
 
@@ -49,6 +50,8 @@ def work(
     before any host is touched, HostError naming every host that refused or failed.
     """
     states = question.ask(settings, catalogues.load(), limit, cuda).states
+    if verb != "status":
+        leases.refuse(states, take_over)
     trees = {host: _tree(host, state, cuda) for host, state in states.items()}
     archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     if archive:
@@ -72,6 +75,7 @@ def work(
             "provision_mirror": str(settings.mirror),
             "provision_artifact_url": settings.artifact_url.rstrip("/"),
             "provision_stack_root": settings.stack_root,
+            "provision_lease": leases.variables(f"provision cudnn {verb}", leases.overs(states, take_over)),
         },
     )
     with output.working(f"cudnn {verb}"):

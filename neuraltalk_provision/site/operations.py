@@ -11,7 +11,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, playbook, question
+from neuraltalk_provision.site import answers, converge, leases, playbook, question
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -90,9 +90,15 @@ def _generation(plan: HostPlan, current: str) -> Mapping[str, Any]:
     return {"name": "generation", "passed": False, "saw": words}
 
 
-def rollback(settings: Settings, limit: Sequence[str], target: str, *, plan: bool) -> tuple[Move, ...]:
-    """Go back on every host. Raises UsageError, before any is touched, where one has nothing to go back to."""
+def rollback(
+    settings: Settings, limit: Sequence[str], target: str, *, plan: bool, take_over: bool = False
+) -> tuple[Move, ...]:
+    """Go back on every host. Raises UsageError, before any is touched, where one has nothing to go back to.
+
+    So too where another controller works on one; with `take_over` that one is said to be dead.
+    """
     states = question.ask(settings, catalogues.load(), limit).states
+    leases.refuse(states, take_over)
     moves = []
     for host, state in states.items():
         stack = state["stack"]
@@ -111,7 +117,11 @@ def rollback(settings: Settings, limit: Sequence[str], target: str, *, plan: boo
             inventory=settings.inventory,
             limit=[move.host for move in moves],
             forks=settings.forks,
-            variables={"provision_stack_root": settings.stack_root, "provision_target": target},
+            variables={
+                "provision_stack_root": settings.stack_root,
+                "provision_target": target,
+                "provision_lease": leases.variables("provision rollback", leases.overs(states, take_over)),
+            },
         )
         failures = playbook.run(request).told.failures
         if failures:

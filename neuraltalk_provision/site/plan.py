@@ -25,7 +25,11 @@ class Step:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What will happen on one host; `refusals` are reasons not to begin, `cards` what tells whether it has cards."""
+    """What will happen on one host.
+
+    `refusals` are reasons not to begin, `cards` what tells whether it has cards, `over` the holder from whom its lease
+    is taken: one that is dead.
+    """
 
     host: str
     recipe: Recipe
@@ -37,6 +41,7 @@ class HostPlan:
     remark: str = ""
     swaps: bool = False
     cards: str = ""
+    over: str = ""
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -84,11 +89,12 @@ def plan(
     orphaned: bool = False,
     refusals: tuple[str, ...] = (),
     remark: str = "",
+    over: str = "",
 ) -> HostPlan:
     """The plan for a host from its state (stack_state's answer) and its recipe.
 
     `orphaned` says that the controller which builds there is dead: what it left running is then ended. `refusals`
-    and `remark` are what was said when the recipe was chosen.
+    and `remark` are what was said when the recipe was chosen. `over` is the holder of its lease, if that one is dead.
     """
     stack = state["stack"]
     generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
@@ -109,6 +115,7 @@ def plan(
         remark=remark,
         swaps=_swaps(state, recipe),
         cards=state["gpu"].get("evidence", ""),
+        over=over,
     )
     return replace(decided, refusals=refusals + _refusals(host, state, decided))
 

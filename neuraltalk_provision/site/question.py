@@ -156,7 +156,13 @@ def explain(failure: Failure) -> str:
 
 def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:
     ours = {name for state in states.values() for name in state["variables"]}
-    injected = {"provision_answers", "provision_run_user", "provision_stack_root", "provision_package_names", "provision_our_variables"}
+    injected = {
+        "provision_answers",
+        "provision_run_user",
+        "provision_stack_root",
+        "provision_package_names",
+        "provision_our_variables",
+    }
     unknown = sorted(ours - set(KNOWN_VARIABLES) - injected)
     if unknown:
         names = [*Settings.model_fields, *KNOWN_VARIABLES]

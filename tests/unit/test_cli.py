@@ -294,7 +294,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> converge.SiteOutcome:
         changes=(Change("node1", "torch", "build"),),
         activated=("node1",),
     )
-    monkeypatch.setattr(converge, "make_plans", lambda *given: told.plans)
+    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: told.plans)
     monkeypatch.setattr(converge, "converge", lambda *given, **more: told)
     return told
 
@@ -309,7 +309,7 @@ def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.Sit
 
 
 def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converge, "make_plans", lambda *given: (planned("no-space"), planned("bare", "node2")))
+    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: (planned("no-space"), planned("bare", "node2")))
     code, _, err = provision(capsys, "site", "--plan")
     assert code == 2
     assert "node1: /opt has 2.0 GB free" in err
@@ -345,7 +345,7 @@ def test_site_that_needs_nothing_says_so(
     capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = converge.SiteOutcome((planned("converged"), planned("converged", "node2")))
-    monkeypatch.setattr(converge, "make_plans", lambda *given: nothing.plans)
+    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: nothing.plans)
     monkeypatch.setattr(converge, "converge", lambda *given, **more: nothing)
     code, out, _ = provision(capsys, "site")
     assert (code, out.splitlines()[-1]) == (0, "2 hosts, nothing to change")
@@ -365,7 +365,7 @@ def test_verify_is_code_1_where_one_host_did_not_pass(
 
 
 def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "rollback", lambda *given, plan: (operations.Move("node1", "b", "a"),))
+    monkeypatch.setattr(operations, "rollback", lambda *given, **more: (operations.Move("node1", "b", "a"),))
     assert provision(capsys, "rollback")[1] == "node1: current b went back to a\n"
     assert provision(capsys, "rollback", "--plan")[1] == "node1: current b would go back to a\n"
     assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False

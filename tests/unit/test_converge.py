@@ -72,6 +72,7 @@ def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activat
     assert [(request.playbook, list(request.limit)) for request in requests] == [
         ("site.yml", ["node1"]),
         ("activate.yml", ["node1", "node3"]),
+        ("release.yml", ["node1", "node3"]),
     ]
     assert outcome.activated == ("node1", "node3")
     assert outcome.as_json()["changed"] is True
@@ -145,7 +146,7 @@ def test_damage_to_what_is_not_sent_does_not_matter(settings: Settings, runs: Ca
     requests = runs()
     (settings.mirror / "torch.tgz").unlink()
     converged((planned("other-inputs"),), settings)
-    assert [request.playbook for request in requests] == ["site.yml", "activate.yml"]
+    assert [request.playbook for request in requests] == ["site.yml", "activate.yml", "release.yml"]
 
 
 def test_lock_is_read_once_for_a_command(settings: Settings, runs: Callable[..., Runs], tmp_path: Path) -> None:

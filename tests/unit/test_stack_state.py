@@ -145,6 +145,14 @@ def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Pa
         assert state["inventory"] == {"profile": "modern"}
 
 
+def test_lease_is_told(run_module: Run, generation: Path) -> None:
+    root = generation.parents[1]
+    assert run_module("stack_state", stack_root=root)["state"]["lease"] is None
+    lease = {"holder": "h", "host": "node1", "what": "provision site", "since": 1764112380}
+    (root / "lease.json").write_text(json.dumps(lease))
+    assert run_module("stack_state", stack_root=root)["state"]["lease"] == lease
+
+
 def test_controller_that_builds_is_told(run_module: Run, generation: Path) -> None:
     root = generation.parents[1]
     (root / "logs").mkdir()

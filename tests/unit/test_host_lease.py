@@ -1,0 +1,252 @@
+"""The lease on a host: of many that come at once one gets it, and only a dead one's is taken over."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import controller, leases, playbook
+from tests.unit.modules import ModuleError
+
+Run = Callable[..., dict[str, Any]]
+A = "alpha pid 7 since 9 boot b space 1 machine m"
+B = "beta pid 8 since 9 boot c space 1 machine n"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_lease")
+
+
+def held(root: Path) -> Any:
+    return json.loads((root / "lease.json").read_text(encoding="utf-8"))
+
+
+def take(run_module: Run, root: Path, holder: str, host: str = "node1", **more: Any) -> dict[str, Any]:
+    return run_module("host_lease", stack_root=root, holder=holder, host=host, what="site", state="held", **more)
+
+
+def release(run_module: Run, root: Path, holder: str, host: str = "node1", **more: Any) -> dict[str, Any]:
+    return run_module("host_lease", stack_root=root, holder=holder, host=host, state="released", **more)
+
+
+def test_lease_is_held_from_one_playbook_to_the_next_and_then_given_back(run_module: Run, tmp_path: Path) -> None:
+    root = tmp_path / "the stack's root"
+    assert take(run_module, root, A)["lease"]["holder"] == A
+    assert take(run_module, root, A)["changed"] is False
+    with pytest.raises(ModuleError, match=r"pid 7 on alpha \(machine m\) has had it since 20.* UTC, for `site`"):
+        take(run_module, root, B)
+    assert release(run_module, root, A)["lease"] is None
+    assert take(run_module, root, B)["lease"]["holder"] == B
+
+
+def test_nobody_gives_back_what_another_one_has(run_module: Run, tmp_path: Path) -> None:
+    take(run_module, tmp_path, A)
+    assert release(run_module, tmp_path, B)["lease"]["holder"] == A
+    assert release(run_module, tmp_path, A, "node2")["lease"]["holder"] == A
+    assert release(run_module, tmp_path / "no such root", A)["lease"] is None
+
+
+def test_only_the_one_that_is_dead_is_taken_over(run_module: Run, tmp_path: Path) -> None:
+    take(run_module, tmp_path, A)
+    with pytest.raises(ModuleError, match="--take-over"):
+        take(run_module, tmp_path, B, over="another pid 7 since 9 boot b space 1 machine m")
+    assert take(run_module, tmp_path, B, over=A)["lease"]["holder"] == B
+
+
+def test_two_names_of_one_host_are_refused(run_module: Run, tmp_path: Path) -> None:
+    take(run_module, tmp_path, A, "node1")
+    with pytest.raises(ModuleError, match="by this same command, as node1"):
+        take(run_module, tmp_path, A, "node2")
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", '{"holder": 7, "since": "x"}', '{"since": true}', "\0" * 50])
+def test_lease_that_cannot_be_read_is_somebodys(run_module: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "lease.json").write_text(text)
+    with pytest.raises(ModuleError, match="somebody has had it since 20"):
+        take(run_module, tmp_path, B)
+    assert take(run_module, tmp_path, B, over="damaged")["lease"]["holder"] == B
+
+
+def test_check_mode_and_a_plain_playbook_look_and_take_nothing(run_module: Run, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for given in ({"holder": A, "check": True}, {"holder": ""}):
+        assert run_module("host_lease", stack_root=root, state="held", **given)["lease"] is None
+        assert not root.exists()
+    take(run_module, root, A)
+    for given in ({"holder": B, "check": True}, {"holder": ""}):
+        with pytest.raises(ModuleError, match="another controller works on"):
+            run_module("host_lease", stack_root=root, state="held", **given)
+    release(run_module, root, A, check=True)
+    assert held(root)["holder"] == A
+
+
+RACE = """
+import sys, time
+import ansible.module_utils
+ansible.module_utils.__path__.append(sys.argv[1])
+from ansible.module_utils import neuraltalk_lease as lease
+from ansible.module_utils.neuraltalk_stack import StackError
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    lease.take(sys.argv[2], "%s pid 1 since 1 boot b space 1 machine m" % sys.argv[3], "node1", "site")
+    print("got it", flush=True)
+except StackError as error:
+    print(error, flush=True)
+"""
+
+
+def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
+    """Processes of their own, held at the door until all are there."""
+    words = [sys.executable, "-c", RACE, str(paths.module_utils()), str(tmp_path / "root")]
+    racing = [
+        subprocess.Popen([*words, f"host{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for n in range(6)
+    ]
+    for one in racing:
+        assert one.stdout and one.stdout.readline() == "ready\n"
+    for one in racing:
+        assert one.stdin
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = [one.communicate()[0].strip() for one in racing]
+    winner = held(tmp_path / "root")["holder"].split()[0]
+    assert said.count("got it") == 1
+    assert said[int(winner.removeprefix("host"))] == "got it"
+    assert all(f"pid 1 on {winner} (machine m)" in words for words in said if words != "got it")
+
+
+def test_lock_is_for_its_owner_alone(module: ModuleType, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        module.take(str(tmp_path), A, "node1", "site")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ".lease.lock").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "lease.json").stat().st_mode) == 0o644
+
+
+def test_lock_that_is_held_is_told_with_its_holder_after_a_time(module: ModuleType, tmp_path: Path) -> None:
+    with module.Lock(str(tmp_path)), pytest.raises(module.StackError, match=f"locked for 0 s by pid {os.getpid()}"):
+        module.Lock(str(tmp_path), patience=0).__enter__()
+
+
+def link(path: Path, target: Path) -> None:
+    target.write_text("precious")
+    path.symlink_to(target)
+
+
+def pipe(path: Path, target: Path) -> None:
+    os.mkfifo(path)
+
+
+def second_name(path: Path, target: Path) -> None:
+    target.write_text("precious")
+    path.hardlink_to(target)
+
+
+@pytest.mark.parametrize("plant", [link, pipe, second_name])
+def test_planted_lock_is_refused_and_what_it_points_at_stays(
+    module: ModuleType, tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    plant(tmp_path / ".lease.lock", tmp_path / "precious")
+    with pytest.raises(module.StackError, match=r"\.lease\.lock"):
+        module.take(str(tmp_path), A, "node1", "site")
+    assert not (tmp_path / "precious").exists() or (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user takes root to make")
+def test_lock_of_another_user_is_refused(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / ".lease.lock").touch()
+    os.chown(tmp_path / ".lease.lock", 65534, 65534)
+    with pytest.raises(module.StackError, match="was made by uid 65534"):
+        module.take(str(tmp_path), A, "node1", "site")
+
+
+@pytest.mark.parametrize("plant", [link, pipe])
+def test_planted_lease_is_read_as_a_damaged_one(
+    module: ModuleType, tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    plant(tmp_path / "lease.json", tmp_path / "precious")
+    assert module.read_lease(str(tmp_path))["holder"] == ""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Settings:
+    """This machine with two generations, made by hand."""
+    root = tmp_path / "stack"
+    for name in ("a", "b"):
+        (root / "generations" / name).mkdir(parents=True)
+        (root / "generations" / name / "generation.json").write_text("{}")
+    (root / "current").symlink_to("generations/b")
+    (root / "history.json").write_text('{"previous": "a"}')
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
+    return Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root))
+
+
+def roll_back(site: Settings, over: str = "") -> playbook.Outcome:
+    lease = leases.variables("provision rollback", {"here": over})
+    return playbook.run(
+        playbook.Request(
+            "rollback.yml",
+            site.inventory,
+            {"provision_stack_root": site.stack_root, "provision_target": "", "provision_lease": lease},
+        )
+    )
+
+
+def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(site: Settings) -> None:
+    """With a controller of its own process, and the real playbook."""
+    root = Path(site.stack_root)
+    words = "from neuraltalk_provision.site import controller; print(controller.name(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout
+        holder = first.stdout.readline().strip()
+        lease = {"holder": holder, "host": "here", "what": "provision site", "since": 1764112380}
+        (root / "lease.json").write_text(json.dumps(lease))
+        with pytest.raises(UsageError, match=f"here: another controller works there: pid {first.pid} on "):
+            leases.refuse({"here": {"lease": lease}})
+        (failure,) = roll_back(site).told.failures
+        assert f"another controller works on {root}: pid {first.pid} on " in failure.message
+        assert (root / "current").readlink() == Path("generations/b")
+        assert held(root) == lease
+        first.kill()
+    leases.refuse({"here": {"lease": lease}})
+    assert controller.over(lease) == holder
+    assert roll_back(site, over=holder).told.failures == ()
+    assert (root / "current").readlink() == Path("generations/a")
+    assert not (root / "lease.json").exists()
+
+
+def test_lease_is_given_back_when_the_command_failed(site: Settings) -> None:
+    Path(site.stack_root, "history.json").unlink()
+    (failure,) = roll_back(site).told.failures
+    assert "there is no generation to go back to" in failure.message
+    assert not Path(site.stack_root, "lease.json").exists()
+
+
+def test_leases_are_given_back_at_the_end_whatever_happened(site: Settings) -> None:
+    root = Path(site.stack_root)
+    lease = {"holder": controller.name(), "host": "here", "what": "provision site", "since": 1764112380}
+    (root / "lease.json").write_text(json.dumps(lease))
+    given = {"provision_stack_root": str(root), "provision_lease": leases.variables("provision site", {})}
+    with pytest.raises(KeyError), leases.given_back(["here"], given, site):
+        raise KeyError("it broke")
+    assert not (root / "lease.json").exists()
