@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lab import archives, engine, gap, images, inventory, names, paths, rpms, sink, sources
+from tests.lab import archives, engine, gap, hosts, images, inventory, names, paths, rpms, sink, sources
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab, tmpfs_option
 
@@ -139,6 +139,24 @@ def test_crossings_are_read_from_the_listing_of_the_set_with_the_hosts_names() -
 
 
 QUERY = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\7Example\3org\0\0\1\0\1"
+
+
+def test_hosts_behind_a_gap_are_led_to_it_before_it_is_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer engines give closed networks no route, so that attempts would end in the host, unseen."""
+    done: list[str] = []
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setattr(hosts.shell, "need", lambda *args: None)
+    monkeypatch.setattr(hosts.shell, "run", lambda *args: Path(f"{args[-1]}.pub").write_text("ssh-ed25519 A"))
+    monkeypatch.setattr(engine, "docker", lambda *args, **_: done.append(shlex.join(args)) or "true")
+    monkeypatch.setattr(images, "ensure", lambda name: f"lab-{name}")
+    monkeypatch.setattr(hosts, "down", lambda name: None)
+    monkeypatch.setattr(hosts, "make_network", lambda lab: "172.19.0.1")
+    monkeypatch.setattr(hosts, "reach", lambda name, python: inventory.Host(name, "172.19.0.2", "ssh-ed25519 A", python))
+    monkeypatch.setattr(hosts.proof, "prove", lambda name: done.append("prove"))
+    hosts.up(Lab(name="t", image="debian12", airgap=True, names=("a", "b")))
+    routes = [line for line in done if "route replace default via 172.19.0.1" in line]
+    assert [line.split("container:")[1].split()[0] for line in routes] == ["a", "b"]
+    assert done[-1] == "prove"
 
 
 def test_the_sink_reads_the_name_and_answers_that_there_is_none() -> None:
