@@ -165,7 +165,7 @@ def test_lock_that_is_gone_after_the_plan_is_not_asked_for_again(settings: Setti
     plans = (planned("bare"),)
     (settings.mirror / "mirror.lock").unlink()
     converged(plans, settings)
-    assert [request.playbook for request in requests] == ["site.yml", "activate.yml"]
+    assert [request.playbook for request in requests] == ["site.yml", "activate.yml", "release.yml"]
 
 
 def test_package_repository_is_checked_where_packages_are_missing(

@@ -151,7 +151,9 @@ def test_hosts_behind_a_gap_are_led_to_it_before_it_is_proved(tmp_path: Path, mo
     monkeypatch.setattr(images, "ensure", lambda name: f"lab-{name}")
     monkeypatch.setattr(hosts, "down", lambda name: None)
     monkeypatch.setattr(hosts, "make_network", lambda lab: "172.19.0.1")
-    monkeypatch.setattr(hosts, "reach", lambda name, python: inventory.Host(name, "172.19.0.2", "ssh-ed25519 A", python))
+    monkeypatch.setattr(
+        hosts, "reach", lambda name, python: inventory.Host(name, "172.19.0.2", "ssh-ed25519 A", python)
+    )
     monkeypatch.setattr(hosts.proof, "prove", lambda name: done.append("prove"))
     hosts.up(Lab(name="t", image="debian12", airgap=True, names=("a", "b")))
     routes = [line for line in done if "route replace default via 172.19.0.1" in line]

@@ -281,3 +281,14 @@ def test_example_that_a_site_starts_from_is_a_training_in_two_stages() -> None:
     written = read(paths.example_inventory() / "training.yml")
     base, tune = stages.plan(written, (), written.id, (), str(written.gpu), None)
     assert (base.until, tune.until, tune.arguments["finetune_cnn_after"]) == ({"plateau": 5}, {"plateau": 8}, "0")
+
+
+def test_training_that_has_ended_is_extended_by_as_many_iterations_as_are_said() -> None:
+    ended = replace(BASE, arguments={**BASE.arguments, "max_iters": "4000", "save_checkpoint_every": "1000"})
+    (run,) = resumed(ended, 4000, "-max_iters", "5000")
+    assert run.arguments["max_iters"] == "5000"
+    (run,) = resumed(ended, 2000, "-save_checkpoint_every", "500")
+    assert (run.arguments["max_iters"], run.arguments["save_checkpoint_every"]) == ("2000", "500")
+    with pytest.raises(UsageError, match="the 0 that are left are not above") as caught:
+        resumed(ended, 4000)
+    assert "-max_iters 10000" in caught.value.advice
