@@ -15,6 +15,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import ctypes
+import fcntl
 import io
 import json
 import os
@@ -132,7 +133,7 @@ class Conductor(object):
         }  # fmt: skip
         for asked in self.plan["runs"]:
             run = Run(self.root, asked["id"])
-            self.places[run.name] = place_of(run.path)
+            self.places[run.name] = open_directory(run.path)
             self.locks[run.name] = run.hold()
             write_down(self.locks[run.name], "pid %d" % os.getpid())
         write_json(os.path.join(self.directory, "state.json"), state)
@@ -142,13 +143,17 @@ class Conductor(object):
                 self.conduct(run, asked)
             finally:
                 os.close(self.locks.pop(run.name))
+                os.close(self.places.pop(run.name))
 
     def hear(self, number, _frame):
         self.told = number
 
     def there(self, run):
         """Whether a run's directory is still the one that was made for it."""
-        return self.places[run.name] is not None and place_of(run.path) == self.places[run.name]
+        try:
+            return os.path.samestat(os.lstat(run.path), os.fstat(self.places[run.name]))
+        except OSError:
+            return False
 
     def write(self, run, path, value):
         """Write down how a run ends; whether it stands there. A directory that is gone is not made again."""
@@ -249,7 +254,7 @@ class Conductor(object):
         total = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - spent
         if self.there(run):
             last = {"time": round(time.time(), 1), "pids": [], "cpu": round(total, 2)}
-            keep(run, dict(last, iteration=observed(last_iteration, run)))
+            observed(keep, run, dict(last, iteration=observed(last_iteration, run)))
         if process.returncode and not reason and self.there(run):
             full = observed(full_disk, run)
             if full:
@@ -273,13 +278,11 @@ class Conductor(object):
         return "over" if reached_end and self.write(run, run.ended, reached_end) else None
 
 
-def place_of(path):
-    """What tells a directory from another one that has its name; None where there is none."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
+def open_directory(path):
+    """A directory held open: as long as it is, no other one gets its number, by which the two are told apart."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    return handle
 
 
 def observed(look, *given):
@@ -354,16 +357,13 @@ class Look(object):
             told["problem"] = "%s: %s" % (type(error).__name__, error)
         if self.problem:
             told, self.problem = dict(told, problem=self.problem), ""
-        keep(self.run, told)
+        observed(keep, self.run, told)
 
 
 def keep(run, told):
-    """Write a sample down. Where there is no room for that, the run goes on without."""
-    try:
-        with io.open(run.samples, "ab") as file:
-            file.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
-    except (IOError, OSError):
-        pass
+    """Write a sample down."""
+    with io.open(run.samples, "ab") as file:
+        file.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
 
 
 def last_iteration(run):
