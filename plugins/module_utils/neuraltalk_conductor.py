@@ -133,7 +133,7 @@ class Conductor(object):
         }  # fmt: skip
         for asked in self.plan["runs"]:
             run = Run(self.root, asked["id"])
-            self.places[run.name] = open_directory(run.path)
+            self.places[run.name] = observed(open_directory, run.path)
             self.locks[run.name] = run.hold()
             write_down(self.locks[run.name], "pid %d" % os.getpid())
         write_json(os.path.join(self.directory, "state.json"), state)
@@ -143,7 +143,7 @@ class Conductor(object):
                 self.conduct(run, asked)
             finally:
                 os.close(self.locks.pop(run.name))
-                os.close(self.places.pop(run.name))
+                observed(os.close, self.places.pop(run.name))
 
     def hear(self, number, _frame):
         self.told = number
@@ -152,7 +152,7 @@ class Conductor(object):
         """Whether a run's directory is still the one that was made for it."""
         try:
             return os.path.samestat(os.lstat(run.path), os.fstat(self.places[run.name]))
-        except OSError:
+        except (OSError, TypeError):  # it is gone, or was when its conductor began
             return False
 
     def write(self, run, path, value):
@@ -252,9 +252,9 @@ class Conductor(object):
             else:
                 time.sleep(POLL)
         total = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - spent
-        if self.there(run):
-            last = {"time": round(time.time(), 1), "pids": [], "cpu": round(total, 2)}
-            observed(keep, run, dict(last, iteration=observed(last_iteration, run)))
+        last = {"time": round(time.time(), 1), "pids": [], "cpu": round(total, 2)}
+        observed(keep, look.samples, dict(last, iteration=observed(last_iteration, run)))
+        look.close()
         if process.returncode and not reason and self.there(run):
             full = observed(full_disk, run)
             if full:
@@ -293,6 +293,11 @@ def observed(look, *given):
         return None
 
 
+def open_to_append(path):
+    """A file that is written to at once; what is there stays."""
+    return io.open(path, "ab", 0)
+
+
 def full_disk(run):
     """Which disk of a run is full, in words; empty where none is."""
     for path in (run.path, run.folder()):
@@ -325,9 +330,15 @@ class Look(object):
 
     def __init__(self, run, group, card, began):
         self.run, self.group, self.card, self.began = run, group, card, began
+        self.samples = observed(open_to_append, run.samples)
         self.last = None
         self.asking = None
         self.problem = ""
+
+    def close(self):
+        """No sample is written any more."""
+        if self.samples is not None:
+            self.samples.close()
 
     def due(self):
         """Whether it is time for the next sample; also where somebody has set the clock back."""
@@ -357,13 +368,12 @@ class Look(object):
             told["problem"] = "%s: %s" % (type(error).__name__, error)
         if self.problem:
             told, self.problem = dict(told, problem=self.problem), ""
-        observed(keep, self.run, told)
+        observed(keep, self.samples, told)
 
 
-def keep(run, told):
-    """Write a sample down."""
-    with io.open(run.samples, "ab") as file:
-        file.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
+def keep(samples, told):
+    """Write a sample down, into the file that was opened when the run began."""
+    samples.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
 
 
 def last_iteration(run):
