@@ -73,6 +73,13 @@ def parse(text: str, name: str) -> Any:
         raise UsageError(f"{name} does not parse: {error}") from None
 
 
+def no_truth(value: object) -> object:
+    """The value, where it is neither true nor false nor nothing: for pydantic, which takes true for 1."""
+    if isinstance(value, bool | None):
+        raise ValueError("it is neither true, false nor nothing: write a number or a name, or leave it out")
+    return value
+
+
 class _Refusal(Exception):  # noqa: N818
     """What stands in a line cannot be taken."""
 

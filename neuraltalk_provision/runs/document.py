@@ -7,23 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
-
-
-def _no_truth(value: object) -> object:
-    if isinstance(value, bool | None):
-        raise ValueError("the programs know neither true, false nor nothing: write 1 or 0, or leave it out")
-    return value
-
-
-Value = Annotated[str | int | float, BeforeValidator(_no_truth)]
+Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]
 """Of an option, as it stands in a file."""
+Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.no_truth)]
 Document = TypeVar("Document", bound="RunDocument")
 
 
@@ -32,8 +25,8 @@ class Until(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iterations: int | None = Field(default=None, ge=1, le=1 << 53)
-    plateau: int | None = Field(default=None, ge=1, le=1 << 53)
+    iterations: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
+    plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
 
     def given(self) -> dict[str, int]:
         """What was said of it."""
@@ -56,8 +49,8 @@ class RunDocument(BaseModel):
 
     host: str = ""
     id: str = ""
-    gpu: str | int = PROCESSOR
-    gpu_memory: int | None = Field(default=None, ge=0, le=1 << 53)
+    gpu: str | StrictInt = PROCESSOR
+    gpu_memory: int | None = Field(default=None, ge=0, le=1 << 53, strict=True)
     options: dict[str, Value] = {}
     stages: dict[str, StageDocument] = {}
 

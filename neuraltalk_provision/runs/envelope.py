@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neuraltalk_provision import catalogue, yaml_file
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.document import Number
 
 
 class Range(BaseModel):
@@ -17,9 +18,9 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iteration: int = Field(ge=0)
-    least: FiniteFloat
-    most: FiniteFloat
+    iteration: int = Field(ge=0, strict=True)
+    least: Number
+    most: Number
 
     @model_validator(mode="after")
     def _in_order(self) -> Range:

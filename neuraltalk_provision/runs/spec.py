@@ -88,7 +88,7 @@ def parse(
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
     given: set[str] = set()
-    words = list(words)
+    words = [str(word) for word in words]  # those of a record are what its host says
     while words:
         name = words.pop(0).lstrip("-")
         if name not in known:

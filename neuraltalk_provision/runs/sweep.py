@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs import stages
-from neuraltalk_provision.runs.document import RunDocument, Value, as_word
+from neuraltalk_provision.runs.document import Number, RunDocument, Value, as_word
 from neuraltalk_provision.runs.spec import RunSpec
 
 MOST = 10_000
@@ -24,9 +24,9 @@ class Draw(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    least: FiniteFloat
-    most: FiniteFloat
-    log: bool = False
+    least: Number
+    most: Number
+    log: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _possible(self) -> Draw:
@@ -49,8 +49,8 @@ class SweepDocument(RunDocument):
 
     grid: dict[str, list[Value]] = Field(default_factory=dict)
     draw: dict[str, Draw] = Field(default_factory=dict)
-    draws: int = Field(default=1, ge=1, le=MOST)
-    seed: int = 1
+    draws: int = Field(default=1, ge=1, le=MOST, strict=True)
+    seed: StrictInt = 1
     """Of the draws: the same file gives the same runs."""
 
 

@@ -187,6 +187,13 @@ def test_log_is_shown_without_colours_and_each_step_of_a_progress_bar_on_a_line(
     assert of_a_log("\x1b[0;32mgood\x1b[0m\r\n 1 %\r 2 %\n\x07") == "good\n 1 %\n 2 %\n\\x07"
 
 
+@pytest.mark.parametrize("opened", ["\x1b]0;", "\x1b[", "\x1b[8m", "\x1bP", "\x1b_", "\x1b]52;c;"])
+def test_nothing_of_a_log_is_hidden_behind_a_sequence_without_an_end(opened: str) -> None:
+    shown = of_a_log(f"before {opened}\nand what comes after\n")
+    assert shown.endswith("\nand what comes after\n")
+    assert "line" in of_a_log(f"{opened} the line itself\n")
+
+
 class Number(float):
     """Not a float by name, as numpy's are."""
 

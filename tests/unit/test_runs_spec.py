@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,6 +289,12 @@ def test_scores_of_a_folder_need_its_sentences() -> None:
 def test_damaged_record_of_a_run_is_refused_in_words(given: str) -> None:
     with pytest.raises(UsageError, match=r"-max_iters .*: a whole number is needed"):
         spec.whole("train.lua", {"max_iters": given}, "max_iters")
+
+
+def test_record_of_other_types_is_refused_in_words() -> None:
+    words: list[Any] = [*WORDS, "-max_iters", {"a": 1}]
+    with pytest.raises(UsageError, match="a whole number is needed"):
+        spec.parse("train.lua", "r", words)
 
 
 WRITTEN = """

@@ -152,11 +152,37 @@ def test_lock_that_we_write_is_read_as_it_was(tmp_path: Path, version: str) -> N
     assert lock.read(tmp_path).artifacts == (entry,)
 
 
-@pytest.mark.parametrize("value", ["true", "false", "null"])
-def test_option_is_neither_true_nor_nothing(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["true", "false"])
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (document.RunDocument, "options: {{max_iters: {}}}"),
+        (document.RunDocument, "gpu: {}"),
+        (document.RunDocument, "gpu_memory: {}"),
+        (document.RunDocument, "stages: {{base: {{until: {{plateau: {}}}}}}}"),
+        (document.RunDocument, "stages: {{base: {{options: {{seed: {}}}}}}}"),
+        (SweepDocument, "grid: {{seed: [{}]}}"),
+        (SweepDocument, "draw: {{grad_clip: {{least: {}, most: 2}}}}"),
+        (SweepDocument, "draws: {}"),
+        (SweepDocument, "seed: {}"),
+        (None, "name: x\nranges: {{loss: [{{iteration: {}, least: 1, most: 2}}]}}"),
+        (None, "name: x\nranges: {{loss: [{{iteration: 1, least: 0, most: {}}}]}}"),
+    ],
+)
+def test_true_and_false_are_no_numbers(
+    tmp_path: Path, model: type[document.RunDocument] | None, text: str, value: str
+) -> None:
     file = tmp_path / "run.yml"
-    file.write_text(f"options: {{max_iters: {value}}}\n")
-    with pytest.raises(UsageError, match="write 1 or 0"):
+    file.write_text(text.format(value))
+    with pytest.raises(UsageError, match=r"it is neither true|valid (integer|string)"):
+        document.read_as(model, file) if model else envelope.read(file)
+
+
+@pytest.mark.parametrize("value", ["null", ""])
+def test_option_is_not_nothing(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text(f"options:\n  max_iters: {value}\n")
+    with pytest.raises(UsageError, match=r"max_iters: .*it is neither true, false nor nothing"):
         document.read(file)
 
 
