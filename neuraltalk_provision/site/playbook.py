@@ -19,7 +19,7 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import events
+from neuraltalk_provision.site import events, masters
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -73,7 +73,9 @@ def environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     config = str(paths.playbooks() / "ansible.cfg")
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1"}
+    sockets = str(masters.directory())
+    ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
+    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False) -> Outcome:
