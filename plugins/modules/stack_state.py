@@ -61,6 +61,7 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_gpu import gpu_facts
 from ansible.module_utils.neuraltalk_lease import read_lease
+from ansible.module_utils.neuraltalk_places import places_of, unsafe
 from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
@@ -173,6 +174,8 @@ def main():
         "busy": running_builds(root),
         "controller": (read_text(os.path.join(root, "logs", "controller")) or "").strip(),
         "lease": read_lease(root),
+        "places": places_of(root),
+        "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
         "gpu": gpu_facts(said.get("cuda") or "", said.get("gcc") or ""),
