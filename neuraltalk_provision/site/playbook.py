@@ -117,7 +117,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 settings={"pexpect_timeout": 1},
             )
             runner.config.command = _mortal(runner.config.command)
-            runner.config.env = {**_callback(runner.config.env), **environment()}
+            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded()}
             runner.run()
     if runner.status == "canceled":
         raise KeyboardInterrupt
@@ -160,6 +160,14 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
     names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
     runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
+
+
+def _bounded() -> dict[str, str]:
+    """ansible-runner's events by way of our own callback, which prints no more of a result than somebody reads."""
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(paths.share() / "plugins" / "callback"),
+        "ANSIBLE_STDOUT_CALLBACK": "bounded_events",
+    }
 
 
 def _quoted(part: str) -> str:
