@@ -45,6 +45,11 @@ class Pip(BaseModel):
     source: Literal["auto", "mirror", "index", "host", "none"] = "auto"
     index_url: Address = ""
 
+    @property
+    def public_index_url(self) -> str:
+        """The index's URL without a user and password: a new token is no reason to build a fleet anew."""
+        return re.sub(r"://[^/\s]*@", "://", self.index_url)
+
 
 class Settings(BaseModel):
     """What a site decides; see inventory/example/provision.yml for what each one is for."""

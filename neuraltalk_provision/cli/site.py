@@ -13,7 +13,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook
+from neuraltalk_provision.site import converge, events, operations, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -139,16 +139,22 @@ def variables(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Write the variables that the playbooks read, for runs of plain ansible-playbook."""
+    """Write the variables that the playbooks read, for runs of plain ansible-playbook.
+
+    A file is for its owner alone, because pip.index_url may hold a token; on the screen tokens are left out.
+    """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
     # This process ends now: a lease in its name would be a dead one's. Plain playbooks look whether there is one.
     given["provision_lease"] = {}
-    text = playbook.as_yaml(given)
+    shown = {
+        **given,
+        **{name: events.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
+    }
     if file:
-        file.write_text(text, encoding="utf-8")
+        operations.write_private(file, playbook.as_yaml(given))
     else:
-        output.pass_on(text)
-    output.result(given)
+        output.pass_on(playbook.as_yaml(shown))
+    output.result(shown)
     return EXIT_FINE

@@ -138,6 +138,7 @@ class State(Shape):
     controller: Text
     account: bool = True
     lease: Lease | None = None
+    unsafe: list[Text] = Field(default=[], max_length=10_000)
     cores: Annotated[int, Field(ge=1, le=1_000_000)]
     user: User
     gpu: Gpu

@@ -120,6 +120,8 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
+        # Apart from the recipe, which is shown: it may hold a token.
+        "provision_pip_index_url": settings.pip.index_url,
         "provision_controller": controller.name(),
         "provision_lease": leases.variables("provision site", {plan.host: plan.over for plan in listed}),
         "provision_take_over": [plan.host for plan in listed if plan.take_over],

@@ -61,6 +61,11 @@ def host_of(event: Event) -> str:
     return str(event.get("event_data", {}).get("host", ""))
 
 
+def redact(text: str) -> str:
+    """The text without the user and password of any URL in it."""
+    return re.sub(r"://[^/\s\"'<>]*@", "://***@", text)
+
+
 def bounded(event: Event) -> Event:
     """The event with no more of what it printed than is read: a host may answer with any number of bytes."""
     printed = event.get("stdout")
@@ -142,9 +147,9 @@ def _message(result: Mapping[str, Any]) -> str:
         text = str(result.get(key) or "").strip()
         if text and not text.startswith(_SAYS_NOTHING) and "See stdout/stderr for the exact error" not in text:
             # What a module raised stands in the last line; ansible-core 2.16 hands on all of it.
-            return text.splitlines()[-1] if "Traceback (most recent call last)" in text else text
-    return str(result.get("msg") or "no reason was given")
+            return redact(text.splitlines()[-1] if "Traceback (most recent call last)" in text else text)
+    return redact(str(result.get("msg") or "no reason was given"))
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
+    return redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())

@@ -18,8 +18,9 @@ def refusals(host: str, state: Mapping[str, Any], take_over: bool = False) -> tu
 
 
 def refuse(states: Mapping[str, Mapping[str, Any]], take_over: bool = False) -> None:
-    """UsageError naming every host on which another controller works."""
-    words = [words for host, state in states.items() for words in refusals(host, state, take_over)]
+    """UsageError naming every host on which another controller works, or whose stack root others can replace."""
+    words = [f"{host}: {words}" for host, state in states.items() for words in state.get("unsafe", ())]
+    words += [words for host, state in states.items() for words in refusals(host, state, take_over)]
     if words:
         raise UsageError("\n".join(words), advice="Nothing was changed on any host.")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -69,6 +70,14 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
         current = PurePosixPath(result["generation"]).name if result and seen else plan.current
         verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *seen), told))
     return tuple(verdicts)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a text that only its owner may read, whatever the umask and whoever could read the file before."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as opened:
+        os.fchmod(handle, 0o600)
+        opened.write(text)
 
 
 def _planned(plan: HostPlan) -> list[Mapping[str, Any]]:

@@ -167,6 +167,7 @@ def _account(state: Mapping[str, Any]) -> Step:
 
 def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
+    refusals += [f"{host}: {words}" for words in state.get("unsafe", ())]
     machine = state["platform"]["machine"]
     if machine not in MACHINES:
         refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")

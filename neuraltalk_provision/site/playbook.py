@@ -19,7 +19,7 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answer_files, events
+from neuraltalk_provision.site import answer_files, events, masters
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -73,7 +73,9 @@ def environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     config = str(paths.playbooks() / "ansible.cfg")
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1"}
+    sockets = str(masters.directory())
+    ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
+    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False) -> Outcome:
@@ -118,7 +120,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 settings={"pexpect_timeout": 1},
             )
             runner.config.command = _mortal(runner.config.command)
-            runner.config.env = {**_callback(runner.config.env), **environment()}
+            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded()}
             runner.run()
         told = answer_files.fetch(events.read(heard), folder)
     if runner.status == "canceled":
@@ -162,6 +164,14 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
     names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
     runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
+
+
+def _bounded() -> dict[str, str]:
+    """ansible-runner's events by way of our own callback, which prints no more of a result than somebody reads."""
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(paths.share() / "plugins" / "callback"),
+        "ANSIBLE_STDOUT_CALLBACK": "bounded_events",
+    }
 
 
 def _quoted(part: str) -> str:

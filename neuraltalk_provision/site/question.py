@@ -108,7 +108,7 @@ class Asked:
 def recipes(given: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Asked]:
     """{host: the recipe of its platform and cards}."""
     build = BuildSettings(
-        stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.index_url
+        stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.public_index_url
     )
     asked = {}
     for host, state in given.states.items():

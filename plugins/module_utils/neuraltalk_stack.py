@@ -94,6 +94,11 @@ def as_text(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def redact(text):
+    """`text` without the user and password of any URL in it."""
+    return re.sub(r"://[^/\s\"'<>]*@", "://***@", as_text(text))
+
+
 def write_whole(path, text, mode=0o644):
     """Write `text` beside `path`, make it durable, then rename it there."""
     make_directory(os.path.dirname(path))
@@ -224,7 +229,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     env.update(environment or {})
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write(("$ %s\n" % " ".join(as_text(word) for word in argv)).encode("utf-8"))
+        output.write(("$ %s\n" % redact(" ".join(as_text(word) for word in argv))).encode("utf-8"))
         output.flush()
         try:
             process = subprocess.Popen(
@@ -293,7 +298,7 @@ def is_alive(pid, start):
 
 def log_tail(log, lines=LOG_TAIL_LINES):
     """The last lines of a log, after the first lines that look like the true cause."""
-    text = read_text(log) or ""
+    text = redact(read_text(log) or "")
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]

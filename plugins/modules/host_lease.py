@@ -9,8 +9,9 @@ module: host_lease
 short_description: Take or give back the lease on a host's stack
 description:
   - One controller at a time works on a stack root. Who has the lease stands in C(lease.json) below it.
-  - It fails where somebody else has it, with who, since when and from where, in check mode too, in which it changes
-    nothing. It never reports a change, for nothing of the stack changes by it.
+  - It fails where somebody else has it, with who, since when and from where, and where others than root and the user
+    that it runs as could replace the stack root; in check mode too, in which it changes nothing.
+  - It never reports a change, for nothing of the stack changes by it.
 options:
   stack_root:
     description: The directory that holds C(generations) and C(current). It is made where there is none.
@@ -58,6 +59,7 @@ lease:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_lease import give, read_lease, refuse_held, take
+from ansible.module_utils.neuraltalk_places import unsafe
 from ansible.module_utils.neuraltalk_stack import StackError, fail_with
 
 
@@ -78,6 +80,8 @@ def main():
     acts = bool(holder) and not module.check_mode
     try:
         if wanted["state"] == "held":
+            for words in unsafe(root)[:1]:
+                raise StackError(words)
             if acts:
                 take(root, holder, host, wanted["what"], wanted["over"])
             else:

@@ -32,6 +32,11 @@ options:
     description: Variables added to the environment.
     type: dict
     default: {}
+  index_url:
+    description:
+      - For pip, with its Python as the first word of O(argv), the index to take packages from. Its user and password
+        reach neither a command line nor a log, which only its owner can read until that is so.
+    type: str
   expect:
     description: Text that the output has to contain, or the command has failed whatever it returned.
     type: str
@@ -62,19 +67,40 @@ printed:
   type: str
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_secrets import pip_environment
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     fail_with,
     lines_since,
     log_tail,
+    make_directory,
+    read_text,
+    redact,
     run_logged,
     with_stack,
+    write_whole,
 )
 
 
-def run(argv, log, generation, chdir, environment, expect, timeout):
-    """Run it; {'rc', 'seconds'}, or StackError."""
+def run(index_url, **given):
+    """Run it; {'rc', 'seconds', 'printed'}, or StackError. The log of what knows a password tells none afterwards."""
+    if not index_url:
+        return run_plainly(**given)
+    log, private = given["log"], 0o600
+    make_directory(os.path.dirname(log))
+    write_whole(log, "", private)
+    try:
+        with pip_environment(given["argv"][0], index_url) as environment:
+            return run_plainly(**dict(given, environment=dict(given["environment"], **environment)))
+    finally:
+        write_whole(log, redact(read_text(log) or ""))
+
+
+def run_plainly(argv, log, generation, chdir, environment, expect, timeout):
+    """Run it; {'rc', 'seconds', 'printed'}, or StackError."""
     full = with_stack(generation, argv) if generation else argv
     environment = dict((name, str(value)) for name, value in environment.items())
     outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=timeout)
@@ -84,8 +110,8 @@ def run(argv, log, generation, chdir, environment, expect, timeout):
         why = "ran longer than %d s" % timeout if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
             why = "rc 0, but it did not print %r" % expect
-        raise StackError("%s failed (%s)" % (" ".join(argv), why), log=log, tail=log_tail(log), **outcome)
-    outcome["printed"] = "\n".join(lines_since(log, 0)[1:][-3:])
+        raise StackError("%s failed (%s)" % (redact(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome)
+    outcome["printed"] = redact("\n".join(lines_since(log, 0)[1:][-3:]))
     return outcome
 
 
@@ -97,6 +123,7 @@ def main():
             "generation": {"type": "path"},
             "chdir": {"type": "path"},
             "environment": {"type": "dict", "default": {}},
+            "index_url": {"type": "str", "no_log": True},
             "expect": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 14400},
         },

@@ -67,6 +67,7 @@ from ansible.module_utils.neuraltalk_account import ready
 from ansible.module_utils.neuraltalk_gpu import gpu_facts
 from ansible.module_utils.neuraltalk_lease import read_lease
 from ansible.module_utils.neuraltalk_manifest import has_manifest
+from ansible.module_utils.neuraltalk_places import places_of, unsafe
 from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
@@ -181,6 +182,8 @@ def main():
         "busy": running_builds(root),
         "controller": (read_text(os.path.join(root, "logs", "controller")) or "").strip(),
         "lease": read_lease(root),
+        "places": places_of(root),
+        "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
         "account": ready(root, module.params["run_user"]),

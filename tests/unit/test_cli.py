@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tomllib
@@ -450,6 +451,23 @@ def test_variables_are_written_where_they_are_wanted(
     assert (code, out.startswith("provision_recipes:")) == (0, True)
     assert provision(capsys, "variables", tmp_path / "v.yml")[:2] == (0, "")
     assert "provision_stack_root: /opt/neuraltalk" in (tmp_path / "v.yml").read_text()
+
+
+def test_variables_with_a_token_are_for_their_owner_alone_and_not_for_the_screen(
+    capsys: Capture, outcome: converge.SiteOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    token = "https://bot:s3cr3t@index.example/simple"
+    Path("provision.yml").write_text(f"pip: {{index_url: '{token}'}}\nartifact_url: '{token}'\n")
+    Path("v.yml").touch(mode=0o644)
+    assert provision(capsys, "variables", "v.yml")[0] == 0
+    assert Path("v.yml").read_text().count(token) == 2
+    assert stat.S_IMODE(Path("v.yml").stat().st_mode) == 0o600
+    for words in (["variables"], ["variables", "--json"]):
+        code, out, err = provision(capsys, *words)
+        assert code == 0
+        assert "s3cr3t" not in out + err
+        assert "https://***@index.example/simple" in out
 
 
 def test_command_whose_reader_went_away_still_tells_by_its_code(mirror: Path) -> None:

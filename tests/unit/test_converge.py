@@ -13,13 +13,13 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, playbook
+from neuraltalk_provision.settings import Pip, Settings
+from neuraltalk_provision.site import converge, playbook, question
 from neuraltalk_provision.site.events import Change, Failure, Told
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
-from tests.unit.plans import RECIPE, planned
+from tests.unit.plans import HOSTS, RECIPE, planned
 
 QUIET = Output(as_json=True)
 Runs = list[playbook.Request]
@@ -76,6 +76,19 @@ def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activat
     ]
     assert outcome.activated == ("node1", "node3")
     assert outcome.as_json()["changed"] is True
+
+
+def test_token_of_an_index_is_in_no_recipe_and_a_new_one_builds_nothing_anew(settings: Settings) -> None:
+    def made(user: str) -> tuple[str, dict[str, object]]:
+        chosen = settings.model_copy(update={"pip": Pip(index_url=f"https://{user}index.example/simple")})
+        answers = question.Answers({"node1": HOSTS["bare"]["state"]})
+        (decided,) = converge.make_plans(chosen, (), answers)
+        return decided.recipe.id, converge.variables([decided], chosen)
+
+    (one, given), (two, _), (plain, _) = made("bot:s3cr3t@"), made("bot:other@"), made("")
+    assert one == two == plain
+    assert given.pop("provision_pip_index_url") == "https://bot:s3cr3t@index.example/simple"
+    assert "s3cr3t" not in json.dumps(given)
 
 
 def test_converged_site_runs_nothing_and_says_so(settings: Settings, runs: Callable[..., Runs]) -> None:

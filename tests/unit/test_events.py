@@ -52,6 +52,21 @@ def test_cause_is_found_wherever_ansible_puts_it(core: dict[str, Any]) -> None:
     assert "not found" in told["nopython"].message
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("get https://bot:s3cr3t@mirror/nn.tgz failed", "get https://***@mirror/nn.tgz failed"),
+        ("http://s3cr3t@h:80/x and ftp://a:b@c/", "http://***@h:80/x and ftp://***@c/"),
+        ("https://bot:s3@cr3t@mirror/a@b", "https://***@mirror/a@b"),
+        ("https://mirror/a@b, ops@node1: no", "https://mirror/a@b, ops@node1: no"),
+        ("://" * 20_000 + "x" * 100_000, "://" * 20_000 + "x" * 100_000),
+    ],
+)
+def test_user_and_password_of_a_url_are_left_out(text: str, words: str) -> None:
+    told = events.failure({"event": "runner_on_failed", "event_data": {"host": "h", "res": {"msg": text}}})
+    assert told and told.message == words
+
+
 def test_first_failure_of_a_host_is_the_one_that_counts_and_ignored_ones_do_not(core: dict[str, Any]) -> None:
     here = failures(events.read(core["site"]))["here"]
     assert (here.task, here.message) == ("Break", "gone wrong")

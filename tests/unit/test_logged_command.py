@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
+import netrc
+import stat
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,3 +71,105 @@ def test_check_mode_predicts_and_runs_nothing(run_module: Run, tmp_path: Path) -
     said = run_module("logged_command", check=True, argv=["touch", str(tmp_path / "x")], log=tmp_path / "x.log")
     assert said["changed"] is True
     assert list(tmp_path.iterdir()) == []
+
+
+TOKEN = "s3cr3t%2Ftoken"
+URL = f"https://bot:{TOKEN}@index.example:8443/simple"
+
+
+@pytest.fixture
+def pip(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a stand-in of Python with a pip: it writes down what it was given, and prints its index as old ones did."""
+
+    def pip(*, reads_netrc: bool, rc: int = 0) -> Path:
+        file = tmp_path / "python"
+        file.write_text(
+            f"""#!/bin/sh
+            [ "$1" = -c ] && exit {int(not reads_netrc)}
+            tr '\\0' ' ' </proc/$$/cmdline >'{tmp_path}/cmdline'
+            stat -c %a '{tmp_path}/pip.log' >'{tmp_path}/mode'
+            echo "$PIP_INDEX_URL" >'{tmp_path}/url'
+            [ -z "$NETRC" ] || stat -c %a "$NETRC" >'{tmp_path}/netrc-mode'
+            [ -z "$NETRC" ] || cp "$NETRC" '{tmp_path}/netrc'
+            echo "Could not fetch URL $PIP_INDEX_URL/h5py/"; echo "and {URL}"
+            exit {rc}
+            """
+        )
+        file.chmod(0o755)
+        return file
+
+    return pip
+
+
+def install(run_module: Run, python: Path, tmp_path: Path, url: str = URL) -> dict[str, Any]:
+    argv = [str(python), "-m", "pip", "install", "h5py"]
+    return run_module("logged_command", argv=argv, log=tmp_path / "pip.log", index_url=url)
+
+
+@pytest.mark.parametrize("reads_netrc", [True, False])
+def test_token_of_an_index_reaches_neither_process_list_nor_log(
+    run_module: Run, pip: Callable[..., Path], tmp_path: Path, reads_netrc: bool
+) -> None:
+    said = install(run_module, pip(reads_netrc=reads_netrc), tmp_path)
+    assert TOKEN not in (tmp_path / "cmdline").read_text()
+    assert (tmp_path / "mode").read_text() == "600\n"
+    log = (tmp_path / "pip.log").read_text()
+    assert "s3cr3t" not in log + str(said)
+    assert "https://***@index.example:8443/simple" in log
+    assert stat.S_IMODE((tmp_path / "pip.log").stat().st_mode) == 0o644
+
+
+def test_pip_that_starts_itself_again_has_the_token_in_a_netrc_and_not_in_the_url(
+    run_module: Run, pip: Callable[..., Path], tmp_path: Path
+) -> None:
+    install(run_module, pip(reads_netrc=True), tmp_path)
+    assert (tmp_path / "url").read_text() == "https://index.example:8443/simple\n"
+    assert (tmp_path / "netrc-mode").read_text() == "600\n"
+    kept = netrc.netrc(str(tmp_path / "netrc"))
+    assert kept.authenticators("index.example") == ("bot", "", "s3cr3t/token") or kept.authenticators(
+        "index.example"
+    ) == ("bot", None, "s3cr3t/token")
+
+
+@pytest.mark.parametrize("url", ["https://index.example/simple", f"https://{TOKEN}@index.example/simple", URL])
+def test_index_of_which_no_netrc_can_be_made_is_in_the_environment_alone(
+    run_module: Run, pip: Callable[..., Path], tmp_path: Path, url: str
+) -> None:
+    said = install(run_module, pip(reads_netrc=False), tmp_path, url)
+    assert (tmp_path / "url").read_text() == f"{url}\n"
+    assert not (tmp_path / "netrc").exists()
+    assert "s3cr3t" not in (tmp_path / "pip.log").read_text() + str(said)
+
+
+def test_failure_tells_no_token(run_module: Run, pip: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ModuleError) as caught:
+        install(run_module, pip(reads_netrc=False, rc=1), tmp_path)
+    assert "Could not fetch URL https://***@index.example:8443/simple" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value.result)
+    with pytest.raises(ModuleError) as caught:
+        run_module("logged_command", argv=["false", URL], log=tmp_path / "x.log")
+    assert "s3cr3t" not in str(caught.value) + (tmp_path / "x.log").read_text()
+
+
+def test_real_pip_reads_the_netrc(run_module: Run, tmp_path: Path) -> None:
+    """pip of this Python, against an index that writes down who asked."""
+    asked: list[str] = []
+
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(str(self.headers.get("Authorization")))
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *given: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Index) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://bot:{TOKEN}@127.0.0.1:{server.server_port}/simple"
+        argv = [sys.executable, "-m", "pip", "install", "--retries", "0", "--target", str(tmp_path / "t"), "no-such"]
+        with pytest.raises(ModuleError) as caught:
+            run_module("logged_command", argv=argv, log=tmp_path / "pip.log", index_url=url)
+        server.shutdown()
+    assert asked[-1] == "Basic " + base64.b64encode(b"bot:s3cr3t/token").decode()
+    assert "s3cr3t" not in str(caught.value) + (tmp_path / "pip.log").read_text()

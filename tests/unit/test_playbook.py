@@ -15,7 +15,7 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import events, playbook
+from neuraltalk_provision.site import answers, events, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -130,6 +130,38 @@ def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch:
     assert modes == {0o700}
     assert list(scratch.glob("provision-*")) == []
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+FLOODS = {
+    "words": ("head -c 3000000 /dev/zero | tr '\\0' x", "No start of json char found"),
+    "an answer": (
+        'printf \'{"changed": false, "state": "\'; head -c 3000000 /dev/zero | tr "\\0" x; echo \'"}\'',
+        "more than 700,000 characters",
+    ),
+    "a failure": (
+        'printf \'{"failed": true, "msg": "the disk is full", "more": "\'; head -c 3000000 /dev/zero | tr "\\0" x; '
+        "echo '\"}'",
+        "the disk is full",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_path: Path, kind: str) -> None:
+    script, words = FLOODS[kind]
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    interpreter.chmod(0o755)
+    here = HOSTS["all"]["hosts"]["here"]
+    flood = {**here, "ansible_python_interpreter": str(interpreter)}
+    file = tmp_path / "hosts.yml"
+    file.write_text(yaml.safe_dump({"all": {"hosts": {"here": here, "node1": flood}}}), encoding="utf-8")
+    heard: list[events.Event] = []
+    outcome = playbook.run(question(file, tmp_path / "stack"), heard.append)
+    assert max(len(json.dumps(event)) for event in heard) < 100_000
+    results, (failure,) = answers.of(outcome.told, "stack_state", shape=answers.StackState)
+    assert (list(results), failure.host) == (["here"], "node1")
+    assert words in failure.message
 
 
 def test_missing_inventory_is_refused_before_ansible_is_asked(tmp_path: Path) -> None:

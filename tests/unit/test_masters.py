@@ -1,0 +1,77 @@
+"""SSH's shared connections end with the command, and nobody on a host gets to use the operator's agent."""
+
+from __future__ import annotations
+
+import configparser
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.site import masters, playbook
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which a stand-in of ssh writes down what it is asked."""
+    asked = tmp_path / "asked"
+    script = tmp_path / "bin" / "ssh"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\necho \"$@\" >>'{asked}'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
+    return asked
+
+
+def test_playbooks_of_one_command_share_a_private_directory() -> None:
+    place = masters.directory()
+    assert playbook.environment()["ANSIBLE_SSH_CONTROL_PATH_DIR"] == str(place)
+    assert masters.directory() == place
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_every_connection_is_ended_with_the_command(ssh: Path) -> None:
+    masters.end()
+    place = masters.directory()
+    (place / "0a1b2c3d4e").touch()
+    (place / "5f6a7b8c9d").touch()
+    masters.end()
+    assert ssh.read_text().splitlines() == [
+        f"-F none -o ControlPath={place / name} -O exit ended" for name in ("0a1b2c3d4e", "5f6a7b8c9d")
+    ]
+    assert not place.exists()
+    masters.end()
+    assert len(ssh.read_text().splitlines()) == 2
+
+
+def test_command_that_ends_in_whatever_way_ends_them(ssh: Path) -> None:
+    words = (
+        "import sys; from neuraltalk_provision.site import masters; "
+        "(masters.directory() / 'x').touch(); print(masters.directory()); sys.exit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "-O exit" in ssh.read_text()
+    assert not Path(done.stdout.strip()).exists()
+
+
+def test_path_that_is_too_long_for_a_socket_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masters.end()
+    deep = tmp_path / ("x" * 80)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    assert masters.directory().parent == Path("/tmp")
+    assert list(deep.iterdir()) == []
+    masters.end()
+
+
+def test_agent_stays_here_and_a_connection_does_not_outlive_a_killed_command_for_long() -> None:
+    read = configparser.ConfigParser(interpolation=None)
+    read.read(paths.playbooks() / "ansible.cfg")
+    options = read["ssh_connection"]["ssh_args"].split()
+    assert {"ForwardAgent=no", "ForwardX11=no", "ControlPersist=60s"} <= set(options)
+    assert options.index("ForwardAgent=no") < options.index("ControlMaster=auto")

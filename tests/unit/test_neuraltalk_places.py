@@ -1,0 +1,156 @@
+"""A stack root that somebody else owns, can write or could make first is refused, with the component and the cure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.site import leases
+from neuraltalk_provision.site.plan import plan
+from tests.unit.modules import ModuleError
+from tests.unit.plans import HOSTS, RECIPE
+
+Run = Callable[..., dict[str, Any]]
+PLAIN = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a directory of another user takes root to make")
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_places")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A whole stack root: srv/stack below a private directory."""
+    root = tmp_path / "srv" / "stack"
+    for name in ("generations/f00", "artifacts", "logs"):
+        (root / name).mkdir(parents=True)
+    (root / "current").symlink_to("generations/f00")
+    for path in (root.parent, root, *root.glob("*/"), root / "generations" / "f00"):
+        path.chmod(0o755)
+    return root
+
+
+def test_root_of_our_own_is_safe(module: ModuleType, root: Path) -> None:
+    assert module.unsafe(str(root)) == []
+    assert [place["path"] for place in module.places_of(str(root))][-5:] == [
+        str(root / name) for name in ("generations", "artifacts", "logs", "current", "generations/f00")
+    ]
+
+
+@as_root
+@pytest.mark.parametrize("below", ["..", ".", "generations", "generations/f00", "current", "artifacts", "logs"])
+def test_component_of_another_user_is_named_with_owner_mode_and_cure(
+    module: ModuleType, root: Path, below: str
+) -> None:
+    place = Path(os.path.normpath(root / below))
+    os.lchown(place, PLAIN, PLAIN)
+    (words,) = module.unsafe(str(root))
+    assert words.startswith(f"{place} (")
+    assert "mode 0" in words
+    assert f"(uid {PLAIN})" in words
+    assert "chown it to root, or choose another stack_root" in words
+
+
+@pytest.mark.parametrize(("mode", "who"), [(0o777, "everybody"), (0o757, "everybody"), (0o2777, "everybody")])
+@pytest.mark.parametrize("below", ["..", ".", "generations", "generations/f00", "artifacts"])
+def test_component_that_others_can_write_is_named(
+    module: ModuleType, root: Path, below: str, mode: int, who: str
+) -> None:
+    place = Path(os.path.normpath(root / below))
+    place.chmod(mode)
+    (words,) = module.unsafe(str(root))
+    assert words.startswith(f"{place} (owner ")
+    assert f"mode {mode:04o}) can be written by {who}: chmod go-w it" in words
+
+
+@as_root
+def test_component_that_a_group_can_write_is_named_with_the_group(module: ModuleType, root: Path) -> None:
+    root.chmod(0o775)
+    assert module.unsafe(str(root)) == []  # the group root is root's
+    os.chown(root, 0, 50)
+    (words,) = module.unsafe(str(root))
+    assert "can be written by the group " in words
+
+
+def test_group_of_its_owner_alone_is_its_owner(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"path": "/home/u/s", "kind": "directory", "uid": 1000, "gid": 1000, "mode": 0o775}
+    group = {"gr_name": "u", "gr_mem": []}
+    monkeypatch.setattr(module.pwd, "getpwuid", lambda uid: Row(pw_name="u", pw_gid=1000))
+    monkeypatch.setattr(module.grp, "getgrgid", lambda gid: Row(**group))
+    assert module.judge([place], 1000) == []
+    group["gr_mem"] = ["v"]
+    assert "by the group u" in module.judge([place], 1000)[0]
+    assert "belongs to u (uid 1000)" in module.judge([place], 0)[0]
+
+
+class Row:
+    """A line of the user database."""
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
+def test_what_is_not_there_below_a_directory_of_everybody_could_be_made_first(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "pub").mkdir()
+    (tmp_path / "pub").chmod(0o1777)
+    stack = tmp_path / "pub" / "x" / "stack"
+    (words,) = module.unsafe(str(stack))
+    assert words.startswith(f"{tmp_path / 'pub' / 'x'} is not there, and everybody can make it first")
+    assert f"({tmp_path / 'pub'} is mode 1777): make it with mkdir -m 755" in words
+    stack.parent.mkdir(mode=0o755)
+    assert module.unsafe(str(stack)) == []
+
+
+@as_root
+def test_link_of_another_user_is_refused_and_a_roots_link_is_followed(module: ModuleType, root: Path) -> None:
+    link = root.parents[1] / "opt"
+    link.symlink_to("srv")
+    assert module.unsafe(str(link / "stack")) == []
+    os.lchown(link, PLAIN, PLAIN)
+    (words,) = module.unsafe(str(link / "stack"))
+    assert words.startswith(f"{link} (link, ")
+    os.lchown(link, 0, 0)
+    os.chown(root.parent, PLAIN, PLAIN)
+    (words,) = module.unsafe(str(link / "stack"))
+    assert words.startswith(f"{root.parent} (directory, ")
+
+
+def test_links_that_lead_round_end(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert module.places_of(str(tmp_path / "a" / "stack"))[-1]["kind"] == "other"
+
+
+@as_root
+def test_site_without_root_may_have_its_stack_in_its_own_home(module: ModuleType, root: Path) -> None:
+    for path in (root, *root.rglob("*")):
+        os.lchown(path, 1000, 1000)
+    places = module.places_of(str(root))
+    assert module.judge(places, 1000) == []
+    assert len(module.judge(places, 1001)) == len(module.judge(places, 0)) == 6
+
+
+@as_root
+def test_module_tells_plan_refuses_and_the_lease_is_not_taken(run_module: Run, root: Path) -> None:
+    os.chown(root, PLAIN, PLAIN)
+    said = run_module("stack_state", stack_root=root)["state"]
+    (words,) = said["unsafe"]
+    assert {"path": str(root), "kind": "directory", "uid": PLAIN, "gid": PLAIN, "mode": 0o755} in said["places"]
+    state = {**HOSTS["converged"]["state"], "unsafe": said["unsafe"]}
+    assert plan("node1", state, RECIPE).refusals == (f"node1: {words}",)
+    with pytest.raises(UsageError, match=r"node1: .* belongs to .* chown it to root"):
+        leases.refuse({"node1": state})
+    for check in (False, True):
+        with pytest.raises(ModuleError, match="who can replace what lies there"):
+            run_module("host_lease", check=check, stack_root=root, holder="h", host="node1", state="held")
+    assert not (root / "lease.json").exists()
