@@ -291,6 +291,10 @@ def test_another_user_reads_and_runs_it(run_module: Run, public: Path) -> None:
     program(public, "luajit", 'case "$2" in *torch*) printf "loaded torch by %s\\n" "$(id -u)" ;; esac')
     seen = {check["name"]: check["saw"] for check in verify(run_module, public, files=False)["checks"]}
     assert seen["readable by other users"].startswith("user 65534 loads torch in ")
+    seen = {check["name"]: check["saw"] for check in verify(run_module, public, PARTS[1:], files=False)["checks"]}
+    assert seen["readable by other users"].startswith("user 65534 runs it in ")
+    (public / "logs" / "verify.log").unlink()
+    verify(run_module, public, files=False)
     assert "loaded torch by 65534" in (public / "logs" / "verify.log").read_text(encoding="utf-8")
 
 
@@ -298,7 +302,7 @@ def test_another_user_reads_and_runs_it(run_module: Run, public: Path) -> None:
 def test_what_another_user_cannot_load_is_red_whatever_the_modes_say(run_module: Run, public: Path) -> None:
     program(public, "luajit", 'test "$(id -u)" = 0 && echo "loaded torch 1.0" || { echo "no rights" >&2; exit 1; }')
     said = failing(run_module, public, files=False)
-    assert "a user without rights (65534) cannot load torch" in said["readable by other users"]
+    assert "a user without rights (65534) cannot use it" in said["readable by other users"]
     assert "no rights" in said["readable by other users"]
 
 
