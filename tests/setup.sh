@@ -13,7 +13,7 @@ lacking() {
 }
 
 compiles() {
-    echo "#include <$2>" | gcc -x "$1" -fsyntax-only - 2>/dev/null
+    gcc -x "$1" -fsyntax-only - <<<"#include <$2>" 2>/dev/null
 }
 
 stop() {

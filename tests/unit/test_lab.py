@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.lab import archives, engine, gap, hosts, images, inventory, names, paths, rpms, sink, sources
+from tests.lab import archives, engine, gap, hosts, images, inventory, names, paths, rpms, sink, sources, wheels
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab, tmpfs_option
 
@@ -286,3 +287,19 @@ def test_without_an_engine_a_plain_user_is_told_what_to_do(tmp_path: Path, monke
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError, match="systemctl start docker"):
         engine.ensure()
+
+
+def test_wheels_are_those_that_the_hosts_python_needs_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ipython, which needs typing_extensions before Python 3.12 only."""
+    needs = ("older; python_version < '3.4'", "newer; python_version >= '3.4'")
+    for name, requirements in {"wanted": needs, "older": (), "newer": ()}.items():
+        with zipfile.ZipFile(tmp_path / f"{name}-1-py3-none-any.whl", "w") as wheel:
+            lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1"]
+            lines += [f"Requires-Dist: {words}" for words in requirements]
+            wheel.writestr(f"{name}-1.dist-info/METADATA", "\n".join(lines) + "\n")
+            wheel.writestr(f"{name}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    fetched = tmp_path / "fetched"
+    wheels.fetch("3.3", "cp33", ["wanted"], fetched)
+    assert sorted(path.name.split("-")[0] for path in fetched.iterdir()) == ["older", "wanted"]
