@@ -43,7 +43,11 @@ KEPT = re.compile(r"(PATH|LANG|LC_\w+|TZ|JAVA_HOME|OMP_\w+|OPENBLAS_\w+|MKL_\w+|
 """What a run gets of the environment that it is started in; the rest is the business of who started it."""
 FITS = """
 import json, sys
-import h5py
+try:
+    import h5py
+except ImportError:  # another Python than the one that it was installed for
+    print("fits: not looked at")
+    sys.exit()
 with h5py.File(sys.argv[1], "r") as data:
     wanted = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
     lacks = [name for name in wanted if name not in data]
@@ -186,6 +190,19 @@ def scorers_python():
     return next((path for path in map(found, PYTHONS) if path), None)
 
 
+def interpreter():
+    """A Python that whoever this is may run: the one that runs this, else one of the PATH. StackError without one.
+
+    Ansible's may lie in root's home, where no other account comes to.
+    """
+    for path in [sys.executable] + [found(name) for name in PYTHONS]:
+        if path and os.access(path, os.X_OK):
+            with io.open(os.devnull, "r+b") as nothing:
+                if subprocess.call([path, "-c", "import json"], stdin=nothing, stdout=nothing, stderr=nothing) == 0:
+                    return path
+    raise StackError("%s may run no Python of this host: neither %s nor one of the PATH" % (who(), sys.executable))
+
+
 def found(program):
     """Where a program is on the PATH; None where it is not."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
@@ -283,8 +300,8 @@ def refuse_misfit(h5, told, generation):
     private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
     log = os.path.join(private, "log")
     try:
-        outcome = run_logged(with_stack(generation, [sys.executable, "-c", FITS, h5, told]), log, timeout=600)
-        said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits "))]
+        outcome = run_logged(with_stack(generation, [interpreter(), "-c", FITS, h5, told]), log, timeout=600)
+        said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
         tail = log_tail(log)
     finally:
         shutil.rmtree(private, ignore_errors=True)

@@ -13,7 +13,7 @@ description:
   - An account that is there already, also one of a directory service, is taken as it is, unless it is root's.
   - Does nothing where Ansible is not root, and where the name is root's, for runs belong to whoever Ansible is then.
 options:
-  name:
+  user:
     description: The account's name.
     type: str
     required: true
@@ -27,7 +27,7 @@ author: the neuraltalk-provision authors
 EXAMPLES = r"""
 - name: Have the account that runs belong to
   run_account:
-    name: neuraltalk
+    user: neuraltalk
     stack_root: /opt/neuraltalk
 """
 
@@ -67,12 +67,12 @@ def make(module, name, root):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
             "stack_root": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
-    name, root = module.params["name"], module.params["stack_root"]
+    name, root = module.params["user"], module.params["stack_root"]
     try:
         changed = not ready(root, name)
         if changed and not module.check_mode:

@@ -127,14 +127,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_account import as_account, become, find, make_places, owner_of
 from ansible.module_utils.neuraltalk_conductor import admit, pack
 from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, output_of, processes
-from ansible.module_utils.neuraltalk_launch import found, needs_card, refuse, take_card, weights_of
+from ansible.module_utils.neuraltalk_launch import found, interpreter, needs_card, refuse, take_card, weights_of
 from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
 from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
 from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
@@ -210,12 +209,12 @@ def start(root, runs, gpu, memory, account):
     with Leases(root, account):
         plan = as_account(account, prepare, root, runs, gpu, memory, generation)
         try:
-            remark = begin(first, account, writable(root, runs), plan["card"])
-            await_file(account, first, os.path.join(first.path, "state.json"))
+            remark, process = begin(first, account, writable(root, runs), plan)
+            await_file(account, process, first, os.path.join(first.path, "state.json"))
         except Exception:
             as_account(account, forget, root, runs)
             raise
-    await_file(account, first, first.process, first.ended)
+    await_file(account, process, first, first.process, first.ended)
     said = as_account(account, begun, root, runs)
     return dict(said, remarks=[remark] * bool(remark) + (misleading() if plan["card"] else []))
 
@@ -224,7 +223,8 @@ def prepare(root, runs, gpu, memory, generation):
     """The plan of the runs, once their directories are made. StackError, and nothing made, where it cannot be."""
     check(root, runs, gpu, generation)
     first = Run(root, runs[0]["id"])
-    plan = {"root": root, "generation": generation, "card": take_card(gpu, memory, taken(root)), "runs": runs}
+    card = take_card(gpu, memory, taken(root))
+    plan = {"root": root, "generation": generation, "card": card, "runs": runs, "python": interpreter()}
     admit(root, plan, first.path)
     try:
         write_json(os.path.join(first.path, "plan.json"), plan)
@@ -269,9 +269,13 @@ def writable(root, runs):
     return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere if path))
 
 
-def begin(run, account, places, card):
-    """Start the conductor of the plan in a run's directory, such that it outlives us; a remark, or nothing."""
-    words = [sys.executable, os.path.join(run.path, "conductor.zip"), run.path]
+def begin(run, account, places, plan):
+    """Start the conductor of the plan in a run's directory, such that it outlives us.
+
+    (a remark, or nothing; its process, or None where it is systemd's).
+    """
+    card = plan["card"]
+    words = [plan["python"], os.path.join(run.path, "conductor.zip"), run.path]
     log = os.path.join(run.path, "conductor.log")
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
     if card:
@@ -285,11 +289,10 @@ def begin(run, account, places, card):
             output_of(["systemctl", "reset-failed", unit])
             reply, code = output_of(systemd_run(unit, run, account, properties) + shell + [unit])
             if code == 0:
-                return said and "its unit is less confined than it should be: systemd-run said %s" % said
+                return said and "its unit is less confined than it should be: systemd-run said %s" % said, None
             said = reply.strip() or "code %s" % code
         said = "it is no unit of systemd's, but a session of its own: systemd-run said %s" % said
-    subprocess.Popen(shell, preexec_fn=lambda: of_its_own(account), close_fds=True, cwd="/")
-    return said
+    return said, subprocess.Popen(shell, preexec_fn=lambda: of_its_own(account), close_fds=True, cwd="/")
 
 
 def of_its_own(account):
@@ -325,13 +328,15 @@ def quoted(path):
     return '"%s"' % path.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def await_file(account, run, *paths):
+def await_file(account, process, run, *paths):
     """Wait until one of the files is there. StackError with the conductor's words where none comes."""
-    deadline = time.time() + PATIENCE
+    began = time.time()
     while not any(os.path.lexists(path) for path in paths):
-        if time.time() > deadline:
+        gone = process is not None and process.poll() is not None
+        # Once more: it may have written the file and ended since we looked.
+        if (gone and not any(os.path.lexists(path) for path in paths)) or time.time() > began + PATIENCE:
             said = as_account(account, last_words, run.path)
-            raise StackError("run %s did not begin within %d s: %s" % (run.name, PATIENCE, said))
+            raise StackError("run %s did not begin within %d s: %s" % (run.name, time.time() - began + 1, said))
         time.sleep(0.05)
 
 

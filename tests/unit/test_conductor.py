@@ -258,7 +258,8 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
     run = runs.Run(str(tmp_path), "x")
     Path(run.path).mkdir(parents=True)
     Path(run.path, "conductor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
-    assert "systemd-run said no bus" in module.begin(run, None, [run.path], None)
+    plan = {"card": None, "python": sys.executable}
+    assert "systemd-run said no bus" in module.begin(run, None, [run.path], plan)[0]
     deadline = time.monotonic() + 30
     while not Path(run.path, "began").exists():
         assert time.monotonic() < deadline
