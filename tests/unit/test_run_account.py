@@ -86,7 +86,7 @@ def test_run_is_the_accounts_with_nothing_of_roots(root: Path, place: Path, monk
     assert "read what is root's" not in said
     assert "\n0\n" in said, "the environment of who started it was handed on"
     assert {path.lstat().st_uid for path in run.rglob("*")} == {entry.pw_uid}
-    assert [path for path in (run, *run.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+    assert (stat.S_IMODE(run.stat().st_mode), stat.S_IMODE((run / "work" / "made").stat().st_mode)) == (0o700, 0o600)
 
 
 def test_account_makes_runs_and_cannot_touch_what_is_roots(root: Path, place: Path) -> None:
