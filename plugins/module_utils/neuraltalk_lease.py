@@ -16,7 +16,7 @@ import os
 import stat
 import time
 
-from ansible.module_utils.neuraltalk_holder import told
+from ansible.module_utils.neuraltalk_holder import plain, told
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, make_directory, remove, write_json
 
 MOST = 65536
@@ -132,7 +132,7 @@ def refuse_held(root, holder, host, over):
         if lease["host"] != host:
             raise StackError(
                 "%s is being worked on by this same command, as %s: two names of the inventory are one host, or "
-                "share its stack_root. Leave one of them out" % (root, lease["host"])
+                "share its stack_root. Leave one of them out" % (root, plain(lease["host"]))
             )
         return
     raise StackError(

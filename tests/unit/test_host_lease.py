@@ -81,6 +81,13 @@ def test_lease_that_cannot_be_read_is_somebodys(run_module: Run, tmp_path: Path,
     assert take(run_module, tmp_path, B, over="damaged")["lease"]["holder"] == B
 
 
+def test_words_of_a_lease_reach_no_terminal_as_they_are(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "lease.json").write_text(json.dumps({"holder": "caf\u00e9\u001b[2J\n", "host": "h", "what": "\u0007"}))
+    with pytest.raises(ModuleError) as caught:
+        take(run_module, tmp_path, B)
+    assert "caf\\xe9?[2J? has had it since" in str(caught.value)
+
+
 def test_check_mode_and_a_plain_playbook_look_and_take_nothing(run_module: Run, tmp_path: Path) -> None:
     root = tmp_path / "root"
     for given in ({"holder": A, "check": True}, {"holder": ""}):

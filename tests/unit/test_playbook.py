@@ -132,7 +132,7 @@ def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch:
 
 
 FLOODS = {
-    "words": ("head -c 3000000 /dev/zero | tr '\\0' x", "No start of json char found"),
+    "words": ("head -c 3000000 /dev/zero | tr '\\0' x", ""),
     "an answer": (
         'printf \'{"changed": false, "state": "\'; head -c 3000000 /dev/zero | tr "\\0" x; echo \'"}\'',
         "more than 700,000 characters",
@@ -161,6 +161,7 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     results, (failure,) = answers.of(outcome.told, "stack_state", shape=answers.StackState)
     assert (list(results), failure.host) == (["here"], "node1")
     assert words in failure.message
+    assert len(failure.message) < 10_010
 
 
 def test_missing_inventory_is_refused_before_ansible_is_asked(tmp_path: Path) -> None:
