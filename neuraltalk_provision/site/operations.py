@@ -83,7 +83,9 @@ def write_private(file: Path, text: str) -> None:
 def _planned(plan: HostPlan) -> list[Mapping[str, Any]]:
     """A failed check for each reason that `provision site` would not begin for; else what was seen of cards."""
     if plan.refusals:
-        return [{"name": "plan", "passed": False, "saw": words} for words in plan.refusals]
+        return [
+            {"name": "plan", "passed": False, "saw": words.removeprefix(f"{plan.host}: ")} for words in plan.refusals
+        ]
     return [{"name": "cards", "passed": True, "saw": plan.cards}] if plan.cards else []
 
 

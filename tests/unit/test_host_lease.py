@@ -60,6 +60,12 @@ def test_nobody_gives_back_what_another_one_has(run_module: Run, tmp_path: Path)
     assert release(run_module, tmp_path / "no such root", A)["lease"] is None
 
 
+def test_lease_of_the_dead_goes_where_there_is_nothing_to_do(run_module: Run, tmp_path: Path) -> None:
+    take(run_module, tmp_path, A)
+    assert release(run_module, tmp_path, B, over="another")["lease"]["holder"] == A
+    assert release(run_module, tmp_path, B, over=A)["lease"] is None
+
+
 def test_only_the_one_that_is_dead_is_taken_over(run_module: Run, tmp_path: Path) -> None:
     take(run_module, tmp_path, A)
     with pytest.raises(ModuleError, match="--take-over"):
