@@ -1,13 +1,17 @@
-"""The only printer: words and tables for people, or one JSON document."""
+"""The only printer: words and tables for people, or one JSON document.
+
+Whatever is printed may hold what a host, a file or a name says: nothing of it commands the terminal (text.py). A stdout
+that takes no more does not stop the work that is told of (streams.py).
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-import os
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -18,15 +22,14 @@ from rich.status import Status
 from rich.table import Column, Table
 from rich.text import Text
 
+from neuraltalk_provision import streams
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.text import of_a_log, visible
 
 Advance = Callable[[int], None]
 
-
-def hush() -> None:
-    """Send what is still to be written to stdout nowhere, for nobody reads it any more."""
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+_DEEPEST = 60
+"""How many lists in lists a document may have."""
 
 
 class _Console(Console):
@@ -34,7 +37,12 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        hush()
+        if not self.stderr:
+            streams.hush()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError) if self.stderr else streams.outliving():
+            super().print(*objects, **options)
 
 
 class Output:
@@ -50,17 +58,17 @@ class Output:
 
     def say(self, text: str) -> None:
         """A line of words."""
-        self.out.print(text, markup=False)
+        self.out.print(visible(text), markup=False)
 
     def pass_on(self, text: str) -> None:
-        """Text of another program, as it is."""
+        """Text of another program: its log, without colours."""
         if text and not self.as_json:
-            _write(text)
+            _write(of_a_log(text))
 
     def result(self, document: Mapping[str, Any]) -> None:
         """The verb's result, printed with --json only."""
         if self.as_json:
-            _write(json.dumps(document, indent=2, default=str) + "\n")
+            _write(json.dumps(_as_json(document), indent=2, allow_nan=False) + "\n")
 
     def error(self, error: ProvisionError) -> None:
         """What happened, and what to do next."""
@@ -68,21 +76,25 @@ class Output:
             told = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
             self.result({**error.document, **told})
             return
-        self.err.print(Text.assemble(("error:", "bold red"), " ", error.message))
-        if error.advice:
-            self.err.print(Text.assemble(("next:", "bold"), " ", error.advice))
+        self.warn(error.message, error.advice)
+
+    def warn(self, message: str, advice: str = "") -> None:
+        """What happened, on stderr; nothing with --json."""
+        self.err.print(Text.assemble(("error:", "bold red"), " ", visible(message)))
+        if advice:
+            self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; the cells are plain text."""
-        folding = (Column(name, overflow="fold") for name in columns)
-        table = Table(*folding, title=escape(title), title_justify="left", box=None, pad_edge=False)
+        folding = (Column(_cell(name), overflow="fold") for name in columns)
+        table = Table(*folding, title=_cell(title), title_justify="left", box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(_cell(cell) for cell in row))
         self.out.print(table)
 
     def step(self, host: str, component: str, what: str, evidence: Any) -> None:
         """One component of one host is done."""
-        self.out.print(f"  {escape(host):<16} {escape(component):<14} {what}  [dim]{escape(_short(evidence))}[/]")
+        self.out.print(f"  {_cell(host):<16} {_cell(component):<14} {visible(what)}  [dim]{_cell(_short(evidence))}[/]")
 
     def diffs(self, diffs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """What would change, as unified diffs, each once for all hosts that share it."""
@@ -97,7 +109,7 @@ class Output:
     def busy(self, task: str) -> None:
         """What is being worked on, beside the spinner."""
         if self._status:
-            self._status.update(escape(task))
+            self._status.update(_cell(task))
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
@@ -105,7 +117,7 @@ class Output:
         if not self.err.is_terminal:
             yield
             return
-        with self.err.status(escape(what)) as status:
+        with self.err.status(_cell(what)) as status:
             self._status = status
             try:
                 yield
@@ -139,16 +151,42 @@ class Output:
             return
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self.err, transient=True) as progress:
-            task = progress.add_task(escape(what), total=total)
+            task = progress.add_task(_cell(what), total=total)
             yield lambda count: progress.update(task, advance=count)
 
 
 def _write(text: str) -> None:
-    try:
+    with streams.outliving():
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        hush()
+
+
+def _cell(text: str) -> str:
+    """Text from outside as it stands in rich's markup: it is none."""
+    return escape(visible(text))
+
+
+def _as_json(value: Any, depth: int = 0) -> Any:
+    """The value in what JSON has: null for NaN, for what is endless and for numbers without measure."""
+    if depth > _DEEPEST:
+        return "(nested too deeply to be shown)"
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() < 4_096 else None
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_key(key): _as_json(entry, depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_as_json(entry, depth + 1) for entry in value]
+    return str(value)
+
+
+def _key(key: Any) -> str:
+    """A key as JSON's own rules write it."""
+    plain = _as_json(key)
+    return plain if isinstance(plain, str) else json.dumps(plain, allow_nan=False)
 
 
 def _short(evidence: Any) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import paths, yaml_file
 from neuraltalk_provision.errors import UsageError
 
 FILE_NAME = "provision.yml"
@@ -28,6 +27,13 @@ def _stack_root(value: str) -> str:
     return str(path)
 
 
+def _address(value: str) -> str:
+    if re.search(r"[\s\x00-\x1f\x7f]", value):
+        raise ValueError("has a space, a line end or a control character in it")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
 
 
@@ -37,7 +43,7 @@ class Pip(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["auto", "mirror", "index", "host", "none"] = "auto"
-    index_url: str = ""
+    index_url: Address = ""
 
     @property
     def public_index_url(self) -> str:
@@ -55,10 +61,11 @@ class Settings(BaseModel):
     stack_root: StackRoot = "/opt/neuraltalk"
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
-    keep_generations: int = Field(default=3, ge=2)
-    build_jobs: int = Field(default=0, ge=0)
-    artifact_url: str = ""
-    forks: int = Field(default=50, ge=1)
+    keep_generations: int = Field(default=3, ge=2, strict=True)
+    build_jobs: int = Field(default=0, ge=0, strict=True)
+    artifact_url: Address = ""
+    forks: int = Field(default=50, ge=1, strict=True)
+    run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
 
 
@@ -90,10 +97,7 @@ def load(file: Path | None, **overrides: Any) -> Settings:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} does not parse: {error}") from None
+    given = yaml_file.read(file)
     if given is None:
         return {}
     if not isinstance(given, dict):

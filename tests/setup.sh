@@ -1,19 +1,42 @@
 #!/bin/bash
-# Makes a virtual environment with this project and its tests: setup.sh PYTHON DIRECTORY ANSIBLE_REQUIREMENT
+# Makes a virtual environment with this project and its tests, and installs what this machine lacks for them:
+# setup.sh PYTHON DIRECTORY ANSIBLE_REQUIREMENT
 set -euo pipefail
 python=$1 venv=$2 ansible=$3
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "$python is older than Python 3.11: name a newer one with make PYTHON=..." >&2
+# The distribution's packages that set-up, lint and unit tests call, of which this machine lacks something.
+lacking() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    compiles c stdlib.h || echo gcc libc6-dev
+    compiles c++ vector || echo g++
+    luajit -v >/dev/null 2>&1 || echo luajit
+}
+
+compiles() {
+    gcc -x "$1" -fsyntax-only - <<<"#include <$2>" 2>/dev/null
+}
+
+stop() {
+    printf '%s\n' "$@" >&2
     exit 2
+}
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    stop "$python is not there or older than Python 3.11: name a newer one with make PYTHON=..."
 fi
-if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-    if [ "$(id -u)" != 0 ]; then
-        echo "$python has no ensurepip: install the distribution's python3-venv, then run this again" >&2
-        exit 2
-    fi
-    apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y python3-venv
+read -r -d '' -a packages < <(lacking) || true
+if [ ${#packages[@]} != 0 ]; then
+    command="apt-get install -y --no-install-recommends ${packages[*]}"
+    [ "$(id -u)" = 0 ] || stop "This machine lacks what the tests need. As root: $command" "Then run this again."
+    command -v apt-get >/dev/null || stop "This machine lacks what the tests need, and has no apt-get: install" \
+        "what these packages of Debian hold, then run this again: ${packages[*]}"
+    apt-get -q update
+    DEBIAN_FRONTEND=noninteractive $command
+    read -r -d '' -a packages < <(lacking) || true
+    [ ${#packages[@]} = 0 ] || stop "${packages[*]} was installed, and $python or gcc still does not work with it." \
+        "Name the distribution's own Python with make PYTHON=/usr/bin/python3, or see what gcc says."
 fi
+
 rm -rf "$venv"
 "$python" -m venv "$venv"
 "$venv/bin/pip" install -q -e '.[test]' "$ansible"

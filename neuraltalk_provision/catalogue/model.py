@@ -128,6 +128,25 @@ class Option(Row):
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    never: dict[int, str] = {}
+    why: str = ""
+
+    def misfit(self, value: float) -> str:
+        """Why a number cannot be its value, in words; nothing where it can."""
+        bound = next((f"{word} {end:g}" for word, end, beyond in self._ends(value) if beyond), "")
+        if not bound:
+            return self.never.get(int(value), "") if value in self.never else ""
+        return f"it has to be {bound}" + (f": {self.why}" if self.why else "")
+
+    def _ends(self, value: float) -> tuple[tuple[str, float, bool], ...]:
+        return (
+            ("at least", self.least or 0, self.least is not None and not value >= self.least),
+            ("at most", self.most or 0, self.most is not None and not value <= self.most),
+            ("above", self.above or 0, self.above is not None and not value > self.above),
+            ("below", self.below or 0, self.below is not None and not value < self.below),
+        )
 
 
 class Catalogue(Row):

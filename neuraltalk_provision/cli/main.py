@@ -8,10 +8,10 @@ from importlib import metadata
 
 import typer
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import paths, streams
 from neuraltalk_provision.cli import cudnn, init, mirror, resume, run, runs, site, sweep, verdict, watch
-from neuraltalk_provision.errors import EXIT_FINE, BugError, InterruptError, ProvisionError, UsageError
-from neuraltalk_provision.output import Output, hush
+from neuraltalk_provision.errors import EXIT_FINE, EXIT_USAGE, BugError, InterruptError, ProvisionError, UsageError
+from neuraltalk_provision.output import Output
 
 app = typer.Typer(
     help="Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror.",
@@ -46,24 +46,43 @@ def provision(version: bool = typer.Option(False, "--version", help="Print the v
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if not streams.prepare():
+        Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
+        sys.exit(EXIT_USAGE)
     sys.exit(boundary(sys.argv[1:]))
 
 
 def boundary(arguments: list[str]) -> int:
     """The exit code of a command line: errors printed in words, our bugs filed with their traceback."""
     output = Output(as_json="--json" in arguments)
+    code, told = _outcome(arguments)
+    if told:
+        output.error(told)
+    lost = streams.flush()
+    if lost is None:
+        return code
+    if told and output.as_json:
+        Output().error(told)
+    Output().warn(
+        f"not all of the output could be written to stdout: {lost.strerror or lost}",
+        "The work itself went on to its end." if told is None else "",
+    )
+    return code or EXIT_USAGE
+
+
+def _outcome(arguments: list[str]) -> tuple[int, ProvisionError | None]:
+    """(the exit code of a command line, the error that it ended with if there is something to say of it)."""
     try:
-        return _invoke(arguments)
+        return _invoke(arguments), None
     except typer.Exit as leaving:
-        return leaving.exit_code
+        return leaving.exit_code, None
     except BrokenPipeError:
-        hush()
-        return EXIT_FINE
+        streams.hush()
+        return EXIT_FINE, None
     except (Exception, KeyboardInterrupt) as error:
         told = _in_words(error)
-        if told.message:  # empty where a group without a command has printed its help already
-            output.error(told)
-        return told.exit_code
+        # Empty where a group without a command has printed its help already.
+        return told.exit_code, told if told.message else None
 
 
 def _in_words(error: BaseException) -> ProvisionError:

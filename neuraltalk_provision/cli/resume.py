@@ -16,8 +16,7 @@ from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import health, lineage, record, spec, stages
-from neuraltalk_provision.runs.record import RunState
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.state import RunState
 
 
 class Choose(StrEnum):
@@ -57,7 +56,11 @@ def resume(
     everything = record.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     _refuse(run)
-    origin, model = lineage.origin(record.line(run, everything), choose)
+    following = later(run, everything)
+    whole = record.whole([*record.line(run, everything), *following], chosen)
+    line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
+    run = line[-1]
+    origin, model = lineage.origin(line, choose)
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
     # A stage that goes back to the model of the one before begins anew; else what was done of it counts.
     same = origin.stage == run.stage
@@ -68,7 +71,7 @@ def resume(
         new_id or stages.next_id(run.id, [other.id for other in everything]),
         choose.value,
         words or [],
-        later(run, everything),
+        [lineage.as_spec(stage) for stage in following],
     )
     output.say(
         f"{runs[0].id} goes on from {model['file']} (iteration {model['iteration']} of {origin.id}); "
@@ -89,13 +92,13 @@ def _refuse(run: RunState) -> None:
         raise UsageError(f"{run.id} never began: {run.health.evidence}", advice=advice)
 
 
-def later(run: RunState, everything: Sequence[RunState]) -> list[RunSpec]:
+def later(run: RunState, everything: Sequence[RunState]) -> list[RunState]:
     """The stages that were to follow the run and never began."""
-    found: list[RunSpec] = []
+    found: list[RunState] = []
     before = run.id
     while True:
         following = [r for r in everything if r.host == run.host and r.needs == before and not r.begun]
-        if not following:
+        if not following or following[0] in found:
             return found
-        found.append(lineage.as_spec(following[0]))
+        found.append(following[0])
         before = following[0].id

@@ -13,7 +13,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import health, launch, pace, record
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
 
 app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
@@ -63,7 +63,7 @@ def show(
     """Show one run: what it was asked, how far it got, and the end of its log; code 1 where it is not well."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.find(run_id, record.runs(chosen, [host] if host else (), quiet), host)
+    run = record.named(run_id, chosen, host, quiet)
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
     output.say(f"{run.program} {given}")
@@ -97,12 +97,12 @@ def logs(
     """Print a run's whole log, and with -f what comes until it ends."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.find(run_id, record.runs(chosen, [host] if host else ()), host)
-    text = []
+    run = record.named(run_id, chosen, host)
+    text: list[str] = []
     try:
         for said in launch.follow(run.id, run.host, chosen):
-            text.append(said["text"])
             output.pass_on(said["text"])
+            text += [said["text"]] if as_json else []
             if not follow and not said.get("more"):
                 break
     except KeyboardInterrupt:
@@ -126,7 +126,12 @@ def stop(
     """End a run with all its processes, or all runs of a sweep; checkpoints stay."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    everything = record.runs(chosen, [host] if host else ())
+    limit = [host] if host else ()
+    alone = [run for run in record.ask(chosen, limit, ids=[run_id]).runs if run.id == run_id]
+    if alone:
+        output.result(_end(record.find(run_id, alone, host), chosen, output, plan))
+        return EXIT_FINE
+    everything = record.runs(chosen, limit)
     swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
     told = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
     output.result({"runs": told} if swept else told[0])

@@ -76,7 +76,7 @@ def sweep(
 
 def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
     """The free cards of the hosts, one of each host in turn; with --gpu none every host once."""
-    site = record.ask(settings, limit, gpu=first.gpu, memory=first.memory, points=1, samples=1)
+    site = record.ask(settings, limit, gpu=first.gpu, memory=first.memory)
     if first.gpu == spec.PROCESSOR:
         return [Slot(host, spec.PROCESSOR) for host in site.free]
     rounds = max((len(cards) for cards in site.free.values()), default=0)

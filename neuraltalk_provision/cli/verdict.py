@@ -19,7 +19,7 @@ from neuraltalk_provision.report import page
 from neuraltalk_provision.runs import envelope as envelopes
 from neuraltalk_provision.runs import health, judge, launch, pace, record, spec, verify
 from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
 
 EnvelopeFile = Annotated[
@@ -55,6 +55,7 @@ def verify_(
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict is of a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
+    (run,) = record.whole([run], chosen)
     evaluation = None
     if evaluate and run.models:
         evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
@@ -100,10 +101,10 @@ def report(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = record.ask(chosen, [host] if host else (), points=verify.POINTS, samples=200).runs
+    everything = record.runs(chosen, [host] if host else ())
     swept = [run for run in everything if run.sweep == run_id]
     if swept:
-        told = _of_sweep(run_id, swept, everything)
+        told = _of_sweep(run_id, swept, everything, chosen)
     else:
         told = _of_run(record.find(run_id, everything, host), everything, given, chosen)
     file = out or Path(f"{run_id}.html")
@@ -119,8 +120,8 @@ def write(file: Path, told: page.Report, output: Output) -> None:
 
 
 def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | None, settings: Settings) -> page.Report:
-    line = record.line(run, everything)
-    history = record.history(line)
+    line = record.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
+    run, history = line[-1], record.history(line)
     trains = run.program == verify.TRAIN
     return page.Report(
         title=f"{run.id} on {run.host}",
@@ -133,9 +134,15 @@ def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | Non
     )
 
 
-def _of_sweep(sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState]) -> page.Report:
+def _of_sweep(
+    sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState], settings: Settings
+) -> page.Report:
     """The last stage of each of a sweep's runs, compared in what differs."""
-    ends = [run for run in swept if not any(other.needs == run.id for other in swept)]
+    lines = [record.line(run, everything) for run in swept if not any(other.needs == run.id for other in swept)]
+    told = record.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
+    known = {(run.host, run.id): run for run in told}
+    lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
+    ends = [line[-1] for line in lines]
     varied = {name for run in ends for name in run.asked if len({str(r.asked.get(name)) for r in ends}) > 1}
     return page.Report(
         title=f"sweep {sweep_id}",
@@ -153,7 +160,7 @@ def _of_sweep(sweep_id: str, swept: Sequence[RunState], everything: Sequence[Run
             )
             for run in ends
         ),
-        histories={run.id: record.history(record.line(run, everything)) for run in ends},
+        histories={line[-1].id: record.history(line) for line in lines},
     )
 
 

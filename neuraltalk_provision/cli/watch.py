@@ -16,8 +16,9 @@ from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import terminal
 from neuraltalk_provision.runs import health, pace, record, verify
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.text import visible
 
 
 def watch(
@@ -60,16 +61,17 @@ def watch(
 def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
     """(the run and those it goes back to, itself last; the stage that follows where it ended well, else empty)."""
     everything = record.runs(settings, [host] if host else (), quiet)
-    run = record.find(run_id, everything, host)
+    line = record.whole(record.line(record.find(run_id, everything, host), everything), settings, quiet)
+    run = line[-1]
     following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
-    return record.line(run, everything), following[0] if following and run.health.state == "ended" else ""
+    return line, following[0] if following and run.health.state == "ended" else ""
 
 
 def picture(line: Sequence[RunState], output: Output) -> str:
     """The whole of what is shown: the state, on a terminal the curves, and how far it is."""
     run, (width, height) = line[-1], output.size
-    head = f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})"
-    words = pace.in_words(pace.of(run), run)
+    head = visible(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
+    words = visible(pace.in_words(pace.of(run), run))
     if not output.coloured:
         return f"{head}\n{words}"
     history = record.history(line)

@@ -22,7 +22,8 @@ def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
     """Check that `file` is a whole archive that stays within its directory and fits the catalogue.
 
     Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out
-    of the tree, a device, more than one top directory, a file that the catalogue expects and does not find
+    of the tree, a device, a setuid or setgid file, a member that every user may write, more than one top
+    directory, a file that the catalogue expects and does not find
     (an empty submodule), and an edit whose pattern does not stand where and as often as it should.
     """
     names, sources = _read(file, {edit.file for edit in edits}, artifact)
@@ -50,6 +51,7 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
                 _refuse_escape(file, member, name, links)
                 if posixpath.basename(member.name).startswith("._"):
                     continue  # a Mac packs one beside each file; they are not unpacked
+                _refuse_modes(file, member)
                 tops.add(top)
                 names.add(name)
                 if member.issym():
@@ -93,3 +95,24 @@ def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: set[st
         problem = "is neither a file nor a directory nor a link"
     if problem:
         raise MirrorError(f"{file}: {member.name} {problem}", advice="Do not use this archive.")
+
+
+def _refuse_modes(file: Path, member: tarfile.TarInfo) -> None:
+    """MirrorError for a member that would be dangerous where its mode is kept, as plain tar does for root.
+
+    Hosts unpack with modes of their own, so this tells of an archive that somebody prepared, or packed carelessly.
+    The modes of a symbolic link mean nothing, and setgid directories are usual in shared folders.
+    """
+    problem = ""
+    if member.issym():
+        return
+    if member.mode & 0o4000 or (member.mode & 0o2000 and not member.isdir()):
+        problem = f"is setuid or setgid (mode {member.mode & 0o7777:04o})"
+    elif member.mode & 0o002:
+        problem = f"can be written by every user (mode {member.mode & 0o7777:04o})"
+    if problem:
+        raise MirrorError(
+            f"{file}: {member.name} {problem}",
+            advice="Ask where the archive comes from. If it is yours: `chmod -R u-s,g-s,o-w DIRECTORY`, pack it again, "
+            "and `provision mirror add` that.",
+        )

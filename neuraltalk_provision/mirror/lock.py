@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision import yaml_file
+from neuraltalk_provision.errors import MirrorError, UsageError
 
 FILE_NAME = "mirror.lock"
 
@@ -69,9 +70,9 @@ def read(mirror: Path) -> Lock:
     except (OSError, UnicodeDecodeError) as error:
         raise MirrorError(f"{file} cannot be read: {error}") from None
     try:
-        lock = Lock.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise MirrorError(f"{file} does not parse: {error}", advice=_RESTORE) from None
+        lock = Lock.model_validate(yaml_file.parse(text, str(file)))
+    except UsageError as error:
+        raise MirrorError(error.message, advice=_RESTORE) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"

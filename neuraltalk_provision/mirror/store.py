@@ -204,7 +204,7 @@ def _look_into(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding
     try:
         archive.inspect(mirror / entry.file, artifact, catalogue.edits.get(artifact.name, ()))
     except MirrorError as error:
-        return Finding(entry.file, "unsafe", error.message)
+        return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
     return None
 
 

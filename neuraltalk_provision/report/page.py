@@ -14,8 +14,8 @@ from neuraltalk_provision.runs.history import History
 from neuraltalk_provision.runs.verdict import Verdict
 
 _IMAGE = re.compile(r"image/[a-z0-9.+-]+")
-# What no HTML may hold, or no UTF-8.
-_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What no HTML may hold, or no UTF-8, and what turns around the letters beside it.
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 import textwrap
 
 from neuraltalk_provision.report import points
 from neuraltalk_provision.runs.envelope import Envelope
 from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.text import without_sequences
 
-_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _NARROWEST, _LOWEST = 30, 8
 _PER_COLUMN = 4
 # Of each curve its colour, its marker, and how that looks: without colours the markers tell them apart.
@@ -29,7 +28,8 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
         (title, [what for what in series if points.drawable(points.series(history, what))]) for title, series in groups
     ]
     shown = [(title, series) for title, series in shown if series]
-    notes = [points.remark(what, points.series(history, what)) for _title, series in groups for what in series]
+    drawn = [what for _title, series in groups for what in series]
+    notes = [points.remark(points.plain(what, 20), points.series(history, what)) for what in drawn]
     if envelope and any(points.band(envelope, title, points.last(history)) for title, _series in shown):
         notes.append(f"{_FAINT[1]} where it goes well: {points.plain(envelope.name, 80)}")
     if not shown:
@@ -47,7 +47,7 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
         for (title, series), lines in zip(shown, heights, strict=False)
     ]
     text = "\n".join([*plots, *below])
-    return text if colour else _ESCAPE.sub("", text)
+    return text if colour else without_sequences(text)
 
 
 def _sentences(sentences: list[str], width: int) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
 
+from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
+Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]
+"""Of an option, as it stands in a file."""
+Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.no_truth)]
 Document = TypeVar("Document", bound="RunDocument")
 
 
@@ -22,8 +25,8 @@ class Until(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iterations: int | None = Field(default=None, ge=1)
-    plateau: int | None = Field(default=None, ge=1)
+    iterations: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
+    plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
 
     def given(self) -> dict[str, int]:
         """What was said of it."""
@@ -35,7 +38,7 @@ class StageDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    options: dict[str, str | int | float] = {}
+    options: dict[str, Value] = {}
     until: Until | None = None
 
 
@@ -46,9 +49,9 @@ class RunDocument(BaseModel):
 
     host: str = ""
     id: str = ""
-    gpu: str | int = PROCESSOR
-    gpu_memory: int | None = None
-    options: dict[str, str | int | float] = {}
+    gpu: str | StrictInt = PROCESSOR
+    gpu_memory: int | None = Field(default=None, ge=0, le=1 << 53, strict=True)
+    options: dict[str, Value] = {}
     stages: dict[str, StageDocument] = {}
 
     def stage(self, name: str) -> StageDocument:
@@ -70,7 +73,7 @@ class RunDocument(BaseModel):
 
 def as_word(value: str | int | float) -> str:
     """A value of a file as a word of the command line."""
-    return str(int(value)) if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -87,14 +90,9 @@ def read(file: Path | None) -> RunDocument:
 
 def read_as(model: type[Document], file: Path) -> Document:
     """The content of a file as a run's or a sweep's. Raises UsageError with the place of every problem."""
+    given = yaml_file.read(file)
     try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{file}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
-    try:
-        return model.model_validate(given or {})
+        return model.model_validate({} if given is None else given)
     except ValidationError as error:
         raise UsageError(
             "\n".join(_explain(model, file, problem["loc"], problem) for problem in error.errors())

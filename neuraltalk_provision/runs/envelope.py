@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from neuraltalk_provision import catalogue
+from neuraltalk_provision import catalogue, yaml_file
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.document import Number
 
 
 class Range(BaseModel):
@@ -18,9 +18,9 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iteration: int = Field(ge=0)
-    least: float
-    most: float
+    iteration: int = Field(ge=0, strict=True)
+    least: Number
+    most: Number
 
     @model_validator(mode="after")
     def _in_order(self) -> Range:
@@ -67,12 +67,7 @@ class Envelope(BaseModel):
 def read(file: Path) -> Envelope:
     """The envelope in a YAML file. Raises UsageError with the place of every problem."""
     try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return Envelope.model_validate(given)
-    except FileNotFoundError:
-        raise UsageError(f"{file}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
+        return Envelope.model_validate(yaml_file.read(file))
     except ValidationError as error:
         words = [
             f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole'}: {e['msg']}" for e in error.errors()

@@ -7,10 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from neuraltalk_provision.runs import fields
 from neuraltalk_provision.runs.log import EXPLODING, Progress
 
 State = Literal[
-    "waiting", "running", "hanging", "misplaced", "diverged", "ended", "failed", "killed", "stopped", "skipped"
+    "waiting",
+    "running",
+    "hanging",
+    "misplaced",
+    "diverged",
+    "ended",
+    "failed",
+    "killed",
+    "stopped",
+    "skipped",
+    "unreadable",
 ]
 QUIET = 900.0
 """Seconds without a line after which a run is called hanging: an evaluation of 3,200 images prints all the while."""
@@ -32,64 +43,76 @@ class Health:
 
 
 def judge(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> Health:
-    """The health of a run: `said` is the host's word of it (status, samples, `silent` seconds since its log grew)."""
+    """The health of a run: `said` is the host's word of it (status, samples, `silent` seconds since its log grew).
+
+    What is missing there, or of another type, counts as not said.
+    """
     if progress.diverged:
         bad = next(((i, loss) for i, loss in progress.losses if loss != loss or abs(loss) == float("inf")), None)
         return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
-    if said["waiting"] and said.get("stopped"):
+    if said.get("waiting") and said.get("stopped"):
         return Health("stopped", "by `provision runs stop`, before its turn came")
-    if said["waiting"]:
-        return Health("waiting", "its turn comes after " + (said.get("needs") or "the runs before it"))
-    if said["running"]:
+    if said.get("waiting"):
+        return Health("waiting", "its turn comes after " + (fields.text(said.get("needs")) or "the runs before it"))
+    if said.get("running"):
         return misplaced(said) or _alive(said, quiet)
     return _over(said, progress)
 
 
 def _alive(said: Mapping[str, Any], quiet: float) -> Health:
-    silent = float(said["silent"])
+    silent = fields.number(said.get("silent"))
+    if silent is None:
+        return Health("running", f"{_pid(said)}; its host does not say when its log last grew")
     if silent > quiet:
-        return Health("hanging", f"pid {said['pid']} lives, and its log has not grown for {silent:.0f} s")
-    return Health("running", f"pid {said['pid']}, its log grew {silent:.0f} s ago")
+        return Health("hanging", f"{_pid(said)} lives, and its log has not grown for {silent:.0f} s")
+    return Health("running", f"{_pid(said)}, its log grew {silent:.0f} s ago")
 
 
 def misplaced(said: Mapping[str, Any]) -> Health | None:
     """`misplaced` where nvidia-smi last saw a process of the run on another card than its own; else None."""
-    card = said.get("card")
-    for sample in reversed(said.get("samples") or []):
-        seen = sample.get("on")
-        if not card or not seen:
-            continue
-        wrong = [entry for entry in seen if entry["uuid"] != card["uuid"]]
+    own = fields.text(fields.mapping(said.get("card")).get("uuid"))
+    for sample in reversed(fields.mappings(said.get("samples")) if own else []):
+        seen = [entry for entry in fields.mappings(sample.get("on")) if fields.text(entry.get("uuid"))]
+        wrong = [entry for entry in seen if entry["uuid"] != own]
         if wrong:
-            return Health("misplaced", f"pid {wrong[0]['pid']} is on card {wrong[0]['uuid']}, not on {card['uuid']}")
-        return None
+            return Health("misplaced", f"{_pid(wrong[0])} is on card {wrong[0]['uuid']}, not on {own}")
+        if seen:
+            return None
     return None
 
 
 def _over(said: Mapping[str, Any], progress: Progress) -> Health:
     """The health of a run that neither runs nor waits."""
-    code, ended = said["exit_code"], said.get("ended") or {}
+    code, ended = said.get("exit_code"), fields.mapping(said.get("ended"))
+    evidence = fields.text(ended.get("evidence")) or "its host does not say why"
     if said.get("stopped"):
         return Health("stopped", "by `provision runs stop`")
     match ended.get("by"):
         case "plateau" | "iterations":
-            return Health("ended", str(ended["evidence"]))
+            return Health("ended", evidence)
         case "skipped":
-            return Health("skipped", str(ended["evidence"]))
-        case "refused":
-            return Health("failed", str(ended["evidence"]))
+            return Health("skipped", evidence)
+        case "refused" | "disk":
+            return Health("failed", evidence)
         case "signal":
-            return Health("killed", f"{ended['evidence']}: its host was shut down, or its job was cancelled")
-    if not said["begun"]:
+            return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")
+    if not said.get("begun"):
         return Health("killed", "it never began, and who would have begun it is gone")
     if code is None:
-        return Health("killed", f"pid {said['pid']} is gone and left no exit code")
+        return Health("killed", f"{_pid(said)} is gone and left no exit code")
+    if isinstance(code, bool) or not isinstance(code, int) or abs(code) >= 1 << 31:
+        return Health("failed", f"{_pid(said)} is gone, and what was left as its exit code is none")
     if code < 0:
         hint = ". Nobody did? The kernel, for want of memory: see dmesg" if -code == signal.SIGKILL else ""
-        return Health("killed", f"pid {said['pid']} was ended by signal {-code} ({_name(-code)}){hint}")
+        return Health("killed", f"{_pid(said)} was ended by signal {-code} ({_name(-code)}){hint}")
     if code != 0:
         return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))
     return Health("ended", "exit code 0")
+
+
+def _pid(said: Mapping[str, Any]) -> str:
+    pid = fields.whole(said.get("pid"))
+    return "its process" if pid is None else f"pid {pid}"
 
 
 def _name(number: int) -> str:

@@ -14,8 +14,8 @@ from neuraltalk_provision.runs.envelope import Envelope
 from neuraltalk_provision.runs.health import ALIVE
 from neuraltalk_provision.runs.history import History
 from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.report import Report
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.runs.verdict import Gate, Verdict, gate
 
 EDGE = 50

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import CheckError, HostError, UsageError
-from neuraltalk_provision.runs import log, record
+from neuraltalk_provision.runs import fields, log, shapes
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook, question
+from neuraltalk_provision.site import answers, playbook, question
 
 POLL_SECONDS = 2.0
 OVER = ("plateau", "iterations")
@@ -57,7 +56,7 @@ def follow(run_id: str, host: str, settings: Settings) -> Iterator[Mapping[str, 
     """What the host says of a run, every few seconds, until it ended; `text` is what its log gained."""
     offset = 0
     while True:
-        said = _call(host, settings, {"id": run_id, "offset": offset, "state": "followed"})
+        said = _call(host, settings, {"id": run_id, "offset": offset, "state": "followed"}, shapes.FollowedRun)
         yield said
         if not said["running"] and not said["waiting"] and not said.get("more"):
             return
@@ -67,25 +66,39 @@ def follow(run_id: str, host: str, settings: Settings) -> Iterator[Mapping[str, 
 
 
 def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
-    """Follow a run to its end, showing its log as it grows."""
-    text = ""
+    """Follow a run to its end, showing its log as it grows; the memory that it takes does not grow with the log."""
+    reader = log.Reader()
     said: Mapping[str, Any] = {}
     for said in follow(run_id, host, settings):
         show(said["text"])
-        text += said["text"]
-    progress = log.read(text)
+        reader.feed(said["text"])
+    progress, wrote = reader.progress(), fields.mapping(said.get("wrote"))
     return RunEnd(
         id=run_id,
         host=host,
         log=said["log"],
         exit_code=said["exit_code"],
-        checkpoints=tuple(said["wrote"]["checkpoints"]),
-        captions=tuple(said["wrote"]["captions"]),
-        set_aside=tuple(said["wrote"]["set_aside"]),
+        checkpoints=tuple(fields.mappings(wrote.get("checkpoints"))),
+        captions=tuple(captions(wrote)),
+        set_aside=tuple(fields.mappings(wrote.get("set_aside"))),
         losses=progress.losses,
         ended=said["ended"],
         progress=progress,
     )
+
+
+def captions(wrote: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The captions of what a run wrote: file, caption, image_id, place."""
+    listed = fields.mappings(wrote.get("captions"))
+    return [
+        {
+            "file": fields.text(entry.get("file")),
+            "caption": fields.text(entry.get("caption")),
+            "image_id": entry.get("image_id"),
+            "place": fields.text(entry.get("place")),
+        }
+        for entry in listed
+    ]
 
 
 def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
@@ -98,21 +111,30 @@ def cancel(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
     return bool(_answer(host, _request(host, settings, {"id": run_id, "state": "cancelled"}, check=plan))["changed"])
 
 
-def told(run_id: str, host: str, settings: Settings, *, points: int, samples: int) -> RunState:
-    """One run with so many of its losses and samples."""
-    said = _call(host, settings, {"id": run_id, "points": points, "samples": samples, "state": "told"})
-    return record.state(host, said)
-
-
 def probe(run_id: str, host: str, settings: Settings) -> tuple[Mapping[str, Any], ...]:
     """The models of a run, each opened on its host: file, bytes, and iteration, words, loss, cider, or `problem`."""
-    return tuple(_call(host, settings, {"id": run_id, "state": "probed"})["models"])
+    said = _call(host, settings, {"id": run_id, "state": "probed"})
+    return tuple(entry for entry in fields.mappings(said.get("models")) if _is_probed(entry))
+
+
+def _is_probed(entry: Mapping[str, Any]) -> bool:
+    told = ("problem",) if "problem" in entry else ("iteration", "words", "loss")
+    return isinstance(entry.get("file"), str) and isinstance(entry.get("bytes"), int) and all(k in entry for k in told)
 
 
 def read(run_id: str, host: str, settings: Settings, files: Sequence[str]) -> dict[str, bytes]:
-    """Files below a run's directory, by their names; those that are not there or too large are left out."""
-    said = _call(host, settings, {"id": run_id, "files": list(files), "state": "read"})
-    return {name: base64.b64decode(text) for name, text in said["files"].items()}
+    """Files of a run by their names; those that are not there, or larger than any answer, are left out."""
+    found: dict[str, bytes] = {}
+    left = list(files)
+    while left:
+        said = _call(host, settings, {"id": run_id, "files": left, "state": "read"})
+        pieces = fields.mapping(said.get("files"))
+        found |= {str(name): base64.b64decode(fields.text(text)) for name, text in pieces.items() if name in left}
+        later = [name for name in left if name in (said.get("later") or ())]
+        if len(later) >= len(left):
+            raise HostError(f"{host} tells of the same files of {run_id} again and again")
+        left = later
+    return found
 
 
 def judge(program: str, end: RunEnd) -> None:
@@ -125,7 +147,8 @@ def judge(program: str, end: RunEnd) -> None:
         why = f": {end.ended['evidence']}" if end.ended else ""
         problem = f"run {end.id} was killed before it ended{why}"
     elif end.exit_code != 0 and by not in OVER:
-        problem = f"{program} ended with exit code {end.exit_code}"
+        full = f": {end.ended['evidence']}" if end.ended and by == "disk" else ""
+        problem = f"{program} ended with exit code {end.exit_code}{full}"
     elif program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
         problem = f"run {end.id} ended without a model (.t7)"
     elif program == "eval.lua" and not end.captions:
@@ -134,8 +157,10 @@ def judge(program: str, end: RunEnd) -> None:
         raise CheckError(problem, advice=f"Read {end.log} on {end.host}.", document=asdict(end))
 
 
-def _call(host: str, settings: Settings, run: Mapping[str, Any]) -> Mapping[str, Any]:
-    said: Mapping[str, Any] = _answer(host, _request(host, settings, run))["run"]
+def _call(
+    host: str, settings: Settings, run: Mapping[str, Any], shape: type[answers.Shape] = shapes.OneRun
+) -> Mapping[str, Any]:
+    said: Mapping[str, Any] = _answer(host, _request(host, settings, run), shape)["run"]
     return said
 
 
@@ -145,15 +170,18 @@ def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bo
         inventory=settings.inventory,
         limit=[host],
         check=check,
-        variables={"provision_stack_root": settings.stack_root, "provision_run": run},
+        variables={
+            "provision_stack_root": settings.stack_root,
+            "provision_run_user": settings.run_user,
+            "provision_run": run,
+        },
     )
 
 
-def _answer(host: str, request: playbook.Request) -> Mapping[str, Any]:
-    told = playbook.run(request).told
-    if told.failures:
-        raise HostError("\n".join(question.explain(failure) for failure in told.failures))
-    answers = told.result_of("stack_run")
-    if len(answers) != 1:
-        raise UsageError(f"--host {host} has to name one host; it names {len(answers)}")
-    return next(iter(answers.values()))
+def _answer(host: str, request: playbook.Request, shape: type[answers.Shape] = shapes.OneRun) -> Mapping[str, Any]:
+    results, failures = answers.of(playbook.run(request).told, "stack_run", shape=shape)
+    if failures:
+        raise HostError("\n".join(question.explain(failure) for failure in failures))
+    if len(results) != 1:
+        raise UsageError(f"--host {host} has to name one host; it names {len(results)}")
+    return next(iter(results.values()))

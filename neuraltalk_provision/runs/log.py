@@ -1,28 +1,21 @@
-"""What train.lua and eval.lua print, read: losses, scores, checkpoints, and what went wrong. Pure.
+"""What train.lua and eval.lua print, as it is known here: by the code that reads it on hosts too (neuraltalk_log).
 
-Lua's lines end in a tab, the scorer's own output stands between them in no fixed order, and a log that is read while
-it is written ends in the middle of a line: what is not whole is not taken for a number.
+Pure. A host tells of a log as `Reader.told()` gives it; here that becomes a `Progress`.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
-_ITERATION = re.compile(rf"^iter (\d+): ({_NUMBER})\s*$", re.M)
-_VALIDATION = re.compile(rf"^validation loss:\s+({_NUMBER})\s*$", re.M)
-_EVALUATION = re.compile(rf"^loss:\s+({_NUMBER})\s*$", re.M)
-_SCORES = re.compile(r"^\{\n((?:[ \t]+\w+ : \S+[ \t]*\n)+)\}", re.M)
-_SCORE = re.compile(rf"^[ \t]+(\w+) : ({_NUMBER})\s*$", re.M)
-_CHECKPOINT = re.compile(r"^wrote checkpoint to (.*?)\s*$", re.M)
-_IMAGES = re.compile(r"^assigned (\d+) images to split train\s*$", re.M)
-_ERROR = re.compile(
-    r"^(?:.*?/luajit: |luajit: )(.*)$|^(\w*Error: .*)$|^(.*not enough memory.*|.*out of memory.*)$", re.M
-)
-EXPLODING = "loss seems to be exploding"
+from neuraltalk_provision import shared
+
+POINTS = 1_000_000
+"""Of how many losses a log that is read here is kept, evenly."""
+EXPLODING: str = shared.load("neuraltalk_log").EXPLODING
 
 
 @dataclass(frozen=True)
@@ -30,6 +23,7 @@ class Progress:
     """How far a training got: (iteration, loss) as printed, each validation with the last iteration before it."""
 
     losses: tuple[tuple[int, float], ...] = ()
+    """Of many losses only some stand here, evenly, and always the last and the first that is no number."""
     validations: tuple[tuple[int, float], ...] = ()
     scores: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
     checkpoints: tuple[tuple[int, str], ...] = ()
@@ -40,6 +34,7 @@ class Progress:
     """How many images there are to train on."""
     exploding: bool = False
     error: str = ""
+    went_back: tuple[int, int] | None = None
 
     @property
     def iteration(self) -> int | None:
@@ -55,30 +50,53 @@ class Progress:
     def backwards(self) -> tuple[int, int] | None:
         """(before, after) where the iterations run backwards: two trainings wrote one log. None where they rise."""
         numbers = [iteration for iteration, _loss in self.losses]
-        return next(((before, after) for before, after in pairwise(numbers) if after <= before), None)
+        return self.went_back or next(((before, after) for before, after in pairwise(numbers) if after <= before), None)
+
+
+class Reader:
+    """Reads a log piece by piece, in bounded memory whatever its size."""
+
+    def __init__(self) -> None:
+        self._reader = shared.load("neuraltalk_log").Reader(POINTS, POINTS)
+
+    def feed(self, text: str) -> None:
+        """Read on."""
+        self._reader.feed(text)
+
+    def progress(self) -> Progress:
+        """What stood in it so far."""
+        return progress(self._reader.told())
 
 
 def read(text: str) -> Progress:
     """A log, whole or as far as it was written."""
-    whole = text[: text.rfind("\n") + 1].replace("\r\n", "\n")
-    at = [(match.start(), int(match[1]), float(match[2])) for match in _ITERATION.finditer(whole)]
+    reader = Reader()
+    reader.feed(text if isinstance(text, str) else "")
+    return reader.progress()
 
-    def iteration(place: int) -> int:
-        return max(((start, number) for start, number, _loss in at if start < place), default=(0, 0))[1]
 
-    error = next(iter(_ERROR.finditer(whole)), None)
-    images = _IMAGES.search(whole)
-    evaluations = _EVALUATION.findall(whole)
+def progress(told: Mapping[str, Any]) -> Progress:
+    """What a host tells of a log. Raises KeyError, TypeError or ValueError where that is something else."""
+    losses = _series(told["losses"])
+    bad = told["not_finite"]
+    if bad and not any(not math.isfinite(loss) for _number, loss in losses):
+        at = int(bad[0])
+        losses = sorted([*losses, (at, float(bad[1]))], key=lambda entry: entry[0])
     return Progress(
-        losses=tuple((number, loss) for _start, number, loss in at),
-        validations=tuple((iteration(m.start()), float(m[1])) for m in _VALIDATION.finditer(whole)),
+        losses=tuple(losses),
+        validations=tuple(_series(told["validations"])),
         scores=tuple(
-            (iteration(m.start()), tuple(sorted((name, float(value)) for name, value in _SCORE.findall(m[1]))))
-            for m in _SCORES.finditer(whole)
+            (int(number), tuple(sorted((str(name), float(value)) for name, value in table.items())))
+            for number, table in told["scores"]
         ),
-        checkpoints=tuple((iteration(m.start()), m[1]) for m in _CHECKPOINT.finditer(whole)),
-        evaluation=float(evaluations[-1]) if evaluations else None,
-        images=int(images[1]) if images else None,
-        exploding=EXPLODING in whole,
-        error=next((group for group in error.groups() if group), "") if error else "",
+        checkpoints=tuple((int(number), str(file)) for number, file in told["checkpoints"]),
+        evaluation=None if told["evaluation"] is None else float(told["evaluation"]),
+        images=None if told["images"] is None else int(told["images"]),
+        exploding=bool(told["exploding"]),
+        error=str(told["error"]),
+        went_back=(int(told["backwards"][0]), int(told["backwards"][1])) if told["backwards"] else None,
     )
+
+
+def _series(entries: Sequence[Sequence[Any]]) -> list[tuple[int, float]]:
+    return [(int(number), float(value)) for number, value in entries]

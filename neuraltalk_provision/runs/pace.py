@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.runs import fields
 from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 
 WINDOW = 10
 """How many of the last samples the rate is taken from."""
+_CENTURY = 100 * 365.25 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,35 @@ class Pace:
 def of(run: RunState) -> Pace:
     """The pace of a run, from what was sampled of it and what it was asked."""
     done = run.progress.iteration
-    counted = [sample for sample in run.samples if sample.get("iteration") is not None]
-    rate = _rate(counted[-WINDOW:])
+    rate = _rate(_counted(run.samples)[-WINDOW:])
     images = run.progress.images
-    batch = int(run.arguments.get("batch_size", "16")) if run.program == "train.lua" else 1
+    batch = _asked(run, "batch_size") if run.program == "train.lua" else 1
     epochs = done * batch / images if done is not None and images else None
-    total = int(run.arguments.get("max_iters", "-1"))
-    if total <= 0 and run.until:
-        total = run.until.get("iterations", -1)
+    total = _asked(run, "max_iters")
+    if total <= 0:
+        total = fields.whole(fields.mapping(run.until).get("iterations")) or -1
     goes_on = run.health.state in ALIVE
     left = (total - done) / rate if goes_on and rate and done is not None and total > 0 and done <= total else None
     return Pace(rate, left, epochs)
 
 
-def _rate(samples: list[Mapping[str, Any]]) -> float | None:
-    if len(samples) < 2:
+def _asked(run: RunState, name: str) -> int:
+    """A whole number as the program has it: its own default where what its host says is none."""
+    given = fields.whole(run.arguments.get(name))
+    return int(catalogue.program_options("train.lua")[name].default) if given is None else given
+
+
+def _counted(samples: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    """(time, iteration) of the samples that saw both."""
+    told = [(fields.number(one.get("time")), fields.whole(one.get("iteration"))) for one in fields.mappings(samples)]
+    return [(time, iteration) for time, iteration in told if time is not None and iteration is not None]
+
+
+def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
+    if len(counted) < 2:
         return None
-    seconds = samples[-1]["time"] - samples[0]["time"]
-    gone = samples[-1]["iteration"] - samples[0]["iteration"]
+    seconds = counted[-1][0] - counted[0][0]
+    gone = counted[-1][1] - counted[0][1]
     return gone / seconds if seconds > 0 and gone > 0 else None
 
 
@@ -66,14 +80,18 @@ def in_words(pace: Pace, run: RunState) -> str:
         words.append(f"validation loss {progress.validations[-1][1]:.4f}")
     if progress.scores:
         words += [f"{name} {value:.3f}" for name, value in progress.scores[-1][1] if name == "CIDEr"]
-    last = next((sample for sample in reversed(run.samples) if "used" in sample), None)
-    if last:
-        words.append(f"card {last['used']:,} MiB, {last['utilization']} %")
+    for sample in reversed(fields.mappings(run.samples)):
+        used, busy = fields.whole(sample.get("used")), fields.number(sample.get("utilization"))
+        if used is not None:
+            words.append(f"card {used:,} MiB" + ("" if busy is None else f", {busy:.0f} %"))
+            break
     return ", ".join(words) or "nothing printed yet"
 
 
 def span(seconds: float) -> str:
     """A time in its two largest units."""
+    if not seconds < _CENTURY:
+        return "more than a century"
     minutes, hours = int(seconds // 60), int(seconds // 3600)
     if hours >= 48:
         return f"{hours // 24} d {hours % 24} h"

@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.runs import health, log
-from neuraltalk_provision.runs.health import Health
+from neuraltalk_provision.runs import health, shapes, state
 from neuraltalk_provision.runs.history import History, Part, merge
-from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook, question
+from neuraltalk_provision.site import answers, playbook, question
 
 POINTS = 300
-"""Of how many losses a list tells."""
-
-
-@dataclass(frozen=True)
-class RunState:
-    """One run on one host; `started` in seconds since 1970, `card` None for one on the processor."""
-
-    host: str
-    id: str
-    program: str
-    arguments: Mapping[str, Any]
-    started: int
-    card: Mapping[str, Any] | None
-    log: str
-    tail: str
-    progress: Progress
-    health: Health
-    samples: tuple[Mapping[str, Any], ...] = ()
-    """What the run took, oldest first: time, iteration, cpu (s), pids, and with a card on, used, utilization."""
-    checkpoints: tuple[Mapping[str, Any], ...] = ()
-    """{file, bytes, modified} of what it wrote."""
-    models: tuple[Mapping[str, Any], ...] = ()
-    """The models among them, each with its iteration too, in the run's own count."""
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    """The options as they were asked for; `arguments` are those that the program got."""
-    begun: bool = False
-    begins: int = 0
-    """The iteration of its parent, in the parent's own count, that it started from."""
-    parent: Mapping[str, Any] | None = None
-    stage: str = ""
-    until: Mapping[str, int] | None = None
-    needs: str = ""
-    sweep: str = ""
-    conductor: str = ""
-    job: str = ""
-    unit: str = ""
-    scorer: Mapping[str, Any] | None = None
-    elsewhere: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """The run as `--json` prints it."""
-        return asdict(self)
+"""Of how many losses is told of a run where nothing else is asked."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +28,47 @@ class Site:
 
 
 def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
-    """Every run of every host, the latest first. Raises HostError naming the hosts that could not be asked."""
+    """A row of every run of every host, the latest first: its state, and how far it got.
+
+    Its options, models, samples and the whole of its log are told by `whole`. Raises HostError naming the hosts that
+    could not be asked.
+    """
     return ask(settings, limit, quiet).runs
+
+
+def named(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
+    """All that is known of the run of that id; only that one is asked for, unless it may stand in a queue.
+
+    Raises UsageError where no host has it, or several have.
+    """
+    limit = [host] if host else ()
+    found = [run for run in ask(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
+    return find(run_id, found or runs(settings, limit, quiet), host)
+
+
+def whole(
+    wanted: Sequence[RunState],
+    settings: Settings,
+    quiet: float = health.QUIET,
+    *,
+    points: int = POINTS,
+    samples: int = 20,
+) -> tuple[RunState, ...]:
+    """All that is known of these runs, in their order; of each about so many losses and samples.
+
+    Raises HostError where a host can't be asked, or has one of its runs no more.
+    """
+    here = [run for run in wanted if run.conductor or not run.job]
+    if not here:
+        return tuple(wanted)
+    hosts, ids = sorted({run.host for run in here}), sorted({run.id for run in here})
+    known = {
+        (run.host, run.id): run for run in ask(settings, hosts, quiet, points=points, samples=samples, ids=ids).runs
+    }
+    gone = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
+    if gone:
+        raise HostError(f"{', '.join(gone)}: the run was there a moment ago, and is there no more")
+    return tuple(known.get((run.host, run.id), run) for run in wanted)
 
 
 def ask(
@@ -79,17 +76,17 @@ def ask(
     limit: Sequence[str] = (),
     quiet: float = health.QUIET,
     *,
+    ids: Sequence[str] = (),
     points: int = POINTS,
     samples: int = 20,
     gpu: str = "none",
     memory: int = 0,
 ) -> Site:
-    """All that the hosts tell of their runs; with `gpu` auto, of the cards too that have so much memory (MiB) free.
+    """A row of every run of the hosts, or all that is known of those with `ids`, and what stands in Slurm's queue.
 
-    `quiet` is after how many seconds without a line a run is called hanging. Of each run about `points` losses and
-    `samples` samples are told. Raises HostError naming the hosts that could not be asked.
+    With `gpu` auto the cards too that have so much memory (MiB) free. `quiet` is after how many seconds without a
+    line a run is called hanging. Raises HostError naming the hosts that could not be asked.
     """
-    told_of = {"provision_points": points, "provision_samples": samples}
     request = playbook.Request(
         playbook="runs.yml",
         inventory=settings.inventory,
@@ -97,90 +94,30 @@ def ask(
         forks=settings.forks,
         variables={
             "provision_stack_root": settings.stack_root,
+            "provision_run_user": settings.run_user,
             "provision_gpu": gpu,
             "provision_memory": memory,
-            **told_of,
+            "provision_points": points,
+            "provision_samples": samples,
+            **({"provision_ids": list(ids)} if ids else {}),
         },
     )
-    told = playbook.run(request).told
-    if told.failures:
+    told, failures = answers.of(playbook.run(request).told, "stack_run", shape=shapes.Listed)
+    if failures:
         raise HostError(
-            "\n".join(question.explain(failure) for failure in told.failures),
+            "\n".join(question.explain(failure) for failure in failures),
             advice="To go on without some: --limit '!HOST'.",
         )
-    answers = told.result_of("stack_run")
-    found = [state(host, said, quiet) for host, result in answers.items() for said in result["runs"]]
-    queued = [(host, entry) for host, result in answers.items() for entry in result["queued"]]
+    found = [state.read(host, said, quiet) for host, result in told.items() for said in result["runs"]]
+    queued = [(host, entry) for host, result in told.items() for entry in result["queued"]]
     here = {run.id for run in found if not run.elsewhere}
     found = [run for run in found if not run.elsewhere or run.id not in here]
     known = {run.id for run in found}
-    found += [_queued(host, entry) for host, entry in queued if entry["id"] not in known]
+    found += [state.queued(host, entry) for host, entry in queued if entry["id"] not in known]
     return Site(
         runs=tuple(sorted(found, key=lambda run: (-run.started, run.host, run.id))),
-        free={host: tuple(result["free"]) for host, result in answers.items()},
+        free={host: tuple(result["free"]) for host, result in told.items()},
         queued={entry["id"]: (host, str(entry["job"])) for host, entry in queued},
-    )
-
-
-def state(host: str, said: Mapping[str, Any], quiet: float = health.QUIET) -> RunState:
-    """A run as its host told of it."""
-    progress = log.read(said["text"])
-    return RunState(
-        host=host,
-        id=said["id"],
-        program=said["program"],
-        arguments=said["arguments_given"] or said["arguments"],
-        started=int(said["started"]),
-        card=said["card"],
-        log=said["log"],
-        tail=said["tail"],
-        progress=progress,
-        health=health.judge(said, progress, quiet),
-        samples=tuple(said["samples"]),
-        checkpoints=tuple(said["checkpoints"]),
-        models=tuple(said["models"]),
-        asked=said["arguments"],
-        begun=said["begun"],
-        begins=int(said["begins"]),
-        parent=said["parent"],
-        stage=said["stage"] or "",
-        until=said["until"],
-        needs=said["needs"] or "",
-        sweep=said["sweep"] or "",
-        conductor=said["conductor"] or "",
-        job=said["job"] or "",
-        unit=said["unit"] or "",
-        scorer=said["scorer"],
-        elsewhere=said["elsewhere"],
-    )
-
-
-def _queued(host: str, entry: Mapping[str, Any]) -> RunState:
-    """A run that was given to Slurm and of which no node has a directory."""
-    job, its = f"job {entry['job']} of Slurm's", entry["state"]
-    if its in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"):
-        word = Health("waiting", f"{job}: {its} ({entry['reason']})")
-    elif its == "SILENT":
-        word = Health("waiting", f"{job}, and Slurm does not answer: {entry['reason']}")
-    elif its.startswith("CANCELLED"):
-        word = Health("stopped", f"{job}: {its}")
-    else:
-        seen = "Slurm knows it no more" if its == "GONE" else f"{its} on {entry['node'] or 'no node'}"
-        word = Health(
-            "failed", f"{job} left no run on any host: {seen}. See /tmp/neuraltalk-*-{entry['job']}.out there"
-        )
-    return RunState(
-        host=host,
-        id=entry["id"],
-        program=entry["program"],
-        arguments=entry["arguments"],
-        started=int(entry["submitted"]),
-        card=None,
-        log="",
-        tail="",
-        progress=Progress(),
-        health=word,
-        job=str(entry["job"]),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision.runs import fields
+
 
 @dataclass(frozen=True)
 class Report:
@@ -25,24 +27,50 @@ def read(data: bytes | None) -> Report | str:
         return "there is none"
     try:
         told = json.loads(data)
-    except ValueError as error:
-        return f"it cannot be read: {error}"
+    except (ValueError, RecursionError) as error:
+        return f"it cannot be read: {_short(error)}"
     try:
         return Report(
-            iteration=int(told["iter"]),
+            iteration=_whole(told["iter"]),
             validations={key: float(value) for key, value in _entries(told["val_loss_history"])},
             scores={
-                key: {name: float(score) for name, score in value.items()}
+                key: {str(name): float(score) for name, score in value.items()}
                 for key, value in _entries(told.get("val_lang_stats_history") or {})
             },
-            captions={str(entry["image_id"]): str(entry["caption"]) for entry in told["val_predictions"]},
+            captions={_name(entry["image_id"]): _text(entry["caption"]) for entry in told["val_predictions"]},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return f"it is not train.lua's: {type(error).__name__} {error}"
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return f"it is not train.lua's: {type(error).__name__} {_short(error)}"
 
 
 def _entries(table: Any) -> list[tuple[int, Any]]:
     """A Lua table by its numbers: an object in JSON, or a list where they were 1, 2 and so on."""
     if isinstance(table, list):
         return list(enumerate(table, 1))
-    return [(int(key), value) for key, value in table.items()]
+    return [(_whole(key), value) for key, value in table.items()]
+
+
+def _whole(value: Any) -> int:
+    found = fields.whole(value)
+    if found is None:
+        raise ValueError(f"{str(value)[:40]!r} is no iteration")
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a caption is {type(value).__name__}")
+    return value
+
+
+def _name(value: Any) -> str:
+    """The id of an image: a name, or a number."""
+    found = value if isinstance(value, str) else fields.whole(value)
+    if found is None:
+        raise TypeError(f"the id of an image is {type(value).__name__}")
+    return str(found)
+
+
+def _short(error: Exception) -> str:
+    """What an error says; it may hold the whole of what was wrong."""
+    return str(error)[:200]

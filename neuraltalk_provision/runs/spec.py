@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +13,16 @@ from typing import Any
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs import fields
 
 # MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
 # Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
 MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
+_WHOLE_MOST = 1 << 53
+_PATH_MOST = 4095
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PROCESSOR = "none"
 """What --gpu says for a run on the processor."""
 
@@ -73,12 +81,14 @@ def parse(
     Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
     for combinations that are known to end without a result.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id):
-        raise UsageError(f"--id {run_id!r}: letters, digits and . _ - only; it names a directory on the host")
+    if not _ID.fullmatch(run_id):
+        raise UsageError(
+            f"--id {run_id[:140]!r}: letters, digits and . _ - only, at most 128; it names a directory on the host"
+        )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
     given: set[str] = set()
-    words = list(words)
+    words = [str(word) for word in words]  # those of a record are what its host says
     while words:
         name = words.pop(0).lstrip("-")
         if name not in known:
@@ -103,24 +113,45 @@ def parse(
 
 def _refuse_misfit(name: str, value: str, option: Option) -> None:
     """UsageError where the value is not of the option's type, or beyond its bounds."""
-    needed = ""
-    if option.type in ("file", "folder") and value and not value.startswith("/"):
-        needed = "an absolute path on the host is needed"
-    elif option.type == "whole" and not re.fullmatch(r"-?\d+", value):
-        needed = "a whole number is needed"
-    elif option.type == "number" and not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
-        needed = "a number is needed"
-    elif option.type == "flag" and value not in ("0", "1"):
-        needed = "it can be 0 or 1"
-    elif option.type == "choice" and value not in option.choices:
-        needed = f"it can be {' or '.join(option.choices)}"
-    elif option.type in ("whole", "number"):
-        if option.least is not None and float(value) < option.least:
-            needed = f"{option.least:g} is the least"
-        elif option.most is not None and float(value) > option.most:
-            needed = f"{option.most:g} is the most"
+    match option.type:
+        case "file" | "folder":
+            needed = _not_a_path(value)
+        case "whole" | "number":
+            needed = _not_a_number(value, option)
+        case "flag":
+            needed = "" if value in ("0", "1") else "it can be 0 or 1"
+        case "choice":
+            needed = "" if value in option.choices else f"it can be {' or '.join(option.choices)}"
+        case "text":
+            needed = ""
     if needed:
-        raise UsageError(f"-{name} {value}: {needed}", advice=f"It is for: {option.what}.")
+        shown = value if len(value) <= 100 else f"{value[:100]}..."
+        raise UsageError(f"-{name} {shown}: {needed}", advice=f"It is for: {option.what}.")
+
+
+def _not_a_path(value: str) -> str:
+    """Why a text is no path on a host, in words; nothing where it is one, or empty."""
+    if value and not value.startswith("/"):
+        return "an absolute path on the host is needed"
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
+        return "a path with control characters, line ends or bytes that are no UTF-8 is not passed on; rename it"
+    return f"a path has at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
+
+
+def _not_a_number(value: str, option: Option) -> str:
+    """Why a text is no number for an option, in words; nothing where it is one."""
+    if option.type == "whole" and not _WHOLE.fullmatch(value):
+        return "a whole number is needed"
+    if not _NUMBER.fullmatch(value):
+        return "a number is needed"
+    if option.type == "whole" and (len(value) > 20 or abs(int(value)) > _WHOLE_MOST):
+        return f"Lua counts to {_WHOLE_MOST} (2^53) and no further"
+    number = float(value)
+    if not math.isfinite(number):
+        return "it is beyond the numbers that a computer has (1.8e308)"
+    if number == 0 and re.search("[1-9]", re.split("[eE]", value)[0]):
+        return "it is so small that it would be 0; say 0 for that"
+    return option.misfit(number)
 
 
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
@@ -131,8 +162,12 @@ def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
 
 
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
-    """A whole number as the program will have it: what was given, else its own default."""
-    return int(arguments.get(name, catalogue.program_options(program)[name].default))
+    """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
+    given = arguments.get(name, catalogue.program_options(program)[name].default)
+    number = fields.whole(given)
+    if number is None:
+        raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")
+    return number
 
 
 def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str, ends: bool) -> None:
@@ -149,6 +184,13 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str,
         raise UsageError(
             "-gpuid is set to 0: the run sees one card, and that is its first",
             advice="Choose the card with --gpu auto, an index or a UUID.",
+        )
+    compares = program == "eval.lua" and arguments.get("language_eval") == "1"
+    if compares and arguments.get("image_folder") and not arguments.get("coco_json"):
+        raise UsageError(
+            "-language_eval 1 with -image_folder: there are no sentences to compare with, for eval.lua numbers the "
+            "images of a folder itself",
+            advice="Give -coco_json the annotations of these images, or leave -language_eval out.",
         )
     if program == "train.lua":
         iterations = whole(program, arguments, "max_iters")

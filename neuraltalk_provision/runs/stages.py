@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from neuraltalk_provision.errors import UsageError
@@ -82,16 +82,17 @@ def resume(
     It starts from the model of the run `origin`, mostly `run` itself.
 
     What counts iterations counts on: -max_iters is what is left, the decay of the learning rate and the start of
-    finetuning come as much earlier. The optimiser begins anew, for train.lua keeps weights only.
-    Raises UsageError where there is nothing left to do.
+    finetuning come as much earlier. `given` are options that are to be others: they are the new run's own, counted from
+    where it begins. The optimiser begins anew, for train.lua keeps weights only. Raises UsageError where there is
+    nothing left to do.
     """
-    arguments = {name: value for name, value in run.arguments.items() if name not in _OWN}
-    arguments |= _counted_on(run, begins)
-    words = [word for name, value in arguments.items() for word in (f"-{name}", value)]
-    named = {word.lstrip("-") for word in given[::2]}
-    words = [word for pair in zip(words[::2], words[1::2], strict=True) if pair[0][1:] not in named for word in pair]
+    asked = {name: value for name, value in run.arguments.items() if name not in _OWN}
     until = _still(run.until, begins)
-    again = spec.parse(TRAIN, new_id, [*words, *given], run.gpu, run.memory or None, ends=bool(until))
+    words = [word for name, value in asked.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)]
+    whole = spec.parse(TRAIN, new_id, [*words, *given], run.gpu, run.memory or None, ends=True)
+    counted = _counted_on(replace(whole, id=run.id), begins, {word.lstrip("-") for word in given[::2]})
+    words = [word for name, value in {**whole.arguments, **counted}.items() for word in (f"-{name}", value)]
+    again = spec.parse(TRAIN, new_id, words, run.gpu, run.memory or None, ends=bool(until))
     first = replace(again, stage=run.stage, until=until, parent={"id": origin, "choose": choose})
     following, before = [first], first.id
     for stage in later:
@@ -106,30 +107,36 @@ def resume(
 _OWN = ("id", "checkpoint_path", "start_from")
 
 
-def _counted_on(run: RunSpec, begins: int) -> dict[str, str]:
-    """The options that count iterations, as they are for a run that starts where `run` was at `begins`."""
+def _counted_on(run: RunSpec, begins: int, said: Collection[str]) -> dict[str, str]:
+    """The options that count iterations, as they are for a run that starts where `run` was at `begins`.
+
+    `said` are the options that were given for it anew, which stay as they are.
+    """
     changed: dict[str, str] = {}
     iterations = spec.whole(TRAIN, run.arguments, "max_iters")
     every = spec.whole(TRAIN, run.arguments, "save_checkpoint_every")
-    if iterations > 0:
+    if iterations > 0 and "max_iters" not in said:
         left = iterations - begins
         if left <= every:
             raise UsageError(
                 f"run {run.id} was at iteration {begins} of {iterations}: the {max(0, left)} that are left are not "
                 f"above -save_checkpoint_every {every}, and would end without a model",
-                advice="Say more with -max_iters, or a smaller -save_checkpoint_every, after --.",
+                advice=f"Say after -- how many more there shall be, -max_iters {10 * every} for instance, or a smaller "
+                "-save_checkpoint_every.",
             )
         changed["max_iters"] = str(left)
     finetunes = spec.whole(TRAIN, run.arguments, "finetune_cnn_after")
-    if finetunes > 0:
+    if finetunes > 0 and "finetune_cnn_after" not in said:
         changed["finetune_cnn_after"] = str(max(0, finetunes - begins))
     decays = spec.whole(TRAIN, run.arguments, "learning_rate_decay_start")
-    if decays >= 0:
+    if decays >= 0 and "learning_rate_decay_start" not in said:
         changed["learning_rate_decay_start"] = str(max(0, decays - begins))
         done = max(0, begins - decays)
         if done:
             half = spec.whole(TRAIN, run.arguments, "learning_rate_decay_every")
             for name, default in (("learning_rate", 4e-4), ("cnn_learning_rate", 1e-5)):
+                if name in said:
+                    continue  # the rate to go on with, not the one that it once began with
                 rate = float(run.arguments.get(name, default)) * 0.5 ** (done / half)
                 changed[name] = f"{rate:.6g}"
     return changed

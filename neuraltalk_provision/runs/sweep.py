@@ -7,13 +7,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs import stages
-from neuraltalk_provision.runs.document import RunDocument, as_word
+from neuraltalk_provision.runs.document import Number, RunDocument, Value, as_word
 from neuraltalk_provision.runs.spec import RunSpec
+
+MOST = 10_000
+"""Runs of a sweep."""
 
 
 class Draw(BaseModel):
@@ -21,9 +24,9 @@ class Draw(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    least: float
-    most: float
-    log: bool = False
+    least: Number
+    most: Number
+    log: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _possible(self) -> Draw:
@@ -36,17 +39,18 @@ class Draw(BaseModel):
     def at(self, share: float) -> float:
         """The number at a share (0 to 1) of the way."""
         if self.log:
-            return math.exp(math.log(self.least) + share * (math.log(self.most) - math.log(self.least)))
-        return self.least + share * (self.most - self.least)
+            number = math.exp(math.log(self.least) + share * (math.log(self.most) - math.log(self.least)))
+            return min(max(number, self.least), self.most)
+        return self.least * (1 - share) + self.most * share
 
 
 class SweepDocument(RunDocument):
     """A run's file with what differs: every combination of `grid`, each with `draws` draws from `draw`."""
 
-    grid: dict[str, list[str | int | float]] = Field(default_factory=dict)
+    grid: dict[str, list[Value]] = Field(default_factory=dict)
     draw: dict[str, Draw] = Field(default_factory=dict)
-    draws: int = Field(default=1, ge=1)
-    seed: int = 1
+    draws: int = Field(default=1, ge=1, le=MOST, strict=True)
+    seed: StrictInt = 1
     """Of the draws: the same file gives the same runs."""
 
 
@@ -79,6 +83,9 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
     empty = [name for name, values in written.grid.items() if not values]
     if empty:
         raise UsageError(f"grid: {', '.join(empty)} has no value")
+    count = math.prod(len(values) for values in written.grid.values()) * (written.draws if written.draw else 1)
+    if count > MOST:
+        raise UsageError(f"the sweep would have {count:,} runs; {MOST:,} is the most", advice="Draw some of them.")
     found = []
     for values in itertools.product(*written.grid.values()):
         for _draw in range(written.draws if written.draw else 1):

@@ -11,8 +11,8 @@ from neuraltalk_provision.runs import judge, launch, record, report, spec
 from neuraltalk_provision.runs.envelope import Envelope
 from neuraltalk_provision.runs.history import History
 from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
 
 POINTS = 5000
@@ -36,13 +36,11 @@ def gather(
     """
     if run.program != TRAIN:
         raise UsageError(f"{run.id} ran {run.program}: a verdict is of a training")
-    line = tuple(
-        launch.told(one.id, one.host, settings, points=POINTS, samples=SAMPLES) for one in record.line(run, all_runs)
-    )
+    line = record.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
     models = launch.probe(run.id, run.host, settings)
-    file = f"checkpoint/model_id{run.id}.json"
+    file = f"model_id{run.id}.json"
     told = report.read(launch.read(run.id, run.host, settings, [file]).get(file))
     envelope = given or known(line, history)
     evidence = judge.Evidence(line, history, models, told, envelope)
@@ -101,7 +99,8 @@ def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[R
         return f"it could not be started: {error.message}", None
     try:
         end = launch.watch(evaluation.id, run.host, settings, lambda text: None)
-        scorer = launch.told(evaluation.id, run.host, settings, points=1, samples=1).scorer
+        wanted = record.ask(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
+        scorer = next((one.scorer for one in wanted if one.id == evaluation.id), None)
     except ProvisionError as error:
         return f"it could not be followed: {error.message}", None
     return end, scorer

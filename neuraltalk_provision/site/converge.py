@@ -79,14 +79,24 @@ def refuse(plans: Sequence[HostPlan]) -> None:
 def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:
     """Hash and inspect every file of the mirror that the plans will send. Raises MirrorError.
 
-    A plan that builds nothing sends nothing, and costs nothing here.
+    They are compared with what the plans say, which is what the lock said when it was read, and what hosts are told
+    to expect: the lock itself is not read a second time. A plan that builds nothing sends nothing, and costs nothing
+    here.
     """
-    files = {
-        file["name"] for plan in plans for part in plan.recipe.parts if part.name in plan.builds for file in part.files
-    }
-    files |= {file["name"] for plan in plans if plan.swaps for file in plan.recipe.part("cudnn").files}
-    files |= {plan.recipe.repository["name"] for plan in plans if "packages" in plan.builds and plan.recipe.repository}
-    check_entries([e for e in lock.read(settings.mirror).artifacts if e.name in files], settings, catalogue, output)
+    check_entries(_sent(plans), settings, catalogue, output)
+
+
+def _sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
+    """The files of the mirror that go to hosts, each once, by their names."""
+    files: dict[str, Mapping[str, Any]] = {}
+    for host in plans:
+        parts = [part for part in host.recipe.parts if part.name in host.builds]
+        parts += [host.recipe.part("cudnn")] if host.swaps else []
+        files |= {file["name"]: file for part in parts for file in part.files}
+        if "packages" in host.builds and host.recipe.repository:
+            files[host.recipe.repository["name"]] = host.recipe.repository
+    fields = ("name", "file", "sha256", "size")
+    return tuple(lock.Entry(**{field: files[name][field] for field in fields}, role="") for name in sorted(files))
 
 
 def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: Catalogue, output: Output) -> None:
@@ -118,6 +128,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_keep": settings.keep_generations,
         "provision_jobs": settings.build_jobs,
         "provision_stack_root": settings.stack_root,
+        "provision_run_user": settings.run_user,
     }
 
 

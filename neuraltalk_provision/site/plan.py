@@ -98,7 +98,7 @@ def plan(
     """
     stack = state["stack"]
     generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
-    steps = [_packages(state, recipe)]
+    steps = [_packages(state, recipe), _account(state)]
     for part in recipe.parts:
         stamp = generation["stamps"].get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -108,7 +108,8 @@ def plan(
         recipe=recipe,
         current=stack["current"] or "",
         steps=tuple(steps),
-        sealed=generation["sealed"],
+        # Sealed before manifests were kept: it can be gone back to, and is sealed again.
+        sealed=generation["sealed"] and generation.get("manifest", True),
         refusals=(),
         take_over=bool(orphaned and state["busy"]),
         remark=remark,
@@ -159,6 +160,11 @@ def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
     return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 
+def _account(state: Mapping[str, Any]) -> Step:
+    ready = state.get("account", True)
+    return Step("account", not ready, "" if ready else "runs have no account of their own yet")
+
+
 def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
     refusals += [f"{host}: {words}" for words in state.get("unsafe", ())]
@@ -172,7 +178,8 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
             f"`kill -9 -{build['pid']}`"
         )
     if decided.stages:
-        held = sum(int(file["size"]) for part in decided.recipe.parts for file in part.files)
+        sent = [part for part in decided.recipe.parts if part.name in decided.builds]
+        held = sum(int(file["size"]) for part in sent for file in part.files)
         asked = state.get("build_space", -1)
         needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
         disk = state["disk"]

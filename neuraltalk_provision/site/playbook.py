@@ -19,7 +19,7 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import events, masters
+from neuraltalk_provision.site import answer_files, events, masters
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -102,7 +102,10 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     with tempfile.TemporaryDirectory(prefix="provision-") as private:
         variables = Path(private) / "variables.yml"
         variables.touch(mode=0o600)
-        variables.write_text(as_yaml(request.variables), encoding="utf-8")
+        folder = Path(private) / "answers"
+        folder.mkdir(mode=0o700)
+        given = {**request.variables, "provision_answers": str(folder)}
+        variables.write_text(as_yaml(given), encoding="utf-8")
         with _quiet(), _our_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=private,
@@ -119,9 +122,10 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             runner.config.command = _mortal(runner.config.command)
             runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded()}
             runner.run()
+        told = answer_files.fetch(events.read(heard), folder)
     if runner.status == "canceled":
         raise KeyboardInterrupt
-    outcome = Outcome(runner.rc, events.read(heard))
+    outcome = Outcome(runner.rc, told)
     _refuse_nonsense(outcome, request)
     return outcome
 

@@ -75,6 +75,7 @@ def hear(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cu
                 "provision_stack_root": settings.stack_root,
                 "provision_package_names": catalogue.package_names(),
                 "provision_our_variables": _OUR_VARIABLES,
+                "provision_run_user": settings.run_user,
                 **({"gpu_stack_cuda": cuda} if cuda else {}),
             },
         )
@@ -155,7 +156,13 @@ def explain(failure: Failure) -> str:
 
 def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:
     ours = {name for state in states.values() for name in state["variables"]}
-    injected = {"provision_stack_root", "provision_package_names", "provision_our_variables"}
+    injected = {
+        "provision_answers",
+        "provision_run_user",
+        "provision_stack_root",
+        "provision_package_names",
+        "provision_our_variables",
+    }
     unknown = sorted(ours - set(KNOWN_VARIABLES) - injected)
     if unknown:
         names = [*Settings.model_fields, *KNOWN_VARIABLES]

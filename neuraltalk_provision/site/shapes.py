@@ -122,6 +122,7 @@ class State(Shape):
     disk: Disk
     busy: list[Build] = Field(max_length=10_000)
     controller: Text
+    account: bool = True
     lease: Lease | None = None
     unsafe: list[Text] = Field(default=[], max_length=10_000)
     cores: Annotated[int, Field(ge=1, le=1_000_000)]

@@ -5,6 +5,8 @@ It starts each program, notes what it takes (its processor time, its card), ends
 and starts the next one from its model. It is packed into one file with all that it imports, so that a run's
 directory holds the code that led it, and Slurm can carry it to a node.
 
+Nothing that only observes ends a run: what cannot be seen or written down is noted, and the program goes on.
+
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
@@ -13,6 +15,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import ctypes
+import fcntl
 import io
 import json
 import os
@@ -26,10 +29,20 @@ import threading
 import time
 import zipfile
 
-from ansible.module_utils import neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_launch, neuraltalk_runs, neuraltalk_stack
+from ansible.module_utils import (
+    neuraltalk_cudnn,
+    neuraltalk_gpu,
+    neuraltalk_launch,
+    neuraltalk_listing,
+    neuraltalk_log,
+    neuraltalk_runs,
+    neuraltalk_stack,
+)
 from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
-from ansible.module_utils.neuraltalk_runs import LOSS, Leases, Run, end_of, report_of, signalled
+from ansible.module_utils.neuraltalk_listing import models
+from ansible.module_utils.neuraltalk_runs import Leases, Run, end_of, report_of, signalled, taken, write_down
 from ansible.module_utils.neuraltalk_stack import (
+    FULL_DISK,
     StackError,
     make_directory,
     read_native,
@@ -44,6 +57,8 @@ PATIENCE = 10.0
 """Seconds that a program gets to end by itself before it is killed."""
 RHYTHM = ((60, 2), (3600, 15), (float("inf"), 60))
 """Up to which second of a run how many seconds lie between two samples."""
+UNWRITTEN = 600.0
+"""Seconds that an end which finds no room on the disk is tried again."""
 PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
@@ -60,10 +75,11 @@ def admit(root, plan, conductor):
     try:
         for asked in plan["runs"]:
             run = Run(root, asked["id"])
-            if os.path.exists(run.path) and not run.idle():
+            if os.path.lexists(run.path) and not run.idle():
                 raise StackError("there is a run called %s on this host already: choose another id" % run.name)
+            os.close(run.hold())  # nobody else may lead one of that name, with or without a directory
             shutil.rmtree(run.path, ignore_errors=True)
-            os.mkdir(run.path)
+            os.mkdir(run.path, 0o700)
             made.append(run.path)
             generation = os.path.basename(plan["generation"])
             record = dict(asked, conductor=conductor, generation=generation, started=int(time.time()))
@@ -78,7 +94,10 @@ def admit(root, plan, conductor):
 
 def pack(path):
     """Write the conductor with all that it imports into one file that Python runs."""
-    shared = (neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_runs, neuraltalk_launch)
+    shared = (
+        neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
+        neuraltalk_listing,
+    )  # fmt: skip
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", MAIN)
         for package in ("ansible", "ansible/module_utils"):
@@ -102,6 +121,7 @@ class Conductor(object):
         self.root, self.plan, self.directory, self.unit = root, plan, directory, unit
         self.card = plan.get("card")
         self.told = None  # the signal that ends all of it
+        self.locks, self.places = {}, {}
 
     def lead(self):
         """All runs of the plan, in order. Where one fails, those go on that do not need it."""
@@ -111,23 +131,58 @@ class Conductor(object):
             "id": self.plan["runs"][0]["id"], "pid": os.getpid(), "start": start_of(os.getpid()), "card": self.card,
             "unit": self.unit, "job": os.environ.get("SLURM_JOB_ID", ""), "node": neuraltalk_runs.node(),
         }  # fmt: skip
+        for asked in self.plan["runs"]:
+            run = Run(self.root, asked["id"])
+            self.places[run.name] = observed(open_directory, run.path)
+            self.locks[run.name] = run.hold()
+            write_down(self.locks[run.name], "pid %d" % os.getpid())
         write_json(os.path.join(self.directory, "state.json"), state)
         for asked in self.plan["runs"]:
-            self.conduct(Run(self.root, asked["id"]), asked)
+            run = Run(self.root, asked["id"])
+            try:
+                self.conduct(run, asked)
+            finally:
+                os.close(self.locks.pop(run.name))
+                observed(os.close, self.places.pop(run.name))
 
     def hear(self, number, _frame):
         self.told = number
 
+    def there(self, run):
+        """Whether a run's directory is still the one that was made for it."""
+        try:
+            return os.path.samestat(os.lstat(run.path), os.fstat(self.places[run.name]))
+        except (OSError, TypeError):  # it is gone, or was when its conductor began
+            return False
+
+    def write(self, run, path, value):
+        """Write down how a run ends; whether it stands there. A directory that is gone is not made again."""
+        try:
+            if self.there(run):
+                write_whole(path, value) if path == run.exit else write_json(path, value)
+            return True
+        except (IOError, OSError):
+            return False
+
+    def insist(self, run, path, value):
+        """As `write`, again and again where the disk is full: an end that nobody wrote down looks like a kill."""
+        deadline = time.time() + UNWRITTEN
+        while not self.write(run, path, value) and time.time() < deadline:
+            time.sleep(POLL)
+
     def conduct(self, run, asked):
         """One run, from its place in the queue to its exit code."""
+        if not self.there(run):
+            return
         try:
             reason = self.hindrance(run, asked)
             if reason:
-                write_json(run.ended, reason)
+                self.insist(run, run.ended, reason)
                 return
             process, began = self.begin(run, asked)
-        except (StackError, IOError, OSError) as error:
-            write_json(run.ended, {"by": "refused", "evidence": str(error)})
+        except Exception as error:
+            words = str(error) if isinstance(error, StackError) else "%s: %s" % (type(error).__name__, error)
+            self.insist(run, run.ended, {"by": "refused", "evidence": words})
             return
         self.attend(run, asked, process, began)
 
@@ -150,18 +205,21 @@ class Conductor(object):
         arguments = needs_card(generation, asked["arguments"]) if self.card else dict(asked["arguments"])
         begins = 0
         if asked.get("parent") and program == "train.lua":
-            model = weights_of(self.root, asked["parent"])
+            model = weights_of(asked["parent"], models(Run(self.root, asked["parent"]["id"])))
             arguments["start_from"], begins = model["file"], model["iteration"]
         refuse(run, program, arguments, asked.get("files", []), generation)
         given, images, aside = lay_out(run, arguments, program, generation)
-        with io.open(run.log, "ab") as log, io.open(os.devnull, "rb") as nothing:
+        # Its input is an empty file whose lock says, as long as any process of the run lives, that its name is taken.
+        lock = self.locks[run.name]
+        os.lseek(lock, 0, os.SEEK_END)
+        with io.open(run.log, "ab") as log:
             process = subprocess.Popen(
                 neuraltalk_launch.command(run, program, given, generation),
                 cwd=run.work,
                 env=neuraltalk_launch.environment(run, self.card),
                 preexec_fn=mortal,
                 close_fds=True,
-                stdin=nothing,
+                stdin=lock,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -171,7 +229,7 @@ class Conductor(object):
                 run.process,
                 {
                     "pid": process.pid, "start": start_of(process.pid), "started": began, "card": self.card,
-                    "arguments": given, "images": images, "set_aside": aside, "begins": begins,
+                    "arguments": given, "images": len(images), "set_aside": len(aside), "begins": begins,
                 },
             )  # fmt: skip
         except (IOError, OSError):
@@ -181,27 +239,73 @@ class Conductor(object):
         return process, began
 
     def attend(self, run, asked, process, began):
-        """Watch a run until it ends, or end it: when told to, or where its stage is over."""
-        due, spent = began, sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-        look = Look(run, process.pid, self.card)
+        """Watch a run until it ends, or end it: when told to, where its stage is over or its directory is gone."""
+        spent = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        look, reason = Look(run, process.pid, self.card, began), None
         while process.poll() is None:
-            now = time.time()
-            if self.told:
-                write_json(run.ended, self.hindrance(run, asked))
+            try:
+                reason = self.reason_to_end(run, asked, look)
+            except Exception as error:
+                look.problem = "%s: %s" % (type(error).__name__, error)
+            if reason:
                 end(process)
-            elif os.path.exists(run.stopped):
-                end(process)
-            elif now >= due:
-                due = now + next(pause for until, pause in RHYTHM if now - began < until)
-                look.take(now)
-                reason = reached(run, asked.get("until"))
-                if reason:
-                    write_json(run.ended, reason)
-                    end(process)
-            time.sleep(POLL)
+            else:
+                time.sleep(POLL)
         total = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - spent
-        keep(run, {"time": round(time.time(), 1), "iteration": last_iteration(run), "pids": [], "cpu": round(total, 2)})
-        write_whole(run.exit, "%d\n" % process.returncode)
+        last = {"time": round(time.time(), 1), "pids": [], "cpu": round(total, 2)}
+        observed(keep, look.samples, dict(last, iteration=observed(last_iteration, run)))
+        look.close()
+        if process.returncode and not reason and self.there(run):
+            full = observed(full_disk, run)
+            if full:
+                self.insist(run, run.ended, {"by": "disk", "evidence": full})
+        self.insist(run, run.exit, "%d\n" % process.returncode)
+
+    def reason_to_end(self, run, asked, look):
+        """Why a run is to be ended now; None while it goes on. What ends it by itself is on the disk by then."""
+        if not self.there(run):
+            return "gone"
+        if self.told:
+            self.write(run, run.ended, self.hindrance(run, asked))
+            return "told"
+        if os.path.exists(run.stopped):
+            return "stopped"
+        if not look.due():
+            return None
+        look.take()
+        reached_end = reached(run, asked.get("until"))
+        # Where it cannot be written down that the stage is over, the training is worth more than its end.
+        return "over" if reached_end and self.write(run, run.ended, reached_end) else None
+
+
+def open_directory(path):
+    """A directory held open: as long as it is, no other one gets its number, by which the two are told apart."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    return handle
+
+
+def observed(look, *given):
+    """What a look gives; None where it fails."""
+    try:
+        return look(*given)
+    except Exception:
+        return None
+
+
+def open_to_append(path):
+    """A file that is written to at once; what is there stays."""
+    return io.open(path, "ab", 0)
+
+
+def full_disk(run):
+    """Which disk of a run is full, in words; empty where none is."""
+    for path in (run.path, run.folder()):
+        status = os.statvfs(path)
+        free = status.f_bavail * status.f_frsize
+        if free < FULL_DISK or (status.f_files and not status.f_favail):
+            return "no space left on the disk of %s: %d bytes and %d files are free" % (path, free, status.f_favail)
+    return ""
 
 
 def mortal():
@@ -224,38 +328,59 @@ def end(process):
 class Look(object):
     """Looks at what a run takes. A driver in trouble can hang nvidia-smi for good: nobody waits for it."""
 
-    def __init__(self, run, group, card):
-        self.run, self.group, self.card = run, group, card
+    def __init__(self, run, group, card, began):
+        self.run, self.group, self.card, self.began = run, group, card, began
+        self.samples = observed(open_to_append, run.samples)
+        self.last = None
         self.asking = None
+        self.problem = ""
 
-    def take(self, now):
+    def close(self):
+        """No sample is written any more."""
+        if self.samples is not None:
+            self.samples.close()
+
+    def due(self):
+        """Whether it is time for the next sample; also where somebody has set the clock back."""
+        now = time.time()
+        pause = next(pause for until, pause in RHYTHM if now - self.began < until)
+        return self.last is None or not 0 <= now - self.last < pause
+
+    def take(self):
         """Write down a sample; where the last question to nvidia-smi is not answered yet, that."""
+        self.last = time.time()
         if self.card is None:
-            keep(self.run, sample(self.run, self.group, None, now))
+            self.write(None)
         elif self.asking is None or not self.asking.is_alive():
-            self.asking = threading.Thread(target=self.ask, args=(now,))
+            self.asking = threading.Thread(target=self.write, args=(self.card,))
             self.asking.daemon = True
             self.asking.start()
         else:
-            keep(self.run, dict(sample(self.run, self.group, None, now), problem="nvidia-smi does not answer"))
+            self.problem = self.problem or "nvidia-smi does not answer"
+            self.write(None)
 
-    def ask(self, now):
-        keep(self.run, sample(self.run, self.group, self.card, now))
+    def write(self, card):
+        """Take a sample and keep it, with what could not be seen."""
+        try:
+            told = sample(self.run, self.group, card, self.last)
+        except Exception as error:
+            told = {"time": round(self.last, 1), "iteration": None, "pids": [], "cpu": 0.0}
+            told["problem"] = "%s: %s" % (type(error).__name__, error)
+        if self.problem:
+            told, self.problem = dict(told, problem=self.problem), ""
+        observed(keep, self.samples, told)
 
 
-def keep(run, told):
-    """Write a sample down. Where there is no room for that, the run goes on without."""
-    try:
-        with io.open(run.samples, "ab") as file:
-            file.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
-    except (IOError, OSError):
-        pass
+def keep(samples, told):
+    """Write a sample down, into the file that was opened when the run began."""
+    samples.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
 
 
 def last_iteration(run):
     """The last iteration that a run printed; None before the first."""
-    found = LOSS.findall(end_of(run.log, 4096))
-    return int(found[-1]) if found else None
+    reader = neuraltalk_log.Reader(1)
+    reader.feed("\n" + end_of(run.log, 4096))
+    return reader.losses.last[0] if reader.losses.last else None
 
 
 def sample(run, group, card, now):
@@ -287,7 +412,10 @@ def members(group):
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        fields = (read_text("/proc/%s/stat" % name) or "").rpartition(")")[2].split()
+        try:
+            fields = (read_text("/proc/%s/stat" % name) or "").rpartition(")")[2].split()
+        except (IOError, OSError):
+            continue  # somebody else's, where a host hides these
         # State, parent, group, session; at 11 and 12 the time spent, of its ended children at 13 and 14.
         if len(fields) > 14 and group in (int(fields[2]), int(fields[3])):
             found[int(name)] = sum(int(field) for field in fields[11:15]) / tick
@@ -353,8 +481,7 @@ def given_card(plan):
     names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     if not names:
         raise StackError("Slurm gave this job no card: CUDA_VISIBLE_DEVICES is empty. Are GPUs in its gres.conf?")
-    with Leases(plan["root"]) as leases:
-        return neuraltalk_launch.take_card(names[0], plan.get("memory", 0), leases)
+    return neuraltalk_launch.take_card(names[0], plan.get("memory", 0), taken(plan["root"]))
 
 
 def as_job(plan):
@@ -364,7 +491,9 @@ def as_job(plan):
     directory = Run(root, plan["runs"][0]["id"]).path
     if not os.path.isdir(plan["generation"]):
         raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)
-    admit(root, plan, directory)
+    os.umask(0o077)
+    with Leases(root):
+        admit(root, plan, directory)
     try:
         plan["card"] = given_card(plan)
     except StackError as error:
@@ -384,6 +513,7 @@ def main(words):
         except (StackError, ValueError) as error:
             print("neuraltalk-provision: %s" % error)
             return 1
+    os.umask(0o077)
     plan = read_native(os.path.join(words[0], "plan.json"))
     Conductor(plan["root"], plan, words[0], words[1] if len(words) > 1 else "").lead()
     return 0

@@ -287,7 +287,7 @@ def unpack(archive, place):
                     shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
                     file.flush()
                     os.fsync(file.fileno())
-                os.chmod(path, member.mode & 0o777)
+                os.chmod(path, member.mode & 0o755)
                 os.utime(path, (member.mtime, member.mtime))
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise StackError("%s is not a whole archive: %s" % (archive, error))

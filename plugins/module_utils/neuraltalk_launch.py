@@ -11,13 +11,25 @@ __metaclass__ = type
 import glob
 import io
 import os
+import pwd
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 
 from ansible.module_utils.neuraltalk_gpu import cards, choose_card, processes
-from ansible.module_utils.neuraltalk_runs import Run, checkpoints, models
-from ansible.module_utils.neuraltalk_stack import StackError, make_directory, read_stamps, with_stack
+from ansible.module_utils.neuraltalk_runs import checkpoints
+from ansible.module_utils.neuraltalk_stack import (
+    StackError,
+    lines_since,
+    log_tail,
+    make_directory,
+    read_stamps,
+    run_logged,
+    with_stack,
+    write_json,
+)
 
 LINKED = ("train.lua", "eval.lua", "misc")
 SCORER = "coco-caption"
@@ -25,6 +37,33 @@ ANNOTATIONS = "annotations/captions_val2014.json"
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
 LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
 PYTHONS = ("python", "python2", "python2.7", "python3")
+FOLDERS = ("image_folder", "image_root", "checkpoint_path")
+"""Options that name a directory; what else names a place names a file."""
+KEPT = re.compile(r"(PATH|LANG|LC_\w+|TZ|JAVA_HOME|OMP_\w+|OPENBLAS_\w+|MKL_\w+|SLURM_\w+)$")
+"""What a run gets of the environment that it is started in; the rest is the business of who started it."""
+FITS = """
+import json, sys
+import h5py
+with h5py.File(sys.argv[1], "r") as data:
+    wanted = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
+    lacks = [name for name in wanted if name not in data]
+    if lacks:
+        print("misfit %s lacks %s: it is not what prepro.py writes" % (sys.argv[1], ", ".join(lacks)))
+        sys.exit()
+    labels, most = data["labels"], 0
+    for start in range(0, labels.shape[0], 65536):
+        most = max(most, int(labels[start:start + 65536].max()))
+    pictures = data["images"].shape[0]
+with open(sys.argv[2]) as file:
+    told = json.load(file)
+words, listed = len(told["ix_to_word"]), len(told["images"])
+if most > words:
+    print("misfit %s has a label %d, and %s has %d words" % (sys.argv[1], most, sys.argv[2], words))
+elif pictures != listed:
+    print("misfit %s holds %d pictures, and %s lists %d" % (sys.argv[1], pictures, sys.argv[2], listed))
+else:
+    print("fits %d pictures, %d words" % (pictures, words))
+"""
 
 
 def usable(path):
@@ -71,6 +110,7 @@ def lay_out(run, arguments, program, generation):
     make_directory(os.path.join(run.work, "vis", "imgs"))
     make_directory(os.path.join(run.work, "model"))
     make_directory(run.checkpoint)
+    make_directory(run.temporary)
     for name in LINKED:
         if os.path.exists(os.path.join(source, name)):
             os.symlink(os.path.join(source, name), os.path.join(run.work, name))
@@ -88,6 +128,8 @@ def lay_out(run, arguments, program, generation):
         given["image_folder"] = os.path.join(run.path, "images")
         given.setdefault("num_images", len(images))
         given["dump_path"] = 1
+        # Of its own file, for a set has tens of thousands of them and whoever looks after the run reads the rest often.
+        write_json(run.images, {"images": images, "set_aside": aside})
     given.setdefault("id", run.name)
     return given, images, aside
 
@@ -168,23 +210,88 @@ def trial(generation, python, folder):
 
 
 def refuse(run, program, arguments, files, generation):
-    """StackError where the run cannot end well on this host, which is known before it starts."""
+    """StackError where the run cannot end well on this host, which is known before it starts.
+
+    This is asked as the account that the run belongs to: what that cannot read is as good as not there.
+    """
     for option in files:
-        if not os.path.exists(arguments[option]):
-            raise StackError("-%s %s: there is no such file on this host" % (option, arguments[option]))
+        readable(option, arguments[option])
     if str(arguments.get("language_eval", 0)) == "1":
         lacks = scorer_lacks(generation)
         if lacks:
             raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
+    if arguments.get("input_h5") and arguments.get("input_json"):
+        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation)
     if program != "train.lua":
         return
     weights(arguments, generation)
     folder = arguments.get("checkpoint_path")
-    there = [entry["file"] for entry in checkpoints(run)] if folder else []
+    if not folder:
+        return
+    if os.path.realpath(folder).startswith(os.path.realpath(os.path.dirname(run.path)) + os.sep):
+        raise StackError("-checkpoint_path %s is another run's: leave it out, each run has its own" % folder)
+    if not os.path.isdir(folder):
+        raise StackError("-checkpoint_path %s: there is no such directory on this host: make it first" % folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StackError("-checkpoint_path %s: %s may not write there" % (folder, who()))
+    there = [entry["file"] for entry in checkpoints(run)]
     if there:
         raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
-    if folder and os.path.realpath(folder).startswith(os.path.realpath(os.path.dirname(run.path)) + os.sep):
-        raise StackError("-checkpoint_path %s is another run's: leave it out, each run has its own" % folder)
+
+
+def readable(option, path):
+    """StackError where what an option names is not there, of another kind, or not to be read by who runs it."""
+    if not os.path.exists(path):
+        closed = closed_parent(path)
+        if closed:
+            raise StackError("-%s %s: %s may not look into %s" % (option, path, who(), closed))
+        raise StackError("-%s %s: there is no such file on this host" % (option, path))
+    if (option in FOLDERS) != os.path.isdir(path):
+        kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
+        raise StackError("-%s %s: %s" % (option, path, kind))
+    if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+        raise StackError(
+            "-%s %s: %s may not read it. Let others read it (chmod o+r), or choose run_user" % (option, path, who())
+        )
+
+
+def closed_parent(path):
+    """The first directory on the way to a path that may not be looked into; empty without one."""
+    place = os.sep
+    for part in path.strip(os.sep).split(os.sep)[:-1]:
+        place = os.path.join(place, part)
+        if os.path.isdir(place) and not os.access(place, os.X_OK):
+            return place
+    return ""
+
+
+def who():
+    """Whoever this is, by name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "uid %d" % os.geteuid()
+
+
+def refuse_misfit(h5, told, generation):
+    """StackError where the pictures and labels of an HDF5 file do not go with the JSON beside it.
+
+    It takes the stack's own h5py; a stack without one cannot tell, and the program ends then by itself.
+    """
+    if not os.path.isdir(os.path.join(generation, "python", "h5py")):
+        return
+    private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
+    log = os.path.join(private, "log")
+    try:
+        outcome = run_logged(with_stack(generation, [sys.executable, "-c", FITS, h5, told]), log, timeout=600)
+        said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits "))]
+        tail = log_tail(log)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    if said and said[-1].startswith("misfit "):
+        raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit ") :])
+    if outcome["rc"] or not said:
+        raise StackError("-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["no word"])[-1]))
 
 
 def needs_card(generation, arguments):
@@ -198,12 +305,12 @@ def needs_card(generation, arguments):
     return dict(arguments, gpuid="0", backend=backend)
 
 
-def take_card(gpu, memory, leases):
+def take_card(gpu, memory, taken):
     """The card for a run; None for one on the processor. StackError with the reasons where none is free."""
     if gpu == "none":
         return None
     try:
-        return choose_card(gpu, memory, cards(), processes(), leases.taken())
+        return choose_card(gpu, memory, cards(), processes(), taken)
     except ValueError as error:
         raise StackError("no card for this run: %s" % error)
 
@@ -217,7 +324,10 @@ def command(run, program, given, generation):
 
 
 def environment(run, card):
-    """The environment of a run: one card by UUID, no display asked for, a `python` for the scorer."""
+    """The environment of a run: its own home and place for temporary files, one card by UUID, no display.
+
+    Where a system has no `python`, the scorer is given one.
+    """
     path = os.environ.get("PATH", os.defpath)
     python = scorers_python()
     if python and not found("python"):
@@ -226,17 +336,19 @@ def environment(run, card):
         path = os.path.join(run.work, "bin") + os.pathsep + path
     # cutorch opens a context on every card that it sees, whatever -gpuid says.
     visible = card["uuid"] if card else ""
-    return dict(os.environ, PATH=path, TERM="dumb", MPLBACKEND="Agg", CUDA_VISIBLE_DEVICES=visible)
+    kept = dict((name, value) for name, value in os.environ.items() if KEPT.match(name))
+    own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
+    return dict(kept, PATH=path, TERM="dumb", MPLBACKEND="Agg", CUDA_VISIBLE_DEVICES=visible, **own)
 
 
-def weights_of(root, parent):
+def weights_of(parent, models):
     """{file, iteration} to start from: the best or the last model of a run on this host. StackError without one.
 
-    train.lua writes a model.t7 where it is the best so far, and by our edit a model.last.t7 where it is not.
+    `models` are those that it has left. train.lua writes a model.t7 where it is the best so far, and by our edit a
+    model.last.t7 where it is not.
     """
-    left = models(Run(root, parent["id"]))
-    if not left:
+    if not models:
         raise StackError("run %s has left no model (.t7) on this host to go on from" % parent["id"])
     if parent.get("choose") == "best":
-        left = [entry for entry in left if not entry["file"].endswith(".last.t7")] or left
-    return max(left, key=lambda entry: entry["modified"])
+        models = [entry for entry in models if not entry["file"].endswith(".last.t7")] or models
+    return max(models, key=lambda entry: entry["modified"])

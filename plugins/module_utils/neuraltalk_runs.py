@@ -1,22 +1,24 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The runs of a host as their directories tell of them: what was asked, whether it runs, what it left.
+"""The runs of a host: the files of one, whether it runs, who holds its name and its card, and its end.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library. What a run writes of itself:
 
 run.json      what was asked: program, arguments, parent, stage, until, conductor (a directory), generation
 process.json  the process that does it, with its start and its card; only there once it began
+images.json   pictures by the plain names that they were linked under, and those that were set aside
 log           what the program printed
 samples       one JSON object a line: what the process took, and where (see neuraltalk_conductor)
 exit          its exit code, minus the signal that ended it
 ended.json    why the conductor ended it, or never began it
 stopped       somebody asked for its end
+
+All of it belongs to the account that runs belong to. Whoever reads here does so as that account.
 """
 
 from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import codecs
 import errno
 import fcntl
 import io
@@ -24,11 +26,11 @@ import json
 import os
 import re
 import signal
+import stat
 import time
 
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
-    file_size,
     is_alive,
     make_directory,
     read_native,
@@ -36,16 +38,13 @@ from ansible.module_utils.neuraltalk_stack import (
     write_whole,
 )
 
-CHUNK = 1 << 20
-"""Bytes of a log that are told at once."""
-WHOLE = 64 << 20
-"""Bytes of a log that are looked through at most, from its end."""
-TAIL = 8192
 PATIENCE = 20.0
 """Seconds that a conductor gets to end a run before it is killed with it."""
-NOISE = re.compile(r"image \S+: |evaluating (validation )?performance\.\.\.|cp \"|handling \d")
-LOSS = re.compile(r"^iter (\d+): ", re.M)
-ITERATION = re.compile(r"iter \d+: (\S*)")
+LEASE_PATIENCE = 60.0
+"""Seconds that another start of a run on this host may take before ours gives up."""
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
+ENDINGS = (".last", ".new")
+"""What no id may end in: the file of another run's model would have the same name."""
 
 
 def node():
@@ -57,52 +56,81 @@ class Run(object):
     """The files of one run."""
 
     def __init__(self, root, name):
+        if not ID.match(name) or name.endswith(ENDINGS):
+            raise StackError(
+                "%r is no id of a run: letters, digits and . _ - only, and not .last or .new at its end" % name
+            )
         self.root = root
         self.name = name
         self.path = os.path.join(root, "runs", name)
         self.work = os.path.join(self.path, "work")
         self.checkpoint = os.path.join(self.path, "checkpoint")
+        self.temporary = os.path.join(self.path, "tmp")
         self.log = os.path.join(self.path, "log")
         self.record = os.path.join(self.path, "run.json")
         self.process = os.path.join(self.path, "process.json")
+        self.images = os.path.join(self.path, "images.json")
         self.samples = os.path.join(self.path, "samples")
         self.exit = os.path.join(self.path, "exit")
         self.ended = os.path.join(self.path, "ended.json")
         self.stopped = os.path.join(self.path, "stopped")
+        self.lock = os.path.join(root, "runs", ".locks", name)
 
     def asked(self):
-        """What was asked of it. StackError where there is no such run."""
-        record = read_native(self.record)
-        if record is None:
+        """What was asked of it. StackError where there is no such run, or nobody can tell any more."""
+        if not os.path.exists(self.record):
             raise StackError("there is no run called %s on this host" % self.name)
+        record = read_native(self.record)
+        if not isinstance(record, dict) or not isinstance(record.get("generation"), str):
+            raise StackError("run %s: %s is damaged: it does not say what was asked" % (self.name, self.record))
         return record
+
+    def told(self, path):
+        """What stands in a file of it; empty where it is not there, or damaged."""
+        found = read_native(path)
+        return found if isinstance(found, dict) else {}
 
     def conductor(self):
         """{pid, start, card, unit, job} of the process that conducts it, empty before that began."""
-        record = read_native(self.record) or {}
-        return read_native(os.path.join(record.get("conductor") or self.path, "state.json")) or {}
+        place = self.told(self.record).get("conductor")
+        return self.told(os.path.join(place if isinstance(place, str) else self.path, "state.json"))
+
+    def damaged(self):
+        """The names of its files that are there and say nothing."""
+        files = [self.record, self.process, self.ended]
+        found = [os.path.basename(path) for path in files if os.path.exists(path) and not self.told(path)]
+        if os.path.exists(self.exit) and self.exit_code() is None:
+            found.append("exit")
+        return found
+
+    def exit_code(self):
+        """Its exit code; None before its end, and where what stands there is none."""
+        try:
+            return int((read_text(self.exit, 64) or "").strip()[:12])
+        except ValueError:
+            return None
 
     def status(self):
         """What can be said of it now. Begun, not running and without an exit code means that it was killed."""
-        record, leader = read_native(self.record) or {}, self.conductor()
-        process = read_native(self.process) or {}
+        record, leader = self.told(self.record), self.conductor()
+        process, ended = self.told(self.process), self.told(self.ended)
         # Where hosts share a disk, only the one that computes can tell whether it does.
         elsewhere = leader.get("node", node()) != node()
         # Asked before the code is read: a run that ends in between is not taken for a killed one.
         led = not elsewhere and is_alive(leader.get("pid"), leader.get("start"))
         alive = not elsewhere and is_alive(process.get("pid"), process.get("start"))
-        code = (read_text(self.exit) or "").strip()
-        over = bool(code) or os.path.exists(self.ended)
+        code = self.exit_code()
+        over = os.path.exists(self.exit) or os.path.exists(self.ended)
         return {
             "id": self.name,
             "path": self.path,
             "log": self.log,
             "pid": process.get("pid"),
             "begun": bool(process),
-            "exit_code": int(code) if code else None,
+            "exit_code": code,
             "running": bool(process) and not over and (led or alive),
             "waiting": not process and not over and led,
-            "ended": read_native(self.ended),
+            "ended": ended or None,
             "card": process.get("card") or leader.get("card"),
             "elsewhere": leader["node"] if elsewhere else "",
             "unit": leader.get("unit"),
@@ -114,218 +142,199 @@ class Run(object):
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
             "conductor": record.get("conductor"),
+            "damaged": self.damaged(),
         }
+
+    def over(self):
+        """Whether it has ended, by the least that tells so."""
+        return os.path.exists(self.exit) or os.path.exists(self.ended)
 
     def idle(self):
         """Whether it never began and never will: its place can be taken."""
         status = self.status()
-        told = ("begun", "waiting", "running", "elsewhere")
+        told = ("begun", "waiting", "running", "elsewhere", "damaged")
         return status["exit_code"] is None and not any(status[word] for word in told)
+
+    def folder(self):
+        """Where it writes its models."""
+        for told in (self.told(self.process), self.told(self.record)):
+            arguments = told.get("arguments")
+            if isinstance(arguments, dict) and isinstance(arguments.get("checkpoint_path"), str):
+                return arguments["checkpoint_path"] or self.checkpoint
+        return self.checkpoint
+
+    def place(self, name):
+        """Where a file is that is named below its directory; its report may lie elsewhere. None for any other."""
+        if name == self.report():
+            return os.path.join(self.folder(), name)
+        path = os.path.normpath(os.path.join(self.path, name))
+        return path if path.startswith(self.path + os.sep) else None
+
+    def report(self):
+        """The name of what train.lua writes beside its model."""
+        return "model_id%s.json" % self.name
+
+    def hold(self):
+        """Hold its name: a file whose lock lives as long as whoever has it open, the program among them.
+
+        StackError where something of a run of that name lives still, whose directory may be gone.
+        """
+        make_directory(os.path.dirname(self.lock))
+        handle = open_own(self.lock)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError):
+            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "a process that left no number"
+            os.close(handle)
+            raise StackError(
+                "something of a run called %s lives still (%s): wait until it has ended, or choose another id"
+                % (self.name, holder)
+            )
+        return handle
+
+
+def open_own(path):
+    """A file descriptor of a lock file of ours, made where it is not there; no link is followed."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise StackError("%s cannot be opened: %s. Look what it is, then remove it" % (path, error.strerror))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StackError("%s is no ordinary file: remove it" % path)
+    fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    return handle
+
+
+def write_down(handle, words):
+    """Write into a lock file who holds it; what reads from it on finds nothing."""
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, words.encode("utf-8"))
 
 
 class Leases(object):
-    """Which run has which card of this host; held while one is chosen and started, so that no two take the same."""
+    """Which run has which card of this host; held while one is chosen and started, so that no two take the same.
 
-    def __init__(self, root):
+    Nobody waits for ever: StackError with the holder where it is not let go.
+    """
+
+    def __init__(self, root, account=None):
         self.root = os.path.join(root, "runs")
+        self.path = os.path.join(self.root, ".leases")
+        self.account = account
         make_directory(self.root)
 
     def __enter__(self):
-        self.file = io.open(os.path.join(self.root, ".leases"), "a")
-        fcntl.flock(self.file, fcntl.LOCK_EX)
+        self.handle = open_own(self.path)
+        if self.account is not None and os.geteuid() == 0:
+            os.fchown(self.handle, self.account.uid, self.account.gid)
+        os.fchmod(self.handle, 0o600)
+        deadline = time.time() + LEASE_PATIENCE
+        while True:
+            try:
+                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except (IOError, OSError):
+                if time.time() > deadline:
+                    holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "nobody who left a number"
+                    os.close(self.handle)
+                    words = (
+                        "another start of a run on this host holds %s for more than %d s: %s. End it, then try again"
+                    )
+                    raise StackError(words % (self.path, LEASE_PATIENCE, holder))
+            time.sleep(0.05)
+        write_down(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
         return self
 
     def __exit__(self, *_error):
-        self.file.close()
+        os.ftruncate(self.handle, 0)
+        os.close(self.handle)
 
-    def taken(self):
-        """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
-        found, root = {}, os.path.dirname(self.root)
-        for status in (Run(root, name).status() for name in names(root)):
-            if status["card"] and (status["running"] or status["waiting"]):
-                uuid = status["card"]["uuid"]
-                found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
-        return found
+
+def taken(root):
+    """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
+    found = {}
+    for run in unended(root):
+        status = run.status()
+        if status["card"] and (status["running"] or status["waiting"]):
+            uuid = status["card"]["uuid"]
+            found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
+    return found
 
 
 def names(root):
     """The ids of all runs of a host."""
     directory = os.path.join(root, "runs")
     listed = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    return [name for name in listed if os.path.exists(os.path.join(directory, name, "run.json"))]
+    named = [name for name in listed if ID.match(name) and not name.endswith(ENDINGS)]
+    return [name for name in named if os.path.exists(os.path.join(directory, name, "run.json"))]
+
+
+def unended(root):
+    """The runs of a host that have not ended, or not in a way that they could write down."""
+    return [run for run in (Run(root, name) for name in names(root)) if not run.over()]
 
 
 def active_generations(root):
     """The generations that runs compute with now, or wait for."""
     found = set()
-    for name in names(root):
-        run = Run(root, name)
+    for run in unended(root):
         status = run.status()
         if status["running"] or status["waiting"]:
-            found.add(run.asked()["generation"])
+            found.add(run.told(run.record).get("generation"))
     return found
-
-
-def told(root, name, points, samples):
-    """All that is said of a run at once: status, what it was asked, its log without noise, its last lines.
-
-    Of its losses about `points` stay, evenly, and every one before something else; of what was sampled `samples`.
-    """
-    run = Run(root, name)
-    record = run.asked()
-    size = file_size(run.log)
-    since = os.path.getmtime(run.log if size else run.record)
-    process = read_native(run.process) or {}
-    said = run.status()
-    said.update((key, record[key]) for key in ("program", "arguments", "generation", "started") if key in record)
-    said.update(
-        silent=max(0.0, time.time() - since),
-        text=digest(run.log, points),
-        tail=end_of(run.log, TAIL),
-        samples=thinned(sampled(run), samples),
-        arguments_given=process.get("arguments"),
-        begins=process.get("begins", 0),
-        checkpoints=checkpoints(run),
-        models=models(run),
-        scorer=scorer(run),
-    )
-    return said
-
-
-def listed(root, points, samples):
-    """Every run of the host, as `told`."""
-    return [told(root, name, points, samples) for name in names(root)]
-
-
-def digest(log, points):
-    """A log without its noise: captions and counters go, and of many losses only so many evenly stay.
-
-    One that stands before another kind of line stays (a checkpoint is told by it), and one that is no number.
-    """
-    text = end_of(log, WHOLE)
-    lines = [line for line in text.splitlines(True) if not NOISE.match(line)]
-    losses = sum(1 for line in lines if ITERATION.match(line))
-    step = max(1, -(-losses // max(1, points)))
-    kept, place = [], -1
-    for number, line in enumerate(lines):
-        found = ITERATION.match(line)
-        if found:
-            place += 1
-            last = number + 1 == len(lines) or not ITERATION.match(lines[number + 1])
-            if not last and place % step and not re.search("nan|inf", found.group(1)):
-                continue
-        kept.append(line)
-    return "".join(kept)
 
 
 def end_of(log, size):
     """The last bytes of a log as text: what is being written may end in the middle of a line."""
-    if not os.path.exists(log):
-        return ""
-    with io.open(log, "rb") as file:
-        file.seek(max(0, os.path.getsize(log) - size))
-        return file.read().decode("utf-8", "replace")
+    try:
+        with io.open(log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - size))
+            return file.read(size).decode("utf-8", "replace")
+    except (IOError, OSError) as error:
+        if error.errno == errno.ENOENT:
+            return ""
+        raise
 
 
-def sampled(run):
-    """What was sampled of a run; a line that was cut short is left out."""
+def sampled(run, size=16 << 20):
+    """What was sampled of a run, as far as its last bytes tell; a line that was cut short is left out."""
     found = []
-    for line in (read_text(run.samples) or "").splitlines():
+    for line in end_of(run.samples, size).splitlines():
         try:
-            found.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             continue
+        if isinstance(entry, dict) and isinstance(entry.get("time"), (int, float)):
+            found.append(entry)
     return found
 
 
-def thinned(entries, most):
-    """About `most` of the entries, evenly, the last ones among them."""
-    step = max(1, -(-len(entries) // max(1, most)))
-    return entries[::-1][::step][::-1]
-
-
 def checkpoints(run):
-    """[{file, bytes, modified}] of what stands where the run writes its models."""
-    record = read_native(run.record) or {}
-    folder = record.get("arguments", {}).get("checkpoint_path") or run.checkpoint
-    mine = re.compile(re.escape("model_id%s." % run.name))
-    entries = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    """[{file, bytes, modified}] of what stands where the run writes its models, by exactly its names."""
+    folder = run.folder()
+    mine = re.compile(r"model_id%s(\.last)?\.(t7|json)$" % re.escape(run.name))
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return []
     found = []
-    for path in [os.path.join(folder, name) for name in entries if mine.match(name) and not name.endswith(".new")]:
+    for path in [os.path.join(folder, name) for name in entries if mine.match(name)]:
         try:
-            stat = os.stat(path)
+            status = os.stat(path)
         except OSError:
             continue  # a training replaces its models while one looks
-        found.append({"file": path, "bytes": stat.st_size, "modified": stat.st_mtime})
+        if stat.S_ISREG(status.st_mode):
+            found.append({"file": path, "bytes": status.st_size, "modified": status.st_mtime})
     return found
 
 
 def report_of(run):
     """What train.lua wrote beside its model; None before it did."""
-    process = read_native(run.process) or {}
-    folder = process.get("arguments", {}).get("checkpoint_path") or run.checkpoint
-    return read_native(os.path.join(folder, "model_id%s.json" % run.name))
-
-
-def models(run):
-    """[{file, bytes, modified, iteration}] of the models that a run has left."""
-    left = [entry for entry in checkpoints(run) if entry["file"].endswith(".t7")]
-    return [dict(entry, iteration=iteration_of(run, entry["file"])) for entry in left]
-
-
-def iteration_of(run, file):
-    """The iteration, in its run's own count, at which a model was written; from the log, else from its report."""
-    found, last = None, 0
-    for line in end_of(run.log, WHOLE).splitlines():
-        loss = LOSS.match(line)
-        if loss:
-            last = int(loss.group(1))
-        elif line.startswith("wrote checkpoint to ") and line.split(" to ", 1)[1].strip() == file:
-            found = last
-    if found is None:
-        found = (report_of(run) or {}).get("iter", 0)
-    return found
-
-
-def scorer(run):
-    """{given, scored}: when captions were last given to the scorer and when it last wrote scores; None without."""
-    given = os.path.join(run.work, "coco-caption", "val%s.json" % run.name)
-    times = [os.path.getmtime(path) if os.path.exists(path) else None for path in (given, given + "_out.json")]
-    return {"given": times[0], "scored": times[1]}
-
-
-def wrote(run):
-    """Checkpoints with their bytes, and captions under the names that the images came with."""
-    process = read_native(run.process) or {}
-    captions = []
-    for entry in read_native(os.path.join(run.work, "vis", "vis.json")) or []:
-        name = os.path.basename(entry.get("file_name", ""))
-        known = process.get("images", {}).get(name, name)
-        captions.append({
-            "file": known, "caption": entry["caption"], "image_id": entry.get("image_id"),
-            "place": os.path.join("images", name) if name in process.get("images", {}) else "",
-        })  # fmt: skip
-    return {"checkpoints": checkpoints(run), "captions": captions, "set_aside": process.get("set_aside", [])}
-
-
-def follow(run, offset):
-    """The log from `offset` on, the status, and once it ended, what it wrote."""
-    run.asked()
-    status = run.status()
-    text, end = "", offset
-    if os.path.exists(run.log):
-        with io.open(run.log, "rb") as log:
-            log.seek(offset)
-            chunk = log.read(CHUNK)
-        # What a full chunk cuts in two is left for the next one.
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        text = decoder.decode(chunk, len(chunk) < CHUNK)
-        end = offset + len(chunk) - len(decoder.getstate()[0])
-        status["more"] = end < os.path.getsize(run.log)
-    status.update(text=text, offset=end)
-    if not status["running"] and not status["waiting"]:
-        status["wrote"] = wrote(run)
-    return status
+    found = read_native(os.path.join(run.folder(), run.report()))
+    return found if isinstance(found, dict) else None
 
 
 def stop(run, dry):
@@ -345,9 +354,9 @@ def stop(run, dry):
         if not run.status()["running"]:
             return True, run.status()
         time.sleep(0.1)
-    for pid in (run.conductor().get("pid"), status["pid"]):
-        if pid:
-            signalled(pid, signal.SIGKILL)
+    for process in (run.conductor(), run.told(run.process)):
+        if is_alive(process.get("pid"), process.get("start")):
+            signalled(process["pid"], signal.SIGKILL)
     return True, run.status()
 
 

@@ -80,6 +80,11 @@ def record_of(root, name):
     return os.path.join(root, "queue", name + ".json")
 
 
+def output_of_job(root, job):
+    """Where a node writes what a job itself prints: below the stack root, where nobody else can make a file first."""
+    return os.path.join(root, "runs", ".job-%s.out" % job)
+
+
 def submit(plan, words):
     """Give a plan to Slurm; {job, id, submitted}. StackError with Slurm's words where it takes none."""
     root, first = plan["root"], plan["runs"][0]["id"]
@@ -93,7 +98,7 @@ def submit(plan, words):
         written.write(as_text(script(plan)))
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
     argv = ["sbatch", "--parsable", "--job-name=neuraltalk-%s" % first, "--nodes=1", "--no-requeue", "--chdir=/"]
-    argv += ["--output=/tmp/neuraltalk-%s-%%j.out" % first] + gres + list(words) + [file]
+    argv += ["--output=%s" % output_of_job(root, "%j")] + gres + list(words) + [file]
     said, code = output_of(argv)
     job = re.search(r"^(\d+)(;\S+)?$", said, re.M)
     if code or not job:
@@ -123,7 +128,8 @@ def queued(root):
     folder = os.path.join(root, "queue")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     records = [read_json(os.path.join(folder, name)) for name in names if name.endswith(".json")]
-    if not any(records):
+    records = [told for told in records if whole(told)]
+    if not records:
         return []
     try:
         known, absent = states(), GONE
@@ -131,17 +137,27 @@ def queued(root):
         known, absent = {}, {"state": "SILENT", "node": "", "reason": str(error)}
     found = []
     for told in records:
-        if told:
-            mine = [asked for asked in told["runs"] if asked["id"] == told["id"]]
-            its = known.get(told["job"], absent)
-            found.append(dict(told, runs=None, arguments=mine[0]["arguments"], **its))
+        mine = [asked for asked in told["runs"] if asked["id"] == told["id"]]
+        its = known.get(told["job"], absent)
+        output = output_of_job(root, told["job"])
+        found.append(dict(told, runs=None, arguments=mine[0]["arguments"], output=output, **its))
     return found
+
+
+def whole(told):
+    """Whether a record of a job says all that is needed of it; one that was damaged is passed over."""
+    try:
+        return any(asked["id"] == told["id"] and asked["arguments"] is not None for asked in told["runs"]) and bool(
+            told["job"] and told["program"] and told["submitted"]
+        )
+    except (KeyError, TypeError):
+        return False
 
 
 def cancel(root, name, dry):
     """Take the job of a run back; whether there was one to take back. StackError with Slurm's words."""
     told = read_json(record_of(root, name))
-    if told is None:
+    if not whole(told):
         raise StackError("run %s was not given to Slurm on this host" % name)
     active = state_of(told["job"])["state"] in ACTIVE
     if active and not dry:

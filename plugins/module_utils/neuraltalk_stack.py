@@ -15,14 +15,23 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 
+# What a host builds is for all its users, whatever umask its root logs in with (sudoers may say 0077). Every module
+# that writes or runs programs imports this file, and its children inherit the umask. What must be private says so.
+UMASK = 0o022
+os.umask(UMASK)
+
 LOG_TAIL_LINES = 25
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
+MOST = 256 << 20
+"""Bytes of a file that are read at once at most."""
 _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 
@@ -35,12 +44,49 @@ class StackError(Exception):
 
 
 def make_directory(path, mode=0o755):
-    """`path` is a directory afterwards."""
+    """`path` is a directory afterwards; what was not there, its parents too, gets `mode` whatever the umask."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and parent != path:
+        make_directory(parent, mode)
     try:
-        os.makedirs(path, mode)
+        os.mkdir(path, mode)
     except OSError as error:
         if error.errno != errno.EEXIST or not os.path.isdir(path):
             raise
+    else:
+        os.chmod(path, mode)
+
+
+def replaceable(path):
+    """Who but root and us could change or exchange what lies at `path`, in words; empty where nobody could.
+
+    The path itself, every directory above it and what links among them point at are looked at. Others may write in
+    a sticky directory such as /tmp: they cannot rename there what is ours. A group may write above `path` (Debian
+    has given /usr/local to `staff`), but not into it.
+    """
+    for place in (os.path.abspath(path), os.path.realpath(path)):
+        forbidden = 0o022
+        while True:
+            said = _writable(place, forbidden)
+            if said or place == os.path.dirname(place):
+                break
+            place, forbidden = os.path.dirname(place), 0o002
+        if said:
+            return said
+    return ""
+
+
+def _writable(place, forbidden):
+    found = os.lstat(place)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (0, os.geteuid()):
+        return "%s belongs to user %d" % (place, found.st_uid)
+    shared = stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX
+    if mode & forbidden and not stat.S_ISLNK(found.st_mode) and not shared:
+        return "%s can be written by other users (mode %04o)" % (place, mode)
+    return ""
 
 
 def as_text(value):
@@ -78,13 +124,26 @@ def remove(path):
             raise
 
 
-def read_text(path):
-    """The text of `path`, None where there is no such file."""
+def read_text(path, most=MOST):
+    """The text of `path`, up to `most` bytes of it; None where there is no such file.
+
+    A process that ended between the opening of its file in /proc and the reading is no such file either (ESRCH). What
+    is no ordinary file (a pipe that would never end, a device) is an error, and nobody waits for it.
+    """
     try:
-        with io.open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except IOError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH):
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device and no ordinary file", path)
+    try:
+        with os.fdopen(handle, "rb") as file:
+            return file.read(most).decode("utf-8", "replace")
+    except (IOError, OSError) as error:
+        if error.errno == errno.ESRCH:
             return None
         raise
 
@@ -114,14 +173,15 @@ def read_json(path):
 
 def read_native(path):
     """As `read_json`, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
-    return _native(read_json(path))
+    return as_native(read_json(path))
 
 
-def _native(value):
+def as_native(value):
+    """What JSON gave, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
     if isinstance(value, dict):
-        return dict((_native(key), _native(entry)) for key, entry in value.items())
+        return dict((as_native(key), as_native(entry)) for key, entry in value.items())
     if isinstance(value, list):
-        return [_native(entry) for entry in value]
+        return [as_native(entry) for entry in value]
     if str is bytes and isinstance(value, type("")):
         return value.encode("utf-8")
     return value
@@ -303,7 +363,21 @@ def find_modules(generation, modules, log):
 
 
 def try_programs(generation, modules, programs, log, environment=None):
-    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module."""
+    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module.
+
+    TMPDIR names a directory of theirs alone while they run.
+    """
+    if not programs:
+        return []
+    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
+    try:
+        return run_trials(generation, modules, programs, log, dict(environment or {}, TMPDIR=private))
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def run_trials(generation, modules, programs, log, environment):
+    """As `try_programs`, in an environment that has a TMPDIR."""
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
     for number, program in enumerate(programs, 1):

@@ -10,6 +10,7 @@ short_description: Say that a component of a generation was built whole, or take
 description:
   - A stamp is removed before its component is built and written last, so that a build that was
     killed resumes at the component where it broke.
+  - A generation in which a component is built again is not whole meanwhile, so its seal goes first.
 options:
   generation:
     description: The generation's directory.
@@ -54,7 +55,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import read_json, stamp_path, write_json
+from ansible.module_utils.neuraltalk_stack import read_json, remove, stamp_path, write_json
 
 
 def main():
@@ -73,8 +74,9 @@ def main():
     stamp = read_json(path) or {}
     before = stamp.get("digest", "")
     if wanted["state"] == "absent":
-        if os.path.exists(path) and not module.check_mode:
-            os.unlink(path)
+        if not module.check_mode:
+            remove(os.path.join(wanted["generation"], "generation.json"))
+            remove(path)
         module.exit_json(changed=bool(before))
     changed = before != wanted["digest"]
     if changed and not module.check_mode:

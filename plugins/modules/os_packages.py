@@ -13,6 +13,8 @@ description:
     only Python is 2.7 may lack.
   - Required packages are installed in one transaction. Optional ones are installed where the
     repository has them, and named in the result where it has not.
+  - Asks nobody anything. A configuration file that a site has changed, or made before its package came, stays
+    (as C(--force-confold) has it; rpm does so by itself). What an interrupted dpkg left half-way is finished first.
 options:
   manager:
     description: Which command installs.
@@ -75,6 +77,7 @@ from ansible.module_utils.neuraltalk_stack import (
 )
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
 
 
 def _output(argv):
@@ -92,6 +95,7 @@ class Apt(object):
 
     def __init__(self, repository):
         self.options = []
+        self.careful = []
         if repository:
             listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
@@ -101,11 +105,20 @@ class Apt(object):
                 "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
             ]  # fmt: skip
 
+    def mend(self, log):
+        """Finish what an interrupted dpkg left half-way, and be careful where packages still lack others."""
+        for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
+            outcome = run_logged(argv, log, environment=QUIET, append=True)
+        # Nothing that a site has is removed to mend it.
+        self.careful = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
+
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
 
     def install(self, names):
-        return ["apt-get", "-q", "-y", "--no-install-recommends"] + self.options + ["install"] + names
+        keep = [word for option in KEEP_CONFIGURATION for word in ("-o", "Dpkg::Options::=" + option)]
+        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.careful + keep
+        return argv + self.options + ["install"] + names
 
     def known(self, names):
         listing = _output(["apt-cache"] + self.options + ["policy"] + names)
@@ -133,6 +146,9 @@ class Rpm(object):
             )
             self.options = ["-c", config]
 
+    def mend(self, log):
+        """Nothing: rpm asks nobody, and what it left half-way stops no other transaction."""
+
     def refresh(self):
         return [self.command, "-q"] + self.options + ["makecache"]
 
@@ -159,6 +175,7 @@ def _run(argv, log):
 
 def install(manager, missing, optional, log):
     """Install what is missing and what can be had; the optional packages that can not."""
+    manager.mend(log)
     _run(manager.refresh(), log)
     known = set(manager.known(missing + optional))
     nowhere = [name for name in missing if name not in known]

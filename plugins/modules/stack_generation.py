@@ -9,8 +9,9 @@ module: stack_generation
 short_description: Seal a generation, make it current, or go back to the one before
 description:
   - A generation is built beside what runs. V(open) says which controller builds and, when told to take over,
-    ends what an interrupted one left running. V(sealed) says that it is whole, V(current) points the
-    link C(current) at it by one rename and removes the oldest generations beyond O(keep),
+    ends what an interrupted one left running. V(sealed) says that it is whole, and notes in its manifest every file
+    with its mode and sha256, after giving all files modes with which others may read and not write them.
+    V(current) points the link C(current) at it by one rename and removes the oldest generations beyond O(keep),
     V(previous) points the link at the generation that was current before. V(withdrawn) takes V(current)
     back after it failed there; nobody goes back to what is current now, and without O(id) nothing is current.
 options:
@@ -77,6 +78,7 @@ import os
 import shutil
 import time
 
+from ansible.module_utils import neuraltalk_manifest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_runs import active_generations
 from ansible.module_utils.neuraltalk_stack import (
@@ -128,13 +130,19 @@ class Stack(object):
         return ended
 
     def seal(self, generation, components):
-        """Write generation.json when every component is stamped; StackError when one is not."""
+        """Write manifest and generation.json when every component is stamped; StackError when one is not."""
         stamps = read_stamps(self.path(generation))
         unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
         if unbuilt:
             raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
-        seal = {"id": generation, "components": components, "sealed": int(time.time())}
+        noted = neuraltalk_manifest.write(self.path(generation))
+        seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
         write_json(os.path.join(self.path(generation), "generation.json"), seal)
+
+    def is_sealed(self, generation):
+        """Whether it has a seal, with a manifest that is about what is there."""
+        path = self.path(generation)
+        return neuraltalk_manifest.has_manifest(path) and not neuraltalk_manifest.is_stale(path)
 
     def point_at(self, generation):
         """Rename a new link over `current`, and remember what it was."""
@@ -209,7 +217,7 @@ def main():
             ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
             module.exit_json(changed=bool(ended), current=before, previous="", removed=[], ended=ended)
         if wanted["state"] == "sealed":
-            changed = target not in stack.sealed()
+            changed = not stack.is_sealed(target)
             if changed and not dry:
                 stack.seal(target, wanted["components"])
             module.exit_json(changed=changed, current=before, previous="", removed=[])

@@ -13,6 +13,8 @@ description:
   - A conductor leads the runs that are started together, one after the other on one card. It belongs to
     systemd (a transient unit) where that runs and Ansible is root, else to a session of its own, and outlives
     the connection. Exit codes are written beside the logs.
+  - Where Ansible is root, all that touches a run's directory is done as the account O(user), and so is the run itself,
+    in a unit of systemd's that can write nowhere but there, or with setuid where systemd does not run.
   - Images that do not load (C(._) files of a Mac, empty files, anything that is not an image) are set
     aside, because one of them ends eval.lua without naming the file.
 options:
@@ -20,10 +22,19 @@ options:
     description: The directory that holds C(current) and C(runs).
     type: path
     required: true
-  id:
-    description: The run's id, the name of its directory; for V(followed), V(stopped), V(cancelled), V(told), V(read).
+  user:
+    description: The account that runs belong to, where Ansible is root. Empty or V(root) for root itself.
     type: str
     default: ""
+  id:
+    description: The run's id, the name of its directory; for V(followed), V(stopped), V(cancelled), V(probed), V(read).
+    type: str
+    default: ""
+  ids:
+    description: For V(listed), the ids of the runs of which all is told. Without any a row is told of every run.
+    type: list
+    elements: str
+    default: []
   runs:
     description:
       - What to start, in order, for V(started) and V(submitted). Of each C(id), C(program), C(arguments) (option and
@@ -53,15 +64,15 @@ options:
     type: int
     default: 0
   points:
-    description: How many losses to tell of each run at most, for V(listed) and V(told).
+    description: How many losses to tell of each run at most, for V(listed) with O(ids).
     type: int
     default: 300
   samples:
-    description: How many samples to tell of each run at most, for V(listed) and V(told).
+    description: How many samples to tell of each run at most, for V(listed) with O(ids).
     type: int
     default: 20
   files:
-    description: Files below the run's directory that are wanted, for V(read).
+    description: Files of the run that are wanted, for V(read), below its directory or its report by name.
     type: list
     elements: str
     default: []
@@ -73,9 +84,9 @@ options:
     description:
       - V(started) starts them, V(submitted) gives them to Slurm.
       - V(followed) reads on in a log, V(stopped) ends a run with all its processes, V(cancelled) takes its job back.
-      - V(listed) tells of every run of the host, V(told) of one, V(probed) opens its models, V(read) reads files of it.
+      - V(listed) tells of every run of the host, V(probed) opens the models of one, V(read) reads files of it.
     type: str
-    choices: [started, submitted, followed, stopped, cancelled, listed, told, probed, read]
+    choices: [started, submitted, followed, stopped, cancelled, listed, probed, read]
     required: true
 author: the neuraltalk-provision authors
 """
@@ -98,7 +109,7 @@ run:
   returned: for all states of one run
   type: dict
 runs:
-  description: The same of every run, with its arguments, its age, its log without noise and the end of it.
+  description: The state of every run and how far it got; with O(ids) all that is known of these.
   returned: for V(listed)
   type: list
 free:
@@ -111,19 +122,21 @@ queued:
   type: list
 """
 
-import base64
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_account import as_account, become, find, make_places, owner_of
 from ansible.module_utils.neuraltalk_conductor import admit, pack
 from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, output_of, processes
 from ansible.module_utils.neuraltalk_launch import found, needs_card, refuse, take_card, weights_of
-from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, follow, listed, stop, told
+from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
+from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
 from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
@@ -131,19 +144,48 @@ from ansible.module_utils.neuraltalk_stack import (
     fail_with,
     lines_since,
     log_tail,
-    read_json,
     remove,
     run_logged,
     with_stack,
     write_json,
 )
 
-STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "told", "probed", "read"]
-OF_ONE = ["followed", "stopped", "cancelled", "told", "probed", "read"]
+STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "probed", "read"]
+OF_ONE = ["followed", "stopped", "cancelled", "probed", "read"]
 PATIENCE = 30.0
 """Seconds that a conductor gets to say that it has begun."""
 SYSTEMD = "/run/systemd/system"
 """There where systemd runs the host."""
+HARDENING = (
+    # (what a run's unit may not do, since which version of systemd it can be said of a unit like ours)
+    ("Type=exec", 241),  # not one of these, but how it is noticed at once that this host cannot do one of them
+    ("NoNewPrivileges=yes", 229),
+    ("PrivateTmp=yes", 229),
+    ("UMask=0077", 229),
+    ("CapabilityBoundingSet=", 235),
+    ("LockPersonality=yes", 235),
+    ("ProtectControlGroups=yes", 235),
+    ("ProtectHome=read-only", 235),
+    ("ProtectKernelModules=yes", 235),
+    ("ProtectKernelTunables=yes", 235),
+    ("ProtectSystem=strict", 235),
+    ("RemoveIPC=yes", 235),
+    ("RestrictAddressFamilies=AF_UNIX", 235),
+    ("RestrictNamespaces=yes", 235),
+    ("RestrictRealtime=yes", 235),
+    ("SystemCallArchitectures=native", 235),
+    ("SystemCallFilter=@system-service", 235),
+    ("PrivateNetwork=yes", 235),
+    ("IPAddressDeny=any", 235),
+    ("KeyringMode=private", 235),
+    ("RestrictSUIDSGID=yes", 242),
+    ("ProtectHostname=yes", 242),
+    ("ProtectKernelLogs=yes", 244),
+    ("ProtectClock=yes", 247),
+    ("ProtectProc=invisible", 247),
+)
+WITHOUT_CARD = (("PrivateDevices=yes", 235), ("DevicePolicy=closed", 235))
+"""What besides holds for a run on the processor, which has to open no device."""
 PROBE = """
 require 'torch' require 'nn' require 'nngraph' require 'misc.LanguageModel'
 %(card)s
@@ -158,87 +200,151 @@ print(string.format('probed %%d %%d %%s %%s', iter, words, tostring(checkpoint.v
 """
 
 
-def start(root, runs, gpu, memory):
+def start(root, runs, gpu, memory, account):
     """Start the runs; the status of the first, with what was set aside."""
     generation = os.path.realpath(os.path.join(root, "current"))
     if not os.path.isdir(generation):
         raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
+    make_places(root, account)
     first = Run(root, runs[0]["id"])
-    with Leases(root) as leases:
-        card = take_card(gpu, memory, leases) if prepared(root, runs, gpu, generation) else None
-        plan = {"root": root, "generation": generation, "card": card, "runs": runs}
-        admit(root, plan, first.path)
+    with Leases(root, account):
+        plan = as_account(account, prepare, root, runs, gpu, memory, generation)
         try:
-            write_json(os.path.join(first.path, "plan.json"), plan)
-            pack(os.path.join(first.path, "conductor.zip"))
-            remark = begin(first)
-            await_file(first, os.path.join(first.path, "state.json"))
+            remark = begin(first, account, writable(root, runs), plan["card"])
+            await_file(account, first, os.path.join(first.path, "state.json"))
         except Exception:
-            forget(root, runs)
+            as_account(account, forget, root, runs)
             raise
-    await_file(first, first.process, first.ended)
-    reason = read_json(first.ended) or {}
-    if reason.get("by") == "refused":
+    await_file(account, first, first.process, first.ended)
+    said = as_account(account, begun, root, runs)
+    return dict(said, remarks=[remark] * bool(remark) + (misleading() if plan["card"] else []))
+
+
+def prepare(root, runs, gpu, memory, generation):
+    """The plan of the runs, once their directories are made. StackError, and nothing made, where it cannot be."""
+    check(root, runs, gpu, generation)
+    first = Run(root, runs[0]["id"])
+    plan = {"root": root, "generation": generation, "card": take_card(gpu, memory, taken(root)), "runs": runs}
+    admit(root, plan, first.path)
+    try:
+        write_json(os.path.join(first.path, "plan.json"), plan)
+        pack(os.path.join(first.path, "conductor.zip"))
+    except (IOError, OSError) as error:
         forget(root, runs)
-        raise StackError(reason["evidence"])
-    process = read_json(first.process) or {}
-    return dict(
-        first.status(),
-        arguments=process.get("arguments", {}),
-        set_aside=process.get("set_aside", []),
-        images=len(process.get("images", {})),
-        remarks=[remark] * bool(remark) + (misleading() if card else []),
-    )
+        raise StackError("%s cannot be written: %s. Nothing was started" % (first.path, error.strerror))
+    return plan
 
 
-def prepared(root, runs, gpu, generation):
-    """True, once all is there that can be seen before a start. StackError where something is not."""
+def check(root, runs, gpu, generation):
+    """StackError where something is not there that can be seen before a start."""
     planned = [asked["id"] for asked in runs]
     for asked in runs:
         arguments = needs_card(generation, asked["arguments"]) if gpu != "none" else asked["arguments"]
         if asked.get("parent") and asked["parent"]["id"] not in planned:
-            weights_of(root, asked["parent"])
+            weights_of(asked["parent"], models(Run(root, asked["parent"]["id"])))
         refuse(Run(root, asked["id"]), asked["program"], arguments, asked.get("files", []), generation)
-    return True
 
 
-def begin(run):
+def begun(root, runs):
+    """What is said of the first run once it has begun. StackError where its conductor refused it."""
+    first = Run(root, runs[0]["id"])
+    reason = first.told(first.ended)
+    if reason.get("by") == "refused":
+        forget(root, runs)
+        raise StackError(reason["evidence"])
+    process, images = first.told(first.process), first.told(first.images)
+    return dict(
+        first.status(),
+        arguments=process.get("arguments", {}),
+        set_aside=images.get("set_aside", []),
+        images=len(images.get("images", {})),
+    )
+
+
+def writable(root, runs):
+    """The directories in which these runs write: their own, and where their models are to go."""
+    own = [Run(root, asked["id"]).path for asked in runs]
+    locks = [os.path.join(root, "runs", ".locks")]
+    elsewhere = [asked["arguments"].get("checkpoint_path") for asked in runs]
+    return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere if path))
+
+
+def begin(run, account, places, card):
     """Start the conductor of the plan in a run's directory, such that it outlives us; a remark, or nothing."""
-    said = ""
     words = [sys.executable, os.path.join(run.path, "conductor.zip"), run.path]
     log = os.path.join(run.path, "conductor.log")
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
+    if card:
+        # A run may not load the driver's module for unified memory by itself, and libcuda would try.
+        output_of(["nvidia-modprobe", "-u", "-c=0"])
+    said = ""
     if os.path.isdir(SYSTEMD) and os.geteuid() == 0 and found("systemd-run"):
         unit = "neuraltalk-%s" % run.name
-        kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "HOME", "LANG") if name in os.environ]
-        # One that was killed under this name, and never began a run, still has it.
-        output_of(["systemctl", "reset-failed", unit])
-        about = ["--description=neuraltalk-provision run %s" % run.name, "--property=KillMode=mixed"]
-        argv = ["systemd-run", "--unit=" + unit] + about + kept + shell + [unit]
-        said, code = output_of(argv)
-        if code == 0:
-            return ""
-        said = "it is no unit of systemd's, but a session of its own: systemd-run said %s" % said.strip()
-    subprocess.Popen(shell, preexec_fn=os.setsid, close_fds=True, cwd="/")
+        for properties in (hardening(places, card), ["PrivateTmp=yes", "NoNewPrivileges=yes"]):
+            # One that was killed under this name, or could not be begun, still has it.
+            output_of(["systemctl", "reset-failed", unit])
+            reply, code = output_of(systemd_run(unit, run, account, properties) + shell + [unit])
+            if code == 0:
+                return said and "its unit is less confined than it should be: systemd-run said %s" % said
+            said = reply.strip() or "code %s" % code
+        said = "it is no unit of systemd's, but a session of its own: systemd-run said %s" % said
+    subprocess.Popen(shell, preexec_fn=lambda: of_its_own(account), close_fds=True, cwd="/")
     return said
 
 
-def await_file(run, *paths):
+def of_its_own(account):
+    """In the child: a session of its own, as the account."""
+    os.setsid()
+    become(account)
+
+
+def systemd_run(unit, run, account, properties):
+    """The beginning of the command line that makes a unit of the conductor."""
+    kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "LANG") if name in os.environ]
+    argv = ["systemd-run", "--unit=" + unit, "--description=neuraltalk-provision run %s" % run.name]
+    argv += ["--property=KillMode=mixed"] + kept
+    if account is not None:
+        argv += ["--uid=%s" % account.name, "--gid=%d" % account.gid]
+        argv += ["--property=SupplementaryGroups=%d" % group for group in account.groups]
+    return argv + ["--property=" + text for text in properties]
+
+
+def hardening(places, card):
+    """What a unit may not do, as far as this host's systemd knows how; where it may write."""
+    reply, _code = output_of(["systemctl", "--version"])
+    number = re.search(r"systemd (\d+)", reply)
+    version = int(number.group(1)) if number else 0
+    known = [text for text, since in HARDENING + (() if card else WITHOUT_CARD) if since <= version]
+    if "ProtectSystem=strict" in known:
+        known.append("ReadWritePaths=" + " ".join(quoted(path) for path in places))
+    return known
+
+
+def quoted(path):
+    """A path as systemd reads it in a list."""
+    return '"%s"' % path.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def await_file(account, run, *paths):
     """Wait until one of the files is there. StackError with the conductor's words where none comes."""
     deadline = time.time() + PATIENCE
-    while not any(os.path.exists(path) for path in paths):
+    while not any(os.path.lexists(path) for path in paths):
         if time.time() > deadline:
-            log = os.path.join(run.path, "conductor.log")
-            said = " | ".join(log_tail(log)) if os.path.exists(log) else "it left no log"
+            said = as_account(account, last_words, run.path)
             raise StackError("run %s did not begin within %d s: %s" % (run.name, PATIENCE, said))
         time.sleep(0.05)
+
+
+def last_words(directory):
+    """What a conductor has left."""
+    log = os.path.join(directory, "conductor.log")
+    return " | ".join(log_tail(log)) if os.path.exists(log) else "it left no log"
 
 
 def free_now(root, memory):
     """The cards that a run which needs so much memory (MiB) could have now."""
     try:
-        with Leases(root) as leases:
-            return free_cards(memory, cards(), processes(), leases.taken())
+        return free_cards(memory, cards(), processes(), taken(root))
     except ValueError:
         return []
 
@@ -251,9 +357,8 @@ def forget(root, runs):
 
 def probe(run):
     """[{file, bytes, iteration, words, loss, cider}] of a run's models, each opened; `problem` where one does not."""
-    generation = os.path.join(run.root, "generations", run.asked()["generation"])
-    process = read_json(run.process) or {}
-    card = process.get("card")
+    generation = os.path.join(run.root, "generations", os.path.basename(run.asked()["generation"]))
+    card = run.told(run.process).get("card")
     program = os.path.join(run.path, "probe.lua")
     with io.open(program, "w") as file:
         file.write(as_text(PROBE.lstrip() % {"card": "require 'cutorch' require 'cunn'" if card else ""}))
@@ -289,57 +394,66 @@ def number(word):
         return None
 
 
-def read_files(run, names, most):
-    """{name: base64} of files below a run's directory, as many as fit into `most` bytes."""
-    run.asked()
-    place, left, found_files = os.path.realpath(run.path), most, {}
-    for name in names:
-        path = os.path.join(place, name)
-        inside = os.path.normpath(path).startswith(place + os.sep)
-        if not inside or not os.path.isfile(path) or os.path.getsize(path) > left:
-            continue
-        with io.open(path, "rb") as file:
-            data = file.read()
-        left -= len(data)
-        found_files[name] = base64.b64encode(data).decode("ascii")
-    return found_files
-
-
-def answer(wanted, check):
+def answer(wanted, dry):
     """(changed, the rest of the answer) for a state."""
     root, state = wanted["stack_root"], wanted["state"]
-    if state in ("started", "submitted"):
+    starts = state in ("started", "submitted")
+    account = find(wanted["user"]) if starts or are_an_accounts(root) else None
+    if starts:
         if not wanted["runs"]:
             raise StackError("nothing is to be run")
-        if check:
+        if dry:
             return True, {"run": {}}
         if state == "started":
-            return True, {"run": start(root, wanted["runs"], wanted["gpu"], wanted["memory"])}
+            return True, {"run": start(root, wanted["runs"], wanted["gpu"], wanted["memory"], account)}
+        make_places(root, account)
         plan = {"root": root, "runs": wanted["runs"], "gpu": wanted["gpu"], "memory": wanted["memory"]}
-        return True, {"run": submit(plan, wanted["slurm"])}
+        return True, {"run": as_account(account, submit, plan, wanted["slurm"])}
     if state == "listed":
-        free = free_now(root, wanted["memory"]) if wanted["gpu"] == "auto" else []
-        return False, {"runs": listed(root, wanted["points"], wanted["samples"]), "queued": queued(root), "free": free}
-    run = Run(root, wanted["id"])
-    if state == "stopped":
-        changed, status = stop(run, check)
-        return changed, {"run": status}
+        return False, as_account(account, listed, wanted)
     if state == "cancelled":
-        return cancel(root, wanted["id"], check), {"run": {"id": wanted["id"]}}
+        return as_account(account, cancel, root, wanted["id"], dry), {"run": {"id": wanted["id"]}}
+    run = Run(root, wanted["id"])
+    return as_account(owner_of(run.path, account), of_one, wanted, dry)
+
+
+def are_an_accounts(root):
+    """Whether runs of this host belong to an account: then it has to be there also for who only asks."""
+    try:
+        return os.lstat(os.path.join(root, "runs")).st_gid != 0
+    except OSError:
+        return False
+
+
+def listed(wanted):
+    """Every run of the host, or all of some; what was given to Slurm, and which cards are free."""
+    root = wanted["stack_root"]
+    if wanted["ids"]:
+        return {"runs": told(root, wanted["ids"], wanted["points"], wanted["samples"]), "queued": [], "free": []}
+    free = free_now(root, wanted["memory"]) if wanted["gpu"] == "auto" else []
+    return {"runs": rows(root), "queued": queued(root), "free": free}
+
+
+def of_one(wanted, dry):
+    """[changed, the rest of the answer] for a state of one run."""
+    run, state = Run(wanted["stack_root"], wanted["id"]), wanted["state"]
+    if state == "stopped":
+        changed, status = stop(run, dry)
+        return [changed, {"run": status}]
     if state == "followed":
-        return False, {"run": follow(run, wanted["offset"])}
-    if state == "told":
-        return False, {"run": told(root, wanted["id"], wanted["points"], wanted["samples"])}
+        return [False, {"run": follow(run, wanted["offset"])}]
     if state == "probed":
-        return False, {"run": {"id": run.name, "models": probe(run)}}
-    return False, {"run": {"id": run.name, "files": read_files(run, wanted["files"], wanted["most"])}}
+        return [False, {"run": {"id": run.name, "models": probe(run)}}]
+    return [False, {"run": dict(read_files(run, wanted["files"], wanted["most"]), id=run.name)}]
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "stack_root": {"type": "path", "required": True},
+            "user": {"type": "str", "default": ""},
             "id": {"type": "str", "default": ""},
+            "ids": {"type": "list", "elements": "str", "default": []},
             "runs": {"type": "list", "elements": "dict", "default": []},
             "gpu": {"type": "str", "default": "none"},
             "memory": {"type": "int", "default": 0},

@@ -30,6 +30,10 @@ options:
     description: What the inventory says that a build needs, in bytes; handed back. Negative where it says nothing.
     type: int
     default: -1
+  run_user:
+    description: The account that runs belong to; it is looked whether it is there, with its directories.
+    type: str
+    default: root
   inventory:
     description: What the inventory says of the host's GPU half; handed back. C(cuda) and C(gcc) are looked at.
     type: dict
@@ -59,8 +63,10 @@ import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_account import ready
 from ansible.module_utils.neuraltalk_gpu import gpu_facts
 from ansible.module_utils.neuraltalk_lease import read_lease
+from ansible.module_utils.neuraltalk_manifest import has_manifest
 from ansible.module_utils.neuraltalk_places import places_of, unsafe
 from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
 
@@ -138,6 +144,7 @@ def stack_facts(root):
         facts["generations"][name] = {
             "stamps": read_stamps(generation),
             "sealed": os.path.isfile(os.path.join(generation, "generation.json")),
+            "manifest": has_manifest(generation),
         }
     return facts
 
@@ -161,6 +168,7 @@ def main():
             "packages": {"type": "list", "elements": "str", "default": []},
             "variables": {"type": "list", "elements": "str", "default": []},
             "build_space": {"type": "int", "default": -1},
+            "run_user": {"type": "str", "default": "root"},
             "inventory": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -178,6 +186,7 @@ def main():
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
+        "account": ready(root, module.params["run_user"]),
         "gpu": gpu_facts(said.get("cuda") or "", said.get("gcc") or ""),
         "inventory": said,
         "variables": module.params["variables"],

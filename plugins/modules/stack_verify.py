@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: stack_verify
 short_description: Prove that a generation is whole and works on this host
 description:
-  - Compares every stamp with the recipe, loads every Lua module in a process of its own, asks
+  - Compares every stamp with the recipe and every file with the manifest that was written at sealing, reads as
+    another user, loads every Lua module in a process of its own, asks
     train.lua and eval.lua for their options, and compares the digests of the weights.
   - Reports what it saw. A check that saw nothing fails.
 options:
@@ -25,6 +26,10 @@ options:
     description: The file for what the programs print.
     type: path
     required: true
+  files:
+    description: Whether to hash all files of the generation; what did so a moment ago need not do it again.
+    type: bool
+    default: true
 author: the neuraltalk-provision authors
 """
 
@@ -48,7 +53,11 @@ generation:
 """
 
 import os
+import pwd
+import stat
+import sys
 
+from ansible.module_utils import neuraltalk_manifest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_gpu import has_card
 from ansible.module_utils.neuraltalk_stack import (
@@ -61,6 +70,13 @@ from ansible.module_utils.neuraltalk_stack import (
     run_logged,
     try_part,
     with_stack,
+)
+
+# The user `nobody` of every Linux.
+NOBODY = 65534
+AS_NOBODY = "import os, sys; os.setgroups([]); os.setgid(%d); os.setuid(%d); os.execv(sys.argv[1], sys.argv[1:])" % (
+    NOBODY,
+    NOBODY,
 )
 
 
@@ -89,12 +105,31 @@ def check_program(generation, program, log):
     return "%d options in %s s" % (len(options), outcome["seconds"])
 
 
-def check_files(generation, part):
+def check_files(generation, digests):
+    """Compare all files with the manifest; their digests go into `digests`."""
+    found, wrong = neuraltalk_manifest.compare(generation)
+    digests.update(found)
+    if wrong:
+        raise StackError(
+            "%d files are not as they were sealed: %s. Find out who changed them. To build this generation again from "
+            "the mirror: rm -r %s/stamps, then `provision site`"
+            % (len(wrong), neuraltalk_manifest.in_words(wrong), generation)
+        )
+    return "%d files as they were sealed" % len(digests)
+
+
+def check_weights(generation, part, digests):
+    """Compare the weights with the mirror's; `digests` has what was hashed already, None that nothing is to be."""
     for file in part["files"]:
-        path = os.path.join(generation, "neuraltalk2", "model", file["file"])
+        name = os.path.join("neuraltalk2", "model", file["file"])
+        path = os.path.join(generation, name)
         if not os.path.isfile(path):
             raise StackError("%s is gone" % path)
-        if file_sha256(path) != file["sha256"]:
+        if digests is None:
+            same = os.path.getsize(path) == int(file["size"])
+        else:
+            same = (digests.get(name) or file_sha256(path)) == file["sha256"]
+        if not same:
             raise StackError("%s is not the mirror's file any more" % path)
     return "%d files, %d bytes, as the mirror has them" % (
         len(part["files"]),
@@ -102,9 +137,62 @@ def check_files(generation, part):
     )
 
 
-def planned_checks(generation, parts, log):
+def check_readers(generation, parts, log):
+    """See that other users can read all of it; as root by being one of them."""
+    closed = private_parent(generation)
+    if closed:
+        return "nobody else enters %s: a stack of its user's own" % closed
+    closed = first_closed(generation)
+    if closed:
+        raise StackError(
+            "other users cannot use this stack: %s is closed to them (mode %04o). Open what lies above the "
+            "generation by chmod a+rx. For the generation itself: rm %s/generation.json, then `provision site`"
+            % (closed + (generation,))
+        )
+    if os.geteuid() != 0:
+        return "modes let every user read and run it"
+    module = next((part["loads"][0] for part in parts if part["loads"]), "")
+    program = "local m = require '%s'; print('\\nloaded %s')" % (module, module)
+    start = file_size(log)
+    argv = with_stack(generation, ["luajit", "-e", program] if module else ["echo", "loaded"])
+    outcome = run_logged([sys.executable, "-c", AS_NOBODY] + argv, log, chdir="/", timeout=600, append=True)
+    if outcome["rc"] != 0 or not any(line.startswith("loaded") for line in lines_since(log, start)[1:]):
+        raise StackError("a user without rights (%d) cannot use it" % NOBODY, tail=log_tail(log))
+    return "user %d %s in %s s" % (NOBODY, "loads " + module if module else "runs it", outcome["seconds"])
+
+
+def private_parent(generation):
+    """The home of who builds, where the generation lies in it and others may not enter it; else empty."""
+    home = os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+    inside = home != "/" and (generation + "/").startswith(home + "/")
+    return home if inside and not os.stat(home).st_mode & 0o001 else ""
+
+
+def first_closed(generation):
+    """(path, mode) of the first thing that others cannot enter, read or run where its owner can; else None."""
+    above = os.path.dirname(generation)
+    while True:
+        mode = os.stat(above).st_mode
+        if not mode & 0o001:
+            return above, stat.S_IMODE(mode)
+        if above == os.path.dirname(above):
+            break
+        above = os.path.dirname(above)
+    for path in [generation] + [path for _name, path in neuraltalk_manifest.walk(generation)]:
+        mode = os.lstat(path).st_mode
+        needed = 0o005 if stat.S_ISDIR(mode) or mode & 0o100 else 0o004
+        if not stat.S_ISLNK(mode) and mode & needed != needed:
+            return path, stat.S_IMODE(mode)
+    return None
+
+
+def planned_checks(generation, parts, log, files):
     """[(name, function)] of what there is to prove."""
+    digests = {} if files else None
     checks = [("stamps", lambda: check_stamps(generation, parts))]
+    if files:
+        checks.append(("files", lambda: check_files(generation, digests)))
+    checks.append(("readable by other users", lambda: check_readers(generation, parts, log)))
     for part in parts:
         if part["loads"]:
             checks.append(("load " + part["name"], lambda part=part: check_loads(generation, part, log)))
@@ -112,7 +200,7 @@ def planned_checks(generation, parts, log):
             for program in ("train.lua", "eval.lua"):
                 checks.append((program, lambda p=program: check_program(generation, p, log)))
         if part["name"] == "vgg16":
-            checks.append(("vgg16", lambda part=part: check_files(generation, part)))
+            checks.append(("vgg16", lambda part=part: check_weights(generation, part, digests)))
     return checks
 
 
@@ -122,6 +210,7 @@ def main():
             "generation": {"type": "path", "required": True},
             "parts": {"type": "list", "elements": "dict", "required": True},
             "log": {"type": "path", "required": True},
+            "files": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -132,7 +221,7 @@ def main():
         module.fail_json(msg="%s: nothing is installed there" % generation, checks=[], generation=generation)
     if os.path.exists(log):
         os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log):
+    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
         try:
             results.append({"name": name, "passed": True, "saw": check()})
         except StackError as error:

@@ -13,6 +13,14 @@ from tests.lab.archives import kept
 WANTED = ("h5py", "ipython")
 PYTHONS = {"/usr/bin/python3": ("3.11", "cp311"), "/usr/bin/python2.7": ("2.7", "cp27mu")}
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux2010", "manylinux1")
+AS_THE_HOST = """
+import runpy, sys
+from pip._vendor.packaging import markers
+version, here = sys.argv.pop(1), markers.default_environment
+markers.default_environment = lambda: {**here(), "python_version": version, "python_full_version": version + ".0"}
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+"""pip, with what only the host's Python needs: its --python-version chooses files, not requirements."""
 
 
 def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Path:
@@ -32,8 +40,9 @@ def fetch(version: str, abi: str, names: Sequence[str], folder: Path) -> None:
     tags = [part for tag in MANYLINUX for part in ("--platform", f"{tag}_{platform.machine()}")]
     shell.run(
         sys.executable,
-        "-m",
-        "pip",
+        "-c",
+        AS_THE_HOST,
+        version,
         "download",
         "--quiet",
         "--dest",

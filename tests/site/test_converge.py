@@ -9,7 +9,7 @@ from tests.site.sites import Site, built, planned
 
 BEFORE_IMAGE = {"torch", "cjson", "nn", "nngraph"}
 FROM_IMAGE = {"image", "loadcaffe", "totem", "hdf5", "python", "neuraltalk2", "coco-caption", "vgg16"}
-COMPONENTS = {"packages"} | BEFORE_IMAGE | FROM_IMAGE
+COMPONENTS = {"packages", "account"} | BEFORE_IMAGE | FROM_IMAGE
 LIE = ("site-3", "packages")
 """Of this host the package manager says that nothing is missing, until the lie is taken back."""
 

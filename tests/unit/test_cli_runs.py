@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import shared
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.runs import judge, launch, record, verify
+from neuraltalk_provision.runs import judge, launch, record, state, verify
 from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.record import RunState, Site
+from neuraltalk_provision.runs.record import Site
 from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.runs.verdict import Gate, Verdict
 from tests.unit.test_cli import Capture, provision, site
 
@@ -22,6 +24,16 @@ DATA = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
 MODEL = {"file": "/r/base/checkpoint/model_idbase.t7", "bytes": 9, "modified": 5.0, "iteration": 20}
 CARDS = {"one": ({"uuid": "GPU-a"}, {"uuid": "GPU-b"}), "two": ({"uuid": "GPU-c"},), "three": ()}
 LOG = "assigned 40 images to split train\n" + "".join(f"iter {n}: {3 - n / 100:.3f}\n" for n in range(26))
+
+
+def read(text: str) -> dict[str, Any]:
+    """A log as a host tells of it."""
+    reader = shared.load("neuraltalk_log").Reader(10_000)
+    reader.feed(text)
+    told: dict[str, Any] = reader.told()
+    return told
+
+
 Started = list[tuple[tuple[RunSpec, ...], str]]
 
 
@@ -31,11 +43,12 @@ def told(run_id: str = "base", host: str = "one", **more: Any) -> RunState:
         "id": run_id, "program": "train.lua", "log": f"/r/{run_id}/log", "pid": 7, "begun": True, "running": False,
         "waiting": False, "exit_code": -9, "ended": None, "card": None, "unit": "", "job": "", "stopped": False,
         "parent": None, "stage": "", "until": None, "needs": "", "sweep": "", "conductor": "/r/base", "silent": 1.0,
-        "text": LOG, "tail": LOG, "samples": [], "arguments_given": None, "begins": 0, "checkpoints": [MODEL],
+        "progress": read(LOG), "path": f"/r/{run_id}", "damaged": [], "tail": LOG,
+        "samples": [], "arguments_given": None, "begins": 0, "checkpoints": [MODEL],
         "models": [MODEL], "scorer": {}, "started": 1, "elsewhere": "",
         "arguments": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
     }  # fmt: skip
-    return record.state(host, {**said, **more})
+    return state.read(host, {**said, **more})
 
 
 Hosts = Callable[..., None]
@@ -153,7 +166,7 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
 ) -> None:
     later = told(
         "fine", begun=False, exit_code=None, ended={"by": "skipped", "evidence": "x"}, needs="base", models=[],
-        stage="finetune", parent={"id": "base", "choose": "best"}, text="",
+        stage="finetune", parent={"id": "base", "choose": "best"}, progress=read(""),
         arguments={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
     )  # fmt: skip
     hosts(told(), later)

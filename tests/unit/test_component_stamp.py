@@ -66,3 +66,15 @@ def test_stamp_that_was_cut_short_counts_for_nothing_and_is_removed(run_module: 
     assert said["component"]["change"] == "build"
     run_module("component_stamp", generation=generation, component="nn", state="absent")
     assert not stamp(generation).exists()
+
+
+def test_generation_in_which_something_is_built_again_is_not_sealed_meanwhile(
+    run_module: Run, generation: Path
+) -> None:
+    seal = generation / "generation.json"
+    seal.write_text("{}")
+    absent = {"generation": generation, "component": "nn", "state": "absent"}
+    run_module("component_stamp", check=True, **absent)
+    assert seal.exists()
+    run_module("component_stamp", **absent)
+    assert not seal.exists()

@@ -52,6 +52,13 @@ def train(generation: Path, losses: list[float]) -> None:
     program(generation, "th", f'exec {sys.executable} "$(dirname "$0")/{file.name}" "$@"')
 
 
+def all_of(run_module: Run, root: Path, id_: str) -> dict[str, Any]:
+    """All that is told of a run."""
+    (said,) = run_module("stack_run", stack_root=root, ids=[id_], state="listed")["runs"]
+    told: dict[str, Any] = said
+    return told
+
+
 def training(id_: str, data: Path, **more: Any) -> dict[str, Any]:
     arguments = {"input_h5": str(data / "c.h5"), **more.pop("arguments", {})}
     return {"id": id_, "program": "train.lua", "arguments": arguments, "files": ["input_h5"], **more}
@@ -65,6 +72,11 @@ def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def runs(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("neuraltalk_runs")
+
+
+@pytest.fixture
+def listing(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_listing")
 
 
 @pytest.mark.parametrize(
@@ -113,9 +125,9 @@ def test_stage_ends_at_a_plateau_and_the_next_starts_from_its_best_model(
     best = root / "runs" / "x-base" / "checkpoint" / "model_idx-base.t7"
     assert last["exit_code"] == 0
     assert f"starts from {best}" in last["text"]
-    told = run_module("stack_run", stack_root=root, id="x-fine", state="told")["run"]
+    told = all_of(run_module, root, "x-fine")
     assert (told["begins"], told["parent"]) == (10, parent)
-    told = run_module("stack_run", stack_root=root, id="x-base", state="told")["run"]
+    told = all_of(run_module, root, "x-base")
     models = {Path(model["file"]).name: model["iteration"] for model in told["models"]}
     assert models["model_idx-base.t7"] == 10
     assert models["model_idx-base.last.t7"] >= 20
@@ -193,7 +205,7 @@ def test_what_a_run_takes_is_written_down(run_module: Run, root: Path, generatio
     program(generation, "th", busy)
     started = start_all(root, [training("x", data)])
     ended(run_module, root, "x")
-    samples = run_module("stack_run", stack_root=root, id="x", state="told")["run"]["samples"]
+    samples = all_of(run_module, root, "x")["samples"]
     assert started["pid"] in samples[0]["pids"]
     assert samples[-1]["pids"] == []
     assert samples[-1]["iteration"] == 7
@@ -226,7 +238,7 @@ def test_nvidia_smi_that_hangs_keeps_nobody_from_seeing_the_end(
     time.sleep(5)
     (tmp_path / "go").touch()
     assert ended(run_module, root, "one")["exit_code"] == 0
-    samples = run_module("stack_run", stack_root=root, id="one", state="told")["run"]["samples"]
+    samples = all_of(run_module, root, "one")["samples"]
     assert "nvidia-smi does not answer" in [sample.get("problem") for sample in samples]
 
 
@@ -246,37 +258,17 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
     run = runs.Run(str(tmp_path), "x")
     Path(run.path).mkdir(parents=True)
     Path(run.path, "conductor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
-    assert "systemd-run said no bus" in module.begin(run)
+    assert "systemd-run said no bus" in module.begin(run, None, [run.path], None)
     deadline = time.monotonic() + 30
     while not Path(run.path, "began").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_log_is_told_without_noise_and_losses_that_checkpoints_are_told_by_stay(
-    runs: ModuleType, tmp_path: Path
-) -> None:
-    log = tmp_path / "log"
-    lines = ["assigned 30 images to split train\t"]
-    for number in range(100):
-        lines.append(f"iter {number}: {'nan' if number == 33 else '1.5'}\t")
-        if number == 50:
-            lines += ["image 1: a cat", "evaluating validation performance... 1/2 (3.1)", "validation loss: \t2.5\t"]
-    log.write_text("\n".join(lines) + "\niter 1")
-    told = runs.digest(str(log), 10).splitlines()
-    assert told[0].startswith("assigned 30")
-    assert told[-1] == "iter 1"
-    assert told[told.index("validation loss: \t2.5\t") - 1].startswith("iter 50:")
-    assert "iter 33: nan\t" in told
-    assert "iter 99: 1.5\t" in told
-    assert len(told) < 20
-    assert not [line for line in told if line.startswith(("image", "evaluating"))]
-
-
-def test_samples_are_thinned_evenly_and_the_last_stays(runs: ModuleType) -> None:
-    assert runs.thinned(list(range(10)), 4) == [0, 3, 6, 9]
-    assert runs.thinned([1, 2], 4) == [1, 2]
-    assert runs.thinned([], 4) == []
+def test_samples_are_thinned_evenly_and_the_last_stays(listing: ModuleType) -> None:
+    assert listing.thinned(list(range(10)), 4) == [0, 3, 6, 9]
+    assert listing.thinned([1, 2], 4) == [1, 2]
+    assert listing.thinned([], 4) == []
 
 
 def scorer(generation: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -334,7 +326,7 @@ def test_scorer_gets_a_folder_of_the_runs_own(
     start_all(root, [training("x", data, arguments={"language_eval": "1"})])
     assert "valx" not in ended(run_module, root, "x")["text"]
     assert not (place / "valx.json").exists()
-    told = run_module("stack_run", stack_root=root, id="x", state="told")["run"]
+    told = all_of(run_module, root, "x")
     assert told["scorer"]["given"] > 0
     assert told["scorer"]["scored"] is None
 
@@ -391,7 +383,7 @@ def test_job_of_slurms_makes_its_runs_where_it_is(
     assert "--gres" not in given
     assert (slurm / "out").read_text() == ""
     told = run_module("stack_run", stack_root=root, state="listed")
-    (mine,) = told["runs"]
+    mine = all_of(run_module, root, "x")
     assert (mine["exit_code"], mine["job"], [m["iteration"] for m in mine["models"]]) == (0, "41", [10, 5])
     assert [(entry["id"], entry["state"], entry["reason"]) for entry in told["queued"]] == [
         ("x", "PENDING", "Resources")

@@ -34,7 +34,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     archives.pack(tmp_path / "nn.tgz", archives.NN)
     (tmp_path / "w.bin").write_bytes(b"weights")
     for name in ("torch.tgz", "nn.tgz", "w.bin"):
-        store.add(mirror, tmp_path / name, SMALL)
+        entry = store.add(mirror, tmp_path / name, SMALL)
+        for part in RECIPE.parts:
+            for field in ("file", "sha256", "size") if part.name == entry.name else ():
+                monkeypatch.setitem(part.files[0], field, getattr(entry, field))  # type: ignore[arg-type]
     return Settings(mirror=mirror)
 
 
@@ -133,12 +136,10 @@ def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settin
     assert (outcome.activated, outcome.check) == (("node1",), True)
 
 
-def test_every_refusal_of_every_host_is_told_before_anything_runs(
-    settings: Settings, runs: Callable[..., Runs]
-) -> None:
+def test_every_refusal_of_every_host_is_told_before_anything_runs(runs: Callable[..., Runs]) -> None:
     requests = runs()
     with pytest.raises(UsageError) as caught:
-        converged((planned("no-space", "node1"), planned("bare", "node2"), planned("aarch64", "node3")), settings)
+        converged((planned("no-space", "node1"), planned("bare", "node2"), planned("aarch64", "node3")), Settings())
     assert [line.split()[0].rstrip(":") for line in caught.value.message.splitlines()] == ["node1", "node3"]
     assert caught.value.advice == "Nothing was changed on any host."
     assert [plan["host"] for plan in caught.value.document["plans"]] == ["node1", "node2", "node3"]
@@ -171,6 +172,25 @@ def test_damage_to_what_is_not_sent_does_not_matter(settings: Settings, runs: Ca
     assert [request.playbook for request in requests] == ["site.yml", "activate.yml", "release.yml"]
 
 
+def test_lock_is_read_once_for_a_command(settings: Settings, runs: Callable[..., Runs], tmp_path: Path) -> None:
+    """A file and its lock that change after the plan was made are not what hosts were told to expect."""
+    requests = runs()
+    plans = (planned("bare"),)
+    archives.pack(tmp_path / "nn.tgz", {**archives.NN, "nn/evil.lua": "evil"})
+    store.add(settings.mirror, tmp_path / "nn.tgz", SMALL)
+    with pytest.raises(MirrorError, match=r"nn\.tgz is altered"):
+        converged(plans, settings)
+    assert requests == []
+
+
+def test_lock_that_is_gone_after_the_plan_is_not_asked_for_again(settings: Settings, runs: Callable[..., Runs]) -> None:
+    requests = runs()
+    plans = (planned("bare"),)
+    (settings.mirror / "mirror.lock").unlink()
+    converged(plans, settings)
+    assert [request.playbook for request in requests] == ["site.yml", "activate.yml", "release.yml"]
+
+
 def test_package_repository_is_checked_where_packages_are_missing(
     settings: Settings, runs: Callable[..., Runs], tmp_path: Path
 ) -> None:
@@ -178,7 +198,8 @@ def test_package_repository_is_checked_where_packages_are_missing(
     wheels = archives.pack(tmp_path / "python-wheels-debian-12-x86_64.tar", {"a": "a"}, mode="w")
     entry = store.add(settings.mirror, wheels, SMALL)
     (settings.mirror / entry.file).unlink()
-    recipe = replace(RECIPE, repository={"name": entry.name, "file": entry.file})
+    repository = entry.model_dump(include={"name", "file", "sha256", "size"})
+    recipe = replace(RECIPE, repository=repository)
     with pytest.raises(MirrorError, match=r"python-wheels-debian-12-x86_64\.tar is missing"):
         converged((planned("bare", recipe=recipe),), settings)
     converged((planned("outdated", recipe=recipe),), settings)

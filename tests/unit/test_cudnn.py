@@ -118,7 +118,7 @@ def test_v4_as_tensorflow_left_it_is_swapped_and_kept_where_the_seed_keeps_it(
     lib = tree / "lib64"
     assert os.readlink(lib / "libcudnn.so") == "libcudnn.so.5"  # noqa: PTH115
     assert os.readlink(lib / "libcudnn.so.5") == "libcudnn.so.5.0.5"  # noqa: PTH115
-    assert stat.S_IMODE((lib / "libcudnn.so.5.0.5").stat().st_mode) == 0o775
+    assert stat.S_IMODE((lib / "libcudnn.so.5.0.5").stat().st_mode) == 0o755
     assert not (lib / "libcudnn.so.4").exists()
     assert not (tree / ".neuraltalk-cudnn" / "new").exists()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.lab import archives, engine, gap, images, inventory, names, paths, rpms, sink, sources
+from tests.lab import archives, engine, gap, hosts, images, inventory, names, paths, rpms, sink, sources, wheels
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab, tmpfs_option
 
@@ -141,6 +142,26 @@ def test_crossings_are_read_from_the_listing_of_the_set_with_the_hosts_names() -
 QUERY = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\7Example\3org\0\0\1\0\1"
 
 
+def test_hosts_behind_a_gap_are_led_to_it_before_it_is_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer engines give closed networks no route, so that attempts would end in the host, unseen."""
+    done: list[str] = []
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setattr(hosts.shell, "need", lambda *args: None)
+    monkeypatch.setattr(hosts.shell, "run", lambda *args: Path(f"{args[-1]}.pub").write_text("ssh-ed25519 A"))
+    monkeypatch.setattr(engine, "docker", lambda *args, **_: done.append(shlex.join(args)) or "true")
+    monkeypatch.setattr(images, "ensure", lambda name: f"lab-{name}")
+    monkeypatch.setattr(hosts, "down", lambda name: None)
+    monkeypatch.setattr(hosts, "make_network", lambda lab: "172.19.0.1")
+    monkeypatch.setattr(
+        hosts, "reach", lambda name, python: inventory.Host(name, "172.19.0.2", "ssh-ed25519 A", python)
+    )
+    monkeypatch.setattr(hosts.proof, "prove", lambda name: done.append("prove"))
+    hosts.up(Lab(name="t", image="debian12", airgap=True, names=("a", "b")))
+    routes = [line for line in done if "route replace default via 172.19.0.1" in line]
+    assert [line.split("container:")[1].split()[0] for line in routes] == ["a", "b"]
+    assert done[-1] == "prove"
+
+
 def test_the_sink_reads_the_name_and_answers_that_there_is_none() -> None:
     name, end = sink.question(QUERY + b"\0\0extra")
     assert (name, end) == ("example.org", len(QUERY))
@@ -266,3 +287,19 @@ def test_without_an_engine_a_plain_user_is_told_what_to_do(tmp_path: Path, monke
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError, match="systemctl start docker"):
         engine.ensure()
+
+
+def test_wheels_are_those_that_the_hosts_python_needs_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ipython, which needs typing_extensions before Python 3.12 only."""
+    needs = ("older; python_version < '3.4'", "newer; python_version >= '3.4'")
+    for name, requirements in {"wanted": needs, "older": (), "newer": ()}.items():
+        with zipfile.ZipFile(tmp_path / f"{name}-1-py3-none-any.whl", "w") as wheel:
+            lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1"]
+            lines += [f"Requires-Dist: {words}" for words in requirements]
+            wheel.writestr(f"{name}-1.dist-info/METADATA", "\n".join(lines) + "\n")
+            wheel.writestr(f"{name}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    fetched = tmp_path / "fetched"
+    wheels.fetch("3.3", "cp33", ["wanted"], fetched)
+    assert sorted(path.name.split("-")[0] for path in fetched.iterdir()) == ["older", "wanted"]

@@ -82,6 +82,34 @@ def test_archive_with_a_link_within_its_directory_is_accepted(tmp_path: Path, ta
     archive.inspect(pack(tmp_path / "x.tgz", TREE, [link, hard]), ARTIFACT)
 
 
+@pytest.mark.parametrize(
+    ("mode", "kind", "words"),
+    [
+        (0o4755, tarfile.REGTYPE, "is setuid or setgid (mode 4755)"),
+        (0o2755, tarfile.REGTYPE, "is setuid or setgid (mode 2755)"),
+        (0o4755, tarfile.DIRTYPE, "is setuid or setgid (mode 4755)"),
+        (0o666, tarfile.REGTYPE, "can be written by every user (mode 0666)"),
+        (0o1777, tarfile.DIRTYPE, "can be written by every user (mode 1777)"),
+    ],
+)
+def test_member_with_a_dangerous_mode_is_refused_with_the_cure(
+    tmp_path: Path, mode: int, kind: bytes, words: str
+) -> None:
+    bad = member("x/train.lua", kind)
+    bad.mode = mode
+    with pytest.raises(MirrorError) as caught:
+        archive.inspect(pack(tmp_path / "x.tgz", TREE, [bad]), ARTIFACT)
+    assert f"x/train.lua {words}" in caught.value.message
+    assert "chmod -R u-s,g-s,o-w" in caught.value.advice
+
+
+def test_group_writable_members_setgid_folders_and_links_are_usual(tmp_path: Path) -> None:
+    usual = [member("x/a"), member("x/d", tarfile.DIRTYPE), member("x/l", tarfile.SYMTYPE, "a"), member("x/._m")]
+    for info, mode in zip(usual, (0o664, 0o2775, 0o777, 0o666), strict=True):
+        info.mode = mode
+    archive.inspect(pack(tmp_path / "x.tgz", TREE, usual), ARTIFACT)
+
+
 def test_flat_archive_may_hold_many_files_at_its_top_but_no_way_out(tmp_path: Path) -> None:
     archive.inspect(pack(tmp_path / "p.tar", {"./a.whl": "a", "b.whl": "b"}, mode="w"), FLAT)
     bad = pack(tmp_path / "q.tar", {"a.whl": "a"}, [member("l", tarfile.SYMTYPE, "../x")], mode="w")

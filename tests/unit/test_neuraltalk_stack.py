@@ -65,6 +65,30 @@ def test_directory_may_be_there_but_not_as_a_file(stack: ModuleType, tmp_path: P
         stack.make_directory(str(tmp_path / "f"))
 
 
+def test_directory_and_its_parents_get_their_mode_whatever_the_umask(stack: ModuleType, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        stack.make_directory(str(tmp_path / "a" / "b"))
+        stack.make_directory(str(tmp_path / "mine" / "own"), 0o700)
+        stack.make_directory(str(tmp_path / "a" / "b"), 0o700)
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o7777 for name in ("a", "a/b", "mine", "mine/own")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "mine": 0o700, "mine/own": 0o700}
+
+
+def test_whoever_imports_this_writes_for_all_users(stack: ModuleType, tmp_path: Path) -> None:
+    """Also what programs write that it runs: sudoers may say `Defaults umask=0077, umask_override`."""
+    file = Path(str(stack.__file__))
+    program = (
+        f"import sys; sys.path[:0] = [{str(file.parent)!r}]; import neuraltalk_stack as stack; "
+        f"stack.run_logged(['touch', {str(tmp_path / 'made')!r}], {str(tmp_path / 'l' / 'log')!r})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, umask=0o077)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("made", "l", "l/log")}
+    assert modes == {"made": 0o644, "l": 0o755, "l/log": 0o644}
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"digest": "a', "\x00"])
 def test_file_that_was_cut_short_is_no_object(stack: ModuleType, tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)

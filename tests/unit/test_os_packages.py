@@ -65,10 +65,27 @@ def test_missing_packages_are_installed_with_the_optional_ones_that_can_be_had(
     assert (said["changed"], said["component"]["change"], said["absent"]) == (True, "build", ["sox", "git"])
     assert said["component"]["evidence"]["installed"] == {"gcc": "1.0", "make": "1.0"}
     assert said["diff"]["after"] == "make\n"
-    (refresh, install) = host.commands
+    *mending, refresh, install = host.commands
+    dpkg = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]
+    assert mending == ([dpkg, ["apt-get", "-q", "check"]] if manager == "apt" else [])
     assert refresh[-1] in ("update", "makecache")
     assert install[0] == ("apt-get" if manager == "apt" else manager)
     assert install[-1] == "make"
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_transaction_that_was_killed_is_completed_and_nothing_is_removed_for_it(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    host = Host(module, monkeypatch, {"gcc"}, {"make", "gcc"})
+
+    def run(argv: list[str], log: str, **more: Any) -> dict[str, Any]:
+        return host.run(argv, log, **more) | ({"rc": 100} if broken and argv[-1] in ("check", "-a") else {})
+
+    monkeypatch.setattr(module, "run_logged", run)
+    assert converge(run_module, tmp_path)["changed"] is True
+    assert {"--fix-broken", "--no-remove"} <= set(host.commands[-1]) or not broken
+    assert broken or "--fix-broken" not in host.commands[-1]
 
 
 @pytest.mark.parametrize("manager", ["apt", "dnf"])
@@ -166,7 +183,11 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert f"Dir::Etc::sourcelist={tmp_path}/provision.list" in command
     assert "Dir::Etc::sourceparts=-" in command
     assert (tmp_path / "lists" / "partial").is_dir()
-    assert module.Apt("").install(["gcc"])[1:] == ["-q", "-y", "--no-install-recommends", "install", "gcc"]
+    assert module.Apt("").install(["gcc"])[1:] == [
+        *("-q", "-y", "--no-install-recommends"),
+        *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
+        *("install", "gcc"),
+    ]
 
 
 def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from neuraltalk_provision.cli import watch
 from neuraltalk_provision.errors import CheckError, HostError, ProvisionError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs.health import Health
+from neuraltalk_provision.text import of_a_log, visible
+from tests.unit.test_runs_history import RUN
 
 Capture = pytest.CaptureFixture[str]
 
@@ -115,3 +125,153 @@ def test_reader_who_went_away_does_not_stop_the_work(as_json: bool) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (42, "")
+
+
+# What a name or a log can hold: colours, the title of the window, the clipboard, C1's own CSI, letters turned around,
+# a bell, a backspace, a line written over, a name that is not UTF-8.
+HOSTILE = (
+    "a\x1b[31mb\x1b]0;title\x07\x1b]52;c;eA==\x07\x9b2J\u202ecod\u2066\u200f\x08\x7f\rgone\x00caf\udce9\ud800\u2028"
+)
+COMMANDS = [char for char in HOSTILE if not char.isprintable()]
+
+PRINTED: dict[str, Callable[[Output], None]] = {
+    "say": lambda output: output.say(HOSTILE),
+    "pass_on": lambda output: output.pass_on(HOSTILE),
+    "error": lambda output: output.error(HostError(HOSTILE)),
+    "advice": lambda output: output.error(HostError("x", advice=HOSTILE)),
+    "title": lambda output: output.table(HOSTILE, ("a",), [("b",)]),
+    "column": lambda output: output.table("t", (HOSTILE,), [("b",)]),
+    "cell": lambda output: output.table("t", ("a",), [(HOSTILE,)]),
+    "host": lambda output: output.step(HOSTILE, "nn", "built", ""),
+    "component": lambda output: output.step("one", HOSTILE, "built", ""),
+    "what": lambda output: output.step("one", "nn", HOSTILE, ""),
+    "evidence": lambda output: output.step("one", "nn", "built", HOSTILE),
+    "modules": lambda output: output.step("one", "nn", "built", [{"module": HOSTILE}]),
+    "diff": lambda output: output.diffs([("one", {"before": "a\n", "after": HOSTILE})]),
+    "header": lambda output: output.diffs([("one", {"before": "a", "after": "b", "after_header": HOSTILE})]),
+    "whose diff": lambda output: output.diffs([(HOSTILE, {"before": "a", "after": "b"})]),
+    "screen": lambda output: show(output, HOSTILE),
+    "json": lambda output: Output(as_json=True).result({HOSTILE: [HOSTILE]}),
+}
+
+
+def show(output: Output, text: str) -> None:
+    with output.screen() as screen:
+        screen(text)
+
+
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
+def test_nothing_that_comes_from_outside_commands_the_terminal(
+    capfd: pytest.CaptureFixture[str], printed: Callable[[Output], None]
+) -> None:
+    printed(Output())
+    said = "".join(capfd.readouterr())
+    assert [char for char in said if not char.isprintable() and char not in "\n\t"] == []
+    assert "202e" in said
+
+
+def test_picture_of_a_run_with_nasty_names_commands_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nasty = replace(RUN, id=HOSTILE, host=HOSTILE, health=Health("killed", HOSTILE))
+    for coloured in (False, True):
+        monkeypatch.setattr(Output, "coloured", coloured)
+        seen = re.sub(r"\x1b\[[0-9;]*m", "", watch.picture((nasty,), Output()))
+        assert [char for char in seen if not char.isprintable() and char not in "\n\t"] == []
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
+    assert visible("a\x1b[31m\u202eb\udce9\ud800\x9b") == "a\\x1b[31m\\u202eb\\xe9\\ud800\\x9b"
+    assert visible("\tÜñï \U0001f600 \u65e5\n\r\n") == "\tÜñï \U0001f600 \u65e5\n\n"
+
+
+def test_log_is_shown_without_colours_and_each_step_of_a_progress_bar_on_a_line() -> None:
+    assert of_a_log("\x1b[0;32mgood\x1b[0m\r\n 1 %\r 2 %\n\x07") == "good\n 1 %\n 2 %\n\\x07"
+
+
+@pytest.mark.parametrize("opened", ["\x1b]0;", "\x1b[", "\x1b[8m", "\x1bP", "\x1b_", "\x1b]52;c;"])
+def test_nothing_of_a_log_is_hidden_behind_a_sequence_without_an_end(opened: str) -> None:
+    shown = of_a_log(f"before {opened}\nand what comes after\n")
+    assert shown.endswith("\nand what comes after\n")
+    assert "line" in of_a_log(f"{opened} the line itself\n")
+
+
+class Number(float):
+    """Not a float by name, as numpy's are."""
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (math.nan, None),
+        (-math.inf, None),
+        (Number("nan"), None),
+        ([1.5, (math.inf, {"a": math.nan})], [1.5, [None, {"a": None}]]),
+        ({math.nan: 1, 2: math.nan, None: 3, 1.5: 4, True: 5}, {"null": 3, "2": None, "1.5": 4, "true": 5}),
+        (10**5_000, None),
+        (2**63, 2**63),
+        ({"path": Path("/x"), "set": {1}}, {"path": "/x", "set": [1]}),
+        ("\udce9\x1b", "\udce9\x1b"),
+    ],
+    ids=range(9),
+)
+def test_json_is_valid_whatever_the_numbers_are(capsys: Capture, value: Any, told: Any) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    Output(as_json=True).result({"a": value})
+    assert json.loads(capsys.readouterr().out, parse_constant=refuse) == {"a": told}
+
+
+def test_document_that_is_nested_without_end_is_cut(capsys: Capture) -> None:
+    nested: list[Any] = []
+    nested.append(nested)
+    Output(as_json=True).result({"a": nested})
+    assert "nested too deeply" in capsys.readouterr().out
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line of the package in a shell, with what it does to its streams."""
+    line = command.replace("provision", f"'{sys.executable}' -m neuraltalk_provision", 1)
+    environment = {**os.environ, **environment}
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("provision runs options train.lua >&-", 2, "error: stdout is closed"),
+        ("provision runs options train.lua --json >&-", 2, "error: stdout is closed"),
+        ("provision runs options train.lua >/dev/full", 2, "written to stdout: No space left on device"),
+        ("provision runs options train.lua --json >/dev/full", 2, "written to stdout: No space left on device"),
+        ("provision runs options x.lua --json >/dev/full", 2, "error: x.lua is neither train.lua nor eval.lua"),
+        ("provision --version >/dev/full", 2, "No space left on device"),
+        ("provision --help >/dev/full", 2, "No space left on device"),
+        ("provision runs options train.lua >&- 2>&-", 2, ""),
+        ("provision runs options train.lua 2>&- <&- >/dev/null", 0, ""),
+        ("provision runs options train.lua 2>/dev/full >/dev/null", 0, ""),
+        ("provision runs options x.lua 2>/dev/full >/dev/null", 2, ""),
+    ],
+)
+def test_stream_that_is_closed_or_full_ends_clearly(command: str, code: int, words: str) -> None:
+    done = shell(command)
+    assert (done.returncode, "Traceback" in done.stderr, "Exception" in done.stderr) == (code, False, False)
+    assert words in done.stderr
+
+
+def test_full_disk_behind_stdout_does_not_stop_the_work() -> None:
+    program = (
+        "import sys; from neuraltalk_provision.output import Output\n"
+        "output = Output()\n"
+        "for _ in range(1000): output.say('x' * 100); output.pass_on('x' * 100); output.table('t', ('a',), [('b',)])\n"
+        "sys.exit(42)"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (42, b"")
+
+
+def test_letters_that_stdouts_encoding_lacks_are_escaped(tmp_path: Path) -> None:
+    done = shell("provision --settings 'ü' 2>&1", PYTHONIOENCODING="ascii")
+    assert (done.returncode, "Traceback" in done.stdout) == (2, False)
+    assert "No such option" in done.stdout
+    done = shell("provision variables --settings '\u65e5.yml' 2>&1", PYTHONIOENCODING="ascii")
+    assert "\\u65e5.yml: there is no such settings file" in done.stdout

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from neuraltalk_provision.site.plan import plan
 from tests.unit.plans import HOSTS, RECIPE, planned
 
 
@@ -31,7 +34,16 @@ def test_every_reason_not_to_begin_is_given_and_no_other(kind: str) -> None:
 def test_plan_as_json_says_what_is_built_kept_and_left_out() -> None:
     told = planned("half-built").as_json()
     assert [entry["component"] for entry in told["build"]] == ["nn", "weights"]
-    assert told["keep"] == ["packages", "torch"]
+    assert told["keep"] == ["packages", "account", "torch"]
     assert told["left_out"] == ["scorer"]
     assert (told["generation"], told["current"], told["activate"]) == (RECIPE.id, "", True)
     assert len(told["refusals"]) == 1
+
+
+def test_generation_sealed_before_manifests_is_sealed_again() -> None:
+    state = copy.deepcopy(HOSTS["converged"]["state"])
+    state["stack"]["generations"][RECIPE.id]["manifest"] = False
+    decided = plan("node1", state, RECIPE)
+    assert (decided.builds, decided.stages, decided.activates) == ((), True, False)
+    state["stack"]["generations"][RECIPE.id]["manifest"] = True
+    assert not plan("node1", state, RECIPE).stages

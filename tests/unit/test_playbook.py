@@ -124,7 +124,8 @@ def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch:
     assert outcome.rc == 0
     assert state["stack"] == {"current": None, "previous": None, "generations": {}}
     assert state["packages"] == {}
-    assert {"provision_stack_root", "provision_package_names", "provision_our_variables"} == set(state["variables"])
+    injected = {"provision_answers", "provision_stack_root", "provision_package_names", "provision_our_variables"}
+    assert set(state["variables"]) == injected
     assert "runner_on_ok" in heard
     assert modes == {0o700}
     assert list(scratch.glob("provision-*")) == []

@@ -28,6 +28,7 @@ ENVELOPE = Envelope(
     },
 )
 NASTY = """<script>alert("1")</script> & 'ä' $x^2_$ ]]> \x1b[31m\x00\udcff"""
+TURNED = "\u202egpj.x\u202c\u2066y\u2069"
 VOID = {"meta", "img", "br", "hr", "link"}
 
 
@@ -438,3 +439,21 @@ def test_page_is_for_everybody(text: str, document: Document) -> None:
     assert "prefers-color-scheme: dark" in text
     assert all(attributes["aria-label"] and attributes["role"] == "img" for attributes in document.all("svg"))
     assert document.said("footer", "p")[-1] == "made by a test"
+
+
+def test_nothing_on_a_page_turns_around_the_letters_beside_it() -> None:
+    captioned = Captioned(TURNED, TURNED, None, "image/png")
+    text = page.render(
+        Report(title=TURNED, facts=((TURNED, TURNED),), made="now", captions=(captioned,), log_tail=TURNED)
+    )
+    assert not set(text) & set("\u202e\u202c\u2066\u2069")
+    assert "\ufffdgpj.x\ufffd" in text
+
+
+def test_curves_of_nastily_named_scores_and_stages_command_no_terminal() -> None:
+    stages = (Stage(NASTY, 0, 10),)
+    history = History(losses=((0, 3.0), (10, 2.0)), scores=((5, ((NASTY, math.nan),)),), stages=stages)
+    for colour in (False, True):
+        drawn = re.sub(r"\x1b\[[0-9;]*m", "", curves(history, None, 80, 30, colour))
+        assert [char for char in drawn if not char.isprintable() and char != "\n"] == []
+        assert "no number" in drawn

@@ -15,7 +15,17 @@ ROLES = sorted(path for path in (paths.share() / "roles").iterdir() if path.is_d
 NAMES = [role.name for role in ROLES]
 # hdf5 hands its rocks to lua_rocks one by one, and reads what was made.
 BUILDS_ON = {"hdf5": "lua_rocks"}
-DESIGNED = {"system_deps", "torch", "lua_rocks", "hdf5", "gpu_stack", "neuraltalk2", "artifact", "generation"}
+DESIGNED = {
+    "account",
+    "system_deps",
+    "torch",
+    "lua_rocks",
+    "hdf5",
+    "gpu_stack",
+    "neuraltalk2",
+    "artifact",
+    "generation",
+}
 
 
 def defaults(role: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from neuraltalk_provision.runs.envelope import Envelope
 from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.history import History, Part, Stage, merge
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
+from neuraltalk_provision.runs.state import RunState
 
 FIRST = Progress(
     losses=((0, 3.0), (10, 2.5), (15, 2.4)), validations=((0, 3.1), (10, 2.6)), scores=((10, (("CIDEr", 0.4),)),)
@@ -81,7 +83,7 @@ def test_envelope_is_a_line_between_its_ranges_and_flat_beyond_the_last() -> Non
         ),
         ("name: x\nranges: {loss: [{iteration: -5, least: 1, most: 2}]}", "ranges.loss.0.iteration"),
         ("ranges: {}", "name: Field required"),
-        ("name: [", "cannot be read"),
+        ("name: [", "does not parse"),
     ],
 )
 def test_envelope_that_makes_no_sense_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -138,8 +140,26 @@ def test_time_left_is_told_of_what_has_an_end_and_goes_on() -> None:
     assert pace.in_words(pace.of(silent), silent) == "nothing printed yet"
 
 
+ODD: tuple[Any, ...] = (None, True, "", "x", -1, 10**400, 10**5_000, 1e308, math.nan, math.inf, [], [7], {}, {"a": 1})
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_odd_samples_and_arguments_leave_the_pace_without_what_they_say(odd: Any) -> None:
+    sample = {"time": 90.0, "iteration": 150}
+    runs = [
+        *(replace(RUN, samples=(*RUN.samples, {**sample, key: odd})) for key in ("time", "iteration", "used")),
+        *(replace(RUN, arguments={**RUN.arguments, key: odd}) for key in ("max_iters", "batch_size")),
+        replace(RUN, samples=(odd, *RUN.samples)),
+        replace(RUN, until=odd),
+        replace(RUN, arguments={}, until={"iterations": odd}),
+        replace(RUN, samples=({**sample, "used": 7, "utilization": odd},)),
+    ]
+    assert all(pace.in_words(pace.of(run), run).startswith("iteration 100, loss 2.0000") for run in runs)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(5, "5 s"), (65, "1 min 5 s"), (3700, "1 h 1 min"), (200_000, "2 d 7 h")]
+    ("seconds", "words"),
+    [(math.inf, "more than a century"), (5, "5 s"), (65, "1 min 5 s"), (3700, "1 h 1 min"), (200_000, "2 d 7 h")],
 )
 def test_span_is_told_in_two_units(seconds: float, words: str) -> None:
     assert pace.span(seconds) == words

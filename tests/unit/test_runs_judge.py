@@ -14,8 +14,8 @@ from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.judge import Evidence
 from neuraltalk_provision.runs.launch import RunEnd
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.report import Report
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.runs.verdict import Gate, Verdict
 
 CARD = {"uuid": "GPU-1", "name": "Tesla K80", "index": 0}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
 
+from neuraltalk_provision import shared
 from neuraltalk_provision.runs import health, log
 
 # As train.lua prints under th: Lua's lines end in a tab, those of C do not.
@@ -132,6 +136,127 @@ def test_first_error_is_told_and_not_the_one_that_followed_from_it(text: str, er
     assert log.read(text).error == error
 
 
+def steps(work: Callable[[], object]) -> int:
+    """How many lines of Python a piece of work takes: the same number on every machine."""
+    count = 0
+
+    def traced(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return traced
+
+    before = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "iter {}: 3.2\t\n",
+        "iter {}: 3.2\t\nvalidation loss: \t2.9\t\n",
+        "iter {}: 3.2\nwrote checkpoint to /c/m.t7\n",
+        "iter {}: 3.2\n{{\n  CIDEr : 0.5\n}}\n",
+        "progress {}\r",
+        "{{\n",
+        "/luajit {}\n",
+    ],
+)
+def test_log_of_four_times_the_length_takes_four_times_the_steps(line: str) -> None:
+    short, long = ("".join(line.format(number) for number in range(count)) + "\n" for count in (200, 800))
+    assert steps(lambda: log.read(long)) < 4.5 * steps(lambda: log.read(short))
+
+
+def reader_bound() -> int:
+    bound: int = shared.load("neuraltalk_log").LINE
+    return bound
+
+
+HOSTILE = {
+    "digits": "1" * 30_000 + "x\n",
+    "loss of digits": "iter 7: " + "1" * 30_000 + "\n",
+    "iteration of digits": "iter " + "7" * 5_000 + ": 3.1\n",
+    "spaces": "wrote checkpoint to" + " " * 30_000 + "x\n",
+    "validation of spaces": "validation loss:" + " " * 30_000 + "x\n",
+    "entries of spaces": "{\n" + "  a : b" + " " * 30_000 + "x\n}\n",
+    "luajits": "/luajit:" * 10_000 + "\n",
+    "errors": "Error" * 10_000 + "\n",
+    "escapes": "\x1b[1" * 10_000 + "\n",
+    "titles": "\x1b]0;" * 10_000 + "\n",
+    "carriage returns": "\r" * 30_000 + "x\n",
+    "a megabyte": "x" * 1_000_000 + "\n",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_line_that_is_no_line_of_ours_is_cut_and_tells_nothing(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns see a bounded line only, whatever the log holds, so that they cannot take long."""
+    reader, seen = shared.load("neuraltalk_log").Reader(9), []
+    monkeypatch.setattr(reader, "line", lambda line, whole: seen.append(len(line)))
+    for piece in range(0, len(hostile), 1000):
+        reader.feed(hostile[piece : piece + 1000])
+        assert len(reader.rest) <= reader_bound() + 1
+    assert max(seen) <= reader_bound()
+    assert log.read(TRAINING + hostile) == log.read(TRAINING)
+
+
+def test_twenty_thousand_validations_are_read() -> None:
+    progress = log.read("".join(f"iter {number}: 3.2\t\nvalidation loss: \t2.9\t\n" for number in range(20_000)))
+    assert progress.validations[::19_999] == ((0, 2.9), (19_999, 2.9))
+    assert len(progress.validations) == 20_000
+
+
+def test_error_in_a_line_without_end_is_told_in_short() -> None:
+    error = log.read("/bin/luajit: x.lua:1: boom " + "x" * 1_000_000 + "\n").error
+    assert error.startswith("x.lua:1: boom xxx")
+    assert len(error) <= 500
+
+
+@pytest.mark.parametrize(
+    ("line", "loss"),
+    [
+        ("iter 4: 1e-05", 1e-05),
+        ("iter 4: 1.5e+20\t", 1.5e20),
+        ("iter 4: -0.25", -0.25),
+        ("iter 4: " + "9" * 300 + ".000000", 1e300),
+        ("iter 4: -inf", -math.inf),
+        ("\x1b[0miter 4: 2.5\x1b[0m\t", 2.5),
+        ("\x1b(B\x1b[m\x1b]0;th\x07iter 4: 2.5", 2.5),
+        ("loading 98 %\rloading 100 %\riter 4: 2.5", 2.5),
+        ("loading\r\x1b[Kiter 4: 2.5\r", 2.5),
+        ("loading " * 1_000 + "\riter 4: 2.5", 2.5),
+    ],
+)
+def test_number_is_read_as_programs_and_terminals_write_it(line: str, loss: float) -> None:
+    progress = log.read(TRAINING + line + "\nvalidation loss: \t2.8\t\n")
+    assert progress.losses[-1] == (4, pytest.approx(loss))
+    assert progress.validations[-1] == (4, 2.8)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["iter 4: 2.5\rsaving", "iter 4: 1" + "0" * 5_000, "iter \u0664: 2.5", "iter 4: 3.1" + "\x1b[0m" * 3_000 + "9"],
+)
+def test_number_that_is_not_whole_or_written_over_is_none(line: str) -> None:
+    assert log.read(TRAINING + line + "\n").losses == log.read(TRAINING).losses
+
+
+def test_coloured_table_is_a_table_of_scores() -> None:
+    coloured = "{\n  \x1b[0;35mCIDEr\x1b[0m : \x1b[0;36m1e-05\x1b[0m\n  METEOR : -nan\n  Bleu_1 : abc\n}\n"
+    ((at, scores),) = log.read(coloured).scores
+    assert (at, scores[0]) == (0, ("CIDEr", 1e-05))
+    assert [name for name, _value in scores] == ["CIDEr", "METEOR"]
+
+
+@pytest.mark.parametrize("text", [None, 7, ["iter 0: 3\n"], b"iter 0: 3\n"])
+def test_what_is_no_text_is_an_empty_log(text: Any) -> None:
+    assert log.read(text) == log.Progress()
+
+
 CARD = {"uuid": "GPU-1"}
 
 
@@ -191,3 +316,28 @@ def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, st
     assert judged.state == state
     assert evidence in judged.evidence
     assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
+
+
+ODD: tuple[Any, ...] = (None, True, "", "x\x1b", -1, 10**400, 1e308, math.nan, math.inf, [], [None, 7], {}, {"uuid": 7})
+WHOLE = said(
+    running=True, stopped=False, ended=None, needs="b", card=CARD, samples=[on("GPU-2")], tail="", pid=7, exit_code=1
+)
+
+
+@pytest.mark.parametrize("key", WHOLE)
+@pytest.mark.parametrize("start", [{}, {"running": False}, {"running": False, "ended": {"by": "signal"}}])
+def test_what_a_host_says_wrong_or_not_at_all_still_gives_a_state(key: str, start: dict[str, Any]) -> None:
+    given = {**WHOLE, **start}
+    states = [health.judge({**given, key: odd}, log.read("")) for odd in ODD]
+    states.append(health.judge({name: value for name, value in given.items() if name != key}, log.read("")))
+    assert all(state.evidence and "None" not in state.evidence for state in states)
+
+
+@pytest.mark.parametrize("ended", [{"by": "plateau"}, {"by": "skipped", "evidence": 7}, {"by": ["signal"]}, "plateau"])
+def test_end_without_its_evidence_still_gives_a_state(ended: Any) -> None:
+    assert health.judge(said(ended=ended), log.read("")).evidence
+
+
+@pytest.mark.parametrize("code", ["", "0", "x", 1.5, 10**400, True, [0]])
+def test_exit_code_that_is_none_is_not_taken_for_a_good_end(code: Any) -> None:
+    assert not health.judge(said(exit_code=code), log.read("")).well

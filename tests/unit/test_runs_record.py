@@ -12,7 +12,7 @@ from neuraltalk_provision.runs import record, report, verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, Told
-from tests.unit.test_cli_runs import told
+from tests.unit.test_cli_runs import read, told
 
 
 def said(run_id: str, **more: Any) -> dict[str, Any]:
@@ -20,15 +20,24 @@ def said(run_id: str, **more: Any) -> dict[str, Any]:
     keep = {
         "id": run_id, "program": "train.lua", "log": "/l", "pid": 7, "begun": True, "running": False, "waiting": False,
         "exit_code": 0, "ended": None, "card": None, "unit": None, "job": None, "stopped": False, "parent": None,
-        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "text": "",
-        "tail": "", "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
+        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "path": "/r/x",
+        "progress": read(""), "damaged": [], "tail": "",
+        "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
         "checkpoints": [], "models": [], "scorer": {}, "started": 5, "elsewhere": "",
     }  # fmt: skip
     return {**keep, **more}
 
 
 def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
-    known = {"id": run_id, "job": "41", "state": state, "node": "n2", "reason": "Priority", "submitted": 9}
+    known = {
+        "id": run_id,
+        "job": "41",
+        "state": state,
+        "node": "n2",
+        "reason": "Priority",
+        "submitted": 9,
+        "output": "/r/.job-41.out",
+    }
     return {**known, "program": "train.lua", "arguments": {}, **more}
 
 
@@ -74,7 +83,7 @@ def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pyt
         ("RUNNING", "waiting", "RUNNING"),
         ("SILENT", "waiting", "Slurm does not answer"),
         ("CANCELLED", "stopped", "CANCELLED"),
-        ("FAILED", "failed", "left no run on any host: FAILED on n2. See /tmp/neuraltalk-"),
+        ("FAILED", "failed", "left no run on any host: FAILED on n2. See /r/.job-41.out"),
         ("GONE", "failed", "Slurm knows it no more"),
     ],
 )
@@ -164,3 +173,41 @@ def test_report_that_is_none_says_why(data: bytes | None, words: str) -> None:
     said = report.read(data)
     assert isinstance(said, str)
     assert words in said
+
+
+def test_report_counts_in_the_numbers_of_lua() -> None:
+    found = report.read(b'{"iter": 1e+05, "val_loss_history": {"1e+05": 1e-05}, "val_predictions": []}')
+    assert isinstance(found, report.Report)
+    assert (found.iteration, found.validations) == (100_000, {100_000: 1e-05})
+
+
+SOUND = '{"iter": 20, "val_loss_history": {"0": 3.1}, "val_predictions": [{"image_id": 1, "caption": "a"}]}'
+
+
+@pytest.mark.parametrize(
+    ("sound", "odd"),
+    [
+        (part, odd)
+        for part in ("20", '{"0": 3.1}', "3.1", '"0"', '[{"image_id": 1, "caption": "a"}]', "1,", '"a"}')
+        for odd in (
+            "1e999",
+            "NaN",
+            "null",
+            "[]",
+            '["x"]',
+            '{"x": {}}',
+            "-" + "9" * 4_000,
+            "true",
+            '"' + "x" * 9_999 + '"',
+        )
+    ],
+)
+def test_report_of_other_types_is_read_or_refused_in_a_few_words(sound: str, odd: str) -> None:
+    text = SOUND.replace(sound, odd + sound[-1] if sound[-1] in ",}" and sound[0] != "{" else odd)
+    found = report.read(text.encode())
+    assert isinstance(found, report.Report) or len(found) < 300
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"iter": ' * 100_000, b'{"iter": ' + b"9" * 5_000 + b"}"])
+def test_report_that_is_nested_without_end_is_refused(data: bytes) -> None:
+    assert "it cannot be read" in str(report.read(data))

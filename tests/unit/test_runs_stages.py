@@ -16,8 +16,8 @@ from neuraltalk_provision.runs import lineage, stages, sweep
 from neuraltalk_provision.runs.document import RunDocument, read
 from neuraltalk_provision.runs.health import Health
 from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.record import RunState
 from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.runs.sweep import Slot, SweepDocument
 
 DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
@@ -239,11 +239,23 @@ def test_every_combination_of_the_grid_gets_its_draws() -> None:
         ({"grid": {"seed": [1]}, "draw": {"seed": {"least": 1, "most": 2}}}, "seed is in grid and in draw"),
         ({}, "nothing differs"),
         ({"grid": {"seed": []}}, "seed has no value"),
+        ({"grid": {"seed": list(range(101)), "rnn_size": list(range(100))}}, "10,100 runs; 10,000 is the most"),
+        (
+            {"grid": {"seed": [1, 2]}, "draw": {"grad_clip": {"least": 1, "most": 2}}, "draws": 5001},
+            "10,002 runs; 10,000 is the most",
+        ),
     ],
 )
 def test_sweep_that_varies_nothing_sensible_is_refused(more: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         sweep.combinations(swept(**more), shares(0.5))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999999, 1.0])
+@pytest.mark.parametrize(("least", "most"), [(1e-5, 3e-3), (0.1, 0.3), (1e-300, 1e300), (7, 7)])
+def test_drawn_number_lies_between_its_bounds(least: float, most: float, share: float) -> None:
+    assert least <= sweep.Draw(least=least, most=most, log=True).at(share) <= most
+    assert -1.7e308 <= sweep.Draw(least=-1.7e308, most=1.7e308).at(share) <= 1.7e308
 
 
 def test_runs_of_a_sweep_are_numbered_in_one_width_and_keep_their_stages() -> None:
@@ -269,3 +281,14 @@ def test_example_that_a_site_starts_from_is_a_training_in_two_stages() -> None:
     written = read(paths.example_inventory() / "training.yml")
     base, tune = stages.plan(written, (), written.id, (), str(written.gpu), None)
     assert (base.until, tune.until, tune.arguments["finetune_cnn_after"]) == ({"plateau": 5}, {"plateau": 8}, "0")
+
+
+def test_training_that_has_ended_is_extended_by_as_many_iterations_as_are_said() -> None:
+    ended = replace(BASE, arguments={**BASE.arguments, "max_iters": "4000", "save_checkpoint_every": "1000"})
+    (run,) = resumed(ended, 4000, "-max_iters", "5000")
+    assert run.arguments["max_iters"] == "5000"
+    (run,) = resumed(ended, 2000, "-save_checkpoint_every", "500")
+    assert (run.arguments["max_iters"], run.arguments["save_checkpoint_every"]) == ("2000", "500")
+    with pytest.raises(UsageError, match="the 0 that are left are not above") as caught:
+        resumed(ended, 4000)
+    assert "-max_iters 10000" in caught.value.advice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -66,6 +67,58 @@ def test_whole_generation_is_sealed_once(generations: Run, root: Path) -> None:
     assert generations("sealed", "a", components=PARTS)["changed"] is True
     assert json.loads((root / "generations" / "a" / "generation.json").read_text())["components"] == PARTS
     assert generations("sealed", "a", components=PARTS)["changed"] is False
+
+
+def test_seal_notes_every_file_and_opens_them_to_readers(generations: Run, root: Path) -> None:
+    build(root, "a")
+    home = root / "generations" / "a"
+    (home / "torch" / "bin").mkdir(parents=True, mode=0o700)
+    (home / "logs").mkdir()
+    for name, mode in {"torch/bin/th": 0o4700, "torch/open": 0o666, "logs/python.log": 0o600}.items():
+        (home / name).write_text(name)
+        (home / name).chmod(mode)
+    (home / "torch" / "link").symlink_to("/etc/shadow")
+    generations("sealed", "a", components=PARTS)
+    lines = [json.loads(line) for line in (home / "manifest").read_text().splitlines()]
+    noted = {line.pop("path"): line for line in lines}
+    stamps, torch = {"stamps/nn.json", "stamps/torch.json"}, {"torch/bin", "torch/link", "torch/open", "torch/bin/th"}
+    assert set(noted) == {"stamps", "torch"} | stamps | torch
+    assert noted["torch/bin"] == {"type": "directory", "mode": "0755"}
+    assert noted["torch/link"] == {"type": "link", "target": "/etc/shadow"}
+    sha256 = hashlib.sha256(b"torch/open").hexdigest()
+    assert noted["torch/open"] == {"type": "file", "mode": "0644", "size": 10, "sha256": sha256}
+    assert noted["torch/bin/th"]["mode"] == "0755"
+    assert (home / "torch" / "bin" / "th").stat().st_mode & 0o7777 == 0o755
+    assert (home / "logs" / "python.log").stat().st_mode & 0o777 == 0o600
+    seal = json.loads((home / "generation.json").read_text())
+    assert seal["manifest"] == hashlib.sha256((home / "manifest").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("how", ["without", "another", "gone", "opened anew"])
+def test_generation_whose_manifest_does_not_hold_is_sealed_again(generations: Run, root: Path, how: str) -> None:
+    build(root, "a")
+    home = root / "generations" / "a"
+    (home / "environment").write_text("export A=1\n")
+    generations("sealed", "a", components=PARTS)
+    match how:
+        case "without":
+            (home / "generation.json").write_text('{"id": "a"}')
+        case "another":
+            (home / "manifest").write_text("{}\n")
+        case "gone":
+            (home / "manifest").unlink()
+        case _:
+            (home / "environment").write_text("export A=2\n")
+    assert generations("sealed", "a", components=PARTS)["changed"] is True
+    assert generations("sealed", "a", components=PARTS)["changed"] is False
+
+
+def test_generation_sealed_before_manifests_can_be_gone_back_to(generations: Run, root: Path) -> None:
+    sealed(root, generations, "a", "b")
+    (root / "generations" / "a" / "generation.json").write_text('{"id": "a"}')
+    generations("current", "a")
+    generations("current", "b")
+    assert generations("previous")["current"] == "a"
 
 
 @pytest.mark.parametrize("stamps", [{"nn": "other"}, {"torch": ""}])

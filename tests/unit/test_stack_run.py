@@ -276,12 +276,17 @@ def test_host_without_a_stack_is_told_what_to_do(tmp_path: Path) -> None:
 
 
 def test_log_is_read_on_from_where_it_was_left(
-    runs: ModuleType, run_module: Run, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType],
+    run_module: Run,
+    root: Path,
+    generation: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program(generation, "th", "echo 0123456789; echo é")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1")["more"] is False
-    monkeypatch.setattr(runs, "CHUNK", 4)
+    monkeypatch.setattr(load("neuraltalk_listing"), "CHUNK", 4)
     said = ended(run_module, root, "run-1", offset=8)
     assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
     said = ended(run_module, root, "run-1", offset=11)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,13 +31,21 @@ PARTS = [part("torch", ("torch",)), part("neuraltalk2"), part("vgg16", files=(VG
 
 
 @pytest.fixture
-def whole(generation: Path) -> Path:
-    """A generation in which everything works."""
+def whole(generation: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sealed generation in which everything works, below the home of its user."""
     for one in PARTS:
         (generation / "stamps" / f"{one['name']}.json").write_text(json.dumps({"digest": one["digest"]}))
     (generation / "neuraltalk2" / "model" / "w.caffemodel").write_bytes(WEIGHTS)
     program(generation, "th", "echo 'é options of' $1; echo '  -language_eval 0'; echo '  -seed 1'")
+    monkeypatch.setattr(load("stack_verify"), "private_parent", lambda _generation: "/home/own")
+    seal(load("neuraltalk_manifest"), generation)
     return generation
+
+
+def seal(manifest: ModuleType, generation: Path) -> None:
+    """Write manifest and seal."""
+    noted = manifest.write(str(generation))
+    (generation / "generation.json").write_text(json.dumps({"id": generation.name, "manifest": noted}))
 
 
 def verify(run_module: Run, generation: Path, parts: list[dict[str, Any]] = PARTS, **more: Any) -> dict[str, Any]:
@@ -44,8 +57,10 @@ def verify(run_module: Run, generation: Path, parts: list[dict[str, Any]] = PART
 def test_whole_generation_passes_with_evidence_for_every_check(run_module: Run, whole: Path) -> None:
     said = verify(run_module, whole)
     saw = {check["name"]: check["saw"] for check in said["checks"]}
-    assert list(saw) == ["stamps", "load torch", "train.lua", "eval.lua", "vgg16"]
+    assert list(saw) == ["stamps", "files", "readable by other users", "load torch", "train.lua", "eval.lua", "vgg16"]
     assert saw["stamps"] == "3 stamps as the recipe says"
+    assert saw["files"] == "7 files as they were sealed"
+    assert saw["readable by other users"] == "nobody else enters /home/own: a stack of its user's own"
     assert saw["load torch"].startswith("torch 1.0 in ")
     assert saw["train.lua"].startswith("2 options in ")
     assert saw["vgg16"] == "1 files, 700 bytes, as the mirror has them"
@@ -64,8 +79,7 @@ def test_nvidia_smi_that_fails_is_no_reason_to_leave_a_card_untried(
     parts = [*PARTS, {**part("cutorch", ("cutorch",)), "role": "gpu_stack"}]
     with pytest.raises(ModuleError) as caught:
         verify(run_module, whole, parts)
-    (failed,) = (check for check in caught.value.result["checks"] if not check["passed"])
-    assert failed["name"] == "load cutorch"
+    failed = {check["name"]: check for check in caught.value.result["checks"] if not check["passed"]}["load cutorch"]
     assert "it cannot be told whether there is a card: NVIDIA-SMI has failed" in failed["saw"]
 
 
@@ -103,12 +117,12 @@ def lose_weights(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "failing", "words"),
     [
-        (spoil_stamp, ["stamps"], "not built as the recipe says: torch"),
-        (spoil_load, ["load torch"], "torch was installed, but"),
-        (spoil_program, ["train.lua", "eval.lua"], "th train.lua -help does not get to its options"),
-        (spoil_program_code, ["train.lua", "eval.lua"], "th eval.lua -help does not get to its options"),
-        (spoil_weights, ["vgg16"], "w.caffemodel is not the mirror's file any more"),
-        (lose_weights, ["vgg16"], "w.caffemodel is gone"),
+        (spoil_stamp, ["stamps", "files"], "not built as the recipe says: torch"),
+        (spoil_load, ["files", "load torch"], "torch was installed, but"),
+        (spoil_program, ["files", "train.lua", "eval.lua"], "th train.lua -help does not get to its options"),
+        (spoil_program_code, ["files", "train.lua", "eval.lua"], "th eval.lua -help does not get to its options"),
+        (spoil_weights, ["files", "vgg16"], "w.caffemodel is not the mirror's file any more"),
+        (lose_weights, ["files", "vgg16"], "w.caffemodel is gone"),
     ],
 )
 def test_check_that_fails_is_named_and_the_others_are_made_all_the_same(
@@ -119,7 +133,7 @@ def test_check_that_fails_is_named_and_the_others_are_made_all_the_same(
         verify(run_module, whole)
     checks = caught.value.result["checks"]
     assert [check["name"] for check in checks if not check["passed"]] == failing
-    assert len(checks) == 5
+    assert len(checks) == 7
     assert words in str(caught.value)
 
 
@@ -141,7 +155,7 @@ def test_module_that_loaded_for_one_part_does_not_vouch_for_the_next(run_module:
     parts = [part("torch", ("nn",)), part("nn", ("nn",))]
     (whole / "stamps" / "nn.json").write_text('{"digest": "d-nn"}')
     with pytest.raises(ModuleError) as caught:
-        verify(run_module, whole, parts)
+        verify(run_module, whole, parts, files=False)
     assert [check["name"] for check in caught.value.result["checks"] if not check["passed"]] == ["load nn"]
 
 
@@ -150,3 +164,167 @@ def test_log_is_that_of_this_verification(run_module: Run, whole: Path) -> None:
     first = (whole / "logs" / "verify.log").read_text(encoding="utf-8")
     verify(run_module, whole, check=True)
     assert len((whole / "logs" / "verify.log").read_text(encoding="utf-8").splitlines()) == len(first.splitlines())
+
+
+def failing(run_module: Run, whole: Path, **more: Any) -> dict[str, str]:
+    with pytest.raises(ModuleError) as caught:
+        verify(run_module, whole, **more)
+    return {check["name"]: check["saw"] for check in caught.value.result["checks"] if not check["passed"]}
+
+
+def test_every_file_that_differs_from_the_manifest_is_named(run_module: Run, whole: Path) -> None:
+    (whole / "torch").mkdir()
+    for name in ("altered", "longer", "gone", "opened", "linked", "was"):
+        (whole / "torch" / name).write_text(name)
+    (whole / "torch" / "link").symlink_to("was")
+    (whole / "torch" / "café 'x'").write_text("x")
+    seal(load_manifest(), whole)
+    (whole / "torch" / "altered").write_text("ALTERED")
+    (whole / "torch" / "longer").write_text("much longer")
+    (whole / "torch" / "gone").unlink()
+    (whole / "torch" / "opened").chmod(0o666)
+    (whole / "torch" / "linked").unlink()
+    (whole / "torch" / "linked").symlink_to("was")
+    (whole / "torch" / "link").unlink()
+    (whole / "torch" / "link").symlink_to("altered")
+    (whole / "torch" / "extra.lua").touch()
+    said = failing(run_module, whole)
+    assert list(said) == ["files"]
+    assert said["files"].startswith(
+        "7 files are not as they were sealed: torch/altered was altered, torch/extra.lua was not there, "
+        "torch/gone is missing, torch/link has target altered, was was, torch/linked has type link, was file, "
+        "torch/longer was altered, torch/opened has mode 0666, was 0644"
+    )
+    assert "provision site" in said["files"]
+
+
+def load_manifest() -> ModuleType:
+    return importlib.import_module("ansible.module_utils.neuraltalk_manifest")
+
+
+def test_many_files_that_differ_are_counted(run_module: Run, whole: Path) -> None:
+    for number in range(300):
+        (whole / f"extra{number:03}").touch()
+    said = failing(run_module, whole)["files"]
+    assert said.startswith("300 files are not as they were sealed")
+    assert "extra019 was not there, and 280 more" in said
+    assert "extra020" not in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "logs/verify.log",
+        "logs/sub/x",
+        "python/h5py/__pycache__/x.cpython-311.pyc",
+        "python/x.pyc",
+        "neuraltalk2/model/v.prototxt.lua",
+        "neuraltalk2/vis/vis.json",
+    ],
+)
+def test_what_changes_by_use_is_no_difference(run_module: Run, whole: Path, name: str) -> None:
+    for folder in ("logs/sub", "python/h5py/__pycache__", "neuraltalk2/vis"):
+        (whole / folder).mkdir(parents=True)
+    seal(load_manifest(), whole)
+    (whole / name).write_text("new")
+    verify(run_module, whole)
+
+
+@pytest.mark.parametrize("name", ["neuraltalk2/logs", "torch/manifest", "neuraltalk2/evil.lua"])
+def test_what_only_looks_like_that_is_a_difference(run_module: Run, whole: Path, name: str) -> None:
+    (whole / "torch").mkdir()
+    seal(load_manifest(), whole)
+    (whole / name).write_text("new")
+    assert f"1 files are not as they were sealed: {name} was not there" in failing(run_module, whole)["files"]
+
+
+def test_weights_are_hashed_once(run_module: Run, whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+    real = load("neuraltalk_stack").file_sha256
+
+    def file_sha256(path: str) -> str:
+        hashed.append(Path(path).name)
+        return str(real(path))
+
+    monkeypatch.setattr(load("stack_verify"), "file_sha256", file_sha256)
+    monkeypatch.setattr(load("neuraltalk_manifest"), "file_sha256", file_sha256)
+    verify(run_module, whole)
+    assert hashed.count("w.caffemodel") == 1
+    hashed.clear()
+    names = [check["name"] for check in verify(run_module, whole, files=False)["checks"]]
+    assert "files" not in names
+    assert hashed == []
+
+
+def test_generation_sealed_before_manifests_is_red_with_the_cure(run_module: Run, whole: Path) -> None:
+    (whole / "generation.json").write_text('{"id": "x", "sealed": 1}')
+    said = failing(run_module, whole)
+    assert list(said) == ["files"]
+    assert "sealed before manifests were kept" in said["files"]
+    assert "run `provision site`" in said["files"]
+
+
+@pytest.mark.parametrize("how", ["other", "gone"])
+def test_manifest_that_was_exchanged_is_seen(run_module: Run, whole: Path, how: str) -> None:
+    (whole / "neuraltalk2" / "evil.lua").touch()
+    if how == "gone":
+        (whole / "manifest").unlink()
+    else:
+        load_manifest().write(str(whole))
+    assert "is gone or is not the one that was sealed" in failing(run_module, whole)["files"]
+
+
+@pytest.fixture
+def public(whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same generation where every user may go."""
+    monkeypatch.undo()
+    place = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    place.chmod(0o755)
+    shutil.copytree(whole, place / "stack" / "generations" / "0a1b", symlinks=True)
+    seal(load_manifest(), place / "stack" / "generations" / "0a1b")
+    yield place / "stack" / "generations" / "0a1b"
+    shutil.rmtree(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_another_user_reads_and_runs_it(run_module: Run, public: Path) -> None:
+    program(public, "luajit", 'case "$2" in *torch*) printf "loaded torch by %s\\n" "$(id -u)" ;; esac')
+    seen = {check["name"]: check["saw"] for check in verify(run_module, public, files=False)["checks"]}
+    assert seen["readable by other users"].startswith("user 65534 loads torch in ")
+    seen = {check["name"]: check["saw"] for check in verify(run_module, public, PARTS[1:], files=False)["checks"]}
+    assert seen["readable by other users"].startswith("user 65534 runs it in ")
+    (public / "logs" / "verify.log").unlink()
+    verify(run_module, public, files=False)
+    assert "loaded torch by 65534" in (public / "logs" / "verify.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_what_another_user_cannot_load_is_red_whatever_the_modes_say(run_module: Run, public: Path) -> None:
+    program(public, "luajit", 'test "$(id -u)" = 0 && echo "loaded torch 1.0" || { echo "no rights" >&2; exit 1; }')
+    said = failing(run_module, public, files=False)
+    assert "a user without rights (65534) cannot use it" in said["readable by other users"]
+    assert "no rights" in said["readable by other users"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode"),
+    [("../..", 0o700), (".", 0o750), ("neuraltalk2/model", 0o700), ("bin/th", 0o744), ("environment", 0o640)],
+)
+def test_first_path_that_is_closed_to_others_is_named(run_module: Run, public: Path, closed: str, mode: int) -> None:
+    (public / "environment").touch()
+    path = (public / closed).resolve()
+    path.chmod(mode)
+    assert (
+        f"{path} is closed to them (mode {mode:04o})"
+        in failing(run_module, public, files=False)["readable by other users"]
+    )
+
+
+def test_stack_in_a_closed_home_is_its_users_own(public: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("stack_verify")
+    home = public.parents[2]
+    monkeypatch.setattr(module.pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_dir=str(home)))
+    assert module.private_parent(str(public)) == ""
+    home.chmod(0o700)
+    assert module.private_parent(str(public)) == str(home)
+    assert module.private_parent("/opt/neuraltalk") == ""

@@ -51,6 +51,10 @@ def test_wheel_holds_the_licence_and_the_command(names: list[str]) -> None:
     assert [name for name in names if name.endswith("dist-info/entry_points.txt")]
 
 
+def test_wheel_holds_the_list_of_what_it_needs(names: list[str]) -> None:
+    assert "neuraltalk_provision/share/requirements.txt" in names
+
+
 def test_wheel_holds_no_tests_and_no_leftovers(names: list[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"neuraltalk_provision"}

@@ -1,4 +1,4 @@
-"""Packs an archive as a Mac does: a file, one to be edited, and what a Mac leaves beside them."""
+"""Packs an archive as a Mac does: a file, one to be edited, one with a mode that must not stay, and what a Mac adds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tarfile
 
 FILES = {
     "tree/code.lua": b"local size = 1\nlocal other = 2\n",
+    "tree/open.sh": b"#!/bin/sh\n",
     "tree/._code.lua": b"\x00\x05\x16\x07",
     "tree/folder/data.txt": b"data\n",
     "tree/folder/._data.txt": b"\x00\x05\x16\x07",
@@ -20,6 +21,7 @@ def main(target: str) -> None:
     with tarfile.open(target, "w:gz") as tar:
         for name, content in FILES.items():
             member = tarfile.TarInfo(name)
+            member.mode = 0o6777 if name.endswith(".sh") else 0o664
             member.size, member.uid, member.gid = len(content), 501, 20
             tar.addfile(member, io.BytesIO(content))
 

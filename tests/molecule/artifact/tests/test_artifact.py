@@ -30,6 +30,14 @@ def test_the_tree_is_unpacked_without_its_top_directory(host: Host) -> None:
     assert host.file(f"{ROOT}/tree/folder/data.txt").user == "root"
 
 
+def test_modes_are_ours_and_not_the_archives(host: Host) -> None:
+    modes = {
+        name: host.file(f"{ROOT}/tree/{name}").mode for name in ("open.sh", "code.lua", "folder", "folder/data.txt")
+    }
+    assert modes == {"open.sh": 0o755, "code.lua": 0o644, "folder": 0o755, "folder/data.txt": 0o644}
+    assert host.check_output(f"find {ROOT}/tree -perm /7022 -o ! -user root") == ""
+
+
 def test_what_a_mac_leaves_is_left_out(host: Host) -> None:
     assert host.check_output(f"find {ROOT}/tree -name '._*' -o -name .DS_Store") == ""
 

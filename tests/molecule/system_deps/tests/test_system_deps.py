@@ -49,6 +49,12 @@ def test_the_repository_is_gone_again_and_the_hosts_own_sources_are_untouched(ho
     assert host.file("/etc/apt/sources.list").exists or host.file("/etc/apt/sources.list.d").exists
 
 
+def test_what_a_killed_dpkg_left_is_finished_and_the_sites_own_configuration_stays(host: Host) -> None:
+    assert host.check_output("dpkg --audit") == ""
+    assert host.file("/etc/gprofng.rc").content_string == "# the site's own\n"
+    assert host.package("binutils").is_installed
+
+
 def test_the_log_tells_what_apt_did(host: Host, stack: Stack) -> None:
     log = host.file(f"{stack.root}/logs/packages.log").content_string
     assert "Setting up cmake" in log

@@ -88,9 +88,9 @@ local function eval_split(split, num_images)
       if opt.dump_path == 1 then entry.file_name = data.infos[k].file_path end
       table.insert(predictions, entry)
       if opt.dump_images == 1 then
-        local copy = 'cp "' .. path.join(opt.image_root, data.infos[k].file_path) .. '" vis/imgs/img' .. #predictions .. '.jpg'
-        print(copy)
-        os.execute(copy)
+        local cmd = 'cp "' .. path.join(opt.image_root, data.infos[k].file_path) .. '" vis/imgs/img' .. #predictions .. '.jpg' -- bit gross
+        print(cmd)
+        os.execute(cmd) -- dont think there is cleaner way in Lua
       end
       print(string.format('image %s: %s', entry.image_id, entry.caption))
     end

@@ -64,6 +64,7 @@ hdf5.H5F_ACC_RDONLY = 0x0000
 hdf5.H5F_ACC_RDWR = 0x0001
 hdf5.H5F_ACC_TRUNC = 0x0002
 hdf5.H5F_ACC_EXCL = 0x0004
+hdf5.H5F_OBJ_ALL_LOCAL = 0x003f
 hdf5.H5P_DEFAULT = 0
 hdf5.H5S_ALL = 0
 
@@ -103,14 +104,22 @@ function hdf5._getObjectName(objectID)
     return ffi.string(name)
 end
 
-local kinds = { "FILE", "GROUP", "DATATYPE", "DATASPACE", "DATASET", "ATTR" }
+local typeMap = {}
+
+typeMap[tonumber(hdf5.C.H5I_FILE)] =        'FILE'
+typeMap[tonumber(hdf5.C.H5I_GROUP)] =       'GROUP'
+typeMap[tonumber(hdf5.C.H5I_DATATYPE)] =    'DATATYPE'
+typeMap[tonumber(hdf5.C.H5I_DATASPACE)] =   'DATASPACE'
+typeMap[tonumber(hdf5.C.H5I_DATASET)] =     'DATASET'
+typeMap[tonumber(hdf5.C.H5I_ATTR)] =        'ATTR'
+typeMap[tonumber(hdf5.C.H5I_REFERENCE)] =   'REFERENCE '          -- type ID for Reference objects
 
 function hdf5._getObjectType(objectID)
     local kind = hdf5.C.H5Iget_type(objectID)
     if kind == hdf5.C.H5I_BADID then
         error("Error getting type for object " .. objectID)
     end
-    return kinds[tonumber(kind)] or "UNKNOWN"
+    return typeMap[tonumber(kind)] or error("Could not get name for type " .. tostring(kind))
 end
 
 function hdf5._describeObject(objectID)

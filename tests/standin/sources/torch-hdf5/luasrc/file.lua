@@ -48,6 +48,15 @@ function HDF5File:all()
     return self:read("/"):all()
 end
 
+function HDF5File:_printOpenObjects()
+    local openCount = tonumber(hdf5.C.H5Fget_obj_count(self._fileID, hdf5.H5F_OBJ_ALL_LOCAL))
+    local objList = hdf5.ffi.new("int[" .. openCount .. "]")
+    hdf5.C.H5Fget_obj_ids(self._fileID, hdf5.H5F_OBJ_ALL_LOCAL, openCount, objList)
+    print("File " .. tostring(self) .. " has " .. openCount .. " open objects.")
+    for k = 0, openCount - 1 do print(" * " .. hdf5._describeObject(objList[k])) end
+    return openCount
+end
+
 -- Modes: a (default), r, r+, w, w-
 function hdf5.HDF5File.open(filename, mode)
     filename = path.abspath(filename)

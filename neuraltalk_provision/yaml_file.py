@@ -1,0 +1,161 @@
+"""YAML that people write by hand, read without surprises: what YAML would take for something else is refused.
+
+PyYAML reads YAML 1.1, where `0123` is 83, `1:30` is 90, `no` is false, and the last one counts of a key that stands
+twice. Here a plain word is text, a decimal number, true, false or null; all else that YAML 1.1 has a meaning for is an
+error that says what to write.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuraltalk_provision.errors import UsageError
+
+LARGEST = 16 << 20
+"""Bytes of a file that are read at most."""
+DEEPEST = 30
+"""How many lists and mappings may stand in each other."""
+
+_TAG = "tag:yaml.org,2002:"
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,400})?\.[0-9]{0,400}(?:[eE][-+][0-9]{1,4})?")
+_QUOTE = "write it in quotes where it is text"
+# What YAML 1.1 has a meaning for, and what to write in its place.
+_INSTEAD = {
+    "int": f"write a decimal number of at most 18 digits without leading zeros, or {_QUOTE}",
+    "float": f"write a decimal number such as 0.5 or 1.0e-5, or {_QUOTE}",
+    "bool": f"write true or false where it is one, or {_QUOTE}",
+    "timestamp": _QUOTE,
+    "merge": "write out what it stands for",
+    "value": _QUOTE,
+}
+
+
+def read(file: Path) -> Any:
+    """What a file holds: mappings, lists, text, numbers, true, false, null. Raises UsageError with file and line."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise UsageError(f"{file}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"{file} does not parse: it is larger than {LARGEST >> 20} MiB")
+    try:
+        return parse(data.decode("utf-8"), str(file))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{file} does not parse: it is not text in UTF-8: {error.reason} at byte {error.start}"
+        ) from None
+
+
+def parse(text: str, name: str) -> Any:
+    """What a text holds; `name` says in errors where it is from."""
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            return None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except _Refusal as error:
+        raise UsageError(f"{name}, line {error.line}: {error.words}") from None
+    except yaml.MarkedYAMLError as error:
+        raise UsageError(f"{name} does not parse: line {_line(error.problem_mark)}: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two of an escape that is no letter
+        raise UsageError(f"{name} does not parse: {error}") from None
+
+
+def no_truth(value: object) -> object:
+    """The value, where it is neither true nor false nor nothing: for pydantic, which takes true for 1."""
+    if isinstance(value, bool | None):
+        raise ValueError("it is neither true, false nor nothing: write a number or a name, or leave it out")
+    return value
+
+
+class _Refusal(Exception):  # noqa: N818
+    """What stands in a line cannot be taken."""
+
+    def __init__(self, node: yaml.Node | yaml.Event, words: str) -> None:
+        super().__init__(words)
+        self.line, self.words = _line(node.start_mark), words
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, but for what it would take for something else."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        """The next node of the text, judged."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refusal(event, f"*{event.anchor}: a reference is not followed; write out what it stands for")
+        if self._depth >= DEEPEST:
+            raise _Refusal(event, f"more than {DEEPEST} lists and mappings stand in each other")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode):
+            _judge_scalar(node)
+        elif isinstance(node, yaml.MappingNode):
+            _judge_keys(node)
+        if node is not None and (kind := node.tag.removeprefix(_TAG)) not in _KINDS[type(node)]:
+            raise _Refusal(node, f"!!{kind}: a type is not needed here; leave it out")
+        return node
+
+
+_KINDS: dict[type[yaml.Node], tuple[str, ...]] = {
+    yaml.ScalarNode: ("str", "int", "float", "bool", "null"),
+    yaml.SequenceNode: ("seq",),
+    yaml.MappingNode: ("map",),
+}
+
+
+def _judge_scalar(node: yaml.ScalarNode) -> None:
+    kind, value = node.tag.removeprefix(_TAG), node.value
+    if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
+        raise _Refusal(node, "a letter of this text is none: a NUL, or half of a pair")
+    match kind:
+        case "int":
+            fine = bool(_WHOLE.fullmatch(value))
+        case "float":
+            fine = bool(_NUMBER.fullmatch(value)) and math.isfinite(float(value))
+        case "bool":
+            fine = value.lower() in ("true", "false")
+        case _:
+            fine = kind not in _INSTEAD
+    if not fine:
+        raise _Refusal(node, f"{_short(value)}: YAML may take this for something else; {_INSTEAD[kind]}")
+
+
+def _judge_keys(node: yaml.MappingNode) -> None:
+    first: dict[tuple[str, str], int] = {}
+    for key in _keys(node):
+        if not isinstance(key, yaml.ScalarNode):
+            raise _Refusal(key, "a name is needed before the colon")
+        named = (key.tag, key.value)
+        if named in first:
+            raise _Refusal(key, f"{_short(key.value)} stands here again, after line {first[named]}; leave one out")
+        first[named] = _line(key.start_mark)
+
+
+def _line(mark: Any) -> int:
+    return 1 if mark is None else int(mark.line) + 1
+
+
+def _keys(node: yaml.MappingNode) -> Iterator[yaml.Node]:
+    return (key for key, _value in node.value)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 40 else value[:40] + "..."

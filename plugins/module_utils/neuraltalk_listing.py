@@ -1,0 +1,252 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What is told of runs: a row of each for a list, all of one, the next piece of its log, and files that it wrote.
+
+A host may have thousands of runs and logs of hundreds of megabytes: a row costs a few small reads, and whatever is
+told has a bound. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import base64
+import codecs
+import io
+import os
+import time
+
+from ansible.module_utils.neuraltalk_launch import usable
+from ansible.module_utils.neuraltalk_log import EXPLODING, Reader
+from ansible.module_utils.neuraltalk_runs import Run, checkpoints, end_of, names, report_of, sampled
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, file_size, read_native
+
+CHUNK = 4 << 20
+"""Bytes of a log that are told at once."""
+WHOLE = 64 << 20
+"""Bytes of a log that are read at most for what is told of a run, from its end; its first `HEAD` bytes besides."""
+HEAD = 1 << 16
+GLANCE = 1 << 16
+"""Bytes of a log's end that a row of a list is made from."""
+CLOSER = 1 << 13
+"""Of these, how many are read line by line."""
+TAIL = 8192
+PIECE = 1 << 20
+
+
+def rows(root):
+    """A row of every run of a host. A run whose files are damaged has a row that says so."""
+    return [guarded(root, name, row) for name in names(root)]
+
+
+def told(root, wanted, points, samples):
+    """All that is said of the runs of these ids that this host has."""
+    return [guarded(root, name, whole, points, samples) for name in wanted if os.path.exists(Run(root, name).record)]
+
+
+def guarded(root, name, tell, *more):
+    """What `tell` says of a run, or in words why nothing can be said: {id, unreadable}."""
+    run = Run(root, name)
+    try:
+        run.asked()
+        return tell(run, *more)
+    except StackError as error:
+        words = as_text(str(error))
+    except Exception as error:  # whatever stands in its files: the list of the others is not lost by it
+        words = "%s: %s" % (type(error).__name__, error)
+    return {"id": name, "unreadable": words}
+
+
+def base(run):
+    """What rows and whole accounts have in common."""
+    record, said = run.asked(), run.status()
+    log = run.log if file_size(run.log) else run.record
+    said.update((key, record.get(key)) for key in ("program", "arguments", "generation", "started"))
+    said.update(silent=max(0.0, time.time() - os.path.getmtime(log)))
+    return said
+
+
+def row(run):
+    """A run in a list: its state, and how far it got by the end of its log."""
+    said = base(run)
+    said.pop("arguments")
+    said["samples"] = (
+        [thin_sample(entry) for entry in sampled(run, 4096)[-3:]] if said["card"] and said["running"] else []
+    )
+    said["progress"] = glance(run, said)
+    return said
+
+
+def thin_sample(sample):
+    """Of a sample what tells where a run computes."""
+    return dict((key, sample[key]) for key in ("time", "on") if key in sample)
+
+
+def glance(run, said):
+    """How far a run got, by the end of its log: its last loss, validation and scores, and what went wrong."""
+    text = end_of(run.log, GLANCE)
+    reader = Reader(1)
+    for mark in ("\niter ", "\nvalidation loss:", "\n{\n"):
+        place = last_whole(text, mark)
+        if place >= 0:
+            reader.feed(
+                text[place : place + 4096].partition("\n}\n")[0] + "\n}\n" if mark[1] == "{" else line_at(text, place)
+            )
+    closer = Reader(1)
+    if not said["exit_code"] == 0:
+        closer.feed(text[-CLOSER:])
+    seen = closer.told()
+    told = reader.told()
+    return dict(told, error=seen["error"], exploding=EXPLODING in text[-CLOSER:], backwards=None)
+
+
+def last_whole(text, mark):
+    """Where the last line begins that begins so and is whole; -1 without one. A table is whole with its end."""
+    end = text.rfind("\n}\n") if mark.startswith("\n{") else text.rfind("\n")
+    place = text.rfind(mark, 0, end) if end > 0 else -1
+    return place + 1 if place >= 0 else -1
+
+
+def line_at(text, place):
+    """The line that begins at a place, up to a bound."""
+    return text[place : place + 4096].partition("\n")[0] + "\n"
+
+
+def whole(run, points, samples):
+    """All of a run: its row, what was asked and given, its log read, its end, its samples, models and scores.
+
+    Of its losses about `points` are told, evenly, of what was sampled `samples`.
+    """
+    said, process = base(run), run.told(run.process)
+    reader = read_log(run.log, points)
+    said.update(
+        progress=reader.told(),
+        tail=end_of(run.log, TAIL),
+        samples=thinned(sampled(run), samples),
+        arguments_given=process.get("arguments"),
+        begins=process.get("begins", 0),
+        checkpoints=checkpoints(run),
+        models=models(run, reader.checkpoints.entries()),
+        scorer=scorer(run),
+    )
+    return said
+
+
+def read_log(log, points):
+    """A log as a Reader leaves it: its beginning, and of a very large one the last part."""
+    reader = Reader(points)
+    size = file_size(log)
+    if not size:
+        return reader
+    with io.open(log, "rb") as file:
+        if size > WHOLE:
+            reader.feed(file.read(HEAD).decode("utf-8", "replace"))
+            reader.feed("\n")
+            file.seek(size - WHOLE)
+            file.readline(PIECE)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for piece in iter(lambda: file.read(PIECE), b""):
+            reader.feed(decoder.decode(piece))
+    return reader
+
+
+def thinned(entries, most):
+    """About `most` of the entries, evenly, the last ones among them."""
+    step = max(1, -(-len(entries) // max(1, most)))
+    return entries[::-1][::step][::-1]
+
+
+def models(run, written=None):
+    """[{file, bytes, modified, iteration}] of the models that a run has left, the iteration in its own count.
+
+    The iteration is by its log; where that does not tell it, by the report that lies beside the model.
+    """
+    left = [entry for entry in checkpoints(run) if entry["file"].endswith(".t7")]
+    if not left:
+        return []
+    if written is None:
+        written = read_log(run.log, 1).checkpoints.entries()
+    known = dict((file, iteration) for iteration, file in written)
+    found = []
+    for entry in left:
+        iteration = known.get(as_text(entry["file"]))
+        if iteration is None:
+            told_by = (report_of(run) or {}).get("iter")
+            iteration = told_by if isinstance(told_by, int) else 0
+        found.append(dict(entry, iteration=iteration))
+    return found
+
+
+def scorer(run):
+    """{given, scored}: when captions were last given to the scorer and when it last wrote scores; None without."""
+    given = os.path.join(run.work, "coco-caption", "val%s.json" % run.name)
+    times = [os.path.getmtime(path) if os.path.exists(path) else None for path in (given, given + "_out.json")]
+    return {"given": times[0], "scored": times[1]}
+
+
+def wrote(run):
+    """Checkpoints with their bytes, and captions under the names that the images came with."""
+    known = run.told(run.images)
+    images = known.get("images") if isinstance(known.get("images"), dict) else {}
+    entries = read_native(os.path.join(run.work, "vis", "vis.json"))
+    captions = []
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        name = os.path.basename(str(entry.get("file_name", "")))
+        captions.append({
+            "file": images.get(name, name), "caption": str(entry.get("caption", "")), "image_id": entry.get("image_id"),
+            "place": os.path.join("images", name) if name in images else "",
+        })  # fmt: skip
+    return {"checkpoints": checkpoints(run), "captions": captions, "set_aside": known.get("set_aside", [])}
+
+
+def follow(run, offset):
+    """The log from `offset` on, up to a bound, the status, and once it ended, what it wrote."""
+    run.asked()
+    status = run.status()
+    text, end = "", offset
+    if os.path.exists(run.log):
+        with io.open(run.log, "rb") as log:
+            log.seek(offset)
+            chunk = log.read(CHUNK)
+        # What a full chunk cuts in two is left for the next one.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(chunk, len(chunk) < CHUNK)
+        end = offset + len(chunk) - len(decoder.getstate()[0])
+        status["more"] = end < os.path.getsize(run.log)
+    status.update(text=text, offset=end)
+    if not status["running"] and not status["waiting"] and not status.get("more"):
+        status["wrote"] = wrote(run)
+    return status
+
+
+def read_files(run, wanted, most):
+    """{name: base64} of files of a run, as many as fit into `most` bytes, and of these the names that were left.
+
+    Of what it links to, only pictures are told: whoever exchanged one for something else gains nothing.
+    """
+    run.asked()
+    found, left, later = {}, most, []
+    for name in wanted:
+        path = run.place(name)
+        if later:
+            later.append(name)
+            continue
+        if path is None or not os.path.isfile(path) or (is_elsewhere(run, path) and usable(path)):
+            continue
+        size = os.path.getsize(path)
+        if size > left:
+            # What does not fit into an answer of its own is not told at all.
+            later += [name] if size <= most and found else []
+            continue
+        with io.open(path, "rb") as file:
+            data = file.read(left)
+        left -= len(data)
+        found[name] = base64.b64encode(data).decode("ascii")
+    return {"files": found, "later": later}
+
+
+def is_elsewhere(run, path):
+    """Whether a file is reached by a link that leads out of the run's directory, and is not its report."""
+    real = os.path.realpath(path)
+    return not real.startswith(os.path.realpath(run.path) + os.sep) and os.path.basename(path) != run.report()

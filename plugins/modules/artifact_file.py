@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: artifact_file
+short_description: Verify an artifact on the host by its sha256, before anything reads it
+description:
+  - Hashes the file where it lies on the host, whichever way it came and whatever its name says. A file that is
+    not what the mirror's lock lists is removed.
+  - Nobody but root and the user who builds may be able to exchange the file between this check and its use, so a
+    directory that others own or can write is refused.
+  - With V(known) a file that is missing or wrong is no error. The answer is O(ignore:whole), and the role brings the
+    file then. With V(verified) it is an error.
+options:
+  artifact:
+    description: The artifact's name in the mirror's lock.
+    type: str
+    required: true
+  file:
+    description: The artifact's file in the mirror.
+    type: str
+    required: true
+  path:
+    description: Where the file lies on the host.
+    type: path
+    required: true
+  sha256:
+    description: The digest that the mirror's lock lists.
+    type: str
+    required: true
+  state:
+    description: Whether the file may be missing or wrong.
+    type: str
+    choices: [known, verified]
+    default: verified
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Verify torch.tgz on the host
+  artifact_file:
+    artifact: torch
+    file: torch.tgz
+    path: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+"""
+
+RETURN = r"""
+whole:
+  description: Whether the file is there and is what the lock lists.
+  returned: success
+  type: bool
+seen:
+  description: The sha256 of the file that was there, empty where there was none.
+  returned: always
+  type: str
+"""
+
+import os
+import shutil
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, file_sha256, remove, replaceable
+
+
+def refuse_exchange(artifact, directory):
+    """StackError where another user could exchange the files of this directory."""
+    told = replaceable(directory)
+    if told:
+        raise StackError(
+            "artifact %s: %s, so a file in %s could be exchanged between its verification and its use. Give what is "
+            "named to root (chown root, chmod go-w) or choose another stack_root, then run the same command again"
+            % (artifact, told, directory)
+        )
+
+
+def digest_of(path):
+    """The sha256 of a regular file that nobody else owns or can write; empty for anything else."""
+    if not os.path.lexists(path):
+        return ""
+    found = os.lstat(path)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        return ""
+    return file_sha256(path)
+
+
+def clear(path):
+    """There is nothing at `path` afterwards, whatever kind of thing it was."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove(path)
+
+
+def refuse(artifact, file, path, sha256, there, seen, state):
+    """StackError for a file that did not arrive as the lock lists it."""
+    if not there:
+        what = "is not there"
+    elif not seen:
+        what = "is no plain file that only its owner can write; it was removed"
+    else:
+        what = "has sha256 %s; it was removed, nothing was unpacked" % seen
+    raise StackError(
+        "artifact %s: %s of the mirror is %s on this host, which %s. The lock lists sha256 %s. Either the mirror's "
+        "file changed after the lock was read, or the transfer did: `provision mirror verify` tells. Bring the file "
+        "again with `provision mirror add`, then run the same command again" % (artifact, file, path, what, sha256),
+        seen=seen,
+    )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "artifact": {"type": "str", "required": True},
+            "file": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "sha256": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["known", "verified"], "default": "verified"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    path = wanted["path"]
+    if not os.path.isdir(os.path.dirname(path)) and wanted["state"] == "known":
+        module.exit_json(changed=False, whole=False, seen="")
+    try:
+        refuse_exchange(wanted["artifact"], os.path.dirname(path))
+        there, seen = os.path.lexists(path), digest_of(path)
+        whole = seen == wanted["sha256"]
+        if there and not whole and not module.check_mode:
+            clear(path)
+        if not whole and wanted["state"] == "verified":
+            refuse(there=there, seen=seen, **wanted)
+    except StackError as error:
+        fail_with(module, error)
+    module.exit_json(changed=there and not whole, whole=whole, seen=seen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: artifact_unpack
+short_description: Unpack a verified archive into a directory, with owners and modes of ours
+description:
+  - Directories get mode 0755, files 0755 where their owner may run them and 0644 else, whatever the archive and the
+    umask say. All belong to the user who unpacks. So nothing is setuid, and nothing can be written by others.
+  - Refuses devices and pipes, names that lead out of the directory, members below a link, and links that lead out.
+  - Leaves out what a Mac packs beside files (C(._*) and C(.DS_Store)), which breaks globs and image folders later.
+  - Reads gzip, bzip2 and xz by Python itself, for a bare host has no such programs. Python 2.7 knows no xz and asks
+    the program C(xz).
+options:
+  src:
+    description: The archive on the host.
+    type: path
+    required: true
+  dest:
+    description: The directory that gets the archive's content.
+    type: path
+    required: true
+  strip:
+    description: How many leading directories of the archive are dropped.
+    type: int
+    default: 1
+  folder:
+    description: Unpack only what lies in this folder of the archive, without the folder itself.
+    type: str
+    default: ''
+  over:
+    description: Whether what O(dest) holds stays, and is replaced name by name; else it is emptied first.
+    type: bool
+    default: false
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Unpack Torch
+  artifact_unpack:
+    src: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
+    dest: /opt/neuraltalk/build/0a1b/torch
+"""
+
+RETURN = r"""
+members:
+  description: How many members were unpacked.
+  returned: success
+  type: int
+"""
+
+import contextlib
+import errno
+import fnmatch
+import io
+import os
+import posixpath
+import shutil
+import subprocess
+import tarfile
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, make_directory, remove
+
+try:
+    import lzma
+except ImportError:  # Python 2.7
+    lzma = None
+
+BLOCK = 1 << 20
+LEFT_OUT = ("._*", ".DS_Store")
+XZ = b"\xfd7zXZ\x00"
+
+
+@contextlib.contextmanager
+def opened(path):
+    """The archive as a TarFile, read once from its beginning to its end."""
+    with io.open(path, "rb") as file:
+        packed_by_xz = file.read(len(XZ)) == XZ
+    if packed_by_xz and lzma is None:
+        with _piped(path) as stream, contextlib.closing(tarfile.open(fileobj=stream, mode="r|")) as tar:
+            yield tar
+    else:
+        with contextlib.closing(tarfile.open(path)) as tar:
+            yield tar
+
+
+@contextlib.contextmanager
+def _piped(path):
+    try:
+        process = subprocess.Popen(["xz", "-dc", path], stdout=subprocess.PIPE)
+    except OSError:
+        raise StackError(
+            "%s is packed by xz, and this host has neither a Python that reads it nor the program xz. Pack it again as "
+            ".tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again" % path
+        )
+    with contextlib.closing(process.stdout):
+        yield process.stdout
+        while process.stdout.read(BLOCK):
+            pass
+    if process.wait() != 0:
+        raise StackError("%s cannot be unpacked: xz ended with rc %s" % (path, process.returncode))
+
+
+class Tree(object):
+    """The directory that an archive is unpacked into."""
+
+    def __init__(self, root, strip, folder):
+        self.root = root
+        self.strip = strip
+        self.folder = [part for part in folder.split("/") if part not in ("", ".")]
+        self.directories = set([""])
+        self.links = []
+        self.count = 0
+
+    def name_of(self, path):
+        """Where a member goes, relative to the root and empty for the root itself; None where it is left out."""
+        if path.startswith("/") or ".." in path.split("/"):
+            raise StackError("%s leads out of the archive" % path)
+        parts = [part for part in path.split("/") if part]
+        if any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in LEFT_OUT):
+            return None
+        # As tar's --strip-components counts: the "." of "./DIRECTORY" is a directory of its own.
+        rest = [part for part in parts[self.strip :] if part != "."]
+        if len(parts) < self.strip or rest[: len(self.folder)] != self.folder:
+            return None
+        return "/".join(rest[len(self.folder) :])
+
+    def add(self, tar, member):
+        """Unpack one member."""
+        name = self.name_of(member.name)
+        if name is None or (not name and not member.isdir()):
+            return
+        path = os.path.join(self.root, name) if name else self.root
+        self.make_directory(name if member.isdir() else posixpath.dirname(name))
+        if not member.isdir():
+            self.make_room(path, member)
+        if member.issym():
+            self.links.append(name)
+            os.symlink(member.linkname, path)
+        elif member.islnk():
+            os.link(self.linked(member), path)
+        elif member.isreg():
+            self.write(tar.extractfile(member), member, path)
+        elif not member.isdir():
+            raise StackError("%s is neither a file nor a directory nor a link" % member.name)
+        self.count += 1
+
+    def make_directory(self, name):
+        """Every directory down to this one is there, and none of them is a link."""
+        if name in self.directories:
+            return
+        self.make_directory(posixpath.dirname(name))
+        path = os.path.join(self.root, name)
+        if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
+            raise StackError("something lies below %s, which is no directory" % name)
+        if not os.path.isdir(path):
+            os.mkdir(path)
+        os.chmod(path, 0o755)
+        self.directories.add(name)
+
+    @staticmethod
+    def make_room(path, member):
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise StackError("%s is a directory as well" % member.name)
+        remove(path)
+
+    def linked(self, member):
+        """The file that a hard link names, which has to be unpacked already."""
+        name = self.name_of(member.linkname)
+        path = os.path.join(self.root, name or "")
+        inside = name and posixpath.dirname(name) in self.directories
+        if not inside or os.path.islink(path) or not os.path.isfile(path):
+            raise StackError("%s is a hard link to %s, which is no file before it" % (member.name, member.linkname))
+        return path
+
+    @staticmethod
+    def write(content, member, path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        with os.fdopen(handle, "wb") as file:
+            shutil.copyfileobj(content, file, BLOCK)
+        os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
+        # make compares times.
+        os.utime(path, (member.mtime, member.mtime))
+
+    def refuse_links_out(self):
+        """StackError for a link that leads out of the tree, by whatever other links."""
+        top = os.path.realpath(self.root)
+        for name in self.links:
+            path = os.path.join(self.root, name)
+            if not (os.path.realpath(path) + "/").startswith(top + "/"):
+                raise StackError("%s is a link that leads out of the tree, to %s" % (name, os.readlink(path)))
+
+
+def empty(path):
+    """There is nothing at `path` afterwards; a link goes, not what it points at."""
+    if os.path.islink(path) or os.path.isfile(path):
+        remove(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+
+
+def unpack(src, dest, strip, folder, over):
+    """Unpack it; how many members. StackError for an archive that must not or cannot be unpacked."""
+    if not over:
+        empty(dest)
+    make_directory(dest)
+    os.chmod(dest, 0o755)
+    tree = Tree(dest, strip, folder)
+    try:
+        with opened(src) as tar:
+            for member in tar:
+                tree.add(tar, member)
+                tar.members = []  # else it keeps a note of every member that it has read
+        tree.refuse_links_out()
+        if not tree.count:
+            raise StackError("it holds nothing%s" % (" in %s" % folder if folder else ""))
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
+        raise StackError("%s is not a whole tar archive: %s" % (src, error))
+    except EnvironmentError as error:
+        why = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise StackError("%s cannot be unpacked to %s: %s" % (src, error.filename or dest, as_text(why)))
+    except StackError as error:
+        raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
+    return tree.count
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "src": {"type": "path", "required": True},
+            "dest": {"type": "path", "required": True},
+            "strip": {"type": "int", "default": 1},
+            "folder": {"type": "str", "default": ""},
+            "over": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=True, members=0)
+    try:
+        count = unpack(**module.params)
+    except StackError as error:
+        fail_with(module, error)
+    module.exit_json(changed=True, members=count)
+
+
+if __name__ == "__main__":
+    main()

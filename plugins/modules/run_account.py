@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: run_account
+short_description: Have the account that trainings and captionings belong to
+description:
+  - Makes a system account without a login and a home where there is none of that name, and the directories in which
+    its runs are made. There it can make its own, and cannot touch what belongs to root.
+  - An account that is there already, also one of a directory service, is taken as it is, unless it is root's.
+  - Does nothing where Ansible is not root, and where the name is root's, for runs belong to whoever Ansible is then.
+options:
+  name:
+    description: The account's name.
+    type: str
+    required: true
+  stack_root:
+    description: The directory below which C(runs) and C(queue) lie.
+    type: path
+    required: true
+author: the neuraltalk-provision authors
+"""
+
+EXAMPLES = r"""
+- name: Have the account that runs belong to
+  run_account:
+    name: neuraltalk
+    stack_root: /opt/neuraltalk
+"""
+
+RETURN = r"""
+component:
+  description: The component C(account) and what happens to it, for the plan and the report.
+  returned: success
+  type: dict
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.neuraltalk_account import find, make_places, ready
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, make_directory
+
+SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
+
+
+def make(module, name, root):
+    """Make the account where it is missing, and its directories. StackError with the words of what refuses it."""
+    try:
+        find(name)
+    except StackError:
+        shell = next((path for path in SHELLS if os.path.exists(path)), SHELLS[-1])
+        home = os.path.join(root, "runs")
+        words = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
+        _code, group, _error = module.run_command(["getent", "group", name])
+        words += ["--gid", name] if group else ["--user-group"]
+        code, said, error = module.run_command(words + [name])
+        if code:
+            raise StackError("the account %s cannot be made: %s" % (name, (error or said).strip() or "code %s" % code))
+    make_directory(root)
+    make_places(root, find(name))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "stack_root": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    name, root = module.params["name"], module.params["stack_root"]
+    try:
+        changed = not ready(root, name)
+        if changed and not module.check_mode:
+            make(module, name, root)
+        account = None if module.check_mode and changed else find(name)
+    except StackError as error:
+        fail_with(module, error)
+    except (IOError, OSError) as error:
+        module.fail_json(msg="%s: %s" % (error.filename, as_text(str(error.strerror))))
+    whose = "runs belong to %s (uid %d)" % (name, account.uid) if account else "runs belong to whoever Ansible is"
+    module.exit_json(
+        changed=changed,
+        component={
+            "name": "account",
+            "change": "build" if changed else "keep",
+            "evidence": None if changed and module.check_mode else whose,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

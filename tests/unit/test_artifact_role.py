@@ -1,0 +1,95 @@
+"""The role `artifact` under plain ansible-playbook: what arrived is verified on the host, pushed or pulled."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import paths
+from tests.unit.archives import pack
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: artifact, tasks_from: source}
+"""
+
+
+class Mirror:
+    """A mirror with one archive, a host that gets it, and what its lock says of it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url, self.served = folder, url, folder / "mirror" / "nn.tgz"
+        pack(self.served, {"nn/init.lua": "return 'good'\n"})
+        self.digest = hashlib.sha256(self.served.read_bytes()).hexdigest()
+        self.path = folder / "stack" / "artifacts" / f"{self.digest[:16]}-nn.tgz"
+        self.source = folder / "stack" / "build" / "nn"
+
+    def exchange(self, file: Path) -> str:
+        """Put another archive there under the good one's name; its digest."""
+        pack(file, {"nn/init.lua": "return 'evil'\n"})
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def play(self) -> str:
+        """Run the role on this machine; what Ansible printed."""
+        (self.folder / "play.yml").write_text(PLAY, encoding="utf-8")
+        given: dict[str, Any] = {
+            "artifact_file": {"name": "nn", "file": "nn.tgz", "sha256": self.digest, "size": 1},
+            "artifact_mirror": str(self.served.parent),
+            "artifact_directory": str(self.path.parent),
+            "artifact_url": self.url,
+            "artifact_source": str(self.source),
+            "ansible_python_interpreter": sys.executable,
+            "ansible_connection": "local",
+        }
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", json.dumps(given),
+             str(self.folder / "play.yml")],
+            env={**os.environ, "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True, text=True, check=False, umask=0o077,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(params=["pushed", "pulled"])
+def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mirror]:
+    """The mirror, read by the controller or by the host itself."""
+    (tmp_path / "mirror").mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "mirror"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield Mirror(tmp_path, f"http://127.0.0.1:{server.server_port}" if request.param == "pulled" else "")
+        finally:
+            server.shutdown()
+
+
+def test_archive_exchanged_after_the_lock_was_read_is_refused_on_the_host(mirror: Mirror) -> None:
+    evil = mirror.exchange(mirror.served)
+    said = mirror.play()
+    assert all(word in said for word in ("artifact nn", "nn.tgz", str(mirror.path), evil, mirror.digest)), said
+    assert not mirror.path.exists()
+    assert not mirror.source.exists()
+
+
+def test_wrong_file_on_the_host_is_brought_again_and_all_users_can_read_what_comes_of_it(mirror: Mirror) -> None:
+    mirror.exchange(mirror.path)
+    said = mirror.play()
+    assert "failed=0" in said, said
+    assert hashlib.sha256(mirror.path.read_bytes()).hexdigest() == mirror.digest
+    assert (mirror.source / "init.lua").read_text() == "return 'good'\n"
+    stack = mirror.path.parents[1]
+    closed = [str(path) for path in (stack, *stack.rglob("*")) if not path.stat().st_mode & 0o004]
+    assert closed == []

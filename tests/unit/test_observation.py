@@ -1,0 +1,235 @@
+"""Nothing that only observes a run ends it; and a run whose directory is gone ends, whoever else takes its name."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import program
+from tests.unit.modules import ModuleError
+from tests.unit.test_conductor import train, training
+from tests.unit.test_stack_run import data, ended, root, start_all
+
+__all__ = ["data", "root"]
+Run = Callable[..., dict[str, Any]]
+PATIENCE = 30
+
+
+@pytest.fixture
+def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load("neuraltalk_conductor")
+    monkeypatch.setattr(module, "POLL", 0.02)
+    monkeypatch.setattr(module.signal, "signal", lambda *given: None)
+    return module
+
+
+def lead(conductor: ModuleType, root: Path, generation: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Lead one run to its end in this process; what its directory says then."""
+    plan = {"root": str(root), "generation": str(generation), "card": None, "runs": [run]}
+    directory = str(root / "runs" / run["id"])
+    conductor.admit(str(root), plan, directory)
+    conductor.Conductor(str(root), plan, directory).lead()
+    told: dict[str, Any] = conductor.Run(str(root), run["id"]).status()
+    return told
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = load("neuraltalk_stack")
+    child = subprocess.Popen(["sleep", "60"])
+    real = os.open
+
+    def opens(path: str, flags: int, *mode: int) -> int:
+        handle = real(path, flags, *mode)
+        if path == f"/proc/{child.pid}/stat":
+            child.kill()
+            child.wait()
+        return handle
+
+    monkeypatch.setattr(stack.os, "open", opens)
+    assert stack.read_text(f"/proc/{child.pid}/stat") is None
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(errno.ESRCH, "No such process"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EMFILE, "Too many open files"),
+        ValueError("not enough values to unpack"),
+        MemoryError(),
+    ],
+    ids=lambda problem: type(problem).__name__ + str(problem)[:12],
+)
+@pytest.mark.parametrize("where", ["sample", "members", "last_iteration", "reached", "keep", "report_of"])
+def test_whatever_a_look_meets_the_program_goes_on(
+    conductor: ModuleType,
+    root: Path,
+    generation: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    problem: Exception,
+) -> None:
+    program(generation, "th", "echo 'iter 1: 2.5'; sleep 0.4; echo whole")
+
+    def fails(*_given: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr(conductor, where, fails)
+    until = {"iterations": 1000}
+    monkeypatch.setattr(conductor, "RHYTHM", ((float("inf"), 0.05),))
+    said = lead(conductor, root, generation, training("x", data, until=until))
+    assert (said["exit_code"], said["ended"]) == (0, None)
+    assert "whole" in (root / "runs" / "x" / "log").read_text()
+
+
+def test_what_could_not_be_seen_stands_in_the_record(
+    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(generation, "th", "sleep 0.3")
+
+    def fails(*_given: Any) -> None:
+        raise OSError(errno.ESRCH, "No such process")
+
+    monkeypatch.setattr(conductor, "members", fails)
+    lead(conductor, root, generation, training("x", data))
+    samples = [json.loads(line) for line in (root / "runs" / "x" / "samples").read_text().splitlines()]
+    assert "No such process" in samples[0]["problem"]
+
+
+def test_stage_whose_end_cannot_be_written_down_goes_on_until_it_can(
+    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(generation, [5.0, 4.0, 3.0, 2.0])
+    real, refused = conductor.write_json, []
+
+    def full(path: str, value: object) -> None:
+        if path.endswith("ended.json") and len(refused) < 2:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, value)
+
+    monkeypatch.setattr(conductor, "write_json", full)
+    monkeypatch.setattr(conductor, "RHYTHM", ((float("inf"), 0.1),))
+    said = lead(conductor, root, generation, training("x", data, until={"iterations": 5}))
+    assert len(refused) == 2
+    assert said["ended"]["by"] == "iterations"
+
+
+def test_exit_code_is_written_down_once_there_is_room(
+    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(generation, "th", "exit 3")
+    real, refused = conductor.write_whole, []
+
+    def full(path: str, text: str, *mode: int) -> None:
+        if path.endswith("exit") and len(refused) < 3:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, text, *mode)
+
+    monkeypatch.setattr(conductor, "write_whole", full)
+    assert lead(conductor, root, generation, training("x", data))["exit_code"] == 3
+    assert len(refused) == 3
+
+
+def test_full_disk_is_named_where_a_run_fails_on_one(
+    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(generation, "th", "exit 1")
+    monkeypatch.setattr(conductor, "FULL_DISK", 1 << 62)
+    said = lead(conductor, root, generation, training("x", data))
+    assert (said["exit_code"], said["ended"]["by"]) == (1, "disk")
+    assert "no space left on the disk of " in said["ended"]["evidence"]
+
+
+def test_clock_that_was_set_back_does_not_end_the_samples(conductor: ModuleType, root: Path) -> None:
+    (root / "runs" / "x").mkdir(parents=True)
+    now = time.time()
+    look = conductor.Look(conductor.Run(str(root), "x"), os.getpid(), None, now)
+    look.last = now + 86_400
+    assert look.due()
+    look.last = time.time()
+    assert not look.due()
+    look.close()
+
+
+STUBBORN = "trap '' TERM; while ! test -e '{go}'; do sleep 0.05; done"
+
+
+def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
+    run_module: Run, root: Path, generation: Path, data: Path, tmp_path: Path, load: Callable[[str], ModuleType]
+) -> None:
+    program(generation, "th", "trap '' TERM; echo began; exec sleep 60")
+    started = start_all(root, [training("s", data), training("t", data)])
+    alive = load("neuraltalk_stack").is_alive
+    begun = json.loads((root / "runs" / "s" / "process.json").read_text())["start"]
+    shutil.rmtree(root / "runs" / "s")
+    with pytest.raises(ModuleError, match=r"something of a run called s lives still \(pid \d+\)"):
+        start_all(root, [training("s", data)])
+    assert not (root / "runs" / "s").exists()
+    wait_for(lambda: not alive(started["pid"], begun))
+    # Nothing of it comes back, and what waited for its turn has it.
+    wait_for((root / "runs" / "t" / "process.json").exists)
+    assert not (root / "runs" / "s").exists()
+    program(generation, "th", "echo another")
+    start_all(root, [training("s", data)])
+    assert ended(run_module, root, "s")["text"] == "another\n"
+    os.killpg(json.loads((root / "runs" / "t" / "process.json").read_text())["pid"], signal.SIGKILL)
+    ended(run_module, root, "t")
+
+
+def test_directory_that_another_has_put_in_its_place_is_not_written_into(
+    conductor: ModuleType, root: Path, generation: Path, data: Path
+) -> None:
+    program(generation, "th", "exec sleep 60")
+    place = root / "runs" / "x"
+
+    def exchange() -> None:
+        wait_for((place / "process.json").exists)
+        shutil.rmtree(place)
+        place.mkdir()
+
+    other = threading.Thread(target=exchange)
+    other.start()
+    lead(conductor, root, generation, training("x", data))
+    other.join()
+    assert list(place.iterdir()) == []
+
+
+def test_name_is_held_as_long_as_a_process_of_the_run_lives(
+    run_module: Run, root: Path, generation: Path, data: Path, load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """Also where the process that led it is gone."""
+    program(generation, "th", STUBBORN.format(go=tmp_path / "go"))
+    started = start_all(root, [training("x", data)])
+    run = load("neuraltalk_runs").Run(str(root), "x")
+    time.sleep(0.3)  # by then the trap is set
+    os.kill(run.conductor()["pid"], signal.SIGKILL)
+    shutil.rmtree(run.path)
+    with pytest.raises(ModuleError, match="something of a run called x lives still"):
+        start_all(root, [training("x", data)])
+    (tmp_path / "go").touch()
+    wait_for(lambda: not load("neuraltalk_stack").start_of(started["pid"]))
+    os.close(run.hold())

@@ -1,0 +1,192 @@
+"""Runs told: by rows that stay small, each by its own files, whatever stands in them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.runs import health, state
+from tests.unit.modules import ModuleError
+from tests.unit.test_conductor import all_of
+
+Tell = Callable[..., dict[str, Any]]
+
+
+def make(root: Path, name: str, log: str = "iter 0: 3.5\t\n", code: str = "0\n", **record: Any) -> Path:
+    """A run that has ended, as its directory keeps it."""
+    place = root / "runs" / name
+    (place / "checkpoint").mkdir(parents=True)
+    (place / "work").mkdir()
+    asked = {
+        "id": name, "program": "train.lua", "arguments": {"seed": "1"}, "generation": "g", "started": 7,
+        "conductor": str(place),
+    }  # fmt: skip
+    (place / "run.json").write_text(json.dumps({**asked, **record}))
+    process = {"pid": 1 << 22, "start": "1", "arguments": {"seed": "1", "id": name}, "begins": 0}
+    (place / "process.json").write_text(json.dumps(process))
+    (place / "log").write_text(log)
+    (place / "exit").write_text(code)
+    return place
+
+
+@pytest.fixture
+def listed(run_module: Tell, tmp_path: Path) -> Callable[[], dict[str, dict[str, Any]]]:
+    """Every run's row, by its id."""
+    return lambda: {run["id"]: run for run in run_module("stack_run", stack_root=tmp_path, state="listed")["runs"]}
+
+
+LONG = "assigned 30 images to split train\n" + "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(20_001))
+
+
+def test_rows_of_hundreds_of_long_runs_are_small_and_say_how_far_each_got(
+    listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    scores = "validation loss: \t2.5\t\n{\n  CIDEr : 0.5\n  METEOR : 0.1\n}\n"
+    for number in range(60):
+        make(tmp_path, f"n{number}", LONG + scores)
+    rows = listed()
+    assert len(json.dumps(rows)) < 60 * 2000
+    progress = rows["n59"]["progress"]
+    assert progress["losses"] == [[20_000, 5.02]]
+    assert progress["scores"] == [[20_000, {"CIDEr": 0.5, "METEOR": 0.1}]]
+    assert progress["validations"] == [[20_000, 2.5]]
+    assert state.read("h", rows["n0"]).health.state == "ended"
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "word", "evidence"),
+    [
+        ("iter 0: 3.5\niter 1: nan\n", "0\n", "diverged", "loss nan at iteration 1"),
+        ("iter 0: 3.5\nloss seems to be exploding, quitting.\n", "0\n", "diverged", "exploding"),
+        ("iter 0: 3.5\n/bin/luajit: x.lua:1: boom\n", "1\n", "failed", "exit code 1: x.lua:1: boom"),
+        ("iter 0: 3.5\n", "-9\n", "killed", "signal 9"),
+        ("", "0\n", "ended", "exit code 0"),
+        ("iter 3: 2.5\niter 4: 2", "0\n", "ended", "exit code 0"),
+    ],
+)
+def test_row_tells_a_runs_state_by_the_end_of_its_log(
+    listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path, log: str, code: str, word: str, evidence: str
+) -> None:
+    make(tmp_path, "x", log, code)
+    said = state.read("h", listed()["x"])
+    assert (said.health.state, evidence in said.health.evidence) == (word, True), said.health
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "empty record": ("run.json", ""),
+    "record cut short": ("run.json", '{"id": "bad", "prog'),
+    "record of another type": ("run.json", "[1, 2]"),
+    "record of numbers": ("run.json", '{"id": 7, "generation": 8, "arguments": 9, "started": "x"}'),
+    "code that is none": ("exit", "abc\n"),
+    "empty code": ("exit", ""),
+    "code of 5,000 digits": ("exit", "9" * 5000),
+    "empty process": ("process.json", ""),
+    "process of another type": ("process.json", '"x"'),
+    "process of odd fields": ("process.json", '{"pid": "../../x", "start": 1, "card": 7, "arguments": []}'),
+    "empty end": ("ended.json", ""),
+    "end of another type": ("ended.json", "[]"),
+    "samples that are none": ("samples", '{"time": "x"}\nnull\n[1]\n{"ti'),
+    "log of noise": ("log", "\x00\xff" * 1000),
+}
+
+
+@pytest.mark.parametrize(("file", "content"), DAMAGES.values(), ids=DAMAGES)
+def test_damaged_file_costs_its_own_run_alone(
+    listed: Callable[[], dict[str, dict[str, Any]]], run_module: Tell, tmp_path: Path, file: str, content: str
+) -> None:
+    make(tmp_path, "good")
+    (make(tmp_path, "bad") / file).write_text(content)
+    rows = listed()
+    assert state.read("h", rows["good"]).health.state == "ended"
+    seen = state.read("h", rows["bad"]).health
+    assert isinstance(seen, health.Health)
+    if file in ("run.json", "exit"):
+        assert not seen.well, seen
+        assert (file if file == "exit" else "") in seen.evidence
+    whole = state.read("h", all_of(run_module, tmp_path, "bad"))
+    assert whole.id == "bad"
+
+
+def test_file_that_is_a_pipe_or_a_directory_keeps_nobody(
+    listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    for name, make_it in (("pipe", os.mkfifo), ("folder", os.mkdir)):
+        (make(tmp_path, name) / "process.json").unlink()
+        make_it(tmp_path / "runs" / name / "process.json")
+    rows = listed()
+    assert all(state.read("h", rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
+
+
+def test_files_of_a_run_are_those_of_exactly_its_name(
+    load: Callable[[str], ModuleType], run_module: Tell, tmp_path: Path
+) -> None:
+    """Ids m1 and m1.5 in one folder; a half-written file is nobody's."""
+    folder = tmp_path / "ck"
+    folder.mkdir()
+    for name in ("m1.t7", "m1.json", "m1.last.t7", "m1.5.t7", "m1.5.json", "m1.t7.new", "m1.5.last.t7"):
+        (folder / f"model_id{name}").write_text(json.dumps({"iter": 5}))
+    for name in ("m1", "m1.5"):
+        make(tmp_path, name, arguments={"checkpoint_path": str(folder)})
+        (tmp_path / "runs" / name / "process.json").unlink()
+    files = {
+        name: [Path(entry["file"]).name for entry in all_of(run_module, tmp_path, name)["checkpoints"]]
+        for name in ("m1", "m1.5")
+    }
+    assert files["m1"] == ["model_idm1.json", "model_idm1.last.t7", "model_idm1.t7"]
+    assert files["m1.5"] == ["model_idm1.5.json", "model_idm1.5.last.t7", "model_idm1.5.t7"]
+    models = all_of(run_module, tmp_path, "m1")["models"]
+    assert all("m1.5" not in model["file"] for model in models)
+
+
+@pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
+def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModuleError, match=r"is no id of a run|missing"):
+        run_module("stack_run", stack_root=tmp_path, id=name, state="followed")
+
+
+def test_report_is_read_where_the_models_are(run_module: Tell, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "model_idck.json").write_text('{"iter": 4}')
+    make(tmp_path, "ck", arguments={"checkpoint_path": str(folder)})
+    (tmp_path / "runs" / "ck" / "process.json").unlink()
+    names = ["model_idck.json", "../../elsewhere/model_idck.json", "model_idother.json"]
+    said = run_module("stack_run", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
+    assert set(said["files"]) == {"model_idck.json"}
+
+
+def test_files_that_do_not_fit_into_one_answer_come_with_the_next(run_module: Tell, tmp_path: Path) -> None:
+    place = make(tmp_path, "x")
+    for number in range(4):
+        (place / f"f{number}").write_bytes(b"x" * 100)
+    (place / "huge").write_bytes(b"x" * 1000)
+    names = ["f0", "f1", "huge", "f2", "f3"]
+    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, most=250, state="read")["run"]
+    assert (sorted(said["files"]), said["later"]) == (["f0", "f1"], ["f2", "f3"])
+
+
+def test_link_that_leads_elsewhere_is_told_only_where_it_is_a_picture(run_module: Tell, tmp_path: Path) -> None:
+    place = make(tmp_path, "x")
+    (place / "images").mkdir()
+    (tmp_path / "cat.jpg").write_bytes(b"\xff\xd8\xff\xe0" + b"j" * 20)
+    (tmp_path / "secret").write_text("root:$6$")
+    (place / "images" / "000001.jpg").symlink_to(tmp_path / "cat.jpg")
+    (place / "images" / "000002.jpg").symlink_to(tmp_path / "secret")
+    names = ["images/000001.jpg", "images/000002.jpg"]
+    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, state="read")["run"]
+    assert set(said["files"]) == {"images/000001.jpg"}
+
+
+def test_captions_of_what_is_no_list_of_captions_are_none(run_module: Tell, tmp_path: Path) -> None:
+    for number, text in enumerate(['"x"', "[1, null]", '[{"caption": 5, "file_name": ["x"]}]', "{", ""]):
+        place = make(tmp_path, f"e{number}", program="eval.lua")
+        (place / "work" / "vis").mkdir()
+        (place / "work" / "vis" / "vis.json").write_text(text)
+        said = run_module("stack_run", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
+        assert all(isinstance(entry["caption"], str) for entry in said["wrote"]["captions"])
