@@ -144,7 +144,8 @@ def converge(
     refuse(plans)
     check_mirror(plans, settings, catalogues.load(), output)
     given = variables(plans, settings)
-    held = [plan.host for plan in plans if plan.changes and not check]
+    # A dead one's lease goes also where there is nothing to do.
+    held = [plan.host for plan in plans if (plan.changes or plan.over) and not check]
     with leases.given_back(held, given, settings):
         return _converge(plans, given, settings, output, check=check, diff=diff)
 

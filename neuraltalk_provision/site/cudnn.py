@@ -12,7 +12,7 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, leases, playbook, question
+from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
 
 Verb = Literal["status", "swap", "restore"]
 Seen = Mapping[str, Any]
@@ -80,9 +80,9 @@ def work(
     )
     with output.working(f"cudnn {verb}"):
         told = playbook.run(request).told
-    if told.failures:
-        raise HostError("\n".join(question.explain(failure) for failure in told.failures))
-    results = told.result_of("cudnn_swap")
+    results, failures = answers.of(told, "cudnn_swap", list(states), shapes.Swapped)
+    if failures:
+        raise HostError("\n".join(question.explain(failure) for failure in failures))
     return tuple(
         CudnnState(
             host=host,

@@ -14,6 +14,8 @@ _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _COMPLAINTS = ("warning", "error", "verbose")
 # Characters of what an event printed: enough for the words of a complaint.
 MOST_PRINTED = 20_000
+# Characters of why a host failed: the cause, and the last lines of a log.
+MOST_TOLD = 10_000
 DROPPED = (
     "its answer did not arrive: ansible-runner hands on an empty one where it has more than 700,000 characters. "
     "Look into the host's logs; what answers so much is a fault of ours or an answer in the host's name"
@@ -147,8 +149,15 @@ def _message(result: Mapping[str, Any]) -> str:
         text = str(result.get(key) or "").strip()
         if text and not text.startswith(_SAYS_NOTHING) and "See stdout/stderr for the exact error" not in text:
             # What a module raised stands in the last line; ansible-core 2.16 hands on all of it.
-            return redact(text.splitlines()[-1] if "Traceback (most recent call last)" in text else text)
-    return redact(str(result.get("msg") or "no reason was given"))
+            return _short(text.splitlines()[-1] if "Traceback (most recent call last)" in text else text)
+    return _short(str(result.get("msg") or "no reason was given"))
+
+
+def _short(text: str) -> str:
+    """The text without secrets, its middle left out where it is longer than anybody reads."""
+    half = MOST_TOLD // 2
+    told = redact(text)
+    return told if len(told) <= MOST_TOLD else f"{told[:half]} ... {told[-half:]}"
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question
+from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -63,7 +63,7 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     verdicts = []
     for plan in plans:
         result = results.get(plan.host)
-        wrong = "nothing was seen" if result is None else answers.wrong(result, answers.Verified)
+        wrong = "nothing was seen" if result is None else answers.wrong(result, shapes.Verified)
         seen = tuple(result["checks"]) if result and not wrong else ()
         told = "" if seen else failures.get(plan.host) or wrong or "nothing was seen"
         # What is current may have changed since the host was asked: where it says so itself, that counts.
@@ -83,7 +83,9 @@ def write_private(file: Path, text: str) -> None:
 def _planned(plan: HostPlan) -> list[Mapping[str, Any]]:
     """A failed check for each reason that `provision site` would not begin for; else what was seen of cards."""
     if plan.refusals:
-        return [{"name": "plan", "passed": False, "saw": words} for words in plan.refusals]
+        return [
+            {"name": "plan", "passed": False, "saw": words.removeprefix(f"{plan.host}: ")} for words in plan.refusals
+        ]
     return [{"name": "cards", "passed": True, "saw": plan.cards}] if plan.cards else []
 
 

@@ -14,7 +14,7 @@ from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, playbook
+from neuraltalk_provision.site import answers, playbook, shapes
 from neuraltalk_provision.site.events import Failure, Told
 
 # Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
@@ -80,7 +80,7 @@ def hear(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cu
             },
         )
     )
-    results, failures = answers.of(outcome.told, "stack_state", shape=answers.StackState)
+    results, failures = answers.of(outcome.told, "stack_state", shape=shapes.StackState)
     if not results and not failures:
         raise UsageError(f"{settings.inventory} has no hosts")
     states = {host: result["state"] for host, result in results.items()}

@@ -40,4 +40,9 @@ def told(lease):
     parts = parse(lease.get("holder"))
     who = "pid %(pid)s on %(host)s (machine %(machine)s)" % parts if parts else lease.get("holder") or "somebody"
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(lease.get("since") or 0))
-    return "%s has had it since %s, for `%s`" % (who, when, lease.get("what") or "provision")
+    return plain("%s has had it since %s, for `%s`" % (who, when, lease.get("what") or "provision"))
+
+
+def plain(text):
+    """The text in printable ASCII: whoever wrote a lease chose its words."""
+    return re.sub(r"[\x00-\x1f\x7f]", "?", str(text.encode("ascii", "backslashreplace").decode("ascii")))

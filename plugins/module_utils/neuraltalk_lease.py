@@ -16,7 +16,7 @@ import os
 import stat
 import time
 
-from ansible.module_utils.neuraltalk_holder import told
+from ansible.module_utils.neuraltalk_holder import plain, told
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, make_directory, remove, write_json
 
 MOST = 65536
@@ -132,7 +132,7 @@ def refuse_held(root, holder, host, over):
         if lease["host"] != host:
             raise StackError(
                 "%s is being worked on by this same command, as %s: two names of the inventory are one host, or "
-                "share its stack_root. Leave one of them out" % (root, lease["host"])
+                "share its stack_root. Leave one of them out" % (root, plain(lease["host"]))
             )
         return
     raise StackError(
@@ -149,13 +149,14 @@ def take(root, holder, host, what, over=""):
         write_json(path_of(root), {"holder": holder, "host": host, "what": what, "since": int(time.time())})
 
 
-def give(root, holder, host):
-    """The lease is not `holder`'s afterwards; whether it was. Anybody else's stays."""
+def give(root, holder, host, over=""):
+    """The lease is not `holder`'s afterwards, nor that of the dead `over`; whether it was. Anybody else's stays."""
     if not os.path.isdir(root):
         return False
     with Lock(root):
         lease = read_lease(root)
         mine = bool(lease) and (lease["holder"], lease["host"]) == (holder, host)
-        if mine:
+        ends = mine or bool(lease and over) and over == (lease["holder"] or "damaged")
+        if ends:
             remove(path_of(root))
-    return mine
+    return ends

@@ -96,7 +96,7 @@ def as_text(value):
 
 def redact(text):
     """`text` without the user and password of any URL in it."""
-    return re.sub(r"://[^/\s\"'<>]*@", "://***@", as_text(text))
+    return re.sub(r"://[^/\s\"'<>]*@", "://***@", text)
 
 
 def write_whole(path, text, mode=0o644):

@@ -87,7 +87,7 @@ def main():
             else:
                 refuse_held(root, holder, host, wanted["over"])
         elif acts:
-            give(root, holder, host)
+            give(root, holder, host, wanted["over"])
     except StackError as error:
         fail_with(module, error)
     except (IOError, OSError) as error:

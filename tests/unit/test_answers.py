@@ -11,7 +11,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, events, playbook, question
+from neuraltalk_provision.site import answers, events, playbook, question, shapes
 from neuraltalk_provision.site.events import Failure, Told
 from tests.unit.plans import HOSTS
 
@@ -58,7 +58,7 @@ WRONG = {
 def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
     result, words = WRONG[kind]
     told = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
-    results, failures = answers.of(told, "stack_state", shape=answers.StackState)
+    results, failures = answers.of(told, "stack_state", shape=shapes.StackState)
     assert list(results) == ["node1", "node3"]
     assert results["node1"] == GOOD
     (failure,) = failures
@@ -79,7 +79,7 @@ def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
-    assert answers.wrong({"state": HOSTS[kind]["state"]}, answers.StackState) == ""
+    assert answers.wrong({"state": HOSTS[kind]["state"]}, shapes.StackState) == ""
 
 
 def test_answer_of_another_module_is_told_without_a_shape() -> None:

@@ -98,6 +98,16 @@ def test_converged_site_runs_nothing_and_says_so(settings: Settings, runs: Calla
     assert outcome.as_json()["changed"] is False
 
 
+def test_dead_controllers_lease_goes_from_a_host_with_nothing_to_do(
+    settings: Settings, runs: Callable[..., Runs]
+) -> None:
+    requests = runs()
+    plans = (replace(planned("converged", "node1"), over="dead"), planned("converged", "node2"))
+    converged(plans, settings)
+    assert [(request.playbook, list(request.limit)) for request in requests] == [("release.yml", ["node1"])]
+    assert requests[0].variables["provision_lease"]["over"] == {"node1": "dead"}
+
+
 def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings, runs: Callable[..., Runs]) -> None:
     requests = runs(site=Told(failures=(Failure("node1", "torch : Build", "it broke"),)))
     outcome = converged((planned("bare", "node1"), planned("bare", "node2")), settings)

@@ -59,7 +59,7 @@ def test_cause_is_found_wherever_ansible_puts_it(core: dict[str, Any]) -> None:
         ("http://s3cr3t@h:80/x and ftp://a:b@c/", "http://***@h:80/x and ftp://***@c/"),
         ("https://bot:s3@cr3t@mirror/a@b", "https://***@mirror/a@b"),
         ("https://mirror/a@b, ops@node1: no", "https://mirror/a@b, ops@node1: no"),
-        ("://" * 20_000 + "x" * 100_000, "://" * 20_000 + "x" * 100_000),
+        ("://" * 20_000 + "x" * 100_000, ("://" * 1667)[:5000] + " ... " + "x" * 5000),
     ],
 )
 def test_user_and_password_of_a_url_are_left_out(text: str, words: str) -> None:

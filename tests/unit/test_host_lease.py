@@ -60,6 +60,12 @@ def test_nobody_gives_back_what_another_one_has(run_module: Run, tmp_path: Path)
     assert release(run_module, tmp_path / "no such root", A)["lease"] is None
 
 
+def test_lease_of_the_dead_goes_where_there_is_nothing_to_do(run_module: Run, tmp_path: Path) -> None:
+    take(run_module, tmp_path, A)
+    assert release(run_module, tmp_path, B, over="another")["lease"]["holder"] == A
+    assert release(run_module, tmp_path, B, over=A)["lease"] is None
+
+
 def test_only_the_one_that_is_dead_is_taken_over(run_module: Run, tmp_path: Path) -> None:
     take(run_module, tmp_path, A)
     with pytest.raises(ModuleError, match="--take-over"):
@@ -79,6 +85,13 @@ def test_lease_that_cannot_be_read_is_somebodys(run_module: Run, tmp_path: Path,
     with pytest.raises(ModuleError, match="somebody has had it since 20"):
         take(run_module, tmp_path, B)
     assert take(run_module, tmp_path, B, over="damaged")["lease"]["holder"] == B
+
+
+def test_words_of_a_lease_reach_no_terminal_as_they_are(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "lease.json").write_text(json.dumps({"holder": "caf\u00e9\u001b[2J\n", "host": "h", "what": "\u0007"}))
+    with pytest.raises(ModuleError) as caught:
+        take(run_module, tmp_path, B)
+    assert "caf\\xe9?[2J? has had it since" in str(caught.value)
 
 
 def test_check_mode_and_a_plain_playbook_look_and_take_nothing(run_module: Run, tmp_path: Path) -> None:

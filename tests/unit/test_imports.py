@@ -83,6 +83,7 @@ PURE = [
     "site/answers.py",
     "site/events.py",
     "site/plan.py",
+    "site/shapes.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
 

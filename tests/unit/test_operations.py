@@ -48,7 +48,9 @@ def test_reason_not_to_begin_is_a_failed_check(monkeypatch: pytest.MonkeyPatch, 
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert plan.refusals
     assert not verdict.passed
-    assert [check["saw"] for check in verdict.checks if check["name"] == "plan"] == list(plan.refusals)
+    assert [check["saw"] for check in verdict.checks if check["name"] == "plan"] == [
+        words.removeprefix("node1: ") for words in plan.refusals
+    ]
 
 
 def test_card_of_which_nothing_can_be_told_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +58,7 @@ def test_card_of_which_nothing_can_be_told_is_a_failed_check(monkeypatch: pytest
     plan = replace(planned("converged"), refusals=(words,))
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert not verdict.passed
-    assert verdict.checks[0] == {"name": "plan", "passed": False, "saw": words}
+    assert verdict.checks[0] == {"name": "plan", "passed": False, "saw": words.removeprefix("node1: ")}
 
 
 def test_what_tells_that_there_is_no_card_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

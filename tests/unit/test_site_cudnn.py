@@ -20,7 +20,14 @@ from tests.unit.plans import HOSTS
 from tests.unit.test_gpu import tree
 
 QUIET = Output(as_json=True)
-BEFORE = {"state": "whole", "header": "4.0.7", "library": "4.0.7", "root": "/usr/local/cuda-7.5"}
+BEFORE = {
+    "state": "whole",
+    "header": "4.0.7",
+    "library": "4.0.7",
+    "root": "/usr/local/cuda-7.5",
+    "problem": "",
+    "backup": [],
+}
 AFTER = {**BEFORE, "header": "5.0.5", "library": "5.0.5"}
 
 
@@ -56,6 +63,25 @@ def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Reques
 def result(host: str, changed: bool = True) -> tuple[str, str, dict[str, Any]]:
     did = ["cuDNN 4.0.7 replaced"] if changed else []
     return (host, "cudnn_swap", {"changed": changed, "before": BEFORE, "cudnn": AFTER, "did": did, "users": []})
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({}, "more than 700,000 characters"),
+        ({"changed": True}, "before: field required"),
+        ({**result("node2")[2], "cudnn": "swapped"}, "cudnn: "),
+        ({**result("node2")[2], "users": [{"pid": "7"}]}, "users.0.pid: "),
+    ],
+)
+def test_answer_that_is_not_as_expected_is_that_hosts_failure(
+    monkeypatch: pytest.MonkeyPatch, site: Settings, broken: dict[str, Any], words: str
+) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5")])
+    telling(monkeypatch, Told(results=(result("node1"), ("node2", "cudnn_swap", broken))))
+    with pytest.raises(HostError, match=f"node2, cudnn_swap: its answer (.|\n)*{words}") as caught:
+        cudnn.work("restore", site, QUIET)
+    assert "node1" not in caught.value.message
 
 
 def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
