@@ -2,7 +2,7 @@
 
 It runs on this machine, with ansible-playbook itself, below a private stack root, and with archives whose programs are
 small shell scripts: what is tried are the roles and what they leave, in whatever state they are interrupted. Every
-task of the roles that unpack one thing into another is tried, and every third of the others; all with KILL_ALL=1.
+task of neuraltalk2 is tried, whose parts lie in each other, and a sample of the others; all with KILL_ALL=1.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tests.standin.wheels import wheel_tar
 
 ID = "0a1b2c3d4e5f6071"
 TAGS = ("always", "system_deps", "torch", "lua_rocks", "hdf5", "gpu_stack", "neuraltalk2", "seal")
-EVERY = {"hdf5": 1, "gpu_stack": 1, "neuraltalk2": 1}
-"""After how many tasks of a role one is fatal; 3 for the others."""
+EVERY = {"hdf5": 2, "gpu_stack": 2, "neuraltalk2": 1}
+"""After how many tasks of a role one is fatal; 4 for the others."""
 MANY = 80
 """More kills than any role has tasks: it does not come to an end."""
 Files = dict[str, bytes]
@@ -168,6 +168,7 @@ class Scene:
             "PATH": f"{self.folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
             "KILL_NOTES": str(self.folder / f"notes-{tag}"),
@@ -302,7 +303,7 @@ def test_killed_after_every_task_and_run_again_it_builds_the_same(
 ) -> None:
     kills = {}
     for tag in TAGS:
-        every = 1 if os.environ.get("KILL_ALL") else EVERY.get(tag, 3)
+        every = 1 if os.environ.get("KILL_ALL") else EVERY.get(tag, 4)
         count = 0
         while count < MANY:
             rc, said = scene.play(tag, every)
@@ -313,7 +314,7 @@ def test_killed_after_every_task_and_run_again_it_builds_the_same(
         kills[tag] = count
     assert scene.built() == undisturbed
     assert (scene.generation / "neuraltalk2" / "coco-caption" / "myeval.py").read_text() == "mine\n"
-    assert all(kills[tag] > 10 for tag in EVERY), kills
+    assert all(kills[tag] > 10 // every for tag, every in EVERY.items()), kills
     assert not (scene.root / "build" / ID).exists()
 
 

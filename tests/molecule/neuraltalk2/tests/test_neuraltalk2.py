@@ -59,6 +59,15 @@ def test_loadcaffe_reads_the_weights(stack: Stack) -> None:
     assert stack.lua(program) not in ("", "nil")
 
 
+def test_another_user_can_use_it_whatever_roots_umask(host: Host, stack: Stack) -> None:
+    assert host.check_output("umask").endswith("77")
+    assert host.check_output(f"find {stack.root} ! -type l ! -perm -004") == ""
+    program = f"cd {stack.path}/neuraltalk2 && {stack.path}/bin/with-stack th train.lua -help"
+    done = host.run(f"su plain -c {shlex.quote(program)}")
+    assert done.rc == 0, done.stderr
+    assert "-language_eval" in done.stdout
+
+
 @pytest.mark.parametrize("component", ["neuraltalk2", "coco-caption", "vgg16"])
 def test_a_stamp_tells_what_was_seen(stack: Stack, component: str) -> None:
     stamp = stack.stamp(component)
