@@ -22,6 +22,8 @@ from tests.standin.__main__ import write as write_standins
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".cache" / "demo"
+PREFIX = WORK if os.geteuid() else Path("/opt/neuraltalk-demo")
+"""Where the stack and the data lie where there is no engine."""
 LAB = Lab(name="demo", image="debian12", airgap=True, names=("node1", "node2"))
 TRAINING = (
     "-batch_size 1 -seq_per_img 2 -max_iters 40 -save_checkpoint_every 10 -val_images_use 4 -losses_log_every 10"
@@ -65,11 +67,25 @@ def bring_luajit() -> None:
     subprocess.run(f"apt-get -q update && DEBIAN_FRONTEND=noninteractive {words}", shell=True, check=True)
 
 
+def beside_others(data: Path) -> Path:
+    """The data where the account that runs belong to can read it, which comes to no home of root's."""
+    if PREFIX == WORK:
+        return data
+    PREFIX.mkdir(mode=0o755, parents=True, exist_ok=True)
+    there = PREFIX / "data"
+    shutil.rmtree(there, ignore_errors=True)
+    shutil.copytree(data, there)
+    for path in (PREFIX, there, *there.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return there
+
+
 def in_containers() -> tuple[Path, str, str]:
     """Start the site; its inventory, the host that trains, and where the data is there."""
     inventory = hosts.up(LAB)
     for name in LAB.containers:
         engine.docker("cp", str(WORK / "data"), f"{name}:/data")
+        engine.docker("exec", name, "chmod", "-R", "a+rX", "/data")
     return inventory, LAB.containers[0], "/data"
 
 
@@ -80,7 +96,7 @@ def main() -> int:
         engine.ensure()
         contained = True
     except LabError as error:
-        print(f"{error}\nGoing on with this machine itself, under {WORK}.", flush=True)
+        print(f"{error}\nGoing on with this machine itself, under {PREFIX}.", flush=True)
         contained = False
     make_mirror(LAB.image if contained else None)
     data, _pictures = bring_data()
@@ -90,8 +106,8 @@ def main() -> int:
         settings.append(f"inventory: {inventory}")
     else:
         bring_luajit()
-        host, there = "localhost", str(data)
-        settings += [f"stack_root: {WORK / 'stack'}", "pip: {source: none}"]
+        host, there = "localhost", str(beside_others(data))
+        settings += [f"stack_root: {PREFIX / 'stack'}", "pip: {source: none}"]
     (WORK / "provision.yml").write_text("\n".join(settings) + "\n", encoding="utf-8")
     provision("site", "--plan")
     provision("site")
@@ -100,7 +116,7 @@ def main() -> int:
     run_id = "demo-base"
     data_set = ("-input_h5", f"{there}/cocotalk.h5", "-input_json", f"{there}/cocotalk.json")
     provision("train", "--host", host, "--id", run_id, "--", *data_set, *TRAINING)
-    root = "/opt/neuraltalk" if contained else str(WORK / "stack")
+    root = "/opt/neuraltalk" if contained else str(PREFIX / "stack")
     model = f"{root}/runs/{run_id}/checkpoint/model_id{run_id}.t7"
     provision(
         "eval", "--host", host, "--id", "demo-captions", "--", "-model", model, "-image_folder", f"{there}/images"
@@ -119,7 +135,8 @@ def tell(contained: bool, host: str, seconds: float) -> None:
         print(f"              cd {WORK} && ../../.venv/bin/provision verify")
         print("Remove it:    .venv/bin/python -m tests.lab down demo")
     else:
-        print(f"Look around:  . {WORK}/stack/current/environment; th")
+        print(f"Look around:  . {PREFIX}/stack/current/environment; th")
+        print(f"Remove it:    rm -r {PREFIX}" + ("" if os.geteuid() else "; userdel neuraltalk"))
 
 
 if __name__ == "__main__":

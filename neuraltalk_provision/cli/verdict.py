@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,12 @@ EnvelopeFile = Annotated[
 ]
 KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 SHOWN = 30
+PICTURES = 200
+"""How many pictures a report shows where nothing else is said."""
+PICTURE_BYTES = 32 << 20
+"""How many bytes of pictures a report holds at most."""
+ROWS = 2000
+"""How many captions without their pictures stand on one page."""
 
 
 def verify_(
@@ -92,25 +99,53 @@ def report(
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=0, help="How many pictures are brought from the host and shown.")
+    ] = PICTURES,
     as_json: options.Json = False,
 ) -> int:
-    """Write curves, scores and captions beside their images into one HTML file that needs no network.
+    """Write curves, scores and captions beside their images as HTML that needs no network.
 
-    Of a sweep: its runs compared. `provision runs verify --out` writes the same with a verdict.
+    Pictures beyond --pictures are named with their captions, and many captions come on several pages. Of a sweep: its
+    runs compared. `provision runs verify --out` writes the same with a verdict.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
     everything = record.runs(chosen, [host] if host else ())
     swept = [run for run in everything if run.sweep == run_id]
+    told_of: RunState | None = None
     if swept:
         told = _of_sweep(run_id, swept, everything, chosen)
     else:
-        told = _of_run(record.find(run_id, everything, host), everything, given, chosen)
+        run = record.find(run_id, everything, host)
+        told = _of_run(run, everything, given, chosen)
+        told_of = run if run.program != verify.TRAIN else None
     file = out or Path(f"{run_id}.html")
-    write(file, told, output)
-    output.result({"id": run_id, "file": str(file), "captions": len(told.captions), "runs": len(told.comparison)})
+    said = captions(told_of, chosen, pictures) if told_of else ()
+    files = write_pages(file, told, said, output)
+    output.result(
+        {"id": run_id, "file": str(file), "files": files, "captions": len(said), "runs": len(told.comparison)}
+    )
     return EXIT_FINE
+
+
+def write_pages(file: Path, told: page.Report, said: Sequence[page.Captioned], output: Output) -> list[str]:
+    """Write a report with its captions: one page after the other, so that the memory for it has a bound."""
+    shown = tuple(caption for caption in said if caption.image is not None)
+    rest = [(caption.file, caption.caption) for caption in said if caption.image is None]
+    count = max(1, -(-len(rest) // ROWS))
+    names = [file, *(file.with_name(f"{file.stem}-{number}{file.suffix}") for number in range(2, count + 1))]
+    for number, name in enumerate(names):
+        rows = tuple(rest[number * ROWS : (number + 1) * ROWS])
+        others = [("first page", 0), ("page before", number - 1), ("next page", number + 1), ("last page", count - 1)]
+        links = tuple((words, names[at].name) for words, at in others if count > 1 and 0 <= at < count and at != number)
+        if number == 0:
+            write(name, replace(told, captions=shown, rows=rows, pages=links), output)
+        else:
+            title = f"{told.title}: captions, page {number + 1} of {count}"
+            write(name, page.Report(title=title, facts=(), made=told.made, rows=rows, pages=links), output)
+    return [str(name) for name in names]
 
 
 def write(file: Path, told: page.Report, output: Output) -> None:
@@ -129,7 +164,6 @@ def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | Non
         made=now(),
         history=history if trains else None,
         envelope=(given or verify.known(line, history)) if trains else None,
-        captions=() if trains else captions(run, settings),
         log_tail=tail(run),
     )
 
@@ -164,11 +198,11 @@ def _of_sweep(
     )
 
 
-def captions(run: RunState, settings: Settings) -> tuple[page.Captioned, ...]:
-    """What eval.lua said of each picture, beside it, as its own page in vis/ does."""
-    wrote = next(iter(launch.follow(run.id, run.host, settings))).get("wrote") or {"captions": []}
-    places = [entry["place"] for entry in wrote["captions"]]
-    files = launch.read(run.id, run.host, settings, [place for place in places if place])
+def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
+    """What eval.lua said of each picture, the first ones with the picture itself, as its own page in vis/ has them."""
+    said = launch.wrote(run.id, run.host, settings)
+    places = [entry["place"] for entry in said if entry["place"]][:pictures]
+    files = launch.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
     return tuple(
         page.Captioned(
             file=entry["file"] or str(entry["image_id"]),
@@ -176,7 +210,7 @@ def captions(run: RunState, settings: Settings) -> tuple[page.Captioned, ...]:
             image=files.get(entry["place"]),
             kind=KINDS.get(Path(entry["place"]).suffix.lower(), "application/octet-stream"),
         )
-        for entry in wrote["captions"]
+        for entry in said
     )
 
 

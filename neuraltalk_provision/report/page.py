@@ -59,6 +59,10 @@ class Report:
     envelope: Envelope | None = None
     verdict: Verdict | None = None
     captions: tuple[Captioned, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+    """(file, caption) of the pictures that are not shown here."""
+    pages: tuple[tuple[str, str], ...] = ()
+    """(words, file) of the other pages that a large report has."""
     comparison: tuple[Comparison, ...] = ()
     histories: Mapping[str, History] = field(default_factory=dict)
     log_tail: str = ""

@@ -87,6 +87,12 @@ def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None
     )
 
 
+def wrote(run_id: str, host: str, settings: Settings) -> list[Mapping[str, Any]]:
+    """The captions that a run has written, whatever the size of its log: file, caption, image_id, place."""
+    said = _call(host, settings, {"id": run_id, "offset": -1, "state": "followed"}, shapes.FollowedRun)
+    return captions(fields.mapping(said.get("wrote")))
+
+
 def captions(wrote: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The captions of what a run wrote: file, caption, image_id, place."""
     listed = fields.mappings(wrote.get("captions"))
@@ -122,15 +128,22 @@ def _is_probed(entry: Mapping[str, Any]) -> bool:
     return isinstance(entry.get("file"), str) and isinstance(entry.get("bytes"), int) and all(k in entry for k in told)
 
 
-def read(run_id: str, host: str, settings: Settings, files: Sequence[str]) -> dict[str, bytes]:
-    """Files of a run by their names; those that are not there, or larger than any answer, are left out."""
+def read(
+    run_id: str, host: str, settings: Settings, files: Sequence[str], *, most: int | None = None
+) -> dict[str, bytes]:
+    """Files of a run by their names; those that are not there, or larger than any answer, are left out.
+
+    With `most` the first of them that have so many bytes together.
+    """
     found: dict[str, bytes] = {}
     left = list(files)
     while left:
-        said = _call(host, settings, {"id": run_id, "files": left, "state": "read"})
-        pieces = fields.mapping(said.get("files"))
-        found |= {str(name): base64.b64decode(fields.text(text)) for name, text in pieces.items() if name in left}
-        later = [name for name in left if name in (said.get("later") or ())]
+        bound = {"most": most} if most else {}
+        said = _call(host, settings, {"id": run_id, "files": left, "state": "read", **bound})
+        pieces, wanted = fields.mapping(said.get("files")), set(left)
+        found |= {str(name): base64.b64decode(fields.text(text)) for name, text in pieces.items() if name in wanted}
+        waiting = set(said.get("later") or ())
+        later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
             raise HostError(f"{host} tells of the same files of {run_id} again and again")
         left = later

@@ -201,11 +201,14 @@ def wrote(run):
 
 
 def follow(run, offset):
-    """The log from `offset` on, up to a bound, the status, and once it ended, what it wrote."""
+    """The log from `offset` on, up to a bound, the status, and once it ended, what it wrote.
+
+    With a negative `offset` nothing of the log, for who wants to know what it wrote.
+    """
     run.asked()
     status = run.status()
-    text, end = "", offset
-    if os.path.exists(run.log):
+    text, end = "", max(0, offset)
+    if offset >= 0 and os.path.exists(run.log):
         with io.open(run.log, "rb") as log:
             log.seek(offset)
             chunk = log.read(CHUNK)

@@ -60,7 +60,7 @@ options:
     elements: str
     default: []
   offset:
-    description: From which byte of the log on to read, for V(followed).
+    description: From which byte of the log on to read, for V(followed). Negative for nothing of it.
     type: int
     default: 0
   points:

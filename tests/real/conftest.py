@@ -56,6 +56,7 @@ def host(mirror: Path) -> Iterator[str]:
     images.write(WORK / "data" / "images", apple_double=True, empty=True)
     name = LAB.containers[0]
     engine.docker("cp", str(WORK / "data"), f"{name}:/data")
+    engine.docker("exec", name, "chmod", "-R", "a+rX", "/data")
     yield name
     if not os.environ.get("KEEP_LAB"):
         hosts.down(LAB.name)

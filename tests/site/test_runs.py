@@ -58,6 +58,7 @@ def data(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
         )
     (folder / "images" / "page.jpg").write_text("<html>not found</html>", encoding="utf-8")
     engine.docker("cp", str(folder), f"{HOST}:{DATA}")
+    engine.docker("exec", HOST, "chmod", "-R", "a+rX", DATA)
     return DATA
 
 

@@ -26,10 +26,9 @@ ENVELOPE = {
 
 
 def told(site: Site, run_id: str) -> dict[str, Any]:
-    """What `runs list` says of a run."""
-    done = site.directory.provision("runs", "list", "--json")
-    runs: list[dict[str, Any]] = done.document["runs"]
-    return next((run for run in runs if run["id"] == run_id), {})
+    """All that is known of a run; nothing while there is none."""
+    said = site.directory.provision("runs", "show", run_id, "--json").document
+    return said if "health" in said else {}
 
 
 def wait_for(what: Callable[[], Any], words: str) -> Any:

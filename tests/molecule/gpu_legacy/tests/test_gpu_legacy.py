@@ -120,6 +120,7 @@ def test_training_gets_a_card_of_its_own_and_the_backend_that_the_host_has(
     name = str(host.backend.get_hostname())
     dataset.write(tmp_path, images=6)
     engine.docker("cp", f"{tmp_path}/.", f"{name}:/data")
+    engine.docker("exec", name, "chmod", "-R", "a+rX", "/data")
     uuid = host.check_output("nvidia-smi --query-gpu=uuid --format=csv,noheader").splitlines()[2]
     data = ("-input_h5", "/data/cocotalk.h5", "-input_json", "/data/cocotalk.json")
     options = "-batch_size 1 -seq_per_img 2 -max_iters 4 -save_checkpoint_every 2 -val_images_use 2".split()

@@ -43,6 +43,7 @@ def host_name(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
     dataset.write(folder, images=10)
     images.write(folder / "images", apple_double=True, empty=True)
     engine.docker("cp", str(folder), f"{name}:/data")
+    engine.docker("exec", name, "chmod", "-R", "a+rX", "/data")
     return name
 
 
