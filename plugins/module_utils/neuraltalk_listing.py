@@ -45,10 +45,8 @@ def told(root, wanted, points, samples):
 
 def guarded(root, name, tell, *more):
     """What `tell` says of a run, or in words why nothing can be said: {id, unreadable}."""
-    run = Run(root, name)
     try:
-        run.asked()
-        return tell(run, *more)
+        return tell(Run(root, name), *more)
     except StackError as error:
         words = as_text(str(error))
     except Exception as error:  # whatever stands in its files: the list of the others is not lost by it
@@ -58,7 +56,8 @@ def guarded(root, name, tell, *more):
 
 def base(run):
     """What rows and whole accounts have in common."""
-    record, said = run.asked(), run.status()
+    record = run.asked()
+    said = run.status(record)
     log = run.log if file_size(run.log) else run.record
     said.update((key, record.get(key)) for key in ("program", "arguments", "generation", "started"))
     said.update(silent=max(0.0, time.time() - os.path.getmtime(log)))

@@ -78,9 +78,9 @@ class Run(object):
 
     def asked(self):
         """What was asked of it. StackError where there is no such run, or nobody can tell any more."""
-        if not os.path.exists(self.record):
-            raise StackError("there is no run called %s on this host" % self.name)
         record = read_native(self.record)
+        if record is None and not os.path.exists(self.record):
+            raise StackError("there is no run called %s on this host" % self.name)
         if not isinstance(record, dict) or not isinstance(record.get("generation"), str):
             raise StackError("run %s: %s is damaged: it does not say what was asked" % (self.name, self.record))
         return record
@@ -90,18 +90,15 @@ class Run(object):
         found = read_native(path)
         return found if isinstance(found, dict) else {}
 
-    def conductor(self):
+    def conductor(self, record=None):
         """{pid, start, card, unit, job} of the process that conducts it, empty before that began."""
-        place = self.told(self.record).get("conductor")
+        place = (record or self.told(self.record)).get("conductor")
         return self.told(os.path.join(place if isinstance(place, str) else self.path, "state.json"))
 
-    def damaged(self):
-        """The names of its files that are there and say nothing."""
-        files = [self.record, self.process, self.ended]
-        found = [os.path.basename(path) for path in files if os.path.exists(path) and not self.told(path)]
-        if os.path.exists(self.exit) and self.exit_code() is None:
-            found.append("exit")
-        return found
+    def damaged(self, record, process, ended, code):
+        """The names of its files that are there and say nothing; given is what they say."""
+        files = ((self.record, record), (self.process, process), (self.ended, ended), (self.exit, code is not None))
+        return [os.path.basename(path) for path, said in files if not said and os.path.exists(path)]
 
     def exit_code(self):
         """Its exit code; None before its end, and where what stands there is none."""
@@ -110,9 +107,13 @@ class Run(object):
         except ValueError:
             return None
 
-    def status(self):
-        """What can be said of it now. Begun, not running and without an exit code means that it was killed."""
-        record, leader = self.told(self.record), self.conductor()
+    def status(self, record=None):
+        """What can be said of it now. Begun, not running and without an exit code means that it was killed.
+
+        `record` is what it was asked, where that is known already.
+        """
+        record = record or self.told(self.record)
+        leader = self.conductor(record)
         process, ended = self.told(self.process), self.told(self.ended)
         # Where hosts share a disk, only the one that computes can tell whether it does.
         elsewhere = leader.get("node", node()) != node()
@@ -142,7 +143,7 @@ class Run(object):
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
             "conductor": record.get("conductor"),
-            "damaged": self.damaged(),
+            "damaged": self.damaged(record, process, ended, code),
         }
 
     def over(self):

@@ -178,11 +178,13 @@ def read_native(path):
 
 def as_native(value):
     """What JSON gave, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
+    if str is not bytes:
+        return value
     if isinstance(value, dict):
         return dict((as_native(key), as_native(entry)) for key, entry in value.items())
     if isinstance(value, list):
         return [as_native(entry) for entry in value]
-    if str is bytes and isinstance(value, type("")):
+    if isinstance(value, type("")):
         return value.encode("utf-8")
     return value
 
