@@ -190,13 +190,20 @@ def _key(key: Any) -> str:
 
 
 def _short(evidence: Any) -> str:
-    """Evidence in a few words, for the line of one component."""
+    """Evidence in a few words, for the line of one component; a host may tell whatever it likes."""
+    try:
+        return _known(evidence)
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError):
+        return repr(evidence)[:100]
+
+
+def _known(evidence: Any) -> str:
     if isinstance(evidence, Mapping) and "installed" in evidence:
         absent = evidence.get("absent") or ()
         lacking = f", not to be had: {', '.join(absent)}" if absent else ""
         return f"{len(evidence['installed'])} packages{lacking}"
     if isinstance(evidence, Mapping) and "loads" in evidence:
-        return f"in {evidence['seconds']:.0f} s, {_short(evidence['loads'])}"
+        return f"in {evidence['seconds']:.0f} s, {_known(evidence['loads'])}"
     if isinstance(evidence, list) and evidence and isinstance(evidence[0], Mapping):
         return "loads " + ", ".join(str(seen.get("module", seen)) for seen in evidence)
     return str(evidence)[:100] if evidence else ""

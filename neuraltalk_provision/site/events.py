@@ -134,7 +134,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     diff = result.get("diff") or []
     listed = diff if isinstance(diff, list) else [diff]
-    return [one for one in listed if isinstance(one, Mapping) and one.get("before") != one.get("after")]
+    differing = [one for one in listed if isinstance(one, Mapping) and one.get("before") != one.get("after")]
+    return [
+        {key: value[:MOST_PRINTED] if isinstance(value, str) else value for key, value in one.items()}
+        for one in differing
+    ]
 
 
 def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -52,6 +52,13 @@ def test_cause_is_found_wherever_ansible_puts_it(core: dict[str, Any]) -> None:
     assert "not found" in told["nopython"].message
 
 
+def test_diff_is_kept_as_far_as_it_is_read() -> None:
+    diff = {"before": "a\n" * 300_000, "after": 7, "before_header": "x"}
+    event = {"event": "runner_on_ok", "event_data": {"host": "h", "res": {"diff": diff}}}
+    ((_, kept),) = events.read([event]).diffs
+    assert (len(kept["before"]), kept["after"], kept["before_header"]) == (events.MOST_PRINTED, 7, "x")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

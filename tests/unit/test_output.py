@@ -98,6 +98,21 @@ def test_step_shows_its_evidence_in_a_few_words(capsys: Capture, evidence: objec
     assert capsys.readouterr().out.split("built", 1)[1].strip() == words
 
 
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"installed": 7},
+        {"installed": [], "absent": 7},
+        {"loads": []},
+        {"loads": [], "seconds": "long"},
+        [{"module": "nn"}, 7],
+    ],
+)
+def test_evidence_that_is_not_as_expected_is_shown_as_it_is(capsys: Capture, evidence: Any) -> None:
+    Output().step("node1", "nn", "built", evidence)
+    assert repr(evidence) in capsys.readouterr().out
+
+
 def test_diff_that_hosts_share_is_shown_once(capsys: Capture) -> None:
     same = {"before": "nn not built\n", "after": "nn abc\n", "before_header": "nn", "after_header": "nn"}
     other = {"before": "", "after": "gcc\n"}
