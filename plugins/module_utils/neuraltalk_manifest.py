@@ -29,6 +29,7 @@ COMPILED = ("__pycache__", "*.pyc")
 MAY_COME = (
     "neuraltalk2/model/*.prototxt.lua",
     "neuraltalk2/vis/*",
+    "neuraltalk2/model_id*",
     "neuraltalk2/coco-caption/val*.json*",
     "coco-caption/val*.json*",
 )
