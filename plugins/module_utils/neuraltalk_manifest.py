@@ -29,6 +29,7 @@ COMPILED = ("__pycache__", "*.pyc")
 MAY_COME = (
     "neuraltalk2/model/*.prototxt.lua",
     "neuraltalk2/vis/*",
+    "neuraltalk2/model_id*",
     "neuraltalk2/coco-caption/val*.json*",
     "coco-caption/val*.json*",
 )
@@ -104,7 +105,8 @@ def compare(generation):
 def in_words(wrong):
     """The first files that differ, and how many there are."""
     more = ["and %d more" % (len(wrong) - TOLD)] if len(wrong) > TOLD else []
-    return ", ".join(["%s %s" % pair for pair in wrong[:TOLD]] + more)
+    text = ", ".join(["%s %s" % pair for pair in wrong[:TOLD]] + more)
+    return text.encode("utf-8") if str is bytes else text
 
 
 def walk(generation):

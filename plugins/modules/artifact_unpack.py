@@ -64,7 +64,7 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, make_directory, remove
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, make_directory, remove
 
 try:
     import lzma
@@ -95,15 +95,15 @@ def _piped(path):
         process = subprocess.Popen(["xz", "-dc", path], stdout=subprocess.PIPE)
     except OSError:
         raise StackError(
-            "%s is packed by xz, and this host has neither a Python that reads it nor the program xz. Pack it again as "
-            ".tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again" % path
+            "it is packed by xz, and this host has neither a Python that reads it nor the program xz. Pack it again as "
+            ".tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again"
         )
     with contextlib.closing(process.stdout):
         yield process.stdout
         while process.stdout.read(BLOCK):
             pass
     if process.wait() != 0:
-        raise StackError("%s cannot be unpacked: xz ended with rc %s" % (path, process.returncode))
+        raise StackError("it cannot be unpacked: xz ended with rc %s" % process.returncode)
 
 
 class Tree(object):
@@ -223,7 +223,7 @@ def unpack(src, dest, strip, folder, over):
         raise StackError("%s is not a whole tar archive: %s" % (src, error))
     except EnvironmentError as error:
         why = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise StackError("%s cannot be unpacked to %s: %s" % (src, error.filename or dest, as_text(why)))
+        raise StackError("%s cannot be unpacked to %s: %s" % (src, error.filename or dest, why))
     except StackError as error:
         raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
     return tree.count

@@ -112,7 +112,7 @@ def check_files(generation, digests):
     if wrong:
         raise StackError(
             "%d files are not as they were sealed: %s. Find out who changed them. To build this generation again from "
-            "the mirror: rm -r %s/stamps, then `provision site`"
+            "the mirror: `provision rollback` where there is an earlier one, rm -r %s, `provision site`"
             % (len(wrong), neuraltalk_manifest.in_words(wrong), generation)
         )
     return "%d files as they were sealed" % len(digests)
