@@ -367,3 +367,78 @@ def test_card_is_no_use_to_a_stack_that_was_built_without(
     with pytest.raises(ModuleError, match=words):
         start(root, "x", "eval.lua", {"model": str(data / "m.t7"), **arguments}, gpu="auto")
     assert not (root / "runs" / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "pictures", "sets", "told"),
+    [
+        (3, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), ""),
+        (2, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "has a label 3, and .* 2 words"),
+        (3, 1, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "2 pictures, and .* lists 1"),
+        (3, 2, ("images", "labels"), "lacks label_start_ix, label_end_ix, label_length: it is not what prepro.py"),
+    ],
+)
+def test_labels_that_do_not_go_with_the_vocabulary_are_refused(
+    run_module: Run,
+    root: Path,
+    generation: Path,
+    data: Path,
+    words: int,
+    pictures: int,
+    sets: tuple[str, ...],
+    told: str,
+) -> None:
+    import h5py
+    import numpy
+
+    (generation / "python" / "h5py").mkdir(parents=True)
+    with h5py.File(data / "c.h5", "w") as file:
+        for name in sets:
+            file[name] = numpy.array([[1, 3], [2, 0]], "uint32")
+    listed = {"ix_to_word": {str(n): "w" for n in range(words)}, "images": [{}] * pictures}
+    (data / "c.json").write_text(json.dumps(listed))
+    given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json")}
+    if told:
+        with pytest.raises(ModuleError, match=f"do not go together: .*{told}"):
+            start(root, "x", "train.lua", given, ("input_h5", "input_json"))
+        assert not (root / "runs" / "x").exists()
+        return
+    start(root, "x", "train.lua", given, ("input_h5", "input_json"))
+    assert ended(run_module, root, "x")["exit_code"] == 0
+
+
+def test_data_set_that_cannot_be_read_is_refused_with_the_reason(root: Path, generation: Path, data: Path) -> None:
+    (generation / "python" / "h5py").mkdir(parents=True)
+    (data / "c.json").write_text("{")
+    given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json")}
+    with pytest.raises(ModuleError, match=r"cannot be read: .*(Error|signature)"):
+        start(root, "x", "train.lua", given, ("input_h5", "input_json"))
+
+
+def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_path: Path) -> None:
+    """ansible-runner drops a result above 700,000 characters; these go by file."""
+    from neuraltalk_provision.runs import launch, record
+    from neuraltalk_provision.settings import Settings
+
+    place = tmp_path / "stack" / "runs" / "big"
+    place.mkdir(parents=True)
+    text = "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(60_000))
+    record_ = {"id": "big", "program": "train.lua", "arguments": {}, "generation": "g", "started": 1}
+    (place / "run.json").write_text(json.dumps({**record_, "conductor": str(place)}))
+    (place / "process.json").write_text('{"pid": 4194304, "start": "1", "arguments": {"seed": "1"}}')
+    (place / "log").write_text(text)
+    (place / "exit").write_text("0\n")
+    inventory = tmp_path / "hosts.yml"
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory.write_text(json.dumps({"all": {"hosts": {"here": local}}}))
+    settings = Settings(inventory=inventory, stack_root=str(tmp_path / "stack"), run_user="root")
+    shown: list[str] = []
+    end = launch.watch("big", "here", settings, shown.append)
+    assert "".join(shown) == text
+    assert (len(end.losses), end.losses[-1]) == (60_000, (59_999, 5.059999))
+    assert len(text) > 1_000_000
+    (row,) = record.runs(settings)
+    assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
+    (whole,) = record.whole([row], settings, points=100)
+    assert 100 <= len(whole.progress.losses) <= 202
+    assert whole.arguments == {"seed": "1"}
