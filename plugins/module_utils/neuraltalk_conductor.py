@@ -92,18 +92,23 @@ def admit(root, plan, conductor):
         raise
 
 
-def pack(path):
-    """Write the conductor with all that it imports into one file that Python runs."""
+def packed():
+    """The conductor with all that it imports, as the bytes of one file that Python runs.
+
+    Read before root is given up: Ansible's own modules may be for root alone.
+    """
     shared = (
         neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
         neuraltalk_listing,
     )  # fmt: skip
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", MAIN)
         for package in ("ansible", "ansible/module_utils"):
             archive.writestr(package + "/__init__.py", "")
         for module in shared + (sys.modules[__name__],):
             archive.writestr(module.__name__.replace(".", "/") + ".py", source_of(module))
+    return whole.getvalue()
 
 
 def source_of(module):

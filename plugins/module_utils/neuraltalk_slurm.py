@@ -15,11 +15,9 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import time
 
-from ansible.module_utils.neuraltalk_conductor import pack
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, make_directory, read_json, remove, write_json
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, make_directory, read_json, write_json
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: leads %(names)s on the node that Slurm chose.
@@ -54,16 +52,8 @@ def output_of(argv):
     return process.communicate()[0].decode("utf-8", "replace").strip(), process.returncode
 
 
-def script(plan):
-    """The batch script of a plan."""
-    handle, path = tempfile.mkstemp(suffix=".zip")
-    os.close(handle)
-    try:
-        pack(path)
-        with io.open(path, "rb") as file:
-            code = file.read()
-    finally:
-        remove(path)
+def script(plan, code):
+    """The batch script of a plan, which brings the conductor's code along."""
     text = as_text(json.dumps(plan, sort_keys=True)).encode("utf-8")
     names = ", ".join(asked["id"] for asked in plan["runs"])
     return SCRIPT % {"names": names, "code": lines_of(code), "plan": lines_of(text)}
@@ -85,8 +75,8 @@ def output_of_job(root, job):
     return os.path.join(root, "runs", ".job-%s.out" % job)
 
 
-def submit(plan, words):
-    """Give a plan to Slurm; {job, id, submitted}. StackError with Slurm's words where it takes none."""
+def submit(plan, words, code):
+    """Give a plan to Slurm with the conductor's code; {job, id, submitted}. StackError with Slurm's words for a no."""
     root, first = plan["root"], plan["runs"][0]["id"]
     for asked in plan["runs"]:
         known = read_json(record_of(root, asked["id"]))
@@ -95,7 +85,7 @@ def submit(plan, words):
     make_directory(os.path.join(root, "queue"))
     file = os.path.join(root, "queue", first + ".sh")
     with io.open(file, "w") as written:
-        written.write(as_text(script(plan)))
+        written.write(as_text(script(plan, code)))
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
     argv = ["sbatch", "--parsable", "--job-name=neuraltalk-%s" % first, "--nodes=1", "--no-requeue", "--chdir=/"]
     argv += ["--output=%s" % output_of_job(root, "%j")] + gres + list(words) + [file]

@@ -131,7 +131,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_account import as_account, become, find, make_places, owner_of
-from ansible.module_utils.neuraltalk_conductor import admit, pack
+from ansible.module_utils.neuraltalk_conductor import admit, packed
 from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, output_of, processes
 from ansible.module_utils.neuraltalk_launch import found, interpreter, needs_card, refuse, take_card, weights_of
 from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
@@ -207,7 +207,7 @@ def start(root, runs, gpu, memory, account):
     make_places(root, account)
     first = Run(root, runs[0]["id"])
     with Leases(root, account):
-        plan = as_account(account, prepare, root, runs, gpu, memory, generation)
+        plan = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
             remark, process = begin(first, account, writable(root, runs), plan)
             await_file(account, process, first, os.path.join(first.path, "state.json"))
@@ -219,7 +219,7 @@ def start(root, runs, gpu, memory, account):
     return dict(said, remarks=[remark] * bool(remark) + (misleading() if plan["card"] else []))
 
 
-def prepare(root, runs, gpu, memory, generation):
+def prepare(root, runs, gpu, memory, generation, code):
     """The plan of the runs, once their directories are made. StackError, and nothing made, where it cannot be."""
     check(root, runs, gpu, generation)
     first = Run(root, runs[0]["id"])
@@ -228,7 +228,8 @@ def prepare(root, runs, gpu, memory, generation):
     admit(root, plan, first.path)
     try:
         write_json(os.path.join(first.path, "plan.json"), plan)
-        pack(os.path.join(first.path, "conductor.zip"))
+        with io.open(os.path.join(first.path, "conductor.zip"), "wb") as file:
+            file.write(code)
     except (IOError, OSError) as error:
         forget(root, runs)
         raise StackError("%s cannot be written: %s. Nothing was started" % (first.path, error.strerror))
@@ -413,7 +414,7 @@ def answer(wanted, dry):
             return True, {"run": start(root, wanted["runs"], wanted["gpu"], wanted["memory"], account)}
         make_places(root, account)
         plan = {"root": root, "runs": wanted["runs"], "gpu": wanted["gpu"], "memory": wanted["memory"]}
-        return True, {"run": as_account(account, submit, plan, wanted["slurm"])}
+        return True, {"run": as_account(account, submit, plan, wanted["slurm"], packed())}
     if state == "listed":
         return False, as_account(account, listed, wanted)
     if state == "cancelled":
