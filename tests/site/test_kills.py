@@ -280,6 +280,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         "provision_generations": {"localhost": ID},
         "provision_keep": 3,
         "provision_controller": "",
+        "provision_run_user": "root",
         "provision_take_over": [],
         "provision_jobs": 1,
         "provision_mirror": str(folder / "mirror"),
