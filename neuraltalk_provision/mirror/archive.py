@@ -7,7 +7,7 @@ import lzma
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from neuraltalk_provision.catalogue import Artifact, Edit
@@ -41,21 +41,21 @@ def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
 
 def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], dict[str, str]]:
     """Member names below the top directory, and the text of those in `texts`."""
-    tops, names, links, sources = set[str](), set[str](), set[str](), dict[str, str]()
+    tops, names, links, sources = set[str](), set[str](), dict[str, str](), dict[str, str]()
     try:
         with tarfile.open(file) as tar:
             for member in tar:
                 # As tar's --strip-components=1 sees it: the "." of "./DIRECTORY" is a directory of its own.
                 top, _, rest = ("", "", member.name) if artifact.flat else member.name.partition("/")
                 name = posixpath.normpath(rest)
-                _refuse_escape(file, member, name, links)
+                _refuse_escape(file, member, name, links.keys())
                 if posixpath.basename(member.name).startswith("._"):
                     continue  # a Mac packs one beside each file; they are not unpacked
                 _refuse_modes(file, member)
                 tops.add(top)
                 names.add(name)
                 if member.issym():
-                    links.add(name)
+                    links[name] = member.linkname
                 if name in texts and member.isfile():
                     content = tar.extractfile(member)
                     sources[name] = content.read().decode("utf-8", "replace") if content else ""
@@ -65,6 +65,12 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
         raise MirrorError(
             f"{file} is not a whole tar archive: {error}", advice="Copy it again from where it came from."
         ) from None
+    for name in sorted(links):
+        if _leads_out(name, links):
+            raise MirrorError(
+                f"{file}: {name} is a link that points out by way of others, to {links[name]}",
+                advice="Do not use this archive.",
+            )
     if not artifact.flat and (len(tops) != 1 or names == {"."}):
         raise MirrorError(
             f"{file} must hold one directory with everything in it; it has {len(tops)} entries at its top",
@@ -73,7 +79,24 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
     return names, sources
 
 
-def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: set[str]) -> None:
+def _leads_out(name: str, links: Mapping[str, str]) -> bool:
+    """Whether following a link, and the links on its way, climbs above the tree. Linux follows 40 and no more."""
+    done, left, followed = list[str](), name.split("/"), 0
+    while left and followed <= 40:
+        part = left.pop(0)
+        if part == ".." and not done:
+            return True
+        if part == "..":
+            done.pop()
+        elif part not in ("", "."):
+            done.append(part)
+        if target := links.get("/".join(done)):
+            done.pop()
+            left, followed = target.split("/") + left, followed + 1
+    return False
+
+
+def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: Collection[str]) -> None:
     """MirrorError where unpacking the member could write, or later read, outside the tree.
 
     `name` is its name within the tree; `links` are the symbolic links that came before it.
@@ -83,7 +106,7 @@ def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: set[st
         problem = "is an absolute path"
     elif ".." in member.name.split("/"):
         problem = "climbs out by '..'"
-    elif links.intersection(str(parent) for parent in PurePosixPath(name).parents):
+    elif any(str(parent) in links for parent in PurePosixPath(name).parents):
         problem = "lies below a link"
     elif member.issym():
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))

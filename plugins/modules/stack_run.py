@@ -132,7 +132,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_account import as_account, become, find, make_places, owner_of
 from ansible.module_utils.neuraltalk_conductor import admit, packed
-from ansible.module_utils.neuraltalk_gpu import cards, free_cards, misleading, output_of, processes
+from ansible.module_utils.neuraltalk_gpu import cards, free_cards, has_card, misleading, output_of, processes
 from ansible.module_utils.neuraltalk_launch import found, interpreter, needs_card, refuse, take_card, weights_of
 from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
 from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
@@ -348,11 +348,13 @@ def last_words(directory):
 
 
 def free_now(root, memory):
-    """The cards that a run which needs so much memory (MiB) could have now."""
+    """The cards that a run which needs so much memory (MiB) could have now. StackError where that cannot be told."""
+    if not has_card():
+        return []
     try:
         return free_cards(memory, cards(), processes(), taken(root))
-    except ValueError:
-        return []
+    except ValueError as error:
+        raise StackError("it cannot be told which cards are free: %s" % error)
 
 
 def forget(root, runs):

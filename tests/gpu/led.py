@@ -39,6 +39,7 @@ def lead(
     `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
     """
     conductor, runs, gpu = shared("neuraltalk_conductor"), shared("neuraltalk_runs"), shared("neuraltalk_gpu")
+    listing = shared("neuraltalk_listing")
     root = work / "stack"
     (root / "generations").mkdir(parents=True)
     (root / "generations" / generation.name).symlink_to(generation)
@@ -57,14 +58,14 @@ def lead(
     }
     conductor.admit(str(root), plan, first.path)
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    conductor.pack(str(Path(first.path, "conductor.zip")))
+    Path(first.path, "conductor.zip").write_bytes(conductor.packed())
     command = [sys.executable, str(Path(first.path, "conductor.zip")), first.path]
     with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
         try:
             leading.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             leading.terminate()
-    return {name: told(runs.told(str(root), name, 1000, 1000)) for name in ("base", "finetune")}
+    return {run["id"]: told(run) for run in listing.told(str(root), ["base", "finetune"], 1000, 1000)}
 
 
 def told(run: dict[str, Any]) -> dict[str, Any]:

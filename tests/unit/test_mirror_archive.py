@@ -65,6 +65,24 @@ def test_archive_that_could_write_outside_its_directory_is_refused(
     assert words in refusal(pack(tmp_path / "x.tgz", TREE, [bad]))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_archive_whose_links_lead_out_together_is_refused(tmp_path: Path, turned: bool) -> None:
+    """Each alone seems to stay: `doc` is the tree itself, so `doc/..` is above it."""
+    links = [member("x/doc", tarfile.SYMTYPE, "."), member("x/up", tarfile.SYMTYPE, "doc/../y")]
+    words = refusal(pack(tmp_path / "x.tgz", TREE, reversed(links) if turned else links))
+    assert "up is a link that points out by way of others, to doc/../y" in words
+
+
+def test_link_that_goes_by_the_same_one_many_times_is_followed_to_its_end(tmp_path: Path) -> None:
+    links = [member("x/s", tarfile.SYMTYPE, "."), member("x/l", tarfile.SYMTYPE, "s/" * 9 + "../y")]
+    assert "l is a link that points out by way of others" in refusal(pack(tmp_path / "x.tgz", TREE, links))
+
+
+def test_links_that_loop_or_climb_within_the_tree_are_accepted(tmp_path: Path) -> None:
+    links = {"x/a": "b", "x/b": "a", "x/self": "self", "x/sub/up": "..", "x/far": "sub/up/sub/g.txt", "x/d": "./sub/"}
+    archive.inspect(pack(tmp_path / "x.tgz", TREE, [member(n, tarfile.SYMTYPE, t) for n, t in links.items()]), ARTIFACT)
+
+
 def test_archive_with_a_file_below_a_link_is_refused(tmp_path: Path) -> None:
     link = member("x/a", tarfile.SYMTYPE, "sub")
     assert "x/a/b lies below a link" in refusal(pack(tmp_path / "x.tgz", TREE, [link, member("x/a/b")]))

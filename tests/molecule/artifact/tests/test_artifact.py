@@ -59,5 +59,13 @@ def test_a_file_that_is_not_what_the_lock_says_is_refused(host: Host) -> None:
     assert host.file(f"{ROOT}/pulled").listdir() == [f"{held('plain.bin')[:16]}-plain.bin"]
 
 
+def test_a_directory_that_another_user_can_exchange_is_refused(host: Host) -> None:
+    said = host.file("/var/tmp/refused-foreign").content_string
+    assert f"belongs to user {host.user('plain').uid}" in said
+    assert "could be exchanged" in said
+    assert not host.file("/var/tmp/took-foreign").exists
+    assert host.file("/tmp/stack/artifacts").listdir() == []
+
+
 def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
     assert crossings == []
