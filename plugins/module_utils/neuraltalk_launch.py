@@ -39,7 +39,7 @@ LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
 PYTHONS = ("python", "python2", "python2.7", "python3")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """Options that name a directory; what else names a place names a file."""
-KEPT = re.compile(r"(PATH|LD_LIBRARY_PATH|CUDA_\w+|LANG|LC_\w+|TZ|JAVA_HOME|OMP_\w+|OPENBLAS_\w+|MKL_\w+|SLURM_\w+)$")
+KEPT = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
 """What a run gets of the environment that it is started in; the rest is the business of who started it."""
 FITS = """
 import json, sys
