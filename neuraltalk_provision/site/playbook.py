@@ -120,7 +120,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 settings={"pexpect_timeout": 1},
             )
             runner.config.command = _mortal(runner.config.command)
-            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded()}
+            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded(), **_home(private)}
             runner.run()
         told = answer_files.fetch(events.read(heard), folder)
     if runner.status == "canceled":
@@ -164,6 +164,15 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
     names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
     runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
+
+
+def _home(private: str) -> dict[str, str]:
+    """Another place for what Ansible keeps, where there is none in a home that is missing or cannot be written."""
+    try:
+        (Path.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
+    except (OSError, RuntimeError):
+        return {"ANSIBLE_HOME": f"{private}/ansible"}
+    return {}
 
 
 def _bounded() -> dict[str, str]:

@@ -253,7 +253,7 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
         (tools / name).write_text(f"#!/bin/sh\n{words}\n")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    module = load("stack_run")
+    module = load("neuraltalk_unit")
     monkeypatch.setattr(module, "SYSTEMD", str(tmp_path))
     run = runs.Run(str(tmp_path), "x")
     Path(run.path).mkdir(parents=True)

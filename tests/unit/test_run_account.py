@@ -252,7 +252,7 @@ echo "$@" >> '{place}/asked'
 
 @pytest.fixture
 def systemd(place: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """stack_run on a host with systemd 252, in name only."""
+    """A host with systemd 252, in name only."""
     tools = place / "tools"
     tools.mkdir()
     for name, words in (
@@ -262,7 +262,7 @@ def systemd(place: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.
         (tools / name).write_text(words)
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    module = load("stack_run")
+    module = load("neuraltalk_unit")
     monkeypatch.setattr(module, "SYSTEMD", str(place))
     return module
 
