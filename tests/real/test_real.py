@@ -88,9 +88,10 @@ def test_captions_come_out_with_a_macs_leftovers_in_the_folder(host: str) -> Non
     assert all(entry["caption"] for entry in end["captions"])
 
 
-def runs() -> dict[str, dict[str, Any]]:
-    """{id: what `runs list` tells of it}."""
-    return {run["id"]: run for run in json.loads(provision("runs", "list", "--json", code=None))["runs"]}
+def told(run_id: str) -> dict[str, Any]:
+    """All that is known of a run."""
+    found: dict[str, Any] = json.loads(provision("runs", "show", run_id, "--json", code=None))
+    return found
 
 
 def test_a_killed_training_goes_on_is_finetuned_and_judged(host: str) -> None:
@@ -98,17 +99,16 @@ def test_a_killed_training_goes_on_is_finetuned_and_judged(host: str) -> None:
     spec.write_text(json.dumps({"host": host, **STAGED}), encoding="utf-8")
     envelope.write_text(json.dumps(ENVELOPE), encoding="utf-8")
     provision("train", str(spec), "--detach")
-    while not any(model["iteration"] >= 10 for model in runs()["staged-base"]["models"]):
+    while not any(model["iteration"] >= 10 for model in told("staged-base")["models"]):
         time.sleep(5)
     engine.docker("exec", host, "pkill", "-9", "-f", "luajit.*train.lua")
     time.sleep(3)
     provision("runs", "list", code=1)
     provision("runs", "resume", "staged-base", "--detach")
     provision("runs", "watch", "staged-base-r2", "--every", "20")
-    told = runs()
-    assert told["staged-base-r2"]["begins"] == 10
-    assert told["staged-finetune"]["health"]["state"] == "ended"
-    assert told["staged-finetune"]["parent"]["id"] == "staged-base-r2"
+    assert told("staged-base-r2")["begins"] == 10
+    assert told("staged-finetune")["health"]["state"] == "ended"
+    assert told("staged-finetune")["parent"]["id"] == "staged-base-r2"
     said = provision("runs", "verify", "staged-finetune", "--envelope", str(envelope), "--json", code=None)
     gates = {gate["name"]: gate for gate in json.loads(said)["gates"]}
     # Random weights in VGG-16 see no difference between pictures: the one gate that may be red.

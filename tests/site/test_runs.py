@@ -122,5 +122,5 @@ def test_a_host_that_is_none(converged: Site, data: str) -> None:
 
 
 def test_a_program_that_fails(run: Run, data: str) -> None:
-    failed = run("train", "broken", options(input_json=f"{DATA}/images/page.jpg")).ended_with(1)
+    failed = run("train", "broken", options(start_from=f"{DATA}/images/page.jpg")).ended_with(1)
     failed.says("train.lua ended with exit code", f"{ROOT}/runs/broken/log", "site-2")

@@ -318,3 +318,31 @@ def test_stages_are_planned_with_what_each_comes_from(capsys: Capture, started: 
     assert "-finetune_cnn_after 0" in second
     code, _, err = provision(capsys, "train", "r.yml", "--stages", "base,base")
     assert (code, "a stage is named twice" in err) == (2, True)
+
+
+def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_asked_for(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [
+        {"file": f"cat-{n}.jpg", "caption": f"a cat {n}", "image_id": n, "place": f"images/{n:06d}.jpg"}
+        for n in range(5000)
+    ]
+    asked: list[Sequence[str]] = []
+
+    def read(_run: str, _host: str, _settings: object, files: Sequence[str], **more: Any) -> dict[str, bytes]:
+        asked.append(files)
+        return dict.fromkeys(files[:2], b"\xff\xd8\xff")
+
+    monkeypatch.setattr(launch, "wrote", lambda *given: said)
+    monkeypatch.setattr(launch, "read", read)
+    hosts(told(program="eval.lua", models=[], arguments={"model": "/m.t7"}))
+    code, out, _ = provision(capsys, "runs", "report", "base", "--out", "many.html", "--pictures", "3", "--json")
+    document = json.loads(out)
+    assert (code, document["captions"], len(asked[0])) == (0, 5000, 3)
+    assert document["files"] == ["many.html", "many-2.html", "many-3.html"]
+    pages = [Path(name).read_text() for name in document["files"]]
+    assert [page.count("data:image/jpeg") for page in pages] == [2, 0, 0]
+    assert [page.count("a cat ") for page in pages] == [2002, 2000, 998]
+    assert 'href="many-2.html"' in pages[0]
+    assert 'href="many.html"' in pages[2]
+    assert all(f"a cat {number}<" in "".join(pages) for number in (0, 2, 2001, 4999))
