@@ -49,9 +49,9 @@ def nodes(
             engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
         directory = Directory(work / LAB.name)
         directory.settle(mirror=str(converged.mirror), inventory=str(LAB.inventory))
-        # All that these hosts lack is the account that runs belong to.
+        # All that these hosts lack is the account that runs belong to, and one package.
         built = directory.provision("site", "--json").ended_with(0).document["changes"]
-        assert {change["component"] for change in built if change["change"] == "build"} == {"account"}
+        assert {change["component"] for change in built if change["change"] == "build"} == {"account", "packages"}
         yield directory
     finally:
         if not request.config.getoption("--keep-labs"):

@@ -83,7 +83,7 @@ def test_picture_that_became_a_link_to_what_is_roots_is_in_no_report(
     host.run(f"printf '\\377\\330\\377\\340{SECRET}' > /root/secret; chmod 600 /root/secret")
     model = f"{ROOT}/runs/{trained}/checkpoint/model_id{trained}.t7"
     run("eval", "theirs", ["-model", model, "-image_folder", "/data/theirs"]).ended_with(0)
-    plain(host, "cd /data/theirs; for f in *.jpg *.png; do ln -sf /root/secret $f; done; ln -sf /etc/shadow red.jpg")
+    plain(host, "cd /data/theirs; find . -type f -exec ln -sf /root/secret {} ';' ; ln -sf /etc/shadow red.jpg")
     page = tmp_path / "page.html"
     converged.directory.provision("runs", "report", "theirs", "--out", str(page)).ended_with(0)
     text = page.read_text()
@@ -152,7 +152,7 @@ def test_archive_with_open_modes_is_refused_and_unpacked_without_them(
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     refused = converged.directory.provision("mirror", "add", "--mirror", str(mirror), str(evil)).ended_with(2)
-    refused.says("neuraltalk2.tgz", "setuid")
+    refused.says("neuraltalk2.tgz", "can be written by every user (mode 0777)", "chmod")
 
     # Somebody who wrote the lock by hand, and the playbooks without `provision`.
     def trust(parts: playbooks.Parts) -> playbooks.Parts:
