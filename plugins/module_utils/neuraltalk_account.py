@@ -112,14 +112,15 @@ def answer(account, send, work, given):
         try:
             become(account)
             os.chdir("/")
-            told = {"result": work(*given)}
+            text = json.dumps({"result": work(*given)})
         except StackError as error:
-            told = {"error": as_text(str(error)), "details": error.details}
+            text = json.dumps({"error": as_text(str(error)), "details": error.details})
         except Exception as error:
             words = "%s as %s: %s" % (type(error).__name__, account.name, error)
-            told = {"error": as_text(words), "details": {"exception": as_text(traceback.format_exc())}}
+            details = {"exception": as_text(traceback.format_exc())}
+            text = json.dumps({"error": as_text(words), "details": details})
         with os.fdopen(send, "wb") as pipe:
-            pipe.write(as_text(json.dumps(told)).encode("utf-8"))
+            pipe.write(as_text(text).encode("utf-8"))
         code = 0
     finally:
         os._exit(code)
