@@ -139,6 +139,7 @@ from ansible.module_utils.neuraltalk_stack import (
     StackError,
     as_text,
     fail_with,
+    is_alive,
     lines_since,
     log_tail,
     remove,
@@ -230,15 +231,27 @@ def begun(root, runs):
 
 
 def await_file(account, process, run, *paths):
-    """Wait until one of the files is there. StackError with the conductor's words where none comes."""
-    began = time.time()
+    """Wait until one of the files is there. StackError with the conductor's words where none comes.
+
+    One that lives gets its time: to link tens of thousands of pictures on a slow disk takes minutes.
+    """
+    began = due = time.time()
     while not any(os.path.lexists(path) for path in paths):
         gone = process is not None and process.poll() is not None
+        if not gone and time.time() > due + PATIENCE:
+            due = time.time()
+            gone = not as_account(account, is_led, run.root, run.name)
         # Once more: it may have written the file and ended since we looked.
-        if (gone and not any(os.path.lexists(path) for path in paths)) or time.time() > began + PATIENCE:
+        if gone and not any(os.path.lexists(path) for path in paths):
             said = as_account(account, last_words, run.path)
             raise StackError("run %s did not begin within %d s: %s" % (run.name, time.time() - began + 1, said))
         time.sleep(0.05)
+
+
+def is_led(root, name):
+    """Whether the conductor of a run lives."""
+    told = Run(root, name).conductor()
+    return is_alive(told.get("pid"), told.get("start"))
 
 
 def last_words(directory):
