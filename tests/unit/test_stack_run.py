@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -442,3 +443,22 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     (whole,) = record.whole([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
     assert whole.arguments == {"seed": "1"}
+
+
+def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
+    load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tens of thousands of pictures on a slow disk are not linked within half a minute."""
+    module = load("stack_run")
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    run = module.Run(str(root), "slow")
+    Path(run.path).mkdir(parents=True)
+    told = {"pid": os.getpid(), "start": load("neuraltalk_stack").start_of(os.getpid())}
+    Path(run.path, "state.json").write_text(json.dumps(told))
+    late = threading.Timer(0.5, Path(run.process).touch)
+    late.start()
+    module.await_file(None, None, run, run.process)
+    late.join()
+    Path(run.path, "state.json").write_text(json.dumps({**told, "start": "1"}))
+    with pytest.raises(module.StackError, match="run slow did not begin within .*: it left no log"):
+        module.await_file(None, None, run, run.ended)
