@@ -460,5 +460,5 @@ def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     module.await_file(None, None, run, run.process)
     late.join()
     Path(run.path, "state.json").write_text(json.dumps({**told, "start": "1"}))
-    with pytest.raises(module.StackError, match="run slow did not begin within .*: it left no log"):
+    with pytest.raises(module.StackError, match=r"run slow did not begin within .*: it left no log"):
         module.await_file(None, None, run, run.ended)
