@@ -145,7 +145,9 @@ def read(
         waiting = set(said.get("later") or ())
         later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
-            raise HostError(f"{host} tells of the same files of {run_id} again and again")
+            raise HostError(
+                f"{host} does not send the files of {run_id} that it says it has", advice="Look at that host."
+            )
         left = later
     return found
 

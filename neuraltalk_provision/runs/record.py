@@ -67,7 +67,10 @@ def whole(
     }
     gone = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
     if gone:
-        raise HostError(f"{', '.join(gone)}: the run was there a moment ago, and is there no more")
+        raise HostError(
+            f"{', '.join(gone)}: its directory was removed while it was asked for",
+            advice="Run the same command again.",
+        )
     return tuple(known.get((run.host, run.id), run) for run in wanted)
 
 

@@ -98,7 +98,9 @@ def as_account(account, work, *given):
         text = pipe.read().decode("utf-8", "replace")
     status = os.waitpid(child, 0)[1]
     if not text:
-        raise StackError("what was done as %s ended without an answer (status %d)" % (account.name, status))
+        words = "what was done as %s ended without an answer (status %d): run the same command again; if that does not "
+        words += "help, the host's system log may say who killed it"
+        raise StackError(words % (account.name, status))
     told = as_native(json.loads(text))
     if "result" in told:
         return told["result"]
@@ -143,7 +145,10 @@ def owner_of(path, account):
         return account
     if status.st_uid == 0:
         return None
-    raise StackError("%s belongs to uid %d, not to %s: it is no run of ours" % (path, status.st_uid, account.name))
+    words = (
+        "%s belongs to uid %d and not to %s: choose that account as run_user in provision.yml, or chown the directory"
+    )
+    raise StackError(words % (path, status.st_uid, account.name))
 
 
 def ready(root, name):
@@ -175,7 +180,7 @@ def make_places(root, account):
             os.mkdir(path, 0o755)
         except OSError:
             if not os.path.isdir(path) or os.path.islink(path):
-                raise StackError("%s cannot be made, or is no directory" % path)
+                raise StackError("%s is not a directory, or cannot be made: see what it is, then remove it" % path)
         if account is not None:
             status = os.lstat(path)
             if status.st_uid != 0:

@@ -200,7 +200,8 @@ def interpreter():
             with io.open(os.devnull, "r+b") as nothing:
                 if subprocess.call([path, "-c", "import json"], stdin=nothing, stdout=nothing, stderr=nothing) == 0:
                     return path
-    raise StackError("%s may run no Python of this host: neither %s nor one of the PATH" % (who(), sys.executable))
+    words = "%s may run no Python of this host: neither %s nor one of the PATH. Install the distribution's python3"
+    raise StackError(words % (who(), sys.executable))
 
 
 def found(program):
@@ -250,7 +251,8 @@ def refuse(run, program, arguments, files, generation):
     if not os.path.isdir(folder):
         raise StackError("-checkpoint_path %s: there is no such directory on this host: make it first" % folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StackError("-checkpoint_path %s: %s may not write there" % (folder, who()))
+        cure = "Make it that account's (chown), or leave the option out: each run has a directory of its own"
+        raise StackError("-checkpoint_path %s: %s may not write there. %s" % (folder, who(), cure))
     there = [entry["file"] for entry in checkpoints(run)]
     if there:
         raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
@@ -261,7 +263,8 @@ def readable(option, path):
     if not os.path.exists(path):
         closed = closed_parent(path)
         if closed:
-            raise StackError("-%s %s: %s may not look into %s" % (option, path, who(), closed))
+            cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
+            raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
     if (option in FOLDERS) != os.path.isdir(path):
         kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"

@@ -199,10 +199,11 @@ def open_own(path):
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise StackError("%s cannot be opened: %s. Look what it is, then remove it" % (path, error.strerror))
+        words = "%s cannot be opened: %s. See what it is (ls -l), remove it, then run the same command again"
+        raise StackError(words % (path, error.strerror))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise StackError("%s is no ordinary file: remove it" % path)
+        raise StackError("%s is not an ordinary file: remove it, then run the same command again" % path)
     fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     return handle
 

@@ -193,7 +193,7 @@ def test_record_that_names_another_generation_runs_nothing_as_root(root: Path, p
 def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) -> None:
     (root / "runs").mkdir()
     (root / "runs" / ".leases").symlink_to(place / "m.t7")
-    with pytest.raises(ModuleError, match=r"\.leases cannot be opened: .*Look what it is, then remove it"):
+    with pytest.raises(ModuleError, match=r"\.leases cannot be opened: .*See what it is \(ls -l\), remove it"):
         start_all(root, [captioning(place)], user=USER)
     assert (place / "m.t7").read_text() == "x"
 
