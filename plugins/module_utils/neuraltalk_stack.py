@@ -59,36 +59,6 @@ def make_directory(path, mode=0o755):
         os.chmod(path, mode)
 
 
-def replaceable(path):
-    """Who but root and us could change or exchange what lies at `path`, in words; empty where nobody could.
-
-    The path itself, every directory above it and what links among them point at are looked at. Others may write in
-    a sticky directory such as /tmp: they cannot rename there what is ours. A group may write above `path` (Debian
-    has given /usr/local to `staff`), but not into it.
-    """
-    for place in (os.path.abspath(path), os.path.realpath(path)):
-        forbidden = 0o022
-        while True:
-            said = _writable(place, forbidden)
-            if said or place == os.path.dirname(place):
-                break
-            place, forbidden = os.path.dirname(place), 0o002
-        if said:
-            return said
-    return ""
-
-
-def _writable(place, forbidden):
-    found = os.lstat(place)
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid not in (0, os.geteuid()):
-        return "%s belongs to user %d" % (place, found.st_uid)
-    shared = stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX
-    if mode & forbidden and not stat.S_ISLNK(found.st_mode) and not shared:
-        return "%s can be written by other users (mode %04o)" % (place, mode)
-    return ""
-
-
 def as_text(value):
     """A text, also where Python 2.7 hands out bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -64,17 +64,16 @@ import shutil
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, file_sha256, remove, replaceable
+from ansible.module_utils.neuraltalk_places import unsafe
+from ansible.module_utils.neuraltalk_stack import StackError, fail_with, file_sha256, remove
 
 
 def refuse_exchange(artifact, directory):
     """StackError where another user could exchange the files of this directory."""
-    told = replaceable(directory)
-    if told:
+    for told in unsafe(directory)[:1]:
         raise StackError(
-            "artifact %s: %s, so a file in %s could be exchanged between its verification and its use. Give what is "
-            "named to root (chown root, chmod go-w) or choose another stack_root, then run the same command again"
-            % (artifact, told, directory)
+            "artifact %s: a file in %s could be exchanged between its verification and its use, for %s. Then run the "
+            "same command again" % (artifact, directory, told)
         )
 
 

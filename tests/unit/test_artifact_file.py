@@ -106,7 +106,7 @@ def test_file_of_another_user_is_brought_again(ask: Run, path: Path) -> None:
 def test_directory_that_every_user_can_write_is_refused(ask: Run, path: Path, level: int) -> None:
     path.write_bytes(GOOD)
     path.parents[level].chmod(0o777)
-    with pytest.raises(ModuleError, match="can be written by other users") as caught:
+    with pytest.raises(ModuleError, match="can be written by everybody") as caught:
         ask("known")
     assert str(path.parents[level]) in str(caught.value)
     assert "chmod go-w" in str(caught.value)
@@ -123,7 +123,7 @@ def test_sticky_directory_above_is_no_way_in(ask: Run, path: Path) -> None:
 def test_directory_of_another_user_is_refused(ask: Run, path: Path, level: int) -> None:
     path.write_bytes(GOOD)
     os.chown(path.parents[level], PLAIN, PLAIN)
-    with pytest.raises(ModuleError, match=f"belongs to user {PLAIN}"):
+    with pytest.raises(ModuleError, match=f"belongs to uid {PLAIN}"):
         ask()
     os.chown(path.parents[level], 0, 0)
 
@@ -136,5 +136,5 @@ def test_link_above_is_followed_to_whom_it_belongs(run_module: Run, path: Path, 
     given = {"artifact": "nn", "file": "nn.tgz", "path": tmp_path / "link" / "artifacts" / path.name, "sha256": SHA256}
     assert run_module("artifact_file", **given)["whole"] is True
     os.chown(path.parents[1], PLAIN, PLAIN)
-    with pytest.raises(ModuleError, match=f"belongs to user {PLAIN}"):
+    with pytest.raises(ModuleError, match=f"belongs to uid {PLAIN}"):
         run_module("artifact_file", **given)
