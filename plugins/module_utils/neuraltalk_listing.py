@@ -29,6 +29,7 @@ GLANCE = 1 << 16
 """Bytes of a log's end that a row of a list is made from."""
 CLOSER = 1 << 13
 """Of these, how many are read line by line."""
+LOSS = "\niter "
 TAIL = 8192
 PIECE = 1 << 20
 
@@ -68,46 +69,44 @@ def row(run):
     """A run in a list: its state, and how far it got by the end of its log."""
     said = base(run)
     said.pop("arguments")
-    said["samples"] = (
-        [thin_sample(entry) for entry in sampled(run, 4096)[-3:]] if said["card"] and said["running"] else []
-    )
+    seen = sampled(run, 4096)[-3:] if said["card"] and said["running"] else []
+    said["samples"] = [dict((key, entry[key]) for key in ("time", "on") if key in entry) for entry in seen]
     said["progress"] = glance(run, said)
     return said
-
-
-def thin_sample(sample):
-    """Of a sample what tells where a run computes."""
-    return dict((key, sample[key]) for key in ("time", "on") if key in sample)
 
 
 def glance(run, said):
     """How far a run got, by the end of its log: its last loss, validation and scores, and what went wrong."""
     text = end_of(run.log, GLANCE)
-    reader = Reader(1)
-    for mark in ("\niter ", "\nvalidation loss:", "\n{\n"):
-        place = last_whole(text, mark)
-        if place >= 0:
-            reader.feed(
-                text[place : place + 4096].partition("\n}\n")[0] + "\n}\n" if mark[1] == "{" else line_at(text, place)
-            )
-    closer = Reader(1)
-    if not said["exit_code"] == 0:
+    if len(text) < GLANCE:
+        text = "\n" + text  # its first line is whole
+    reader, closer = Reader(1), Reader(1)
+    for line in sorted(last_of_each(text)):
+        reader.feed(line[1])
+    if said["exit_code"] != 0 or not reader.losses.count:
         closer.feed(text[-CLOSER:])
-    seen = closer.told()
-    told = reader.told()
-    return dict(told, error=seen["error"], exploding=EXPLODING in text[-CLOSER:], backwards=None)
+    seen = (reader if reader.losses.count else closer).told()
+    return dict(
+        seen,
+        losses=seen["losses"][-1:],
+        error=closer.error,
+        exploding=EXPLODING in text[-CLOSER:],
+        backwards=None,
+    )
 
 
-def last_whole(text, mark):
-    """Where the last line begins that begins so and is whole; -1 without one. A table is whole with its end."""
-    end = text.rfind("\n}\n") if mark.startswith("\n{") else text.rfind("\n")
-    place = text.rfind(mark, 0, end) if end > 0 else -1
-    return place + 1 if place >= 0 else -1
-
-
-def line_at(text, place):
-    """The line that begins at a place, up to a bound."""
-    return text[place : place + 4096].partition("\n")[0] + "\n"
+def last_of_each(text):
+    """[(where, lines)] of a log's last loss, last validation and last scores, each with the loss before it."""
+    found = []
+    for mark, end in ((LOSS, "\n"), ("\nvalidation loss:", "\n"), ("\n{\n", "\n}\n")):
+        place = text.rfind(mark, 0, max(0, text.rfind(end)))
+        if place < 0:
+            continue
+        found.append((place, text[place + 1 : place + 4096].partition(end)[0] + end))
+        before = text.rfind(LOSS, 0, place) if mark != LOSS else -1
+        if before >= 0:
+            found.append((before, text[before + 1 : before + 4096].partition("\n")[0] + "\n"))
+    return found
 
 
 def whole(run, points, samples):

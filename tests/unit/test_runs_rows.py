@@ -49,13 +49,13 @@ def test_rows_of_hundreds_of_long_runs_are_small_and_say_how_far_each_got(
 ) -> None:
     scores = "validation loss: \t2.5\t\n{\n  CIDEr : 0.5\n  METEOR : 0.1\n}\n"
     for number in range(60):
-        make(tmp_path, f"n{number}", LONG + scores)
+        make(tmp_path, f"n{number}", LONG.replace("iter 20000:", scores + "iter 20000:"))
     rows = listed()
     assert len(json.dumps(rows)) < 60 * 2000
     progress = rows["n59"]["progress"]
     assert progress["losses"] == [[20_000, 5.02]]
-    assert progress["scores"] == [[20_000, {"CIDEr": 0.5, "METEOR": 0.1}]]
-    assert progress["validations"] == [[20_000, 2.5]]
+    assert progress["scores"] == [[19_999, {"CIDEr": 0.5, "METEOR": 0.1}]]
+    assert progress["validations"] == [[19_999, 2.5]]
     assert state.read("h", rows["n0"]).health.state == "ended"
 
 
@@ -76,6 +76,23 @@ def test_row_tells_a_runs_state_by_the_end_of_its_log(
     make(tmp_path, "x", log, code)
     said = state.read("h", listed()["x"])
     assert (said.health.state, evidence in said.health.evidence) == (word, True), said.health
+
+
+@pytest.mark.parametrize(
+    ("log", "losses"),
+    [
+        ("iter 0: 3.5\n", [[0, 3.5]]),
+        ("iter 0: 3.5\niter 1: 3.", [[0, 3.5]]),
+        ("\x1b[0miter 7: 3.5\x1b[0m\n", [[7, 3.5]]),
+        ("loading 9 %\riter 7: 1e-05\n", [[7, 1e-05]]),
+        ("", []),
+    ],
+)
+def test_row_has_the_last_loss_however_it_was_printed(
+    listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path, log: str, losses: list[list[float]]
+) -> None:
+    make(tmp_path, "x", log)
+    assert listed()["x"]["progress"]["losses"] == losses
 
 
 DAMAGES: dict[str, tuple[str, str]] = {
