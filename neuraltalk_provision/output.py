@@ -26,6 +26,8 @@ from neuraltalk_provision import streams
 from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.text import of_a_log, visible
 
+MANY_ROWS = 200
+"""From more rows on a table is aligned in plain text."""
 Advance = Callable[[int], None]
 
 _DEEPEST = 60
@@ -85,7 +87,11 @@ class Output:
             self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; the cells are plain text."""
+        """A table; the cells are plain text. One of very many rows is not fitted to the terminal: that takes seconds."""
+        rows = list(rows)
+        if len(rows) > MANY_ROWS:
+            self.say("\n".join([title, *_aligned([list(columns), *rows])]))
+            return
         folding = (Column(_cell(name), overflow="fold") for name in columns)
         table = Table(*folding, title=_cell(title), title_justify="left", box=None, pad_edge=False)
         for row in rows:
@@ -187,6 +193,13 @@ def _key(key: Any) -> str:
     """A key as JSON's own rules write it."""
     plain = _as_json(key)
     return plain if isinstance(plain, str) else json.dumps(plain, allow_nan=False)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell."""
+    shown = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in shown) for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
 
 
 def _short(evidence: Any) -> str:

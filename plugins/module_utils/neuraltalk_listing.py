@@ -20,7 +20,7 @@ from ansible.module_utils.neuraltalk_log import EXPLODING, Reader
 from ansible.module_utils.neuraltalk_runs import Run, checkpoints, end_of, names, report_of, sampled
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, file_size, read_native
 
-CHUNK = 4 << 20
+CHUNK = 16 << 20
 """Bytes of a log that are told at once."""
 WHOLE = 64 << 20
 """Bytes of a log that are read at most for what is told of a run, from its end; its first `HEAD` bytes besides."""

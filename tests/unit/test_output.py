@@ -290,3 +290,13 @@ def test_letters_that_stdouts_encoding_lacks_are_escaped(tmp_path: Path) -> None
     assert "No such option" in done.stdout
     done = shell("provision variables --settings '\u65e5.yml' 2>&1", PYTHONIOENCODING="ascii")
     assert "\\u65e5.yml: there is no such settings file" in done.stdout
+
+
+def test_table_of_thousands_of_rows_is_aligned_and_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"run-{number}", "node\x1b[31m", "ended\n") for number in range(3000)]
+    Output().table("runs", ("run", "host", "state"), rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3002
+    assert lines[1].split() == ["run", "host", "state"]
+    assert lines[2].index("node") == lines[3001].index("node") == lines[1].index("host")
+    assert "\x1b" not in "".join(lines)
