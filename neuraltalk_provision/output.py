@@ -87,7 +87,7 @@ class Output:
             self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; the cells are plain text. One of very many rows is not fitted to the terminal: that takes seconds."""
+        """A table; the cells are plain text. One of very many rows is only aligned: to fit it takes seconds."""
         rows = list(rows)
         if len(rows) > MANY_ROWS:
             self.say("\n".join([title, *_aligned([list(columns), *rows])]))
