@@ -30,6 +30,8 @@ os.umask(UMASK)
 LOG_TAIL_LINES = 25
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
+TEXT = type(b"".decode("utf-8"))
+"""What JSON gives for text; a literal would be bytes under Python 2.7, and the formatter takes its u away."""
 MOST = 256 << 20
 """Bytes of a file that are read at once at most."""
 _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
@@ -154,7 +156,7 @@ def as_native(value):
         return dict((as_native(key), as_native(entry)) for key, entry in value.items())
     if isinstance(value, list):
         return [as_native(entry) for entry in value]
-    if isinstance(value, type("")):
+    if isinstance(value, TEXT):
         return value.encode("utf-8")
     return value
 
