@@ -79,7 +79,7 @@ class Stack:
 
     def run(self, *command: str) -> CommandResult:
         """Run a command in the generation's environment, and in no other."""
-        return self.host.run(f"cd / && env -i HOME=$HOME {self.path}/bin/with-stack {shlex.join(command)}")
+        return self.host.run(f"cd / && env -i HOME=$HOME TMPDIR=$HOME {self.path}/bin/with-stack {shlex.join(command)}")
 
     def lua(self, program: str) -> str:
         """What a Lua program prints, which has to end well."""
