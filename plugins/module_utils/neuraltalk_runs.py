@@ -257,10 +257,9 @@ class Leases(object):
 def taken(root):
     """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
     found = {}
-    for run in unended(root):
-        status = run.status()
-        if status["card"] and (status["running"] or status["waiting"]):
-            uuid = status["card"]["uuid"]
+    for _run, status in active(root):
+        uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
+        if uuid:
             found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
     return found
 
@@ -273,19 +272,26 @@ def names(root):
     return [name for name in named if os.path.exists(os.path.join(directory, name, "run.json"))]
 
 
-def unended(root):
-    """The runs of a host that have not ended, or not in a way that they could write down."""
-    return [run for run in (Run(root, name) for name in names(root)) if not run.over()]
+def active(root):
+    """[(run, its status)] of the runs of a host that compute now, or wait for their turn.
+
+    One whose files cannot be read keeps nobody from what is done for the others.
+    """
+    found = []
+    for run in (Run(root, name) for name in names(root)):
+        try:
+            status = {} if run.over() else run.status()
+        except (IOError, OSError, TypeError, ValueError, AttributeError):
+            continue
+        if status.get("running") or status.get("waiting"):
+            found.append((run, status))
+    return found
 
 
 def active_generations(root):
     """The generations that runs compute with now, or wait for."""
-    found = set()
-    for run in unended(root):
-        status = run.status()
-        if status["running"] or status["waiting"]:
-            found.add(run.told(run.record).get("generation"))
-    return found
+    told = [run.told(run.record).get("generation") for run, _status in active(root)]
+    return set(name for name in told if isinstance(name, str))
 
 
 def end_of(log, size):

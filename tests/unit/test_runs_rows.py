@@ -207,3 +207,23 @@ def test_captions_of_what_is_no_list_of_captions_are_none(run_module: Tell, tmp_
         (place / "work" / "vis" / "vis.json").write_text(text)
         said = run_module("stack_run", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
         assert all(isinstance(entry["caption"], str) for entry in said["wrote"]["captions"])
+
+
+def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_the_others(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """Asked when generations are pruned, as root: the files are the account's, who may put anything there."""
+    runs = load("neuraltalk_runs")
+    start = load("neuraltalk_stack").start_of(os.getpid())
+    living = make(tmp_path, "living", generation="g7")
+    living_process = {"pid": os.getpid(), "start": start, "card": {"uuid": "GPU-1"}}
+    (living / "process.json").write_text(json.dumps(living_process))
+    odd = make(tmp_path, "odd", generation=["x"])
+    (odd / "process.json").write_text(json.dumps({**living_process, "card": 7}))
+    pipe = make(tmp_path, "pipe")
+    (pipe / "process.json").unlink()
+    os.mkfifo(pipe / "process.json")
+    for place in (living, odd, pipe):
+        (place / "exit").unlink()
+    assert runs.active_generations(str(tmp_path)) == {"g7"}
+    assert runs.taken(str(tmp_path)) == {"GPU-1": "living"}
