@@ -49,7 +49,9 @@ def main() -> None:
     if not streams.prepare():
         Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
         sys.exit(EXIT_USAGE)
-    sys.exit(boundary(sys.argv[1:]))
+    code = boundary(sys.argv[1:])
+    streams.leave()
+    sys.exit(code)
 
 
 def boundary(arguments: list[str]) -> int:
