@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-# Colours, movements of the cursor, titles of windows that have an end: what has none hides nothing. No part takes an
-# escape itself, so that each is looked at once.
-_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
+from neuraltalk_provision import shared
+
+# Colours, movements of the cursor, titles of windows, by the pattern that reads logs on hosts too.
+_SEQUENCES: re.Pattern[str] = shared.load("neuraltalk_log").SEQUENCES
 # What a terminal obeys in place of showing it, or what turns around or hides the letters beside it: C0 but for tab and
 # line feed, DEL and C1, marks of direction, separators of lines, letters that are none (tags, halves of pairs).
 _UNSEEN = re.compile(

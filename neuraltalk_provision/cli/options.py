@@ -27,7 +27,7 @@ Limit = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 TakeOver = Annotated[
     bool,
-    typer.Option("--take-over", help="Take hosts over from another controller that is dead, and not known to be so."),
+    typer.Option("--take-over", help="Take hosts over from another controller that you know to be dead."),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would happen and change nothing.")]
 

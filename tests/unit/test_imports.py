@@ -18,7 +18,7 @@ ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "paths": set(),
-    "text": set(),
+    "text": {"shared"},
     "shared": {"paths"},
     "yaml_file": {"errors"},
     "settings": {"errors", "paths", "yaml_file"},
