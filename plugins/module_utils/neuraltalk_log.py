@@ -31,7 +31,8 @@ ENTRY = re.compile(r"[ \t]{1,20}(\w{1,100}) : (\S{1,400})\s*$")
 NUMERIC = re.compile(r"(?:%s)$" % NUMBER)
 IMAGES = re.compile(r"assigned ([0-9]{1,15}) images to split train\s*$")
 NAMED = re.compile(r"\w{0,80}Error: ")
-# Colours, movements of the cursor, titles of windows. No part takes an escape itself, so each is looked at once.
+# Colours, movements of the cursor, titles of windows that have an end: what has none hides nothing. No part takes an
+# escape itself, so each is looked at once.
 SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\)|[ -/]*[0-Z\\\\^-~])")
 CHECKPOINT = "wrote checkpoint to "
 EXPLODING = "loss seems to be exploding"
