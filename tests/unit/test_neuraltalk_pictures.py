@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -231,18 +232,28 @@ def test_nobody_waits_for_what_is_no_ordinary_file(
     assert told.value.reason == reason
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_which_permission_is_missing_is_said(module: ModuleType, tmp_path: Path, closed: str) -> None:
-    place = tmp_path / "in"
-    place.mkdir()
-    (place / "x.jpg").write_bytes(jpeg())
-    (place / "x.jpg").chmod(0o200)
-    if closed == "folder":
-        place.chmod(0o600)
-    with pytest.raises(module.Unusable) as told:
-        module.look(str(place / "x.jpg"))
-    place.chmod(0o700)
-    told_of = f"belongs to uid {os.geteuid()} and has mode 0200" if closed == "file" else f"may not look into {place}"
-    assert told_of in told.value.reason
-    assert told.value.fault == "unreadable"
+def test_which_permission_is_missing_is_said(
+    module: ModuleType, load: Callable[[str], ModuleType], closed: str
+) -> None:
+    with tempfile.TemporaryDirectory() as place:  # not tmp_path, into which another account may not look
+        folder = Path(place) / "in"
+        folder.mkdir()
+        Path(place).chmod(0o755)
+        (folder / "x.jpg").write_bytes(jpeg())
+        (folder / "x.jpg").chmod(0o200)
+        folder.chmod(0o600 if closed == "folder" else 0o755)
+
+        def told() -> list[str]:
+            try:
+                return [str(module.look(str(folder / "x.jpg")))]
+            except module.Unusable as error:
+                return [error.reason, error.fault]
+
+        account = load("neuraltalk_account")
+        nobody = account.Account("nobody", 65534, 65534) if os.geteuid() == 0 else None
+        reason, fault = account.as_account(nobody, told)
+        folder.chmod(0o700)
+    assert fault == "unreadable"
+    who = f"may not read it: it belongs to uid {os.geteuid()} and has mode 0200"
+    assert (who if closed == "file" else f"may not look into {folder}") in reason
