@@ -72,7 +72,7 @@ def loaded(file):
 
     kind = kind_of(file.read(32))
     if kind not in FORMATS:
-        raise Unusable("it is a picture of the kind %s, which is not decoded here: save it as JPEG or PNG" % kind)
+        raise unknown(kind)
     file.seek(0)
     if FORMATS[kind] not in Image.OPEN:
         Image.init()  # Pillow imports some of its decoders only when asked
@@ -87,6 +87,11 @@ def loaded(file):
         raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
     image.load()
     return image
+
+
+def unknown(kind):
+    """What is said of a picture of a kind that is not among FORMATS."""
+    return Unusable("it is a picture of the kind %s, which is not decoded here: save it as JPEG or PNG" % kind)
 
 
 def as_imread(image):
@@ -170,7 +175,7 @@ def planes(image):
     """The bytes of a small L or RGB image, channel by channel; grey three times."""
     if image.mode == "L":
         return image.tobytes() * 3
-    return b"".join(band.tobytes() for band in image.split())
+    return b"".join([image.tobytes("raw", channel) for channel in "RGB"])
 
 
 def why(file, error):
