@@ -11,14 +11,15 @@ __metaclass__ = type
 import glob
 import io
 import os
-import pwd
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
+from ansible.module_utils.neuraltalk_captioning import lay_out_pictures
 from ansible.module_utils.neuraltalk_gpu import cards, choose_card, processes
+from ansible.module_utils.neuraltalk_pictures import closed_parent, who
 from ansible.module_utils.neuraltalk_runs import checkpoints
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
@@ -28,14 +29,11 @@ from ansible.module_utils.neuraltalk_stack import (
     read_stamps,
     run_logged,
     with_stack,
-    write_json,
 )
 
 LINKED = ("train.lua", "eval.lua", "misc")
 SCORER = "coco-caption"
 ANNOTATIONS = "annotations/captions_val2014.json"
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
-LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
 PYTHONS = ("python", "python2", "python2.7", "python3")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """Options that name a directory; what else names a place names a file."""
@@ -70,46 +68,11 @@ else:
 """
 
 
-def usable(path):
-    """None for a file that image.load reads, else the reason why not."""
-    try:
-        with io.open(path, "rb") as file:
-            head = file.read(8)
-    except (IOError, OSError) as error:
-        return "it cannot be read: %s" % error.strerror
-    if not head:
-        return "it is empty"
-    if head.startswith((b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")):
-        return "it is an AppleDouble file, which a Mac leaves beside the real one"
-    if not head.startswith(MAGIC):
-        return "it starts with %s, which no JPEG, PNG or PPM does" % " ".join(
-            "%02x" % byte for byte in bytearray(head[:4])
-        )
-    return None
+def lay_out(run, arguments, program, generation, stopped=lambda: False):
+    """Fill the run's directory; (arguments as the program gets them, images, set aside).
 
-
-def link_images(folder, target):
-    """Link every usable image of `folder` under a plain name; ({name: file}, [{file, reason}])."""
-    make_directory(target)
-    names, aside = {}, []
-    for file in sorted(os.listdir(folder)):
-        path = os.path.join(folder, file)
-        if not LOOKS_LIKE_IMAGE.search(file) or not os.path.isfile(path):
-            continue
-        reason = usable(path)
-        if reason:
-            aside.append({"file": file, "reason": reason})
-            continue
-        name = "%06d%s" % (len(names) + 1, os.path.splitext(file)[1].lower())
-        os.symlink(path, os.path.join(target, name))
-        names[name] = file
-    if not names:
-        raise StackError("%s holds no image that can be read (%d set aside)" % (folder, len(aside)))
-    return names, aside
-
-
-def lay_out(run, arguments, program, generation):
-    """Fill the run's directory; (arguments as the program gets them, images, set aside)."""
+    Pictures to caption are looked at, which takes its time: Stopped where `stopped` is true meanwhile.
+    """
     source = os.path.join(generation, "neuraltalk2")
     make_directory(os.path.join(run.work, "vis", "imgs"))
     make_directory(os.path.join(run.work, "model"))
@@ -128,12 +91,8 @@ def lay_out(run, arguments, program, generation):
         shutil.copyfile(given["cnn_proto"], own)
         given["cnn_proto"] = own
     elif given.get("image_folder"):
-        images, aside = link_images(given["image_folder"], os.path.join(run.path, "images"))
-        given["image_folder"] = os.path.join(run.path, "images")
-        given.setdefault("num_images", len(images))
-        given["dump_path"] = 1
-        # Of its own file, for a set has tens of thousands of them and whoever looks after the run reads the rest often.
-        write_json(run.images, {"images": images, "set_aside": aside})
+        instead, images, aside = lay_out_pictures(run, given, generation, plain_environment(run), stopped)
+        given.update(instead, dump_path=1)
     given.setdefault("id", run.name)
     return given, images, aside
 
@@ -275,24 +234,6 @@ def readable(option, path):
         )
 
 
-def closed_parent(path):
-    """The first directory on the way to a path that may not be looked into; empty without one."""
-    place = os.sep
-    for part in path.strip(os.sep).split(os.sep)[:-1]:
-        place = os.path.join(place, part)
-        if os.path.isdir(place) and not os.access(place, os.X_OK):
-            return place
-    return ""
-
-
-def who():
-    """Whoever this is, by name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return "uid %d" % os.geteuid()
-
-
 def refuse_misfit(h5, told, generation):
     """StackError where the pictures and labels of an HDF5 file do not go with the JSON beside it.
 
@@ -356,9 +297,14 @@ def environment(run, card):
         path = os.path.join(run.work, "bin") + os.pathsep + path
     # cutorch opens a context on every card that it sees, whatever -gpuid says.
     visible = card["uuid"] if card else ""
+    return dict(plain_environment(run), PATH=path, CUDA_VISIBLE_DEVICES=visible)
+
+
+def plain_environment(run):
+    """What all programs of a run get: little of where it is started, and its own places."""
     kept = dict((name, value) for name, value in os.environ.items() if KEPT.match(name))
     own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
-    return dict(kept, PATH=path, TERM="dumb", MPLBACKEND="Agg", CUDA_VISIBLE_DEVICES=visible, **own)
+    return dict(kept, TERM="dumb", MPLBACKEND="Agg", **own)
 
 
 def weights_of(parent, models):
