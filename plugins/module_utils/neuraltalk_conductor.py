@@ -19,7 +19,6 @@ import fcntl
 import io
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -27,17 +26,20 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 
 from ansible.module_utils import (
     neuraltalk_captioning,
     neuraltalk_cudnn,
+    neuraltalk_dataset_check,
+    neuraltalk_dataset_json,
     neuraltalk_decoder,
+    neuraltalk_found,
     neuraltalk_gpu,
     neuraltalk_headers,
     neuraltalk_launch,
     neuraltalk_listing,
     neuraltalk_log,
+    neuraltalk_packed,
     neuraltalk_pictures,
     neuraltalk_runs,
     neuraltalk_stack,
@@ -105,23 +107,9 @@ def packed():
     shared = (
         neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
         neuraltalk_listing, neuraltalk_headers, neuraltalk_pictures, neuraltalk_decoder, neuraltalk_captioning,
+        neuraltalk_found, neuraltalk_dataset_json, neuraltalk_dataset_check, neuraltalk_packed,
     )  # fmt: skip
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__main__.py", MAIN)
-        for package in ("ansible", "ansible/module_utils"):
-            archive.writestr(package + "/__init__.py", "")
-        for module in shared + (sys.modules[__name__],):
-            archive.writestr(module.__name__.replace(".", "/") + ".py", source_of(module))
-    return whole.getvalue()
-
-
-def source_of(module):
-    """The text of a module, also of one that came in an archive."""
-    loader = getattr(module, "__loader__", None)
-    if loader is not None and hasattr(loader, "get_source"):
-        return loader.get_source(module.__name__)
-    return read_text(re.sub("[co]$", "", module.__file__))
+    return neuraltalk_packed.packed(shared + (sys.modules[__name__],), MAIN)
 
 
 class Conductor(object):

@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import glob
 import io
+import json
 import os
 import re
 import shutil
@@ -17,12 +18,15 @@ import subprocess
 import sys
 import tempfile
 
+from ansible.module_utils import neuraltalk_dataset_check, neuraltalk_dataset_json, neuraltalk_found
 from ansible.module_utils.neuraltalk_captioning import lay_out_pictures
 from ansible.module_utils.neuraltalk_gpu import cards, choose_card, processes
+from ansible.module_utils.neuraltalk_packed import packed
 from ansible.module_utils.neuraltalk_pictures import closed_parent, who
 from ansible.module_utils.neuraltalk_runs import checkpoints
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
+    as_native,
     lines_since,
     log_tail,
     make_directory,
@@ -39,33 +43,12 @@ FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """Options that name a directory; what else names a place names a file."""
 KEPT = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
 """What a run gets of the environment that it is started in; the rest is the business of who started it."""
-FITS = """
-import json, sys
-try:
-    import h5py
-except ImportError:  # another Python than the one that it was installed for
-    print("fits: not looked at")
-    sys.exit()
-with h5py.File(sys.argv[1], "r") as data:
-    wanted = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
-    lacks = [name for name in wanted if name not in data]
-    if lacks:
-        print("misfit %s lacks %s: it is not what prepro.py writes" % (sys.argv[1], ", ".join(lacks)))
-        sys.exit()
-    labels, most = data["labels"], 0
-    for start in range(0, labels.shape[0], 65536):
-        most = max(most, int(labels[start:start + 65536].max()))
-    pictures = data["images"].shape[0]
-with open(sys.argv[2]) as file:
-    told = json.load(file)
-words, listed = len(told["ix_to_word"]), len(told["images"])
-if most > words:
-    print("misfit %s has a label %d, and %s has %d words" % (sys.argv[1], most, sys.argv[2], words))
-elif pictures != listed:
-    print("misfit %s holds %d pictures, and %s lists %d" % (sys.argv[1], pictures, sys.argv[2], listed))
-else:
-    print("fits %d pictures, %d words" % (pictures, words))
+CHECK = """import sys
+from ansible.module_utils.neuraltalk_dataset_check import main
+main(sys.argv[1:])
 """
+CHECKED = 600
+"""Seconds that the check of a data set gets."""
 
 
 def lay_out(run, arguments, program, generation, stopped=lambda: False):
@@ -198,7 +181,8 @@ def refuse(run, program, arguments, files, generation):
         if lacks:
             raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
     if arguments.get("input_h5") and arguments.get("input_json"):
-        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation)
+        splits = ["train", "val"] if program == "train.lua" else [arguments.get("split") or "test"]
+        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation, splits)
     if program != "train.lua":
         return
     weights(arguments, generation)
@@ -225,7 +209,7 @@ def readable(option, path):
             cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
             raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
-    if (option in FOLDERS) != os.path.isdir(path):
+    if not (os.path.isdir(path) if option in FOLDERS else os.path.isfile(path)):
         kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
@@ -234,23 +218,30 @@ def readable(option, path):
         )
 
 
-def refuse_misfit(h5, told, generation):
-    """StackError where the pictures and labels of an HDF5 file do not go with the JSON beside it.
+def refuse_misfit(h5, told, generation, splits):
+    """StackError where an HDF5 file and the JSON beside it are not what the programs read, or lack one of `splits`.
 
     It takes the stack's own h5py; a stack without one cannot tell, and the program ends then by itself.
     """
     if not os.path.isdir(os.path.join(generation, "python", "h5py")):
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
-    log = os.path.join(private, "log")
+    log, program = os.path.join(private, "log"), os.path.join(private, "check.zip")
+    modules = (neuraltalk_dataset_check, neuraltalk_dataset_json, neuraltalk_found)
     try:
-        outcome = run_logged(with_stack(generation, [interpreter(), "-c", FITS, h5, told]), log, timeout=600)
+        with io.open(program, "wb") as file:
+            file.write(packed(modules, CHECK))
+        words = [interpreter(), program, h5, told] + list(splits)
+        outcome = run_logged(with_stack(generation, words), log, timeout=CHECKED)
         said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
         tail = log_tail(log)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    if said and said[-1].startswith("misfit "):
-        raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit ") :])
+    faults = [as_native(json.loads(line[len("misfit ") :])) for line in said if line.startswith("misfit ")]
+    if faults:
+        some = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
+        more = "; and more, which `provision data inspect %s` names" % h5 if len(some) > 3 else ""
+        raise StackError("-input_h5 and -input_json do not go together: %s%s" % ("; ".join(some[:3]), more))
     if outcome["rc"] or not said:
         raise StackError("-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["no word"])[-1]))
 
