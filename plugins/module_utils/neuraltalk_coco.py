@@ -111,7 +111,7 @@ def _file_path(path, name):
     return posixpath.join(as_text(folder), name) if folder else name
 
 
-class KarpathySplits:
+class KarpathySplits(object):
     """Which split a dataset_*.json gives to a picture."""
 
     def __init__(self, path, value):

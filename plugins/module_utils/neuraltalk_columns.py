@@ -25,7 +25,7 @@ Chosen = collections.namedtuple("Chosen", "file caption split id")
 """The names of four columns, None for each that is not there."""
 
 
-class Columns:
+class Columns(object):
     """The columns by the names that a user gave, else by usual ones in whatever case, the first that is there."""
 
     def __init__(self, file="", caption="", split=""):

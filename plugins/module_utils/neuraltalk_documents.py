@@ -29,7 +29,7 @@ _OTHERS = (
 )
 
 
-class Problems:
+class Problems(object):
     """What is wrong in the files of one source, collected, so that a user learns all of it at once."""
 
     def __init__(self, paths):

@@ -22,7 +22,7 @@ LONGEST_NAME = 4096
 _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
 
 
-class Entries:
+class Entries(object):
     """Entries in the order in which their files came first; what is wrong goes into `problems`."""
 
     def __init__(self, problems):

@@ -1,8 +1,8 @@
 """python -m tests.real.prepro PREPRO.py PYTHON2: neuraltalk2's own prepro.py and ours on the same made data.
 
 PYTHON2 is a Python 2.7 with numpy 1.16.6, scipy 1.1.0, h5py 2.10.0 and Pillow 6.2.2. Compared are the text of the
-JSON and the data sets of labels, bit by bit; it ends with 1 where one differs. `--print` says the SHA-256 of each, as
-tests/unit/test_neuraltalk_captions.py has them.
+JSON and the data sets of labels, bit by bit; it ends with 1 where one differs. `--write FILE` writes the SHA-256 of
+all that the original wrote: tests/unit/data/prepro.json is such a file.
 """
 
 from __future__ import annotations
@@ -100,13 +100,22 @@ def ours(entries: list[dict[str, Any]], case: Case, work: Path) -> dict[str, byt
     return {"json": made.json_text().encode(), **{name: array.tobytes() for name, array in arrays.items()}}
 
 
+def versions(python: str) -> str:
+    """What the original ran with."""
+    program = (
+        "import sys, numpy, scipy, h5py, PIL; print('Python %s, numpy %s, scipy %s, h5py %s, Pillow %s' % ("
+        "sys.version.split()[0], numpy.__version__, scipy.__version__, h5py.__version__, PIL.__version__))"
+    )
+    return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path, metavar="PREPRO.py")
     parser.add_argument("python", metavar="PYTHON2")
-    parser.add_argument("--print", action="store_true", dest="show", help="say the SHA-256 of what the original wrote")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the SHA-256 of what the original wrote")
     given = parser.parse_args()
-    wrong = 0
+    wrong, digests = 0, {}
     for name, case in CASES.items():
         entries = captions.entries(**case.made)
         with tempfile.TemporaryDirectory() as folder:
@@ -117,8 +126,11 @@ def main() -> int:
         rows, size = len(theirs["label_length"]) // 4, len(theirs["json"])
         print(f"{name}: {len(entries)} pictures, {rows} captions, {size} bytes of JSON:", end=" ")
         print(f"DIFFERENT: {', '.join(different)}" if different else "equal")
-        for part in theirs if given.show else ():
-            print(f'        "{part}": "{hashlib.sha256(theirs[part]).hexdigest()}",')
+        digests[name] = {part: hashlib.sha256(content).hexdigest() for part, content in theirs.items()}
+    if given.write:
+        program = hashlib.sha256(given.program.read_bytes()).hexdigest()
+        told = {"prepro.py": program, "python": versions(given.python), "cases": digests}
+        given.write.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -55,5 +55,5 @@ def entries(
             skewed = [words * next(draw) ** 3 >> 93 for _ in range(length)]
             captions.append(caption(draw, [b if a is None else a for a, b in zip(rare, skewed, strict=True)]))
         entry = {"file_path": f"val2014/\u00e9t\u00e9 'no. {index}\".png", "captions": captions}
-        made.append({**entry, "id": 1 + index * 37 % 100003} if ids else entry)
+        made.append({**entry, "id": 1 + index * 37 % 1000003} if ids else entry)
     return made
