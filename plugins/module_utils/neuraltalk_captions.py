@@ -104,7 +104,7 @@ def lay_out(entries, options):
     shuffle(pictures, SEED)
     splits = assign(pictures, options)
     pictures = [dict(picture, split=split) for picture, split in zip(pictures, splits)]
-    tokens = _tokenise(pictures, split_into_words)
+    tokens = _tokenise(pictures, split_into_words, entries)
     order = order_of_keys(tokens.words)
     numbers = dict((word, number) for number, word in enumerate(tokens.words))
     vocabulary = [word for word in order if tokens.counts[numbers[word]] > threshold]
@@ -136,8 +136,11 @@ def _number(options, name, usual, least, most):
     return value
 
 
-def _tokenise(pictures, split_into_words):
-    """The words of all captions, in one row, as numbers in the order of their first occurrence."""
+def _tokenise(pictures, split_into_words, entries):
+    """The words of all captions, in one row, as numbers in the order of their first occurrence.
+
+    StackError that names captions without words, in the order of `entries`, as the user knows them.
+    """
     numbers, lengths = array.array("I"), array.array("I")
     known, examples, beyond, unspaced, empty = {}, [], 0, 0, []
     for place, picture in enumerate(pictures):
@@ -153,14 +156,16 @@ def _tokenise(pictures, split_into_words):
                 beyond += 1
                 unspaced += is_unspaced(caption)
     if empty:
-        _refuse(empty)
+        _refuse(empty, entries)
     counts = [0] * len(known)
     for number in numbers:
         counts[number] += 1
     return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
 
 
-def _refuse(empty):
+def _refuse(empty, entries):
+    places = dict((entry["file_path"], place) for place, entry in enumerate(entries))
+    empty.sort(key=lambda caption: (places[caption[0]], caption[1]))
     named = ["%s, caption %d: %s" % (printed(path), index, json.dumps(text[:80])) for path, index, text in empty[:TOLD]]
     more = ["and %d more" % (len(empty) - TOLD)] if len(empty) > TOLD else []
     raise StackError(

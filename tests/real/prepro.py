@@ -37,6 +37,11 @@ class Case:
     num_test: int = 0
     threshold: int = 5
     max_length: int = 16
+    odd: bool = False
+
+    def entries(self) -> list[dict[str, Any]]:
+        made = captions.entries(**self.made)
+        return captions.odd(made) if self.odd else made
 
     def options(self) -> dict[str, int]:
         return {
@@ -55,6 +60,7 @@ CASES = {
     "one picture": Case({"pictures": 1, "each": 1, "words": 5}, num_val=0, threshold=0),
     "without ids": Case({"pictures": 40, "words": 9, "ids": False, "seed": 3}, num_val=7, num_test=3),
     "all words rare": Case({"pictures": 12, "words": 10**6}, num_val=2),
+    "odd fields": Case({"pictures": 60, "words": 40, "seed": 5}, num_val=5, threshold=2, odd=True),
     # Beyond 87,381 keys a dict of Python 2.7 grows by another factor.
     "90,000 words": Case(
         {"pictures": 200, "each": 65, "words": 90000, "every": True, "seed": 2}, num_val=20, num_test=10, threshold=0
@@ -117,7 +123,7 @@ def main() -> int:
     given = parser.parse_args()
     wrong, digests = 0, {}
     for name, case in CASES.items():
-        entries = captions.entries(**case.made)
+        entries = case.entries()
         with tempfile.TemporaryDirectory() as folder:
             theirs = original(given.program, given.python, entries, case, Path(folder))
             mine = ours(entries, case, Path(folder))

@@ -57,3 +57,20 @@ def entries(
         entry = {"file_path": f"val2014/\u00e9t\u00e9 'no. {index}\".png", "captions": captions}
         made.append({**entry, "id": 1 + index * 37 % 1000003} if ids else entry)
     return made
+
+
+def odd(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries with all that ASCII has in their captions, ids of every kind, and names that few people give."""
+    ids: list[Any] = [0, -3, 2.5, 1e13, 0.1, "seven", "\u4e00\U0001f600", "7", "", 99999999999999]
+    for index, entry in enumerate(made):
+        around = [chr((index * 5 + offset) % 127 + 1) for offset in range(5)]
+        entry["captions"] = [
+            around[0] + text + mark + text for text, mark in zip(entry["captions"], around, strict=True)
+        ]
+        letter = "\U0001f600" if index % 2 else chr(index % 31 + 1)
+        entry["file_path"] = f"{'./' if index % 3 else ''}{letter} \\ {index}.png"
+        entry["id"] = (ids[index] or index) if index < len(ids) else 1000 + index
+        entry["license"] = {"of": [index]}
+        if index % 7 == 6:
+            del entry["id"]
+    return made
