@@ -15,9 +15,11 @@ import array
 import collections
 import json
 
+from ansible.module_utils.neuraltalk_pictures import printed
 from ansible.module_utils.neuraltalk_python2 import order_of_keys, shuffle
 from ansible.module_utils.neuraltalk_splits import assign
 from ansible.module_utils.neuraltalk_stack import StackError, as_text
+from ansible.module_utils.neuraltalk_statistics import gather, remarks
 from ansible.module_utils.neuraltalk_tokens import is_unspaced, tokenizer
 
 SEED = 123
@@ -27,9 +29,7 @@ TOLD = 20
 """How many captions without words are named; of the others there is the number."""
 LONGEST = 1000
 """Words that a row of labels may have at most: every caption takes as many numbers, used or not."""
-_MANY = 0.05
-"""The share of captions in scripts without spaces, not split into words, from which on it is said."""
-_Tokens = collections.namedtuple("_Tokens", "numbers lengths words counts examples unspaced")
+_Tokens = collections.namedtuple("_Tokens", "numbers lengths words counts examples beyond_ascii unspaced")
 
 
 class Captions(
@@ -96,19 +96,21 @@ def lay_out(entries, options):
     """
     max_length = _number(options, "max_length", 16, 1, LONGEST)
     threshold = _number(options, "word_count_threshold", 5, 0, 1 << 31)
-    split_into_words = tokenizer(options.get("tokens") or "words")
+    mode = options.get("tokens") or "words"
+    split_into_words = tokenizer(mode)
     if not entries:
         raise StackError("there is no picture with captions, so there is nothing to prepare")
     pictures = list(entries)
     shuffle(pictures, SEED)
     splits = assign(pictures, options)
     pictures = [dict(picture, split=split) for picture, split in zip(pictures, splits)]
-    tokens = _tokenise(pictures, split_into_words)
+    tokens = _tokenise(pictures, split_into_words, entries)
     order = order_of_keys(tokens.words)
     numbers = dict((word, number) for number, word in enumerate(tokens.words))
     vocabulary = [word for word in order if tokens.counts[numbers[word]] > threshold]
-    unks = sum(count for count in tokens.counts if count <= threshold)
-    words = [word.decode("utf-8") for word in vocabulary] + ([as_text(UNKNOWN)] if unks else [])
+    facts = gather(pictures, tokens, len(vocabulary), threshold, max_length)
+    facts["remarks"] = remarks(facts, pictures, threshold, max_length, mode)
+    words = [word.decode("utf-8") for word in vocabulary] + ([as_text(UNKNOWN)] if facts["has_unk"] else [])
     final = array.array("I", [len(words)]) * len(tokens.words)
     for number, word in enumerate(vocabulary, 1):
         final[numbers[word]] = number
@@ -121,7 +123,7 @@ def lay_out(entries, options):
         starts,
         ends,
         max_length,
-        _statistics(pictures, tokens, len(vocabulary), unks, max_length),
+        facts,
     )
 
 
@@ -134,10 +136,13 @@ def _number(options, name, usual, least, most):
     return value
 
 
-def _tokenise(pictures, split_into_words):
-    """The words of all captions, in one row, as numbers in the order of their first occurrence."""
+def _tokenise(pictures, split_into_words, entries):
+    """The words of all captions, in one row, as numbers in the order of their first occurrence.
+
+    StackError that names captions without words, in the order of `entries`, as the user knows them.
+    """
     numbers, lengths = array.array("I"), array.array("I")
-    known, examples, unspaced, empty = {}, [], [0, 0], []
+    known, examples, beyond, unspaced, empty = {}, [], 0, 0, []
     for place, picture in enumerate(pictures):
         for index, caption in enumerate(picture["captions"]):
             words = split_into_words(caption)
@@ -148,18 +153,20 @@ def _tokenise(pictures, split_into_words):
             lengths.append(len(words))
             numbers.extend([known.setdefault(word, len(known)) for word in words])
             if len(caption) != len(caption.encode("utf-8")):
-                unspaced[0] += 1
-                unspaced[1] += is_unspaced(caption)
+                beyond += 1
+                unspaced += is_unspaced(caption)
     if empty:
-        _refuse(empty)
+        _refuse(empty, entries)
     counts = [0] * len(known)
     for number in numbers:
         counts[number] += 1
-    return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, unspaced)
+    return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
 
 
-def _refuse(empty):
-    named = ["%s, caption %d: %s" % (path, index, json.dumps(text[:80])) for path, index, text in empty[:TOLD]]
+def _refuse(empty, entries):
+    places = dict((entry["file_path"], place) for place, entry in enumerate(entries))
+    empty.sort(key=lambda caption: (places[caption[0]], caption[1]))
+    named = ["%s, caption %d: %s" % (printed(path), index, json.dumps(text[:80])) for path, index, text in empty[:TOLD]]
     more = ["and %d more" % (len(empty) - TOLD)] if len(empty) > TOLD else []
     raise StackError(
         "%d caption(s) have no words, when punctuation is taken out; take them out of the captions file or write "
@@ -204,31 +211,3 @@ def _order(names):
 
 def _object_text(names, texts):
     return "{%s}" % ", ".join('"%s": %s' % (name, texts[name]) for name in _order(names))
-
-
-def _statistics(pictures, tokens, vocabulary, unks, max_length):
-    longest = max(tokens.lengths)
-    lengths = [0] * (longest + 1)
-    for length in tokens.lengths:
-        lengths[length] += 1
-    top = sorted(zip(tokens.counts, tokens.words), reverse=True)[:20]
-    splits = collections.Counter(picture["split"] for picture in pictures)
-    facts = {
-        "pictures": len(pictures),
-        "captions": len(tokens.lengths),
-        "splits": dict((split, splits[split]) for split in ("train", "val", "test")),
-        "examples": tokens.examples,
-        "top_words": [[count, word.decode("utf-8")] for count, word in top],
-        "total_words": len(tokens.numbers),
-        "different_words": len(tokens.words),
-        "bad_words": len(tokens.words) - vocabulary,
-        "vocabulary": vocabulary,
-        "unks": unks,
-        "has_unk": unks > 0,
-        "max_sentence_length": longest,
-        "sentence_lengths": lengths,
-        "clipped": sum(lengths[max_length + 1 :]),
-        "beyond_ascii": tokens.unspaced[0],
-        "unspaced": tokens.unspaced[1],
-    }
-    return dict(facts, remarks=[])

@@ -11,81 +11,85 @@ __metaclass__ = type
 import codecs
 import json
 import os
-import re
-import stat
 
-from ansible.module_utils.neuraltalk_stack import StackError, as_text
+from ansible.module_utils.neuraltalk_pictures import Unusable, opened, printed
+from ansible.module_utils.neuraltalk_stack import StackError
 
 MOST = 2 << 30
 """Bytes of a captions file; all of COCO has 0.1 GiB."""
 TOLD = 20
 """How many problems are named; of the others there is the number."""
-LARGEST_ID = 10**14
-"""Where whole numbers begin that Lua's JSON, which writes 14 digits, does not write as they are."""
-_LONE = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
+# What people take for a captions file, by its first bytes, and what they can do.
+_OTHERS = (
+    (b"\x1f\x8b", "is compressed: unpack it with gunzip"),
+    (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV in UTF-8"),
+    (b"\x89HDF", "is an HDF5 file, which holds no captions in words: give the captions that it was made of"),
+    (codecs.BOM_UTF16_LE, "is text in UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 OLD > NEW`"),
+    (codecs.BOM_UTF16_BE, "is text in UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 OLD > NEW`"),
+)
 
 
-class Problems:
-    """What is wrong in one file, collected, so that a user learns all of it at once."""
+class Problems(object):
+    """What is wrong in the files of one source, collected, so that a user learns all of it at once."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, paths):
+        self.source = " and ".join(printed(path) for path in paths)
         self.count = 0
         self.told = []
 
     def add(self, place, words):
-        """Note what is wrong at a place (`line 3`, `entry 7`, or nothing)."""
+        """Note what is wrong at a place (`line 3`, `entry 7`)."""
         self.count += 1
         if self.count <= TOLD:
-            self.told.append(as_text("%s: %s") % (place, words) if place else words)
+            self.told.append("%s: %s" % (place, words))
 
     def end(self):
         """Raise a StackError that names them, where there are any."""
-        if not self.count:
-            return
         if self.count == 1:
-            raise StackError("%s, %s" % (self.path, self.told[0]))
-        more = ["and %d more" % (self.count - TOLD)] if self.count > TOLD else []
-        raise StackError("%s has %d problems:\n  %s" % (self.path, self.count, "\n  ".join(self.told + more)))
+            raise StackError("%s, %s" % (self.source, self.told[0]))
+        if self.count:
+            more = ["and %d more" % (self.count - TOLD)] if self.count > TOLD else []
+            raise StackError("%s: %d problems:\n  %s" % (self.source, self.count, "\n  ".join(self.told + more)))
 
 
 def read(path):
     """The text of a file in UTF-8, its byte order mark taken away. StackError where it has none."""
     content = _content(path)
-    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        if content.startswith(mark):
-            raise StackError("%s is text in UTF-16: %s" % (path, _cure("UTF-16")))
-    if content.startswith(codecs.BOM_UTF8):
-        content = content[len(codecs.BOM_UTF8) :]
+    for start, words in _OTHERS:
+        if content.startswith(start):
+            raise StackError("%s %s" % (printed(path), words))
+    nul = content.find(b"\0")
+    if nul >= 0:
+        raise StackError("%s is no text: byte %d of it is 0" % (printed(path), nul + 1))
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        start = error.start + (len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0)
         raise StackError(
-            "%s, line %d: byte %d of the file is no UTF-8, so its letters cannot be known: %s"
-            % (path, line, error.start + 1, _cure("GB18030"))
+            "%s, line %d: byte %d of the file is no UTF-8, so its letters cannot be known. Convert it with "
+            "`iconv -f ENCODING -t UTF-8 OLD > NEW`, where ENCODING is what it was written in, often WINDOWS-1252 or "
+            "GB18030" % (printed(path), content.count(b"\n", 0, start) + 1, start + 1)
         )
-
-
-def _cure(encoding):
-    return "convert it with `iconv -f %s -t UTF-8 OLD > NEW` (-f names the encoding it has: `iconv -l`)" % encoding
+    if not text.strip():
+        raise StackError("%s is empty" % printed(path))
+    return text
 
 
 def _content(path):
     """All bytes of an ordinary file; nobody waits for a pipe."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except (OSError, TypeError, ValueError) as error:
-        raise StackError("%s cannot be opened: %s" % (path, getattr(error, "strerror", None) or error))
-    with os.fdopen(handle, "rb") as file:
-        kind = os.fstat(file.fileno())
-        if not stat.S_ISREG(kind.st_mode):
-            raise StackError("%s is a directory, a pipe or a device and no file with captions" % path)
-        if kind.st_size <= MOST:
-            content = file.read(MOST + 1)
-            if len(content) <= MOST:
-                return content
-    raise StackError("%s is larger than %d bytes, which is no file of captions" % (path, MOST))
+        with opened(path) as file:
+            # The size first: nobody reads a disk's image to learn that it is too large.
+            content = file.read(MOST + 1) if os.fstat(file.fileno()).st_size <= MOST else None
+    except Unusable as error:
+        raise StackError("%s cannot be used as a captions file: %s" % (printed(path), error))
+    except (IOError, OSError) as error:
+        raise StackError("%s cannot be read: %s" % (printed(path), error.strerror))
+    except MemoryError:
+        raise StackError("%s has no room in the memory of this machine" % printed(path))
+    if content is None or len(content) > MOST:
+        raise StackError("%s has more than %d bytes, which is too much for captions" % (printed(path), MOST))
+    return content
 
 
 def parse(path, text, pairs=None):
@@ -93,8 +97,8 @@ def parse(path, text, pairs=None):
     try:
         return json.loads(text, object_pairs_hook=pairs)
     except ValueError as error:
-        raise StackError("%s is not JSON: %s" % (path, error))
+        raise StackError("%s is not JSON: %s" % (printed(path), error))
     except RuntimeError:
-        raise StackError("%s has lists or objects too deep in each other for a file of captions" % path)
+        raise StackError("%s has lists or objects too deep in each other for captions" % printed(path))
     except MemoryError:
-        raise StackError("%s takes more memory than this machine has" % path)
+        raise StackError("%s takes more memory than this machine has" % printed(path))

@@ -10,6 +10,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from ansible.module_utils.neuraltalk_pictures import printed
 from ansible.module_utils.neuraltalk_stack import StackError
 
 _GIVEN = ("num_val", "val_share", "num_test", "test_share")
@@ -57,7 +58,7 @@ def _own(pictures, own, given):
         (first,) = [picture for picture in pictures if "split" not in picture][:1]
         raise StackError(
             "%d of %d pictures have no split, and the others have one; the first of them is %s"
-            % (len(pictures) - own, len(pictures), first["file_path"])
+            % (len(pictures) - own, len(pictures), printed(first["file_path"]))
         )
     return [picture["split"] for picture in pictures]
 
