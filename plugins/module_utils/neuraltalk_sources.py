@@ -63,6 +63,8 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
             "COCO's captions files have no column of splits: use --karpathy-split, --num-val or --val-share"
         )
     listed = entries(coco) if coco else _own(*found[0], columns=columns)
+    if not listed:
+        raise StackError("%s: there is no picture with captions" % " and ".join(printed(path) for path in paths))
     if karpathy_split:
         KarpathySplits(karpathy_split, parse(karpathy_split, read_text(karpathy_split))).give(listed, bool(coco))
     return listed
@@ -114,9 +116,7 @@ def _own(path, form, value, text, columns):
         told = printed(without[0]["file_path"])
         problems.add("ids", words % (len(without), len(gathered.entries), told))
     problems.end()
-    if not gathered.entries:
-        raise StackError("%s has no picture with captions" % printed(path))
-    if columns.split and not any("split" in entry for entry in gathered.entries):
+    if columns.split and gathered.entries and not any("split" in entry for entry in gathered.entries):
         raise StackError("%s has no entry with the field %s of splits" % (printed(path), printed(columns.split)))
     for number, entry in enumerate(() if raw or not without else gathered.entries, 1):
         entry["id"] = number
