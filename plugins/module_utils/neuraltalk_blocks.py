@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Blocks of pictures: what a process does with one, a first look at it, the reading into the HDF5, or a stamp of it.
+"""Blocks of pictures: what a process does with one: a first look at it, reading it into the HDF5, a stamp of it.
 
-A task is {do, paths (each of bytes, as latin-1)} and more that its function says. Rows are counted from the start of the
-block. A `stamp` tells whether the files are still what they were when they were read, by size and time of change.
+A task is {do, paths (each of bytes, as latin-1)} and more that its function says. Rows are counted from the start of
+the block. A `stamp` tells whether the files are still what they were when they were read, by size and time of change.
 
 Runs under Python 2.7 and 3. Needs Pillow.
 """
@@ -14,12 +14,13 @@ __metaclass__ = type
 import errno
 import hashlib
 import os
+import re
 
 from ansible.module_utils import neuraltalk_pixels
 from ansible.module_utils.neuraltalk_pictures import Unusable, as_name, look
 from ansible.module_utils.neuraltalk_pixels import BYTES
 from ansible.module_utils.neuraltalk_processes import untiring, write_all
-from ansible.module_utils.neuraltalk_stack import StackError, as_text
+from ansible.module_utils.neuraltalk_stack import StackError, as_text, read_text
 
 ENDINGS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF",
            "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM", "pgm": "PGM", "pbm": "PBM"}  # fmt: skip
@@ -54,7 +55,8 @@ def look_at(task, paths, crashes, note):
 def read(task, paths, crashes, note):
     """Write each picture into the file `part`, the first one at byte `place`; of the rows `only` where that is given.
 
-    {bad, decoded, converted: how many, bytes: of the pictures' files, stamp}
+    {bad, decoded, converted: how many, bytes: of the pictures' files, stamp, memory: the most that
+    this process had, in bytes}
     """
     handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
     told = {"bad": [], "decoded": 0, "converted": 0, "bytes": 0}
@@ -74,12 +76,20 @@ def read(task, paths, crashes, note):
             told["converted"] += converted
     finally:
         os.close(handle)
+    told["memory"] = peak()
     return dict(told, stamp=stamp_of(seen, [row for row, _reason, _fault in told["bad"]]))
 
 
 def stamp(task, paths, _crashes, _note):
     """{stamp} of the files as they are now; rows that were `bad` do not count."""
     return {"stamp": stamp_of([as_seen(path) for path in paths], task["bad"])}
+
+
+def peak():
+    """The most memory that this process had, in bytes; 0 where the kernel does not tell."""
+    # Not ru_maxrss, which a process has from whoever started it.
+    found = re.search(r"(?m)^VmHWM:\s*(\d+) kB", read_text("/proc/self/status", 1 << 14) or "")
+    return int(found.group(1)) * 1024 if found else 0
 
 
 def as_seen(path):

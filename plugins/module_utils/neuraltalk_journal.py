@@ -62,7 +62,7 @@ class State(object):
 
 
 def replay(data):
-    """The State that a journal's bytes tell; None where it is no journal of ours. What follows a torn line is left out."""
+    """The State that a journal's bytes tell; None where it is none of ours. What follows a torn line is left out."""
     state = State()
     for number, text in enumerate(data.split(b"\n")[:-1]):
         try:
@@ -97,7 +97,7 @@ FIRST_TEXT = text_of(FIRST)
 
 
 class Journal(object):
-    """The journal of a data set, locked until `close`. StackError where another command has it or it is none of ours."""
+    """The journal of a data set, locked until `close`. StackError where another command has it or it is not ours."""
 
     def __init__(self, path, shown):
         self.path, self.shown = path, shown
@@ -164,7 +164,7 @@ class Journal(object):
             self.add(FIRST)
         run = {
             "pid": os.getpid(), "host": socket.gethostname(), "began": int(time.time()),
-            "boot": (read_text(BOOT) or "").strip(),
+            "boot": (read_text(BOOT, 64) or "").strip(),
         }  # fmt: skip
         self.add({"run": run}, durable=True)
 

@@ -75,7 +75,7 @@ class Outputs(object):
             remove(part)
 
     def finish(self):
-        """Give all files their names; what has its name already keeps it. StackError where a name was taken meanwhile."""
+        """Give all files their names; those that have theirs keep it. StackError where a name was taken meanwhile."""
         for final in self.finals:
             place(final + ".part", final)
         for folder in set(os.path.dirname(final) for final in self.finals):
@@ -119,7 +119,7 @@ def sync_folder(folder):
 
 
 def refuse_full(wanted):
-    """StackError where the disks lack the room for {path: bytes}; 5 % are to spare. What a path holds already is there."""
+    """StackError where the disks lack the room for {path: bytes}, and 5 % more. What a path holds already counts."""
     disks = {}
     for path, length in wanted.items():
         folder = os.path.dirname(path)

@@ -19,7 +19,7 @@ import tempfile
 import time
 import warnings
 
-from ansible.module_utils.neuraltalk_blocks import as_seen, sync
+from ansible.module_utils.neuraltalk_blocks import as_seen, peak, sync
 from ansible.module_utils.neuraltalk_journal import Journal
 from ansible.module_utils.neuraltalk_outputs import Outputs, told, write_unreadable
 from ansible.module_utils.neuraltalk_pictures import as_bytes, as_name, shown
@@ -45,13 +45,15 @@ class Ended(BaseException):
 def prepare(request, say):
     """Prepare a data set and tell what came of it; `say(text)` gets lines while it goes on.
 
-    request: input_json [paths], output_json, output_h5, and as they are wanted images_root, num_val, num_test, val_share,
-    test_share, split_column, file_column, caption_column, max_length, word_count_threshold, karpathy_split, tokens,
-    set_aside, jobs (processes, 0: all cores), block (pictures that a process gets at once, 0: chosen here).
+    request: input_json [paths], output_json, output_h5, and as they are wanted images_root, num_val, num_test,
+    val_share, test_share, split_column, file_column, caption_column, max_length, word_count_threshold,
+    karpathy_split, tokens, set_aside, jobs (processes, 0: all cores), block (pictures that a process gets at once,
+    0: chosen here).
 
     Result: pictures, captions, splits, words, statistics (see neuraltalk_captions), converted, other_type, duplicates,
     set_aside (counts of pictures), unreadable (the list of those, or empty), resumed (pictures that were read before),
-    seconds, per_second (pictures read), memory {parent, child} (bytes, the most that one process had), files {path:
+    seconds, per_second (pictures read), memory {parent, captions, worker} (bytes, the most
+    that this process had, the one that read the captions, and any that read pictures), files {path:
     {bytes, sha256 (not of the HDF5)}}, output_json, output_h5, annotations, and `plan`, digests of what went in.
 
     StackError where it cannot be done; what is good stays for the same command.
@@ -284,8 +286,8 @@ class Preparation(object):
         else:
             remove(self.outputs.unreadable)
         h5 = {"bytes": os.path.getsize(self.outputs.part)}
-        memory = dict((name, resource.getrusage(whose).ru_maxrss * 1024) for name, whose in (
-            ("parent", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN)))  # fmt: skip
+        memory = {"parent": peak(), "captions": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}
+        memory["worker"] = reading.memory
         words = "%s pictures are prepared in %s (%.0f a second), %s"
         self.say(words % (number(facts["pictures"]), duration(seconds), reading.progress.rate(), size(h5["bytes"])))
         return {

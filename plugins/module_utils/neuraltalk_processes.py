@@ -31,11 +31,11 @@ CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.
 CELL = struct.Struct("=q")
 
 
-class Died(Exception):
+class DeathError(Exception):
     """A child ended without an answer; `signal` 0 where it was none."""
 
     def __init__(self, status):
-        super(Died, self).__init__(status)
+        super(DeathError, self).__init__(status)
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
@@ -117,10 +117,10 @@ class Process(object):
                 raise
 
     def answer(self):
-        """The child's answer; None as long as it is not whole. Call it when `answers` can be read. Died, StackError."""
+        """The child's answer, None while it is not whole; for when `answers` can be read. DeathError, StackError."""
         data = untiring(os.read, self.answers, 1 << 16)
         if not data:
-            raise Died(self.end())
+            raise DeathError(self.end())
         self.unread += data
         if not self.unread.endswith(b"\n"):
             return None
@@ -182,9 +182,9 @@ class Pool(object):
     def run(self, tasks, done, crashed, tick):
         """Have all tasks done, in their order, and call `done(task, answer)` for each.
 
-        `tick()` is called after every answer and at least once a second. Where a library crashes, `crashed(task, number,
-        signal)` gives the task that is to be done in its place; `number` is the last note. StackError where a child
-        fails or is killed; the others go on until `end`.
+        `tick()` is called after every answer and at least once a second. Where a library crashes, `crashed(task,
+        number, signal)` gives the task that is to be done in its place; `number` is the last note. StackError where a
+        child fails or is killed; the others go on until `end`.
         """
         tasks, again = iter(tasks), collections.deque()
         idle, busy = list(self.members), {}
@@ -205,7 +205,7 @@ class Pool(object):
                     if answer is None:
                         continue
                     done(task, answer)
-                except Died as death:
+                except DeathError as death:
                     again.append(crashed(task, member.at(), crash_of(death)))
                     member.start()
                 del busy[handle]
@@ -247,7 +247,7 @@ def apart(work):
             answer = child.answer()
             if answer is not None:
                 return answer
-    except Died as death:
+    except DeathError as death:
         if death.signal == signal.SIGKILL:
             raise StackError("the captions need more memory than there is: the process that read them was killed")
         raise StackError(

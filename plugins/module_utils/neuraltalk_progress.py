@@ -64,19 +64,17 @@ def number(value):
 
 def size(value):
     """So many bytes in words."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000:
-            break
+    units = ["bytes", "KB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
         value /= 1000.0
-    else:
-        unit = "TB"
-    return ("%d %s" if unit == "bytes" else "%.1f %s") % (value, unit)
+        del units[0]
+    return ("%d %s" if units[0] == "bytes" else "%.1f %s") % (value, units[0])
 
 
 def duration(seconds):
     """So many seconds in words."""
     if seconds < 90:
-        return "about %d seconds" % max(1, round(seconds))
+        return "about %d seconds" % max(2, round(seconds))
     if seconds < 5400:
         return "about %d minutes" % round(seconds / 60)
     return "about %d hours %d minutes" % divmod(round(seconds / 60), 60)

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The pictures of a data set, read into its HDF5 block by block by all cores; what was read before is not read again.
 
-This process hands blocks out and writes down what was done. It holds a line for each block and nothing for each picture,
-so that its memory is the same whatever the size of the set.
+This process hands blocks out and writes down what was done. It holds a line for each block and nothing for each
+picture, so that its memory hardly depends on the size of the set.
 
 Runs under Python 2.7 and 3. Needs Pillow, and numpy for grey of more than 8 bits.
 """
@@ -18,7 +18,7 @@ import os
 import time
 
 from ansible.module_utils.neuraltalk_blocks import as_seen, sync, without_crash, work
-from ansible.module_utils.neuraltalk_pictures import as_name
+from ansible.module_utils.neuraltalk_pictures import as_bytes, as_name
 from ansible.module_utils.neuraltalk_pixels import BYTES
 from ansible.module_utils.neuraltalk_processes import Pool, Process, readable
 from ansible.module_utils.neuraltalk_progress import Progress
@@ -49,7 +49,7 @@ class Reading(object):
     def __init__(self, crew, journal, spool, part, say):
         self.crew, self.journal, self.spool, self.part, self.say = crew, journal, spool, part, say
         self.plan = journal.state.plan
-        self.kept, self.found, self.other = {}, [], 0
+        self.kept, self.found, self.other, self.memory = {}, [], 0, 0
         self.syncing, self.synced = None, time.time()
         self.lines = array.array("Q" if str is not bytes else str("L"), [0])
         with io.open(os.dup(spool), "rb") as file:
@@ -132,6 +132,7 @@ class Reading(object):
             block, again = task["block"], before[task["block"]] if "only" in task else {}
             line = {"block": block, "stamp": answer["stamp"], "bad": answer["bad"], "decoded": answer["decoded"]}
             self.journal.add(dict(line, converted=answer["converted"] + again.get("converted", 0)))
+            self.memory = max(self.memory, answer["memory"])
             self.progress.add(len(task.get("only", task["paths"])), answer["bytes"])
             self.found += [self.named(task, each) for each in answer["bad"]]
 
@@ -174,8 +175,6 @@ class Reading(object):
 
 def as_latin(path):
     """A path as JSON can have it."""
-    from ansible.module_utils.neuraltalk_pictures import as_bytes
-
     return as_bytes(path).decode("latin-1")
 
 

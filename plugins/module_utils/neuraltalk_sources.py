@@ -27,7 +27,7 @@ from ansible.module_utils.neuraltalk_columns import Columns
 from ansible.module_utils.neuraltalk_documents import Problems, parse, read as read_text
 from ansible.module_utils.neuraltalk_entries import Entries, kind
 from ansible.module_utils.neuraltalk_pictures import printed
-from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_text
+from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_native, as_text
 from ansible.module_utils.neuraltalk_tables import rows
 
 LINES = (".jsonl", ".ndjson", ".jsonlines")
@@ -42,12 +42,15 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
     none, there is none; other pictures without ids get 1, 2, ... in the order of the source), split (train, val or
     test; where the source or `karpathy_split`, a path, says so), scored (False for COCO's training pictures).
 
+    A file_path may be absolute, as prepro.py has it; one with `..` is refused.
+
     The columns are names of columns or fields; without them the usual names are looked for. The split_column `-`
     means that splits in the source count for nothing. StackError naming file, place and field where one cannot be
     used, with all problems of the files up to a number.
     """
     if not paths:
         raise StackError("no captions file is given: name one with --input-json")
+    paths, karpathy_split = as_native(list(paths)), as_native(karpathy_split)
     columns = Columns(file_column, caption_column, split_column)
     if karpathy_split and columns.split:
         raise StackError("both --karpathy-split and --split-column are given: splits can come from one of them")
@@ -63,6 +66,8 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
             "COCO's captions files have no column of splits: use --karpathy-split, --num-val or --val-share"
         )
     listed = entries(coco) if coco else _own(*found[0], columns=columns)
+    if not listed:
+        raise StackError("%s: there is no picture with captions" % " and ".join(printed(path) for path in paths))
     if karpathy_split:
         KarpathySplits(karpathy_split, parse(karpathy_split, read_text(karpathy_split))).give(listed, bool(coco))
     return listed
@@ -114,9 +119,7 @@ def _own(path, form, value, text, columns):
         told = printed(without[0]["file_path"])
         problems.add("ids", words % (len(without), len(gathered.entries), told))
     problems.end()
-    if not gathered.entries:
-        raise StackError("%s has no picture with captions" % printed(path))
-    if columns.split and not any("split" in entry for entry in gathered.entries):
+    if columns.split and gathered.entries and not any("split" in entry for entry in gathered.entries):
         raise StackError("%s has no entry with the field %s of splits" % (printed(path), printed(columns.split)))
     for number, entry in enumerate(() if raw or not without else gathered.entries, 1):
         entry["id"] = number

@@ -38,8 +38,8 @@ PARTS = (
 def stage(asked, outputs, excluded, known, spool):
     """Lay the data set out and write all but its pictures; what a Reading needs, as a dict.
 
-    asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are to be left out; known: the plan
-    of the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
+    asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
+    the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
 
     {plan, why: "" where the plan known is the same and its file is there, duplicates, statistics, files: {path: {bytes,
     sha256}}}
@@ -59,7 +59,10 @@ def stage(asked, outputs, excluded, known, spool):
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
-    texts = {outputs.json: captions.json_text(), outputs.annotations: json.dumps(captions.annotations())}
+    texts = {
+        outputs.json: captions.json_text(),
+        outputs.annotations: json.dumps(captions.annotations(), sort_keys=True),
+    }
     wanted = dict((path + ".part", len(text)) for path, text in texts.items())
     refuse_full(dict(wanted, **{outputs.part: neuraltalk_h5.size_of(captions, len(paths))}))
     files = dict((shown(path), write(path + ".part", text)) for path, text in texts.items())

@@ -25,7 +25,7 @@ def rows(path, text, fits, wanted):
     The delimiter is the first one whose header has all that is needed: `fits(columns)` says so. StackError where
     there is none; `wanted` says in words what is needed.
     """
-    if _FLICKR.match(text):
+    if fits(["file", "caption"]) and _FLICKR.match(text):
         return _flickr(text)
     for delimiter in DELIMITERS:
         lines = _cells(path, text, delimiter)

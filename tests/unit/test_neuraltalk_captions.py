@@ -35,7 +35,7 @@ def entries(*captions: list[str], **more: Any) -> list[dict[str, Any]]:
 def test_json_and_labels_are_those_of_the_original(tmp_path: Path, name: str) -> None:
     """prepro.json holds digests of what neuraltalk2's prepro.py wrote: python -m tests.real.prepro ... --write."""
     case = prepro.CASES[name]
-    made = prepro.ours(case.entries(), case, tmp_path)
+    made = prepro.ours(case.write(tmp_path)[0], case)
     assert {part: hashlib.sha256(content).hexdigest() for part, content in made.items()} == GOLDEN[name]
 
 

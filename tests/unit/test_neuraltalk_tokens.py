@@ -84,10 +84,12 @@ def test_unknown_mode_is_refused(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("caption", "unspaced"),
     [
-        ("一个男人骑着一匹马", True),
-        ("一个男人\uff0c骑着一匹马", True),
+        ("一个男人骑着一匹棕马", True),
+        ("一个男人\uff0c骑着一匹棕马", True),
+        ("ผู้ชาย คน หนึ่ง ขี่ ม้า", False),
+        ("มหาวิทยาลัย", False),
         ("一个 男人 骑着 一匹 马", False),
-        ("ผู้ชายขี่ม้า", True),
+        ("ผู้ชายคนหนึ่งขี่ม้า", True),
         ("Ein Donaudampfschiff mit süßem Kapitän", False),
     ],
 )
