@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
+from neuraltalk_provision import paths
 from tests.standin import dataset
 
 Inspect = Callable[..., dict[str, Any]]
@@ -301,12 +303,16 @@ def test_termination_ends_it_with_its_children(folder: Path) -> None:
         "from ansible.module_utils.neuraltalk_inspect import inspect\n"
         "inspect({'path': sys.argv[2], 'result': '/dev/null', 'jobs': 2}, lambda text: print(text, flush=True))"
     )
-    from neuraltalk_provision import paths
-
     argv = [sys.executable, "-c", words, paths.module_utils(), folder]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout
         assert "3 files below" in process.stdout.readline()
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 30
+        while not (children := listed.read_text().split()):
+            assert time.monotonic() < deadline
         process.terminate()
         assert process.wait(20) == -signal.SIGTERM
-        assert process.stdout.read() == ""  # the children, which had it open, are gone
+    while any(Path("/proc", child).exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
