@@ -72,5 +72,6 @@ class Findings(object):
             told.append("and %d more" % more)
         for which in ("faults", "remarks"):
             counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts[which].items())]
-            told.append("%d %s%s" % (self.number(which), which, ": " + ", ".join(counts) if counts else ""))
+            word = which if self.number(which) != 1 else which[:-1]
+            told.append("%d %s%s" % (self.number(which), word, ": " + ", ".join(counts) if counts else ""))
         return [as_native(as_text(line)) for line in told]

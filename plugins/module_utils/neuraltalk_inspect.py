@@ -58,9 +58,10 @@ def inspect(request, say):
             refuse_aside(home, aside)
             inspection = Inspection(home, found, what == "captions", decode)
             seen = look_at(path, inspection, request, aside, say)
-            seen.update(quarantined(home, aside, inspection.bad, say) if aside else {})
     for line in found.lines():
         say(line)
+    if aside:
+        seen.update(quarantined(home, aside, inspection.bad, say))
     return dict(seen, what=what, faults=found.counts["faults"], remarks=found.counts["remarks"], first=found.first,
                 findings=shown(found.path))  # fmt: skip
 
