@@ -165,8 +165,9 @@ def test_process_that_finds_no_room_is_done_without(
     """The second and third process cannot be loaded."""
     monkeypatch.setattr(module, "cores", lambda: 3)
     first = (stack / "bin" / "luajit").rename(stack / "bin" / "first")
-    program(stack, "luajit", f'mkdir \'{tmp_path}/taken\' && exec "$(dirname "$0")/{first.name}"; sleep 1; kill -9 $$')
-    assert answers(module, stack, pictures(tmp_path, *["slow"] * 30)) == [""] * 30
+    wait = f"until [ -e '{tmp_path}/seen' ]; do sleep 0.02; done; kill -9 $$"
+    program(stack, "luajit", f'mkdir \'{tmp_path}/taken\' && exec "$(dirname "$0")/{first.name}"; {wait}')
+    assert answers(module, stack, pictures(tmp_path, *["slow"] * 16)) == [""] * 16
 
 
 def test_image_that_does_not_load_in_time_is_said(
