@@ -61,7 +61,8 @@ class Entries(object):
         """Another row of a picture: its captions, when it says the same of the picture as the first."""
         for field in ("id", "split"):
             if known.get(field) != more.get(field):
-                words = "%s has %s %s here and %s in %s; one picture has one"
+                words = "%s has %s %s here and %s in %s, and one picture has one; a column of something else needs "
+                words += "another name"
                 said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
                 self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
                 return
