@@ -22,19 +22,14 @@ import warnings
 from ansible.module_utils.neuraltalk_blocks import as_seen, peak, sync
 from ansible.module_utils.neuraltalk_journal import Journal
 from ansible.module_utils.neuraltalk_outputs import Outputs, told, write_unreadable
-from ansible.module_utils.neuraltalk_pictures import as_bytes, as_name, shown
-from ansible.module_utils.neuraltalk_processes import apart, cores
+from ansible.module_utils.neuraltalk_pictures import as_name, shown
+from ansible.module_utils.neuraltalk_processes import apart
 from ansible.module_utils.neuraltalk_progress import duration, number, size
 from ansible.module_utils.neuraltalk_reading import Crew, Reading, as_latin, unchanged
+from ansible.module_utils.neuraltalk_request import checked, lasting
 from ansible.module_utils.neuraltalk_staging import stage
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, remove
 
-TEXTS = {"images_root": "", "split_column": "", "file_column": "", "caption_column": "", "karpathy_split": "",
-         "tokens": "words"}  # fmt: skip
-NUMBERS = {"num_val": None, "num_test": None, "max_length": 16, "word_count_threshold": 5, "jobs": 0, "block": 0}
-SHARES = ("val_share", "test_share")
-MOST_JOBS = 256
-MOST_BLOCK = 4096
 MODULES = (("numpy", "numpy"), ("h5py", "h5py"), ("PIL", "Pillow"))
 
 
@@ -50,8 +45,8 @@ def prepare(request, say):
     karpathy_split, tokens, set_aside, jobs (processes, 0: all cores), block (pictures that a process gets at once,
     0: chosen here).
 
-    Result: pictures, captions, splits, words, statistics (see neuraltalk_captions), converted, other_type, duplicates,
-    set_aside (counts of pictures), unreadable (the list of those, or empty), resumed (pictures that were read before),
+    Result: pictures, captions, splits, words, statistics (see neuraltalk_captions), converted, other_type, set_aside
+    (counts of pictures), unreadable (the list of those, or empty), resumed (pictures that were read before),
     seconds, per_second (pictures read), memory {parent, captions, worker} (bytes, the most
     that this process had, the one that read the captions, and any that read pictures), files {path:
     {bytes, sha256 (not of the HDF5)}}, output_json, output_h5, annotations, and `plan`, digests of what went in.
@@ -93,51 +88,6 @@ def prepare(request, say):
         leave(outputs, journal)
         for each, handler in handlers:
             signal.signal(each, handler)
-
-
-def checked(request):
-    """The request with all its fields, of the right types, its paths as this Python opens them."""
-    asked = dict((name, request.get(name) or usual) for name, usual in TEXTS.items())
-    asked["input_json"] = request.get("input_json")
-    if not isinstance(asked["input_json"], list) or not asked["input_json"]:
-        raise StackError("input_json is %r; it has to be a list of captions files" % (asked["input_json"],))
-    for name in ("output_json", "output_h5"):
-        asked[name] = request.get(name)
-        if not asked[name]:
-            raise StackError("%s is missing: it names the file that is to be written" % name)
-    paths = [("input_json", path) for path in asked["input_json"]]
-    for name, value in paths + [(name, asked[name]) for name in list(TEXTS) + ["output_json", "output_h5"]]:
-        if not isinstance(value, (type(""), as_text("").__class__)) or "\0" in value:
-            raise StackError("%s is %r; it has to be a text without a NUL" % (name, value))
-    for name, usual in NUMBERS.items():
-        value = request.get(name)
-        asked[name] = usual if value is None else value
-        if asked[name] is not None and (isinstance(asked[name], bool) or not isinstance(asked[name], int)):
-            raise StackError("%s is %r; it has to be a whole number" % (name, asked[name]))
-    for name in SHARES:
-        asked[name] = request.get(name)
-    asked["set_aside"] = bool(request.get("set_aside"))
-    if not 0 <= asked["jobs"] <= MOST_JOBS:
-        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (asked["jobs"], MOST_JOBS))
-    if not 0 <= asked["block"] <= MOST_BLOCK:
-        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (asked["block"], MOST_BLOCK))
-    asked["jobs"] = asked["jobs"] or cores()
-    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
-        asked[name] = as_name(as_bytes(asked[name]))
-        if asked[name] and name != "images_root":
-            asked[name] = os.path.abspath(asked[name])
-    asked["input_json"] = [os.path.abspath(as_name(as_bytes(path))) for path in asked["input_json"]]
-    if asked["images_root"] and not os.path.isdir(asked["images_root"]):
-        raise StackError("images_root is %s, and there is no such folder" % shown(asked["images_root"]))
-    return asked
-
-
-def lasting(asked):
-    """What makes a request another one, as JSON can have it."""
-    told = dict((key, value) for key, value in asked.items() if key not in ("jobs", "block"))
-    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
-        told[name] = shown(told[name])
-    return dict(told, input_json=[shown(path) for path in told["input_json"]])
 
 
 def need_modules():
@@ -265,6 +215,10 @@ class Preparation(object):
 
     def set_aside(self, bad, rows):
         """Leave out what cannot be used. StackError, with a list of it, where that was not asked for."""
+        if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
+            words = "none of the %s pictures is there below %s: is images_root the right folder? %s, for one: %s"
+            where = shown(self.asked["images_root"] or os.getcwd())
+            raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
         if not self.asked["set_aside"]:
             write_unreadable(self.outputs.unreadable, bad)
             words = (
@@ -293,7 +247,7 @@ class Preparation(object):
         return {
             "pictures": facts["pictures"], "captions": facts["captions"], "splits": facts["splits"],
             "words": facts["vocabulary"], "statistics": facts, "converted": reading.converted(),
-            "other_type": reading.other, "duplicates": staged["duplicates"], "set_aside": len(aside),
+            "other_type": reading.other, "set_aside": len(aside),
             "unreadable": shown(self.outputs.unreadable) if aside else "", "resumed": resumed,
             "seconds": round(seconds, 1), "per_second": round(reading.progress.rate(), 1), "memory": memory,
             "files": dict(staged["files"], **{shown(self.outputs.h5): h5}), "output_json": shown(self.outputs.json),

@@ -41,8 +41,7 @@ def stage(asked, outputs, excluded, known, spool):
     asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
     the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
 
-    {plan, why: "" where the plan known is the same and its file is there, duplicates, statistics, files: {path: {bytes,
-    sha256}}}
+    {plan, why: "" where the plan known is the same and its file is there, statistics, files: {path: {bytes, sha256}}}
     """
     entries = neuraltalk_sources.read(
         asked["input_json"], karpathy_split=asked["karpathy_split"], split_column=asked["split_column"],
@@ -72,8 +71,7 @@ def stage(asked, outputs, excluded, known, spool):
         plan.update(identity(outputs.part))
     else:
         plan = known
-    duplicates = len(paths) - len(set(paths))
-    return {"plan": plan, "why": why, "files": files, "duplicates": duplicates, "statistics": captions.statistics}
+    return {"plan": plan, "why": why, "files": files, "statistics": captions.statistics}
 
 
 def key_of(asked, entry):
