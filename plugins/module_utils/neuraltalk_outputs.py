@@ -21,6 +21,8 @@ from ansible.module_utils.neuraltalk_stack import StackError, as_text, remove, w
 
 FILES = 8
 """Files that are made, at most."""
+READ_ONLY = 1
+"""In statvfs's flags (ST_RDONLY, which Python 2.7 does not name)."""
 TOLD = 20
 """Pictures that are named in a message; all of them are in the list."""
 SPARE = 1.05
@@ -49,6 +51,8 @@ class Outputs(object):
             folder = os.path.dirname(final)
             if not os.path.isdir(folder):
                 raise StackError("%s is to be written into %s, which is no folder: make it" % (field, shown(folder)))
+            if os.statvfs(folder).f_flag & READ_ONLY:
+                raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StackError("%s may not write into %s, where %s is to be" % (who(), shown(folder), field))
 
@@ -93,7 +97,7 @@ def place(part, final):
     try:
         os.link(part, final)
     except (IOError, OSError) as error:
-        if error.errno == errno.EEXIST and not os.path.samefile(part, final):
+        if error.errno == errno.EEXIST and not os.path.samestat(os.lstat(part), os.lstat(final)):
             words = "%s came into being while it was being made: move that away, then run the same command again"
             raise StackError(words % shown(final))
         if error.errno != errno.EEXIST:  # a file system without hard links

@@ -24,7 +24,7 @@ from ansible.module_utils.neuraltalk_journal import Journal
 from ansible.module_utils.neuraltalk_outputs import Outputs, told, write_unreadable
 from ansible.module_utils.neuraltalk_pictures import as_name, shown
 from ansible.module_utils.neuraltalk_processes import apart
-from ansible.module_utils.neuraltalk_progress import duration, number, size
+from ansible.module_utils.neuraltalk_progress import duration, number, size, unharmed
 from ansible.module_utils.neuraltalk_reading import Crew, Reading, as_latin, unchanged
 from ansible.module_utils.neuraltalk_request import checked, lasting
 from ansible.module_utils.neuraltalk_staging import stage
@@ -72,7 +72,7 @@ def prepare(request, say):
             raise StackError(words % finishing.get("asked"))
         if not finishing:
             outputs.refuse_existing()
-            result = Preparation(asked, outputs, crew, journal, say).run(began)
+            result = Preparation(asked, outputs, crew, journal, unharmed(say)).run(began)
             journal.add({"finishing": {"asked": lasting(asked), "result": result}}, durable=True)
         outputs.finish()
         result = journal.state.finishing["result"]

@@ -139,7 +139,7 @@ def test_disk_that_is_too_small_is_refused_before_anything_is_read(
     usual = os.statvfs(made.folder)
 
     class Small:
-        f_bavail, f_frsize, f_files, f_favail = 500, 4096, usual.f_files, usual.f_favail
+        f_bavail, f_frsize, f_files, f_favail, f_flag = 500, 4096, usual.f_files, usual.f_favail, 0
 
     monkeypatch.setattr(load("neuraltalk_outputs").os, "statvfs", lambda _path: Small)
     words = refused(prepare, made.request())
