@@ -29,13 +29,14 @@ class Columns(object):
     """The columns by the names that a user gave, else by usual ones in whatever case, the first that is there."""
 
     def __init__(self, file="", caption="", split=""):
+        self.split = as_text(split) if split != IGNORED else ""
+        splits = (self.split,) if self.split else SPLIT
         self.names = (
             (as_text(file),) if file else FILE,
             (as_text(caption),) if caption else CAPTION,
-            (as_text(split),) if split and split != IGNORED else SPLIT if not split else (),
+            splits if split != IGNORED else (),
             ID,
         )
-        self.split = as_text(split) if split and split != IGNORED else ""
         self._known = {}
 
     def choose(self, names):

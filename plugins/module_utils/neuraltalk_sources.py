@@ -27,7 +27,7 @@ from ansible.module_utils.neuraltalk_columns import Columns
 from ansible.module_utils.neuraltalk_documents import Problems, parse, read as read_text
 from ansible.module_utils.neuraltalk_entries import Entries, kind
 from ansible.module_utils.neuraltalk_pictures import printed
-from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_text
+from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_native, as_text
 from ansible.module_utils.neuraltalk_tables import rows
 
 LINES = (".jsonl", ".ndjson", ".jsonlines")
@@ -42,12 +42,15 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
     none, there is none; other pictures without ids get 1, 2, ... in the order of the source), split (train, val or
     test; where the source or `karpathy_split`, a path, says so), scored (False for COCO's training pictures).
 
+    A file_path may be absolute, as prepro.py has it; one with `..` is refused.
+
     The columns are names of columns or fields; without them the usual names are looked for. The split_column `-`
     means that splits in the source count for nothing. StackError naming file, place and field where one cannot be
     used, with all problems of the files up to a number.
     """
     if not paths:
         raise StackError("no captions file is given: name one with --input-json")
+    paths, karpathy_split = as_native(list(paths)), as_native(karpathy_split)
     columns = Columns(file_column, caption_column, split_column)
     if karpathy_split and columns.split:
         raise StackError("both --karpathy-split and --split-column are given: splits can come from one of them")
@@ -144,19 +147,18 @@ def _take(gathered, place, record, columns, raw):
 
 
 def _from_table(path, text, columns):
-    """(place, record) of a table's rows: cells without white space around them, empty ones left away."""
+    """(place, record or problem) of a table's rows, with the cells that are looked at."""
     chosen = None
     for place, cells in rows(path, text, columns.fit, columns.wanted()):
         if isinstance(cells, dict):
             chosen = chosen or columns.choose(cells)
-            cells[chosen.file] = cells[chosen.file].strip()
-            for name in (chosen.id, chosen.split):
-                if name is not None:
-                    cells[name] = cells[name].strip()
-                    if not cells[name]:
-                        del cells[name]
-            if chosen.id in cells and _NUMBER.match(cells[chosen.id]):
-                cells[chosen.id] = int(cells[chosen.id])
+            record = {chosen.file: cells[chosen.file].strip(), chosen.caption: cells[chosen.caption]}
+            # An empty cell is no id and no split.
+            more = [(name, cells[name].strip()) for name in (chosen.id, chosen.split) if name is not None]
+            record.update((name, cell) for name, cell in more if cell)
+            if chosen.id in record and _NUMBER.match(record[chosen.id]):
+                record[chosen.id] = int(record[chosen.id])
+            cells = record
         yield place, cells
 
 

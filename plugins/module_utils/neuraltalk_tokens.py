@@ -21,10 +21,11 @@ import string
 import sys
 import unicodedata
 
+from ansible.module_utils.neuraltalk_entries import kind
 from ansible.module_utils.neuraltalk_stack import StackError, as_text
 
 MODES = ("words", "chars")
-LONG_RUN = 8
+LONG_RUN = 10
 """Letters of a script without spaces that stand together where somebody did not put spaces between the words."""
 _PUNCTUATION = string.punctuation.encode("ascii")
 # Thai, Lao, Myanmar, Khmer, Hiragana, Katakana, Han.
@@ -47,7 +48,7 @@ def _letter_pattern():
         beyond = json.loads('"[\\ud840\\udc00-\\ud888\\udfff]"')
     else:
         beyond = json.loads('"[\\ud840-\\ud888][\\udc00-\\udfff]"')
-    return as_text("(?:[%s]|%s)[%s]*") % (spans, beyond, marks)
+    return as_text("(?![%s])(?:[%s]|%s)[%s]*") % (marks, spans, beyond, marks)
 
 
 _ONE = _letter_pattern()
@@ -92,7 +93,7 @@ def plain(caption):
 def tokenizer(mode):
     """A function from the text of a caption to its words, for `words` or `chars`. StackError for another mode."""
     if mode not in MODES:
-        raise StackError("tokens is %s; it can be %s" % (mode, " or ".join(MODES)))
+        raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(MODES)))
     split = _letters if mode == "chars" else _words
 
     def words(caption):

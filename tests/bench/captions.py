@@ -16,7 +16,7 @@ from pathlib import Path
 from neuraltalk_provision import paths
 from tests.standin import captions
 
-PICTURES, VALIDATION = 123_287, 40_504
+PICTURES = 123_287
 PROGRAM = """
 import os, resource, sys, time
 sys.path.insert(0, sys.argv[1])
@@ -41,18 +41,7 @@ def write(folder: Path) -> dict[str, list[Path]]:
     entries = captions.entries(PICTURES, words=30_000)
     raw = folder / "raw.json"
     raw.write_text(json.dumps(entries), encoding="utf-8")
-    coco = []
-    for name, part in (("train", entries[VALIDATION:]), ("val", entries[:VALIDATION])):
-        images = [
-            {"id": entry["id"], "file_name": f"COCO_{name}2014_{entry['id']:012}.jpg", "height": 480, "width": 640}
-            for entry in part
-        ]
-        texts = [(entry["id"], text) for entry in part for text in entry["captions"]]
-        annotations = [{"image_id": image, "id": n, "caption": text} for n, (image, text) in enumerate(texts)]
-        file = folder / f"captions_{name}2014.json"
-        value = {"info": {}, "images": images, "licenses": [], "annotations": annotations, "type": "captions"}
-        file.write_text(json.dumps(value), encoding="utf-8")
-        coco.append(file)
+    coco, _ = captions.coco(entries, folder)
     return {"raw JSON": [raw], "COCO": coco}
 
 

@@ -37,11 +37,20 @@ class Case:
     num_test: int = 0
     threshold: int = 5
     max_length: int = 16
-    odd: bool = False
+    source: str = "raw"
 
-    def entries(self) -> list[dict[str, Any]]:
+    def write(self, folder: Path) -> tuple[list[Path], list[dict[str, Any]]]:
+        """The captions in files for ours, and what a user of the original writes for prepro.py from the same."""
         made = captions.entries(**self.made)
-        return captions.odd(made) if self.odd else made
+        if self.source == "coco":
+            return captions.coco(made, folder)
+        file = folder / f"captions.{self.source}"
+        if self.source in ("csv", "jsonl"):
+            (captions.table if self.source == "csv" else captions.lines)(made, file)
+            return [file], [{**entry, "id": number} for number, entry in enumerate(made, 1)]
+        raw = captions.odd(made) if self.source == "odd" else made
+        file.write_text(json.dumps(raw), encoding="utf-8")
+        return [file], raw
 
     def options(self) -> dict[str, int]:
         return {
@@ -60,7 +69,10 @@ CASES = {
     "one picture": Case({"pictures": 1, "each": 1, "words": 5}, num_val=0, threshold=0),
     "without ids": Case({"pictures": 40, "words": 9, "ids": False, "seed": 3}, num_val=7, num_test=3),
     "all words rare": Case({"pictures": 12, "words": 10**6}, num_val=2),
-    "odd fields": Case({"pictures": 60, "words": 40, "seed": 5}, num_val=5, threshold=2, odd=True),
+    "odd fields": Case({"pictures": 60, "words": 40, "seed": 5}, num_val=5, threshold=2, source="odd"),
+    "COCO's files": Case({"pictures": 150, "seed": 6}, num_val=20, num_test=20, source="coco"),
+    "a table": Case({"pictures": 150, "seed": 7}, num_val=20, threshold=3, source="csv"),
+    "JSON Lines": Case({"pictures": 150, "seed": 8}, num_val=20, threshold=3, source="jsonl"),
     # Beyond 87,381 keys a dict of Python 2.7 grows by another factor.
     "90,000 words": Case(
         {"pictures": 200, "each": 65, "words": 90000, "every": True, "seed": 2}, num_val=20, num_test=10, threshold=0
@@ -92,13 +104,12 @@ def original(program: Path, python: str, entries: list[dict[str, Any]], case: Ca
     return {"json": text.read_bytes(), **found}
 
 
-def ours(entries: list[dict[str, Any]], case: Case, work: Path) -> dict[str, bytes]:
+def ours(files: list[Path], case: Case) -> dict[str, bytes]:
     """What our own modules make of the same captions."""
     from ansible.module_utils import neuraltalk_captions, neuraltalk_sources
 
-    raw = work / "ours.json"
-    raw.write_text(json.dumps(entries), encoding="utf-8")
-    made = neuraltalk_captions.lay_out(neuraltalk_sources.read([str(raw)]), case.options())
+    entries = neuraltalk_sources.read([str(file) for file in files])
+    made = neuraltalk_captions.lay_out(entries, case.options())
     arrays = {name: getattr(made, name) for name in DATASETS}
     if sys.byteorder == "big":
         for array in arrays.values():
@@ -123,10 +134,10 @@ def main() -> int:
     given = parser.parse_args()
     wrong, digests = 0, {}
     for name, case in CASES.items():
-        entries = case.entries()
         with tempfile.TemporaryDirectory() as folder:
+            files, entries = case.write(Path(folder))
             theirs = original(given.program, given.python, entries, case, Path(folder))
-            mine = ours(entries, case, Path(folder))
+            mine = ours(files, case)
         different = [part for part in theirs if theirs[part] != mine[part]]
         wrong += bool(different)
         rows, size = len(theirs["label_length"]) // 4, len(theirs["json"])

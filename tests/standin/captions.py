@@ -6,7 +6,10 @@ white space, and captions too long for a row of labels.
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
@@ -74,3 +77,40 @@ def odd(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if index % 7 == 6:
             del entry["id"]
     return made
+
+
+def coco(made: list[dict[str, Any]], folder: Path) -> tuple[list[Path], list[dict[str, Any]]]:
+    """captions_train2014.json and captions_val2014.json with these captions, two fifths of the pictures in the latter.
+
+    With them what neuraltalk2's notebook (coco/coco_preprocess.ipynb) would make of both for prepro.py.
+    """
+    files: list[Path] = []
+    raw: list[dict[str, Any]] = []
+    border = len(made) * 2 // 5
+    for name, part in (("val2014", made[:border]), ("train2014", made[border:])):
+        images, rows = [], []
+        for entry in part:
+            image = f"COCO_{name}_{entry['id']:012}.jpg"
+            images.append({"license": 3, "file_name": image, "height": 24, "width": 32, "id": entry["id"]})
+            rows += [(turn, entry["id"], text) for turn, text in enumerate(entry["captions"])]
+            raw.append({"file_path": f"{name}/{image}", "id": entry["id"], "captions": entry["captions"]})
+        rows.sort(key=lambda row: row[:2])
+        annotations = [{"image_id": image, "id": n, "caption": text} for n, (_, image, text) in enumerate(rows, 1)]
+        value = {"info": {}, "images": images, "licenses": [], "annotations": annotations, "type": "captions"}
+        files.insert(0, folder / f"captions_{name}.json")
+        files[0].write_text(json.dumps(value), encoding="utf-8")
+    return files, raw
+
+
+def table(made: list[dict[str, Any]], file: Path) -> None:
+    """A table with a row for each caption, the captions of a picture one below the other."""
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        rows = csv.writer(opened)
+        rows.writerow(["file", "caption"])
+        rows.writerows((entry["file_path"], text) for entry in made for text in entry["captions"])
+
+
+def lines(made: list[dict[str, Any]], file: Path) -> None:
+    """JSON Lines with an object for each picture."""
+    each = [{"image": entry["file_path"], "captions": entry["captions"]} for entry in made]
+    file.write_text("".join(json.dumps(one) + "\n" for one in each), encoding="utf-8")

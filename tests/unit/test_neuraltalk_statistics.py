@@ -61,7 +61,7 @@ def test_numbers_are_told_in_the_words_of_prepro_py(module: ModuleType, facts: L
 @pytest.mark.parametrize(
     ("captions", "options", "words"),
     [
-        (["一个男人骑着一匹马"] * 2, {}, "2 of 2 captions are in a script without spaces.*--tokens chars"),
+        (["一个男人骑着一匹棕色的马"] * 2, {}, "2 of 2 captions are in a script without spaces.*--tokens chars"),
         (["a b"] * 2, {"word_count_threshold": 5}, "no word occurs more than 5 times.*smaller --word-count-threshold"),
         (["a b", "a c"], {"word_count_threshold": 1}, r"50\.0% of all words occur 1 times or less"),
         (["a b", "a c"], {"max_length": 1}, "2 of 2 captions have more than 1 words and were cut"),
@@ -74,6 +74,15 @@ def test_what_may_not_be_meant_is_said(facts: Laid, captions: list[str], options
     assert re.search(words, remark)
 
 
+def test_validation_pictures_that_are_not_scored_are_said(load: Callable[[str], ModuleType]) -> None:
+    entries = [
+        {"file_path": f"{split}.jpg", "captions": ["a"], "id": n, "split": split, "scored": split != "val"}
+        for n, split in enumerate(("train", "val"))
+    ]
+    (remark,) = load("neuraltalk_captions").lay_out(entries, {"word_count_threshold": 0}).statistics["remarks"]
+    assert "no picture for validation is in the file of COCO's validation set" in remark
+
+
 def test_nothing_is_said_about_usual_captions(facts: Laid) -> None:
     assert facts("a cat", "ein süßer Hund", "一个 男人 骑 马")["remarks"] == []
-    assert facts("一个男人骑着一匹马", "一匹马", tokens="chars")["remarks"] == []
+    assert facts("一个男人骑着一匹棕色的马", "一匹马", tokens="chars")["remarks"] == []
