@@ -17,12 +17,10 @@ from ansible.module_utils.neuraltalk_decoder import Stopped, tried
 from ansible.module_utils.neuraltalk_headers import LOADED
 from ansible.module_utils.neuraltalk_pictures import (
     Unusable,
-    hidden,
+    find,
     look,
-    named,
     printed,
     shown,
-    status,
     walk,
 )
 from ansible.module_utils.neuraltalk_stack import (
@@ -222,7 +220,7 @@ def asked_for(folder, entries, sight):
     found = []
     for done, entry in enumerate(entries):
         sight.step("listed", done, len(entries))
-        name = name_in(folder, entry["file_name"])
+        name = find(folder, entry["file_name"])
         if os.path.isabs(name) or ".." in name.split("/"):
             sight.put_aside(name, Unusable("its name in -coco_json leads out of the folder", "elsewhere"))
             name = None
@@ -234,17 +232,6 @@ def once(names):
     """The names that are there, each once, in their order."""
     seen = set([None])
     return [name for name in names if not (name in seen or seen.add(name))]
-
-
-def name_in(folder, text):
-    """The name that a file of the folder has, which is written as it is or as `shown` shows it."""
-    for name in (named(text), hidden(text)):
-        try:
-            status(os.path.join(folder, name))
-            return name
-        except Unusable:
-            continue
-    return named(text)
 
 
 def write_coco(path, told, names, links):

@@ -144,6 +144,17 @@ def status(path):
         raise Unusable("no file can have this name", "missing")
 
 
+def find(folder, text):
+    """The name of a file in a folder, written as it is or as `shown` shows it; the former where none is there."""
+    for name in (named(text), hidden(text)):
+        try:
+            status(os.path.join(folder, name))
+            return name
+        except Unusable:
+            continue
+    return named(text)
+
+
 def opened(path):
     """The file of a path, open for reading bytes. Unusable where it is missing, no ordinary file or not to be read.
 
