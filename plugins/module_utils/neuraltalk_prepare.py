@@ -177,6 +177,7 @@ class Preparation(object):
                 if not bad:
                     break
                 self.set_aside(bad, reading.plan["rows"])
+        self.say("all pictures are read; what the disk does not have yet is being written to it")
         sync({"part": as_latin(self.outputs.part)}, None)
         return self.result(staged, reading, resumed, began)
 
@@ -209,8 +210,7 @@ class Preparation(object):
         try:
             return reading.read()
         except Ended:
-            self.crew.pool.end()
-            reading.make_durable(wait=True)
+            reading.break_off()
             raise
 
     def set_aside(self, bad, rows):
@@ -246,8 +246,8 @@ class Preparation(object):
         self.say(words % (number(facts["pictures"]), duration(seconds), reading.progress.rate(), size(h5["bytes"])))
         return {
             "pictures": facts["pictures"], "captions": facts["captions"], "splits": facts["splits"],
-            "words": facts["vocabulary"], "statistics": facts, "converted": reading.converted(),
-            "other_type": reading.other, "set_aside": len(aside),
+            "words": facts["vocabulary"], "statistics": facts, "converted": reading.count("converted"),
+            "other_type": reading.count("other"), "set_aside": len(aside),
             "unreadable": shown(self.outputs.unreadable) if aside else "", "resumed": resumed,
             "seconds": round(seconds, 1), "per_second": round(reading.progress.rate(), 1), "memory": memory,
             "files": dict(staged["files"], **{shown(self.outputs.h5): h5}), "output_json": shown(self.outputs.json),
