@@ -139,6 +139,7 @@ class Reading(object):
             self.found += [self.named(task, each) for each in answer["bad"]]
 
         self.all(self.tasks(), done, self.progress)
+        self.rate = self.progress.rate()
         return sorted(self.found)
 
     def tasks(self):
