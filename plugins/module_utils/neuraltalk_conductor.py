@@ -41,6 +41,8 @@ from ansible.module_utils import (
     neuraltalk_log,
     neuraltalk_packed,
     neuraltalk_pictures,
+    neuraltalk_processes,
+    neuraltalk_progress,
     neuraltalk_runs,
     neuraltalk_stack,
 )
@@ -108,6 +110,7 @@ def packed():
         neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
         neuraltalk_listing, neuraltalk_headers, neuraltalk_pictures, neuraltalk_decoder, neuraltalk_captioning,
         neuraltalk_found, neuraltalk_dataset_json, neuraltalk_dataset_check, neuraltalk_packed,
+        neuraltalk_progress, neuraltalk_processes,
     )  # fmt: skip
     return neuraltalk_packed.packed(shared + (sys.modules[__name__],), MAIN)
 
