@@ -164,10 +164,10 @@ def jpeg(file):
 
 def next_marker(file):
     """The number of the next marker of a JPEG. Stray bytes before it are passed over, as decoders do."""
-    before = 0
-    for _stray in range(STRAY):
+    before = stray = 0
+    while stray < STRAY:  # no range, which Python 2.7 would fill
         (byte,) = numbers(">B", file.read(1), 0, "JPEG")
         if before == 0xFF and byte not in (0x00, 0xFF):
             return byte
-        before = byte
+        before, stray = byte, stray + 1
     raise Unusable("it is damaged: no marker of the JPEG's header in %d bytes" % STRAY)

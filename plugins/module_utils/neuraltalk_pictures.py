@@ -17,10 +17,8 @@ import pwd
 import re
 import stat
 
-from ansible.module_utils.neuraltalk_headers import LOADED, Unusable, header
+from ansible.module_utils.neuraltalk_headers import Unusable, header
 from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_native
-
-__all__ = ["LOADED", "Unusable", "closed_parent", "hidden", "look", "opened", "printed", "shown", "walk", "who"]
 
 DEEPEST = 32
 """Folders in folders that are walked."""
@@ -53,6 +51,11 @@ def as_bytes(name):
 def as_name(data):
     """The name of a file as this Python opens it: bytes under 2.7, else text with what is not UTF-8 escaped in it."""
     return data if str is bytes else os.fsdecode(data)
+
+
+def named(text):
+    """The name of a file that is this text in UTF-8, as this Python opens it."""
+    return as_name(as_bytes(text))
 
 
 def shown(name):
@@ -137,8 +140,19 @@ def status(path):
         return os.stat(path)
     except (IOError, OSError) as error:
         raise Unusable(why_not(path, error), "missing" if error.errno == errno.ENOENT else "unreadable")
-    except (TypeError, ValueError):  # Python 2.7 and 3 on a NUL
-        raise Unusable("its name has a NUL byte in it, which no file's name has", "missing")
+    except (TypeError, ValueError):  # a NUL (Python 2.7 and 3), or half of a pair
+        raise Unusable("no file can have this name", "missing")
+
+
+def find(folder, text):
+    """The name of a file in a folder, written as it is or as `shown` shows it; the former where none is there."""
+    for name in (named(text), hidden(text)):
+        try:
+            status(os.path.join(folder, name))
+            return name
+        except Unusable:
+            continue
+    return named(text)
 
 
 def opened(path):
