@@ -15,6 +15,7 @@ import array
 import collections
 import json
 
+from ansible.module_utils.neuraltalk_entries import kind
 from ansible.module_utils.neuraltalk_pictures import printed
 from ansible.module_utils.neuraltalk_python2 import order_of_keys, shuffle
 from ansible.module_utils.neuraltalk_splits import assign
@@ -24,7 +25,7 @@ from ansible.module_utils.neuraltalk_tokens import is_unspaced, tokenizer
 
 SEED = 123
 UNKNOWN = "UNK"
-"""The word that stands for all words outside the vocabulary; no word of a caption has capital letters."""
+"""The word that stands for all words outside the vocabulary; captions have their letters made small."""
 TOLD = 20
 """How many captions without words are named; of the others there is the number."""
 LONGEST = 1000
@@ -132,7 +133,7 @@ def _number(options, name, usual, least, most):
     value = options.get(name)
     value = usual if value is None else value
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise StackError("%s is %s; it has to be a whole number from %d to %d" % (name, value, least, most))
+        raise StackError("%s is %s; it has to be a whole number from %d to %d" % (name, kind(value), least, most))
     return value
 
 

@@ -142,7 +142,7 @@ class KarpathySplits(object):
         if split is None:
             return "the split is %s; it has to be one of %s" % (kind(image["split"]), ", ".join(sorted(SPLITS)))
         if self.by_name.setdefault(name, split) != split:
-            return "%s is in two splits, %s and %s" % (printed(name), self.by_name[name], split)
+            return "%s is in two splits, %s and %s" % (printed(name[:200]), self.by_name[name], split)
         number = image.get("cocoid")
         if number is not None and not wrong_id(number):
             self.by_id[number] = split

@@ -29,13 +29,15 @@ class Columns(object):
     """The columns by the names that a user gave, else by usual ones in whatever case, the first that is there."""
 
     def __init__(self, file="", caption="", split=""):
+        self.split = as_text(split) if split != IGNORED else ""
+        splits = (self.split,) if self.split else SPLIT
         self.names = (
             (as_text(file),) if file else FILE,
             (as_text(caption),) if caption else CAPTION,
-            (as_text(split),) if split and split != IGNORED else SPLIT if not split else (),
+            splits if split != IGNORED else (),
             ID,
         )
-        self.split = as_text(split) if split and split != IGNORED else ""
+        self.wanted = self._wanted()
         self._known = {}
 
     def choose(self, names):
@@ -63,7 +65,7 @@ class Columns(object):
         chosen = self.choose(names)
         return None not in (chosen.file, chosen.caption) and not (self.split and chosen.split is None)
 
-    def wanted(self):
+    def _wanted(self):
         """What is looked for, in words."""
         words = ["one for the file (%s)" % self._either(0), "one for the caption (%s)" % self._either(1)]
         return " and ".join(words + (["one for the split (%s)" % self._either(2)] if self.split else []))

@@ -19,6 +19,12 @@ SPLITS = {"train": "train", "restval": "train", "val": "val", "validation": "val
 """The words of sources for splits; restval is what Karpathy's split adds to the training set."""
 LONGEST_NAME = 4096
 """Bytes of a path that Linux opens at most."""
+LONGEST_CAPTION = 131072
+"""Letters of a caption; also what Python's csv takes in a cell."""
+MOST_OF_ID = 10**14
+"""Where the whole numbers begin that are no ids."""
+LONGEST_ID = 1000
+"""Letters of an id that is a text."""
 _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
 
 
@@ -61,7 +67,8 @@ class Entries(object):
         """Another row of a picture: its captions, when it says the same of the picture as the first."""
         for field in ("id", "split"):
             if known.get(field) != more.get(field):
-                words = "%s has %s %s here and %s in %s; one picture has one"
+                words = "%s has %s %s here and %s in %s, and one picture has one; a column of something else needs "
+                words += "another name"
                 said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
                 self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
                 return
@@ -106,25 +113,27 @@ def _wrong_captions(captions):
             return "caption %d is %s and no text" % (number, kind(caption))
         if not caption.strip():
             return "caption %d is empty" % number
+        if len(caption) > LONGEST_CAPTION:
+            return "caption %d has %d letters, which is no caption" % (number, len(caption))
         if _HALF_PAIR.search(caption):
-            return "caption %d has a broken character (half of a surrogate pair): %s" % (number, json.dumps(caption))
+            return "caption %d has a broken character (half of a surrogate pair): %s" % (
+                number,
+                json.dumps(caption[:80]),
+            )
     return ""
 
 
 def wrong_id(value):
     """What is wrong with the id of a picture; empty where nothing is."""
     if isinstance(value, TEXT):
-        return "the id is broken: %s" % json.dumps(value[:80]) if _HALF_PAIR.search(value) or not value else ""
+        wrong = not 0 < len(value) <= LONGEST_ID or _HALF_PAIR.search(value)
+        return "the id is empty, too long or broken: %s" % json.dumps(value[:80]) if wrong else ""
     if isinstance(value, bool) or not isinstance(value, (float, _INTEGERS)):
         return "the id is %s; it has to be a number or a text" % kind(value)
-    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
-    try:
-        kept = float("%.14g" % value) == value
-        finite = value - value == 0
-    except OverflowError:
-        return "the id is a number too large"
-    if not finite:
+    if not abs(value) < float("inf"):
         return "the id is %s; it has to be a finite number or a text" % kind(value)
+    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
+    kept = abs(value) < MOST_OF_ID if isinstance(value, _INTEGERS) else float("%.14g" % value) == value
     return "" if kept else "id %.40s has more digits than Lua keeps (14): write it as a text, in quotes" % (value,)
 
 

@@ -12,15 +12,18 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import hashlib
 import json
 import os
 
-from ansible.module_utils.neuraltalk_pictures import shown, who
+from ansible.module_utils.neuraltalk_pictures import as_bytes, shown, who
 from ansible.module_utils.neuraltalk_progress import number, size
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, remove, write_whole
 
 FILES = 8
 """Files that are made, at most."""
+READ_ONLY = 1
+"""In statvfs's flags (ST_RDONLY, which Python 2.7 does not name)."""
 TOLD = 20
 """Pictures that are named in a message; all of them are in the list."""
 SPARE = 1.05
@@ -35,11 +38,14 @@ class Outputs(object):
         self.part = h5 + ".part"
         self.journal = self.part + ".journal"
         self.unreadable = h5 + ".unreadable.jsonl"
+        # By the HDF5 whose command makes it: two commands may want the same name for their JSON.
+        ours = ".%s.part" % hashlib.sha256(as_bytes(h5)).hexdigest()[:8]
+        self.json_part, self.annotations_part = json_file + ours, self.annotations + ours
         self.finals = (self.annotations, self.json, self.h5)
 
     def parts(self):
         """The files that are being made, in the order in which they get their names."""
-        return [final + ".part" for final in self.finals]
+        return [self.annotations_part, self.json_part, self.part]
 
     def refuse(self):
         """StackError where a folder cannot take them, or one of them is there already."""
@@ -49,6 +55,8 @@ class Outputs(object):
             folder = os.path.dirname(final)
             if not os.path.isdir(folder):
                 raise StackError("%s is to be written into %s, which is no folder: make it" % (field, shown(folder)))
+            if os.statvfs(folder).f_flag & READ_ONLY:
+                raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StackError("%s may not write into %s, where %s is to be" % (who(), shown(folder), field))
 
@@ -76,8 +84,8 @@ class Outputs(object):
 
     def finish(self):
         """Give all files their names; those that have theirs keep it. StackError where a name was taken meanwhile."""
-        for final in self.finals:
-            place(final + ".part", final)
+        for part, final in zip(self.parts(), self.finals):
+            place(part, final)
         for folder in set(os.path.dirname(final) for final in self.finals):
             sync_folder(folder)
 
@@ -93,7 +101,7 @@ def place(part, final):
     try:
         os.link(part, final)
     except (IOError, OSError) as error:
-        if error.errno == errno.EEXIST and not os.path.samefile(part, final):
+        if error.errno == errno.EEXIST and not os.path.samestat(os.lstat(part), os.lstat(final)):
             words = "%s came into being while it was being made: move that away, then run the same command again"
             raise StackError(words % shown(final))
         if error.errno != errno.EEXIST:  # a file system without hard links

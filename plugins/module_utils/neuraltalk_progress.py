@@ -57,6 +57,18 @@ class Progress(object):
         return words + (", %s read" % size(self.bytes) if self.bytes else "")
 
 
+def unharmed(say):
+    """`say`, but a terminal or a pipe that is gone ends nothing."""
+
+    def quiet(text):
+        try:
+            say(text)
+        except (IOError, OSError):
+            pass
+
+    return quiet
+
+
 def number(value):
     """12,345 (Python 2.7 too)."""
     return "{:,}".format(value)

@@ -131,7 +131,7 @@ def _take(gathered, place, record, columns, raw):
     chosen = columns.choose(record)
     if chosen.file is None or chosen.caption is None:
         names = ", ".join(printed(name[:40]) for name in sorted(record)[:10])
-        return "among its fields there has to be %s; they are: %s" % (columns.wanted(), names or "none")
+        return "among its fields there has to be %s; they are: %s" % (columns.wanted, names or "none")
     captions, more = record[chosen.caption], {}
     if chosen.id is not None:
         more["id"] = record[chosen.id]
@@ -147,19 +147,18 @@ def _take(gathered, place, record, columns, raw):
 
 
 def _from_table(path, text, columns):
-    """(place, record) of a table's rows: cells without white space around them, empty ones left away."""
+    """(place, record or problem) of a table's rows, with the cells that are looked at."""
     chosen = None
-    for place, cells in rows(path, text, columns.fit, columns.wanted()):
+    for place, cells in rows(path, text, columns.fit, columns.wanted):
         if isinstance(cells, dict):
             chosen = chosen or columns.choose(cells)
-            cells[chosen.file] = cells[chosen.file].strip()
-            for name in (chosen.id, chosen.split):
-                if name is not None:
-                    cells[name] = cells[name].strip()
-                    if not cells[name]:
-                        del cells[name]
-            if chosen.id in cells and _NUMBER.match(cells[chosen.id]):
-                cells[chosen.id] = int(cells[chosen.id])
+            record = {chosen.file: cells[chosen.file].strip(), chosen.caption: cells[chosen.caption]}
+            # An empty cell is no id and no split.
+            more = [(name, cells[name].strip()) for name in (chosen.id, chosen.split) if name is not None]
+            record.update((name, cell) for name, cell in more if cell)
+            if chosen.id in record and _NUMBER.match(record[chosen.id]):
+                record[chosen.id] = int(record[chosen.id])
+            cells = record
         yield place, cells
 
 

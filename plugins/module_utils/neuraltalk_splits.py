@@ -10,6 +10,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from ansible.module_utils.neuraltalk_entries import kind
 from ansible.module_utils.neuraltalk_pictures import printed
 from ansible.module_utils.neuraltalk_stack import StackError
 
@@ -69,10 +70,10 @@ def _size(count, options, split):
     if share is None:
         number = number or 0
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise StackError("num_%s is %s; it has to be a whole number, 0 or more" % (split, number))
+            raise StackError("num_%s is %s; it has to be a whole number, 0 or more" % (split, kind(number)))
         return number
     if number:
         raise StackError("both num_%s and %s_share are given: give one of them" % (split, split))
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
-        raise StackError("%s_share is %s; it has to be a number from 0 to below 1, like 0.05" % (split, share))
+        raise StackError("%s_share is %s; it has to be a number from 0 to below 1, like 0.05" % (split, kind(share)))
     return int(share * count + _NEARLY)

@@ -41,8 +41,7 @@ def stage(asked, outputs, excluded, known, spool):
     asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
     the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
 
-    {plan, why: "" where the plan known is the same and its file is there, duplicates, statistics, files: {path: {bytes,
-    sha256}}}
+    {plan, why: "" where the plan known is the same and its file is there, statistics, files: {path: {bytes, sha256}}}
     """
     entries = neuraltalk_sources.read(
         asked["input_json"], karpathy_split=asked["karpathy_split"], split_column=asked["split_column"],
@@ -59,21 +58,19 @@ def stage(asked, outputs, excluded, known, spool):
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
-    texts = {
-        outputs.json: captions.json_text(),
-        outputs.annotations: json.dumps(captions.annotations(), sort_keys=True),
-    }
-    wanted = dict((path + ".part", len(text)) for path, text in texts.items())
+    annotations = json.dumps(captions.annotations(), sort_keys=True)
+    texts = {outputs.json_part: captions.json_text(), outputs.annotations_part: annotations}
+    wanted = dict((part, len(text)) for part, text in texts.items())
     refuse_full(dict(wanted, **{outputs.part: neuraltalk_h5.size_of(captions, len(paths))}))
-    files = dict((shown(path), write(path + ".part", text)) for path, text in texts.items())
+    finals = dict(zip(outputs.parts(), outputs.finals))
+    files = dict((shown(finals[part]), write(part, text)) for part, text in texts.items())
     if why:
         remove(outputs.part)
         plan["place"] = neuraltalk_h5.create(outputs.part, captions, len(paths))
         plan.update(identity(outputs.part))
     else:
         plan = known
-    duplicates = len(paths) - len(set(paths))
-    return {"plan": plan, "why": why, "files": files, "duplicates": duplicates, "statistics": captions.statistics}
+    return {"plan": plan, "why": why, "files": files, "statistics": captions.statistics}
 
 
 def key_of(asked, entry):

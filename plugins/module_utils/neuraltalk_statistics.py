@@ -77,6 +77,11 @@ def remarks(facts, pictures, threshold, max_length, mode):
         )
     if not facts["splits"]["val"]:
         found.append("no picture is for validation: train.lua ends when it comes to its first evaluation")
+    elif not any(picture.get("scored", True) for picture in pictures if picture["split"] == "val"):
+        found.append(
+            "no picture for validation is in the file of COCO's validation set, and only these are scored: train.lua "
+            "cannot score its captions (-language_eval 1)"
+        )
     if without:
         found.append(
             "%d of %d pictures have no id, such as %s; as with prepro.py they get none, and train.lua cannot score "

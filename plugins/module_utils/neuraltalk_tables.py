@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import collections
 import csv
 import io
 import re
@@ -41,10 +42,10 @@ def rows(path, text, fits, wanted):
 
 
 def _rows(lines, header):
-    twice = [name for name in set(header) if name and header.count(name) > 1]
+    twice = [name for name, count in collections.Counter(header).items() if name and count > 1]
     for place, cells, problem in lines:
         if problem or twice:
-            yield place, problem or "the column %s is there twice" % printed(twice[0])
+            yield place, problem or "the column %s is there twice" % printed(twice[0][:40])
         elif len(cells) != len(header):
             words = "it has %d cell(s), and the header has %d; a cell with the delimiter in it stands in quotes"
             yield place, words % (len(cells), len(header))

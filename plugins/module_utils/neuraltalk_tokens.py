@@ -21,6 +21,7 @@ import string
 import sys
 import unicodedata
 
+from ansible.module_utils.neuraltalk_entries import kind
 from ansible.module_utils.neuraltalk_stack import StackError, as_text
 
 MODES = ("words", "chars")
@@ -92,7 +93,7 @@ def plain(caption):
 def tokenizer(mode):
     """A function from the text of a caption to its words, for `words` or `chars`. StackError for another mode."""
     if mode not in MODES:
-        raise StackError("tokens is %s; it can be %s" % (mode, " or ".join(MODES)))
+        raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(MODES)))
     split = _letters if mode == "chars" else _words
 
     def words(caption):

@@ -95,12 +95,12 @@ def test_captions_without_words_are_named(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"max_length": 0}, "max_length is 0; it has to be a whole number from 1 to 1000"),
-        ({"max_length": 10**6}, "max_length is 1000000"),
-        ({"max_length": "16"}, "max_length is 16; it has to be a whole number"),
-        ({"max_length": 1.5}, "max_length is 1.5"),
-        ({"word_count_threshold": -1}, "word_count_threshold is -1"),
-        ({"tokens": "bytes"}, "tokens is bytes"),
+        ({"max_length": 0}, "max_length is the number 0; it has to be a whole number from 1 to 1000"),
+        ({"max_length": 10**6}, "max_length is the number 1000000"),
+        ({"max_length": "16"}, 'max_length is the text "16"; it has to be a whole number'),
+        ({"max_length": 1.5}, "max_length is the number 1.5"),
+        ({"word_count_threshold": -1}, "word_count_threshold is the number -1"),
+        ({"tokens": "bytes"}, 'tokens is the text "bytes"'),
         ({"num_val": 1}, "leave none of 1 for training"),
     ],
 )

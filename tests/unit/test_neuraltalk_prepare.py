@@ -1,13 +1,10 @@
-"""Preparing data: what is refused, what is written, and that a kill at any moment costs nothing good."""
+"""Preparing data: what is refused, what is written, and what is set aside."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,28 +13,10 @@ from typing import Any
 import h5py
 import pytest
 
-from neuraltalk_provision import paths
-from tests.standin.images import APPLE_DOUBLE, png
+from tests.standin.images import APPLE_DOUBLE
+from tests.unit.datasets import DONE, PARTS, Set, refused, rows, say
 
 Load = Callable[[str], ModuleType]
-CAPTIONS = ["a man rides a horse", "A dog, on the grass!", "the man and the dog"]
-PROGRAM = """
-import json, os, signal, sys
-import ansible.module_utils
-ansible.module_utils.__path__.append(sys.argv[1])
-from ansible.module_utils import neuraltalk_prepare as prepare
-from ansible.module_utils.neuraltalk_journal import Journal
-from ansible.module_utils.neuraltalk_stack import StackError
-request, at = json.loads(sys.argv[2]), int(sys.argv[3])
-add, count = Journal.add, [0]
-def watched(self, line, durable=False):
-    add(self, line, durable)
-    count[0] += 1
-    if count[0] == at:
-        os.killpg(0, signal.SIGKILL)
-Journal.add = watched
-prepare.prepare(request, print)
-"""
 
 
 @pytest.fixture
@@ -45,73 +24,9 @@ def prepare(load: Load) -> ModuleType:
     return load("neuraltalk_prepare")
 
 
-class Set:
-    """A small data set: pictures 0.png to N-1.png, and raw.json as prepro.py takes it."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.images, self.count = folder, folder / "the pictures", count
-        self.images.mkdir(parents=True)
-        for number in range(count):
-            size = (300 + number, 40) if number % 2 else (30, 290 + number)
-            (self.images / f"{number}.png").write_bytes(png(*size, (number, 255 - number, 7 * number % 256)))
-        self.write([f"{number}.png" for number in range(count)])
-
-    def write(self, names: list[str]) -> None:
-        entries = [
-            {"file_path": name, "captions": CAPTIONS[: 1 + place % 3], "id": place} for place, name in enumerate(names)
-        ]
-        (self.folder / "raw.json").write_text(json.dumps(entries))
-
-    def request(self, **more: Any) -> dict[str, Any]:
-        usual = {"num_val": 1, "num_test": 0, "word_count_threshold": 0, "jobs": 2, "block": 3}
-        return {
-            "input_json": [str(self.folder / "raw.json")],
-            "images_root": str(self.images),
-            "output_json": str(self.folder / "data.json"),
-            "output_h5": str(self.folder / "data.h5"),
-            **usual,
-            **more,
-        }
-
-    def killed(self, at: int, **more: Any) -> bool:
-        """Run it in a process that is killed after line number `at` of its journal; whether that came."""
-        argv = [sys.executable, "-c", PROGRAM, str(paths.module_utils()), json.dumps(self.request(**more)), str(at)]
-        done = subprocess.run(argv, start_new_session=True, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        return done.returncode != 0
-
-    def journal(self) -> list[dict[str, Any]]:
-        text = (self.folder / "data.h5.part.journal").read_text()
-        return [json.loads(line) for line in text.splitlines()]
-
-    def left(self) -> set[str]:
-        """The files beside the captions and the pictures."""
-        return {path.name for path in self.folder.iterdir()} - {"raw.json", "the pictures"}
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> Set:
     return Set(tmp_path / 'a "set"', 14)
-
-
-DONE = {"data.h5", "data.json", "data.annotations.json"}
-PARTS = {"data.h5.part", "data.json.part", "data.annotations.json.part", "data.h5.part.journal"}
-
-
-def say(_text: str) -> None:
-    return None
-
-
-def rows(file: Path) -> list[bytes]:
-    with h5py.File(file) as data:
-        return [data["images"][row].tobytes() for row in range(len(data["images"]))]
-
-
-def refused(prepare: ModuleType, request: dict[str, Any]) -> str:
-    """What is said where it is refused."""
-    with pytest.raises(prepare.StackError) as caught:
-        prepare.prepare(request, say)
-    return str(caught.value)
 
 
 def test_all_of_it_is_there_as_the_original_lays_it_out(prepare: ModuleType, load: Load, made: Set) -> None:
@@ -166,8 +81,8 @@ def test_output_that_exists_is_never_overwritten(prepare: ModuleType, made: Set,
     assert made.left() == {name}
 
 
-@pytest.mark.parametrize("name", sorted(PARTS - {"data.h5.part.journal"}))
-def test_unfinished_file_of_another_tool_is_left_alone(prepare: ModuleType, made: Set, name: str) -> None:
+def test_unfinished_file_of_another_tool_is_left_alone(prepare: ModuleType, made: Set) -> None:
+    name = "data.h5.part"
     (made.folder / name).write_text("precious")
     assert f"{name} is there without a journal of this command" in refused(prepare, made.request())
     assert made.left() == {name}
@@ -224,7 +139,7 @@ def test_disk_that_is_too_small_is_refused_before_anything_is_read(
     usual = os.statvfs(made.folder)
 
     class Small:
-        f_bavail, f_frsize, f_files, f_favail = 500, 4096, usual.f_files, usual.f_favail
+        f_bavail, f_frsize, f_files, f_favail, f_flag = 500, 4096, usual.f_files, usual.f_favail, 0
 
     monkeypatch.setattr(load("neuraltalk_outputs").os, "statvfs", lambda _path: Small)
     words = refused(prepare, made.request())
@@ -295,30 +210,25 @@ def test_setting_aside_gives_what_the_original_makes_of_the_others_alone(
         assert (made.folder / name).read_bytes() == (alone.folder / name).read_bytes()
 
 
-def test_kill_costs_no_picture_but_those_of_blocks_in_flight(prepare: ModuleType, made: Set, tmp_path: Path) -> None:
-    whole = Set(tmp_path / "whole", 14)
-    prepare.prepare(whole.request(), say)
-    assert made.killed(6)
-    assert made.left() == PARTS
-    blocks = [line for line in made.journal() if "block" in line]
-    assert len(blocks) == 3
-    lines: list[str] = []
-    result = prepare.prepare(made.request(), lines.append)
-    read = sum(line["decoded"] for line in blocks)
-    assert result["resumed"] == read
-    assert f"going on: {read} of 14 pictures were read before" in lines
-    assert rows(made.folder / "data.h5") == rows(whole.folder / "data.h5")
-    for name in ("data.json", "data.annotations.json"):
-        assert (made.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+def test_names_of_any_bytes_are_found(prepare: ModuleType, load: Load, made: Set) -> None:
+    names = [b"a\nb.png", b"quote'\"\\.png", b"\xff\xfe.png", "üñ.png".encode()]
+    shown = load("neuraltalk_pictures").shown
+    for number, name in enumerate(names):
+        (made.images / f"{number}.png").rename(os.fsdecode(bytes(made.images) + b"/" + name))
+    made.write([shown(name) for name in names])
+    assert prepare.prepare(made.request(), say)["pictures"] == 4
+    assert len(set(rows(made.folder / "data.h5"))) == 4
+    assert [shown(name) for name in names] != [name.decode("utf-8", "replace") for name in names]
 
 
-@pytest.mark.parametrize("at", range(1, 12))
-def test_kill_at_any_step_ends_in_the_same_files(prepare: ModuleType, tmp_path: Path, at: int) -> None:
-    small = Set(tmp_path / "small", 8)
-    came = small.killed(at, jobs=1)
-    if not came:
-        assert small.left() == DONE
-        return
-    prepare.prepare(small.request(jobs=1), say)
-    assert small.left() == DONE
-    assert len(rows(small.folder / "data.h5")) == 8
+def test_all_pictures_missing_points_at_the_folder(prepare: ModuleType, made: Set) -> None:
+    for set_aside in (False, True):
+        words = refused(prepare, made.request(images_root=str(made.folder), set_aside=set_aside))
+        assert f"none of the 14 pictures is there below {made.folder}" in words
+        assert "images_root" in words
+
+
+def test_kinds_that_differ_from_their_names_are_counted(prepare: ModuleType, made: Set) -> None:
+    (made.images / "0.png").rename(made.images / "0.jpg")
+    made.write(["0.jpg", "1.png"])
+    assert prepare.prepare(made.request(), say)["other_type"] == 1

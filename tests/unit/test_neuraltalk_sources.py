@@ -89,6 +89,10 @@ def test_id_of_a_picture_is_image_id_where_rows_have_ids_too(read: Read) -> None
     assert [entry["id"] for entry in read("id,image_id,file,caption\n1,7,a,x\n2,7,a,y\n3,8,b,x\n")] == [7, 8]
 
 
+def test_empty_image_id_is_not_taken_from_the_ids_of_rows(read: Read) -> None:
+    assert [entry["id"] for entry in read("id,image_id,file,caption\n5,,a,x\n6,,a,y\n")] == [1]
+
+
 def test_splits_of_the_source_can_count_for_nothing(read: Read) -> None:
     assert "split" not in read("file,caption,split\na,x,odd\n", split_column="-")[0]
     assert "split" not in read([{**TWO[0], "split": "odd"}], split_column="-")[0]
@@ -135,9 +139,14 @@ def test_karpathy_set_is_a_source_too(read: Read) -> None:
         ({"file_path": "b", "captions": ["x"], "id": True}, "the id is true"),
         ({"file_path": "b", "captions": ["x"], "id": float("nan")}, "the id is the number nan"),
         ({"file_path": "b", "captions": ["x"], "id": float("inf")}, "the id is the number inf"),
-        ({"file_path": "b", "captions": ["x"], "id": 10**400}, "the id is a number too large"),
+        (
+            {"file_path": "b", "captions": ["x"], "id": 10**400},
+            "id 1000000000000000000000000000000000000000 has more digits",
+        ),
         ({"file_path": "b", "captions": ["x"], "id": 123456789012345}, "id 123456789012345 has more digits than Lua"),
-        ({"file_path": "b", "captions": ["x"], "id": ""}, 'the id is broken: ""'),
+        ({"file_path": "b", "captions": ["x"], "id": ""}, 'the id is empty, too long or broken: ""'),
+        ({"file_path": "b", "captions": ["x"], "id": "i" * 2000}, 'too long or broken: "iii'),
+        ({"file_path": "b", "captions": ["x" * 200_000]}, "caption 1 has 200000 letters, which is no caption"),
         ({"file_path": "b", "captions": ["x"], "split": "dev"}, 'the split is "dev"; it has to be one of restval'),
         ({"file_path": "b", "captions": ["x"], "split": 1}, "the split is the number 1"),
         ({"file_path": "a.jpg", "captions": ["x"]}, r"entry 2: a\.jpg is the file of entry 1 too"),
@@ -165,7 +174,10 @@ def test_entry_that_cannot_be_used_is_named_with_its_field(read: Read, entry: An
         ('{"file": "a", "caption": "x"}\n{"file": "b"\n[]\n', r"2 problems:\n  line 2: it is not JSON: .*column \d+\n"),
         ('{"file": "a", "caption": "x"}\n' + "[" * 200_000, "line 2: it has lists or objects too deep"),
         ("file,caption,split\na,x,val\na,y,test\n", "line 3: a has split test here and val in line 2"),
-        ("file,caption,id\na,x,1\na,y,\n", "line 3: a has id - here and 1 in line 2; one picture has one"),
+        (
+            "file,caption,id\na,x,1\na,y,\n",
+            "line 3: a has id - here and 1 in line 2, and one picture has one; a column of",
+        ),
         ("file,caption,id\na,x,1\nb,y,1\n", "line 3: id 1 is the id of line 2 too"),
     ],
 )

@@ -34,7 +34,7 @@ def facts(load: Callable[[str], ModuleType]) -> Laid:
 
 
 def test_numbers_are_those_that_prepro_py_prints(facts: Laid) -> None:
-    found = facts("a a b", "A.", "a c d", word_count_threshold=1, max_length=2)
+    found = facts("a a b", "A.", "a c d", word_count_threshold=1, max_length=1)
     json.dumps(found)
     assert found["splits"] == {"train": 2, "val": 1, "test": 0}
     assert sorted(found["examples"]) == [["a"], ["a", "a", "b"], ["a", "c", "d"]]
@@ -72,6 +72,15 @@ def test_numbers_are_told_in_the_words_of_prepro_py(module: ModuleType, facts: L
 def test_what_may_not_be_meant_is_said(facts: Laid, captions: list[str], options: dict[str, Any], words: str) -> None:
     (remark,) = facts(*captions, **options)["remarks"]
     assert re.search(words, remark)
+
+
+def test_validation_pictures_that_are_not_scored_are_said(load: Callable[[str], ModuleType]) -> None:
+    entries = [
+        {"file_path": f"{split}.jpg", "captions": ["a"], "id": n, "split": split, "scored": split != "val"}
+        for n, split in enumerate(("train", "val"))
+    ]
+    (remark,) = load("neuraltalk_captions").lay_out(entries, {"word_count_threshold": 0}).statistics["remarks"]
+    assert "no picture for validation is in the file of COCO's validation set" in remark
 
 
 def test_nothing_is_said_about_usual_captions(facts: Laid) -> None:

@@ -77,7 +77,7 @@ def test_chars_makes_letters_of_scripts_without_spaces_words(
 
 
 def test_unknown_mode_is_refused(module: ModuleType) -> None:
-    with pytest.raises(module.StackError, match="tokens is letters; it can be words or chars"):
+    with pytest.raises(module.StackError, match='tokens is the text "letters"; it can be words or chars'):
         module.tokenizer("letters")
 
 
