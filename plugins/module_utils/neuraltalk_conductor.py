@@ -30,16 +30,15 @@ import time
 import zipfile
 
 from ansible.module_utils import (
-    neuraltalk_cudnn,
+    neuraltalk_data,
     neuraltalk_gpu,
     neuraltalk_launch,
-    neuraltalk_listing,
     neuraltalk_log,
     neuraltalk_runs,
-    neuraltalk_stack,
 )
-from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
+from ansible.module_utils.neuraltalk_launch import needs_card, weights_of
 from ansible.module_utils.neuraltalk_listing import models
+from ansible.module_utils.neuraltalk_programs import command, lay_out, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, end_of, report_of, signalled, taken, write_down
 from ansible.module_utils.neuraltalk_stack import (
     FULL_DISK,
@@ -62,6 +61,8 @@ UNWRITTEN = 600.0
 PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
+OURS = "ansible.module_utils.neuraltalk_"
+"""How the names of the modules begin that are packed: all that this one has imported."""
 MAIN = """import sys
 from ansible.module_utils.neuraltalk_conductor import main
 sys.exit(main(sys.argv[1:]))
@@ -97,16 +98,13 @@ def packed():
 
     Read before root is given up: Ansible's own modules may be for root alone.
     """
-    shared = (
-        neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
-        neuraltalk_listing,
-    )  # fmt: skip
+    shared = [module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module]
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", MAIN)
         for package in ("ansible", "ansible/module_utils"):
             archive.writestr(package + "/__init__.py", "")
-        for module in shared + (sys.modules[__name__],):
+        for module in shared:
             archive.writestr(module.__name__.replace(".", "/") + ".py", source_of(module))
     return whole.getvalue()
 
@@ -219,7 +217,7 @@ class Conductor(object):
         os.lseek(lock, 0, os.SEEK_END)
         with io.open(run.log, "ab") as log:
             process = subprocess.Popen(
-                neuraltalk_launch.command(run, program, given, generation),
+                command(run, program, given, generation, self.directory),
                 cwd=run.work,
                 env=neuraltalk_launch.environment(run, self.card),
                 preexec_fn=mortal,
@@ -511,7 +509,12 @@ def as_job(plan):
 
 
 def main(words):
-    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's."""
+    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's.
+
+    `data REQUEST`: be the program that prepares or inspects data, as a run that was begun here.
+    """
+    if words[0] == neuraltalk_data.WORD:
+        return neuraltalk_data.main(words[1:])
     if words[0] == "job":
         try:
             return as_job(read_native(words[1]))

@@ -131,8 +131,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_account import as_account, find, make_places, owner_of
 from ansible.module_utils.neuraltalk_conductor import admit, packed
 from ansible.module_utils.neuraltalk_gpu import cards, free_cards, has_card, misleading, processes
-from ansible.module_utils.neuraltalk_launch import interpreter, needs_card, refuse, take_card, weights_of
+from ansible.module_utils.neuraltalk_launch import interpreter, needs_card, take_card, weights_of
 from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
+from ansible.module_utils.neuraltalk_programs import CODE, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
 from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
 from ansible.module_utils.neuraltalk_stack import (
@@ -196,7 +197,7 @@ def prepare(root, runs, gpu, memory, generation, code):
     admit(root, plan, first.path)
     try:
         write_json(os.path.join(first.path, "plan.json"), plan)
-        with io.open(os.path.join(first.path, "conductor.zip"), "wb") as file:
+        with io.open(os.path.join(first.path, CODE), "wb") as file:
             file.write(code)
     except (IOError, OSError) as error:
         forget(root, runs)
