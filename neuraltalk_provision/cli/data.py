@@ -26,7 +26,12 @@ Host = Annotated[
 Id = Annotated[str, typer.Option("--id", help="With --host: the run's id. Default: by the clock.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="With --host: start it and end.")]
 ImagesRoot = Annotated[
-    str, typer.Option("--images_root", "--images-root", help="What goes before the file names of the captions file.")
+    str,
+    typer.Option(
+        "--images_root",
+        "--images-root",
+        help="What goes before the file names of the captions. Default: its directory.",
+    ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes. Default: one for each processor.")]
 SHOWN = 1 << 20

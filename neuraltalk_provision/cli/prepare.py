@@ -92,7 +92,7 @@ def prepare(
     named, root = request.of_coco(place(coco)) if coco else (tuple(map(place, input_json or ())), images_root)
     asked = Prepare(
         input_json=named,
-        images_root=place(root),
+        images_root=place(root) or request.beside(named),
         output_json=place(output_json),
         output_h5=place(output_h5),
         num_val=num_val,

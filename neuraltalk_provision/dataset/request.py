@@ -72,6 +72,11 @@ class Inspect:
         return asdict(self)
 
 
+def beside(files: tuple[str, ...]) -> str:
+    """The root of the pictures where none is named: the directory of the captions file."""
+    return posixpath.dirname(files[0]) if files else ""
+
+
 def of_coco(folder: str) -> tuple[tuple[str, ...], str]:
     """(the captions files, the root of the pictures) of COCO as its archives unpack below a directory."""
     return tuple(posixpath.join(folder, name) for name in COCO), folder

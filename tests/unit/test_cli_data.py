@@ -55,7 +55,7 @@ def test_paths_on_this_machine_count_from_where_we_are(capsys: Capture, here: As
     assert here[0][0] == "prepare"
     assert here[0][1]["input_json"] == [str(site / "raw.json")]
     assert here[0][1]["output_h5"] == str(site / "data.h5")
-    assert here[0][1]["images_root"] == ""
+    assert here[0][1]["images_root"] == str(site)
 
 
 def test_coco_stands_for_its_captions_and_the_root_of_its_pictures(capsys: Capture, here: Asked, site: Path) -> None:
