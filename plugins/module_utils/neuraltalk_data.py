@@ -44,8 +44,8 @@ PR_SET_PDEATHSIG = 1
 def refuse(program, request, generation):
     """StackError where a program cannot do on this host what it is asked, as far as that is seen before it starts."""
     python_of(generation)
-    for option, path in inputs(program, request):
-        readable(option, path)
+    for option, path, folder in inputs(program, request):
+        readable("-" + option, path, folder)
     for option, folder in outputs(program, request):
         if not os.path.isdir(folder):
             raise StackError("--%s: there is no directory %s on this host: make it first" % (option, folder))
@@ -55,14 +55,15 @@ def refuse(program, request, generation):
 
 
 def inputs(program, request):
-    """[(option, path)] of what a program reads."""
+    """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
     if program == "inspect":
-        named = [("path", request["path"]), ("undo", request.get("undo")), ("input_json", request.get("input_json"))]
+        named = [("path", request["path"], None)]
+        named += [(option, request.get(option), False) for option in ("undo", "input_json")]
     else:
-        named = [("input_json", path) for path in request["input_json"]]
-        named.append(("karpathy-split", request.get("karpathy_split")))
-    named.append(("images_root", request.get("images_root")))
-    return [(option, path) for option, path in named if path]
+        named = [("input_json", path, False) for path in request["input_json"]]
+        named.append(("karpathy_split", request.get("karpathy_split"), False))
+    named.append(("images_root", request.get("images_root"), True))
+    return [entry for entry in named if entry[1]]
 
 
 def outputs(program, request):

@@ -233,7 +233,7 @@ def refuse(run, program, arguments, files, generation):
     This is asked as the account that the run belongs to: what that cannot read is as good as not there.
     """
     for option in files:
-        readable(option, arguments[option])
+        readable(option, arguments[option], option in FOLDERS)
     if str(arguments.get("language_eval", 0)) == "1":
         lacks = scorer_lacks(generation)
         if lacks:
@@ -258,16 +258,19 @@ def refuse(run, program, arguments, files, generation):
         raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
 
 
-def readable(option, path):
-    """StackError where what an option names is not there, of another kind, or not to be read by who runs it."""
+def readable(option, path, folder):
+    """StackError where what an option names is not there, of another kind, or not to be read by who runs it.
+
+    `folder` is whether a directory is needed; None where a file will do as well.
+    """
     if not os.path.exists(path):
         closed = closed_parent(path)
         if closed:
             cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
             raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
-    if (option in FOLDERS) != os.path.isdir(path):
-        kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
+    if folder is not None and folder != os.path.isdir(path):
+        kind = "a directory is needed, and it is none" if folder else "a file is needed, and it is none"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         raise StackError(
