@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from tests.lab import engine
 from tests.site.sites import Site
 from tests.site.test_runs import HOST, options
-from tests.standin import images, pictures
+from tests.standin import own as pictures
 
 FOLDER = "/own"
 OUT = f"{FOLDER}/out"
@@ -25,14 +24,10 @@ PREPARE = (
 def own(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A folder of pictures with a CSV of captions, one picture cut short, and a place that runs may write to."""
     folder = tmp_path_factory.mktemp("own")
-    files = [path.name for path in images.write(folder / "pictures", count=12)]
-    cut = (folder / "pictures" / files[-1]).read_bytes()
-    (folder / "pictures" / "cut.png").write_bytes(cut[: len(cut) // 2])
-    with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("file", "caption"))
-        for number, name in enumerate([*files, "cut.png"]):
-            rows.writerows((name, text) for text in pictures.captions(number))
+    whole = pictures.write(folder, count=12)[-1].read_bytes()
+    (folder / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with (folder / "captions.csv").open("a", encoding="utf-8") as file:
+        file.write("cut.png,half a picture\n")
     engine.docker("cp", str(folder), f"{HOST}:{FOLDER}")
     script = f"chmod -R a+rX {FOLDER} && mkdir {OUT} && chown neuraltalk {OUT}"
     engine.docker("exec", HOST, "sh", "-c", script)
