@@ -19,6 +19,8 @@ from neuraltalk_provision.runs.launch import RunEnd
 from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
+SHOWN = 20
+"""Files set aside that are named on the screen."""
 Host = Annotated[
     str, typer.Option("--host", "-H", help="The host that runs it; with --launcher slurm the one that has sbatch.")
 ]
@@ -166,8 +168,13 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
     started = launch.start(runs, host, settings)
-    for file in started["set_aside"]:
+    aside = started["set_aside"]
+    for file in aside[:SHOWN]:
         output.say(f"set aside {file['file']}: {file['reason']}")
+    if len(aside) > SHOWN:
+        output.say(
+            f"{len(aside) - SHOWN} more were set aside: images.json beside {started['log']} on {host} has them all"
+        )
     for remark in started["remarks"]:
         output.say(remark)
     card = started["card"]

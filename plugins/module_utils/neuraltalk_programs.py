@@ -30,11 +30,14 @@ def refuse(run, program, arguments, files, generation):
         torch.refuse(run, program, arguments, files, generation)
 
 
-def lay_out(run, arguments, program, generation):
-    """Fill the run's directory; (arguments as the program gets them, images, set aside)."""
+def lay_out(run, arguments, program, generation, stopped):
+    """Fill the run's directory; (arguments as the program gets them, images, set aside).
+
+    `stopped` says whether the run is wanted no more: Stopped is raised then.
+    """
     if program in data.PROGRAMS:
         return data.lay_out(run, arguments, program), {}, []
-    return torch.lay_out(run, arguments, program, generation)
+    return torch.lay_out(run, arguments, program, generation, stopped)
 
 
 def command(run, program, given, generation, conductor):

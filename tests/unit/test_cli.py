@@ -411,6 +411,16 @@ def test_captions_are_shown_with_the_files_set_aside(
     assert json.loads(out)["captions"] == list(END.captions)
 
 
+def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = [{"file": f"{number}.gif", "reason": "it is a GIF"} for number in range(25)]
+    told = {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
+    monkeypatch.setattr(launch, "start", lambda *given: told)
+    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    out = provision(capsys, *EVAL)[1]
+    assert out.count("set aside ") == 20
+    assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
+
+
 def test_run_that_failed_is_code_1_and_one_document(
     capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
