@@ -143,9 +143,10 @@ def say(text):
 def main(words):
     """`[attached] REQUEST`: do what is asked, and write down what came of it. 0 where it was done.
 
-    `attached` ends it when the process that started it is gone.
+    `attached` is for a child of `provision` itself: it ends when that is gone, which tells of the error too.
     """
-    if words[0] == "attached":
+    attached = words[0] == "attached"
+    if attached:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     path = words[-1]
     result, problem = {}, ""
@@ -168,6 +169,7 @@ def main(words):
         problem = as_text(words % (type(error).__name__, error, report))
     if problem:
         result = dict(result, error=problem)
-        say(as_text("Error: ") + problem)
+        if not attached:
+            say(as_text("Error: ") + problem)
     write_json(os.path.join(os.path.dirname(path), RESULT), result)
     return 1 if problem else 0
