@@ -36,6 +36,7 @@ from ansible.module_utils import (
     neuraltalk_listing,
     neuraltalk_log,
     neuraltalk_runs,
+    neuraltalk_scorer,
     neuraltalk_stack,
 )
 from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
@@ -99,7 +100,7 @@ def packed():
     """
     shared = (
         neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
-        neuraltalk_listing,
+        neuraltalk_listing, neuraltalk_scorer,
     )  # fmt: skip
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -2,8 +2,8 @@
 
     python -m tests.real.scores COCO_CAPTION_DIR PYTHON2 PACKAGES
 
-COCO_CAPTION_DIR is tylin/coco-caption with its jars: where large files are missing from a copy, those of pycocoevalcap's
-wheel are the same (tokenizer/stanford-corenlp-3.4.1.jar, meteor/meteor-1.5.jar, meteor/data/paraphrase-en.gz).
+COCO_CAPTION_DIR is tylin/coco-caption with its jars. A copy without its large files can be completed with those of
+pycocoevalcap's wheel: tokenizer/stanford-corenlp-3.4.1.jar, meteor/meteor-1.5.jar and meteor/data/paraphrase-en.gz.
 PYTHON2 is a Python 2.7 with numpy. PACKAGES is a folder that holds pycocoevalcap, or its wheel. This Python needs
 numpy, and java has to be on the PATH. The captions are made here, the same ones each time.
 """
@@ -34,8 +34,8 @@ PLACES = (
 )
 ENDS = [".", "", "!", " .", "...", " , it seems", "; smiling"]
 
-# What neuraltalk2's own script does, in the packages of coco-caption themselves. SPICE, of which there is no score here,
-# and what draws are stand-ins.
+# What neuraltalk2's own script does, with coco-caption's own packages. Stand-ins are SPICE, which is not scored here,
+# and what draws.
 ORIGINAL = """
 import json, sys, types
 sys.path.insert(0, ".")
@@ -128,7 +128,8 @@ def main(words: Sequence[str]) -> int:
     original, python2, packages = words
     with tempfile.TemporaryDirectory() as private:
         one, two = Path(private, "one"), Path(private, "two")
-        one.mkdir(), two.mkdir()
+        one.mkdir()
+        two.mkdir()
         before = run(lay_out(one, Path(original)), python2, ORIGINAL)
         after = run(lay_out(two, Path(packages)), sys.executable, OURS)
     print(f"{'score':8} {'Python 2':>8} {'ours':>8}  all digits")

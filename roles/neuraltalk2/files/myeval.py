@@ -49,8 +49,8 @@ BREAKS = re.compile(b"[|]{3}|[\\n\\r\\x0b\\x0c\\x1c\\x1d\\x1e\\x85\\u2028\\u2029
 LAST = "the last line"
 """Goes through the tokenizer behind all captions: it has to come out as the last line."""
 JAVA = (
-    "Install default-jre-headless (Debian, Ubuntu), java-17-openjdk-headless (el 8, el 9) or java-1.8.0-openjdk-headless "
-    "(el 7)"
+    "Install default-jre-headless (Debian, Ubuntu), java-17-openjdk-headless (EL 8 and 9) or "
+    "java-1.8.0-openjdk-headless (EL 7)"
 )
 KILLED = "If nobody ended it, probably the out-of-memory killer: %s. See dmesg"
 
