@@ -149,7 +149,7 @@ def scorer_lacks(generation, annotations):
             ]
         said = tried(generation, [python, "-B", PROGRAM, "--check"], folder)
         told = [line[len("lacks: ") :] for line in said if line.startswith("lacks: ")]
-        return lacks + (told or said[-1:])
+        return lacks + (told or ["a scorer that %s can run: %s" % (python, line) for line in said[-1:]])
     for part in ("tokenizer", "meteor"):
         path = os.path.join(folder, "pycocoevalcap", part)
         if os.path.isdir(path) and not glob.glob(os.path.join(path, "*.jar")):
