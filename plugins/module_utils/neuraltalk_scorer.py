@@ -40,7 +40,7 @@ LEFT = ("val*.json*", "tmp.json", "*.pyc", NOTE, PROGRAM)
 SHOWN = 5
 """How many ids are told."""
 WHOLE = (int, type(1 << 70))
-CURE = "`provision data prepare` writes them for own images; MS COCO's are captions_val2014.json (provision mirror add)"
+CURE = "`provision data prepare` writes annotations of own images; MS COCO's are captions_val2014.json in the mirror"
 
 
 def installed(generation):
@@ -138,7 +138,7 @@ def scorer_lacks(generation, annotations):
         return ["the scorer: coco-caption is not installed (%s)" % brought]
     lacks = []
     if not os.path.exists(annotations):
-        lacks.append("the annotations: %s. %s" % (annotations, CURE))
+        lacks.append("the annotations: %s (%s)" % (annotations, CURE))
     elif not os.access(annotations, os.R_OK) or not os.path.isfile(annotations):
         lacks.append("annotations that can be read: %s is no file, or not for this account" % annotations)
     python = scorers_python(generation)

@@ -172,14 +172,18 @@ def test_missing_java_is_said_with_its_packages(score: Score, tmp_path: Path) ->
     done = score(path=str(tmp_path / "nothing"))
     assert done.returncode == 1
     assert (
-        "ScorerError: java is missing: the tokenizer and METEOR are Java programs. Install default-jre" in done.stdout
+        "ScorerError: this host lacks java, which the tokenizer and METEOR are written in (the package default-jre"
+        in done.stdout
     )
 
 
 @pytest.mark.parametrize(
     ("java", "words"),
     [
-        ("echo 'Error: no libjvm.so' >&2; exit 6", ["java does not run here (code 6: Error: no libjvm.so)"]),
+        (
+            "echo 'Error: no libjvm.so' >&2; exit 6",
+            ["this host lacks a java that runs: code 6, Error: no libjvm.so (the package"],
+        ),
         (
             'case "$*" in *-cp*) exit 1;; esac',
             ["the tokenizer did not give back as many lines as it got", "probably the out-of-memory killer"],
@@ -216,10 +220,10 @@ def test_check_names_all_that_is_missing(place: Path, tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert done.returncode == 1
     assert len(lines) == 3
-    assert lines[0].startswith("lacks: pycocoevalcap.rouge.rouge cannot be loaded by ")
+    assert lines[0].startswith("lacks: a pycocoevalcap.rouge.rouge that ")
     assert lines[0].endswith("ModuleNotFoundError: No module named 'nosuch'")
-    assert lines[1].startswith("lacks: the file ") and lines[1].endswith("meteor-1.5.jar is missing")
-    assert lines[2].startswith("lacks: java is missing")
+    assert lines[1].startswith("lacks: the file ") and lines[1].endswith("meteor-1.5.jar")
+    assert lines[2].startswith("lacks: java, which the tokenizer")
 
 
 def test_folder_that_cannot_be_written_is_said(score: Score, place: Path) -> None:

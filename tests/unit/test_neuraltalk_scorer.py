@@ -155,11 +155,14 @@ def test_nothing_is_refused_where_scores_can_be_had(
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("rm bin/java", "lacks java is missing: .*Install default-jre-headless"),
-        ("rm annotations/captions_val2014.json", "the annotations: .*captions_val2014.json. `provision data prepare`"),
+        ("rm bin/java", "It lacks java, which the tokenizer and METEOR are written in .*default-jre-headless"),
+        ("rm annotations/captions_val2014.json", "the annotations: .*captions_val2014.json .`provision data prepare`"),
         ("rm annotations/captions_val2014.json; mkdir annotations/captions_val2014.json", "is no file"),
-        ("rm pycocoevalcap/meteor/meteor-1.5.jar", "the file .*meteor-1.5.jar is missing"),
-        ("echo import nosuch >pycocoevalcap/bleu/bleu.py", "bleu.bleu cannot be loaded by .*No module named 'nosuch'"),
+        ("rm pycocoevalcap/meteor/meteor-1.5.jar", "It lacks the file .*meteor-1.5.jar"),
+        (
+            "echo import nosuch >pycocoevalcap/bleu/bleu.py",
+            "It lacks a pycocoevalcap.bleu.bleu that .*No module named 'nosuch'",
+        ),
         ("rm -r pycocoevalcap", "the scorer: coco-caption is not installed .*score-wheels.tar"),
         ("""echo '{"python": "/nosuch/python3"}' >scorer.json""", "a Python that may be run here: /nosuch/python3"),
         ("echo 'exit(3)' >myeval.py", "a scorer that .*python.* can run: code 3"),

@@ -49,14 +49,18 @@ BREAKS = re.compile(b"[|]{3}|[\\n\\r\\x0b\\x0c\\x1c\\x1d\\x1e\\x85\\u2028\\u2029
 LAST = "the last line"
 """Goes through the tokenizer behind all captions: it has to come out as the last line."""
 JAVA = (
-    "Install default-jre-headless (Debian, Ubuntu), java-17-openjdk-headless (EL 8 and 9) or "
-    "java-1.8.0-openjdk-headless (EL 7)"
+    "the package default-jre-headless on Debian and Ubuntu, java-17-openjdk-headless on EL 8 and 9, "
+    "java-1.8.0-openjdk-headless on EL 7"
 )
 KILLED = "If nobody ended it, probably the out-of-memory killer: %s. See dmesg"
 
 
 class ScorerError(Exception):
     """Why there are no scores, in words."""
+
+
+class LackError(ScorerError):
+    """What this host lacks, in words that go on from `it lacks`."""
 
 
 def read_json(path, what):
@@ -145,30 +149,30 @@ def first(ids):
 
 
 def load():
-    """{name: class} of pycocoevalcap, from this folder. ScorerError where one does not load."""
+    """{name: class} of pycocoevalcap, from this folder. LackError where one does not load."""
     sys.path.insert(0, os.getcwd())
     found = {}
     for module, name in CLASSES:
         try:
             found[name] = getattr(importlib.import_module("pycocoevalcap." + module), name)
         except Exception as error:
-            words = "pycocoevalcap.%s cannot be loaded by %s: %s: %s"
-            raise ScorerError(words % (module, sys.executable, type(error).__name__, error))
+            words = "a pycocoevalcap.%s that %s can load: %s: %s"
+            raise LackError(words % (module, sys.executable, type(error).__name__, error))
     return found
 
 
-def java_problem():
-    """What is wrong with java, in words; empty where it runs."""
+def java_lack():
+    """What is lacking of java, in words; empty where it runs."""
     try:
         process = subprocess.Popen(["java", "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
         if error.errno == errno.ENOENT:
-            return "java is missing: the tokenizer and METEOR are Java programs. %s" % JAVA
-        return "java cannot be started: %s. %s" % (error.strerror, JAVA)
+            return "java, which the tokenizer and METEOR are written in (%s)" % JAVA
+        return "a java that can be started: %s (%s)" % (error.strerror, JAVA)
     said = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
     if process.returncode == 0:
         return ""
-    return "java does not run here (code %d: %s). %s" % (process.returncode, (said or ["no word"])[-1][:200], JAVA)
+    return "a java that runs: code %d, %s (%s)" % (process.returncode, (said or ["no word"])[-1][:200], JAVA)
 
 
 def lacks():
@@ -176,13 +180,13 @@ def lacks():
     found = []
     try:
         load()
-    except ScorerError as error:
+    except LackError as error:
         found.append(str(error))
     for jar in JARS:
         path = os.path.join("pycocoevalcap", *jar.split("/"))
         if not os.path.isfile(path):
-            found.append("the file %s is missing" % os.path.abspath(path))
-    return found + [problem for problem in [java_problem()] if problem]
+            found.append("the file %s" % os.path.abspath(path))
+    return found + [lack for lack in [java_lack()] if lack]
 
 
 def tokenized(tokenizer, captions):
@@ -197,7 +201,8 @@ def tokenized(tokenizer, captions):
             "the tokenizer did not give back as many lines as it got. It is a Java program: its own words, if it said "
         )
         words += "any, stand above. "
-        raise ScorerError(words + (java_problem() or KILLED % "java ended early"))
+        lack = java_lack()
+        raise ScorerError(words + ("This host lacks %s" % lack if lack else KILLED % "java ended early"))
     return found
 
 
@@ -272,9 +277,9 @@ def score(path):
     """Score the predictions of a file into FILE_out.json."""
     truths = references(ANNOTATIONS)
     given = chosen(path, truths)
-    problem = java_problem()
-    if problem:
-        raise ScorerError(problem)
+    lack = java_lack()
+    if lack:
+        raise LackError(lack)
     found = scores(load(), given, truths)
     bad = [name for name, value in found if value != value or value in (float("inf"), float("-inf"))]
     if bad:
@@ -294,6 +299,8 @@ def main(words):
         return 1 if found else 0
     try:
         score(words[0])
+    except LackError as error:
+        print("ScorerError: this host lacks %s" % error)
     except ScorerError as error:
         print("ScorerError: %s" % error)
     except MemoryError:
