@@ -317,6 +317,8 @@ def main(words):
 
 
 if __name__ == "__main__":
+    if hasattr(sys.stdout, "buffer"):  # Python 3.6 prints nothing but ASCII where LC_ALL is C
+        sys.stdout = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", line_buffering=True)
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.exit(code)
