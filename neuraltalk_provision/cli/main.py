@@ -9,7 +9,7 @@ from importlib import metadata
 import typer
 
 from neuraltalk_provision import paths, streams
-from neuraltalk_provision.cli import cudnn, init, mirror, resume, run, runs, site, sweep, verdict, watch
+from neuraltalk_provision.cli import cudnn, init, mirror, resume, run, runs, score, site, sweep, verdict, watch
 from neuraltalk_provision.errors import EXIT_FINE, EXIT_USAGE, BugError, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output
 
@@ -33,6 +33,7 @@ runs.app.command()(watch.watch)
 runs.app.command()(resume.resume)
 runs.app.command("verify")(verdict.verify_)
 runs.app.command()(verdict.report)
+runs.app.command()(score.score)
 app.add_typer(runs.app, name="runs")
 
 
