@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 
+from ansible.module_utils.neuraltalk_launch import readable
 from ansible.module_utils.neuraltalk_scorer import (
     PROGRAM,
     SCORER,
@@ -65,6 +66,8 @@ def score(run, annotations=""):
     given = given if isinstance(given, dict) else asked.get("arguments") or {}
     source, captions = captioned(run, asked.get("program"), given)
     generation, remarks = generation_of(run, asked)
+    if annotations:
+        readable("-annotations", annotations)
     known = annotations or annotations_of(generation, given)
     lacks = scorer_lacks(generation, known)
     if lacks:

@@ -177,7 +177,7 @@ def test_pipe_in_the_place_of_captions_or_log_is_waited_for_by_nobody(
 
 def test_host_that_lacks_something_is_told(scores: ModuleType, ran: Callable[..., Any], tmp_path: Path) -> None:
     run = ran("eval.lua", {}, vis=SAID)
-    with pytest.raises(StackError, match=r"run r1 cannot be scored on this host. It lacks the annotations: /none.json"):
+    with pytest.raises(StackError, match=r"--annotations /none.json: there is no such file on this host"):
         scores.score(run, "/none.json")
     (tmp_path / "bin" / "java").unlink()
     with pytest.raises(StackError, match=r"run r1 cannot be scored on this host. It lacks java"):
