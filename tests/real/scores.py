@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-MYEVAL = Path(__file__).resolve().parents[2] / "roles" / "neuraltalk2" / "files" / "myeval.py"
+ROOT = Path(__file__).resolve().parents[2]
+MYEVAL = ROOT / "roles" / "neuraltalk2" / "files" / "myeval.py"
 IMAGES = 600
 """Of how many images there are predictions; 400 of them are annotated."""
 SUBJECTS = (
@@ -102,11 +104,10 @@ def made(seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**whole, "annotations": annotations}, {"val_predictions": predictions}
 
 
-def run(folder: Path, python: str, program: str) -> dict[str, list[str]]:
-    """{score: [as it is printed, all of its digits]} as a program in a folder says."""
+def run(folder: Path, python: str, program: str) -> Any:
+    """What a program in a folder says; of scores {name: [as it is printed, all of its digits]}."""
     subprocess.run([python, "-B", "-c", program], cwd=folder, check=True, env={**os.environ, "MPLBACKEND": "Agg"})
-    said: dict[str, list[str]] = json.loads((folder / "said.json").read_text(encoding="utf-8"))
-    return said
+    return json.loads((folder / "said.json").read_text(encoding="utf-8"))
 
 
 def lay_out(folder: Path, packages: Path) -> Path:
@@ -138,7 +139,35 @@ def main(words: Sequence[str]) -> int:
         print(f"{name:8} {printed:>8} {printed_:>8}  {digits} {digits_}{' the same' if digits == digits_ else ''}")
     same = {name: told[0] for name, told in before.items()} == {name: told[0] for name, told in after.items()}
     print(f"{len(before)} scores of {IMAGES * 2 // 3} captions are {'the same' if same else 'NOT the same'} as printed")
-    return 0 if same else 1
+    return 0 if same and documented(Path(packages)) else 1
+
+
+METEOR = """
+import json, sys
+sys.path.insert(0, ".")
+import myeval
+rows = json.load(open("rows.json"))
+classes = myeval.load()
+told = []
+for some in [[row] for row in rows] + [rows, [["a bed with a cat on it", *rows[1][1:]]]]:
+    truths = {n: row[1:] for n, row in enumerate(some)}
+    told.append("%.3f" % dict(myeval.scores(classes, {n: row[0] for n, row in enumerate(some)}, truths))["METEOR"])
+json.dump(told, open("said.json", "w"))
+"""
+
+
+def documented(packages: Path) -> bool:
+    """Whether the numbers of METEOR in docs/metrics.md are those of its table of captions."""
+    text = " ".join((ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").split("\n"))
+    rows = [row.split(" | ") for row in re.findall(r"\| \d+ \| (a [^|]* \| [^|]* \| [^|]*) \|", text)]
+    with tempfile.TemporaryDirectory() as private:
+        folder = lay_out(Path(private), packages)
+        (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+        one, two, three, every, turned = run(folder, sys.executable, METEOR)
+    line = f"picture 1: METEOR {one}; picture 2: METEOR {two}; picture 3: METEOR {three}; all pictures: METEOR {every}"
+    right = line in text and f"in another order, it gives {turned}." in text
+    print(f"{line}; with the words turned {turned}: docs/metrics.md says {'so' if right else 'OTHERWISE'}")
+    return right
 
 
 if __name__ == "__main__":
