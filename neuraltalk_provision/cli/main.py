@@ -18,6 +18,7 @@ from neuraltalk_provision.cli import (
     resume,
     run,
     runs,
+    score,
     site,
     sweep,
     verdict,
@@ -46,6 +47,7 @@ runs.app.command()(watch.watch)
 runs.app.command()(resume.resume)
 runs.app.command("verify")(verdict.verify_)
 runs.app.command()(verdict.report)
+runs.app.command()(score.score)
 app.add_typer(runs.app, name="runs")
 data = typer.Typer(
     help="Data sets: make one of pictures and captions, and find what will not load before a training does.",

@@ -20,8 +20,10 @@ import sys
 import traceback
 
 from ansible.module_utils.neuraltalk_inspect import inspect
-from ansible.module_utils.neuraltalk_launch import PYTHONS, found, readable, who
+from ansible.module_utils.neuraltalk_launch import readable
+from ansible.module_utils.neuraltalk_pictures import who
 from ansible.module_utils.neuraltalk_prepare import prepare
+from ansible.module_utils.neuraltalk_scorer import PYTHONS, found
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     as_text,

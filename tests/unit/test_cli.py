@@ -32,7 +32,7 @@ README = (paths.share() / "README.md").read_text(encoding="utf-8")
 CHANGING = (
     {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"}
     | {"data prepare", "data inspect"}
-    | {f"runs {verb}" for verb in ("stop", "resume", "verify")}
+    | {f"runs {verb}" for verb in ("stop", "resume", "verify", "score")}
 )
 
 
