@@ -129,8 +129,8 @@ def quarantined(home, aside, bad, say):
             moved += not problem
             if problem:
                 left.append({"file": shown(name), "reason": as_text(problem)})
-        words = "moved %d files to %s; `provision data inspect --undo %s` takes them back"
-        say(words % (moved, printed(aside), printed(quarantine.list)))
+        words = "moved %d files to %s; `provision data inspect %s --undo %s` takes them back"
+        say(words % (moved, printed(aside), printed(home), printed(quarantine.list)))
         for entry in left[:20]:
             say(as_native("not moved: %(file)s: %(reason)s" % entry))
         return {"quarantined": moved, "list": shown(quarantine.list), "not_moved": left}
