@@ -153,6 +153,7 @@ def test_names_that_are_not_utf_8_are_walked(module: ModuleType, tmp_path: Path)
         (b"II*\0" + bytes(9), ("TIFF", None, None)),
         (b"RIFF\1\2\3\4WEBPVP8 ", ("WEBP", None, None)),
         (b"\0\0\0\x18ftypheic", ("HEIF", None, None)),
+        (b"\0\0\1\0\2\0", ("ICO", None, None)),
     ],
 )
 def test_picture_is_told_by_its_header(
