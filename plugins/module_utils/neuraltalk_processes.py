@@ -225,10 +225,10 @@ def crash_of(death):
     if death.signal in CRASHES:
         return death.signal
     if death.signal == signal.SIGKILL:
-        words = "a working process was killed (signal 9), probably by the kernel, for want of memory: run the same "
-        words += "command again, which goes on where it was, with fewer processes (`--jobs`) or more memory"
+        words = "a working process was killed (signal 9), probably by the out-of-memory killer: run the same command "
+        words += "again with fewer processes (`--jobs`) or more memory"
         raise StackError(words)
-    words = "a working process ended (%s): run the same command again, which goes on where it was"
+    words = "a working process ended (%s): run the same command again"
     raise StackError(words % ("signal %d" % death.signal if death.signal else "exit code %d" % death.code))
 
 

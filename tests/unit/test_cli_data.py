@@ -41,7 +41,7 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def start(runs: Sequence[RunSpec], host: str, settings: object) -> Mapping[str, Any]:
         scene["started"].append((runs[0], host))
-        return {"set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
+        return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
 
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.setattr(launch, "watch", lambda *given: scene["end"])
