@@ -62,7 +62,7 @@ def test_crash_is_told_with_its_place_and_another_process_goes_on(module: Module
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "for want of memory"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "out-of-memory killer"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "ended (signal 15)"),
         (lambda: os._exit(3), "ended (exit code 3)"),
         (lambda: {}["a"], "KeyError: 'a'"),
