@@ -27,28 +27,12 @@ import sys
 import threading
 import time
 
-from ansible.module_utils import (
-    neuraltalk_captioning,
-    neuraltalk_cudnn,
-    neuraltalk_dataset_check,
-    neuraltalk_dataset_json,
-    neuraltalk_decoder,
-    neuraltalk_found,
-    neuraltalk_gpu,
-    neuraltalk_headers,
-    neuraltalk_launch,
-    neuraltalk_listing,
-    neuraltalk_log,
-    neuraltalk_packed,
-    neuraltalk_pictures,
-    neuraltalk_processes,
-    neuraltalk_progress,
-    neuraltalk_runs,
-    neuraltalk_stack,
-)
+from ansible.module_utils import neuraltalk_data, neuraltalk_gpu, neuraltalk_launch, neuraltalk_log, neuraltalk_runs
 from ansible.module_utils.neuraltalk_captioning import Stopped
-from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
+from ansible.module_utils.neuraltalk_launch import needs_card, weights_of
 from ansible.module_utils.neuraltalk_listing import models
+from ansible.module_utils.neuraltalk_packed import packed as pack
+from ansible.module_utils.neuraltalk_programs import command, lay_out, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, end_of, report_of, signalled, taken, write_down
 from ansible.module_utils.neuraltalk_stack import (
     FULL_DISK,
@@ -71,6 +55,8 @@ UNWRITTEN = 600.0
 PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
+OURS = "ansible.module_utils.neuraltalk_"
+"""How the names of the modules begin that are packed: all that this one has imported."""
 MAIN = """import sys
 from ansible.module_utils.neuraltalk_conductor import main
 sys.exit(main(sys.argv[1:]))
@@ -106,13 +92,7 @@ def packed():
 
     Read before root is given up: Ansible's own modules may be for root alone.
     """
-    shared = (
-        neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
-        neuraltalk_listing, neuraltalk_headers, neuraltalk_pictures, neuraltalk_decoder, neuraltalk_captioning,
-        neuraltalk_found, neuraltalk_dataset_json, neuraltalk_dataset_check, neuraltalk_packed,
-        neuraltalk_progress, neuraltalk_processes,
-    )  # fmt: skip
-    return neuraltalk_packed.packed(shared + (sys.modules[__name__],), MAIN)
+    return pack([module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module], MAIN)
 
 
 class Conductor(object):
@@ -222,7 +202,7 @@ class Conductor(object):
         os.lseek(lock, 0, os.SEEK_END)
         with io.open(run.log, "ab") as log:
             process = subprocess.Popen(
-                neuraltalk_launch.command(run, program, given, generation),
+                command(run, program, given, generation, self.directory),
                 cwd=run.work,
                 env=neuraltalk_launch.environment(run, self.card),
                 preexec_fn=mortal,
@@ -514,7 +494,12 @@ def as_job(plan):
 
 
 def main(words):
-    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's."""
+    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's.
+
+    `data REQUEST`: be the program that prepares or inspects data, as a run that was begun here.
+    """
+    if words[0] == neuraltalk_data.WORD:
+        return neuraltalk_data.main(words[1:])
     if words[0] == "job":
         try:
             return as_job(read_native(words[1]))

@@ -8,7 +8,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import glob
 import io
 import json
 import os
@@ -24,6 +23,7 @@ from ansible.module_utils.neuraltalk_gpu import cards, choose_card, processes
 from ansible.module_utils.neuraltalk_packed import packed
 from ansible.module_utils.neuraltalk_pictures import closed_parent, who
 from ansible.module_utils.neuraltalk_runs import checkpoints
+from ansible.module_utils.neuraltalk_scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
     as_native,
@@ -36,9 +36,6 @@ from ansible.module_utils.neuraltalk_stack import (
 )
 
 LINKED = ("train.lua", "eval.lua", "misc")
-SCORER = "coco-caption"
-ANNOTATIONS = "annotations/captions_val2014.json"
-PYTHONS = ("python", "python2", "python2.7", "python3")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """Options that name a directory; what else names a place names a file."""
 KEPT = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
@@ -64,7 +61,7 @@ def lay_out(run, arguments, program, generation, stopped=lambda: False):
     for name in LINKED:
         if os.path.exists(os.path.join(source, name)):
             os.symlink(os.path.join(source, name), os.path.join(run.work, name))
-    lay_out_scorer(os.path.join(source, SCORER), os.path.join(run.work, SCORER))
+    lay_out_scorer(generation, run.work, annotations_of(generation, arguments))
     given, images, aside = dict(arguments), {}, []
     if program == "train.lua":
         given.setdefault("checkpoint_path", run.checkpoint)
@@ -93,45 +90,6 @@ def weights(given, generation):
     return found
 
 
-def lay_out_scorer(source, target):
-    """A folder of the run's own with links to all of coco-caption: what it writes meets no other run's."""
-    if not os.path.isdir(source):
-        return
-    make_directory(target)
-    for name in os.listdir(source):
-        if not name.startswith("val"):
-            os.symlink(os.path.realpath(os.path.join(source, name)), os.path.join(target, name))
-
-
-def scorer_lacks(generation):
-    """What -language_eval 1 would miss on this host, in words; empty where the scorer can be called."""
-    folder = os.path.join(generation, "neuraltalk2", SCORER)
-    if not os.path.isdir(os.path.join(folder, "pycocoevalcap")):
-        return ["the scorer: coco-caption is not installed (provision mirror add coco-caption.tgz, provision site)"]
-    lacks = []
-    if not os.path.exists(os.path.join(folder, ANNOTATIONS)):
-        lacks.append("the annotations: %s" % os.path.join(folder, ANNOTATIONS))
-    for part in ("tokenizer", "meteor"):
-        path = os.path.join(folder, "pycocoevalcap", part)
-        if os.path.isdir(path) and not glob.glob(os.path.join(path, "*.jar")):
-            lacks.append("the jars of %s" % path)
-    if not found("java"):
-        lacks.append("java")
-    python = scorers_python()
-    if not python:
-        lacks.append("a Python")
-    else:
-        said = trial(generation, python, folder)
-        if said:
-            lacks.append("a scorer that %s can load: %s" % (python, said))
-    return lacks
-
-
-def scorers_python():
-    """The Python that the scorer's script calls: `python`, or where a system lacks that name, the one it has."""
-    return next((path for path in map(found, PYTHONS) if path), None)
-
-
 def interpreter():
     """A Python that whoever this is may run: the one that runs this, else one of the PATH. StackError without one.
 
@@ -146,40 +104,15 @@ def interpreter():
     raise StackError(words % (who(), sys.executable))
 
 
-def found(program):
-    """Where a program is on the PATH; None where it is not."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, program)
-        if folder and os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
-
-
-def trial(generation, python, folder):
-    """The last line of what Python says when it can't load the scorer as a run would; empty where it can."""
-    words = "import pycocotools.coco, pycocoevalcap.eval"
-    process = subprocess.Popen(
-        with_stack(generation, [python, "-B", "-c", words]),
-        cwd=folder,
-        env=dict(os.environ, MPLBACKEND="Agg"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    said = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
-    return (said[-1] if said else "code %s" % process.returncode) if process.returncode else ""
-
-
 def refuse(run, program, arguments, files, generation):
     """StackError where the run cannot end well on this host, which is known before it starts.
 
     This is asked as the account that the run belongs to: what that cannot read is as good as not there.
     """
     for option in files:
-        readable(option, arguments[option])
+        readable(option, arguments[option], option in FOLDERS)
     if str(arguments.get("language_eval", 0)) == "1":
-        lacks = scorer_lacks(generation)
-        if lacks:
-            raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
+        refuse_unscored(generation, program, arguments)
     if arguments.get("input_h5") and arguments.get("input_json"):
         splits = ["train", "val"] if program == "train.lua" else [arguments.get("split") or "test"]
         refuse_misfit(arguments["input_h5"], arguments["input_json"], generation, splits)
@@ -201,16 +134,19 @@ def refuse(run, program, arguments, files, generation):
         raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
 
 
-def readable(option, path):
-    """StackError where what an option names is not there, of another kind, or not to be read by who runs it."""
+def readable(option, path, folder):
+    """StackError where what an option names is not there, of another kind, or not to be read by who runs it.
+
+    `folder` is whether a directory is needed; None where a file will do as well.
+    """
     if not os.path.exists(path):
         closed = closed_parent(path)
         if closed:
             cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
             raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
-    if not (os.path.isdir(path) if option in FOLDERS else os.path.isfile(path)):
-        kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
+    if not (os.path.isdir(path) and folder is not False or os.path.isfile(path) and not folder):
+        kind = "a directory is needed, and it is none" if folder else "a file is needed, and it is none"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         raise StackError(
@@ -278,13 +214,10 @@ def command(run, program, given, generation):
 def environment(run, card):
     """The environment of a run: its own home and place for temporary files, one card by UUID, no display.
 
-    Where a system has no `python`, the scorer is given one.
+    Where the scorer needs another `python` than the PATH has, it was laid out in the run's own bin.
     """
     path = os.environ.get("PATH", os.defpath)
-    python = scorers_python()
-    if python and not found("python"):
-        make_directory(os.path.join(run.work, "bin"))
-        os.symlink(python, os.path.join(run.work, "bin", "python"))
+    if os.path.isdir(os.path.join(run.work, "bin")):
         path = os.path.join(run.work, "bin") + os.pathsep + path
     # cutorch opens a context on every card that it sees, whatever -gpuid says.
     visible = card["uuid"] if card else ""

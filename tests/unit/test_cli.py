@@ -29,9 +29,11 @@ from tests.unit.plans import HOSTS, RECIPE, planned
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
-CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"} | {
-    f"runs {verb}" for verb in ("stop", "resume", "verify")
-}
+CHANGING = (
+    {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"}
+    | {"data prepare", "data inspect"}
+    | {f"runs {verb}" for verb in ("stop", "resume", "verify", "score")}
+)
 
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
