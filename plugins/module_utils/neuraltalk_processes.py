@@ -73,13 +73,13 @@ class Process(object):
     `note(number)` says where in its task it is: `at()` tells that, also after it crashed.
     """
 
-    def __init__(self, work, apart=()):
-        self.work, self.apart = work, tuple(apart)
+    def __init__(self, work):
+        self.work = work
         self.cell = mmap.mmap(-1, CELL.size)
         self.start()
 
     def start(self):
-        """Fork. A child has nothing of its parent open but its own pipes."""
+        """Fork a child, in the place of one that has died too."""
         tasks, self.tasks = os.pipe()
         self.answers, answers = os.pipe()
         self.unread = b""
@@ -93,7 +93,7 @@ class Process(object):
         if self.pid == 0:
             try:
                 die_with(parent)
-                for handle in (self.tasks, self.answers) + self.apart:
+                for handle in (self.tasks, self.answers):
                     os.close(handle)
                 serve(tasks, answers, self.work, self.note)
             finally:
