@@ -60,8 +60,10 @@ class Captions(
     def annotations(self):
         """All captions as in captions_val2014.json, for the scorer: a dict for json.dumps.
 
-        Of COCO's own files only the pictures of captions_val2014.json are in it, as in the original's scorer. Where
-        no picture has an id, their places in the HDF5, counted from 1, stand for it; else those without are left out.
+        With the tokens `chars` the letters stand apart in it, as in the model's own captions: the scorer takes what
+        has no spaces for one word. Of COCO's own files only the pictures of captions_val2014.json are in it, as in the
+        original's scorer. Where no picture has an id, their places in the HDF5, counted from 1, stand for it; else
+        those without are left out.
         """
         some = any("id" in picture for picture in self.pictures)
         images, annotations = [], []
@@ -70,7 +72,7 @@ class Captions(
                 continue
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
-            for caption in picture["captions"]:
+            for caption in picture.get("references") or picture["captions"]:
                 annotations.append({"image_id": number, "id": len(annotations) + 1, "caption": caption})
         return {
             "info": {"description": "made by provision data prepare from the captions of a data set"},
@@ -106,6 +108,9 @@ def lay_out(entries, options):
     splits = assign(pictures, options)
     pictures = [dict(picture, split=split) for picture, split in zip(pictures, splits)]
     tokens = _tokenise(pictures, split_into_words, entries)
+    if mode == "chars":
+        for picture in pictures:
+            picture["references"] = [_spaced(split_into_words(caption)) for caption in picture["captions"]]
     order = order_of_keys(tokens.words)
     numbers = dict((word, number) for number, word in enumerate(tokens.words))
     vocabulary = [word for word in order if tokens.counts[numbers[word]] > threshold]
@@ -162,6 +167,11 @@ def _tokenise(pictures, split_into_words, entries):
     for number in numbers:
         counts[number] += 1
     return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
+
+
+def _spaced(words):
+    """Words as a text."""
+    return b" ".join(words).decode("utf-8")
 
 
 def _refuse(empty, entries):

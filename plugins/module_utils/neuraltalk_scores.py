@@ -67,7 +67,7 @@ def score(run, annotations=""):
     source, captions = captioned(run, asked.get("program"), given)
     generation, remarks = generation_of(run, asked)
     if annotations:
-        readable("-annotations", annotations)
+        readable("-annotations", annotations, False)
     known = annotations or annotations_of(generation, given)
     lacks = scorer_lacks(generation, known)
     if lacks:

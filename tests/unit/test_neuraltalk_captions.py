@@ -145,6 +145,12 @@ def test_annotations_of_pictures_without_ids_count_their_places(module: ModuleTy
     assert [image["id"] for image in module.lay_out(given, ZERO).annotations()["images"]] == [7]
 
 
+def test_annotations_of_single_letters_are_written_as_the_model_writes_its_captions(module: ModuleType) -> None:
+    """The scorer takes a sentence without spaces for one word."""
+    made = module.lay_out(entries(["一只猫在 床上。", "a cat."]), {**ZERO, "tokens": "chars"})
+    assert [one["caption"] for one in made.annotations()["annotations"]] == ["一 只 猫 在 床 上", "a cat"]
+
+
 @functools.cache
 def package(folder: Path) -> Path:
     """The modules as a package that any Python imports."""
