@@ -37,6 +37,9 @@ PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
 LEFT = ("val*.json*", "tmp.json", "*.pyc", NOTE, PROGRAM)
 """What of coco-caption a run gets no link to: leftovers of scoring by hand, and what it gets otherwise."""
+ORIGINALS = ("info", "type", "licenses")
+"""What the archive's scorer asks of an annotations file, beside its images and captions."""
+ORIGINALS_CURE = '"info": {}, "type": "captions", "licenses": []'
 SHOWN = 5
 """How many ids are told."""
 WHOLE = (int, type(1 << 70))
@@ -116,7 +119,7 @@ def refuse_unscored(generation, program, arguments):
     lacks = scorer_lacks(generation, annotations)
     if lacks:
         raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
-    known = annotated(annotations)
+    known = annotated(annotations, generation)
     split, wanted = asked(program, arguments)
     if wanted is None:
         return
@@ -175,12 +178,16 @@ def tried(generation, argv, folder):
     return (said or ["code %s" % process.returncode]) if process.returncode else []
 
 
-def annotated(path):
+def annotated(path, generation):
     """The ids of all images that have a caption in an annotations file. StackError where it is not like MS COCO's."""
     whole = parsed(path, "annotations")
     for name in ("images", "annotations"):
         if not isinstance(whole, dict) or not isinstance(whole.get(name), list):
             raise StackError("%s: it has no list `%s`, so it is no annotations file like MS COCO's" % (path, name))
+    absent = [name for name in ORIGINALS if name not in whole]
+    if absent and not noted(generation):
+        words = "%s: it has no `%s`, without which coco-caption ends under Python 2.7 with a KeyError. Add %s"
+        raise StackError(words % (path, "`, no `".join(absent), ORIGINALS_CURE))
     for number, entry in enumerate(whole["annotations"]):
         if not isinstance(entry, dict) or not isinstance(entry.get("caption"), TEXT):
             raise StackError("%s: annotations[%d] has no text as its `caption`" % (path, number))

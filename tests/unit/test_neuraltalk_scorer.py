@@ -183,6 +183,19 @@ def test_what_scoring_would_miss_is_said_before_the_start(
         module.refuse_unscored(str(generation), "train.lua", {"input_json": str(data)})
 
 
+def test_annotations_without_what_the_archives_scorer_asks_for_are_refused_there_and_only_there(
+    module: ModuleType, generation: Path, wheels: Path, data: Path
+) -> None:
+    """The original ends with `KeyError: 'type'` after the first validation."""
+    path = wheels / "annotations" / "captions_val2014.json"
+    assert module.annotated(str(path), str(generation)) == {1, 2, 3}
+    (wheels / "scorer.json").unlink()
+    with pytest.raises(StackError, match="it has no `info`, no `type`, no `licenses`, without which coco-caption ends"):
+        module.annotated(str(path), str(generation))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "info": {}, "type": "captions", "licenses": []}))
+    assert module.annotated(str(path), str(generation)) == {1, 2, 3}
+
+
 def test_annotations_of_other_images_are_refused_with_numbers_and_ids(
     module: ModuleType, generation: Path, wheels: Path, data: Path
 ) -> None:
