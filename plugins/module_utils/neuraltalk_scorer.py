@@ -1,9 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The scorer of captions (coco-caption) for one run: what it lacks on this host, its annotations, its own folder.
 
-A generation has it in one of two ways. Made from wheels (pycocoevalcap, Python 3), it has our own myeval.py, and
-scorer.json names the Python that the wheels were installed for. Made from the archive coco-caption.tgz (Python 2.7), it
-has neuraltalk2's own myeval.py and no scorer.json.
+A generation has it in one of two ways: made from wheels (pycocoevalcap, Python 3), or from the archive coco-caption.tgz
+(Python 2.7). Where its myeval.py is ours, scorer.json names the Python that the packages were installed for, or none
+where any Python 2.7 will do. Without scorer.json it is neuraltalk2's own myeval.py.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -35,6 +35,7 @@ ANNOTATIONS = "annotations/captions_val2014.json"
 NOTE = "scorer.json"
 PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
+OLD = ("python2.7", "python2")
 LEFT = ("val*.json*", "tmp.json", "*.pyc", NOTE, PROGRAM)
 """What of coco-caption a run gets no link to: leftovers of scoring by hand, and what it gets otherwise."""
 ORIGINALS = ("info", "type", "licenses")
@@ -52,7 +53,7 @@ def installed(generation):
 
 
 def noted(generation):
-    """{python, packages} as the role noted them when it installed wheels; empty for the archive's way."""
+    """{python, packages} as the role noted them where the script is ours; empty where it is neuraltalk2's own."""
     told = as_native(read_json(os.path.join(installed(generation), NOTE)))
     return told if isinstance(told, dict) and isinstance(told.get("python"), str) else {}
 
@@ -67,11 +68,14 @@ def found(program):
 
 
 def scorers_python(generation):
-    """The Python for the scorer: that of the wheels, else `python`, or what a system has instead; None without one."""
-    told = noted(generation).get("python")
-    if told:
-        return told if os.access(told, os.X_OK) else None
-    return next((path for path in map(found, PYTHONS) if path), None)
+    """The Python for the scorer: that of the wheels, else a Python 2.7 or what a system has instead; None without one.
+
+    For neuraltalk2's own script it is `python`, which that calls.
+    """
+    told = noted(generation)
+    if told.get("python"):
+        return told["python"] if os.access(told["python"], os.X_OK) else None
+    return next((path for path in map(found, (OLD if told else ()) + PYTHONS) if path), None)
 
 
 def annotations_of(generation, arguments):
@@ -147,9 +151,7 @@ def scorer_lacks(generation, annotations):
     python = scorers_python(generation)
     if noted(generation):
         if not python:
-            return lacks + [
-                "a Python that may be run here: %s, which its packages are for" % noted(generation)["python"]
-            ]
+            return lacks + ["a Python that may be run here: %s" % (noted(generation)["python"] or "Python 2.7")]
         said = tried(generation, [python, "-B", PROGRAM, "--check"], folder)
         told = [line[len("lacks: ") :] for line in said if line.startswith("lacks: ")]
         return lacks + (told or ["a scorer that %s can run: %s" % (python, line) for line in said[-1:]])
