@@ -36,7 +36,7 @@ _Tokens = collections.namedtuple("_Tokens", "numbers lengths words counts exampl
 class Captions(
     collections.namedtuple(
         "Captions",
-        "pictures words labels label_length label_start_ix label_end_ix max_length statistics",
+        "pictures words labels label_length label_start_ix label_end_ix max_length statistics tokens",
     )
 ):
     """What is to be written.
@@ -47,6 +47,7 @@ class Captions(
     label_length: M lengths, clipped at max_length
     label_start_ix, label_end_ix: for each picture its first and last row of labels, counted from 1, both inclusive
     statistics: what prepro.py prints, see `lay_out`
+    tokens: what captions were split into, words or chars
     """
 
     __slots__ = ()
@@ -60,11 +61,12 @@ class Captions(
     def annotations(self):
         """All captions as in captions_val2014.json, for the scorer: a dict for json.dumps.
 
-        With the tokens `chars` the letters stand apart in it, as in the model's own captions: the scorer takes what
-        has no spaces for one word. Of COCO's own files only the pictures of captions_val2014.json are in it, as in the
-        original's scorer. Where no picture has an id, their places in the HDF5, counted from 1, stand for it; else
-        those without are left out.
+        Of COCO's own files only the pictures of captions_val2014.json are in it, as in the original's scorer. Where
+        no picture has an id, their places in the HDF5, counted from 1, stand for it; else those without are left out.
+        Captions are as they were given, for the scorer has words of its own; of `chars` they have a space between
+        all of them, as the captions have that a model says.
         """
+        split = tokenizer(self.tokens)
         some = any("id" in picture for picture in self.pictures)
         images, annotations = [], []
         for place, picture in enumerate(self.pictures, 1):
@@ -72,7 +74,9 @@ class Captions(
                 continue
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
-            for caption in picture.get("references") or picture["captions"]:
+            for caption in picture["captions"]:
+                if self.tokens == "chars":
+                    caption = b" ".join(split(caption)).decode("utf-8")
                 annotations.append({"image_id": number, "id": len(annotations) + 1, "caption": caption})
         return {
             "info": {"description": "made by provision data prepare from the captions of a data set"},
@@ -108,9 +112,6 @@ def lay_out(entries, options):
     splits = assign(pictures, options)
     pictures = [dict(picture, split=split) for picture, split in zip(pictures, splits)]
     tokens = _tokenise(pictures, split_into_words, entries)
-    if mode == "chars":
-        for picture in pictures:
-            picture["references"] = [_spaced(split_into_words(caption)) for caption in picture["captions"]]
     order = order_of_keys(tokens.words)
     numbers = dict((word, number) for number, word in enumerate(tokens.words))
     vocabulary = [word for word in order if tokens.counts[numbers[word]] > threshold]
@@ -130,6 +131,7 @@ def lay_out(entries, options):
         ends,
         max_length,
         facts,
+        mode,
     )
 
 
@@ -167,11 +169,6 @@ def _tokenise(pictures, split_into_words, entries):
     for number in numbers:
         counts[number] += 1
     return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
-
-
-def _spaced(words):
-    """Words as a text."""
-    return b" ".join(words).decode("utf-8")
 
 
 def _refuse(empty, entries):

@@ -12,7 +12,7 @@ import io
 import json
 import os
 
-from ansible.module_utils.neuraltalk_dataset_check import check, check_pixels, in_words
+from ansible.module_utils.neuraltalk_dataset_check import DAMAGE, check, check_pixels, in_words
 from ansible.module_utils.neuraltalk_findings import Findings
 from ansible.module_utils.neuraltalk_headers import Unusable
 from ansible.module_utils.neuraltalk_inspect_pictures import Inspection, suffix_kind
@@ -248,7 +248,7 @@ def inspect_set(path, request, root, found, say):
 
         try:
             check_pixels(h5, found, step)
-        except (IOError, OSError, RuntimeError, ValueError, KeyError) as error:
+        except DAMAGE as error:
             found.fault(h5, "/images", "unreadable", in_words(h5, error))
     return seen
 

@@ -23,7 +23,7 @@ from ansible.module_utils.neuraltalk_blocks import as_seen, peak, sync
 from ansible.module_utils.neuraltalk_journal import Journal
 from ansible.module_utils.neuraltalk_outputs import Outputs, told, write_unreadable
 from ansible.module_utils.neuraltalk_pictures import as_name, shown
-from ansible.module_utils.neuraltalk_processes import apart
+from ansible.module_utils.neuraltalk_processes import DeathError, apart, crash_of
 from ansible.module_utils.neuraltalk_progress import duration, number, size, unharmed
 from ansible.module_utils.neuraltalk_reading import Crew, Reading, as_latin, unchanged
 from ansible.module_utils.neuraltalk_request import checked, lasting
@@ -80,6 +80,8 @@ def prepare(request, say):
         return result
     except Ended as ended:
         raise StackError(words_of_end(ended, journal), signal=ended.args[0])
+    except DeathError as death:
+        raise StackError("a process that helps ended by signal %d: run the same command again" % crash_of(death))
     except (IOError, OSError) as error:
         where = shown(error.filename) if error.filename else "a file"
         raise StackError("%s: %s. The same command goes on where it was" % (where, as_text(error.strerror)))
@@ -177,6 +179,7 @@ class Preparation(object):
                 if not bad:
                     break
                 self.set_aside(bad, reading.plan["rows"])
+        self.say("all pictures are read; what the disk does not have yet is being written to it")
         sync({"part": as_latin(self.outputs.part)}, None)
         return self.result(staged, reading, resumed, began)
 
@@ -209,8 +212,7 @@ class Preparation(object):
         try:
             return reading.read()
         except Ended:
-            self.crew.pool.end()
-            reading.make_durable(wait=True)
+            reading.break_off()
             raise
 
     def set_aside(self, bad, rows):
@@ -243,13 +245,13 @@ class Preparation(object):
         memory = {"parent": peak(), "captions": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}
         memory["worker"] = reading.memory
         words = "%s pictures are prepared in %s (%.0f a second), %s"
-        self.say(words % (number(facts["pictures"]), duration(seconds), reading.progress.rate(), size(h5["bytes"])))
+        self.say(words % (number(facts["pictures"]), duration(seconds), reading.rate, size(h5["bytes"])))
         return {
             "pictures": facts["pictures"], "captions": facts["captions"], "splits": facts["splits"],
-            "words": facts["vocabulary"], "statistics": facts, "converted": reading.converted(),
-            "other_type": reading.other, "set_aside": len(aside),
+            "words": facts["vocabulary"], "statistics": facts, "converted": reading.count("converted"),
+            "other_type": reading.count("other"), "set_aside": len(aside),
             "unreadable": shown(self.outputs.unreadable) if aside else "", "resumed": resumed,
-            "seconds": round(seconds, 1), "per_second": round(reading.progress.rate(), 1), "memory": memory,
+            "seconds": round(seconds, 1), "per_second": round(reading.rate, 1), "memory": memory,
             "files": dict(staged["files"], **{shown(self.outputs.h5): h5}), "output_json": shown(self.outputs.json),
             "output_h5": shown(self.outputs.h5), "annotations": shown(self.outputs.annotations),
             "plan": dict((key, staged["plan"][key]) for key in ("captions", "pictures", "pillow", "engine")),

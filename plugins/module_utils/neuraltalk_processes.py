@@ -166,6 +166,8 @@ def serve(tasks, answers, work, note):
                 answer = {"done": work(json.loads(line.decode("utf-8")), note)}
             except StackError as error:
                 answer = {"failed": as_text(error.args[0]), "details": error.details}
+            except MemoryError:
+                answer = {"failed": "there is not enough memory for this"}
             except Exception as error:
                 words = "%s: %s" % (type(error).__name__, as_text(str(error)))
                 answer = {"failed": words, "details": {"exception": as_text(traceback.format_exc())}}

@@ -58,13 +58,12 @@ def stage(asked, outputs, excluded, known, spool):
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
-    texts = {
-        outputs.json: captions.json_text(),
-        outputs.annotations: json.dumps(captions.annotations(), sort_keys=True),
-    }
-    wanted = dict((path + ".part", len(text)) for path, text in texts.items())
+    annotations = json.dumps(captions.annotations(), sort_keys=True)
+    texts = {outputs.json_part: captions.json_text(), outputs.annotations_part: annotations}
+    wanted = dict((part, len(text)) for part, text in texts.items())
     refuse_full(dict(wanted, **{outputs.part: neuraltalk_h5.size_of(captions, len(paths))}))
-    files = dict((shown(path), write(path + ".part", text)) for path, text in texts.items())
+    finals = dict(zip(outputs.parts(), outputs.finals))
+    files = dict((shown(finals[part]), write(part, text)) for part, text in texts.items())
     if why:
         remove(outputs.part)
         plan["place"] = neuraltalk_h5.create(outputs.part, captions, len(paths))

@@ -284,6 +284,21 @@ def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Pat
     assert found.faults[0]["reason"] == "it is no HDF5 file"
 
 
+@pytest.mark.parametrize("error", [TypeError('data type "<u162" not understood'), MemoryError(), IndexError("x")])
+def test_whatever_h5py_raises_on_a_damaged_file_is_a_fault(
+    module: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    h5, told = write(data, arrays(), listed())
+
+    def fail(*_given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "check_h5", fail)
+    found = module.Found()
+    module.check(h5, told, found)
+    assert lines(found.faults) == [f"c.h5 : it cannot be read: {str(error) or type(error).__name__}"]
+
+
 def test_links_that_lead_nowhere_are_no_traceback(module: ModuleType, data: Path) -> None:
     h5, told = write(data, {}, listed())
     with h5py.File(h5, "w") as file:

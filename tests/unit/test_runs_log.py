@@ -294,6 +294,12 @@ def said(**more: Any) -> dict[str, Any]:
             "told: its host was shut",
         ),
         (said(exit_code=None, begun=False, waiting=True, needs="b"), "", "waiting", "its turn comes after b"),
+        (
+            said(exit_code=None, begun=False, waiting=True, program="eval.lua"),
+            "",
+            "waiting",
+            "its pictures are looked at",
+        ),
         (said(exit_code=None, begun=False, waiting=True, stopped=True), "", "stopped", "before its turn came"),
         (said(running=True, exit_code=None, card=CARD, samples=[on("GPU-1")]), TRAINING, "running", "pid 7"),
         (
