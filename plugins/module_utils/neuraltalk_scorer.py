@@ -233,4 +233,4 @@ def parsed(path, what):
 def first(known):
     """A few ids as JSON has them: text in quotation marks, numbers without."""
     told = sorted(known, key=lambda value: (isinstance(value, TEXT), value))[:SHOWN]
-    return as_native(", ".join(json.dumps(value)[:80] for value in told)) + (", ..." if len(known) > SHOWN else "")
+    return as_native(", ".join(json.dumps(value)[:80] for value in told)) + (" and more" if len(known) > SHOWN else "")

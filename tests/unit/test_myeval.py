@@ -150,7 +150,7 @@ def test_lua_writes_large_whole_numbers_as_1e5(score: Score, place: Path) -> Non
             KNOWN,
             [
                 "none of the 10 predictions is of an image of the annotations",
-                "500, 501, 502, 503, 504, ...;",
+                "500, 501, 502, 503, 504 and more;",
                 "1, 2, 3.",
             ],
         ),

@@ -141,7 +141,7 @@ def chosen(path, known):
 def first(ids):
     """The first five ids, as JSON has them: text in quotation marks, numbers without."""
     ids = list(ids)
-    return ", ".join(json.dumps(value)[:80] for value in ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return ", ".join(json.dumps(value)[:80] for value in ids[:5]) + (" and more" if len(ids) > 5 else "")
 
 
 def load():
