@@ -6,10 +6,8 @@
 
 FILE holds {"val_predictions": [{"image_id": 1, "caption": "a cat"}]}. annotations/captions_val2014.json holds the
 sentences to compare with, in the form of MS COCO. FILE_out.json gets {"CIDEr": 0.695, ...}: one line, three decimals.
-Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1.
-
-It takes the place of neuraltalk2's own script of that name. It needs pycocoevalcap (or, under Python 2.7, the
-packages of coco-caption), numpy and java. It needs no display, no matplotlib and no network.
+Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1. Needs pycocoevalcap
+(under Python 2.7 coco-caption's), numpy and java, and no display. Takes the place of neuraltalk2's script of that name.
 """
 
 from __future__ import absolute_import, division, print_function
