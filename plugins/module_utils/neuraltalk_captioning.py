@@ -63,9 +63,10 @@ def lay_out_pictures(run, given, generation, environment, stopped=lambda: False)
         kinds = readable(folder, names, sight)
         taken = decoded(folder, [name for name in names if name in kinds], sight, generation, environment)
         sight.say("%d of %d files are captioned%s" % (len(taken), sight.files(len(taken)), sight.counted()))
-    if not taken:
-        raise StackError("%s holds no picture that image.load reads%s" % (printed(folder), sight.examples()))
-    links = link_all(folder, [(name, kinds[name]) for name in taken], target)
+        if not taken:
+            raise StackError("%s holds no picture that image.load reads%s" % (printed(folder), sight.examples()))
+        pictures = [(name, kinds[name]) for name in taken]
+        links = link_all(folder, sight.each(pictures, "linked", len(pictures)), target)
     images = dict((link, shown(name)) for name, link in links.items())
     count, instead = len(links), {"image_folder": target}
     if wanted is not None:

@@ -91,6 +91,8 @@ def is_line(line):
         return False
     if kinds == ["block"]:
         return all(isinstance(line.get(key), kind) for key, kind in BLOCK.items()) and all(map(is_bad, line["bad"]))
+    if kinds == ["finishing"]:
+        return all(isinstance(line["finishing"].get(key), dict) for key in ("asked", "result"))
     excluded = line["plan"].get("excluded", {}) if kinds == ["plan"] else {}
     return isinstance(excluded, dict) and all(isinstance(told, list) for told in excluded.values())
 

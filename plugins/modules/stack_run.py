@@ -15,8 +15,9 @@ description:
     the connection. Exit codes are written beside the logs.
   - Where Ansible is root, all that touches a run's directory is done as the account O(user), and so is the run itself,
     in a unit of systemd's that can write nowhere but there, or with setuid where systemd does not run.
-  - Images that do not load (C(._) files of a Mac, empty files, anything that is not an image) are set
-    aside, because one of them ends eval.lua without naming the file.
+  - Pictures to caption are read by the stack's own C(image.load) before the program starts. What it cannot read
+    (C(._) files of a Mac, truncated ones, other formats) is set aside by name and reason, because one of them ends
+    eval.lua without naming the file.
 options:
   stack_root:
     description: The directory that holds C(current) and C(runs).

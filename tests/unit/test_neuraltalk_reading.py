@@ -75,7 +75,8 @@ def test_unfinished_names_wait_for_their_own_command(prepare: ModuleType, made: 
     assert made.killed(at)
     assert "finishing" in made.journal()[-1]
     words = refused(prepare, made.request(num_val=2))
-    assert "another data set is about to get these names" in words
+    assert "another command is about to give these names" in words
+    assert "it had another num_val (1)" in words
     assert made.left() == PARTS
     (made.folder / "data.json").write_text("precious")
     assert "data.json came into being" in refused(prepare, made.request())
@@ -253,3 +254,10 @@ def test_picture_that_becomes_a_pipe_after_the_first_look_hangs_nobody(
 
     monkeypatch.setattr(reading, "read", turning)
     assert "5.png: it is a pipe (FIFO) and no ordinary file" in refused(prepare, made.request())
+
+
+def test_terminal_that_is_gone_ends_nothing(prepare: ModuleType, made: Set) -> None:
+    def gone(_text: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert prepare.prepare(made.request(), gone)["pictures"] == 14
