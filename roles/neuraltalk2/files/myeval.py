@@ -6,8 +6,8 @@
 
 FILE holds {"val_predictions": [{"image_id": 1, "caption": "a cat"}]}. annotations/captions_val2014.json holds the
 sentences to compare with, in the form of MS COCO. FILE_out.json gets {"CIDEr": 0.695, ...}: one line, three decimals.
-Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1. Needs pycocoevalcap
-(under Python 2.7 coco-caption's), numpy and java, and no display. Takes the place of neuraltalk2's script of that name.
+Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1. It needs numpy,
+java and pycocoevalcap (under Python 2.7 coco-caption's), and no display. It replaces neuraltalk2's script of that name.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -175,7 +175,7 @@ def lacks():
     try:
         load()
     except LackError as error:
-        found.append(str(error))
+        found = [str(error)]
     paths = [os.path.abspath(os.path.join("pycocoevalcap", jar)) for jar in JARS]
     found += ["the file %s" % path for path in paths if not os.path.isfile(path)]
     return found + [lack for lack in [java_lack()] if lack]
@@ -257,9 +257,8 @@ def score(path):
     """Score the predictions of a file into FILE_out.json."""
     truths = references(ANNOTATIONS)
     given = chosen(path, truths)
-    lack = java_lack()
-    if lack:
-        raise LackError(lack)
+    if java_lack():
+        raise LackError(java_lack())
     found = scores(load(), given, truths)
     bad = [name for name, value in found if value - value != 0]
     if bad:
