@@ -128,6 +128,10 @@ def test_program_that_gives_up_says_so() -> None:
             "/bin/luajit: ./misc/utils.lua:17: attempt\n",
             "RuntimeError: could not open display",
         ),
+        (
+            "ScorerError: this host lacks java\nScorerError: the scorer wrote no scores. Why not, its own last words\n",
+            "ScorerError: this host lacks java",
+        ),
         ("THCudaCheck FAIL error=2 : out of memory\n", "THCudaCheck FAIL error=2 : out of memory"),
         ("iter 0: 3\n", ""),
     ],
