@@ -37,7 +37,11 @@ ACROSS = 1.5
 LIMIT = 0.4
 """Of an edge's strength."""
 RANDOM_GAIN = 0.3
-COMPONENTS = 16
+COMPONENTS = 12
+"""How many principal components of fc6's code fc7 sums."""
+ABOVE, SCALE = 0.5, 4.0
+"""fc7 lets through what is above half a deviation, and a deviation is 4: the layer that neuraltalk2 puts behind it, random
+and untrained in the first stage, makes numbers near 1 of it, like its words."""
 FLOOR = 0.5
 """Of the deviation of a sum over cells: what hardly ever differs is not blown up."""
 PLACES = 7
@@ -82,12 +86,12 @@ def weights(seed: int = 16) -> Iterator[Any]:
         x = forward.pooled(x)
     x = x.transpose(1, 0, 2, 3)
     code = x.reshape(len(x), -1)
-    for weight, above in ((first_sums(draw, x), 0.0), (None, 0.5)):
+    for weight, above, scale in ((first_sums(draw, x), 0.0, 1.0), (None, ABOVE, SCALE)):
         mean = code.mean(axis=0)
         if weight is None:
             weight = second_sums(draw, code - mean)
-        weight /= ((code - mean) @ weight.T).std()
-        bias = -(weight @ mean) - above
+        weight *= scale / ((code - mean) @ weight.T).std()
+        bias = -(weight @ mean) - above * scale
         yield weight
         yield bias
         code = forward.dense(weight, bias, code)
@@ -210,7 +214,7 @@ def first_sums(draw: Any, x: Any) -> Any:
     far = numpy.maximum(far[:, None], far[None, :])
     weight = numpy.zeros((CODE, channels, PLACES, PLACES), "float32")
     gain = numpy.full(channels, 0.5 * (hand / channels) ** 0.5)
-    gain[:PLANES], gain[PLANES:COLOURS], gain[COLOURS:hand] = 0.2, 1, 2
+    gain[:PLANES], gain[PLANES:COLOURS], gain[COLOURS:hand] = 0.2, 1, 2.5
     # Beyond the picture is its mean, which makes an edge all around.
     light = numpy.isin(numpy.arange(channels), LIGHT)[:, None, None]
     for where in (far < PLACES // 2, far <= 1, (far == PLACES // 2) & light):
