@@ -38,7 +38,7 @@ StackRoot = Annotated[str, AfterValidator(_stack_root)]
 
 
 class Pip(BaseModel):
-    """Where h5py and ipython come from."""
+    """Where h5py, ipython and Pillow come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.lab import engine, hosts, packages, proof
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab
-from tests.standin import dataset, images
+from tests.standin import images, own
 from tests.standin.__main__ import write as write_standins
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +50,15 @@ def make_mirror(image: str | None) -> None:
     provision("mirror", "add", *(str(file) for file in files))
 
 
-def bring_data() -> tuple[Path, Path]:
-    """A small data set and a folder of images with the files that a Mac leaves in it."""
-    dataset.write(WORK / "data", images=12)
-    images.write(WORK / "data" / "images", apple_double=True, empty=True)
-    return WORK / "data", WORK / "data" / "images"
+def bring_data() -> Path:
+    """A data set made of pictures and a CSV of captions, and a folder of images with the files that a Mac leaves."""
+    data = WORK / "data"
+    own.write(data)
+    captions = ("--input_json", "data/captions.csv", "--images_root", "data/pictures", "--word_count_threshold", "0")
+    made = ("--output_h5", "data/cocotalk.h5", "--output_json", "data/cocotalk.json")
+    provision("data", "prepare", *captions, "--val_share", "0.2", *made)
+    images.write(data / "images", apple_double=True, empty=True)
+    return data
 
 
 def bring_luajit() -> None:
@@ -99,7 +103,7 @@ def main() -> int:
         print(f"{error}\nGoing on with this machine itself, under {PREFIX}.", flush=True)
         contained = False
     make_mirror(LAB.image if contained else None)
-    data, _pictures = bring_data()
+    data = bring_data()
     settings = ["mirror: mirror"]
     if contained:
         inventory, host, there = in_containers()

@@ -31,13 +31,16 @@ class Component(Row):
 
     With `profiles` it belongs to hosts of these GPU profiles only, and is loaded where there is a card; elsewhere
     its `libraries` (relative to the generation) have to have all their symbols. With `cudnn` it belongs to those
-    of them that get a cuDNN.
+    of them that get a cuDNN. `python3` names an artifact that takes the place of `artifact` where the mirror has it
+    and the host's Python is 3; `extras` are artifacts that go in as well where the mirror has them.
     """
 
     name: str
     role: str
     artifact: str
     companions: tuple[str, ...] = ()
+    python3: str = ""
+    extras: tuple[str, ...] = ()
     rockspec: str = ""
     requires: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()

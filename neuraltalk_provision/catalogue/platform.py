@@ -24,6 +24,8 @@ class Platform:
     libc: str
     manager: Manager
     like: tuple[str, ...]
+    python: str = "3"
+    """The first number of the version of the Python that builds there."""
 
     @property
     def major(self) -> str:
@@ -70,4 +72,5 @@ def recognise(facts: Mapping[str, Any], host: str) -> Platform:
         libc=facts["libc"],
         manager=manager,
         like=tuple(facts["id_like"]),
+        python=str(facts.get("python") or "3").split(".")[0],
     )

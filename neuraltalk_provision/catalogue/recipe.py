@@ -112,7 +112,7 @@ def write(
     optional = tuple(name for need, names in needs if need.optional for name in names)
     pip_source = _pip_source(settings, lock, platform)
     components = [component for component in catalogue.components if _applies(component, gpu)]
-    wanted, left_out = _wanted(components, catalogue, lock, pip_source)
+    wanted, left_out = _wanted(components, catalogue, lock, platform, pip_source)
     # Not the minor release: an update of the distribution is no reason to build a fleet anew.
     base = _digest(RECIPE_VERSION, platform.key, platform.manager, asdict(settings), sorted(required))
     parts: dict[str, Part] = {}
@@ -150,8 +150,17 @@ def _applies(component: Component, gpu: Gpu | None) -> bool:
     return gpu is not None and gpu.profile in component.profiles and bool(gpu.cudnn or not component.cudnn)
 
 
+def _artifact(component: Component, lock: Mapping[str, Held], platform: Platform) -> str:
+    """The artifact that a component is made from on hosts of the platform."""
+    return component.python3 if platform.python == "3" and component.python3 in lock else component.artifact
+
+
 def _wanted(
-    components: Iterable[Component], catalogue: Catalogue, lock: Mapping[str, Held], pip_source: str
+    components: Iterable[Component],
+    catalogue: Catalogue,
+    lock: Mapping[str, Held],
+    platform: Platform,
+    pip_source: str,
 ) -> tuple[list[Component], tuple[str, ...]]:
     wanted: list[Component] = []
     left_out: list[Component] = []
@@ -163,7 +172,7 @@ def _wanted(
         if catalogue.artifact(component.artifact).per_platform:
             wanted.append(component)  # with the wheels, where the host's own toolkit lacks something
             continue
-        names = (component.artifact, *component.companions)
+        names = (_artifact(component, lock, platform), *component.companions)
         absent = [name for name in names if name not in lock]
         if not absent:
             wanted.append(component)
@@ -187,7 +196,8 @@ def _part(
     pip_source: str,
     gpu: Gpu | None,
 ) -> Part:
-    files = [_file(lock.get(name)) for name in (component.artifact, *component.companions)]
+    artifact = _artifact(component, lock, platform)
+    files = [_file(lock.get(name)) for name in (artifact, *component.companions, *component.extras)]
     if component.requirements:
         files = [_file(lock.get(f"{component.artifact}-{platform.key}"))] if pip_source == "mirror" else []
         if files == [None]:
@@ -198,10 +208,11 @@ def _part(
     elif catalogue.artifact(component.artifact).per_platform:
         files = [_file(lock.get(gpu.wheels))] if gpu and gpu.wheels else []
     present = tuple(file for file in files if file)
-    edits = tuple(edit.model_dump() for edit in catalogue.edits.get(component.artifact, ()))
+    edits = tuple(edit.model_dump() for edit in catalogue.edits.get(artifact, ()))
     digest = _digest(
         base,
-        component.model_dump(),
+        # But for the names of what may go in: the digests of what does go in stand below.
+        component.model_dump(exclude={"python3", "extras"}),
         [file["sha256"] for file in present],
         edits,
         [parts[name].digest for name in component.requires if name in parts],

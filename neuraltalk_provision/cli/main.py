@@ -9,7 +9,21 @@ from importlib import metadata
 import typer
 
 from neuraltalk_provision import paths, streams
-from neuraltalk_provision.cli import cudnn, init, mirror, resume, run, runs, site, sweep, verdict, watch
+from neuraltalk_provision.cli import (
+    cudnn,
+    init,
+    inspect,
+    mirror,
+    prepare,
+    resume,
+    run,
+    runs,
+    score,
+    site,
+    sweep,
+    verdict,
+    watch,
+)
 from neuraltalk_provision.errors import EXIT_FINE, EXIT_USAGE, BugError, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output
 
@@ -33,7 +47,15 @@ runs.app.command()(watch.watch)
 runs.app.command()(resume.resume)
 runs.app.command("verify")(verdict.verify_)
 runs.app.command()(verdict.report)
+runs.app.command()(score.score)
 app.add_typer(runs.app, name="runs")
+data = typer.Typer(
+    help="Data sets: make one of pictures and captions, and find what will not load before a training does.",
+    no_args_is_help=True,
+)
+data.command()(prepare.prepare)
+data.command()(inspect.inspect)
+app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)

@@ -19,6 +19,8 @@ from neuraltalk_provision.runs.launch import RunEnd
 from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
+SHOWN = 20
+"""Files set aside that are named on the screen."""
 Host = Annotated[
     str, typer.Option("--host", "-H", help="The host that runs it; with --launcher slurm the one that has sbatch.")
 ]
@@ -166,8 +168,13 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
     started = launch.start(runs, host, settings)
-    for file in started["set_aside"]:
+    aside = started["set_aside"]
+    for file in aside[:SHOWN]:
         output.say(f"set aside {file['file']}: {file['reason']}")
+    if len(aside) > SHOWN:
+        output.say(
+            f"{len(aside) - SHOWN} more were set aside: images.json beside {started['log']} on {host} has them all"
+        )
     for remark in started["remarks"]:
         output.say(remark)
     card = started["card"]
@@ -180,7 +187,7 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.say(f"next: provision runs watch {runs[0].id}")
         output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **started})
         return EXIT_FINE
-    ends = [_follow(run, host, started["log"], settings, output) for run in runs]
+    ends = [_judged(run, followed(run, host, started["log"], settings, output)) for run in runs]
     told = [asdict(end) for end in ends]
     output.result({**told[-1], "stages": told} if len(runs) > 1 else told[-1])
     for end in ends:
@@ -188,14 +195,19 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
     return EXIT_FINE
 
 
-def _follow(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
+def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
+    """A run followed to its end, its log shown as it grows. Raises InterruptError where nobody waits for that."""
     try:
-        end = launch.watch(run.id, host, settings, output.pass_on)
+        return launch.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
         raise InterruptError(
             f"no longer following; {run.id} goes on",
             advice=f"`provision runs watch {run.id}`; its log on {host}: {log}",
         ) from None
+
+
+def _judged(run: RunSpec, end: RunEnd) -> RunEnd:
+    """The end of a run that left what it was started for. Raises CheckError for another."""
     launch.judge(run.program, end)
     return end
 

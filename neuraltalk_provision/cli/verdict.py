@@ -119,6 +119,8 @@ def report(
         told = _of_sweep(run_id, swept, everything, chosen)
     else:
         run = record.find(run_id, everything, host)
+        if run.program not in (verify.TRAIN, verify.EVAL):
+            raise UsageError(f"{run.id} ran {run.program}: a report is of a training or a captioning")
         told = _of_run(run, everything, given, chosen)
         told_of = run if run.program != verify.TRAIN else None
     file = out or Path(f"{run_id}.html")

@@ -123,6 +123,15 @@ def probe(run_id: str, host: str, settings: Settings) -> tuple[Mapping[str, Any]
     return tuple(entry for entry in fields.mappings(said.get("models")) if _is_probed(entry))
 
 
+def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> Mapping[str, Any]:
+    """What a run has captioned, scored on its host: scores by name, how many captions were used, and of what.
+
+    `annotations` is a file on the host; by default those that the run itself would take. Raises HostError with the
+    scorer's words where there are no scores.
+    """
+    return _call(host, settings, {"id": run_id, "annotations": annotations, "state": "scored"}, shapes.ScoredRun)
+
+
 def _is_probed(entry: Mapping[str, Any]) -> bool:
     told = ("problem",) if "problem" in entry else ("iteration", "words", "loss")
     return isinstance(entry.get("file"), str) and isinstance(entry.get("bytes"), int) and all(k in entry for k in told)

@@ -65,7 +65,7 @@ def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
 
 
 def in_words(pace: Pace, run: RunState) -> str:
-    """One line: iteration, passes, rate, time left, loss, scores, and what the card does."""
+    """One line: iteration, passes, rate, time left, loss, scores, and what the card does; else what it printed last."""
     progress = run.progress
     words = []
     if progress.iteration is not None:
@@ -85,7 +85,7 @@ def in_words(pace: Pace, run: RunState) -> str:
         if used is not None:
             words.append(f"card {used:,} MiB" + ("" if busy is None else f", {busy:.0f} %"))
             break
-    return ", ".join(words) or "nothing printed yet"
+    return ", ".join(words) or run.tail.rstrip().rpartition("\n")[2].strip() or "nothing printed yet"
 
 
 def span(seconds: float) -> str:

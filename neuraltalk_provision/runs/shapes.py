@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -60,3 +60,24 @@ class OneRun(Shape):
     """The result of the module `stack_run` for the other states of one run."""
 
     run: dict[str, Any]
+
+
+class Scored(Shape):
+    """What `stack_run` says of one run that it has scored."""
+
+    scores: dict[Annotated[str, Field(pattern=r"^\w{1,100}$")], Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        min_length=1, max_length=32
+    )
+    used: Number | None
+    of: Number
+    annotations: Text
+    generation: Text
+    source: Text
+    file: Text
+    remarks: list[Words] = Field(max_length=10)
+
+
+class ScoredRun(Shape):
+    """The result of the module `stack_run` for the state scored."""
+
+    run: Scored

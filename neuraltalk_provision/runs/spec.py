@@ -33,7 +33,7 @@ class RunSpec:
 
     id: str
     program: str
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, Any]
     files: tuple[str, ...]
     gpu: str = PROCESSOR
     memory: int = 0

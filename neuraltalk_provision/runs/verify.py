@@ -19,7 +19,7 @@ POINTS = 5000
 SAMPLES = 2000
 COCO = 70_000
 """Images to train on from which on a set is taken for COCO's."""
-TRAIN = "train.lua"
+TRAIN, EVAL = "train.lua", "eval.lua"
 
 
 def gather(

@@ -19,7 +19,6 @@ import fcntl
 import io
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -27,19 +26,13 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 
-from ansible.module_utils import (
-    neuraltalk_cudnn,
-    neuraltalk_gpu,
-    neuraltalk_launch,
-    neuraltalk_listing,
-    neuraltalk_log,
-    neuraltalk_runs,
-    neuraltalk_stack,
-)
-from ansible.module_utils.neuraltalk_launch import lay_out, needs_card, refuse, weights_of
+from ansible.module_utils import neuraltalk_data, neuraltalk_gpu, neuraltalk_launch, neuraltalk_log, neuraltalk_runs
+from ansible.module_utils.neuraltalk_captioning import Stopped
+from ansible.module_utils.neuraltalk_launch import needs_card, weights_of
 from ansible.module_utils.neuraltalk_listing import models
+from ansible.module_utils.neuraltalk_packed import packed as pack
+from ansible.module_utils.neuraltalk_programs import command, lay_out, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, end_of, report_of, signalled, taken, write_down
 from ansible.module_utils.neuraltalk_stack import (
     FULL_DISK,
@@ -62,6 +55,8 @@ UNWRITTEN = 600.0
 PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
+OURS = "ansible.module_utils.neuraltalk_"
+"""How the names of the modules begin that are packed: all that this one has imported."""
 MAIN = """import sys
 from ansible.module_utils.neuraltalk_conductor import main
 sys.exit(main(sys.argv[1:]))
@@ -97,26 +92,7 @@ def packed():
 
     Read before root is given up: Ansible's own modules may be for root alone.
     """
-    shared = (
-        neuraltalk_stack, neuraltalk_cudnn, neuraltalk_gpu, neuraltalk_log, neuraltalk_runs, neuraltalk_launch,
-        neuraltalk_listing,
-    )  # fmt: skip
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__main__.py", MAIN)
-        for package in ("ansible", "ansible/module_utils"):
-            archive.writestr(package + "/__init__.py", "")
-        for module in shared + (sys.modules[__name__],):
-            archive.writestr(module.__name__.replace(".", "/") + ".py", source_of(module))
-    return whole.getvalue()
-
-
-def source_of(module):
-    """The text of a module, also of one that came in an archive."""
-    loader = getattr(module, "__loader__", None)
-    if loader is not None and hasattr(loader, "get_source"):
-        return loader.get_source(module.__name__)
-    return read_text(re.sub("[co]$", "", module.__file__))
+    return pack([module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module], MAIN)
 
 
 class Conductor(object):
@@ -185,6 +161,9 @@ class Conductor(object):
                 self.insist(run, run.ended, reason)
                 return
             process, began = self.begin(run, asked)
+        except Stopped:
+            self.insist(run, run.ended, self.hindrance(run, asked))
+            return
         except Exception as error:
             words = str(error) if isinstance(error, StackError) else "%s: %s" % (type(error).__name__, error)
             self.insist(run, run.ended, {"by": "refused", "evidence": words})
@@ -194,7 +173,7 @@ class Conductor(object):
     def hindrance(self, run, asked):
         """Why a run is not begun; None where it is."""
         if os.path.exists(run.stopped):
-            return {"by": "stopped", "evidence": "before its turn came"}
+            return {"by": "stopped", "evidence": "before its program began"}
         if self.told:
             return {"by": "signal", "evidence": "its conductor was told to end by signal %d" % self.told}
         if asked.get("needs"):
@@ -203,6 +182,10 @@ class Conductor(object):
             if not well:
                 return {"by": "skipped", "evidence": "%s, which it goes on from, did not end well" % asked["needs"]}
         return None
+
+    def unwanted(self, run):
+        """Whether a run is to end that has not begun yet."""
+        return bool(self.told) or os.path.exists(run.stopped) or not self.there(run)
 
     def begin(self, run, asked):
         """(the process of a run, when it began)."""
@@ -213,13 +196,13 @@ class Conductor(object):
             model = weights_of(asked["parent"], models(Run(self.root, asked["parent"]["id"])))
             arguments["start_from"], begins = model["file"], model["iteration"]
         refuse(run, program, arguments, asked.get("files", []), generation)
-        given, images, aside = lay_out(run, arguments, program, generation)
+        given, images, aside = lay_out(run, arguments, program, generation, lambda: self.unwanted(run))
         # Its input is an empty file whose lock says, as long as any process of the run lives, that its name is taken.
         lock = self.locks[run.name]
         os.lseek(lock, 0, os.SEEK_END)
         with io.open(run.log, "ab") as log:
             process = subprocess.Popen(
-                neuraltalk_launch.command(run, program, given, generation),
+                command(run, program, given, generation, self.directory),
                 cwd=run.work,
                 env=neuraltalk_launch.environment(run, self.card),
                 preexec_fn=mortal,
@@ -511,7 +494,12 @@ def as_job(plan):
 
 
 def main(words):
-    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's."""
+    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's.
+
+    `data REQUEST`: be the program that prepares or inspects data, as a run that was begun here.
+    """
+    if words[0] == neuraltalk_data.WORD:
+        return neuraltalk_data.main(words[1:])
     if words[0] == "job":
         try:
             return as_job(read_native(words[1]))

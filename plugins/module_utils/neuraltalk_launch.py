@@ -8,108 +8,51 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import glob
 import io
+import json
 import os
-import pwd
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
+from ansible.module_utils import neuraltalk_dataset_check, neuraltalk_dataset_json, neuraltalk_found
+from ansible.module_utils.neuraltalk_captioning import lay_out_pictures
 from ansible.module_utils.neuraltalk_gpu import cards, choose_card, processes
+from ansible.module_utils.neuraltalk_packed import packed
+from ansible.module_utils.neuraltalk_pictures import closed_parent, who
 from ansible.module_utils.neuraltalk_runs import checkpoints
+from ansible.module_utils.neuraltalk_scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
+    as_native,
     lines_since,
     log_tail,
     make_directory,
     read_stamps,
     run_logged,
     with_stack,
-    write_json,
 )
 
 LINKED = ("train.lua", "eval.lua", "misc")
-SCORER = "coco-caption"
-ANNOTATIONS = "annotations/captions_val2014.json"
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P6", b"P5")
-LOOKS_LIKE_IMAGE = re.compile(r"\.(jpe?g|png|ppm)$", re.I)
-PYTHONS = ("python", "python2", "python2.7", "python3")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """Options that name a directory; what else names a place names a file."""
 KEPT = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
 """What a run gets of the environment that it is started in; the rest is the business of who started it."""
-FITS = """
-import json, sys
-try:
-    import h5py
-except ImportError:  # another Python than the one that it was installed for
-    print("fits: not looked at")
-    sys.exit()
-with h5py.File(sys.argv[1], "r") as data:
-    wanted = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
-    lacks = [name for name in wanted if name not in data]
-    if lacks:
-        print("misfit %s lacks %s: it is not what prepro.py writes" % (sys.argv[1], ", ".join(lacks)))
-        sys.exit()
-    labels, most = data["labels"], 0
-    for start in range(0, labels.shape[0], 65536):
-        most = max(most, int(labels[start:start + 65536].max()))
-    pictures = data["images"].shape[0]
-with open(sys.argv[2]) as file:
-    told = json.load(file)
-words, listed = len(told["ix_to_word"]), len(told["images"])
-if most > words:
-    print("misfit %s has a label %d, and %s has %d words" % (sys.argv[1], most, sys.argv[2], words))
-elif pictures != listed:
-    print("misfit %s holds %d pictures, and %s lists %d" % (sys.argv[1], pictures, sys.argv[2], listed))
-else:
-    print("fits %d pictures, %d words" % (pictures, words))
+CHECK = """import sys
+from ansible.module_utils.neuraltalk_dataset_check import main
+main(sys.argv[1:])
 """
+CHECKED = 600
+"""Seconds that the check of a data set gets."""
 
 
-def usable(path):
-    """None for a file that image.load reads, else the reason why not."""
-    try:
-        with io.open(path, "rb") as file:
-            head = file.read(8)
-    except (IOError, OSError) as error:
-        return "it cannot be read: %s" % error.strerror
-    if not head:
-        return "it is empty"
-    if head.startswith((b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")):
-        return "it is an AppleDouble file, which a Mac leaves beside the real one"
-    if not head.startswith(MAGIC):
-        return "it starts with %s, which no JPEG, PNG or PPM does" % " ".join(
-            "%02x" % byte for byte in bytearray(head[:4])
-        )
-    return None
+def lay_out(run, arguments, program, generation, stopped=lambda: False):
+    """Fill the run's directory; (arguments as the program gets them, images, set aside).
 
-
-def link_images(folder, target):
-    """Link every usable image of `folder` under a plain name; ({name: file}, [{file, reason}])."""
-    make_directory(target)
-    names, aside = {}, []
-    for file in sorted(os.listdir(folder)):
-        path = os.path.join(folder, file)
-        if not LOOKS_LIKE_IMAGE.search(file) or not os.path.isfile(path):
-            continue
-        reason = usable(path)
-        if reason:
-            aside.append({"file": file, "reason": reason})
-            continue
-        name = "%06d%s" % (len(names) + 1, os.path.splitext(file)[1].lower())
-        os.symlink(path, os.path.join(target, name))
-        names[name] = file
-    if not names:
-        raise StackError("%s holds no image that can be read (%d set aside)" % (folder, len(aside)))
-    return names, aside
-
-
-def lay_out(run, arguments, program, generation):
-    """Fill the run's directory; (arguments as the program gets them, images, set aside)."""
+    Pictures to caption are looked at, which takes its time: Stopped where `stopped` is true meanwhile.
+    """
     source = os.path.join(generation, "neuraltalk2")
     make_directory(os.path.join(run.work, "vis", "imgs"))
     make_directory(os.path.join(run.work, "model"))
@@ -118,7 +61,7 @@ def lay_out(run, arguments, program, generation):
     for name in LINKED:
         if os.path.exists(os.path.join(source, name)):
             os.symlink(os.path.join(source, name), os.path.join(run.work, name))
-    lay_out_scorer(os.path.join(source, SCORER), os.path.join(run.work, SCORER))
+    lay_out_scorer(generation, run.work, annotations_of(generation, arguments))
     given, images, aside = dict(arguments), {}, []
     if program == "train.lua":
         given.setdefault("checkpoint_path", run.checkpoint)
@@ -128,12 +71,8 @@ def lay_out(run, arguments, program, generation):
         shutil.copyfile(given["cnn_proto"], own)
         given["cnn_proto"] = own
     elif given.get("image_folder"):
-        images, aside = link_images(given["image_folder"], os.path.join(run.path, "images"))
-        given["image_folder"] = os.path.join(run.path, "images")
-        given.setdefault("num_images", len(images))
-        given["dump_path"] = 1
-        # Of its own file, for a set has tens of thousands of them and whoever looks after the run reads the rest often.
-        write_json(run.images, {"images": images, "set_aside": aside})
+        instead, images, aside = lay_out_pictures(run, given, generation, plain_environment(run), stopped)
+        given.update(instead, dump_path=1)
     given.setdefault("id", run.name)
     return given, images, aside
 
@@ -151,45 +90,6 @@ def weights(given, generation):
     return found
 
 
-def lay_out_scorer(source, target):
-    """A folder of the run's own with links to all of coco-caption: what it writes meets no other run's."""
-    if not os.path.isdir(source):
-        return
-    make_directory(target)
-    for name in os.listdir(source):
-        if not name.startswith("val"):
-            os.symlink(os.path.realpath(os.path.join(source, name)), os.path.join(target, name))
-
-
-def scorer_lacks(generation):
-    """What -language_eval 1 would miss on this host, in words; empty where the scorer can be called."""
-    folder = os.path.join(generation, "neuraltalk2", SCORER)
-    if not os.path.isdir(os.path.join(folder, "pycocoevalcap")):
-        return ["the scorer: coco-caption is not installed (provision mirror add coco-caption.tgz, provision site)"]
-    lacks = []
-    if not os.path.exists(os.path.join(folder, ANNOTATIONS)):
-        lacks.append("the annotations: %s" % os.path.join(folder, ANNOTATIONS))
-    for part in ("tokenizer", "meteor"):
-        path = os.path.join(folder, "pycocoevalcap", part)
-        if os.path.isdir(path) and not glob.glob(os.path.join(path, "*.jar")):
-            lacks.append("the jars of %s" % path)
-    if not found("java"):
-        lacks.append("java")
-    python = scorers_python()
-    if not python:
-        lacks.append("a Python")
-    else:
-        said = trial(generation, python, folder)
-        if said:
-            lacks.append("a scorer that %s can load: %s" % (python, said))
-    return lacks
-
-
-def scorers_python():
-    """The Python that the scorer's script calls: `python`, or where a system lacks that name, the one it has."""
-    return next((path for path in map(found, PYTHONS) if path), None)
-
-
 def interpreter():
     """A Python that whoever this is may run: the one that runs this, else one of the PATH. StackError without one.
 
@@ -204,42 +104,18 @@ def interpreter():
     raise StackError(words % (who(), sys.executable))
 
 
-def found(program):
-    """Where a program is on the PATH; None where it is not."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, program)
-        if folder and os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
-
-
-def trial(generation, python, folder):
-    """The last line of what Python says when it can't load the scorer as a run would; empty where it can."""
-    words = "import pycocotools.coco, pycocoevalcap.eval"
-    process = subprocess.Popen(
-        with_stack(generation, [python, "-B", "-c", words]),
-        cwd=folder,
-        env=dict(os.environ, MPLBACKEND="Agg"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    said = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
-    return (said[-1] if said else "code %s" % process.returncode) if process.returncode else ""
-
-
 def refuse(run, program, arguments, files, generation):
     """StackError where the run cannot end well on this host, which is known before it starts.
 
     This is asked as the account that the run belongs to: what that cannot read is as good as not there.
     """
     for option in files:
-        readable(option, arguments[option])
+        readable(option, arguments[option], option in FOLDERS)
     if str(arguments.get("language_eval", 0)) == "1":
-        lacks = scorer_lacks(generation)
-        if lacks:
-            raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
+        refuse_unscored(generation, program, arguments)
     if arguments.get("input_h5") and arguments.get("input_json"):
-        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation)
+        splits = ["train", "val"] if program == "train.lua" else [arguments.get("split") or "test"]
+        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation, splits)
     if program != "train.lua":
         return
     weights(arguments, generation)
@@ -258,16 +134,19 @@ def refuse(run, program, arguments, files, generation):
         raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
 
 
-def readable(option, path):
-    """StackError where what an option names is not there, of another kind, or not to be read by who runs it."""
+def readable(option, path, folder):
+    """StackError where what an option names is not there, of another kind, or not to be read by who runs it.
+
+    `folder` is whether a directory is needed; None where a file will do as well.
+    """
     if not os.path.exists(path):
         closed = closed_parent(path)
         if closed:
             cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
             raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
-    if (option in FOLDERS) != os.path.isdir(path):
-        kind = "a directory is needed, and it is none" if option in FOLDERS else "a file is needed, and it is none"
+    if not (os.path.isdir(path) and folder is not False or os.path.isfile(path) and not folder):
+        kind = "a directory is needed, and it is none" if folder else "a file is needed, and it is none"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         raise StackError(
@@ -275,41 +154,30 @@ def readable(option, path):
         )
 
 
-def closed_parent(path):
-    """The first directory on the way to a path that may not be looked into; empty without one."""
-    place = os.sep
-    for part in path.strip(os.sep).split(os.sep)[:-1]:
-        place = os.path.join(place, part)
-        if os.path.isdir(place) and not os.access(place, os.X_OK):
-            return place
-    return ""
-
-
-def who():
-    """Whoever this is, by name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return "uid %d" % os.geteuid()
-
-
-def refuse_misfit(h5, told, generation):
-    """StackError where the pictures and labels of an HDF5 file do not go with the JSON beside it.
+def refuse_misfit(h5, told, generation, splits):
+    """StackError where an HDF5 file and the JSON beside it are not what the programs read, or lack one of `splits`.
 
     It takes the stack's own h5py; a stack without one cannot tell, and the program ends then by itself.
     """
     if not os.path.isdir(os.path.join(generation, "python", "h5py")):
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
-    log = os.path.join(private, "log")
+    log, program = os.path.join(private, "log"), os.path.join(private, "check.zip")
+    modules = (neuraltalk_dataset_check, neuraltalk_dataset_json, neuraltalk_found)
     try:
-        outcome = run_logged(with_stack(generation, [interpreter(), "-c", FITS, h5, told]), log, timeout=600)
+        with io.open(program, "wb") as file:
+            file.write(packed(modules, CHECK))
+        words = [interpreter(), program, h5, told] + list(splits)
+        outcome = run_logged(with_stack(generation, words), log, timeout=CHECKED)
         said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
         tail = log_tail(log)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    if said and said[-1].startswith("misfit "):
-        raise StackError("-input_h5 and -input_json do not go together: %s" % said[-1][len("misfit ") :])
+    faults = [as_native(json.loads(line[len("misfit ") :])) for line in said if line.startswith("misfit ")]
+    if faults:
+        some = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
+        more = "; and more, which `provision data inspect %s` names" % h5 if len(some) > 3 else ""
+        raise StackError("-input_h5 and -input_json do not go together: %s%s" % ("; ".join(some[:3]), more))
     if outcome["rc"] or not said:
         raise StackError("-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["no word"])[-1]))
 
@@ -346,19 +214,21 @@ def command(run, program, given, generation):
 def environment(run, card):
     """The environment of a run: its own home and place for temporary files, one card by UUID, no display.
 
-    Where a system has no `python`, the scorer is given one.
+    Where the scorer needs another `python` than the PATH has, it was laid out in the run's own bin.
     """
     path = os.environ.get("PATH", os.defpath)
-    python = scorers_python()
-    if python and not found("python"):
-        make_directory(os.path.join(run.work, "bin"))
-        os.symlink(python, os.path.join(run.work, "bin", "python"))
+    if os.path.isdir(os.path.join(run.work, "bin")):
         path = os.path.join(run.work, "bin") + os.pathsep + path
     # cutorch opens a context on every card that it sees, whatever -gpuid says.
     visible = card["uuid"] if card else ""
+    return dict(plain_environment(run), PATH=path, CUDA_VISIBLE_DEVICES=visible)
+
+
+def plain_environment(run):
+    """What all programs of a run get: little of where it is started, and its own places."""
     kept = dict((name, value) for name, value in os.environ.items() if KEPT.match(name))
     own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
-    return dict(kept, PATH=path, TERM="dumb", MPLBACKEND="Agg", CUDA_VISIBLE_DEVICES=visible, **own)
+    return dict(kept, TERM="dumb", MPLBACKEND="Agg", **own)
 
 
 def weights_of(parent, models):

@@ -15,8 +15,9 @@ import io
 import os
 import time
 
-from ansible.module_utils.neuraltalk_launch import usable
+from ansible.module_utils.neuraltalk_headers import LOADED
 from ansible.module_utils.neuraltalk_log import EXPLODING, Reader
+from ansible.module_utils.neuraltalk_pictures import Unusable, look
 from ansible.module_utils.neuraltalk_runs import Run, checkpoints, end_of, names, report_of, sampled
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, file_size, read_native
 
@@ -233,7 +234,7 @@ def read_files(run, wanted, most):
         if later:
             later.append(name)
             continue
-        if path is None or not os.path.isfile(path) or (is_elsewhere(run, path) and usable(path)):
+        if path is None or not os.path.isfile(path) or (is_elsewhere(run, path) and not is_picture(path)):
             continue
         size = os.path.getsize(path)
         if size > left:
@@ -245,6 +246,14 @@ def read_files(run, wanted, most):
         left -= len(data)
         found[name] = base64.b64encode(data).decode("ascii")
     return {"files": found, "later": later}
+
+
+def is_picture(path):
+    """Whether a file is a picture of a kind that can have been captioned."""
+    try:
+        return look(path)[0] in LOADED
+    except Unusable:
+        return False
 
 
 def is_elsewhere(run, path):

@@ -15,6 +15,7 @@ import subprocess
 from ansible.module_utils.neuraltalk_account import become
 from ansible.module_utils.neuraltalk_gpu import output_of
 from ansible.module_utils.neuraltalk_launch import found
+from ansible.module_utils.neuraltalk_programs import CODE, writes_to
 from ansible.module_utils.neuraltalk_runs import Run
 
 SYSTEMD = "/run/systemd/system"
@@ -52,11 +53,11 @@ WITHOUT_CARD = (("PrivateDevices=yes", 235), ("DevicePolicy=closed", 235))
 
 
 def writable(root, runs):
-    """The directories in which these runs write: their own, and where their models are to go."""
+    """The directories in which these runs write: their own, and where their models or data sets are to go."""
     own = [Run(root, asked["id"]).path for asked in runs]
     locks = [os.path.join(root, "runs", ".locks")]
-    elsewhere = [asked["arguments"].get("checkpoint_path") for asked in runs]
-    return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere if path))
+    elsewhere = [path for asked in runs for path in writes_to(asked["program"], asked["arguments"])]
+    return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere))
 
 
 def begin(run, account, places, plan):
@@ -65,7 +66,7 @@ def begin(run, account, places, plan):
     (a remark, or nothing; its process, or None where it is systemd's).
     """
     card = plan["card"]
-    words = [plan["python"], os.path.join(run.path, "conductor.zip"), run.path]
+    words = [plan["python"], os.path.join(run.path, CODE), run.path]
     log = os.path.join(run.path, "conductor.log")
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
     if card:

@@ -27,7 +27,9 @@ options:
     type: str
     default: ""
   id:
-    description: The run's id, the name of its directory; for V(followed), V(stopped), V(cancelled), V(probed), V(read).
+    description:
+      - The run's id, the name of its directory; for V(followed), V(stopped), V(cancelled), V(probed), V(read), and
+        V(scored).
     type: str
     default: ""
   ids:
@@ -80,13 +82,20 @@ options:
     description: Bytes of files that are read at most in all, for V(read).
     type: int
     default: 33554432
+  annotations:
+    description:
+      - For V(scored), a file on the host with the sentences to compare with, in the form of MS COCO's. By default those
+        that the run itself would take.
+    type: str
+    default: ""
   state:
     description:
       - V(started) starts them, V(submitted) gives them to Slurm.
       - V(followed) reads on in a log, V(stopped) ends a run with all its processes, V(cancelled) takes its job back.
       - V(listed) tells of every run of the host, V(probed) opens the models of one, V(read) reads files of it.
+      - V(scored) scores the captions that one has left, and keeps the scores in its directory.
     type: str
-    choices: [started, submitted, followed, stopped, cancelled, listed, probed, read]
+    choices: [started, submitted, followed, stopped, cancelled, listed, probed, read, scored]
     required: true
 author: the neuraltalk-provision authors
 """
@@ -131,9 +140,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.neuraltalk_account import as_account, find, make_places, owner_of
 from ansible.module_utils.neuraltalk_conductor import admit, packed
 from ansible.module_utils.neuraltalk_gpu import cards, free_cards, has_card, misleading, processes
-from ansible.module_utils.neuraltalk_launch import interpreter, needs_card, refuse, take_card, weights_of
+from ansible.module_utils.neuraltalk_launch import interpreter, needs_card, take_card, weights_of
 from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
+from ansible.module_utils.neuraltalk_programs import CODE, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
+from ansible.module_utils.neuraltalk_scores import score
 from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
@@ -149,8 +160,8 @@ from ansible.module_utils.neuraltalk_stack import (
 )
 from ansible.module_utils.neuraltalk_unit import begin, writable
 
-STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "probed", "read"]
-OF_ONE = ["followed", "stopped", "cancelled", "probed", "read"]
+STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "probed", "read", "scored"]
+OF_ONE = ["followed", "stopped", "cancelled", "probed", "read", "scored"]
 PATIENCE = 30.0
 """Seconds that a conductor gets to say that it has begun."""
 PROBE = """
@@ -196,7 +207,7 @@ def prepare(root, runs, gpu, memory, generation, code):
     admit(root, plan, first.path)
     try:
         write_json(os.path.join(first.path, "plan.json"), plan)
-        with io.open(os.path.join(first.path, "conductor.zip"), "wb") as file:
+        with io.open(os.path.join(first.path, CODE), "wb") as file:
             file.write(code)
     except (IOError, OSError) as error:
         forget(root, runs)
@@ -363,6 +374,8 @@ def of_one(wanted, dry):
         return [changed, {"run": status}]
     if state == "followed":
         return [False, {"run": follow(run, wanted["offset"])}]
+    if state == "scored":
+        return [True, {"run": {"id": run.name} if dry else dict(score(run, wanted["annotations"]), id=run.name)}]
     if state == "probed":
         return [False, {"run": {"id": run.name, "models": probe(run)}}]
     return [False, {"run": dict(read_files(run, wanted["files"], wanted["most"]), id=run.name)}]
@@ -384,6 +397,7 @@ def main():
             "samples": {"type": "int", "default": 20},
             "files": {"type": "list", "elements": "str", "default": []},
             "most": {"type": "int", "default": 33554432},
+            "annotations": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": STATES, "required": True},
         },
         required_if=[("state", state, ("id",)) for state in OF_ONE],

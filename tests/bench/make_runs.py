@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 # A JPEG of one by one pixel is all that a picture needs here.
-PICTURE = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+PICTURE = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080001000101011100ffd9")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab import images, shell
 from tests.lab.archives import kept
 
-WANTED = ("h5py", "ipython")
+WANTED = ("h5py", "ipython", "pillow")
 PYTHONS = {"/usr/bin/python3": ("3.11", "cp311"), "/usr/bin/python2.7": ("2.7", "cp27mu")}
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux2010", "manylinux1")
 AS_THE_HOST = """

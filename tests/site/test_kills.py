@@ -92,17 +92,20 @@ def rock(name: str) -> bytes:
 
 
 def wheels(folder: Path) -> bytes:
-    """h5py and IPython, as far as the role looks at them."""
+    """h5py, IPython and Pillow, as far as the role looks at them."""
     folder.mkdir()
     texts = {
         "h5py": "__version__ = '3.0'\nclass version: hdf5_version = '1.10'\n",
         "ipython": "",
+        "pillow": "__version__ = '6.0'\n",
     }
     for name, text in texts.items():
-        package = {"ipython": "IPython"}.get(name, name)
+        package = {"ipython": "IPython", "pillow": "PIL"}.get(name, name)
         with zipfile.ZipFile(folder / f"{name}-3.0-py3-none-any.whl", "w") as wheel:
             info = f"{name}-3.0.dist-info"
             wheel.writestr(f"{package}/__init__.py", text)
+            if package == "PIL":
+                wheel.writestr("PIL/Image.py", "")
             wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.0\n")
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
@@ -239,7 +242,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         part("cjson", "lua_rocks", "cjson.tgz", loads=("cjson",)),
         part("totem", "hdf5", "totem.tgz", loads=("totem",)),
         part("hdf5", "hdf5", "hdf5.tgz", loads=("hdf5",)),
-        part("python", "hdf5", "wheels.tar", requirements=["h5py", "ipython"]),
+        part("python", "hdf5", "wheels.tar", requirements=["h5py", "ipython", "pillow"]),
         part("cuda", "gpu_stack"),
         part("cutorch", "gpu_stack", "cutorch.tgz", loads=("cutorch",)),
         part("cudnn", "gpu_stack", "cudnn.tgz"),

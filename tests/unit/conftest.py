@@ -48,11 +48,27 @@ def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[
     return run_module
 
 
+# Python that answers as the stack's image.load does; it reads no picture in which "undecodable" stands.
+IMAGE_LOAD = """
+import os, sys
+print("neuraltalk: ready", flush=True)
+for line in iter(sys.stdin.readline, ""):
+    print("neuraltalk: begin", flush=True)
+    with open(bytes.fromhex(line.strip()), "rb") as file:
+        content = file.read()
+    if b"slow" in content:
+        import time
+        time.sleep(60)
+    print("neuraltalk: " + ("bad " + b"[read] broken".hex() if b"undecodable" in content else "ok"), flush=True)
+"""
+
+
 @pytest.fixture
 def generation(tmp_path: Path) -> Path:
     """A generation at a path with a space and a quote, whose programs are small shell scripts.
 
-    Its luajit loads every module but `broken` (which fails) and `silent` (which ends well without a word).
+    Its luajit loads every module but `broken` (which fails) and `silent` (which ends well without a word), and reads
+    every picture but those in which `undecodable` stands.
     """
     path = tmp_path / 'the site\'s "own" stack' / "generations" / "0a1b2c3d4e5f6071"
     for folder in ("bin", "logs", "stamps", "neuraltalk2/model"):
@@ -63,13 +79,15 @@ def generation(tmp_path: Path) -> Path:
         "luajit",
         """
         case "$2" in
+            *image.load*) exec PYTHON "$(dirname "$0")/image_load" ;;
             *"require 'broken'"*) echo "module 'broken' not found" >&2; exit 1 ;;
             *"require 'silent'"*|*silence*) exit 0 ;;
             *tried*) printf '%s\\n' "$2" | sed -n "s/.*print('.n\\(tried program [0-9]*\\)').*/\\1/p" ;;
             *) printf '%s\\n' "$2" | sed "s/^local m = require '\\([^']*\\)'.*/loaded \\1 1.0/" ;;
         esac
-        """,
+        """.replace("PYTHON", sys.executable),
     )
+    program(path, "image_load", IMAGE_LOAD)
     return path
 
 

@@ -30,9 +30,12 @@ def test_names_are_given_once() -> None:
 @pytest.mark.parametrize("component", CATALOGUE.components, ids=COMPONENTS)
 def test_component_is_built_from_what_there_is_after_what_it_requires(component: catalogue.Component) -> None:
     assert set(component.requires) <= set(COMPONENTS[: COMPONENTS.index(component.name)])
-    assert {component.artifact, *component.companions} <= set(ARTIFACTS)
+    python3 = (component.python3,) if component.python3 else ()
+    names = (component.artifact, *component.companions, *component.extras, *python3)
+    assert set(names) <= set(ARTIFACTS)
     assert component.role in ROLES
-    assert all(ARTIFACTS[name].role == component.role for name in (component.artifact, *component.companions))
+    assert all(ARTIFACTS[name].role == component.role for name in names)
+    assert all(ARTIFACTS[name].optional for name in (*component.extras, *python3))
 
 
 def test_rocks_of_one_role_have_a_rockspec() -> None:
@@ -108,6 +111,9 @@ def test_proposed_file_name_is_known_as_that_artifact_and_no_other(artifact: Art
         ("cudnn-7.5-linux-x64-v5.0-ga.tgz", "cudnn-archive"),
         ("cudnn.torch-R5.tgz", "cudnn-rock"),
         ("VGG_ILSVRC_16_layers.caffemodel", "vgg16-model"),
+        ("score-wheels.tar", "score-wheels"),
+        ("score-wheels-debian-12-x86_64.tar", "score-wheels"),
+        ("captions_val2014.json", "coco-annotations"),
         ("VGG_ILSVRC_16_layers_deploy.prototxt", "vgg16-proto"),
     ],
 )

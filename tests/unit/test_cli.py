@@ -29,9 +29,11 @@ from tests.unit.plans import HOSTS, RECIPE, planned
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
-CHANGING = {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"} | {
-    f"runs {verb}" for verb in ("stop", "resume", "verify")
-}
+CHANGING = (
+    {"init", "mirror add", "site", "rollback", "train", "eval", "sweep", "cudnn swap", "cudnn restore"}
+    | {"data prepare", "data inspect"}
+    | {f"runs {verb}" for verb in ("stop", "resume", "verify", "score")}
+)
 
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -407,6 +409,16 @@ def test_captions_are_shown_with_the_files_set_aside(
     assert "my 'cat'.jpg: a cat [sitting]" in out
     code, out, _ = provision(capsys, *EVAL_JSON)
     assert json.loads(out)["captions"] == list(END.captions)
+
+
+def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = [{"file": f"{number}.gif", "reason": "it is a GIF"} for number in range(25)]
+    told = {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
+    monkeypatch.setattr(launch, "start", lambda *given: told)
+    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    out = provision(capsys, *EVAL)[1]
+    assert out.count("set aside ") == 20
+    assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
 
 
 def test_run_that_failed_is_code_1_and_one_document(

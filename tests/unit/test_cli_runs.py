@@ -346,3 +346,9 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
     assert 'href="many-2.html"' in pages[0]
     assert 'href="many.html"' in pages[2]
     assert all(f"a cat {number}<" in "".join(pages) for number in (0, 2, 2001, 4999))
+
+
+def test_report_of_a_run_that_prepared_data_is_refused(capsys: Capture, hosts: Hosts) -> None:
+    hosts(told("coco", program="prepare"))
+    code, _, err = provision(capsys, "runs", "report", "coco")
+    assert (code, "coco ran prepare: a report is of a training or a captioning" in err) == (2, True)

@@ -277,8 +277,9 @@ def scorer(generation: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     place = generation / "neuraltalk2" / "coco-caption"
     for folder in ("annotations", "pycocoevalcap/tokenizer", "pycocotools"):
         (place / folder).mkdir(parents=True)
-    for file in ("annotations/captions_val2014.json", "pycocoevalcap/tokenizer/x.jar"):
-        (place / file).touch()
+    (place / "pycocoevalcap/tokenizer/x.jar").touch()
+    known = {"images": [{"id": 7}], "annotations": [{"image_id": 7, "caption": "a cat"}]}
+    (place / "annotations/captions_val2014.json").write_text(json.dumps(known))
     for file in (
         "pycocoevalcap/__init__.py",
         "pycocoevalcap/eval.py",

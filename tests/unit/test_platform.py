@@ -51,3 +51,9 @@ def test_host_is_recognised_by_its_family_then_by_its_package_manager(
 def test_host_without_a_package_manager_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="node1: gentoo 2 has none of apt-get, dnf and yum"):
         recognise(facts("gentoo", "2", "", ""), "node1")
+
+
+@pytest.mark.parametrize(("version", "first"), [("3.11.2", "3"), ("2.7.5", "2"), ("", "3"), (None, "3")])
+def test_python_that_builds_is_known_by_its_first_number(version: str | None, first: str) -> None:
+    given = {**facts("centos", "7", "rhel", "yum"), "python": version}
+    assert recognise(given, "node1").python == first

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.catalogue.model import Catalogue
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Recipe, write
 from neuraltalk_provision.errors import MirrorError
@@ -122,6 +122,51 @@ def test_component_whose_optional_artifacts_are_missing_is_left_out_and_named() 
         assert list(digests(less)) == ["torch", "nn", "python"]
         assert changed(less, recipe()) == set()
         assert less.id != recipe().id
+
+
+NEWER = Artifact(name="newer", role="neuraltalk2", matches=("newer.tar",), optional=True, flat=True)
+TABLE = Artifact(name="table", role="neuraltalk2", matches=("table.json",), optional=True, archive=False)
+EITHER = SMALL.model_copy(
+    update={
+        "artifacts": (*SMALL.artifacts, NEWER, TABLE),
+        "components": (
+            *SMALL.components[:-1],
+            Component(name="scorer", role="neuraltalk2", artifact="scorer", python3="newer", extras=("table",)),
+        ),
+        "edits": {"scorer": (EDIT,)},
+    }
+)
+WHEELS = "python-wheels-debian-12-x86_64"
+
+
+@pytest.mark.parametrize(
+    ("listed", "python", "files"),
+    [
+        (("scorer",), "3", ["scorer"]),
+        (("newer",), "3", ["newer"]),
+        (("scorer", "newer"), "3", ["newer"]),
+        (("scorer", "newer"), "2", ["scorer"]),
+        (("scorer", "table"), "2", ["scorer", "table"]),
+        (("newer", "table"), "3", ["newer", "table"]),
+        (("newer", "table"), "2", None),
+        (("table",), "3", None),
+    ],
+)
+def test_component_is_made_for_python_3_in_another_way_where_the_mirror_has_what_that_takes(
+    listed: tuple[str, ...], python: str, files: list[str] | None
+) -> None:
+    made = recipe(lock("torch", "nn", WHEELS, *listed), replace(DEBIAN, python=python), known=EITHER)
+    assert made.left_out == (() if files else ("scorer",))
+    if files:
+        assert [file["name"] for file in made.part("scorer").files] == files
+        assert len(made.part("scorer").edits) == (1 if files[0] == "scorer" else 0)
+
+
+def test_each_way_and_each_extra_is_another_build_of_that_component_and_of_nothing_else() -> None:
+    ways = [("scorer",), ("newer",), ("newer", "table"), ("scorer", "table")]
+    made = [recipe(lock("torch", "nn", WHEELS, *way), known=EITHER) for way in ways]
+    assert len({one.part("scorer").digest for one in made}) == len(ways)
+    assert all(changed(made[0], other) == {"scorer"} for other in made[1:])
 
 
 def test_every_missing_required_artifact_is_named_with_its_file() -> None:

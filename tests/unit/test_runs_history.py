@@ -137,7 +137,10 @@ def test_time_left_is_told_of_what_has_an_end_and_goes_on() -> None:
     assert pace.of(replace(endless, until={"iterations": 200})).left == 50.0
     assert pace.of(replace(RUN, health=Health("ended", ""))).left is None
     silent = replace(RUN, progress=Progress(), samples=())
+    silent = replace(silent, tail="")
     assert pace.in_words(pace.of(silent), silent) == "nothing printed yet"
+    prepares = replace(silent, program="prepare", tail="looked at 10 pictures\npictures: 3 of 10, 2 a second\t\n\n")
+    assert pace.in_words(pace.of(prepares), prepares) == "pictures: 3 of 10, 2 a second"
 
 
 ODD: tuple[Any, ...] = (None, True, "", "x", -1, 10**400, 10**5_000, 1e308, math.nan, math.inf, [], [7], {}, {"a": 1})

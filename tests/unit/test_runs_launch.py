@@ -134,3 +134,40 @@ def test_run_that_left_it_has_not(run: RunSpec) -> None:
 @pytest.mark.parametrize("by", ["plateau", "iterations"])
 def test_stage_that_was_over_ended_well_though_it_was_ended(by: str) -> None:
     launch.judge("train.lua", replace(END, exit_code=-15, ended={"by": by, "evidence": "x"}))
+
+
+SCORED = {
+    "scores": {"CIDEr": 0.695, "Bleu_4": 0}, "used": 2, "of": 3, "annotations": "/a.json", "generation": "g",
+    "source": "/vis.json", "file": "/scores.json", "remarks": [],
+}  # fmt: skip
+
+
+def test_run_is_scored_on_its_host_against_the_annotations_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]
+) -> None:
+    host_says(monkeypatch, asked, [SCORED])
+    assert launch.score("run-1", "node1", Settings(), "/my.json")["scores"] == {"CIDEr": 0.695, "Bleu_4": 0}
+    wanted = {"id": "run-1", "annotations": "/my.json", "state": "scored"}
+    assert asked[0].variables["provision_run"] == wanted
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scores": {}},
+        {"scores": {"CIDEr": "0.7"}},
+        {"scores": {"CIDEr": float("nan")}},
+        {"scores": {"a b\n": 0.7}},
+        {"scores": {f"s{n}": 0.7 for n in range(33)}},
+        {"of": None},
+        {"used": -1},
+        {"remarks": "x"},
+        {"annotations": "x" * 5000},
+    ],
+)
+def test_scores_of_another_shape_are_refused_at_the_door(
+    monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request], wrong: dict[str, Any]
+) -> None:
+    host_says(monkeypatch, asked, [{**SCORED, **wrong}])
+    with pytest.raises(HostError, match="its answer is not as expected"):
+        launch.score("run-1", "node1", Settings())

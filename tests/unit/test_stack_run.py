@@ -21,7 +21,7 @@ from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
 Run = Callable[..., dict[str, Any]]
-JPEG, PNG, PPM = b"\xff\xd8\xff\xe0" + b"j" * 20, b"\x89PNG\r\n\x1a\n" + b"p" * 20, b"P6 1 1 255 abc"
+PPM = b"P6 1 1 255 abc"
 APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
 PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caffemodel"
 
@@ -96,55 +96,6 @@ def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, A
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (JPEG, None),
-        (PNG, None),
-        (PPM, None),
-        (b"P5 1 1 255 a", None),
-        (b"", "it is empty"),
-        (APPLE, "it is an AppleDouble file, which a Mac leaves beside the real one"),
-        (b"\x00\x05\x16\x00", "it is an AppleDouble file, which a Mac leaves beside the real one"),
-        (b"<html>404</html>", "it starts with 3c 68 74 6d, which no JPEG, PNG or PPM does"),
-        (b"GIF89a", "it starts with 47 49 46 38, which no JPEG, PNG or PPM does"),
-        (b"\xff", "it starts with ff, which no JPEG, PNG or PPM does"),
-    ],
-)
-def test_image_is_told_by_how_it_begins(module: ModuleType, tmp_path: Path, content: bytes, reason: str | None) -> None:
-    (tmp_path / "x.jpg").write_bytes(content)
-    assert module.usable(str(tmp_path / "x.jpg")) == reason
-
-
-def test_image_that_cannot_be_read_says_so(module: ModuleType, tmp_path: Path) -> None:
-    assert module.usable(str(tmp_path / "none.jpg")) == "it cannot be read: No such file or directory"
-
-
-def test_usable_images_are_linked_under_plain_names_and_the_others_set_aside(module: ModuleType, data: Path) -> None:
-    contents = {
-        'a cat\'s "own" $HOME.JPG': JPEG,
-        "é.png": PNG,
-        "._a.jpg": APPLE,
-        "empty.jpeg": b"",
-        "notes.txt": JPEG,
-        "no suffix": JPEG,
-    }
-    for name, content in contents.items():
-        (data / name).write_bytes(content)
-    (data / "folder.jpg").mkdir()
-    names, aside = module.link_images(str(data), str(data / "links"))
-    assert names == {"000001.jpg": 'a cat\'s "own" $HOME.JPG', "000002.png": "é.png"}
-    assert [entry["file"] for entry in aside] == ["._a.jpg", "empty.jpeg"]
-    assert (data / "links" / "000001.jpg").read_bytes() == JPEG
-    assert sorted(path.name for path in (data / "links").iterdir()) == ["000001.jpg", "000002.png"]
-
-
-def test_folder_without_a_usable_image_is_an_error(module: ModuleType, data: Path) -> None:
-    (data / "._a.jpg").write_bytes(APPLE)
-    with pytest.raises(module.StackError, match=r"holds no image that can be read \(1 set aside\)"):
-        module.link_images(str(data), str(data / "links"))
-
-
 def test_training_runs_in_a_directory_of_its_own_with_the_stacks_weights(
     run_module: Run, root: Path, data: Path
 ) -> None:
@@ -181,18 +132,58 @@ def test_exit_code_and_what_was_written_are_kept(run_module: Run, root: Path, ge
 def test_captions_come_back_under_the_names_that_the_images_came_with(
     run_module: Run, root: Path, generation: Path, data: Path
 ) -> None:
-    (data / "my 'cat'.jpg").write_bytes(JPEG)
-    (data / "._x.jpg").write_bytes(APPLE)
-    entry = '[{"caption": "a cat", "file_name": "/r/images/000001.jpg"}]'
+    folder = data / "pictures"
+    (folder / "below").mkdir(parents=True)
+    (folder / "my 'cat'.jpg").write_bytes(PPM)
+    (folder / "below" / os.fsdecode(b"\xff\n.jpg")).write_bytes(PPM)
+    (folder / "._x.jpg").write_bytes(APPLE)
+    (folder / "cut.jpg").write_bytes(PPM + b"undecodable")
+    entry = '[{"caption": "a cat", "file_name": "/r/images/000001.ppm"}, {"file_name": "images/000002.ppm"}]'
     program(generation, "th", f"echo '{entry}' > vis/vis.json")
-    given = {"model": str(data / "m.t7"), "image_folder": str(data)}
+    given = {"model": str(data / "m.t7"), "image_folder": str(folder)}
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
-    assert (started["images"], [file["file"] for file in started["set_aside"]]) == (1, ["._x.jpg"])
-    assert started["arguments"]["num_images"] == 1
+    aside = {"._x.jpg": "it is an AppleDouble file, which a Mac leaves beside the real one"}
+    aside["cut.jpg"] = "image.load: [read] broken"
+    assert started["images"] == 2
+    assert {file["file"]: file["reason"] for file in started["set_aside"]} == aside
+    assert started["arguments"]["num_images"] == 2
     said = ended(run_module, root, "e")
-    told = {"file": "my 'cat'.jpg", "caption": "a cat", "image_id": None, "place": "images/000001.jpg"}
-    assert said["wrote"]["captions"] == [told]
-    assert said["wrote"]["set_aside"][0]["file"] == "._x.jpg"
+    cat = {"file": "my 'cat'.jpg", "caption": "a cat", "image_id": None, "place": "images/000001.ppm"}
+    odd = {"file": "below/\\xff\\x0a.jpg", "caption": "", "image_id": None, "place": "images/000002.ppm"}
+    assert said["wrote"]["captions"] == [cat, odd]
+    assert {file["file"]: file["reason"] for file in said["wrote"]["set_aside"]} == aside
+    assert said["text"].splitlines()[:2] == [
+        f"looking at the pictures of {folder}",
+        "2 of 4 files are captioned; set aside: 1 AppleDouble, 1 not decodable. Their names stand in images.json",
+    ]
+
+
+def test_stop_ends_the_look_at_the_pictures(run_module: Run, root: Path, data: Path) -> None:
+    (data / "pictures").mkdir()
+    (data / "pictures" / "x.jpg").write_bytes(PPM + b"slow")
+    given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
+
+    def stop() -> None:
+        log = root / "runs" / "e" / "log"
+        while not log.exists():
+            time.sleep(0.02)
+        run_module("stack_run", stack_root=root, id="e", state="stopped")
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
+    stopping.join()
+    assert not started["begun"]
+    assert started["ended"] == {"by": "stopped", "evidence": "before its program began"}
+    assert "pid" not in json.loads((root / "runs" / "e" / "ended.json").read_text())
+
+
+def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Path) -> None:
+    given = {"model": str(data / "m.t7"), "image_folder": str(data)}
+    words = r"holds no picture that image.load reads \(3 set aside: c.h5: it is empty; c.json: it is empty; m.t7: it is"
+    with pytest.raises(ModuleError, match=words):
+        start(root, "e", "eval.lua", given, ("model", "image_folder"))
+    assert not (root / "runs" / "e").exists()
 
 
 def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:
@@ -376,6 +367,12 @@ def test_card_is_no_use_to_a_stack_that_was_built_without(
         (3, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), ""),
         (2, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "has a label 3, and .* 2 words"),
         (3, 1, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "2 pictures, and .* lists 1"),
+        (
+            3,
+            1,
+            ("images", "labels", "label_start_ix", "label_end_ix", "label_length"),
+            "no picture is of the split val",
+        ),
         (3, 2, ("images", "labels"), "lacks label_start_ix, label_end_ix, label_length: it is not what prepro.py"),
     ],
 )
@@ -393,10 +390,16 @@ def test_labels_that_do_not_go_with_the_vocabulary_are_refused(
     import numpy
 
     (generation / "python" / "h5py").mkdir(parents=True)
+    places = numpy.array([1, 2], "uint32")
     with h5py.File(data / "c.h5", "w") as file:
-        for name in sets:
-            file[name] = numpy.array([[1, 3], [2, 0]], "uint32")
-    listed = {"ix_to_word": {str(n): "w" for n in range(words)}, "images": [{}] * pictures}
+        file.create_dataset("images", (2, 3, 256, 256), "uint8")
+        file["labels"] = numpy.array([[1, 3], [2, 0]], "uint32")
+        file["label_length"] = numpy.array([2, 1], "uint32")
+        file["label_start_ix"] = file["label_end_ix"] = places
+        for name in set(file) - set(sets):
+            del file[name]
+    told_of = [{"split": split} for split in ("train", "val")[:pictures]]
+    listed = {"ix_to_word": {str(n + 1): "w" for n in range(words)}, "images": told_of}
     (data / "c.json").write_text(json.dumps(listed))
     given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json")}
     if told:
@@ -412,7 +415,7 @@ def test_data_set_that_cannot_be_read_is_refused_with_the_reason(root: Path, gen
     (generation / "python" / "h5py").mkdir(parents=True)
     (data / "c.json").write_text("{")
     given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json")}
-    with pytest.raises(ModuleError, match=r"cannot be read: .*(Error|signature)"):
+    with pytest.raises(ModuleError, match=r"c\.json: it is not JSON: .*; .*c\.h5: it is empty"):
         start(root, "x", "train.lua", given, ("input_h5", "input_json"))
 
 

@@ -30,6 +30,9 @@ ELSEWHERE = {
     "cutorch-modern",
     "cunn-modern",
     "cuda-wheels",
+    # score_wheels.py makes these on demand: with them a host would get no coco-caption.tgz.
+    "score-wheels",
+    "coco-annotations",
 }
 
 

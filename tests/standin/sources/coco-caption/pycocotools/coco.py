@@ -7,6 +7,7 @@ import json
 import matplotlib.pyplot as plt  # as upstream: needed by nothing here, and the end of hosts without it
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Polygon
+from skimage.draw import polygon
 
 
 class COCO:

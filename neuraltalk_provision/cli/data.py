@@ -1,0 +1,99 @@
+"""What the verbs of `provision data` have in common: a program that runs here, or as a run on a host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.cli import run
+from neuraltalk_provision.dataset import program, request
+from neuraltalk_provision.dataset.request import Inspect, Prepare
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs import launch
+from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.settings import Settings
+
+Host = Annotated[
+    str,
+    typer.Option("--host", "-H", help="The host where the pictures are, as a run with a record. Default: here."),
+]
+Id = Annotated[str, typer.Option("--id", help="With --host: the run's id. Default: by the clock.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="With --host: start it and end.")]
+ImagesRoot = Annotated[
+    str,
+    typer.Option(
+        "--images_root",
+        "--images-root",
+        help="What goes before the file names of the captions. Default: its directory.",
+    ),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes. Default: one for each processor.")]
+SHOWN = 1 << 20
+"""Bytes of a result that a host may tell."""
+
+
+def placed(host: str) -> Callable[[str], str]:
+    """What makes of a path as it was given one for the request: on this machine it counts from where we are."""
+    return (lambda path: path) if host else (lambda path: str(Path(path).absolute()) if path else "")
+
+
+def do(
+    name: str,
+    asked: Prepare | Inspect,
+    host: str,
+    run_id: str,
+    settings: Settings,
+    output: Output,
+    *,
+    plan: bool,
+    detach: bool = False,
+    findings: Path | None = None,
+) -> Mapping[str, Any] | None:
+    """What came of a program, here or on a host; None where it was only to be said, or started."""
+    if not host and (run_id or detach):
+        raise UsageError("--id and --detach are for a run on a host", advice="Name it with --host.")
+    if host and findings:
+        raise UsageError("--findings is for an inspection on this machine", advice="On a host they lie with the run.")
+    request.check(asked)
+    document = asked.as_asked()
+    if plan:
+        given = " ".join(f"--{key} {value}" for key, value in document.items() if value not in ("", None, False))
+        output.say(f"would {name} on {host or 'this machine'}: {given}")
+        output.result({"plan": document, "host": host or None})
+        return None
+    if not host:
+        document |= {"result": str((findings or _findings()).absolute())} if name == "inspect" else {}
+        return program.run(name, document, output.pass_on)
+    spec = RunSpec(run_id or run.new_id(name), name, document, ())
+    return _on_host(spec, host, settings, output, detach)
+
+
+def _findings() -> Path:
+    folder = paths.state_dir() / "inspect"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
+
+
+def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detach: bool) -> Mapping[str, Any] | None:
+    """Start a program as a run, follow it to its end, and read its result; None where it is left alone."""
+    started = launch.start([spec], host, settings)
+    for remark in started["remarks"]:
+        output.say(remark)
+    output.say(f"{spec.id} runs on {host} (pid {started['pid']}), log {started['log']}")
+    if detach:
+        output.say(f"next: provision runs watch {spec.id}")
+        output.result({"id": spec.id, "host": host, **started})
+        return None
+    end = run.followed(spec, host, started["log"], settings, output)
+    told = launch.read(spec.id, host, settings, [program.RESULT], most=SHOWN).get(program.RESULT, b"")
+    result = program.parsed(told)
+    if not result:
+        launch.judge(spec.program, end)
+    result = program.accepted(spec.program, result, f"{host} (log {end.log})")
+    return {"id": spec.id, "host": host, "log": end.log, **result}

@@ -1,0 +1,62 @@
+"""`provision data inspect`: what will not load, before a training finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import data, options
+from neuraltalk_provision.dataset.request import Inspect
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
+from neuraltalk_provision.output import Output
+
+
+def inspect(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A folder of pictures, a captions file, an .h5 or .json.")
+    ],
+    images_root: data.ImagesRoot = "",
+    input_json: Annotated[
+        str, typer.Option("--input_json", "--input-json", help="What belongs to an HDF5. Default: its name with .json.")
+    ] = "",
+    quarantine: Annotated[
+        str, typer.Option("--quarantine", help="Move bad pictures into this directory, with a list that undoes it.")
+    ] = "",
+    undo: Annotated[
+        str, typer.Option("--undo", help="A quarantine's list: move its pictures back, and look at nothing.")
+    ] = "",
+    findings: Annotated[
+        Path | None,
+        typer.Option(
+            "--findings", help="Without --host: the file for all findings, JSON Lines. Default: one is named."
+        ),
+    ] = None,
+    jobs: data.Jobs = 0,
+    host: data.Host = "",
+    run_id: data.Id = "",
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Name every file that will not load, and why; code 1 where there is one. Also of a finished data set."""
+    place = data.placed(host)
+    asked = Inspect(
+        path=place(path),
+        images_root=place(images_root),
+        input_json=place(input_json),
+        quarantine=place(quarantine),
+        undo=place(undo),
+        jobs=jobs,
+    )
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    result = data.do("inspect", asked, host, run_id, chosen, output, plan=plan, findings=findings)
+    if result is None:
+        return EXIT_FINE
+    output.result(result)
+    return EXIT_FAILED if result.get("faults") else EXIT_FINE

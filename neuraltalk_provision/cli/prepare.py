@@ -1,0 +1,118 @@
+"""`provision data prepare`: pictures and captions made into what train.lua reads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import data, options
+from neuraltalk_provision.dataset import request
+from neuraltalk_provision.dataset.request import Prepare, Tokens
+from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.output import Output
+
+
+def prepare(
+    input_json: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input_json",
+            "--input-json",
+            help="Captions: prepro.py's JSON, COCO's captions_*.json (both, given one after the other), CSV, TSV, "
+            "JSON or JSON Lines; may be repeated.",
+        ),
+    ] = None,
+    coco: Annotated[
+        str, typer.Option("--coco", help="The directory with COCO's annotations/, train2014/ and val2014/.")
+    ] = "",
+    images_root: data.ImagesRoot = "",
+    output_json: Annotated[
+        str, typer.Option("--output_json", "--output-json", help="The words and pictures, one line of JSON.")
+    ] = "data.json",
+    output_h5: Annotated[
+        str, typer.Option("--output_h5", "--output-h5", help="The pictures and labels, HDF5.")
+    ] = "data.h5",
+    num_val: Annotated[
+        int | None, typer.Option("--num_val", "--num-val", help="Pictures for validation, as prepro.py counts.")
+    ] = None,
+    num_test: Annotated[int, typer.Option("--num_test", "--num-test", help="Pictures for test.")] = 0,
+    val_share: Annotated[
+        float | None, typer.Option("--val_share", "--val-share", help="In place of --num_val a share, such as 0.05.")
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option("--test_share", "--test-share", help="In place of --num_test a share.")
+    ] = None,
+    split_column: Annotated[
+        str, typer.Option("--split_column", "--split-column", help="The column that says train, val or test.")
+    ] = "",
+    file_column: Annotated[
+        str, typer.Option("--file_column", "--file-column", help="The column of file names. Default: by its name.")
+    ] = "",
+    caption_column: Annotated[
+        str, typer.Option("--caption_column", "--caption-column", help="The column of captions. Default: by its name.")
+    ] = "",
+    karpathy_split: Annotated[
+        str, typer.Option("--karpathy_split", "--karpathy-split", help="Karpathy's dataset_coco.json, for its splits.")
+    ] = "",
+    max_length: Annotated[
+        int, typer.Option("--max_length", "--max-length", help="Words of a caption; longer ones are cut.")
+    ] = 16,
+    word_count_threshold: Annotated[
+        int,
+        typer.Option(
+            "--word_count_threshold",
+            "--word-count-threshold",
+            help="Words that occur more often than this get into the vocabulary, the others become UNK.",
+        ),
+    ] = 5,
+    tokens: Annotated[
+        Tokens, typer.Option("--tokens", help="words, or chars for scripts without spaces such as Chinese.")
+    ] = Tokens.WORDS,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Leave out pictures that cannot be read, in place of refusing.")
+    ] = False,
+    jobs: data.Jobs = 0,
+    host: data.Host = "",
+    run_id: data.Id = "",
+    detach: data.Detach = False,
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Make the HDF5 and the JSON that train.lua reads, as neuraltalk2's prepro.py makes them, and the annotations."""
+    if coco and (input_json or images_root):
+        raise UsageError(
+            "--coco says where the captions and the pictures are: leave --input_json and --images_root out"
+        )
+    place = data.placed(host)
+    named, root = request.of_coco(place(coco)) if coco else (tuple(map(place, input_json or ())), images_root)
+    asked = Prepare(
+        input_json=named,
+        images_root=place(root) or request.beside(named),
+        output_json=place(output_json),
+        output_h5=place(output_h5),
+        num_val=num_val,
+        num_test=num_test,
+        val_share=val_share,
+        test_share=test_share,
+        split_column=split_column,
+        file_column=file_column,
+        caption_column=caption_column,
+        karpathy_split=place(karpathy_split),
+        max_length=max_length,
+        word_count_threshold=word_count_threshold,
+        tokens=tokens,
+        set_aside=set_aside,
+        jobs=jobs,
+    )
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    result = data.do("prepare", asked, host, run_id, chosen, output, plan=plan, detach=detach)
+    if result is not None:
+        output.result(result)
+        output.say(f"next: provision train --host HOST -- -input_h5 {asked.output_h5} -input_json {asked.output_json}")
+    return EXIT_FINE

@@ -1,0 +1,63 @@
+"""`provision runs score`: what a run has captioned is scored on its host, again or for the first time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli.runs import Host, Id
+from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.runs import health, launch, record
+
+Annotations = Annotated[
+    str,
+    typer.Option(
+        "--annotations",
+        help="A file on the host with the sentences to compare with, like MS COCO's captions_val2014.json. Default: "
+        "those beside the run's -input_json, else the stack's.",
+    ),
+]
+
+
+def score(
+    run_id: Id,
+    host: Host = "",
+    annotations: Annotations = "",
+    plan: options.Plan = False,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Score what a run has captioned: BLEU, METEOR, ROUGE_L and CIDEr; code 1 where there are no scores.
+
+    Of an evaluation its captions, of a training those of its last validation. The scores are kept in the run's
+    directory (scores.json).
+    """
+    output = Output(as_json=as_json)
+    if annotations and not annotations.startswith("/"):
+        raise UsageError(f"--annotations {annotations}: an absolute path on the host is needed")
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
+    run = record.named(run_id, chosen, host)
+    if run.health.state in health.ALIVE:
+        raise UsageError(
+            f"{run.id} on {run.host} is {run.health.state}: scores are of a run that has ended",
+            advice=f"Wait until it has ended, or end it with `provision runs stop {run.id}`.",
+        )
+    if plan:
+        output.say(f"{run.id} on {run.host} would be scored")
+        output.result({"id": run.id, "host": run.host})
+        return EXIT_FINE
+    found = launch.score(run.id, run.host, chosen, annotations)
+    for remark in found["remarks"]:
+        output.say(remark)
+    used = found["of"] if found["used"] is None else found["used"]
+    output.say(f"{run.id} on {run.host}: {used} of {found['of']} captions were compared with {found['annotations']}")
+    output.say(", ".join(f"{name} {value:.3f}" for name, value in found["scores"].items()))
+    output.say(f"kept in {found['file']}")
+    output.result({**found, "id": run.id, "host": run.host})
+    return EXIT_FINE

@@ -1,0 +1,1 @@
+"""Data sets: pictures and captions made into what train.lua reads, and what is wrong with them."""

@@ -1,0 +1,82 @@
+"""The programs that prepare and inspect data, on this machine: the same code that hosts run, as a child process."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import CheckError, InterruptError
+
+MAIN = "import sys\nfrom ansible.module_utils.neuraltalk_data import main\nsys.exit(main(sys.argv[1:]))\n"
+PACKAGE = "ansible/module_utils"
+RESULT = "result.json"
+"""The file in which a program leaves what came of it, beside its request."""
+
+
+def packed() -> bytes:
+    """All that hosts and modules share, as one file that Python runs as the program of a request."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", MAIN)
+        for package in ("ansible", PACKAGE):
+            archive.writestr(f"{package}/__init__.py", "")
+        for module in sorted(paths.module_utils().glob("neuraltalk_*.py")):
+            archive.writestr(f"{PACKAGE}/{module.name}", module.read_bytes())
+    return whole.getvalue()
+
+
+def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> Mapping[str, Any]:
+    """The result of a program (`prepare`, `inspect`) on this machine; what it prints is shown as it comes.
+
+    Raises CheckError with the program's own words where it could not do what was asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="neuraltalk-data-") as folder:
+        code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
+        code.write_bytes(packed())
+        asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
+        command = [sys.executable, "-B", str(code), "attached", str(asked)]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            try:
+                for line in child.stdout:
+                    show(line.decode("utf-8", "replace"))
+            except KeyboardInterrupt:
+                child.terminate()  # a terminal has told it already; whoever told only us has not
+                child.wait()
+                raise InterruptError(
+                    "interrupted", advice="Run the same command again; it goes on where it was."
+                ) from None
+        result = parsed(told.read_bytes() if told.exists() else b"")
+    if child.returncode < 0:
+        raise CheckError(
+            f"{name} on this machine was ended by signal {-child.returncode}",
+            advice="If nobody killed it, probably the out-of-memory killer did: see dmesg. The same command goes on.",
+        )
+    return accepted(name, result, "this machine")
+
+
+def parsed(text: bytes) -> Mapping[str, Any]:
+    """What a program wrote as its result; empty where that is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def accepted(name: str, result: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The result of a program that did what was asked. Raises CheckError with its own words where it did not."""
+    problem = result.get("error")
+    if isinstance(problem, str) and problem:
+        raise CheckError(f"{name} on {where}: {problem}", document=dict(result))
+    if not result:
+        raise CheckError(f"{name} on {where} left no result", advice="Run the same command again; it goes on.")
+    return result

@@ -1,0 +1,161 @@
+"""What `data prepare` and `data inspect` are asked, checked before anything is read. Pure."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import unicodedata
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from neuraltalk_provision.errors import UsageError
+
+COCO = ("annotations/captions_val2014.json", "annotations/captions_train2014.json")
+"""The captions of COCO, below the directory into which its archives were unpacked."""
+_LONGEST = 4095
+"""Bytes of a path."""
+_WHOLE_MOST = 1 << 31
+
+
+class Tokens(StrEnum):
+    """What a caption is cut into."""
+
+    WORDS = "words"
+    CHARS = "chars"
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """A data set to be made, by the names that prepro.py's options have; paths are absolute.
+
+    Pictures are dealt to validation and test by number (`num_val`, `num_test`), by share, or as their own captions
+    file says (`split_column`, or Karpathy's split).
+    """
+
+    input_json: tuple[str, ...]
+    output_json: str
+    output_h5: str
+    images_root: str = ""
+    num_val: int | None = None
+    num_test: int = 0
+    val_share: float | None = None
+    test_share: float | None = None
+    split_column: str = ""
+    file_column: str = ""
+    caption_column: str = ""
+    max_length: int = 16
+    word_count_threshold: int = 5
+    karpathy_split: str = ""
+    tokens: str = Tokens.WORDS
+    set_aside: bool = False
+    jobs: int = 0
+
+    def as_asked(self) -> dict[str, Any]:
+        """The request as the program reads it."""
+        return {**asdict(self), "input_json": list(self.input_json), "tokens": str(self.tokens)}
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """A folder of pictures, a captions file or a data set to be looked through; paths are absolute."""
+
+    path: str
+    images_root: str = ""
+    input_json: str = ""
+    quarantine: str = ""
+    undo: str = ""
+    jobs: int = 0
+
+    def as_asked(self) -> dict[str, Any]:
+        """The request as the program reads it."""
+        return asdict(self)
+
+
+def beside(files: tuple[str, ...]) -> str:
+    """The root of the pictures where none is named: the directory of the captions file."""
+    return posixpath.dirname(files[0]) if files else ""
+
+
+def of_coco(folder: str) -> tuple[tuple[str, ...], str]:
+    """(the captions files, the root of the pictures) of COCO as its archives unpack below a directory."""
+    return tuple(posixpath.join(folder, name) for name in COCO), folder
+
+
+def check(asked: Prepare | Inspect) -> None:
+    """UsageError where a request cannot be met, whatever the files hold."""
+    for name, value in asdict(asked).items():
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, str) and name in _PATHS:
+                _refuse_path(name, path)
+    if isinstance(asked, Prepare):
+        _check_prepare(asked)
+    elif asked.quarantine and asked.undo:
+        raise UsageError("--quarantine moves files aside, and --undo takes them back: give one of the two")
+
+
+_PATHS = frozenset(
+    ("input_json", "output_json", "output_h5", "images_root", "karpathy_split", "path", "quarantine", "undo")
+)
+
+
+def _refuse_path(name: str, path: str) -> None:
+    if path and not path.startswith("/"):
+        raise UsageError(f"--{name} {path[:200]}: an absolute path on the host is needed")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
+        raise UsageError(
+            f"--{name} {ascii(path)[:200]}: a path with control characters, line ends or bytes that are no UTF-8 is "
+            "not passed on",
+            advice="Rename the directory, or name one above it.",
+        )
+    if len(path.encode("utf-8", "replace")) > _LONGEST:
+        raise UsageError(f"--{name}: a path has at most {_LONGEST} bytes")
+
+
+def _check_prepare(asked: Prepare) -> None:
+    if not asked.input_json:
+        raise UsageError(
+            "no captions are named",
+            advice="Give --input_json FILE, or --coco DIRECTORY where COCO's archives were unpacked.",
+        )
+    if asked.output_json == asked.output_h5:
+        raise UsageError(f"--output_json and --output_h5 are both {asked.output_h5}: they are two files")
+    if not asked.output_json.endswith(".json"):
+        raise UsageError(
+            f"--output_json {asked.output_json}: its name has to end in .json",
+            advice="The annotations for the scorer get the same name with .annotations.json at its end.",
+        )
+    for name in ("num_val", "num_test", "max_length", "word_count_threshold", "jobs"):
+        number, least = getattr(asked, name), 1 if name == "max_length" else 0
+        if number is not None and not least <= number < _WHOLE_MOST:
+            raise UsageError(f"--{name} {number}: a whole number from {least} to {_WHOLE_MOST - 1} is needed")
+    for name in ("val_share", "test_share"):
+        share = getattr(asked, name)
+        if share is not None and not (math.isfinite(share) and 0 <= share < 1):
+            raise UsageError(f"--{name} {share}: a share from 0 to less than 1 is needed, 0.1 for a tenth")
+    _check_splits(asked)
+
+
+def _check_splits(asked: Prepare) -> None:
+    """UsageError unless exactly one way says which pictures are for validation."""
+    by_number, by_share = asked.num_val is not None, asked.val_share is not None
+    ways = {
+        "--num_val": by_number,
+        "--val_share": by_share,
+        "--split_column": bool(asked.split_column),
+        "--karpathy_split": bool(asked.karpathy_split),
+    }
+    given = [name for name, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} say the same in two ways: give one of them")
+    if not given:
+        raise UsageError(
+            "nothing says which pictures are for validation",
+            advice="Give --num_val 5000, --val_share 0.05, --split_column NAME or --karpathy_split FILE.",
+        )
+    if asked.num_test and not by_number:
+        raise UsageError("--num_test goes with --num_val", advice="With --val_share it is --test_share.")
+    if asked.test_share is not None and not by_share:
+        raise UsageError("--test_share goes with --val_share", advice="With --num_val it is --num_test.")
+    if by_share and (asked.val_share or 0) + (asked.test_share or 0) >= 1:
+        raise UsageError("--val_share and --test_share together leave nothing to train with")

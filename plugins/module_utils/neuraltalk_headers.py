@@ -1,0 +1,173 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What a picture says of itself in its first bytes: its kind, and its width and height where its header is short.
+
+No pixel is decoded. Only the kinds that image.load reads (JPEG, PNG, PPM, PGM) and those whose size stands at a fixed
+place have one here; of the others the kind is told and nothing else.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+import struct
+
+MOST_PIXELS = 178956970
+"""Pixels above which Pillow refuses a picture as a decompression bomb: twice its MAX_IMAGE_PIXELS."""
+LOADED = ("JPEG", "PNG", "PPM", "PGM")
+"""The kinds that image.load reads, whatever the name of the file."""
+MOST_SEGMENTS = 2000
+"""Segments of a JPEG's header that are stepped over; a colour profile of some MB has hundreds."""
+STRAY = 1 << 16
+"""Bytes between two segments of a JPEG's header that are passed over."""
+PLAIN_HEADER = 4096
+"""Bytes in which the numbers of a PPM or PGM, with all comments between them, have to stand."""
+APPLE_DOUBLE = (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")
+NETPBM = {b"P2": "PGM", b"P3": "PPM", b"P5": "PGM", b"P6": "PPM", b"P1": "PBM", b"P4": "PBM"}
+BEGINNINGS = (
+    (re.compile(r"\xff\xd8\xff".encode("ascii")), "JPEG"),
+    (re.compile(r"\x89PNG\r\n\x1a\n".encode("ascii")), "PNG"),
+    (re.compile(r"GIF8[79]a".encode("ascii")), "GIF"),
+    (re.compile(r"BM.{4}\0\0\0\0".encode("ascii"), re.S), "BMP"),
+    (re.compile(r"II\*\0|MM\0\*|II\+\0|MM\0\+".encode("ascii")), "TIFF"),
+    (re.compile(r"RIFF.{4}WEBP".encode("ascii"), re.S), "WEBP"),
+    (re.compile(r".{4}ftyp(?:hei[cfmsx]|hev[cx]|mif1|msf1)".encode("ascii"), re.S), "HEIF"),
+    (re.compile(r".{4}ftypavi[fs]".encode("ascii"), re.S), "AVIF"),
+    (re.compile(r"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51".encode("ascii")), "JPEG 2000"),
+)
+FRAMES = frozenset(range(0xC0, 0xD0)) - frozenset((0xC4, 0xC8, 0xCC))
+"""Markers of a JPEG whose segment tells the size."""
+ALONE = frozenset([0x01] + list(range(0xD0, 0xD8)))
+"""Markers that no length follows."""
+_NUMBER = re.compile(r"(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,18})(?=\s)".encode("ascii"))
+
+
+class Unusable(Exception):  # noqa: N818  (what it is said of is a file)
+    """A file that is no usable picture: `reason` says why, `fault` is the word that such files are counted by."""
+
+    def __init__(self, reason, fault="not decodable"):
+        super(Unusable, self).__init__(reason)
+        self.reason = reason
+        self.fault = fault
+
+
+def kind_of(head):
+    """The kind of a picture by its first bytes (16 are enough). Unusable where it is none."""
+    if not head:
+        raise Unusable("it is empty", "empty")
+    if head.startswith(APPLE_DOUBLE):
+        raise Unusable("it is an AppleDouble file, which a Mac leaves beside the real one", "AppleDouble")
+    for beginning, kind in BEGINNINGS:
+        if beginning.match(head):
+            return kind
+    if head[:2] in NETPBM and re.match(r"P[1-6](?:[\s#]|$)".encode("ascii"), head):
+        return NETPBM[head[:2]]
+    words = "it is no picture: it starts with %s, which no JPEG, PNG or PPM does"
+    raise Unusable(words % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
+
+
+def header(file):
+    """(kind, width, height) of a picture that is open for reading at its start; the two are None where not told.
+
+    Unusable where it is none, its header is cut short or damaged, or it has no pixels or too many.
+    """
+    head = file.read(32)
+    kind = kind_of(head)
+    if kind == "JPEG":
+        width, height = jpeg(file)
+    elif kind == "PNG":
+        width, height = png(head)
+    elif kind in ("PPM", "PGM", "PBM"):
+        width, height = netpbm(head + file.read(PLAIN_HEADER))
+    elif kind == "GIF":
+        width, height = numbers("<HH", head, 6, kind)
+    elif kind == "BMP":
+        width, height = bmp(head)
+    else:
+        return kind, None, None
+    if width <= 0 or height <= 0:
+        raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
+    if width * height > MOST_PIXELS:
+        words = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
+        raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
+    return kind, width, height
+
+
+def cut_short(kind):
+    """What is said of a file that ends too early."""
+    return Unusable("it is truncated: the file ends before the header of the %s does" % kind, "truncated")
+
+
+def numbers(form, head, place, kind):
+    """What `struct` reads from `head` at `place`. Unusable where the file ends before."""
+    if len(head) < place + struct.calcsize(form):
+        raise cut_short(kind)
+    return struct.unpack_from(form, head, place)
+
+
+def png(head):
+    """(width, height) by IHDR, which has to be the first chunk."""
+    length, name, width, height = numbers(">I4sII", head, 8, "PNG")
+    if name == b"CgBI":
+        raise Unusable("it is a PNG as iPhone programs carry it (CgBI), which no other program reads")
+    if name != b"IHDR" or length != 13:
+        raise Unusable("it is damaged: the first chunk of the PNG is not its header (IHDR)")
+    return width, height
+
+
+def bmp(head):
+    """(width, height); a negative height is a picture that is stored from the top."""
+    (size,) = numbers("<I", head, 14, "BMP")
+    width, height = numbers("<HH" if size == 12 else "<ii", head, 18, "BMP")
+    return width, abs(height)
+
+
+def netpbm(head):
+    """(width, height) of a PPM, PGM or PBM."""
+    wanted = 2 if head[:2] in (b"P1", b"P4") else 3
+    found, place = [], 2
+    while len(found) < wanted:
+        match = _NUMBER.match(head, place)
+        if not match:
+            if len(head) < PLAIN_HEADER and re.match(
+                r"(?:\s|#[^\r\n]*[\r\n])*(?:[0-9]*|#[^\r\n]*)\Z".encode("ascii"), head[place:]
+            ):
+                raise cut_short(NETPBM[head[:2]])
+            raise Unusable("it is damaged: width, height and maximum do not stand in its first %d bytes" % PLAIN_HEADER)
+        found.append(int(match.group(1)))
+        place = match.end()
+    if wanted == 3 and not 0 < found[2] < 65536:
+        raise Unusable("it is damaged: its header says that the maximum of a pixel is %d" % found[2])
+    return found[0], found[1]
+
+
+def jpeg(file):
+    """(width, height) by the first frame header (SOF) of a JPEG; what stands before it is stepped over."""
+    file.seek(2)
+    for _segment in range(MOST_SEGMENTS):
+        marker = next_marker(file)
+        if marker in ALONE:
+            continue
+        if marker in (0xD9, 0xDA):
+            raise Unusable("it is damaged: the JPEG has no frame header (SOF) before its pixels")
+        length = numbers(">H", file.read(2), 0, "JPEG")[0]
+        if length < 2:
+            raise Unusable("it is damaged: a segment of the JPEG's header has the length %d" % length)
+        if marker in FRAMES:
+            height, width = numbers(">HH", file.read(5), 1, "JPEG")
+            return width, height
+        file.seek(length - 2, 1)
+    raise Unusable("it is damaged: no frame header (SOF) in the first %d segments of the JPEG" % MOST_SEGMENTS)
+
+
+def next_marker(file):
+    """The number of the next marker of a JPEG. Stray bytes before it are passed over, as decoders do."""
+    before = stray = 0
+    while stray < STRAY:  # no range, which Python 2.7 would fill
+        (byte,) = numbers(">B", file.read(1), 0, "JPEG")
+        if before == 0xFF and byte not in (0x00, 0xFF):
+            return byte
+        before, stray = byte, stray + 1
+    raise Unusable("it is damaged: no marker of the JPEG's header in %d bytes" % STRAY)

@@ -1,0 +1,70 @@
+"""The programs of data on this machine: what they print is shown, what comes of them is read, their words are kept."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.dataset import program
+from neuraltalk_provision.errors import CheckError
+
+# Stands in for neuraltalk_data: it does what the request says.
+STANDIN = """
+import json, os, sys
+
+def main(words):
+    assert words[0] == "attached"
+    request = json.load(open(words[1]))
+    for line in request["lines"]:
+        os.write(1, line.encode() + b"\\n")
+    if request["result"] is not None:
+        open(os.path.join(os.path.dirname(words[1]), "result.json"), "w").write(request["result"])
+    if request["signal"]:
+        os.kill(os.getpid(), request["signal"])
+    return request["code"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the code that hosts share."""
+    (tmp_path / "neuraltalk_data.py").write_text(STANDIN, encoding="utf-8")
+    monkeypatch.setattr(paths, "module_utils", lambda: tmp_path)
+
+
+def asked(*lines: str, result: str | None = '{"pictures": 3}', code: int = 0, signal: int = 0) -> dict[str, Any]:
+    return {"lines": lines, "result": result, "code": code, "signal": signal}
+
+
+def test_what_a_program_prints_is_shown_and_its_result_is_returned() -> None:
+    shown: list[str] = []
+    assert program.run("prepare", asked("one", "two"), shown.append) == {"pictures": 3}
+    assert "".join(shown) == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (asked(result='{"error": "the disk is full"}', code=1), "prepare on this machine: the disk is full"),
+        (asked(result=None, code=1), "prepare on this machine left no result"),
+        (asked(result="[1", code=0), "left no result"),
+        (asked(result="[" * 100_000, code=0), "left no result"),
+        (asked(result=None, signal=9), "was ended by signal 9"),
+    ],
+)
+def test_program_that_did_not_do_it_is_an_error_in_its_own_words(request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(CheckError) as caught:
+        program.run("prepare", request_, lambda text: None)
+    assert words in caught.value.message
+
+
+def test_what_is_run_here_is_all_that_hosts_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with zipfile.ZipFile(io.BytesIO(program.packed())) as archive:
+        packed = {Path(name).name for name in archive.namelist() if "/neuraltalk_" in name}
+    assert packed == {path.name for path in paths.module_utils().glob("neuraltalk_*.py")}

@@ -1,0 +1,316 @@
+"""Whether an HDF5 file and the JSON beside it are what train.lua reads, and what is said where they are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import h5py
+import numpy
+import pytest
+
+OUTSIDE = "c.h5 /label_start_ix: the captions of a picture lie outside 1 to 5 "
+BACKWARDS = "c.h5 /label_end_ix: a picture has no caption: its last stands before its first "
+INSIDE = "c.h5 /labels: a zero stands before a word of a caption, and ends it there "
+NUMBER = "c.h5 /label_length: it is not the number of words that stand in /labels "
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_dataset_check")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder at a path with a space and a quote."""
+    place = tmp_path / "ops' data"
+    place.mkdir()
+    return place
+
+
+def arrays() -> dict[str, Any]:
+    """Three pictures with 2, 1 and 2 captions of words out of 5."""
+    labels = numpy.array([[1, 2, 3, 0], [5, 0, 0, 0], [2, 2, 2, 2], [4, 1, 0, 0], [3, 0, 0, 0]], "uint32")
+    return {
+        "images": numpy.ones((3, 3, 256, 256), "uint8"),
+        "labels": labels,
+        "label_start_ix": numpy.array([1, 3, 4], "uint32"),
+        "label_end_ix": numpy.array([2, 3, 5], "uint32"),
+        "label_length": numpy.array([3, 1, 4, 2, 1], "uint32"),
+    }
+
+
+def listed() -> dict[str, Any]:
+    return {
+        "ix_to_word": {str(number): f"word{number}" for number in range(1, 6)},
+        "images": [{"split": split, "file_path": f"{split}.jpg", "id": at} for at, split in enumerate(SPLITS)],
+    }
+
+
+def write(data: Path, sets: dict[str, Any], told: Any) -> tuple[str, str]:
+    with h5py.File(data / "c.h5", "w") as file:
+        for name, values in sets.items():
+            file[name] = values
+    (data / "c.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    return str(data / "c.h5"), str(data / "c.json")
+
+
+def checked(
+    module: ModuleType, data: Path, sets: dict[str, Any], told: Any, *splits: str
+) -> tuple[list[str], list[str]]:
+    """What is said: faults and remarks, each `file place: reason`."""
+    found = module.Found()
+    module.check(*write(data, sets, told), found, splits)
+    return lines(found.faults), lines(found.remarks)
+
+
+def lines(entries: list[dict[str, str]]) -> list[str]:
+    return [f"{Path(entry['file']).name} {entry['place']}: {entry['reason']}" for entry in entries]
+
+
+def test_what_prepro_writes_is_well(module: ModuleType, data: Path) -> None:
+    found = module.Found()
+    seen = module.check(*write(data, arrays(), listed()), found, SPLITS)
+    assert (found.faults, found.remarks) == ([], [])
+    assert (seen["pictures"], seen["captions"], seen["length"], seen["words"]) == (3, 5, 4, 5)
+    assert seen["splits"] == {"train": 1, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("images", lambda a: a[:, :, :128], "c.h5 /images: it has the shape (3, 3, 128, 256) and not (N, 3, 256, 256)"),
+        ("images", lambda a: a[0], "c.h5 /images: it has the shape (3, 256, 256) and not 4 dimensions"),
+        ("images", lambda a: a.astype("int8"), "c.h5 /images: it is of the type int8 and not of uint8"),
+        ("images", lambda a: a[:0], "c.h5 /images: it is empty"),
+        ("labels", lambda a: a.astype("float32"), "c.h5 /labels: it is of the type float32 and not of uint32"),
+        ("labels", lambda a: a[:, :0], "c.h5 /labels: it has the shape (5, 0), which no data set has"),
+        ("labels", lambda a: a[0], "c.h5 /labels: it has the shape (4,) and not 2 dimensions"),
+        ("label_length", lambda a: a[:4], "c.h5 /label_length: it has 4 rows, and /labels has 5"),
+        ("label_end_ix", lambda a: a[:2], "c.h5 /label_end_ix: it has 2 rows, and /images has 3"),
+        ("label_start_ix", lambda a: a - 1, OUTSIDE + "(1 row: 0): they count from 1, not from 0"),
+        ("label_end_ix", lambda a: a + 1, OUTSIDE + "(1 row: 2)"),
+        ("label_end_ix", lambda a: a - [0, 1, 0], BACKWARDS + "(1 row: 1)"),
+        ("labels", lambda a: a + a, "c.h5 /labels: it has a label 10, and c.json has 5 words (4 rows: 0, 1, 3, 4)"),
+        ("labels", lambda a: a.astype("int64") * [1, -1, 1, 1], "c.h5 /labels: a label is below 0 (3 rows: 0, 2, 3)"),
+        ("labels", lambda a: a * [1, 0, 1, 1], INSIDE + "(2 rows: 0, 2)"),
+        ("labels", lambda a: a * [[1], [1], [1], [1], [0]], "c.h5 /labels: a caption has no words (1 row: 4)"),
+        ("label_length", lambda a: numpy.add(a, [0, 1, 0, 0, 0]), NUMBER + "(1 row: 1)"),
+        ("label_length", lambda a: h5py.Empty("f"), "c.h5 /label_length: it has the shape None and not 1 dimensions"),
+        ("images", lambda a: a[:2], "c.h5 /label_start_ix: it has 3 rows, and /images has 2"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_hdf5_is_said_with_its_place(
+    module: ModuleType, data: Path, name: str, change: Callable[[Any], Any], words: str
+) -> None:
+    sets = arrays()
+    sets[name] = change(sets[name])
+    faults, _remarks = checked(module, data, sets, listed())
+    words = words.replace("c.json has", f"{data / 'c.json'} has")
+    assert words in faults
+
+
+def test_sets_that_are_missing_or_no_datasets_are_named(module: ModuleType, data: Path) -> None:
+    sets = arrays()
+    del sets["labels"], sets["label_length"]
+    sets["label_length/inside"] = [1]
+    faults, _remarks = checked(module, data, sets, listed())
+    assert "c.h5 : it lacks labels, label_length: it is not what prepro.py writes" in faults
+
+
+def test_captions_of_no_picture_and_of_two_are_remarked_on(module: ModuleType, data: Path) -> None:
+    sets = arrays()
+    sets["label_start_ix"] = numpy.array([1, 2, 5], "uint32")
+    faults, remarks = checked(module, data, sets, listed())
+    assert faults == []
+    assert remarks == [
+        "c.h5 /label_start_ix: captions of no picture, which are never read (1 row: 3)",
+        "c.h5 /label_start_ix: captions of several pictures at once (1 row: 1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda told: "{", "c.json : it is not JSON: "),
+        (lambda told: "[" * 100000, "c.json : it is not JSON: "),
+        (lambda told: "\ufeff{}", "c.json : it is not JSON: "),
+        (
+            lambda told: json.dumps(told, indent=1),
+            "c.json : it stands on several lines, and train.lua reads only the first",
+        ),
+        (lambda told: [told], "c.json ix_to_word: it has no ix_to_word (an object of words)"),
+        (
+            lambda told: {**told, "ix_to_word": ["a", "b"]},
+            "c.json ix_to_word: it has no ix_to_word (an object of words)",
+        ),
+        (lambda told: {**told, "images": {}}, "c.json images: it has no images (a list)"),
+        (lambda told: {**told, "images": told["images"][:2]}, "c.h5 /images: it holds 3 pictures, and c.json lists 2"),
+        (lambda told: {**told, "ix_to_word": {}}, "c.json ix_to_word: there is no word in it"),
+        (
+            lambda told: {**told, "ix_to_word": {str(number): "w" for number in (0, 1, 2, 3, 5)}},
+            'c.json ix_to_word: its keys are not "1" to "5": it lacks 4',
+        ),
+        (
+            lambda told: {**told, "ix_to_word": {**told["ix_to_word"], "2": 7}},
+            'c.json ix_to_word["2"]: what stands there is no word',
+        ),
+        (lambda told: {**told, "images": [7, *told["images"][1:]]}, "c.json images[0]: it has no split"),
+        (lambda told: {**told, "images": [*told["images"][:2], {}]}, "c.json images[2]: it has no split"),
+        (
+            lambda told: {**told, "images": [told["images"][0]] * 3},
+            "c.json images: no picture is of the split val",
+        ),
+    ],
+)
+def test_what_is_wrong_in_the_json_is_said_with_its_place(
+    module: ModuleType, data: Path, change: Callable[[Any], Any], words: str
+) -> None:
+    faults, _remarks = checked(module, data, arrays(), change(listed()), "train", "val")
+    words = words.replace("c.json lists", f"{data / 'c.json'} lists")
+    assert any(line.startswith(words) for line in faults), faults
+
+
+def test_what_may_be_meant_so_is_remarked_on(module: ModuleType, data: Path) -> None:
+    told = listed()
+    told["images"][1].update(id=0, file_path="train.jpg", split="restval")
+    told["images"][2] = {"split": "test", "id": None}
+    told["ix_to_word"]["5"] = "word1"
+    faults, remarks = checked(module, data, arrays(), told)
+    assert faults == []
+    assert remarks == [
+        "c.json ix_to_word: 1 words stand there twice",
+        "c.json images[2]: it has no id, which eval.lua and the scorer take",
+        "c.json images[2]: it has no file_path, which eval.lua and the scorer take",
+        "c.json images: the same file_path as a picture before it: 1",
+        "c.json images: the same id as a picture before it: 1",
+        'c.json images: no program reads the split "restval"',
+    ]
+
+
+def test_rows_are_counted_and_the_first_are_named(
+    module: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 8)  # two captions
+    sets = arrays()
+    sets["labels"] = numpy.tile(sets["labels"], (20, 1))
+    sets["label_length"] = numpy.zeros(100, "uint32")
+    sets["label_end_ix"][2] = 100
+    faults, _remarks = checked(module, data, sets, listed())
+    numbers = ", ".join(map(str, range(20)))
+    assert faults == [
+        f"c.h5 /label_length: it is not the number of words that stand in /labels (100 rows: {numbers} and 80 more)"
+    ]
+
+
+def test_chunked_and_compressed_is_as_good(module: ModuleType, data: Path) -> None:
+    h5, told = write(data, {}, listed())
+    with h5py.File(h5, "w") as file:
+        for name, values in arrays().items():
+            file.create_dataset(name, data=values, chunks=True, compression="gzip")
+    found = module.Found()
+    module.check(h5, told, found, SPLITS)
+    assert module.check_pixels(h5, found) == 0
+    assert (found.faults, found.remarks) == ([], [])
+
+
+def test_pictures_that_were_never_written_are_counted(
+    module: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 1)
+    sets = arrays()
+    sets["images"] = numpy.ones((5, 3, 256, 256), "uint8")
+    sets["images"][[1, 3, 4]] = 0
+    h5, _told = write(data, sets, "")
+    found, steps = module.Found(), []
+    assert module.check_pixels(h5, found, lambda done, total: steps.append((done, total))) == 3
+    assert lines(found.faults) == [
+        "c.h5 /images: pictures are black throughout, as those that were never written (3 rows: 1, 3, 4): "
+        "the last 2 of 5, so whatever wrote it was interrupted"
+    ]
+    assert steps == [(at, 5) for at in range(5)]
+
+
+LEFT = """
+import h5py, os, sys
+file = h5py.File(sys.argv[1], "w", libver=sys.argv[2])
+file.create_dataset("images", (9, 3, 256, 256), "uint8")
+file["images"][0] = 1
+if len(sys.argv) > 3: file.flush()
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "flushed", "words"),
+    [
+        (
+            "earliest",
+            (),
+            "(it is empty|it is no HDF5 file: its start is all zero|it is damaged, as a file is whose program)",
+        ),
+        ("earliest", ("flushed",), "(it is truncated: it has .* bytes and should have|it lacks label)"),
+        ("latest", ("flushed",), "(it was not closed by the program that wrote it|it is truncated|it lacks)"),
+    ],
+)
+def test_file_that_an_interrupted_program_left_is_said_to_be_one(
+    module: ModuleType, data: Path, version: str, flushed: tuple[str, ...], words: str
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", LEFT, data / "c.h5", version, *flushed], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    found = module.Found()
+    module.check(str(data / "c.h5"), "", found)
+    assert [entry for entry in found.faults if re.match(words, entry["reason"])], found.faults
+
+
+def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Path) -> None:
+    h5, told = write(data, arrays(), listed())
+    os.truncate(h5, 5000)
+    found = module.Found()
+    module.check(h5, told, found)
+    assert found.faults[0]["reason"].startswith("it is truncated: it has 5000 bytes and should have 59")
+    Path(h5).write_bytes(b"<html>")
+    found = module.Found()
+    module.check(h5, told, found)
+    assert found.faults[0]["reason"] == "it is no HDF5 file"
+
+
+def test_links_that_lead_nowhere_are_no_traceback(module: ModuleType, data: Path) -> None:
+    h5, told = write(data, {}, listed())
+    with h5py.File(h5, "w") as file:
+        for name in arrays():
+            file[name] = h5py.ExternalLink("/none.h5", "/x") if name == "images" else h5py.SoftLink("/none")
+    found = module.Found()
+    module.check(h5, told, found)
+    assert found.faults
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_program_tells_what_is_wrong_line_by_line(
+    module: ModuleType, load: Callable[[str], ModuleType], data: Path, good: bool
+) -> None:
+    told = listed()
+    if not good:
+        told["ix_to_word"].pop("5")
+    h5, text = write(data, arrays(), told)
+    main = "import sys\nfrom ansible.module_utils.neuraltalk_dataset_check import main\nmain(sys.argv[1:])\n"
+    modules = [module, load("neuraltalk_dataset_json"), load("neuraltalk_found")]
+    (data / "check.zip").write_bytes(load("neuraltalk_packed").packed(modules, main))
+    done = subprocess.run(
+        [sys.executable, data / "check.zip", h5, text, "train"], capture_output=True, text=True, check=True
+    )
+    if good:
+        assert done.stdout == "fits 3 pictures, 5 words\n"
+        return
+    (line,) = done.stdout.splitlines()
+    entry = json.loads(line.removeprefix("misfit "))
+    assert entry["reason"] == f"it has a label 5, and {text} has 4 words (1 row: 1)"

@@ -1,0 +1,97 @@
+"""Captions files as they come from anywhere: nothing hangs, nothing is guessed, all problems are told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_documents")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_text_is_utf_8_with_and_without_a_mark(module: ModuleType, tmp_path: Path, mark: bytes) -> None:
+    file = tmp_path / "a 'file'\n.csv"
+    file.write_bytes(mark + "file,größe".encode())
+    assert module.read(str(file)) == "file,größe"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        (b"file,caption\na.jpg,caf\xe9\n", r"line 2: byte 23 of the file is no UTF-8.*iconv -f ENCODING -t UTF-8"),
+        (b"\xef\xbb\xbfa\n\xb5", "line 2: byte 6 of the file is no UTF-8"),
+        ("file,caption".encode("utf-16"), "is text in UTF-16: convert it with `iconv -f UTF-16"),
+        (b"PK\x03\x04xlsx", "is a zip archive or an Excel workbook"),
+        (b"\x1f\x8b\x08", "is compressed: unpack it with gunzip"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which holds no captions in words"),
+        (b"file\0caption", "is no text: byte 5 of it is 0"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_the_cure(
+    module: ModuleType, tmp_path: Path, content: bytes, words: str
+) -> None:
+    file = tmp_path / "captions\x1b.csv"
+    file.write_bytes(content)
+    with pytest.raises(module.StackError, match=words) as caught:
+        module.read(str(file))
+    assert str(caught.value).startswith(str(tmp_path / "captions\\x1b.csv"))
+
+
+def test_what_is_no_file_is_refused_at_once(module: ModuleType, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, words in [
+        ("pipe", r"pipe \(FIFO\) and no ordinary file"),
+        (".", "directory and no ordinary file"),
+        ("/dev/zero", "device and no ordinary file"),
+        ("none", "there is no such file"),
+        ("loop", "cannot be used as a captions file"),
+        ("a\0b", "NUL byte"),
+    ]:
+        with pytest.raises(module.StackError, match=words):
+            module.read(str(tmp_path / name))
+
+
+def test_file_of_many_gigabytes_is_refused_before_it_is_read(module: ModuleType, tmp_path: Path) -> None:
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(module.MOST + 1)
+    with pytest.raises(module.StackError, match="has more than 2147483648 bytes"):
+        module.read(str(tmp_path / "huge.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1,\n "b" 2}', "in.json is not JSON: .*line 2 column"),
+        ('["a"', "is not JSON"),
+        ("[" * 200_000, "lists or objects too deep in each other"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_line_and_column(module: ModuleType, text: str, words: str) -> None:
+    with pytest.raises(module.StackError, match=words):
+        module.parse("in.json", text)
+
+
+def test_problems_are_told_together(module: ModuleType) -> None:
+    problems = module.Problems(["a\n.csv", "b.csv"])
+    problems.end()
+    problems.add("line 1", "it is wrong")
+    with pytest.raises(module.StackError, match=r"^a\\x0a\.csv and b\.csv, line 1: it is wrong$"):
+        problems.end()
+    for number in range(2, 31):
+        problems.add(f"line {number}", "it is wrong")
+    with pytest.raises(module.StackError) as caught:
+        problems.end()
+    lines = str(caught.value).split("\n")
+    assert lines[0] == "a\\x0a.csv and b.csv: 30 problems:"
+    assert lines[1] == "  line 1: it is wrong"
+    assert lines[20:] == ["  line 20: it is wrong", "  and 10 more"]

@@ -1,0 +1,259 @@
+"""Files of pictures: names that are shown and found again, folders that are walked, and a first look at each file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOUBLE = "it is an AppleDouble file, which a Mac leaves beside the real one"
+NUMBERS = "it is damaged: width, height and maximum do not stand in its first 4096 bytes"
+ENDS = "it is truncated: the file ends before the header of the %s does"
+LATE = "it is damaged: no frame header (SOF) in the first 2000 segments of the JPEG"
+BOMB = "its header asks for 100000 x 100000 pixels, more than the 178956970 that are decoded (a decompression bomb)"
+APPLE = "it is a PNG as iPhone programs carry it (CgBI), which no other program reads"
+NO_FRAME = "it is damaged: the JPEG has no frame header (SOF) before its pixels"
+STRAY = "it is damaged: no marker of the JPEG's header in 65536 bytes"
+NAMES = [
+    (b"red.jpg", "red.jpg"),
+    ("Löwe 中.png".encode(), "Löwe 中.png"),
+    (b"a\\b", "a\\\\b"),
+    (b"\\xff", "\\\\xff"),
+    (b"\xff\xfe.jpg", "\\xff\\xfe.jpg"),
+    (b"two\nlines\t\x1b[31m\x7f", "two\\x0alines\\x09\\x1b[31m\\x7f"),
+    (b"half \xe4\xb8", "half \\xe4\\xb8"),
+    ("gpj.\u202e".encode(), "gpj.\\xe2\\x80\\xae"),
+    (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
+    ("\x85\u2028\ufeff".encode(), "\\xc2\\x85\\xe2\\x80\\xa8\\xef\\xbb\\xbf"),
+    ("\U0001f600 \u200d".encode(), "\U0001f600 \u200d"),
+    (b"\xc0\xaf\xf5\x80\x80\x80", "\\xc0\\xaf\\xf5\\x80\\x80\\x80"),
+    (b"", ""),
+]
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_pictures")
+
+
+def png(width: int = 2, height: int = 2, first: bytes = b"IHDR") -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, first, width, height) + bytes(9)
+
+
+def jpeg(width: int = 3, height: int = 2, before: bytes = b"") -> bytes:
+    return b"\xff\xd8" + before + b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", height, width) + bytes(12)
+
+
+@pytest.mark.parametrize(("name", "text"), NAMES)
+def test_name_is_shown_in_one_line_and_found_again(module: ModuleType, name: bytes, text: str) -> None:
+    assert module.shown(name) == text
+    assert module.shown(os.fsdecode(name)) == text
+    assert module.hidden(text) == os.fsdecode(name)
+
+
+def test_every_byte_and_pair_of_bytes_survives(module: ModuleType) -> None:
+    for first in range(256):
+        name = b"".join(bytes([first, second, 65]) for second in range(256))
+        text = module.shown(name)
+        assert os.fsencode(module.hidden(text)) == name
+        assert "\n" not in text
+        text.encode("utf-8")
+
+
+def test_half_of_a_pair_from_json_is_shown_too(module: ModuleType) -> None:
+    assert module.shown("\ud800.jpg") == "\\xed\\xa0\\x80.jpg"
+
+
+def walked(module: ModuleType, folder: Path, **more: object) -> dict[str, object]:
+    return {name: getattr(info, "reason", None) or info.st_size for name, info in module.walk(str(folder), **more)}
+
+
+def test_folders_are_walked_in_order_and_what_cannot_be_seen_is_told(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "b" / "deep" / "2.jpg").write_bytes(b"22")
+    (tmp_path / "b" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "z.jpg").write_bytes(b"zzz")
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    found = walked(module, tmp_path)
+    assert list(found) == ["gone.jpg", "z.jpg", "b/1.jpg", "b/deep/2.jpg"]
+    assert found["gone.jpg"] == "it is a link to nowhere, which is missing"
+    assert found["b/deep/2.jpg"] == 2
+
+
+def test_loops_end_and_a_folder_is_walked_once_under_its_own_name(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "own" / "up").symlink_to(tmp_path)
+    (tmp_path / "a link").symlink_to("own")
+    (tmp_path / "round").symlink_to("round")
+    assert list(walked(module, tmp_path)) == ["round", "own/1.jpg"]
+
+
+def test_folder_elsewhere_is_walked_through_its_link(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "there")
+    assert list(walked(module, tmp_path / "here")) == ["link/1.jpg"]
+
+
+def test_folder_apart_is_left_out(module: ModuleType, tmp_path: Path) -> None:
+    for name in ("bad", "good"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"1")
+    assert list(walked(module, tmp_path, apart=[str(tmp_path / "bad"), str(tmp_path / "none")])) == ["good/1.jpg"]
+
+
+def test_depth_and_number_have_a_bound(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "1" / "2" / "3").mkdir(parents=True)
+    (tmp_path / "1" / "2" / "3" / "x.jpg").write_bytes(b"1")
+    monkeypatch.setattr(module, "DEEPEST", 2)
+    assert walked(module, tmp_path) == {"1/2/3": "this folder lies in 2 others and was not looked into"}
+    monkeypatch.setattr(module, "MOST_FILES", 2)
+    with pytest.raises(module.StackError, match="holds more than 2 files: give a folder of pictures"):
+        walked(module, tmp_path)
+
+
+def test_folder_that_is_none_is_an_error(module: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(module.StackError, match=r"none cannot be read: there is no such file"):
+        walked(module, tmp_path / "none")
+
+
+def test_names_that_are_not_utf_8_are_walked(module: ModuleType, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xe9t\xe9.jpg"
+    Path(os.fsdecode(name)).write_bytes(jpeg())
+    ((found, _info),) = module.walk(str(tmp_path))
+    assert module.shown(found) == "\\xe9t\\xe9.jpg"
+    assert module.look(str(tmp_path / found)) == ("JPEG", 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        (jpeg(640, 480), ("JPEG", 640, 480)),
+        (jpeg(before=b"\xff\xe0\x00\x04ab\xff\xff\xff\xe1\x00\x03c"), ("JPEG", 3, 2)),
+        (jpeg(before=b"\xff\xe0\0\2stray\xff\0\xff\xe0\0\2"), ("JPEG", 3, 2)),
+        (jpeg().replace(b"\xff\xc0", b"\xff\xc2"), ("JPEG", 3, 2)),
+        (jpeg(before=b"\xff\xe2\xff\xff" + bytes(65533)), ("JPEG", 3, 2)),
+        (png(7, 5), ("PNG", 7, 5)),
+        (b"P6 1 2 255 abcdef", ("PPM", 1, 2)),
+        (b"P5\n# a comment 9\n4 # another\n3\n65535\n", ("PGM", 4, 3)),
+        (b"P3 1 1 1\n0 1 1", ("PPM", 1, 1)),
+        (b"P2#x\n1 1 1\n0", ("PGM", 1, 1)),
+        (b"P4 9 8\n", ("PBM", 9, 8)),
+        (b"GIF89a" + struct.pack("<HH", 6, 5) + bytes(9), ("GIF", 6, 5)),
+        (b"BM" + bytes(12) + struct.pack("<Iii", 40, 5, -4), ("BMP", 5, 4)),
+        (b"BM" + bytes(12) + struct.pack("<IHH", 12, 5, 4), ("BMP", 5, 4)),
+        (b"II*\0" + bytes(9), ("TIFF", None, None)),
+        (b"RIFF\1\2\3\4WEBPVP8 ", ("WEBP", None, None)),
+        (b"\0\0\0\x18ftypheic", ("HEIF", None, None)),
+    ],
+)
+def test_picture_is_told_by_its_header(
+    module: ModuleType, tmp_path: Path, content: bytes, seen: tuple[object, ...]
+) -> None:
+    (tmp_path / "named.gif").write_bytes(content)
+    assert module.look(str(tmp_path / "named.gif")) == seen
+
+
+@pytest.mark.parametrize(
+    ("content", "fault", "reason"),
+    [
+        (b"", "empty", "it is empty"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "AppleDouble", DOUBLE),
+        (b"\0\5\x16\0", "AppleDouble", DOUBLE),
+        (b"<html>404", "no picture", "it is no picture: it starts with 3c 68 74 6d, which no JPEG, PNG or PPM does"),
+        (b"\xff", "no picture", "it is no picture: it starts with ff, which no JPEG, PNG or PPM does"),
+        (b"P6", "truncated", ENDS % "PPM"),
+        (b"P6 12", "truncated", ENDS % "PPM"),
+        (b"P6 1 1 # never", "truncated", ENDS % "PPM"),
+        (b"P6 1 x 255 ", "not decodable", NUMBERS),
+        (b"P6 1 1 0 abc", "not decodable", "it is damaged: its header says that the maximum of a pixel is 0"),
+        (b"P6 #" + b"x" * 9999, "not decodable", NUMBERS),
+        (b"P6 0 9 255 ", "zero-sized", "it is 0 pixels wide and 9 high: it has no pixels"),
+        (jpeg()[:3], "truncated", ENDS % "JPEG"),
+        (jpeg()[:8], "truncated", ENDS % "JPEG"),
+        (jpeg(before=b"\xff\xe0\xff\xff"), "truncated", ENDS % "JPEG"),
+        (b"\xff\xd8\xff\xda\0\2", "not decodable", NO_FRAME),
+        (b"\xff\xd8\xff\xe0\0\1", "not decodable", "it is damaged: a segment of the JPEG's header has the length 1"),
+        (b"\xff\xd8" + b"\xff" * 70000, "not decodable", STRAY),
+        (b"\xff\xd8" + b"\xff\xe0\0\2" * 2001, "not decodable", LATE),
+        (jpeg(0, 5), "zero-sized", "it is 0 pixels wide and 5 high: it has no pixels"),
+        (png()[:20], "truncated", ENDS % "PNG"),
+        (png(first=b"IDAT"), "not decodable", "it is damaged: the first chunk of the PNG is not its header (IHDR)"),
+        (png(first=b"CgBI"), "not decodable", APPLE),
+        (png(100000, 100000), "decompression bomb", BOMB),
+        (b"GIF89a\1", "truncated", ENDS % "GIF"),
+    ],
+)  # fmt: skip
+def test_picture_that_is_none_says_why(
+    module: ModuleType, tmp_path: Path, content: bytes, fault: str, reason: str
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(module.Unusable) as told:
+        module.look(str(tmp_path / "x.jpg"))
+    assert (told.value.reason, told.value.fault) == (reason, fault)
+    assert str(told.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none.jpg", "there is no such file"),
+        ("link.jpg", "it is a link to none.jpg, which is missing"),
+        ("round.jpg", "it cannot be read: Too many levels of symbolic links"),
+        ("pipe.jpg", "it is a pipe (FIFO) and no ordinary file"),
+        ("zero.jpg", "it is a device and no ordinary file"),
+        ("socket.jpg", "it is a socket and no ordinary file"),
+        ("folder.jpg", "it is a directory and no ordinary file"),
+        ("nul\0.jpg", "no file can have this name"),
+        ("x" * 300, "it cannot be read: File name too long"),
+    ],
+)
+def test_nobody_waits_for_what_is_no_ordinary_file(
+    module: ModuleType, tmp_path: Path, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "link.jpg").symlink_to("none.jpg")
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.jpg")
+        with pytest.raises(module.Unusable) as told:
+            module.look(os.path.join(str(tmp_path), name))  # noqa: PTH118  (pathlib takes no NUL)
+    assert told.value.reason == reason
+
+
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_which_permission_is_missing_is_said(
+    module: ModuleType, load: Callable[[str], ModuleType], closed: str
+) -> None:
+    with tempfile.TemporaryDirectory() as place:  # not tmp_path, into which another account may not look
+        folder = Path(place) / "in"
+        folder.mkdir()
+        Path(place).chmod(0o755)
+        (folder / "x.jpg").write_bytes(jpeg())
+        (folder / "x.jpg").chmod(0o200)
+        folder.chmod(0o600 if closed == "folder" else 0o755)
+
+        def told() -> list[str]:
+            try:
+                return [str(module.look(str(folder / "x.jpg")))]
+            except module.Unusable as error:
+                return [error.reason, error.fault]
+
+        account = load("neuraltalk_account")
+        nobody = account.Account("nobody", 65534, 65534) if os.geteuid() == 0 else None
+        reason, fault = account.as_account(nobody, told)
+        folder.chmod(0o700)
+    assert fault == "unreadable"
+    who = f"may not read it: it belongs to uid {os.geteuid()} and has mode 0200"
+    assert (who if closed == "file" else f"may not look into {folder}") in reason
