@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import random
 import sys
@@ -35,6 +36,7 @@ PATTERNS = (
     "A {colour} {shape} in front of a {ground} wall.",
 )
 SIZES = ((320, 240), (240, 320), (300, 300), (400, 300))
+PICTURES = 120
 FIRST_ID = 5001
 FINE = 4
 """Shapes are drawn so many times larger and scaled down, which makes their edges smooth."""
@@ -103,13 +105,20 @@ def picture(scene: Scene) -> Any:
     return image.resize(scene.size, Image.Resampling.LANCZOS)
 
 
-def write(folder: Path, pictures: int = 120) -> list[Scene]:
+def encoded(scene: Scene, kind: str = "") -> bytes:
+    """The picture as a file's bytes: PNG or JPEG, by the scene's file name where nothing is said."""
+    into = io.BytesIO()
+    picture(scene).save(into, kind or ("PNG" if scene.file.endswith(".png") else "JPEG"), quality=92)
+    return into.getvalue()
+
+
+def write(folder: Path, pictures: int = PICTURES) -> list[Scene]:
     """Write the pictures and both files of captions into `folder`; what the pictures show."""
     shown = scenes(pictures)
     for scene in shown:
         path = folder / "pictures" / scene.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture(scene).save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
+        path.write_bytes(encoded(scene))
     raw = [{"file_path": s.file, "captions": s.captions, "id": FIRST_ID + s.number} for s in shown]
     (folder / "captions.json").write_text(json.dumps(raw), encoding="utf-8")
     with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
@@ -122,7 +131,7 @@ def write(folder: Path, pictures: int = 120) -> list[Scene]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.real.made", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--pictures", type=int, default=120, metavar="N", help="how many pictures (36 or more)")
+    parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="how many pictures (36 or more)")
     given = parser.parse_args(arguments)
     if given.pictures < 36:
         parser.error("--pictures: 36 or more, one of every kind")

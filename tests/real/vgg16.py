@@ -1,8 +1,9 @@
 """VGG-16 at its real size with weights that let colours and coarse shape through: what train.lua loads where the
 real weights may not be had.
 
-Random weights alone would not do: after thirteen layers of rectifiers the activations of all pictures point the same way
-(cosines of 0.99 and more), and a language model says one sentence of all. So some channels are made by hand:
+Random weights alone would not do: after fifteen layers of rectifiers the codes of all pictures point the same way (the
+cosine of two of them is 0.92 in the mean), and a language model says one sentence of all. So some channels are made by
+hand, and the codes of two pictures then have a cosine of 0.3:
 
     conv1_1  red, green and blue above and below the mean; light, dark, red-green, blue-yellow, each way
     conv1_2  the planes blurred, the others as they are
@@ -40,8 +41,8 @@ RANDOM_GAIN = 0.3
 COMPONENTS = 12
 """How many principal components of fc6's code fc7 sums."""
 ABOVE, SCALE = 0.5, 4.0
-"""fc7 lets through what is above half a deviation, and a deviation is 4: the layer that neuraltalk2 puts behind it, random
-and untrained in the first stage, makes numbers near 1 of it, like its words."""
+"""fc7 lets through what is above half a deviation, and a deviation is 4: the layer that neuraltalk2 puts behind it,
+random and untrained in the first stage, makes numbers near 1 of it, like those of its words."""
 FLOOR = 0.5
 """Of the deviation of a sum over cells: what hardly ever differs is not blown up."""
 PLACES = 7
@@ -227,8 +228,8 @@ def first_sums(draw: Any, x: Any) -> Any:
 def second_sums(draw: Any, code: Any) -> Any:
     """fc7's weight for what differs in the codes of fc6, (pictures, 4096): random sums of its principal components.
 
-    Each component counts the same. Dropout takes away half of the numbers of a code while training; a sum of all of them in
-    the direction of a component hardly notices.
+    Each component counts the same. Dropout takes away half of the numbers of a code while training, which a sum of all
+    of them in the direction of a component hardly notices.
     """
     import numpy
 
