@@ -38,7 +38,7 @@ ACROSS = 1.5
 LIMIT = 0.4
 """Of an edge's strength."""
 RANDOM_GAIN = 0.3
-COMPONENTS = 12
+COMPONENTS = 16
 """How many principal components of fc6's code fc7 sums."""
 ABOVE, SCALE = 0.5, 4.0
 """fc7 lets through what is above half a deviation, and a deviation is 4: the layer that neuraltalk2 puts behind it,
@@ -205,7 +205,7 @@ def first_sums(draw: Any, x: Any) -> Any:
     """fc6's weight for activations like x, (pictures, 512, 7, 7): each row sums every channel over all cells, more or
     less in the middle, with factors of its own.
 
-    The sums of a channel over a picture count as if their deviation were 1; directions count most, for there are few.
+    The sums of a channel over a picture count as if their deviation were 1, times a gain that was found by trying.
     """
     import numpy
 
@@ -216,6 +216,7 @@ def first_sums(draw: Any, x: Any) -> Any:
     weight = numpy.zeros((CODE, channels, PLACES, PLACES), "float32")
     gain = numpy.full(channels, 0.5 * (hand / channels) ** 0.5)
     gain[:PLANES], gain[PLANES:COLOURS], gain[COLOURS:hand] = 0.2, 1, 2.5
+    gain[list(LIGHT)] = 2
     # Beyond the picture is its mean, which makes an edge all around.
     light = numpy.isin(numpy.arange(channels), LIGHT)[:, None, None]
     for where in (far < PLACES // 2, far <= 1, (far == PLACES // 2) & light):
@@ -228,11 +229,11 @@ def first_sums(draw: Any, x: Any) -> Any:
 def second_sums(draw: Any, code: Any) -> Any:
     """fc7's weight for what differs in the codes of fc6, (pictures, 4096): random sums of its principal components.
 
-    Each component counts the same. Dropout takes away half of the numbers of a code while training, which a sum of all
+    The large components count less than they are, by the root. Dropout takes away half of the numbers of a code while training, which a sum of all
     of them in the direction of a component hardly notices.
     """
     import numpy
 
     _left, lengths, components = numpy.linalg.svd(code, full_matrices=False)
-    components = components[:COMPONENTS] / lengths[:COMPONENTS, None]
+    components = components[:COMPONENTS] / lengths[:COMPONENTS, None] ** 0.5
     return draw.standard_normal((CODE, COMPONENTS), dtype="float32") @ components
