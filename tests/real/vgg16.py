@@ -229,8 +229,8 @@ def first_sums(draw: Any, x: Any) -> Any:
 def second_sums(draw: Any, code: Any) -> Any:
     """fc7's weight for what differs in the codes of fc6, (pictures, 4096): random sums of its principal components.
 
-    The large components count less than they are, by the root. Dropout takes away half of the numbers of a code while training, which a sum of all
-    of them in the direction of a component hardly notices.
+    The large components count less than they are, by the root. Dropout takes away half of the numbers of a code while
+    training, which a sum of all of them in the direction of a component hardly notices.
     """
     import numpy
 
