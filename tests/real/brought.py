@@ -1,17 +1,20 @@
-"""A mirror that somebody brought, completed with what can be made here: packages, wheels, random weights."""
+"""A mirror that somebody brought, completed with what can be made here: packages, wheels, weights."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.mirror import lock, store
-from tests.lab import packages
+from tests.lab import archives, images, names, packages, shell
 
 Make = Callable[[Path], list[Path]]
+JAVA = "default-jre-headless"
+SCORER = "pycocoevalcap==1.2"
 
 
 def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Path:
@@ -28,11 +31,28 @@ def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Pa
     made = work / "made"
     made.mkdir()
     common: dict[str, Make] = {
-        "packages-debian-12-x86_64": lambda folder: [packages.archive(image, folder)],
+        "packages-debian-12-x86_64": lambda folder: [packages_with_java(image, folder)],
         "python-wheels-debian-12-x86_64": lambda folder: [packages.wheels_archive(image, folder)],
+        "score-wheels": lambda folder: [score_wheels(folder)],
     }
     for name, make in {**common, **makers}.items():
         for file in make(made) if name not in listed.by_name() else ():
             store.add(target, file, catalogue.load())
             file.unlink()
     return target
+
+
+def packages_with_java(image: str, dest: Path) -> Path:
+    """What packages.yaml asks for, with the Java that the scorer needs and without the large optional ones."""
+    wanted = names.wanted("apt", images.find(image).system, (*names.SMALL_OPTIONAL, JAVA))
+    return packages.debian_archive(image, wanted, dest)
+
+
+def score_wheels(dest: Path) -> Path:
+    """score-wheels.tar in `dest`: the real scorer's wheel, as pip downloads it (docs/mirror.md)."""
+
+    def fill(folder: Path) -> None:
+        words = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), SCORER)
+        shell.run(*words, timeout=900, hint="see that pip reaches a package index")
+
+    return archives.kept("score-wheels.tar", ["scorer", SCORER], dest, fill)

@@ -13,12 +13,17 @@ import pytest
 
 from tests.lab import engine, hosts
 from tests.lab.spec import Lab
-from tests.real import brought, vgg16
-from tests.standin import dataset, images
+from tests.real import brought, made, vgg16
+from tests.standin import images
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".cache" / "real"
 LAB = Lab(name="real", image="bare", airgap=True)
+DATA = "/data"
+"""Where the pictures and captions lie on the host."""
+NEW = made.scenes(12, seed=10)
+"""What the pictures show that nobody has seen before they are captioned."""
+BAD = ("._x.jpg", "empty.jpg", "cut.png", "text.jpg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +43,7 @@ def provision(*words: str, code: int | None = 0) -> str:
 
 @pytest.fixture(scope="session")
 def mirror(pytestconfig: pytest.Config) -> Path:
-    """The user's mirror, linked, with what it lacks made here: packages, wheels and random VGG-16 weights."""
+    """The user's mirror, linked, with what it lacks made here: packages, wheels, the scorer and VGG-16's weights."""
     given = pytestconfig.getoption("--mirror")
     if not given:
         pytest.exit("name a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
@@ -46,17 +51,31 @@ def mirror(pytestconfig: pytest.Config) -> Path:
     return brought.complete(Path(given).resolve(), WORK, LAB.image, {"vgg16-model": vgg16.write})
 
 
+def bring_data(folder: Path) -> None:
+    """The made pictures with their captions, one of them cut short; and new pictures among others that are none."""
+    made.write(folder)
+    whole = made.encoded(NEW[0], "PNG")
+    (folder / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with (folder / "captions.csv").open("a", encoding="utf-8") as file:
+        file.write("cut.png,half a picture\n")
+    new = folder / "new"
+    new.mkdir()
+    for scene in NEW:
+        (new / Path(scene.file).name).write_bytes(made.encoded(scene))
+    for name, content in zip(BAD, (images.APPLE_DOUBLE, b"", whole[: len(whole) // 2], b"no picture\n"), strict=True):
+        (new / name).write_bytes(content)
+
+
 @pytest.fixture(scope="session")
 def host(mirror: Path) -> Iterator[str]:
-    """A bare air-gapped host with a data set and images on it; stays for a look when a test failed."""
+    """A bare air-gapped host with pictures and captions on it; stays for a look when a test failed."""
     engine.ensure()
     inventory = hosts.up(LAB)
     (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
-    dataset.write(WORK / "data", images=10)
-    images.write(WORK / "data" / "images", apple_double=True, empty=True)
+    bring_data(WORK / "data")
     name = LAB.containers[0]
-    engine.docker("cp", str(WORK / "data"), f"{name}:/data")
-    engine.docker("exec", name, "chmod", "-R", "a+rX", "/data")
+    engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
+    engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
     yield name
     if not os.environ.get("KEEP_LAB"):
         hosts.down(LAB.name)

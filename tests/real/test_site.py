@@ -1,0 +1,181 @@
+"""`provision site` on a bare Debian 12 without a route out, from the real sources; then from pictures and a CSV to a
+training whose verdict is green, and to captions.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import engine, proof
+from tests.real import made
+from tests.real.conftest import BAD, DATA, LAB, NEW, WORK, provision
+
+pytestmark = pytest.mark.real
+
+OUT = f"{DATA}/out"
+SET = ("-input_h5", f"{OUT}/made.h5", "-input_json", f"{OUT}/made.json")
+PREPARE = (
+    "--input_json", f"{DATA}/captions.csv", "--images_root", f"{DATA}/pictures", "--val_share", "0.2",
+    "--word_count_threshold", "0", "--output_h5", f"{OUT}/made.h5", "--output_json", f"{OUT}/made.json",
+)  # fmt: skip
+BASE, FINE = 300, 16
+"""Iterations of the two stages."""
+STAGED = {
+    "id": "made",
+    "options": {
+        "input_h5": f"{OUT}/made.h5",
+        "input_json": f"{OUT}/made.json",
+        "language_eval": 1,
+        "batch_size": 2,
+        "seq_per_img": 5,
+        "val_images_use": 24,
+        "save_checkpoint_every": 150,
+        "losses_log_every": 1,
+        "drop_prob_lm": 0,
+        "learning_rate": 0.003,
+        "learning_rate_decay_start": 200,
+        "learning_rate_decay_every": 60,
+    },
+    "stages": {
+        "base": {"until": {"iterations": BASE}},
+        "finetune": {
+            "options": {
+                "max_iters": FINE,
+                "save_checkpoint_every": FINE - 1,
+                "learning_rate": 0.001,
+                "learning_rate_decay_start": -1,
+                "cnn_learning_rate": 1.0e-6,
+            }
+        },
+    },
+}
+ENVELOPE = {
+    "name": "made pictures",
+    "ranges": {
+        "loss": [
+            {"iteration": 0, "least": 2.5, "most": 3.5},
+            {"iteration": 150, "least": 0.2, "most": 0.6},
+            {"iteration": BASE, "least": 0.15, "most": 0.45},
+        ],
+        "CIDEr": [{"iteration": 0, "least": 0, "most": 10}, {"iteration": BASE, "least": 2, "most": 10}],
+    },
+}
+# Torch's own installer as its authors mean it, in a second prefix on the same host.
+OWN_INSTALLER = """
+set -e
+rm -rf /root/own && mkdir -p /root/own/prefix && cd /root/own
+tar xzf /opt/neuraltalk/artifacts/*-torch.tgz
+cd torch
+TERM=dumb PREFIX=/root/own/prefix bash install.sh -s > /root/own/log 2>&1
+LD_LIBRARY_PATH=/root/own/prefix/lib /root/own/prefix/bin/luajit \
+  -e 'require "torch"; print(torch.Tensor(2, 2):fill(1):sum())'
+"""
+
+
+def built(document: str) -> set[str]:
+    """The components that a `site --json` document says were, or would be, built."""
+    return {change["component"] for change in json.loads(document)["changes"] if change["change"] == "build"}
+
+
+def told(run_id: str) -> dict[str, Any]:
+    """All that is known of a run."""
+    found: dict[str, Any] = json.loads(provision("runs", "show", run_id, "--json", code=None))
+    return found
+
+
+def right(captions: dict[str, str], scenes: dict[str, made.Scene]) -> int:
+    """How many captions name both the colour and the shape of their picture."""
+    return sum(scenes[key].colour in text and scenes[key].shape in text for key, text in captions.items())
+
+
+def test_site_builds_what_check_predicted_and_the_second_run_changes_nothing(host: str) -> None:
+    predicted = built(provision("site", "--check", "--json"))
+    started = time.monotonic()
+    done = provision("site", "--json")
+    print(f"provision site took {time.monotonic() - started:.0f} s")
+    assert built(done) == predicted
+    assert {"torch", "nn", "loadcaffe", "hdf5", "neuraltalk2", "coco-caption", "vgg16"} <= predicted
+    started = time.monotonic()
+    again = json.loads(provision("site", "--json"))
+    print(f"a second provision site took {time.monotonic() - started:.1f} s")
+    assert not again["changed"]
+    provision("verify")
+
+
+def test_pictures_and_a_csv_become_a_data_set(host: str) -> None:
+    engine.docker("exec", host, "install", "-d", "-o", "neuraltalk", OUT)
+    refused = provision("data", "prepare", "--host", host, "--id", "refused", *PREPARE, code=1)
+    assert not refused or "cut.png" in refused
+    words = ("data", "prepare", "--host", host, "--id", "prepared", *PREPARE, "--set-aside", "--json")
+    result = json.loads(provision(*words))
+    assert (result["pictures"], result["set_aside"]) == (made.PICTURES, 1)
+    provision("data", "inspect", f"{OUT}/made.h5", "--host", host)
+
+
+def test_a_killed_training_goes_on_is_finetuned_and_its_verdict_is_green(host: str) -> None:
+    spec, envelope = WORK / "train.yml", WORK / "envelope.yml"
+    spec.write_text(json.dumps({"host": host, **STAGED}), encoding="utf-8")
+    envelope.write_text(json.dumps(ENVELOPE), encoding="utf-8")
+    started = time.monotonic()
+    provision("train", str(spec), "--detach")
+    while not told("made-base")["models"]:
+        assert told("made-base")["health"]["state"] in ("running", "waiting"), told("made-base")["health"]
+        time.sleep(10)
+    engine.docker("exec", host, "pkill", "-9", "-f", "luajit.*train.lua")
+    time.sleep(3)
+    provision("runs", "list", code=1)
+    provision("runs", "resume", "made-base", "--detach")
+    provision("runs", "watch", "made-base-r2", "--every", "30")
+    provision("runs", "watch", "made-finetune", "--every", "30")
+    print(f"both stages took {time.monotonic() - started:.0f} s")
+    assert told("made-base-r2")["begins"] == 150
+    assert told("made-finetune")["parent"]["id"] == "made-base-r2"
+    for run_id in ("made-base-r2", "made-finetune"):
+        provision("runs", "verify", run_id, "--envelope", str(envelope))
+        said = json.loads(provision("runs", "verify", run_id, "--envelope", str(envelope), "--json"))
+        assert {gate["name"]: gate["colour"] for gate in said["gates"]} == dict.fromkeys(
+            (gate["name"] for gate in said["gates"]), "green"
+        )
+    provision("runs", "report", "made-finetune", "--out", str(WORK / "made.html"))
+
+
+def test_scores_are_the_real_scorers_and_the_same_when_scored_again(host: str) -> None:
+    claimed = dict(told("made-finetune")["scores"][-1][1])
+    assert {"Bleu_4", "METEOR", "ROUGE_L", "CIDEr"} <= claimed.keys()
+    again = json.loads(provision("runs", "score", "made-finetune", "--json"))["scores"]
+    assert again == pytest.approx(claimed, abs=1e-6)
+
+
+def test_new_pictures_are_captioned_rightly_and_bad_ones_are_set_aside_by_reason(host: str) -> None:
+    model = next(one["file"] for one in told("made-finetune")["models"] if not one["file"].endswith(".last.t7"))
+    words = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
+    end = json.loads(provision(*words, "-image_folder", f"{DATA}/new"))
+    assert {entry["file"] for entry in end["set_aside"]} == set(BAD)
+    assert all(entry["reason"] for entry in end["set_aside"])
+    captions = {entry["file"]: entry["caption"] for entry in end["captions"]}
+    scenes = {Path(scene.file).name: scene for scene in NEW}
+    assert captions.keys() == scenes.keys()
+    print(f"{right(captions, scenes)} of {len(captions)} captions name the colour and the shape")
+    assert right(captions, scenes) > len(captions) / 2
+
+
+def test_nothing_tried_to_cross_the_air_gap(host: str) -> None:
+    record = proof.record(LAB.name)
+    print(f"attempts to reach anything outside: {record}")
+    assert record == []
+
+
+def test_torch_costs_about_what_its_own_installer_costs(host: str) -> None:
+    # Last: install.sh as it is asks the network for submodules.
+    stamp = json.loads(engine.docker("exec", host, "cat", "/opt/neuraltalk/current/stamps/torch.json"))
+    ours = stamp["evidence"]["seconds"]
+    started = time.monotonic()
+    printed = engine.docker("exec", host, "bash", "-c", OWN_INSTALLER, timeout=1800)
+    own = time.monotonic() - started
+    print(f"Torch: {ours:.0f} s by the role, {own:.0f} s by install.sh -s as it is; ratio {ours / own:.2f}")
+    assert printed.strip().endswith("4"), "the peer's own build does not load"
