@@ -28,7 +28,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Asked:
     def run(name: str, request: dict[str, Any], show: Callable[[str], None]) -> Mapping[str, Any]:
         asked.append((name, request))
         show("3 pictures\n")
-        return {"pictures": 3, "faults": 2 if name == "inspect" else 0}
+        return {"pictures": 3, "faults": {"empty": 2} if name == "inspect" else {}}
 
     monkeypatch.setattr(program, "run", run)
     return asked
