@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -168,19 +168,16 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
     started = launch.start(runs, host, settings)
-    aside = started["set_aside"]
-    for file in aside[:SHOWN]:
-        output.say(f"set aside {file['file']}: {file['reason']}")
-    if len(aside) > SHOWN:
-        output.say(
-            f"{len(aside) - SHOWN} more were set aside: images.json beside {started['log']} on {host} has them all"
-        )
+    _tell_aside(started["set_aside"], host, started["log"], output)
     for remark in started["remarks"]:
         output.say(remark)
     card = started["card"]
     where = f", card {card['index']} ({card['name']}, {card['uuid']})" if card else ""
     unit = f", unit {started['unit']}" if started["unit"] else ""
-    output.say(f"{runs[0].id} runs on {host}{where} (pid {started['pid']}{unit}), log {started['log']}")
+    if started["begun"]:
+        output.say(f"{runs[0].id} runs on {host}{where} (pid {started['pid']}{unit}), log {started['log']}")
+    else:
+        output.say(f"{runs[0].id} looks at its pictures on {host} first, log {started['log']}")
     for run in runs[1:]:
         output.say(f"{run.id} waits for {run.needs or 'its turn'}")
     if detach:
@@ -188,11 +185,21 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **started})
         return EXIT_FINE
     ends = [_judged(run, followed(run, host, started["log"], settings, output)) for run in runs]
+    if not started["begun"]:
+        _tell_aside(ends[0].set_aside, host, started["log"], output)
     told = [asdict(end) for end in ends]
     output.result({**told[-1], "stages": told} if len(runs) > 1 else told[-1])
     for end in ends:
         _show(end, output)
     return EXIT_FINE
+
+
+def _tell_aside(aside: Sequence[Mapping[str, str]], host: str, log: str, output: Output) -> None:
+    """Name the first of the files that were set aside, and where all are named."""
+    for file in aside[:SHOWN]:
+        output.say(f"set aside {file['file']}: {file['reason']}")
+    if len(aside) > SHOWN:
+        output.say(f"{len(aside) - SHOWN} more were set aside: images.json beside {log} on {host} has them all")
 
 
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:

@@ -53,7 +53,9 @@ def judge(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> 
     if said.get("waiting") and said.get("stopped"):
         return Health("stopped", "by `provision runs stop`, before its turn came")
     if said.get("waiting"):
-        return Health("waiting", "its turn comes after " + (fields.text(said.get("needs")) or "the runs before it"))
+        before = "its turn comes after " + (fields.text(said.get("needs")) or "the runs before it")
+        looks = said.get("program") == "eval.lua" and not said.get("needs")
+        return Health("waiting", f"its pictures are looked at (its log says how far), or {before}" if looks else before)
     if said.get("running"):
         return misplaced(said) or _alive(said, quiet)
     return _over(said, progress)

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from ansible.module_utils.neuraltalk_pictures import (
     shown,
     walk,
 )
+from ansible.module_utils.neuraltalk_progress import Progress
 from ansible.module_utils.neuraltalk_stack import (
     MOST,
     TEXT,
@@ -40,8 +42,6 @@ SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "PPM": ".ppm", "PGM": ".ppm"}
 KINDS = ", ".join(LOADED[:-1]) + " and " + LOADED[-1]
 MOST_TOLD = 100000
 """Files set aside that are told one by one."""
-RHYTHM = 5.0
-"""Seconds between two lines of progress."""
 PAUSE = 0.5
 """Seconds between two questions whether to stop."""
 
@@ -63,9 +63,10 @@ def lay_out_pictures(run, given, generation, environment, stopped=lambda: False)
         kinds = readable(folder, names, sight)
         taken = decoded(folder, [name for name in names if name in kinds], sight, generation, environment)
         sight.say("%d of %d files are captioned%s" % (len(taken), sight.files(len(taken)), sight.counted()))
-    if not taken:
-        raise StackError("%s holds no picture that image.load reads%s" % (printed(folder), sight.examples()))
-    links = link_all(folder, [(name, kinds[name]) for name in taken], target)
+        if not taken:
+            raise StackError("%s holds no picture that image.load reads%s" % (printed(folder), sight.examples()))
+        pictures = [(name, kinds[name]) for name in taken]
+        links = link_all(folder, sight.each(pictures, "linked", len(pictures)), target)
     images = dict((link, shown(name)) for name, link in links.items())
     count, instead = len(links), {"image_folder": target}
     if wanted is not None:
@@ -83,7 +84,7 @@ class Sight(object):
     def __init__(self, log, stopped):
         self.log, self.stopped = log, stopped
         self.aside, self.counts = [], {}
-        self.asked = self.spoke = self.began = 0.0
+        self.asked = 0.0
 
     def say(self, words):
         """A line in the log; a full disk keeps nobody from looking."""
@@ -101,19 +102,18 @@ class Sight(object):
         """How many files there are with so many that are captioned."""
         return taken + len(self.aside)
 
-    def step(self, what, done, total):
-        """Say how far it is, now and then. Stopped where somebody wants it to end."""
-        now = time.time()
-        if not done:
-            self.spoke = self.began = now
-        if not 0 <= now - self.asked < PAUSE:
-            self.asked = now
-            if self.stopped():
-                raise Stopped()
-        if now - self.spoke >= RHYTHM:
-            self.spoke, rate = now, done / max(now - self.began, 0.001)
-            left = "%d s left" % ((total - done) / rate) if rate else "no end in sight"
-            self.say("%s %d of %d: %d set aside, %.0f a second, %s" % (what, done, total, len(self.aside), rate, left))
+    def each(self, things, verb, total=0):
+        """The things, with lines of how far it is where there is a total. Stopped where somebody wants it to end."""
+        progress = Progress(self.say, verb, total)
+        for thing in things:
+            now = time.time()
+            if not 0 <= now - self.asked < PAUSE:
+                self.asked = now
+                if self.stopped():
+                    raise Stopped()
+            yield thing
+            progress.add(1)
+            progress.tick()
 
     def counted(self):
         """How many files are set aside for what; empty without any. No name of a file is in it."""
@@ -141,9 +141,7 @@ class Sight(object):
 def listed(folder, sight):
     """The names of all files below a folder; what is none is set aside."""
     found = []
-    sight.step("listed", 0, 0)
-    for name, info in walk(folder):
-        sight.step("listed", len(found), len(found))
+    for name, info in sight.each(walk(folder), "listed"):
         if isinstance(info, Unusable):
             sight.put_aside(name, info)
         else:
@@ -154,8 +152,7 @@ def listed(folder, sight):
 def readable(folder, names, sight):
     """{name: kind} of the files that are pictures of a kind that image.load reads, by their headers."""
     kinds = {}
-    for done, name in enumerate(names):
-        sight.step("looked at the headers of", done, len(names))
+    for name in sight.each(names, "looked at the headers of", len(names)):
         try:
             kind = look(os.path.join(folder, name))[0]
             if kind not in LOADED:
@@ -171,15 +168,13 @@ def readable(folder, names, sight):
 def decoded(folder, names, sight, generation, environment):
     """Those of the names whose pictures image.load reads, in their order."""
     taken = []
-    sight.step("read", 0, len(names))
     paths = [os.path.join(folder, name) for name in names]
-    answers = tried(generation, paths, environment, sight.stopped)
-    for done, (place, unusable) in enumerate(answers, 1):
-        sight.step("read", done, len(names))
-        if unusable is None:
-            taken.append(place)
-        else:
-            sight.put_aside(names[place], unusable)
+    with contextlib.closing(tried(generation, paths, environment, sight.stopped)) as answers:
+        for place, unusable in sight.each(answers, "read", len(names)):
+            if unusable is None:
+                taken.append(place)
+            else:
+                sight.put_aside(names[place], unusable)
     return [names[place] for place in sorted(taken)]
 
 
@@ -218,8 +213,7 @@ def read_coco(path):
 def asked_for(folder, entries, sight):
     """The name of the file of each entry of a coco_json; None for what would lead out of the folder."""
     found = []
-    for done, entry in enumerate(entries):
-        sight.step("listed", done, len(entries))
+    for entry in sight.each(entries, "listed", len(entries)):
         name = find(folder, entry["file_name"])
         if os.path.isabs(name) or ".." in name.split("/"):
             sight.put_aside(name, Unusable("its name in -coco_json leads out of the folder", "elsewhere"))

@@ -36,7 +36,7 @@ _Tokens = collections.namedtuple("_Tokens", "numbers lengths words counts exampl
 class Captions(
     collections.namedtuple(
         "Captions",
-        "pictures words labels label_length label_start_ix label_end_ix max_length statistics",
+        "pictures words labels label_length label_start_ix label_end_ix max_length statistics tokens",
     )
 ):
     """What is to be written.
@@ -47,6 +47,7 @@ class Captions(
     label_length: M lengths, clipped at max_length
     label_start_ix, label_end_ix: for each picture its first and last row of labels, counted from 1, both inclusive
     statistics: what prepro.py prints, see `lay_out`
+    tokens: what captions were split into, words or chars
     """
 
     __slots__ = ()
@@ -62,7 +63,10 @@ class Captions(
 
         Of COCO's own files only the pictures of captions_val2014.json are in it, as in the original's scorer. Where
         no picture has an id, their places in the HDF5, counted from 1, stand for it; else those without are left out.
+        Captions are as they were given, for the scorer has words of its own; of `chars` they have a space between
+        all of them, as the captions have that a model says.
         """
+        split = tokenizer(self.tokens)
         some = any("id" in picture for picture in self.pictures)
         images, annotations = [], []
         for place, picture in enumerate(self.pictures, 1):
@@ -71,6 +75,8 @@ class Captions(
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
             for caption in picture["captions"]:
+                if self.tokens == "chars":
+                    caption = b" ".join(split(caption)).decode("utf-8")
                 annotations.append({"image_id": number, "id": len(annotations) + 1, "caption": caption})
         return {
             "info": {"description": "made by provision data prepare from the captions of a data set"},
@@ -125,6 +131,7 @@ def lay_out(entries, options):
         ends,
         max_length,
         facts,
+        mode,
     )
 
 

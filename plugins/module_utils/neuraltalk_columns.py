@@ -37,6 +37,7 @@ class Columns(object):
             splits if split != IGNORED else (),
             ID,
         )
+        self.wanted = self._wanted()
         self._known = {}
 
     def choose(self, names):
@@ -64,7 +65,7 @@ class Columns(object):
         chosen = self.choose(names)
         return None not in (chosen.file, chosen.caption) and not (self.split and chosen.split is None)
 
-    def wanted(self):
+    def _wanted(self):
         """What is looked for, in words."""
         words = ["one for the file (%s)" % self._either(0), "one for the caption (%s)" % self._either(1)]
         return " and ".join(words + (["one for the split (%s)" % self._either(2)] if self.split else []))

@@ -25,6 +25,9 @@ BLOCK = 1 << 22
 MOST_CAPTIONS = 20000000
 MOST_WORDS = 10000
 """Captions of a file, and words of a caption, above which a shape is taken for damaged."""
+DAMAGE = (EnvironmentError, RuntimeError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError,
+          MemoryError, SystemError)  # fmt: skip
+"""What h5py raises on a damaged file."""
 NO_HDF5 = "signature not found"
 CUT = re.compile(r"truncated file: eof = (\d+).*stored_eof = (\d+)")
 LEFT_OPEN = "consistency flag", "already open for write", "h5clear"
@@ -42,7 +45,7 @@ def check(h5, told, found, splits=()):
     by_split = check_listed(told, listed, found, splits) if told else {}
     try:
         seen = check_h5(h5, found, words, told)
-    except (IOError, OSError, RuntimeError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         found.fault(h5, "", "unreadable", in_words(h5, error))
         seen = {}
     if listed and seen.get("pictures") is not None and seen["pictures"] != len(listed["images"]):
@@ -53,7 +56,7 @@ def check(h5, told, found, splits=()):
 
 def in_words(path, error):
     """What an error of h5py's says, in words; some libraries say little more than a number."""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).split()) or type(error).__name__
     cut = CUT.search(said)
     if cut:
         return (

@@ -60,7 +60,12 @@ def check_words(path, told, found):
         found.fault(path, "ix_to_word[%s]" % json.dumps(number), "vocabulary", "what stands there is no word")
     texts = [word for word in words.values() if isinstance(word, TEXT)]
     if len(set(texts)) < len(texts):
-        found.remark(path, "ix_to_word", "vocabulary", "%d words stand there twice" % (len(texts) - len(set(texts))))
+        found.remark(
+            path,
+            "ix_to_word",
+            "vocabulary",
+            "words that stand there more than once: %d" % (len(texts) - len(set(texts))),
+        )
     return len(words)
 
 

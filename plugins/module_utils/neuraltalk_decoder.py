@@ -15,7 +15,6 @@ __metaclass__ = type
 import binascii
 import ctypes
 import errno
-import multiprocessing
 import os
 import re
 import resource
@@ -25,6 +24,7 @@ import subprocess
 import time
 
 from ansible.module_utils.neuraltalk_pictures import Unusable, as_bytes, printed
+from ansible.module_utils.neuraltalk_processes import cores
 from ansible.module_utils.neuraltalk_runs import signalled
 from ansible.module_utils.neuraltalk_stack import StackError, as_native, with_stack
 
@@ -73,7 +73,7 @@ PAUSE = 0.5
 DYING = 5.0
 """Seconds that a process gets to be gone."""
 HOPELESS = 20
-"""Processes that may end in a row before any has read a picture."""
+"""Processes that may end one after the other where no picture comes of it."""
 LINE = 1 << 14
 PR_SET_PDEATHSIG = 1
 _ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
@@ -83,14 +83,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 class Stopped(Exception):  # noqa: N818  (it was asked for)
     """Somebody has told this to end."""
-
-
-def cores():
-    """How many processes this one may have at work at once."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # Python 2.7
-        return max(1, multiprocessing.cpu_count())
 
 
 def tried(generation, paths, environment, stopped=lambda: False):
@@ -115,7 +107,8 @@ class Pool(object):
         self.environment = dict(environment, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
         self.size = size
         self.processes = []
-        self.lost = 0  # processes that ended since one has read a picture
+        self.ready = self.well = False  # whether one could load image, and read a picture, ever
+        self.lost = 0  # processes that ended since the last answer
         self.again = []  # pictures that were given to a process which had just ended
 
     def work(self, pictures, left, stopped):
@@ -152,8 +145,9 @@ class Pool(object):
             reason = "image.load has not read it within %d s" % PATIENCE
         else:
             for answer in process.answers():
-                self.lost = 0
+                self.lost, self.well = 0, self.well or answer[1] is None
                 yield answer
+            self.ready = self.ready or process.ready
             return
         for answer in process.answers():
             yield answer
@@ -163,7 +157,7 @@ class Pool(object):
             self.again.append(process.has)
 
     def ended(self, process):
-        """In words how a process ended that was not told to. StackError where none gets to work."""
+        """In words how a process ended that was not told to. StackError where nothing comes of more of them."""
         self.processes.remove(process)
         code = process.kill(DYING)
         if code < 0:
@@ -173,7 +167,9 @@ class Pool(object):
         else:
             reason = "image.load ended its process with code %d while it read it" % code
         self.lost += 1
-        if not process.ready or self.lost > HOPELESS:
+        if not process.ready and self.ready and self.size > 1:
+            self.size -= 1  # so many do not find room
+        elif not process.ready or (self.lost > HOPELESS and not (self.well and process.began)):
             what = "reads no picture" if process.ready else "cannot be loaded"
             words = "image of this stack %s (%s): %s. Run `provision verify`, which loads all modules"
             raise StackError(words % (what, reason, process.last_words()))

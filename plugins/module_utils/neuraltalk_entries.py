@@ -21,6 +21,8 @@ LONGEST_NAME = 4096
 """Bytes of a path that Linux opens at most."""
 LONGEST_CAPTION = 131072
 """Letters of a caption; also what Python's csv takes in a cell."""
+MOST_OF_ID = 10**14
+"""Where the whole numbers begin that are no ids."""
 LONGEST_ID = 1000
 """Letters of an id that is a text."""
 _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
@@ -128,14 +130,10 @@ def wrong_id(value):
         return "the id is empty, too long or broken: %s" % json.dumps(value[:80]) if wrong else ""
     if isinstance(value, bool) or not isinstance(value, (float, _INTEGERS)):
         return "the id is %s; it has to be a number or a text" % kind(value)
-    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
-    try:
-        kept = float("%.14g" % value) == value
-        finite = value - value == 0
-    except OverflowError:
-        return "the id is a number too large"
-    if not finite:
+    if not abs(value) < float("inf"):
         return "the id is %s; it has to be a finite number or a text" % kind(value)
+    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
+    kept = abs(value) < MOST_OF_ID if isinstance(value, _INTEGERS) else float("%.14g" % value) == value
     return "" if kept else "id %.40s has more digits than Lua keeps (14): write it as a text, in quotes" % (value,)
 
 

@@ -30,7 +30,7 @@ class Findings(object):
         self.counts = {"faults": {}, "remarks": {}}
         self.first = []
         try:
-            self.file = io.open(path, "wb")
+            self.file = io.open(path, "wb", 0)  # nothing is left to be written when it is closed
         except (IOError, OSError) as error:
             raise StackError("%s cannot be written: %s" % (printed(path), error.strerror))
 
@@ -54,9 +54,10 @@ class Findings(object):
         entry = {"file": shown(file), "place": as_text(place), "fault": fault, "reason": as_text(reason)}
         if not remark and len(self.first) < SHOWN:
             self.first.append(entry)
+        line = (as_text(json.dumps(dict(entry, remark=remark), sort_keys=True)) + "\n").encode("utf-8")
         try:
-            self.file.write((as_text(json.dumps(dict(entry, remark=remark), sort_keys=True)) + "\n").encode("utf-8"))
-            self.file.flush()
+            while line:
+                line = line[self.file.write(line) :]
         except (IOError, OSError) as error:
             raise StackError("%s cannot be written: %s" % (printed(self.path), error.strerror))
 

@@ -35,6 +35,7 @@ BEGINNINGS = (
     (re.compile(r"RIFF.{4}WEBP".encode("ascii"), re.S), "WEBP"),
     (re.compile(r".{4}ftyp(?:hei[cfmsx]|hev[cx]|mif1|msf1)".encode("ascii"), re.S), "HEIF"),
     (re.compile(r".{4}ftypavi[fs]".encode("ascii"), re.S), "AVIF"),
+    (re.compile(r"\0\0\x01\0[^\0]".encode("ascii")), "ICO"),
     (re.compile(r"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51".encode("ascii")), "JPEG 2000"),
 )
 FRAMES = frozenset(range(0xC0, 0xD0)) - frozenset((0xC4, 0xC8, 0xCC))

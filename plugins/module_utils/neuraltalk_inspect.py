@@ -12,7 +12,7 @@ import io
 import json
 import os
 
-from ansible.module_utils.neuraltalk_dataset_check import check, check_pixels, in_words
+from ansible.module_utils.neuraltalk_dataset_check import DAMAGE, check, check_pixels, in_words
 from ansible.module_utils.neuraltalk_findings import Findings
 from ansible.module_utils.neuraltalk_headers import Unusable
 from ansible.module_utils.neuraltalk_inspect_pictures import Inspection, suffix_kind
@@ -129,8 +129,8 @@ def quarantined(home, aside, bad, say):
             moved += not problem
             if problem:
                 left.append({"file": shown(name), "reason": as_text(problem)})
-        words = "moved %d files to %s; `provision data inspect --undo %s` takes them back"
-        say(words % (moved, printed(aside), printed(quarantine.list)))
+        words = "moved %d files to %s; `provision data inspect %s --undo %s` takes them back"
+        say(words % (moved, printed(aside), printed(home), printed(quarantine.list)))
         for entry in left[:20]:
             say(as_native("not moved: %(file)s: %(reason)s" % entry))
         return {"quarantined": moved, "list": shown(quarantine.list), "not_moved": left}
@@ -179,7 +179,11 @@ def inspect_captions(path, inspection, request, aside, say):
         lines = [line.strip() for line in str(error).splitlines()]
         for line in lines[1:] or lines:
             found.fault(path, "", "captions", line)
-        return {"pictures": 0, "captions": 0}
+        if not request.get("images_root"):
+            return {"pictures": 0, "captions": 0}
+        say("the captions cannot be read, so all pictures of the folder are looked at")
+        inspection.named = False
+        return dict(inspect_folder(inspection.root, inspection, request, aside, say), captions=0)
     words, sizes, names = tokenizer(request.get("tokens") or "words"), {}, set()
     for number, entry in enumerate(entries):
         name = find(inspection.root, entry["file_path"])
@@ -248,7 +252,7 @@ def inspect_set(path, request, root, found, say):
 
         try:
             check_pixels(h5, found, step)
-        except (IOError, OSError, RuntimeError, ValueError, KeyError) as error:
+        except DAMAGE as error:
             found.fault(h5, "/images", "unreadable", in_words(h5, error))
     return seen
 

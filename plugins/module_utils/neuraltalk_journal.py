@@ -21,7 +21,7 @@ import socket
 import stat
 import time
 
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, read_text
+from ansible.module_utils.neuraltalk_stack import TEXT, StackError, as_text, read_text
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 BOOT = "/proc/sys/kernel/random/boot_id"
@@ -29,6 +29,8 @@ PATIENCE = 1.0
 """Seconds in which the processes of a command that was just killed are gone."""
 KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}
 """The lines that may follow, and what the value of the key is that a line is told by."""
+BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}
+"""What a line of a block has beside its number."""
 
 
 class State(object):
@@ -85,7 +87,19 @@ def is_line(line):
     if not isinstance(line, dict):
         return False
     kinds = [key for key in KINDS if key in line]
-    return len(kinds) == 1 and isinstance(line[kinds[0]], KINDS[kinds[0]]) and not isinstance(line[kinds[0]], bool)
+    if len(kinds) != 1 or not isinstance(line[kinds[0]], KINDS[kinds[0]]) or isinstance(line[kinds[0]], bool):
+        return False
+    if kinds == ["block"]:
+        return all(isinstance(line.get(key), kind) for key, kind in BLOCK.items()) and all(map(is_bad, line["bad"]))
+    if kinds == ["finishing"]:
+        return all(isinstance(line["finishing"].get(key), dict) for key in ("asked", "result"))
+    excluded = line["plan"].get("excluded", {}) if kinds == ["plan"] else {}
+    return isinstance(excluded, dict) and all(isinstance(told, list) for told in excluded.values())
+
+
+def is_bad(told):
+    """Whether this is [row, reason, fault]."""
+    return isinstance(told, list) and len(told) == 3 and isinstance(told[0], int)
 
 
 def text_of(line):
@@ -120,7 +134,7 @@ class Journal(object):
         deadline = time.time() + PATIENCE
         while True:
             try:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o666)
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
             except (IOError, OSError) as error:
                 raise StackError("%s cannot be opened: %s" % (self.shown, error.strerror))
             try:

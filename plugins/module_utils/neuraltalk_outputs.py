@@ -12,10 +12,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import hashlib
 import json
 import os
 
-from ansible.module_utils.neuraltalk_pictures import shown, who
+from ansible.module_utils.neuraltalk_pictures import as_bytes, shown, who
 from ansible.module_utils.neuraltalk_progress import number, size
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, remove, write_whole
 
@@ -37,11 +38,14 @@ class Outputs(object):
         self.part = h5 + ".part"
         self.journal = self.part + ".journal"
         self.unreadable = h5 + ".unreadable.jsonl"
+        # By the HDF5 whose command makes it: two commands may want the same name for their JSON.
+        ours = ".%s.part" % hashlib.sha256(as_bytes(h5)).hexdigest()[:8]
+        self.json_part, self.annotations_part = json_file + ours, self.annotations + ours
         self.finals = (self.annotations, self.json, self.h5)
 
     def parts(self):
         """The files that are being made, in the order in which they get their names."""
-        return [final + ".part" for final in self.finals]
+        return [self.annotations_part, self.json_part, self.part]
 
     def refuse(self):
         """StackError where a folder cannot take them, or one of them is there already."""
@@ -80,8 +84,8 @@ class Outputs(object):
 
     def finish(self):
         """Give all files their names; those that have theirs keep it. StackError where a name was taken meanwhile."""
-        for final in self.finals:
-            place(final + ".part", final)
+        for part, final in zip(self.parts(), self.finals):
+            place(part, final)
         for folder in set(os.path.dirname(final) for final in self.finals):
             sync_folder(folder)
 

@@ -11,6 +11,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import json
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ from ansible.module_utils.neuraltalk_blocks import as_seen, peak, sync
 from ansible.module_utils.neuraltalk_journal import Journal
 from ansible.module_utils.neuraltalk_outputs import Outputs, told, write_unreadable
 from ansible.module_utils.neuraltalk_pictures import as_name, shown
-from ansible.module_utils.neuraltalk_processes import apart
+from ansible.module_utils.neuraltalk_processes import DeathError, apart, crash_of
 from ansible.module_utils.neuraltalk_progress import duration, number, size, unharmed
 from ansible.module_utils.neuraltalk_reading import Crew, Reading, as_latin, unchanged
 from ansible.module_utils.neuraltalk_request import checked, lasting
@@ -31,6 +32,8 @@ from ansible.module_utils.neuraltalk_staging import stage
 from ansible.module_utils.neuraltalk_stack import StackError, as_text, remove
 
 MODULES = (("numpy", "numpy"), ("h5py", "h5py"), ("PIL", "Pillow"))
+
+ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ended(BaseException):
@@ -47,9 +50,9 @@ def prepare(request, say):
 
     Result: pictures, captions, splits, words, statistics (see neuraltalk_captions), converted, other_type, set_aside
     (counts of pictures), unreadable (the list of those, or empty), resumed (pictures that were read before),
-    seconds, per_second (pictures read), memory {parent, captions, worker} (bytes, the most
-    that this process had, the one that read the captions, and any that read pictures), files {path:
-    {bytes, sha256 (not of the HDF5)}}, output_json, output_h5, annotations, and `plan`, digests of what went in.
+    seconds, per_second (pictures read), memory {parent, captions, worker} (bytes: the most that this process had, the
+    one that read the captions, and any that read pictures), files {path: {bytes, sha256 (not of the HDF5)}},
+    output_json, output_h5, annotations, and `plan`, digests of what went in.
 
     StackError where it cannot be done; what is good stays for the same command.
     """
@@ -59,17 +62,14 @@ def prepare(request, say):
     outputs.refuse()
     if not os.path.lexists(outputs.journal):
         outputs.refuse_existing()
-    # Children first: they are as small as this process is now.
-    crew = Crew(asked["jobs"])
-    handlers = listen()
-    journal = None
+    handlers, crew, journal = listen(), None, None
     try:
+        crew = Crew(asked["jobs"])  # first of all: children are as small as this process is now
         need_modules()
         journal = open_journal(outputs)
         finishing = journal.state.finishing
-        if finishing and finishing.get("asked") != lasting(asked):
-            words = "another data set is about to get these names: give the command again that was interrupted (%s)"
-            raise StackError(words % finishing.get("asked"))
+        if finishing:
+            refuse_other(finishing["asked"], lasting(asked))
         if not finishing:
             outputs.refuse_existing()
             result = Preparation(asked, outputs, crew, journal, unharmed(say)).run(began)
@@ -80,14 +80,29 @@ def prepare(request, say):
         return result
     except Ended as ended:
         raise StackError(words_of_end(ended, journal), signal=ended.args[0])
+    except DeathError as death:
+        raise StackError("a process that helps ended by signal %d: run the same command again" % crash_of(death))
     except (IOError, OSError) as error:
         where = shown(error.filename) if error.filename else "a file"
         raise StackError("%s: %s. The same command goes on where it was" % (where, as_text(error.strerror)))
     finally:
-        crew.end()
+        if crew is not None:
+            crew.end()
         leave(outputs, journal)
         for each, handler in handlers:
             signal.signal(each, handler)
+
+
+def refuse_other(asked, now):
+    """StackError where the command that only has names to give yet is not this one."""
+    differ = sorted(key for key in now if asked.get(key) != now[key])
+    if differ:
+        words = (
+            "another command is about to give these names, and was interrupted: give that again, which ends at once; "
+        )
+        words += "it had another %s (%s)"
+        told = ", ".join(json.dumps(asked.get(key)) for key in differ)
+        raise StackError(words % (", ".join(differ), told))
 
 
 def need_modules():
@@ -138,10 +153,12 @@ def listen():
     """Raise Ended where this command is told to end; what the handlers were before."""
 
     def hear(given, _frame):
+        for each in ENDS:
+            signal.signal(each, signal.SIG_IGN)  # what is good is being kept now
         raise Ended(given)
 
     try:
-        return [(each, signal.signal(each, hear)) for each in (signal.SIGTERM, signal.SIGINT)]
+        return [(each, signal.signal(each, hear)) for each in ENDS]
     except ValueError:  # not the main thread
         return []
 
@@ -177,6 +194,7 @@ class Preparation(object):
                 if not bad:
                     break
                 self.set_aside(bad, reading.plan["rows"])
+        self.say("all pictures are read; what the disk does not have yet is being written to it")
         sync({"part": as_latin(self.outputs.part)}, None)
         return self.result(staged, reading, resumed, began)
 
@@ -186,11 +204,8 @@ class Preparation(object):
         staged = apart(lambda: stage(asked, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
         words = "%s captions of %s pictures (train %s, val %s, test %s); %s words are in the vocabulary"
-        splits = [number(facts["splits"][split]) for split in ("train", "val", "test")]
-        self.say(
-            words
-            % tuple([number(facts["captions"]), number(facts["pictures"])] + splits + [number(facts["vocabulary"])])
-        )
+        counts = [facts["captions"], facts["pictures"]] + [facts["splits"][split] for split in ("train", "val", "test")]
+        self.say(words % tuple(map(number, counts + [facts["vocabulary"]])))
         for remark in facts["remarks"]:
             self.say(remark)
         anew = bool(staged["why"])
@@ -209,8 +224,7 @@ class Preparation(object):
         try:
             return reading.read()
         except Ended:
-            self.crew.pool.end()
-            reading.make_durable(wait=True)
+            reading.break_off()
             raise
 
     def set_aside(self, bad, rows):
@@ -221,10 +235,8 @@ class Preparation(object):
             raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
         if not self.asked["set_aside"]:
             write_unreadable(self.outputs.unreadable, bad)
-            words = (
-                "%s\nAll of them are listed in %s. Mend them or take them out of the captions; or prepare the others "
-            )
-            words += "alone with --set-aside"
+            words = "%s\nAll of them are listed in %s. Mend them or take them out of the captions; or prepare the "
+            words += "others alone with --set-aside"
             raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
         self.say(told(bad, rows))
         self.say("set aside: the data set is laid out anew without them")
@@ -243,13 +255,13 @@ class Preparation(object):
         memory = {"parent": peak(), "captions": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}
         memory["worker"] = reading.memory
         words = "%s pictures are prepared in %s (%.0f a second), %s"
-        self.say(words % (number(facts["pictures"]), duration(seconds), reading.progress.rate(), size(h5["bytes"])))
+        self.say(words % (number(facts["pictures"]), duration(seconds), reading.rate, size(h5["bytes"])))
         return {
             "pictures": facts["pictures"], "captions": facts["captions"], "splits": facts["splits"],
-            "words": facts["vocabulary"], "statistics": facts, "converted": reading.converted(),
-            "other_type": reading.other, "set_aside": len(aside),
+            "words": facts["vocabulary"], "statistics": facts, "converted": reading.count("converted"),
+            "other_type": reading.count("other"), "set_aside": len(aside),
             "unreadable": shown(self.outputs.unreadable) if aside else "", "resumed": resumed,
-            "seconds": round(seconds, 1), "per_second": round(reading.progress.rate(), 1), "memory": memory,
+            "seconds": round(seconds, 1), "per_second": round(reading.rate, 1), "memory": memory,
             "files": dict(staged["files"], **{shown(self.outputs.h5): h5}), "output_json": shown(self.outputs.json),
             "output_h5": shown(self.outputs.h5), "annotations": shown(self.outputs.annotations),
             "plan": dict((key, staged["plan"][key]) for key in ("captions", "pictures", "pillow", "engine")),

@@ -73,13 +73,13 @@ class Process(object):
     `note(number)` says where in its task it is: `at()` tells that, also after it crashed.
     """
 
-    def __init__(self, work, apart=()):
-        self.work, self.apart = work, tuple(apart)
+    def __init__(self, work):
+        self.work = work
         self.cell = mmap.mmap(-1, CELL.size)
         self.start()
 
     def start(self):
-        """Fork. A child has nothing of its parent open but its own pipes."""
+        """Fork a child, in the place of one that has died too."""
         tasks, self.tasks = os.pipe()
         self.answers, answers = os.pipe()
         self.unread = b""
@@ -93,7 +93,7 @@ class Process(object):
         if self.pid == 0:
             try:
                 die_with(parent)
-                for handle in (self.tasks, self.answers) + self.apart:
+                for handle in (self.tasks, self.answers):
                     os.close(handle)
                 serve(tasks, answers, self.work, self.note)
             finally:
@@ -166,6 +166,8 @@ def serve(tasks, answers, work, note):
                 answer = {"done": work(json.loads(line.decode("utf-8")), note)}
             except StackError as error:
                 answer = {"failed": as_text(error.args[0]), "details": error.details}
+            except MemoryError:
+                answer = {"failed": "there is not enough memory for this"}
             except Exception as error:
                 words = "%s: %s" % (type(error).__name__, as_text(str(error)))
                 answer = {"failed": words, "details": {"exception": as_text(traceback.format_exc())}}
@@ -223,10 +225,10 @@ def crash_of(death):
     if death.signal in CRASHES:
         return death.signal
     if death.signal == signal.SIGKILL:
-        words = "a working process was killed (signal 9), probably by the kernel, for want of memory: run the same "
-        words += "command again, which goes on where it was, with fewer processes (`--jobs`) or more memory"
+        words = "a working process was killed (signal 9), probably by the out-of-memory killer: run the same command "
+        words += "again with fewer processes (`--jobs`) or more memory"
         raise StackError(words)
-    words = "a working process ended (%s): run the same command again, which goes on where it was"
+    words = "a working process ended (%s): run the same command again"
     raise StackError(words % ("signal %d" % death.signal if death.signal else "exit code %d" % death.code))
 
 

@@ -49,7 +49,7 @@ class Reading(object):
     def __init__(self, crew, journal, spool, part, say):
         self.crew, self.journal, self.spool, self.part, self.say = crew, journal, spool, part, say
         self.plan = journal.state.plan
-        self.kept, self.found, self.other, self.memory = {}, [], 0, 0
+        self.kept, self.found, self.other, self.memory = {}, [], {}, 0
         self.syncing, self.synced = None, time.time()
         self.lines = array.array("Q" if str is not bytes else str("L"), [0])
         with io.open(os.dup(spool), "rb") as file:
@@ -106,14 +106,14 @@ class Reading(object):
         """Look at the headers of all pictures that are still to be read; [(path, reason, fault)] of what is none."""
         rest = [block for block in range(self.blocks) if block not in self.kept]
         progress = Progress(self.say, "looked at", self.pictures(rest))
-        self.found, self.other = [], 0
+        self.found = []
 
         def done(task, answer):
             progress.add(len(task["paths"]))
-            self.other += answer["other"]
+            self.other[task["block"]] = answer["other"]
             self.found += [self.named(task, each) for each in answer["bad"]]
 
-        self.all(({"do": "look", "paths": self.paths(block)} for block in rest), done, progress)
+        self.all(({"do": "look", "block": block, "paths": self.paths(block)} for block in rest), done, progress)
         return sorted(self.found)
 
     def named(self, task, bad):
@@ -131,12 +131,15 @@ class Reading(object):
         def done(task, answer):
             block, again = task["block"], before[task["block"]] if "only" in task else {}
             line = {"block": block, "stamp": answer["stamp"], "bad": answer["bad"], "decoded": answer["decoded"]}
-            self.journal.add(dict(line, converted=answer["converted"] + again.get("converted", 0)))
+            line["converted"] = answer["converted"] + again.get("converted", 0)
+            line["other"] = self.other.get(block, again.get("other", 0))
+            self.journal.add(line)
             self.memory = max(self.memory, answer["memory"])
             self.progress.add(len(task.get("only", task["paths"])), answer["bytes"])
             self.found += [self.named(task, each) for each in answer["bad"]]
 
         self.all(self.tasks(), done, self.progress)
+        self.rate = self.progress.rate()
         return sorted(self.found)
 
     def tasks(self):
@@ -149,28 +152,26 @@ class Reading(object):
             task = {"do": "read", "block": block, "paths": self.paths(block), "part": part, "place": first}
             yield dict(task, only=self.kept[block]) if block in self.kept else task
 
-    def make_durable(self, wait=False):
-        """Have what was written made durable, beside the reading, and write down how much was.
-
-        Where it is to `wait`, all of it is durable afterwards.
-        """
-        if self.syncing is not None:
-            if not wait and not readable([self.crew.syncer.answers], 0):
-                return
-            while self.crew.syncer.answer() is None:
-                pass
-            self.journal.add({"synced": self.syncing}, durable=True)
-            self.syncing, self.synced = None, time.time()
+    def make_durable(self):
+        """From time to time, have what was written made durable, beside the reading, and write down how much was."""
+        if self.syncing is not None and readable([self.crew.syncer.answers], 0):
+            if self.crew.syncer.answer() is not None:
+                self.journal.add({"synced": self.syncing}, durable=True)
+                self.syncing, self.synced = None, time.time()
         lines = len(self.journal.state.lines)
-        if lines > self.journal.state.synced and (wait or time.time() - self.synced >= DURABLE):
+        if self.syncing is None and lines > self.journal.state.synced and time.time() - self.synced >= DURABLE:
             self.crew.syncer.give({"part": as_latin(self.part)})
             self.syncing = lines
-            if wait:
-                self.make_durable(wait=True)
 
-    def converted(self):
-        """How many pictures had to be converted."""
-        return sum(line["converted"] for line in self.journal.state.blocks.values())
+    def break_off(self):
+        """End the reading, and make durable what is good of it."""
+        self.crew.pool.end()
+        sync({"part": as_latin(self.part)}, None)
+        self.journal.add({"synced": len(self.journal.state.lines)}, durable=True)
+
+    def count(self, what):
+        """How many pictures were `converted`, or are of `other` kinds than their names say."""
+        return sum(line[what] for line in self.journal.state.blocks.values())
 
 
 def as_latin(path):

@@ -1,9 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The scorer of captions (coco-caption) for one run: what it lacks on this host, its annotations, its own folder.
 
-A generation has it in one of two ways. Made from wheels (pycocoevalcap, Python 3), it has our own myeval.py, and
-scorer.json names the Python that the wheels were installed for. Made from the archive coco-caption.tgz (Python 2.7), it
-has neuraltalk2's own myeval.py and no scorer.json.
+A generation has it in one of two ways: made from wheels (pycocoevalcap, Python 3), or from the archive coco-caption.tgz
+(Python 2.7). Where its myeval.py is ours, scorer.json names the Python that the packages were installed for, or none
+where any Python 2.7 will do. Without scorer.json it is neuraltalk2's own myeval.py.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -35,8 +35,12 @@ ANNOTATIONS = "annotations/captions_val2014.json"
 NOTE = "scorer.json"
 PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
+OLD = ("python2.7", "python2")
 LEFT = ("val*.json*", "tmp.json", "*.pyc", NOTE, PROGRAM)
 """What of coco-caption a run gets no link to: leftovers of scoring by hand, and what it gets otherwise."""
+ORIGINALS = ("info", "type", "licenses")
+"""What the archive's scorer asks of an annotations file, beside its images and captions."""
+ORIGINALS_CURE = '"info": {}, "type": "captions", "licenses": []'
 SHOWN = 5
 """How many ids are told."""
 WHOLE = (int, type(1 << 70))
@@ -49,7 +53,7 @@ def installed(generation):
 
 
 def noted(generation):
-    """{python, packages} as the role noted them when it installed wheels; empty for the archive's way."""
+    """{python, packages} as the role noted them where the script is ours; empty where it is neuraltalk2's own."""
     told = as_native(read_json(os.path.join(installed(generation), NOTE)))
     return told if isinstance(told, dict) and isinstance(told.get("python"), str) else {}
 
@@ -64,11 +68,14 @@ def found(program):
 
 
 def scorers_python(generation):
-    """The Python for the scorer: that of the wheels, else `python`, or what a system has instead; None without one."""
-    told = noted(generation).get("python")
-    if told:
-        return told if os.access(told, os.X_OK) else None
-    return next((path for path in map(found, PYTHONS) if path), None)
+    """The Python for the scorer: that of the wheels, else a Python 2.7 or what a system has instead; None without one.
+
+    For neuraltalk2's own script it is `python`, which that calls.
+    """
+    told = noted(generation)
+    if told.get("python"):
+        return told["python"] if os.access(told["python"], os.X_OK) else None
+    return next((path for path in map(found, (OLD if told else ()) + PYTHONS) if path), None)
 
 
 def annotations_of(generation, arguments):
@@ -116,7 +123,7 @@ def refuse_unscored(generation, program, arguments):
     lacks = scorer_lacks(generation, annotations)
     if lacks:
         raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
-    known = annotated(annotations)
+    known = annotated(annotations, generation)
     split, wanted = asked(program, arguments)
     if wanted is None:
         return
@@ -144,9 +151,7 @@ def scorer_lacks(generation, annotations):
     python = scorers_python(generation)
     if noted(generation):
         if not python:
-            return lacks + [
-                "a Python that may be run here: %s, which its packages are for" % noted(generation)["python"]
-            ]
+            return lacks + ["a Python that may be run here: %s" % (noted(generation)["python"] or "Python 2.7")]
         said = tried(generation, [python, "-B", PROGRAM, "--check"], folder)
         told = [line[len("lacks: ") :] for line in said if line.startswith("lacks: ")]
         return lacks + (told or ["a scorer that %s can run: %s" % (python, line) for line in said[-1:]])
@@ -175,12 +180,16 @@ def tried(generation, argv, folder):
     return (said or ["code %s" % process.returncode]) if process.returncode else []
 
 
-def annotated(path):
+def annotated(path, generation):
     """The ids of all images that have a caption in an annotations file. StackError where it is not like MS COCO's."""
     whole = parsed(path, "annotations")
     for name in ("images", "annotations"):
         if not isinstance(whole, dict) or not isinstance(whole.get(name), list):
             raise StackError("%s: it has no list `%s`, so it is no annotations file like MS COCO's" % (path, name))
+    absent = [name for name in ORIGINALS if name not in whole]
+    if absent and not noted(generation):
+        words = "%s: it has no `%s`, without which coco-caption ends under Python 2.7 with a KeyError. Add %s"
+        raise StackError(words % (path, "`, no `".join(absent), ORIGINALS_CURE))
     for number, entry in enumerate(whole["annotations"]):
         if not isinstance(entry, dict) or not isinstance(entry.get("caption"), TEXT):
             raise StackError("%s: annotations[%d] has no text as its `caption`" % (path, number))
@@ -224,4 +233,4 @@ def parsed(path, what):
 def first(known):
     """A few ids as JSON has them: text in quotation marks, numbers without."""
     told = sorted(known, key=lambda value: (isinstance(value, TEXT), value))[:SHOWN]
-    return as_native(", ".join(json.dumps(value)[:80] for value in told)) + (", ..." if len(known) > SHOWN else "")
+    return as_native(", ".join(json.dumps(value)[:80] for value in told)) + (" and more" if len(known) > SHOWN else "")

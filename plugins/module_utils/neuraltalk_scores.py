@@ -72,7 +72,7 @@ def score(run, annotations=""):
     lacks = scorer_lacks(generation, known)
     if lacks:
         raise StackError("run %s cannot be scored on this host. It lacks %s" % (run.name, "; it lacks ".join(lacks)))
-    annotated(known)
+    annotated(known, generation)
     try:
         told = scored(run, generation, known, captions)
         told.update(

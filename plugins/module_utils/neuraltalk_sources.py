@@ -131,7 +131,7 @@ def _take(gathered, place, record, columns, raw):
     chosen = columns.choose(record)
     if chosen.file is None or chosen.caption is None:
         names = ", ".join(printed(name[:40]) for name in sorted(record)[:10])
-        return "among its fields there has to be %s; they are: %s" % (columns.wanted(), names or "none")
+        return "among its fields there has to be %s; they are: %s" % (columns.wanted, names or "none")
     captions, more = record[chosen.caption], {}
     if chosen.id is not None:
         more["id"] = record[chosen.id]
@@ -149,7 +149,7 @@ def _take(gathered, place, record, columns, raw):
 def _from_table(path, text, columns):
     """(place, record or problem) of a table's rows, with the cells that are looked at."""
     chosen = None
-    for place, cells in rows(path, text, columns.fit, columns.wanted()):
+    for place, cells in rows(path, text, columns.fit, columns.wanted):
         if isinstance(cells, dict):
             chosen = chosen or columns.choose(cells)
             record = {chosen.file: cells[chosen.file].strip(), chosen.caption: cells[chosen.caption]}

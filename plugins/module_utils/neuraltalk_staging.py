@@ -52,19 +52,19 @@ def stage(asked, outputs, excluded, known, spool):
     captions = neuraltalk_captions.lay_out(entries, asked)
     del entries
     paths = [key_of(asked, picture) for picture in captions.pictures]
-    plan = plan_of(captions, paths)
+    text = captions.json_text()
+    plan = plan_of(captions, text, paths)
     why = why_anew(plan, known, outputs.part)
     plan["block"] = asked["block"] or (not why and known["block"]) or block_of(len(paths), asked["jobs"])
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
-    texts = {
-        outputs.json: captions.json_text(),
-        outputs.annotations: json.dumps(captions.annotations(), sort_keys=True),
-    }
-    wanted = dict((path + ".part", len(text)) for path, text in texts.items())
+    annotations = json.dumps(captions.annotations(), sort_keys=True)
+    texts = {outputs.json_part: text, outputs.annotations_part: annotations}
+    wanted = dict((part, len(text)) for part, text in texts.items())
     refuse_full(dict(wanted, **{outputs.part: neuraltalk_h5.size_of(captions, len(paths))}))
-    files = dict((shown(path), write(path + ".part", text)) for path, text in texts.items())
+    finals = dict(zip(outputs.parts(), outputs.finals))
+    files = dict((shown(finals[part]), write(part, text)) for part, text in texts.items())
     if why:
         remove(outputs.part)
         plan["place"] = neuraltalk_h5.create(outputs.part, captions, len(paths))
@@ -84,11 +84,11 @@ def key_of(asked, entry):
     return path.decode("latin-1")
 
 
-def plan_of(captions, paths):
+def plan_of(captions, text, paths):
     """What determines every byte of the HDF5, as digests and numbers."""
     import PIL
 
-    words = hashlib.sha256(captions.json_text().encode("utf-8"))
+    words = hashlib.sha256(text.encode("utf-8"))
     for numbers in (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix):
         words.update(("%d " % len(numbers)).encode("ascii"))
         words.update(memoryview(numbers) if str is not bytes else numbers.tostring())

@@ -15,8 +15,9 @@ description:
     the connection. Exit codes are written beside the logs.
   - Where Ansible is root, all that touches a run's directory is done as the account O(user), and so is the run itself,
     in a unit of systemd's that can write nowhere but there, or with setuid where systemd does not run.
-  - Images that do not load (C(._) files of a Mac, empty files, anything that is not an image) are set
-    aside, because one of them ends eval.lua without naming the file.
+  - Pictures to caption are read by the stack's own C(image.load) before the program starts. What it cannot read
+    (C(._) files of a Mac, truncated ones, other formats) is set aside by name and reason, because one of them ends
+    eval.lua without naming the file.
 options:
   stack_root:
     description: The directory that holds C(current) and C(runs).
@@ -164,6 +165,8 @@ STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", 
 OF_ONE = ["followed", "stopped", "cancelled", "probed", "read", "scored"]
 PATIENCE = 30.0
 """Seconds that a conductor gets to say that it has begun."""
+LOOKED = 5.0
+"""Seconds after which it is told of a run that it looks at its pictures still."""
 PROBE = """
 require 'torch' require 'nn' require 'nngraph' require 'misc.LanguageModel'
 %(card)s
@@ -193,7 +196,7 @@ def start(root, runs, gpu, memory, account):
         except Exception:
             as_account(account, forget, root, runs)
             raise
-    await_file(account, process, first, first.process, first.ended)
+    await_file(account, process, first, first.process, first.ended, meanwhile=first.log)
     said = as_account(account, begun, root, runs)
     return dict(said, remarks=[remark] * bool(remark) + (misleading() if plan["card"] else []))
 
@@ -241,13 +244,16 @@ def begun(root, runs):
     )
 
 
-def await_file(account, process, run, *paths):
+def await_file(account, process, run, *paths, **also):
     """Wait until one of the files is there. StackError with the conductor's words where none comes.
 
-    One that lives gets its time: to link tens of thousands of pictures on a slow disk takes minutes.
+    One that lives gets its time: to look at tens of thousands of pictures takes minutes. After a few seconds the file
+    `meanwhile` will do, the log in which it says how far it is.
     """
     began = due = time.time()
     while not any(os.path.lexists(path) for path in paths):
+        if time.time() > began + LOOKED and also.get("meanwhile") and os.path.lexists(also["meanwhile"]):
+            return
         gone = process is not None and process.poll() is not None
         if not gone and time.time() > due + PATIENCE:
             due = time.time()

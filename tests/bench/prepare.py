@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -76,6 +77,8 @@ for child in children:
     assert os.waitpid(child, 0)[1] == 0
 print(len(names) / (time.monotonic() - began))
 """
+
+WHOLE = "data prepare, all of it"
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,10 @@ def original(bench: Bench, data: Set) -> float:
     return data.count / (time.monotonic() - began)
 
 
-def compare(bench: Bench, data: Set, rounds: int) -> dict[str, list[float]]:
-    """Images a second of all ways, in turn."""
+def compare(bench: Bench, data: Set, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Images a second of all ways, in turn, and the milliseconds of processor time of each image, starts included."""
     taken: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
     cores = str(bench.jobs)
     ways: dict[str, Callable[[], float]] = {
         "upstream's loop, serial": lambda: float(python(LOOP, str(data.images), str(bench.folder / "loop.h5"))),
@@ -191,23 +195,36 @@ def compare(bench: Bench, data: Set, rounds: int) -> dict[str, list[float]]:
     }
     if bench.python2 and bench.prepro:
         ways["prepro.py itself, all of it"] = lambda: original(bench, data)
+
+    def reading() -> float:
+        result = ours(bench, data)
+        taken.setdefault(WHOLE, []).append(data.count / result["wall"])
+        return float(result["per_second"])
+
+    ways["data prepare, reading"] = reading
     for _round in range(rounds):
         for what, way in ways.items():
+            before = processor()
             taken.setdefault(what, []).append(way())
-            result = ours(bench, data) if what.startswith("the limit") else None
-            if result:
-                taken.setdefault("data prepare, reading", []).append(result["per_second"])
-                taken.setdefault("data prepare, all of it", []).append(data.count / result["wall"])
-    return taken
+            spent.setdefault(what, []).append(1000 * (processor() - before) / data.count)
+    return taken, spent
 
 
-def show(data: Set, taken: dict[str, list[float]]) -> None:
-    """The medians, the spread, and the share of the limit."""
+def processor() -> float:
+    """Seconds of processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def show(data: Set, taken: dict[str, list[float]], spent: dict[str, list[float]]) -> None:
+    """The medians, the spread, the share of the limit, and the processor time."""
     median = {what: statistics.median(rates) for what, rates in taken.items()}
     limit = median["the limit: decoded and resized"]
-    print(f"\n{data.count} pictures, {data.name}: images a second")
+    print(f"\n{data.count} pictures, {data.name}: images a second (least, most), share of the limit, processor ms each")
     for what, rates in sorted(taken.items(), key=lambda each: median[each[0]]):
-        print(f"{what:<32} {median[what]:>7.0f}  {min(rates):>6.0f} {max(rates):>6.0f}  {median[what] / limit:>5.2f}")
+        used = f"{statistics.median(spent[what]):>6.2f}" if what in spent else ""
+        spread = f"{min(rates):>6.0f} {max(rates):>6.0f}"
+        print(f"{what:<32} {median[what]:>7.0f}  {spread}  {median[what] / limit:>5.2f}  {used}", flush=True)
 
 
 def memory(bench: Bench, count: int) -> dict[str, int]:
@@ -246,7 +263,7 @@ def main() -> int:
         size = sum(file.stat().st_size for file in sets[0].images.iterdir()) / asked.pictures
         print(f"{bench.jobs} cores, load before: {os.getloadavg()[0]:.1f}; JPEGs of {size / 1000:.0f} KB", flush=True)
         for data in sets:
-            show(data, compare(bench, data, asked.rounds))
+            show(data, *compare(bench, data, asked.rounds))
         print(f"\nthe most memory of a process; load now: {os.getloadavg()[0]:.1f}")
         for count in asked.many:
             memory(bench, count)

@@ -57,6 +57,10 @@ def data(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
             folder / "images" / ("red.jpg" if name.endswith("jpg") else "00-green.png"), folder / "images" / name
         )
     (folder / "images" / "page.jpg").write_text("<html>not found</html>", encoding="utf-8")
+    green = (folder / "images" / "00-green.png").read_bytes()
+    (folder / "images" / "cut.png").write_bytes(green[: len(green) // 2])
+    (folder / "images" / "below").mkdir()
+    (folder / "images" / "below" / "no suffix").write_bytes(green)
     engine.docker("cp", str(folder), f"{HOST}:{DATA}")
     engine.docker("exec", HOST, "chmod", "-R", "a+rX", DATA)
     return DATA
@@ -82,10 +86,11 @@ def test_captions_come_under_the_names_that_the_pictures_have(run: Run, trained:
         run("eval", "captions", ["-model", model, "-image_folder", f"{DATA}/images"], "--json").ended_with(0).document
     )
     captions = {caption["file"]: caption["caption"] for caption in told["captions"]}
-    assert captions.keys() == {"red.jpg", "blue.jpg", "00-green.png", *ODD}
+    assert captions.keys() == {"red.jpg", "blue.jpg", "00-green.png", "below/no suffix", *ODD}
     assert all(captions.values())
     aside = {file["file"]: file["reason"] for file in told["set_aside"]}
-    assert aside.keys() == {"._red.jpg", "empty.jpg", "page.jpg"}
+    assert aside.keys() == {"._red.jpg", "empty.jpg", "page.jpg", "cut.png"}
+    assert aside["cut.png"].startswith("image.load: ")
     assert "AppleDouble" in aside["._red.jpg"]
     assert "empty" in aside["empty.jpg"]
     assert "no JPEG" in aside["page.jpg"]

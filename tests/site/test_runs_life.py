@@ -193,7 +193,7 @@ def test_captions_stand_beside_their_pictures_in_one_file(
     page = tmp_path / "captions.html"
     converged.directory.provision("runs", "report", "pictured", "--out", str(page)).ended_with(0)
     text = page.read_text()
-    assert text.count('src="data:image/') == 7
+    assert text.count('src="data:image/') == 8
     assert "ümlaut.png" in text
     assert "$(touch evil).jpg" in text
 

@@ -43,6 +43,9 @@ def coco_annotations() -> str:
     ids = range(FIRST_ID, FIRST_ID + ANNOTATED)
     return json.dumps(
         {
+            "info": {},
+            "type": "captions",
+            "licenses": [],
             "images": [{"id": image, "file_name": f"{image}.jpg"} for image in ids],
             "annotations": [
                 {"id": 10 * image + number, "image_id": image, "caption": text}

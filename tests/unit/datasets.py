@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -76,8 +77,9 @@ class Set:
         return [json.loads(line) for line in text.splitlines()]
 
     def left(self) -> set[str]:
-        """The files beside the captions and the pictures."""
-        return {path.name for path in self.folder.iterdir()} - {"raw.json", "the pictures"}
+        """The files beside the captions and the pictures; names without the digest that unfinished ones have."""
+        names = {re.sub(r"\.[0-9a-f]{8}\.part$", ".part", path.name) for path in self.folder.iterdir()}
+        return names - {"raw.json", "the pictures"}
 
 
 DONE = {"data.h5", "data.json", "data.annotations.json"}

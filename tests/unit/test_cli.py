@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -395,7 +396,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         launch,
         "start",
-        lambda *given: {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []},
+        lambda *given: {
+            "begun": True,
+            "set_aside": aside,
+            "pid": 7,
+            "log": END.log,
+            "card": None,
+            "unit": "",
+            "remarks": [],
+        },
     )
 
 
@@ -413,12 +422,17 @@ def test_captions_are_shown_with_the_files_set_aside(
 
 def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     aside = [{"file": f"{number}.gif", "reason": "it is a GIF"} for number in range(25)]
-    told = {"set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
+    told = {"begun": True, "set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
     monkeypatch.setattr(launch, "start", lambda *given: told)
     monkeypatch.setattr(launch, "watch", lambda *given: END)
     out = provision(capsys, *EVAL)[1]
     assert out.count("set aside ") == 20
     assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
+    monkeypatch.setattr(launch, "start", lambda *given: {**told, "begun": False, "set_aside": [], "pid": None})
+    monkeypatch.setattr(launch, "watch", lambda *given: replace(END, set_aside=tuple(aside)))
+    out = provision(capsys, *EVAL)[1]
+    assert "r looks at its pictures on node1 first" in out
+    assert out.count("set aside ") == 20
 
 
 def test_run_that_failed_is_code_1_and_one_document(

@@ -28,7 +28,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Asked:
     def run(name: str, request: dict[str, Any], show: Callable[[str], None]) -> Mapping[str, Any]:
         asked.append((name, request))
         show("3 pictures\n")
-        return {"pictures": 3, "faults": 2 if name == "inspect" else 0}
+        return {"pictures": 3, "faults": {"empty": 2} if name == "inspect" else {}}
 
     monkeypatch.setattr(program, "run", run)
     return asked
@@ -41,7 +41,7 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def start(runs: Sequence[RunSpec], host: str, settings: object) -> Mapping[str, Any]:
         scene["started"].append((runs[0], host))
-        return {"set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
+        return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
 
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.setattr(launch, "watch", lambda *given: scene["end"])

@@ -73,7 +73,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         if any(run.id.startswith("bad") and host == "two" for run in runs):
             raise HostError("two: its disk is full")
         asked.append((tuple(runs), host))
-        return {"set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/log"}
+        return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/log"}
 
     monkeypatch.setattr(launch, "start", start)
     return asked

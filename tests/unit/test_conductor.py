@@ -278,7 +278,8 @@ def scorer(generation: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for folder in ("annotations", "pycocoevalcap/tokenizer", "pycocotools"):
         (place / folder).mkdir(parents=True)
     (place / "pycocoevalcap/tokenizer/x.jar").touch()
-    known = {"images": [{"id": 7}], "annotations": [{"image_id": 7, "caption": "a cat"}]}
+    known: dict[str, Any] = {"images": [{"id": 7}], "annotations": [{"image_id": 7, "caption": "a cat"}]}
+    known.update({"info": {}, "type": "captions", "licenses": []})
     (place / "annotations/captions_val2014.json").write_text(json.dumps(known))
     for file in (
         "pycocoevalcap/__init__.py",

@@ -150,7 +150,7 @@ def test_lua_writes_large_whole_numbers_as_1e5(score: Score, place: Path) -> Non
             KNOWN,
             [
                 "none of the 10 predictions is of an image of the annotations",
-                "500, 501, 502, 503, 504, ...;",
+                "500, 501, 502, 503, 504 and more;",
                 "1, 2, 3.",
             ],
         ),
@@ -186,7 +186,7 @@ def test_missing_java_is_said_with_its_packages(score: Score, tmp_path: Path) ->
         ),
         (
             'case "$*" in *-cp*) exit 1;; esac',
-            ["the tokenizer did not give back as many lines as it got", "probably the out-of-memory killer"],
+            ["gave back fewer lines than it got", "probably the out-of-memory killer"],
         ),
         (
             'case "$*" in *-stdio*) kill -9 $$;; esac',
@@ -226,8 +226,21 @@ def test_check_names_all_that_is_missing(place: Path, tmp_path: Path) -> None:
     assert lines[2].startswith("lacks: java, which the tokenizer")
 
 
-def test_folder_that_cannot_be_written_is_said(score: Score, place: Path) -> None:
+def test_file_that_cannot_be_written_and_a_full_disk_are_said(score: Score, place: Path) -> None:
     (place / "valx.json_out.json.new").mkdir()
+    assert score().stdout.endswith("ScorerError: valx.json_out.json.new: Is a directory\n")
+    (place / "valx.json_out.json.new").rmdir()
+    (place / "valx.json_out.json.new").symlink_to("/dev/full")
     done = score()
     assert done.returncode == 1
-    assert "ScorerError: valx.json_out.json.new: " in done.stdout
+    assert done.stdout.endswith(f"ScorerError: {place}: no room on the disk\n")
+    assert not (place / "valx.json_out.json").exists()
+
+
+def test_what_nobody_thought_of_ends_in_one_line_too(score: Score, place: Path) -> None:
+    (place / "pycocoevalcap" / "cider" / "cider.py").write_text(
+        "class Cider:\n    def method(self):\n        return 1 / 0\n"
+    )
+    done = score()
+    assert done.returncode == 1
+    assert done.stdout.endswith("ScorerError: ZeroDivisionError: division by zero\n")

@@ -132,14 +132,16 @@ def test_empty_folder_is_an_error(module: ModuleType, lay_out: Callable[..., dic
 
 
 def test_progress_stands_in_the_log(
-    module: ModuleType, lay_out: Callable[..., dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType],
+    lay_out: Callable[..., dict[str, Any]],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "RHYTHM", 0.0)
+    monkeypatch.setattr(load("neuraltalk_progress"), "LEAST", 0.0)
     write(folder, {"1.jpg": JPEG, "2.jpg": JPEG, "3.jpg": b""})
     log = lay_out()["log"]
-    assert "\nlooked at the headers of 2 of 3: 0 set aside, " in log
-    assert "\nread 2 of 2: 1 set aside, " in log
-    assert " a second, 0 s left\n" in log
+    assert "\nlooked at the headers of 2 of 3 pictures (66 %), " in log
+    assert "\nread 1 of 2 pictures (50 %), " in log
 
 
 def test_stop_is_heard(module: ModuleType, lay_out: Callable[..., dict[str, Any]], folder: Path) -> None:

@@ -136,6 +136,14 @@ def test_annotations_leave_out_what_the_original_does_not_score(module: ModuleTy
     assert {one["image_id"] for one in found["annotations"]} == {1, 2}
 
 
+def test_annotations_of_letters_have_spaces_between_them_as_captions_of_the_model_have(module: ModuleType) -> None:
+    given = entries(["一只猫在 red 床上。"])
+    made = module.lay_out(given, {**ZERO, "tokens": "chars"})
+    assert [one["caption"] for one in made.annotations()["annotations"]] == ["一 只 猫 在 red 床 上"]
+    made = module.lay_out(given, ZERO)
+    assert [one["caption"] for one in made.annotations()["annotations"]] == ["一只猫在 red 床上。"]
+
+
 def test_annotations_of_pictures_without_ids_count_their_places(module: ModuleType) -> None:
     given = [{"file_path": f"{n}.jpg", "captions": ["a"]} for n in range(3)]
     made = module.lay_out(given, ZERO)

@@ -138,63 +138,18 @@ def test_captions_of_no_picture_and_of_two_are_remarked_on(module: ModuleType, d
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda told: "{", "c.json : it is not JSON: "),
-        (lambda told: "[" * 100000, "c.json : it is not JSON: "),
-        (lambda told: "\ufeff{}", "c.json : it is not JSON: "),
-        (
-            lambda told: json.dumps(told, indent=1),
-            "c.json : it stands on several lines, and train.lua reads only the first",
-        ),
-        (lambda told: [told], "c.json ix_to_word: it has no ix_to_word (an object of words)"),
-        (
-            lambda told: {**told, "ix_to_word": ["a", "b"]},
-            "c.json ix_to_word: it has no ix_to_word (an object of words)",
-        ),
-        (lambda told: {**told, "images": {}}, "c.json images: it has no images (a list)"),
-        (lambda told: {**told, "images": told["images"][:2]}, "c.h5 /images: it holds 3 pictures, and c.json lists 2"),
-        (lambda told: {**told, "ix_to_word": {}}, "c.json ix_to_word: there is no word in it"),
-        (
-            lambda told: {**told, "ix_to_word": {str(number): "w" for number in (0, 1, 2, 3, 5)}},
-            'c.json ix_to_word: its keys are not "1" to "5": it lacks 4',
-        ),
-        (
-            lambda told: {**told, "ix_to_word": {**told["ix_to_word"], "2": 7}},
-            'c.json ix_to_word["2"]: what stands there is no word',
-        ),
-        (lambda told: {**told, "images": [7, *told["images"][1:]]}, "c.json images[0]: it has no split"),
-        (lambda told: {**told, "images": [*told["images"][:2], {}]}, "c.json images[2]: it has no split"),
-        (
-            lambda told: {**told, "images": [told["images"][0]] * 3},
-            "c.json images: no picture is of the split val",
-        ),
-    ],
-)
-def test_what_is_wrong_in_the_json_is_said_with_its_place(
-    module: ModuleType, data: Path, change: Callable[[Any], Any], words: str
-) -> None:
-    faults, _remarks = checked(module, data, arrays(), change(listed()), "train", "val")
-    words = words.replace("c.json lists", f"{data / 'c.json'} lists")
-    assert any(line.startswith(words) for line in faults), faults
-
-
-def test_what_may_be_meant_so_is_remarked_on(module: ModuleType, data: Path) -> None:
+def test_number_of_pictures_has_to_be_that_of_the_json(module: ModuleType, data: Path) -> None:
     told = listed()
-    told["images"][1].update(id=0, file_path="train.jpg", split="restval")
-    told["images"][2] = {"split": "test", "id": None}
-    told["ix_to_word"]["5"] = "word1"
-    faults, remarks = checked(module, data, arrays(), told)
-    assert faults == []
-    assert remarks == [
-        "c.json ix_to_word: 1 words stand there twice",
-        "c.json images[2]: it has no id, which eval.lua and the scorer take",
-        "c.json images[2]: it has no file_path, which eval.lua and the scorer take",
-        "c.json images: the same file_path as a picture before it: 1",
-        "c.json images: the same id as a picture before it: 1",
-        'c.json images: no program reads the split "restval"',
-    ]
+    told["images"].pop()
+    faults, _remarks = checked(module, data, arrays(), told)
+    assert faults == [f"c.h5 /images: it holds 3 pictures, and {data / 'c.json'} lists 2"]
+
+
+def test_json_that_is_none_and_splits_that_lack_are_faults_beside_the_others(module: ModuleType, data: Path) -> None:
+    faults, _remarks = checked(module, data, arrays(), {**listed(), "images": [{"split": "val"}] * 3}, "train", "val")
+    assert faults == ["c.json images: no picture is of the split train"]
+    faults, _remarks = checked(module, data, {}, "{")
+    assert [line.partition(":")[0] for line in faults] == ["c.json ", "c.h5 "]
 
 
 def test_rows_are_counted_and_the_first_are_named(
@@ -282,6 +237,21 @@ def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Pat
     found = module.Found()
     module.check(h5, told, found)
     assert found.faults[0]["reason"] == "it is no HDF5 file"
+
+
+@pytest.mark.parametrize("error", [TypeError('data type "<u162" not understood'), MemoryError(), IndexError("x")])
+def test_whatever_h5py_raises_on_a_damaged_file_is_a_fault(
+    module: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    h5, told = write(data, arrays(), listed())
+
+    def fail(*_given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "check_h5", fail)
+    found = module.Found()
+    module.check(h5, told, found)
+    assert lines(found.faults) == [f"c.h5 : it cannot be read: {str(error) or type(error).__name__}"]
 
 
 def test_links_that_lead_nowhere_are_no_traceback(module: ModuleType, data: Path) -> None:

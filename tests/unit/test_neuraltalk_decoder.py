@@ -31,6 +31,9 @@ for line in iter(sys.stdin.readline, ""):
     elif word == "exit":
         print("half a line of its last words", end="")
         sys.exit(int(rest))
+    elif word == "slow":
+        time.sleep(0.06)
+        print("neuraltalk: ok")
     elif word == "hang":
         time.sleep(600)
     elif word == "bad":
@@ -147,6 +150,24 @@ def test_image_that_cannot_be_loaded_is_said(
     program(stack, "luajit", script)
     with pytest.raises(module.StackError, match=words):
         answers(module, stack, pictures(tmp_path, *["ok"] * 30))
+
+
+def test_any_number_of_pictures_may_end_the_process_where_others_are_read(
+    module: ModuleType, stack: Path, tmp_path: Path
+) -> None:
+    told = answers(module, stack, pictures(tmp_path, "ok", *["exit 1"] * 25, "ok"))
+    assert [told[0], told[-1], len(set(told[1:-1]))] == ["", "", 1]
+
+
+def test_process_that_finds_no_room_is_done_without(
+    module: ModuleType, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second and third process cannot be loaded."""
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    first = (stack / "bin" / "luajit").rename(stack / "bin" / "first")
+    wait = f"until [ -e '{tmp_path}/seen' ]; do sleep 0.02; done; kill -9 $$"
+    program(stack, "luajit", f'mkdir \'{tmp_path}/taken\' && exec "$(dirname "$0")/{first.name}"; {wait}')
+    assert answers(module, stack, pictures(tmp_path, *["slow"] * 16)) == [""] * 16
 
 
 def test_image_that_does_not_load_in_time_is_said(

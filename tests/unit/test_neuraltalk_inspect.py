@@ -235,6 +235,8 @@ def test_captions_that_cannot_be_read_are_faults_with_their_places(inspect: Insp
     told = inspect(captions)
     assert told["faults"] == {"captions": 2}
     assert told["pictures"] == 0
+    write(folder, {"cut.jpg": JPEG[:-200]})
+    assert inspect(captions, images_root=str(folder))["faults"] == {"captions": 2, "truncated": 1}
 
 
 def test_data_set_is_looked_at_to_its_pixels_and_names(inspect: Inspect, folder: Path) -> None:

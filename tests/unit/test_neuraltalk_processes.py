@@ -40,9 +40,8 @@ def test_all_tasks_are_done_once_by_several_processes(module: ModuleType) -> Non
 
 
 def test_answers_and_tasks_may_be_larger_than_a_pipe(module: ModuleType) -> None:
-    assert (
-        run(module, ["x" * 300_000] * 3, lambda task, _note: task + "y") == [("x" * 300_000, "x" * 300_000 + "y")] * 3
-    )
+    long = "x" * 300_000
+    assert run(module, [long] * 3, lambda task, _note: task + "y") == [(long, long + "y")] * 3
 
 
 def test_crash_is_told_with_its_place_and_another_process_goes_on(module: ModuleType) -> None:
@@ -63,7 +62,7 @@ def test_crash_is_told_with_its_place_and_another_process_goes_on(module: Module
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "for want of memory"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "out-of-memory killer"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "ended (signal 15)"),
         (lambda: os._exit(3), "ended (exit code 3)"),
         (lambda: {}["a"], "KeyError: 'a'"),

@@ -75,7 +75,8 @@ def test_unfinished_names_wait_for_their_own_command(prepare: ModuleType, made: 
     assert made.killed(at)
     assert "finishing" in made.journal()[-1]
     words = refused(prepare, made.request(num_val=2))
-    assert "another data set is about to get these names" in words
+    assert "another command is about to give these names" in words
+    assert "it had another num_val (1)" in words
     assert made.left() == PARTS
     (made.folder / "data.json").write_text("precious")
     assert "data.json came into being" in refused(prepare, made.request())
@@ -103,9 +104,33 @@ def test_another_plan_with_the_same_outputs_begins_anew_and_says_why(
     assert f"what was begun here before cannot be gone on with, all pictures are read: {why}" in lines
 
 
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_unfinished_hdf5_that_is_not_the_one_that_was_begun_is_made_anew(
+    prepare: ModuleType, made: Set, what: str
+) -> None:
+    assert made.killed(5)
+    part = made.folder / "data.h5.part"
+    data = part.read_bytes()
+    part.rename(made.folder / "aside")
+    if what == "another":
+        part.write_bytes(data)
+    lines: list[str] = []
+    assert prepare.prepare(made.request(), lines.append)["resumed"] == 0
+    assert any("data.h5.part is" in line for line in lines)
+
+
+def test_commands_that_want_the_same_json_do_not_mix_it(prepare: ModuleType, made: Set) -> None:
+    assert made.killed(2 + 1 + 5 + 1)
+    made.write(["3.png", "4.png"])
+    other = made.request(output_h5=str(made.folder / "other.h5"))
+    assert prepare.prepare(other, say)["pictures"] == 2
+    assert "data.annotations.json came into being" in refused(prepare, made.request())
+    assert len(json.loads((made.folder / "data.json").read_text())["images"]) == 2
+
+
 def test_picture_that_changed_since_it_was_read_is_read_again(prepare: ModuleType, made: Set, load: Load) -> None:
     assert made.killed(7)
-    listed = json.loads((made.folder / "data.json.part").read_text())["images"]
+    listed = json.loads(next(made.folder.glob("data.json.*.part")).read_text())["images"]
     block = next(line["block"] for line in made.journal() if "block" in line)
     changed = made.images / listed[3 * block]["file_path"]
     changed.write_bytes(png(50, 60, (1, 2, 3)))
@@ -229,3 +254,10 @@ def test_picture_that_becomes_a_pipe_after_the_first_look_hangs_nobody(
 
     monkeypatch.setattr(reading, "read", turning)
     assert "5.png: it is a pipe (FIFO) and no ordinary file" in refused(prepare, made.request())
+
+
+def test_terminal_that_is_gone_ends_nothing(prepare: ModuleType, made: Set) -> None:
+    def gone(_text: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert prepare.prepare(made.request(), gone)["pictures"] == 14

@@ -134,6 +134,24 @@ def test_python_of_the_wheels_is_called_also_by_a_path_with_a_quote(
     assert done.stdout == "called -B a b c\n"
 
 
+@pytest.mark.parametrize(
+    ("there", "called"),
+    [(["python", "python2.7"], "python2.7"), (["python", "python2"], "python2"), (["python3"], "python3"), ([], None)],
+)
+def test_archives_packages_get_a_python_2_where_there_is_one(
+    module: ModuleType, generation: Path, wheels: Path, tmp_path: Path, there: list[str], called: str | None
+) -> None:
+    (wheels / "scorer.json").write_text('{"packages": "coco-caption", "python": ""}')
+    for name in there:
+        (tmp_path / "bin" / name).symlink_to(sys.executable)
+    found = module.scorers_python(str(generation))
+    assert found == (str(tmp_path / "bin" / called) if called else None)
+    lacks = module.scorer_lacks(str(generation), str(wheels / "annotations" / "captions_val2014.json"))
+    assert lacks == ([] if called else ["a Python that may be run here: Python 2.7"])
+    laid_out(module, generation, tmp_path / "one", wheels)
+    assert (tmp_path / "one" / "bin" / "python").exists() == bool(called)
+
+
 def test_run_without_a_scorer_in_the_generation_gets_no_folder(
     module: ModuleType, generation: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +199,19 @@ def test_what_scoring_would_miss_is_said_before_the_start(
     subprocess.run(broken, shell=True, check=True, cwd=place, env={"PATH": "/usr/bin:/bin"})
     with pytest.raises(StackError, match=words):
         module.refuse_unscored(str(generation), "train.lua", {"input_json": str(data)})
+
+
+def test_annotations_without_what_the_archives_scorer_asks_for_are_refused_there_and_only_there(
+    module: ModuleType, generation: Path, wheels: Path, data: Path
+) -> None:
+    """The original ends with `KeyError: 'type'` after the first validation."""
+    path = wheels / "annotations" / "captions_val2014.json"
+    assert module.annotated(str(path), str(generation)) == {1, 2, 3}
+    (wheels / "scorer.json").unlink()
+    with pytest.raises(StackError, match="it has no `info`, no `type`, no `licenses`, without which coco-caption ends"):
+        module.annotated(str(path), str(generation))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "info": {}, "type": "captions", "licenses": []}))
+    assert module.annotated(str(path), str(generation)) == {1, 2, 3}
 
 
 def test_annotations_of_other_images_are_refused_with_numbers_and_ids(

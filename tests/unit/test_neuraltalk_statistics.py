@@ -34,7 +34,7 @@ def facts(load: Callable[[str], ModuleType]) -> Laid:
 
 
 def test_numbers_are_those_that_prepro_py_prints(facts: Laid) -> None:
-    found = facts("a a b", "A.", "a c d", word_count_threshold=1, max_length=2)
+    found = facts("a a b", "A.", "a c d", word_count_threshold=1, max_length=1)
     json.dumps(found)
     assert found["splits"] == {"train": 2, "val": 1, "test": 0}
     assert sorted(found["examples"]) == [["a"], ["a", "a", "b"], ["a", "c", "d"]]

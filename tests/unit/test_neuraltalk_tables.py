@@ -67,6 +67,7 @@ def test_named_columns_win(read: Callable[..., Any]) -> None:
         ("\x1b[31m,caption\n", {}, r"it is: \\x1b\[31m,caption"),
         ("file,text\na,b\n", {"caption_column": "Satz"}, r"one for the caption \(Satz\); it is: file,text"),
         ("file,text\na,b\n", {"split_column": "fold"}, r"one for the split \(fold\); it is: file,text"),
+        ("a.jpg#0\tb\n", {"file_column": "id"}, r"one for the file \(id\)"),
         ("file,text\n", {}, "there is no picture with captions"),
         ("file,text,text\na,b,c\n", {}, "line 2: the column text is there twice"),
         ("file,text\na,b,c\n", {}, r"line 2: it has 3 cell\(s\), and the header has 2"),

@@ -136,6 +136,14 @@ def test_checkpoint_path_that_is_not_there_or_not_the_accounts_is_refused(root: 
             start_all(root, [asked], user=USER)
 
 
+def test_pipe_as_a_model_is_refused(root: Path, place: Path) -> None:
+    """Whoever opened it would wait for ever."""
+    (place / "m.t7").unlink()
+    os.mkfifo(place / "m.t7")
+    with pytest.raises(ModuleError, match=r"-model .*: a file is needed"):
+        start_all(root, [captioning(place)], user=USER)
+
+
 def test_directory_as_a_model_is_refused(root: Path, place: Path) -> None:
     with pytest.raises(ModuleError, match=r"-model .*: a file is needed"):
         start_all(root, [captioning(place, model=str(place))], user=USER)

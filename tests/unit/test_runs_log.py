@@ -128,6 +128,10 @@ def test_program_that_gives_up_says_so() -> None:
             "/bin/luajit: ./misc/utils.lua:17: attempt\n",
             "RuntimeError: could not open display",
         ),
+        (
+            "ScorerError: this host lacks java\nScorerError: the scorer wrote no scores. Why not, its own last words\n",
+            "ScorerError: this host lacks java",
+        ),
         ("THCudaCheck FAIL error=2 : out of memory\n", "THCudaCheck FAIL error=2 : out of memory"),
         ("iter 0: 3\n", ""),
     ],
@@ -294,6 +298,12 @@ def said(**more: Any) -> dict[str, Any]:
             "told: its host was shut",
         ),
         (said(exit_code=None, begun=False, waiting=True, needs="b"), "", "waiting", "its turn comes after b"),
+        (
+            said(exit_code=None, begun=False, waiting=True, program="eval.lua"),
+            "",
+            "waiting",
+            "its pictures are looked at",
+        ),
         (said(exit_code=None, begun=False, waiting=True, stopped=True), "", "stopped", "before its turn came"),
         (said(running=True, exit_code=None, card=CARD, samples=[on("GPU-1")]), TRAINING, "running", "pid 7"),
         (

@@ -178,6 +178,17 @@ def test_stop_ends_the_look_at_the_pictures(run_module: Run, root: Path, data: P
     assert "pid" not in json.loads((root / "runs" / "e" / "ended.json").read_text())
 
 
+def test_start_does_not_wait_for_a_look_at_many_pictures(run_module: Run, root: Path, data: Path) -> None:
+    (data / "pictures").mkdir()
+    (data / "pictures" / "x.jpg").write_bytes(PPM + b"slow")
+    given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
+    started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
+    assert (started["begun"], started["waiting"], started["pid"]) == (False, True, None)
+    said = run_module("stack_run", stack_root=root, id="e", state="followed")["run"]
+    assert (said["waiting"], "looking at the pictures of" in said["text"]) == (True, True)
+    run_module("stack_run", stack_root=root, id="e", state="stopped")
+
+
 def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Path) -> None:
     given = {"model": str(data / "m.t7"), "image_folder": str(data)}
     words = r"holds no picture that image.load reads \(3 set aside: c.h5: it is empty; c.json: it is empty; m.t7: it is"

@@ -6,10 +6,8 @@
 
 FILE holds {"val_predictions": [{"image_id": 1, "caption": "a cat"}]}. annotations/captions_val2014.json holds the
 sentences to compare with, in the form of MS COCO. FILE_out.json gets {"CIDEr": 0.695, ...}: one line, three decimals.
-Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1.
-
-It takes the place of neuraltalk2's own script of that name. It needs pycocoevalcap (or, under Python 2.7, the
-packages of coco-caption), numpy and java. It needs no display, no matplotlib and no network.
+Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1. It needs numpy,
+java and pycocoevalcap (under Python 2.7 coco-caption's), and no display. It replaces neuraltalk2's script of that name.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -24,6 +22,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 
 ANNOTATIONS = os.path.join("annotations", "captions_val2014.json")
 # Its eval.py would import SPICE as well, which downloads programs when it is called.
@@ -39,8 +38,6 @@ LARGEST = 1 << 30
 """Bytes of a file that are read at most."""
 LONGEST = 10000
 """Characters of a caption; a longer one is a sign of a damaged file."""
-SHOWN = 5
-"""How many ids are told."""
 TEXT = type(b"".decode("utf-8"))
 WHOLE = (int, type(1 << 70))
 # The tokenizer takes each of these for the end of a line, and METEOR takes ||| for the end of a sentence. One more line
@@ -48,11 +45,8 @@ WHOLE = (int, type(1 << 70))
 BREAKS = re.compile(b"[|]{3}|[\\n\\r\\x0b\\x0c\\x1c\\x1d\\x1e\\x85\\u2028\\u2029]".decode("unicode_escape"))
 LAST = "the last line"
 """Goes through the tokenizer behind all captions: it has to come out as the last line."""
-JAVA = (
-    "the package default-jre-headless on Debian and Ubuntu, java-17-openjdk-headless on EL 8 and 9, "
-    "java-1.8.0-openjdk-headless on EL 7"
-)
-KILLED = "If nobody ended it, probably the out-of-memory killer: %s. See dmesg"
+JAVA = "the package default-jre-headless on Debian and Ubuntu, java-17- or java-1.8.0-openjdk-headless on EL"
+KILLED = "if nobody ended java, probably the out-of-memory killer did (see dmesg)"
 
 
 class ScorerError(Exception):
@@ -143,9 +137,9 @@ def chosen(path, known):
 
 
 def first(ids):
-    """The first ids, as JSON has them: text in quotation marks, numbers without."""
+    """The first five ids, as JSON has them: text in quotation marks, numbers without."""
     ids = list(ids)
-    return ", ".join(json.dumps(value)[:80] for value in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+    return ", ".join(json.dumps(value)[:80] for value in ids[:5]) + (" and more" if len(ids) > 5 else "")
 
 
 def load():
@@ -181,28 +175,22 @@ def lacks():
     try:
         load()
     except LackError as error:
-        found.append(str(error))
-    for jar in JARS:
-        path = os.path.join("pycocoevalcap", *jar.split("/"))
-        if not os.path.isfile(path):
-            found.append("the file %s" % os.path.abspath(path))
+        found = [str(error)]
+    paths = [os.path.abspath(os.path.join("pycocoevalcap", jar)) for jar in JARS]
+    found += ["the file %s" % path for path in paths if not os.path.isfile(path)]
     return found + [lack for lack in [java_lack()] if lack]
 
 
 def tokenized(tokenizer, captions):
     """{id: [tokens joined by spaces, ...]} of {id: [caption, ...]}, in one call of java."""
-    sentences = collections.OrderedDict(
-        (image, [one_line(text) for text in texts]) for image, texts in captions.items()
-    )
-    sentences[LAST, LAST] = [{"caption": LAST}]
-    found = tokenizer.tokenize(sentences)
+    lines = collections.OrderedDict((image, [one_line(text) for text in texts]) for image, texts in captions.items())
+    lines[LAST, LAST] = [{"caption": LAST}]
+    found = tokenizer.tokenize(lines)
     if found.pop((LAST, LAST), None) != [LAST]:
-        words = (
-            "the tokenizer did not give back as many lines as it got. It is a Java program: its own words, if it said "
-        )
-        words += "any, stand above. "
         lack = java_lack()
-        raise ScorerError(words + ("This host lacks %s" % lack if lack else KILLED % "java ended early"))
+        if lack:
+            raise LackError(lack)
+        raise ScorerError("the tokenizer, a Java program, gave back fewer lines than it got: %s" % KILLED)
     return found
 
 
@@ -243,24 +231,16 @@ def meteor(scorer, gts, res):
         # It would wait for its own lock when it is taken down.
         if scorer.lock.locked():
             scorer.lock.release()
-        process, said = scorer.meteor_p, ""
-        deadline = time.time() + 5
+        process, deadline = scorer.meteor_p, time.time() + 5
         while process.poll() is None and time.time() < deadline:
             time.sleep(0.05)
-        if process.poll() is not None:
-            said = " ".join(process.stderr.read().decode("utf-8", "replace").split())[-300:]
-        words = "METEOR, a Java program that asks for 2 GiB of memory (-Xmx2G), ended with %s: %s"
-        why = said or str(error)
-        if process.returncode is not None and process.returncode < 0:
-            why = KILLED % "this host may have less memory than that"
-        raise ScorerError(words % (code_in_words(process.returncode), why))
-
-
-def code_in_words(code):
-    """How a process ended."""
-    if code is None:
-        return "an answer that is no number"
-    return "signal %d" % -code if code < 0 else "code %d" % code
+        code = process.poll()
+        said = "" if code is None else " ".join(process.stderr.read().decode("utf-8", "replace").split())[-300:]
+        why = KILLED if code is not None and code < 0 else said or str(error)
+        how = (
+            "gave no number" if code is None else "ended with " + ("code %d" if code >= 0 else "signal %d") % abs(code)
+        )
+        raise ScorerError("METEOR, a Java program that asks for 2 GiB of memory (-Xmx2G), %s: %s" % (how, why))
 
 
 def write(path, found):
@@ -277,11 +257,10 @@ def score(path):
     """Score the predictions of a file into FILE_out.json."""
     truths = references(ANNOTATIONS)
     given = chosen(path, truths)
-    lack = java_lack()
-    if lack:
-        raise LackError(lack)
+    if java_lack():
+        raise LackError(java_lack())
     found = scores(load(), given, truths)
-    bad = [name for name, value in found if value != value or value in (float("inf"), float("-inf"))]
+    bad = [name for name, value in found if value - value != 0]
     if bad:
         raise ScorerError("%s came out as no number" % ", ".join(bad))
     write(path + "_out.json", found)
@@ -303,14 +282,12 @@ def main(words):
         print("ScorerError: this host lacks %s" % error)
     except ScorerError as error:
         print("ScorerError: %s" % error)
-    except MemoryError:
-        print("ScorerError: there is too little memory for the captions of %s and the annotations" % words[0])
-    except (IOError, OSError) as error:
+    except EnvironmentError as error:
         place = error.filename or os.getcwd()
-        full = (
-            "there is no room on the disk of %s" % place if error.errno == errno.ENOSPC else "%s: %s" % (place, error)
-        )
-        print("ScorerError: %s" % full)
+        print("ScorerError: %s: %s" % (place, "no room on the disk" if error.errno == errno.ENOSPC else error.strerror))
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        print("ScorerError: %s: %s" % (type(error).__name__, str(error) or "no word"))
     else:
         return 0
     return 1
@@ -319,6 +296,4 @@ def main(words):
 if __name__ == "__main__":
     if hasattr(sys.stdout, "buffer"):  # Python 3.6 prints nothing but ASCII where LC_ALL is C
         sys.stdout = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", line_buffering=True)
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))

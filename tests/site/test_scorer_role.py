@@ -1,4 +1,4 @@
-"""The role's way from wheels, with a stand-in wheel: what it puts where, in place of what was there before."""
+"""The role's two ways to the scorer, with stand-ins: what each puts where, the second in place of the first."""
 
 from __future__ import annotations
 
@@ -12,32 +12,59 @@ from typing import Any
 
 from neuraltalk_provision import paths
 from tests.standin import score_wheels
+from tests.unit.archives import pack
 
 PLAY = """
 - hosts: localhost
   gather_facts: false
   tasks:
     - ansible.builtin.include_role: {name: neuraltalk2, tasks_from: coco-caption}
+      vars: {__neuraltalk2_part: "{{ archive }}"}
+    - ansible.builtin.command: cp -a coco-caption first
+      args: {chdir: "{{ neuraltalk2_generation }}"}
+    - ansible.builtin.include_role: {name: neuraltalk2, tasks_from: coco-caption}
+      vars: {__neuraltalk2_part: "{{ wheels }}"}
 """
 
 
-def test_scorer_is_installed_loaded_noted_and_linked_where_neuraltalk2_looks(tmp_path: Path) -> None:
+def held(name: str, file: Path) -> dict[str, Any]:
+    """A line of the lock."""
+    return {"name": name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "size": 1}
+
+
+def below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def test_scorer_is_installed_noted_and_linked_where_neuraltalk2_looks_from_the_archive_then_from_wheels(
+    tmp_path: Path,
+) -> None:
     files = score_wheels.write(tmp_path / "mirror")
+    old = {"c/pycocotools/coco.py": "", "c/pycocoevalcap/meteor/meteor.py": "", "c/myeval.py": "theirs"}
+    pack(tmp_path / "mirror" / "coco-caption.tgz", old)
+    pack(tmp_path / "mirror" / "neuraltalk2.tgz", {"n/coco-caption/myeval.py": "neuraltalk2's"})
     generation = tmp_path / "generation"
-    for folder in ("neuraltalk2/coco-caption", "coco-caption/pycocotools", "bin", "stamps"):
+    for folder in ("neuraltalk2/coco-caption", "bin", "stamps"):
         (generation / folder).mkdir(parents=True)
     (generation / "bin" / "with-stack").write_text('#!/bin/sh\nexec "$@"\n')
     (generation / "bin" / "with-stack").chmod(0o755)
-    (generation / "coco-caption" / "pycocotools" / "coco.py").touch()  # of an attempt from the archive
-    held = [
-        {"name": name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "size": 1}
-        for name, file in zip(("score-wheels", "coco-annotations"), files, strict=True)
-    ]
-    part = {"name": "coco-caption", "digest": "d1", "files": held, "edits": []}
     given: dict[str, Any] = {
-        "__neuraltalk2_part": part,
+        "archive": {
+            "name": "coco-caption",
+            "digest": "d0",
+            "files": [held("coco-caption", tmp_path / "mirror" / "coco-caption.tgz")],
+            "edits": [],
+        },
+        "wheels": {
+            "name": "coco-caption",
+            "digest": "d1",
+            "files": [held("score-wheels", files[0]), held("coco-annotations", files[1])],
+            "edits": [],
+        },
+        "neuraltalk2_parts": [
+            {"name": "neuraltalk2", "files": [held("neuraltalk2", tmp_path / "mirror" / "neuraltalk2.tgz")]}
+        ],
         "__neuraltalk2_anew": True,
-        "neuraltalk2_parts": [part],
         "neuraltalk2_generation": str(generation),
         "neuraltalk2_artifacts": str(tmp_path / "artifacts"),
         "neuraltalk2_mirror": str(tmp_path / "mirror"),
@@ -56,7 +83,10 @@ def test_scorer_is_installed_loaded_noted_and_linked_where_neuraltalk2_looks(tmp
     assert done.returncode == 0, done.stdout + done.stderr
     place = generation / "neuraltalk2" / "coco-caption"
     assert place.readlink() == Path("../coco-caption")
-    there = {path.relative_to(place.resolve()).as_posix() for path in place.resolve().rglob("*")}
+    first, there = below(generation / "first"), below(place.resolve())
+    assert {"pycocotools/coco.py", "pycocoevalcap/meteor/meteor.py", "myeval.py", "scorer.json"} <= first
+    assert json.loads((generation / "first" / "scorer.json").read_text())["python"] == ""
+    assert "ScorerError" in (generation / "first" / "myeval.py").read_text()
     assert {"myeval.py", "scorer.json", "pycocoevalcap/__init__.py", "pycocoevalcap/bleu/bleu.py"} <= there
     assert not {"pycocotools", "pycocoevalcap/spice"} & there
     assert not any(name.endswith(".pyc") for name in there)

@@ -1,0 +1,47 @@
+"""What an inspection finds, written down line by line and counted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("neuraltalk_findings")
+
+
+def test_each_finding_is_a_line_at_once_and_is_counted(module: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "it's.jsonl"
+    with module.Findings(str(path)) as found:
+        found.fault(os.fsdecode(b"\xff\n.jpg"), "", "empty", "it is empty")
+        assert json.loads(path.read_text()) == {
+            "file": "\\xff\\x0a.jpg", "place": "", "fault": "empty", "reason": "it is empty", "remark": False,
+        }  # fmt: skip
+        found.remark("c.h5", "/labels", "places", "é")
+    assert len(path.read_text().splitlines()) == 2
+    assert found.lines() == ["\\xff\\x0a.jpg: it is empty", "1 fault: 1 empty", "1 remark: 1 places"]
+    assert found.counts == {"faults": {"empty": 1}, "remarks": {"places": 1}}
+
+
+def test_of_many_the_first_are_said(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHOWN", 1)
+    with module.Findings(str(tmp_path / "f")) as found:
+        for name in "abc":
+            found.fault(name, "here", "empty", "it is empty")
+    assert found.lines() == ["a here: it is empty", "and 2 more", "3 faults: 3 empty", "0 remarks"]
+    assert [entry["file"] for entry in found.first] == ["a"]
+
+
+@pytest.mark.parametrize("place", ["none/f", "/dev/full"])
+def test_file_that_cannot_be_written_is_said(module: ModuleType, tmp_path: Path, place: str) -> None:
+    with (
+        pytest.raises(module.StackError, match=r"(none/f|/dev/full) cannot be written: No (such file|space left)"),
+        module.Findings(str(tmp_path / place)) as found,
+    ):
+        found.fault("a", "", "empty", "it is empty")
