@@ -237,7 +237,7 @@ def test_process_that_is_killed_ends_it_with_words(
 ) -> None:
     monkeypatch.setattr(load("neuraltalk_pixels"), "decode", lambda _path: os.kill(os.getpid(), signal.SIGKILL))
     words = refused(prepare, made.request())
-    assert "for want of memory" in words
+    assert "out-of-memory killer" in words
     assert "--jobs" in words
 
 

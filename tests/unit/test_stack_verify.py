@@ -59,7 +59,7 @@ def test_whole_generation_passes_with_evidence_for_every_check(run_module: Run, 
     saw = {check["name"]: check["saw"] for check in said["checks"]}
     assert list(saw) == ["stamps", "files", "readable by other users", "load torch", "train.lua", "eval.lua", "vgg16"]
     assert saw["stamps"] == "3 stamps as the recipe says"
-    assert saw["files"] == "7 files as they were sealed"
+    assert saw["files"] == "8 files as they were sealed"
     assert saw["readable by other users"] == "nobody else enters /home/own: a stack of its user's own"
     assert saw["load torch"].startswith("torch 1.0 in ")
     assert saw["train.lua"].startswith("2 options in ")
