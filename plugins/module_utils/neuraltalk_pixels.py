@@ -53,6 +53,17 @@ def decode(path):
             raise why(file, error)
 
 
+def import_early():
+    """Import Pillow, so that processes that are forked from now on have it. Who needs it later says where it lacks."""
+    with silence():
+        try:
+            from PIL import Image
+
+            Image.preinit()
+        except Exception:  # also one that is there and cannot be loaded
+            pass
+
+
 @contextlib.contextmanager
 def silence():
     """Nothing that Pillow warns of reaches stderr: damaged EXIF, large pictures, unknown tags."""

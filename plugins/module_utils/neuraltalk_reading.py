@@ -19,7 +19,7 @@ import time
 
 from ansible.module_utils.neuraltalk_blocks import as_seen, sync, without_crash, work
 from ansible.module_utils.neuraltalk_pictures import as_bytes, as_name
-from ansible.module_utils.neuraltalk_pixels import BYTES
+from ansible.module_utils.neuraltalk_pixels import BYTES, import_early
 from ansible.module_utils.neuraltalk_processes import Pool, Process, readable
 from ansible.module_utils.neuraltalk_progress import Progress
 
@@ -31,6 +31,7 @@ class Crew(object):
     """The processes of a command: a pool for pictures, and one that makes what they wrote durable."""
 
     def __init__(self, jobs):
+        import_early()
         self.pool = Pool(jobs, work)
         self.syncer = Process(sync)
 

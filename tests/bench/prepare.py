@@ -79,6 +79,7 @@ print(len(names) / (time.monotonic() - began))
 """
 
 WHOLE = "data prepare, all of it"
+LIMIT = "the limit: decoded and resized"
 
 
 @dataclass(frozen=True)
@@ -187,21 +188,24 @@ def compare(bench: Bench, data: Set, rounds: int) -> tuple[dict[str, list[float]
     """Images a second of all ways, in turn, and the milliseconds of processor time of each image, starts included."""
     taken: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
-    cores = str(bench.jobs)
-    ways: dict[str, Callable[[], float]] = {
-        "upstream's loop, serial": lambda: float(python(LOOP, str(data.images), str(bench.folder / "loop.h5"))),
-        "the limit: decoded and resized": lambda: float(python(ALL_CORES, str(data.images), "resized", cores)),
-        "decoding alone": lambda: float(python(ALL_CORES, str(data.images), "decoded", cores)),
-    }
-    if bench.python2 and bench.prepro:
-        ways["prepro.py itself, all of it"] = lambda: original(bench, data)
 
     def reading() -> float:
         result = ours(bench, data)
         taken.setdefault(WHOLE, []).append(data.count / result["wall"])
         return float(result["per_second"])
 
-    ways["data prepare, reading"] = reading
+    def all_cores(what: str) -> float:
+        return float(python(ALL_CORES, str(data.images), what, str(bench.jobs)))
+
+    # The two that are to be compared stand side by side.
+    ways: dict[str, Callable[[], float]] = {
+        "upstream's loop, serial": lambda: float(python(LOOP, str(data.images), str(bench.folder / "loop.h5"))),
+        LIMIT: lambda: all_cores("resized"),
+        "data prepare, reading": reading,
+        "decoding alone": lambda: all_cores("decoded"),
+    }
+    if bench.python2 and bench.prepro:
+        ways["prepro.py itself, all of it"] = lambda: original(bench, data)
     for _round in range(rounds):
         for what, way in ways.items():
             before = processor()
@@ -219,7 +223,7 @@ def processor() -> float:
 def show(data: Set, taken: dict[str, list[float]], spent: dict[str, list[float]]) -> None:
     """The medians, the spread, the share of the limit, and the processor time."""
     median = {what: statistics.median(rates) for what, rates in taken.items()}
-    limit = median["the limit: decoded and resized"]
+    limit = median[LIMIT]
     print(f"\n{data.count} pictures, {data.name}: images a second (least, most), share of the limit, processor ms each")
     for what, rates in sorted(taken.items(), key=lambda each: median[each[0]]):
         used = f"{statistics.median(spent[what]):>6.2f}" if what in spent else ""
