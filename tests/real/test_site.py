@@ -136,9 +136,8 @@ def test_a_killed_training_goes_on_is_finetuned_and_its_verdict_is_green(host: s
     assert told("made-base-r2")["begins"] == 150
     assert told("made-finetune")["parent"]["id"] == "made-base-r2"
     for run_id in ("made-base-r2", "made-finetune"):
-        gates = json.loads(provision("runs", "verify", run_id, "--envelope", str(envelope), "--json", code=None))[
-            "gates"
-        ]
+        said = provision("runs", "verify", run_id, "--envelope", str(envelope), "--json", code=None)
+        gates = json.loads(said)["gates"]
         print("\n".join(f"{gate['name']}: {gate['colour']}: {gate['evidence']}" for gate in gates))
         assert [gate["name"] for gate in gates if gate["colour"] != "green"] == []
     provision("runs", "report", "made-finetune", "--out", str(WORK / "made.html"))
