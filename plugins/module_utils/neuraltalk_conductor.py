@@ -56,7 +56,7 @@ PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
 OURS = "ansible.module_utils.neuraltalk_"
-"""How the names of the modules begin that are packed: all that this one has imported."""
+"""How the names of the modules begin that are packed: all that were imported by then."""
 MAIN = """import sys
 from ansible.module_utils.neuraltalk_conductor import main
 sys.exit(main(sys.argv[1:]))
@@ -92,6 +92,8 @@ def packed():
 
     Read before root is given up: Ansible's own modules may be for root alone.
     """
+    for name in neuraltalk_data.PROGRAMS:
+        neuraltalk_data.program_of(name)
     return pack([module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module], MAIN)
 
 

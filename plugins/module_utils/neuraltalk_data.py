@@ -19,10 +19,8 @@ import subprocess
 import sys
 import traceback
 
-from ansible.module_utils.neuraltalk_inspect import inspect
 from ansible.module_utils.neuraltalk_launch import readable
 from ansible.module_utils.neuraltalk_pictures import who
-from ansible.module_utils.neuraltalk_prepare import prepare
 from ansible.module_utils.neuraltalk_scorer import PYTHONS, found
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
@@ -34,13 +32,25 @@ from ansible.module_utils.neuraltalk_stack import (
     write_whole,
 )
 
-PROGRAMS = {"prepare": prepare, "inspect": inspect}
+PROGRAMS = ("prepare", "inspect")
 REQUEST, RESULT = "request.json", "result.json"
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"
 """What the command line of a packed conductor begins with where it is to do this and not to lead runs."""
 PR_SET_PDEATHSIG = 1
+
+
+def program_of(name):
+    """The function that does what a request asks.
+
+    Its modules are loaded only here: they are many, and most of what a host is asked has no need of them.
+    """
+    if name == "prepare":
+        from ansible.module_utils.neuraltalk_prepare import prepare as program
+    else:
+        from ansible.module_utils.neuraltalk_inspect import inspect as program
+    return program
 
 
 def refuse(program, request, generation):
@@ -154,7 +164,7 @@ def main(words):
     result, problem = {}, ""
     try:
         request = read_native(path)
-        result = PROGRAMS[request["program"]](request, say)
+        result = program_of(request["program"])(request, say)
     except StackError as error:
         problem = as_text(str(error))
         result = dict(error.details)

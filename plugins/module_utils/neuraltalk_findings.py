@@ -61,9 +61,9 @@ class Findings(object):
         except (IOError, OSError) as error:
             raise StackError("%s cannot be written: %s" % (printed(self.path), error.strerror))
 
-    def number(self, which):
+    def number(self, sort):
         """How many `faults` or `remarks` there are."""
-        return sum(self.counts[which].values())
+        return sum(self.counts[sort].values())
 
     def lines(self):
         """The first faults in words, and how many there are of each kind."""
@@ -71,8 +71,8 @@ class Findings(object):
         more = self.number("faults") - len(self.first)
         if more > 0:
             told.append("and %d more" % more)
-        for which in ("faults", "remarks"):
-            counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts[which].items())]
-            word = which if self.number(which) != 1 else which[:-1]
-            told.append("%d %s%s" % (self.number(which), word, ": " + ", ".join(counts) if counts else ""))
+        for sort in ("faults", "remarks"):
+            counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts[sort].items())]
+            word = sort if self.number(sort) != 1 else sort[:-1]
+            told.append("%d %s%s" % (self.number(sort), word, ": " + ", ".join(counts) if counts else ""))
         return [as_native(as_text(line)) for line in told]

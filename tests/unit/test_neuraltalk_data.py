@@ -111,7 +111,7 @@ def test_result_stands_beside_the_request_and_what_is_said_comes_at_once(
         say(f"{request['pictures']} ümlauts")
         return {"pictures": request["pictures"]}
 
-    monkeypatch.setitem(data.PROGRAMS, "prepare", prepare)
+    monkeypatch.setattr(data, "program_of", lambda name: prepare)
     assert asked(data, tmp_path, "prepare", pictures=3) == (0, {"pictures": 3})
     assert capfd.readouterr().out == "3 ümlauts\n"
 
@@ -141,7 +141,7 @@ def test_what_went_wrong_stands_in_the_result_and_at_the_end_of_the_log(
     def prepare(request: dict[str, Any], say: Say) -> dict[str, Any]:
         raise errors.pop(0)
 
-    monkeypatch.setitem(data.PROGRAMS, "prepare", prepare)
+    monkeypatch.setattr(data, "program_of", lambda name: prepare)
     for said in words:
         code, result = asked(data, tmp_path, "prepare")
         assert (code, said in result["error"]) == (1, True), result
