@@ -14,6 +14,9 @@ import zipfile
 
 from ansible.module_utils.neuraltalk_stack import read_text
 
+_sources = {}
+"""The text of each module that was packed, by its name."""
+
 
 def packed(modules, main):
     """The bytes of a file that Python runs: the source `main`, with the modules that it imports."""
@@ -28,8 +31,14 @@ def packed(modules, main):
 
 
 def source_of(module):
-    """The text of a module, also of one that came in an archive."""
-    loader = getattr(module, "__loader__", None)
-    if loader is not None and hasattr(loader, "get_source"):
-        return loader.get_source(module.__name__)
-    return read_text(re.sub("[co]$", "", module.__file__))
+    """The text of a module, also of one that came in an archive.
+
+    It is read once: Ansible's archive is for root alone, and whoever has given up root may pack once more.
+    """
+    if module.__name__ not in _sources:
+        loader = getattr(module, "__loader__", None)
+        if loader is not None and hasattr(loader, "get_source"):
+            _sources[module.__name__] = loader.get_source(module.__name__)
+        else:
+            _sources[module.__name__] = read_text(re.sub("[co]$", "", module.__file__))
+    return _sources[module.__name__]

@@ -3,7 +3,7 @@ real weights may not be had.
 
 Random weights alone would not do: after fifteen layers of rectifiers the codes of all pictures point the same way (the
 cosine of two of them is 0.92 in the mean), and a language model says one sentence of all. So some channels are made by
-hand, and the codes of two pictures then have a cosine of 0.3:
+hand, and the codes of two pictures have a cosine of 0.19 in the mean:
 
     conv1_1  red, green and blue above and below the mean; light, dark, red-green, blue-yellow, each way
     conv1_2  the planes blurred, the others as they are
@@ -11,7 +11,7 @@ hand, and the codes of two pictures then have a cosine of 0.3:
     conv2_2  for each direction: edges along it less edges across it
     conv3_1, conv3_2  of these what is below a limit, so that a faint edge counts as much as a strong one
     conv3_3 to conv5_3  these 16 channels as they are; the poolings keep their largest values in 7 x 7 cells
-    fc6, fc7 random sums, of what differs from the mean of some made pictures
+    fc6, fc7  random sums of what differs from the mean of some made pictures
 
 All other channels are random with He's scale and a mean of 0, at a lower gain. Written by plain numpy from a seed.
 """
@@ -101,7 +101,7 @@ def weights(seed: int = 16) -> Iterator[Any]:
 
 
 def shown() -> list[made.Scene]:
-    """Twelve made pictures: every shape in every colour, on each ground as often as on the others."""
+    """Made pictures: every shape in every colour twice, on each ground as often as on the others."""
     kinds = [list(one) for one in (made.SHAPES, made.COLOURS, made.GROUNDS)]
     found = made.scenes(len(kinds[0]) * len(kinds[1]) * len(kinds[2]))
     named = [(scene, (scene.shape, scene.colour, scene.ground)) for scene in found]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 MAIN = """import sys
 from ansible.module_utils import neuraltalk_found, neuraltalk_packed
@@ -25,3 +29,18 @@ def test_packed_program_runs_without_what_it_was_packed_from_and_can_pack(
     for words in ([first, second], [second]):
         done = subprocess.run([sys.executable, "-I", *words], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout == "packed by a packed one\n"
+
+
+def test_what_was_packed_once_is_packed_again_without_its_archive(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by an account that may not read what Ansible has brought for root."""
+    packed = load("neuraltalk_packed")
+    brought = tmp_path / "payload.zip"
+    with zipfile.ZipFile(brought, "w") as archive:
+        archive.writestr("only_in_payload.py", "WORD = 'here'\n")
+    monkeypatch.syspath_prepend(str(brought))
+    module = importlib.import_module("only_in_payload")
+    first = packed.source_of(module)
+    brought.unlink()
+    assert packed.source_of(module) == first == "WORD = 'here'\n"
