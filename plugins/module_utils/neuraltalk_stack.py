@@ -38,10 +38,13 @@ _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no suc
 
 
 class StackError(Exception):
-    """Something on the host that a person has to know; `details` go into the module's result."""
+    """Something on the host that a person has to know; `details` go into the module's result.
+
+    str() of it is the message; under Python 2.7 that are bytes in UTF-8.
+    """
 
     def __init__(self, message, **details):
-        super(StackError, self).__init__(message)
+        super(StackError, self).__init__(as_native(message))
         self.details = details
 
 
