@@ -180,7 +180,7 @@ class Preparation(object):
 
     def __init__(self, asked, outputs, crew, journal, say):
         self.asked, self.outputs, self.crew, self.journal, self.say = asked, outputs, crew, journal, say
-        self.excluded = {}
+        self.excluded, self.restarted = {}, False
         if asked["set_aside"] and journal.state.plan:
             self.excluded = unchanged(journal.state.plan.get("excluded") or {})
 
@@ -210,7 +210,7 @@ class Preparation(object):
             self.say(remark)
         anew = bool(staged["why"])
         if anew:
-            if known and self.journal.state.lines:
+            if known and self.journal.state.lines and not self.restarted:
                 self.say("what was begun here before cannot be gone on with, all pictures are read: %s" % staged["why"])
             self.journal.add({"plan": dict(staged["plan"], excluded=self.excluded)}, durable=True)
         reading = Reading(self.crew, self.journal, spool, outputs.part, self.say)
@@ -240,6 +240,7 @@ class Preparation(object):
             raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
         self.say(told(bad, rows))
         self.say("set aside: the data set is laid out anew without them")
+        self.restarted = True
         for name, reason, fault in bad:
             self.excluded[as_latin(name)] = [reason, fault] + list(as_seen(name))
 

@@ -207,6 +207,7 @@ def test_setting_aside_gives_what_the_original_makes_of_the_others_alone(
     assert (result["set_aside"], result["pictures"]) == (6, 8)
     assert made.left() == DONE | {"data.h5.unreadable.jsonl"}
     assert sum("laid out anew without them" in line for line in lines) == 2
+    assert not any("cannot be gone on with" in line for line in lines)
     alone = Set(tmp_path / "alone", 14)
     entries = json.loads((made.folder / "raw.json").read_text())
     (alone.folder / "raw.json").write_text(json.dumps([each for each in entries if each["file_path"] in good]))
