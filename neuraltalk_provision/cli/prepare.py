@@ -114,7 +114,6 @@ def prepare(
     result = data.do("prepare", asked, host, run_id, chosen, output, plan=plan, detach=detach)
     if result is not None:
         output.result(result)
-        output.say(
-            f"next: provision train --host {host or 'HOST'} -- -input_h5 {asked.output_h5} -input_json {asked.output_json}"
-        )
+        made = f"-input_h5 {asked.output_h5} -input_json {asked.output_json}"
+        output.say(f"next: provision train --host {host or 'HOST'} -- {made}")
     return EXIT_FINE
