@@ -64,6 +64,12 @@ def refuse(program, request, generation):
         if not os.access(folder, os.W_OK | os.X_OK):
             cure = "Make it that account's (chown), or choose another directory"
             raise StackError("--%s: %s may not write in %s. %s" % (option, who(), folder, cure))
+    if program == "prepare":
+        from ansible.module_utils.neuraltalk_outputs import Outputs
+
+        made = Outputs(request["output_h5"], request["output_json"])
+        if not os.path.lexists(made.journal):
+            made.refuse_existing()
 
 
 def inputs(program, request):

@@ -84,6 +84,16 @@ def test_request_that_cannot_be_met_is_refused_before_a_run_begins(
     assert words.format(tmp_path) in str(caught.value)
 
 
+def test_output_that_exists_is_refused_before_a_run_begins_unless_it_is_half_done(
+    data: ModuleType, refusal: type[Exception], generation: Path, request_: dict[str, Any]
+) -> None:
+    Path(request_["output_json"]).touch()
+    with pytest.raises(refusal, match=r"talk\.json is there already, and is not overwritten"):
+        data.refuse("prepare", request_, str(generation))
+    Path(request_["output_h5"] + ".part.journal").touch()
+    data.refuse("prepare", request_, str(generation))
+
+
 def test_host_whose_python_lacks_what_it_needs_is_named_with_the_cure(
     data: ModuleType, refusal: type[Exception], generation: Path, request_: dict[str, Any]
 ) -> None:
