@@ -144,7 +144,7 @@ def test_a_killed_training_goes_on_is_finetuned_and_its_verdict_is_green(host: s
 
 
 def test_scores_are_the_real_scorers_and_the_same_when_scored_again(host: str) -> None:
-    claimed = dict(told("made-finetune")["scores"][-1][1])
+    claimed = dict(told("made-finetune")["progress"]["scores"][-1][1])
     assert {"Bleu_4", "METEOR", "ROUGE_L", "CIDEr"} <= claimed.keys()
     again = json.loads(provision("runs", "score", "made-finetune", "--json"))["scores"]
     assert again == pytest.approx(claimed, abs=1e-6)
