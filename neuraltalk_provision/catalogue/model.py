@@ -62,13 +62,17 @@ class Edit(Row):
 
 
 class Need(Row):
-    """An OS package under the names that its families give it."""
+    """An OS package under the names that its families give it.
+
+    With `artifacts` it is wanted only where the mirror has one of them.
+    """
 
     need: str
     role: str
     apt: tuple[str, ...] | dict[str, tuple[str, ...]]
     rpm: tuple[str, ...] | dict[str, tuple[str, ...]]
     optional: bool = False
+    artifacts: tuple[str, ...] = ()
 
     def names(self, manager: str, keys: tuple[str, ...]) -> tuple[str, ...]:
         """The package names for `apt` or `rpm`; the first of the platform's keys that is listed wins."""

@@ -107,7 +107,8 @@ def write(
     `lock` is keyed by artifact name, and by `<name>-<platform key>` for what is made per platform. Raises
     MirrorError naming every required artifact that the lock lacks.
     """
-    needs = [(need, need.names(platform.manager, platform.lookups)) for need in catalogue.needs]
+    wants = [need for need in catalogue.needs if not need.artifacts or any(name in lock for name in need.artifacts)]
+    needs = [(need, need.names(platform.manager, platform.lookups)) for need in wants]
     required = tuple(name for need, names in needs if not need.optional for name in names)
     optional = tuple(name for need, names in needs if need.optional for name in names)
     pip_source = _pip_source(settings, lock, platform)

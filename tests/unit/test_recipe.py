@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Need
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Recipe, write
 from neuraltalk_provision.errors import MirrorError
@@ -220,6 +220,13 @@ def test_packages_have_the_names_of_the_family_and_release() -> None:
     assert (recipe().required, recipe().optional) == (("gcc", "libc6-dev", "python3-pip"), ("sox",))
     made = recipe(platform=CENTOS)
     assert (made.manager, made.required, made.optional) == ("yum", ("gcc", "python-pip"), ("sox-devel",))
+
+
+def test_package_for_what_the_mirror_has_not_is_not_wanted() -> None:
+    java = Need(need="Java", role="neuraltalk2", apt=("jre",), rpm=("jre",), optional=True, artifacts=("newer",))
+    known = SMALL.model_copy(update={"needs": (*SMALL.needs, java)})
+    assert recipe(known=known).optional == ("sox",)
+    assert recipe({**FULL, **lock("newer")}, known=known).optional == ("sox", "jre")
 
 
 def test_package_repository_is_that_of_the_platform() -> None:
