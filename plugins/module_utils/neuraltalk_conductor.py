@@ -14,7 +14,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import ctypes
 import fcntl
 import io
 import json
@@ -32,6 +31,7 @@ from ansible.module_utils.neuraltalk_captioning import Stopped
 from ansible.module_utils.neuraltalk_launch import needs_card, weights_of
 from ansible.module_utils.neuraltalk_listing import models
 from ansible.module_utils.neuraltalk_packed import packed as pack
+from ansible.module_utils.neuraltalk_processes import end_with_parent
 from ansible.module_utils.neuraltalk_programs import command, lay_out, refuse
 from ansible.module_utils.neuraltalk_runs import Leases, Run, end_of, report_of, signalled, taken, write_down
 from ansible.module_utils.neuraltalk_stack import (
@@ -52,7 +52,6 @@ RHYTHM = ((60, 2), (3600, 15), (float("inf"), 60))
 """Up to which second of a run how many seconds lie between two samples."""
 UNWRITTEN = 600.0
 """Seconds that an end which finds no room on the disk is tried again."""
-PR_SET_PDEATHSIG = 1
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
 OURS = "ansible.module_utils.neuraltalk_"
@@ -301,7 +300,7 @@ def full_disk(run):
 def mortal():
     """In the child: a session of its own, that ends when its conductor is gone."""
     os.setsid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent(signal.SIGTERM)
 
 
 def end(process):

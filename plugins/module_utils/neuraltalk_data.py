@@ -11,8 +11,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import ctypes
-import errno
 import os
 import signal
 import subprocess
@@ -21,6 +19,7 @@ import traceback
 
 from ansible.module_utils.neuraltalk_launch import readable
 from ansible.module_utils.neuraltalk_pictures import who
+from ansible.module_utils.neuraltalk_processes import end_with_parent, write_all
 from ansible.module_utils.neuraltalk_scorer import PYTHONS, found
 from ansible.module_utils.neuraltalk_stack import (
     StackError,
@@ -38,7 +37,6 @@ FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"
 """What the command line of a packed conductor begins with where it is to do this and not to lead runs."""
-PR_SET_PDEATHSIG = 1
 
 
 def program_of(name):
@@ -149,13 +147,7 @@ def command(run, code, generation):
 
 def say(text):
     """Print a line at once, in UTF-8 whatever the locale says."""
-    line = (as_text(text) + as_text("\n")).encode("utf-8", "replace")
-    while line:
-        try:
-            line = line[os.write(1, line) :]
-        except OSError as error:
-            if error.errno != errno.EINTR:
-                raise
+    write_all(1, (as_text(text) + as_text("\n")).encode("utf-8", "replace"))
 
 
 def main(words):
@@ -165,7 +157,7 @@ def main(words):
     """
     attached = words[0] == "attached"
     if attached:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        end_with_parent(signal.SIGTERM)
     path = words[-1]
     result, problem = {}, ""
     try:

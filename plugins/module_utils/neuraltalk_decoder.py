@@ -13,7 +13,6 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import binascii
-import ctypes
 import errno
 import os
 import re
@@ -24,7 +23,7 @@ import subprocess
 import time
 
 from ansible.module_utils.neuraltalk_pictures import Unusable, as_bytes, printed
-from ansible.module_utils.neuraltalk_processes import cores
+from ansible.module_utils.neuraltalk_processes import cores, end_with_parent
 from ansible.module_utils.neuraltalk_runs import signalled
 from ansible.module_utils.neuraltalk_stack import StackError, as_native, with_stack
 
@@ -75,7 +74,6 @@ DYING = 5.0
 HOPELESS = 20
 """Processes that may end one after the other where no picture comes of it."""
 LINE = 1 << 14
-PR_SET_PDEATHSIG = 1
 _ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
 _PLACE = re.compile(r"^(?:\S*/)?[^/:\s]+:\d+: ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -281,7 +279,7 @@ def words_of(told):
 def bounded():
     """In the child: a session of its own, which ends with whoever started it, with a bound on what it takes."""
     os.setsid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent(signal.SIGKILL)
     for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

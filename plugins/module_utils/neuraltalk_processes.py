@@ -144,9 +144,14 @@ class Process(object):
         return status
 
 
+def end_with_parent(number):
+    """In a child: get this signal when the parent is gone, whatever ended it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
 def die_with(parent):
     """End as soon as the parent has, whatever ended it. Interrupts from the terminal are the parent's to hear."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(70)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
