@@ -203,7 +203,7 @@ def _tell_aside(aside: Sequence[Mapping[str, str]], host: str, log: str, output:
 
 
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
-    """A run followed to its end, its log shown as it grows. Raises InterruptError where nobody waits for that."""
+    """A run followed to its end, its log shown as it grows. Raises InterruptError after Ctrl-C; the run goes on."""
     try:
         return launch.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:

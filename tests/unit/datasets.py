@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from neuraltalk_provision import paths
 from tests.standin.images import png
 
+Load = Callable[[str], ModuleType]
 CAPTIONS = ["a man rides a horse", "A dog, on the grass!", "the man and the dog"]
 PROGRAM = """
 import json, os, signal, sys
@@ -100,3 +102,13 @@ def refused(prepare: ModuleType, request: dict[str, Any]) -> str:
     with pytest.raises(prepare.StackError) as caught:
         prepare.prepare(request, say)
     return str(caught.value)
+
+
+@pytest.fixture
+def prepare(load: Load) -> ModuleType:
+    return load("neuraltalk_prepare")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Set:
+    return Set(tmp_path / 'a "set"', 14)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,19 +13,9 @@ import h5py
 import pytest
 
 from tests.standin.images import APPLE_DOUBLE
-from tests.unit.datasets import DONE, PARTS, Set, refused, rows, say
+from tests.unit.datasets import DONE, PARTS, Load, Set, made, prepare, refused, rows, say
 
-Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def prepare(load: Load) -> ModuleType:
-    return load("neuraltalk_prepare")
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Set:
-    return Set(tmp_path / 'a "set"', 14)
+__all__ = ["made", "prepare"]
 
 
 def test_all_of_it_is_there_as_the_original_lays_it_out(prepare: ModuleType, load: Load, made: Set) -> None:

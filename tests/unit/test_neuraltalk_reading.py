@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,19 +13,9 @@ import pytest
 
 from tests import kill
 from tests.standin.images import png
-from tests.unit.datasets import DONE, PARTS, Set, refused, rows, say
+from tests.unit.datasets import DONE, PARTS, Load, Set, made, prepare, refused, rows, say
 
-Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def prepare(load: Load) -> ModuleType:
-    return load("neuraltalk_prepare")
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Set:
-    return Set(tmp_path / 'a "set"', 14)
+__all__ = ["made", "prepare"]
 
 
 def test_kill_costs_no_picture_but_those_of_blocks_in_flight(prepare: ModuleType, made: Set, tmp_path: Path) -> None:
