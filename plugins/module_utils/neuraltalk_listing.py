@@ -124,7 +124,7 @@ def whole(run, points, samples):
         arguments_given=process.get("arguments"),
         begins=process.get("begins", 0),
         checkpoints=checkpoints(run),
-        models=models(run, reader.checkpoints.entries()),
+        models=models(run, reader),
         scorer=scorer(run),
     )
     return said
@@ -154,23 +154,26 @@ def thinned(entries, most):
     return entries[::-1][::step][::-1]
 
 
-def models(run, written=None):
+def models(run, log=None):
     """[{file, bytes, modified, iteration}] of the models that a run has left, the iteration in its own count.
 
-    The iteration is by its log; where that does not tell it, by the report that lies beside the model.
+    The iteration is by its log; where that does not tell it, by the report that lies beside the model. A run that was
+    killed may have renamed a model and not have said so: the report, which is written before, is then not younger.
     """
-    left = [entry for entry in checkpoints(run) if entry["file"].endswith(".t7")]
+    beside = checkpoints(run)
+    left = [entry for entry in beside if entry["file"].endswith(".t7")]
     if not left:
         return []
-    if written is None:
-        written = read_log(run.log, 1).checkpoints.entries()
-    known = dict((file, iteration) for iteration, file in written)
+    log = log or read_log(run.log, 1)
+    validated = log.validations.last[0] if log.validations.last else 0
+    cut_off = validated > max([0] + list(log.written.values()))
+    reported = max([entry["modified"] for entry in beside if entry["file"].endswith(".json")] or [float("inf")])
     found = []
     for entry in left:
-        iteration = known.get(as_text(entry["file"]))
-        if iteration is None:
+        iteration = log.written.get(as_text(entry["file"]))
+        if iteration is None or (cut_off and entry["modified"] >= reported):
             told_by = (report_of(run) or {}).get("iter")
-            iteration = told_by if isinstance(told_by, int) else 0
+            iteration = told_by if isinstance(told_by, int) else iteration or 0
         found.append(dict(entry, iteration=iteration))
     return found
 

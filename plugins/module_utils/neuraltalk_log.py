@@ -21,6 +21,8 @@ KEPT = 5000
 """How many validations, scores and checkpoints are kept of a log."""
 SCORES = 32
 """How many scores of one validation are kept."""
+FILES = 16
+"""Of how many files it is known when they were last written; a training writes two."""
 SHOWN = 500
 """Characters of an error that are told."""
 NUMBER = r"[-+]?(?:[0-9]{1,330}(?:\.[0-9]{0,60})?(?:[eE][-+]?[0-9]{1,4})?|nan|inf)"
@@ -71,6 +73,7 @@ class Reader(object):
         self.rest = ""
         self.losses = Series(points)
         self.validations, self.scores, self.checkpoints = Series(kept), Series(kept), Series(kept)
+        self.written = {}  # the last iteration at which each of the files was written, of a few files
         self.table = None  # the scores of a table that is being read
         self.images = self.evaluation = self.backwards = self.not_finite = None
         self.exploding, self.error = False, ""
@@ -105,7 +108,10 @@ class Reader(object):
             if found:
                 self.validations.add((self.at(), found.group(1)))
         elif line.startswith(CHECKPOINT):
-            self.checkpoints.add((self.at(), line[len(CHECKPOINT) :].strip()))
+            file = line[len(CHECKPOINT) :].strip()
+            self.checkpoints.add((self.at(), file))
+            if file in self.written or len(self.written) < FILES:
+                self.written[file] = self.at()
         elif line.rstrip() == "{":
             self.table = {}
         else:

@@ -161,6 +161,37 @@ def test_files_of_a_run_are_those_of_exactly_its_name(
     assert all("m1.5" not in model["file"] for model in models)
 
 
+PRINTED = "wrote checkpoint to {folder}/model_idm{ending}\t\n"
+
+
+@pytest.mark.parametrize(
+    ("finished", "modified", "iterations"),
+    [
+        # Killed before the model of iteration 30 was renamed: what is there is what the log says.
+        (False, {".json": 300, ".t7": 100, ".last.t7": 200}, {".t7": 10, ".last.t7": 20}),
+        # Killed after it was renamed, before train.lua said so: its report of iteration 30 is older than the model.
+        (False, {".json": 300, ".t7": 300.5}, {".t7": 30}),
+        (False, {".json": 300, ".t7": 100, ".last.t7": 300}, {".t7": 10, ".last.t7": 30}),
+        # The checkpoint was finished, and the clock was set back meanwhile: the log says all.
+        (True, {".json": 50, ".t7": 100, ".last.t7": 60}, {".t7": 10, ".last.t7": 30}),
+    ],
+)
+def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that_it_is_of(
+    run_module: Tell, tmp_path: Path, finished: bool, modified: dict[str, float], iterations: dict[str, int]
+) -> None:
+    folder = tmp_path / "runs" / "m" / "checkpoint"
+    best, last = (PRINTED.format(folder=folder, ending=ending) for ending in (".t7", ".last.t7"))
+    log = f"iter 10: 3\nvalidation loss: \t3\n{best}iter 20: 3\nvalidation loss: \t4\n{last}"
+    log += f"iter 30: 2\nvalidation loss: \t2\n{last if finished else ''}"
+    make(tmp_path, "m", log, "-9\n")
+    for ending, when in modified.items():
+        file = folder / f"model_idm{ending}"
+        file.write_text('{"iter": 30}')
+        os.utime(file, (when, when))
+    models = all_of(run_module, tmp_path, "m")["models"]
+    assert {Path(model["file"]).name[len("model_idm") :]: model["iteration"] for model in models} == iterations
+
+
 @pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
 def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModuleError, match=r"is no id of a run|missing"):
