@@ -108,7 +108,6 @@ def test_proposed_file_name_is_known_as_that_artifact_and_no_other(artifact: Art
         ("nn-master.tgz", "nn"),
         ("nngraph.tgz", "nngraph"),
         ("image-master.tar.gz", "image"),
-        ("rnn-master.tgz", "rnn"),
         ("cudnn-7.5-linux-x64-v5.0-ga.tgz", "cudnn-archive"),
         ("cudnn.torch-R5.tgz", "cudnn-rock"),
         ("VGG_ILSVRC_16_layers.caffemodel", "vgg16-model"),
