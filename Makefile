@@ -27,12 +27,18 @@ $(VENV)/ready: pyproject.toml tests/setup.sh
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
-lint: $(VENV)/ready ## Check style, types and YAML
+# Where Ansible finds the collection of this checkout.
+.cache/collections: $(VENV)/ready
+	$(BIN)/python -c "from pathlib import Path; from neuraltalk_provision import paths; \
+		paths.link_collection(Path('$@').resolve())"
+
+lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
+		ansible-lint --offline --profile production
 
 unit: $(VENV)/ready ## Run the unit tests
 	$(BIN)/python -m pytest tests/unit
