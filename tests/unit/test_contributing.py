@@ -44,3 +44,16 @@ def test_help_lists_every_target() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     listed = re.findall(r"^ +make ([a-z-]+) +\S", done.stdout, re.M)
     assert listed == TARGETS
+
+
+@pytest.mark.parametrize("folder", ["roles", "playbooks", "plugins/module_utils", "neuraltalk_provision"])
+def test_document_about_the_architecture_names_every_part(folder: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    parts = {path.stem for path in (ROOT / folder).iterdir() if path.is_dir() or path.suffix == ".yml"}
+    assert {part for part in parts - {"__pycache__", "share"} if not re.search(rf"\b{part}\b", text)} == set()
+
+
+def test_files_that_the_list_of_faults_names_exist() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    files = {file.stem for file in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"\btest_\w+", text)) - files == set()
