@@ -15,8 +15,10 @@ from neuraltalk_provision.cli.run import Detach, Gpu, Memory, run_all
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import health, lineage, record, spec, stages
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, record
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import lineage, spec, stages
 
 
 class Choose(StrEnum):
@@ -53,11 +55,11 @@ def resume(
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     _refuse(run)
     following = later(run, everything)
-    whole = record.whole([*record.line(run, everything), *following], chosen)
+    whole = hosts.whole([*record.line(run, everything), *following], chosen)
     line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
     run = line[-1]
     origin, model = lineage.origin(line, choose)

@@ -14,9 +14,11 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import document, launch, spec, stages
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import ending
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.request import document, spec, stages
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
 SHOWN = 20
@@ -152,7 +154,7 @@ def submit(
         if plan:
             foresee(runs, f"a node of Slurm's, asked from {host},", output)
             continue
-        said = launch.submit(runs, host, words, settings)
+        said = hosts.submit(runs, host, words, settings)
         jobs.append({"id": said["id"], "job": said["job"], "host": host})
         output.say(f"{said['id']} is job {said['job']} of Slurm's")
     if not plan:
@@ -167,7 +169,7 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         foresee(runs, host, output)
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
-    started = launch.start(runs, host, settings)
+    started = hosts.start(runs, host, settings)
     _tell_aside(started["set_aside"], host, started["log"], output)
     for remark in started["remarks"]:
         output.say(remark)
@@ -205,7 +207,7 @@ def _tell_aside(aside: Sequence[Mapping[str, str]], host: str, log: str, output:
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
     """A run followed to its end, its log shown as it grows. Raises InterruptError after Ctrl-C; the run goes on."""
     try:
-        return launch.watch(run.id, host, settings, output.pass_on)
+        return hosts.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
         raise InterruptError(
             f"no longer following; {run.id} goes on",
@@ -215,7 +217,7 @@ def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Outp
 
 def _judged(run: RunSpec, end: RunEnd) -> RunEnd:
     """The end of a run that left what it was started for. Raises CheckError for another."""
-    launch.judge(run.program, end)
+    ending.check(run.program, end)
     return end
 
 

@@ -17,10 +17,13 @@ from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
-from neuraltalk_provision.runs import envelope as envelopes
-from neuraltalk_provision.runs import health, judge, launch, pace, record, spec, verify
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, pace, record
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.verdict import envelope as envelopes
+from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
 
 EnvelopeFile = Annotated[
@@ -57,12 +60,12 @@ def verify_(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict is of a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
-    (run,) = record.whole([run], chosen)
+    (run,) = hosts.whole([run], chosen)
     evaluation = None
     if evaluate and run.models:
         evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
@@ -112,7 +115,7 @@ def report(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     swept = [run for run in everything if run.sweep == run_id]
     told_of: RunState | None = None
     if swept:
@@ -157,7 +160,7 @@ def write(file: Path, told: page.Report, output: Output) -> None:
 
 
 def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | None, settings: Settings) -> page.Report:
-    line = record.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
+    line = hosts.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
     run, history = line[-1], record.history(line)
     trains = run.program == verify.TRAIN
     return page.Report(
@@ -175,7 +178,7 @@ def _of_sweep(
 ) -> page.Report:
     """The last stage of each of a sweep's runs, compared in what differs."""
     lines = [record.line(run, everything) for run in swept if not any(other.needs == run.id for other in swept)]
-    told = record.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
+    told = hosts.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
     known = {(run.host, run.id): run for run in told}
     lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
     ends = [line[-1] for line in lines]
@@ -202,9 +205,9 @@ def _of_sweep(
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
     """What eval.lua said of each picture, the first ones with the picture itself, as its own page in vis/ has them."""
-    said = launch.wrote(run.id, run.host, settings)
+    said = hosts.wrote(run.id, run.host, settings)
     places = [entry["place"] for entry in said if entry["place"]][:pictures]
-    files = launch.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
+    files = hosts.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
     return tuple(
         page.Captioned(
             file=entry["file"] or str(entry["image_id"]),

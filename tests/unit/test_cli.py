@@ -20,8 +20,8 @@ from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.mirror import lock, store
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, Told
 from tests.unit import archives
@@ -394,7 +394,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that start; how they end is the test's to say."""
     aside = [{"file": "._x.jpg", "reason": "it is an AppleDouble file"}]
     monkeypatch.setattr(
-        launch,
+        hosts,
         "start",
         lambda *given: {
             "begun": True,
@@ -411,7 +411,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_captions_are_shown_with_the_files_set_aside(
     capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    monkeypatch.setattr(hosts, "watch", lambda *given: END)
     code, out, _ = provision(capsys, *EVAL)
     assert code == 0
     assert "set aside ._x.jpg: it is an AppleDouble file" in out
@@ -423,13 +423,13 @@ def test_captions_are_shown_with_the_files_set_aside(
 def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     aside = [{"file": f"{number}.gif", "reason": "it is a GIF"} for number in range(25)]
     told = {"begun": True, "set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
-    monkeypatch.setattr(launch, "start", lambda *given: told)
-    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    monkeypatch.setattr(hosts, "start", lambda *given: told)
+    monkeypatch.setattr(hosts, "watch", lambda *given: END)
     out = provision(capsys, *EVAL)[1]
     assert out.count("set aside ") == 20
     assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
-    monkeypatch.setattr(launch, "start", lambda *given: {**told, "begun": False, "set_aside": [], "pid": None})
-    monkeypatch.setattr(launch, "watch", lambda *given: replace(END, set_aside=tuple(aside)))
+    monkeypatch.setattr(hosts, "start", lambda *given: {**told, "begun": False, "set_aside": [], "pid": None})
+    monkeypatch.setattr(hosts, "watch", lambda *given: replace(END, set_aside=tuple(aside)))
     out = provision(capsys, *EVAL)[1]
     assert "r looks at its pictures on node1 first" in out
     assert out.count("set aside ") == 20
@@ -438,7 +438,7 @@ def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monke
 def test_run_that_failed_is_code_1_and_one_document(
     capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "watch", lambda *given: RunEnd(**{**END.__dict__, "exit_code": None}))
+    monkeypatch.setattr(hosts, "watch", lambda *given: RunEnd(**{**END.__dict__, "exit_code": None}))
     code, _, err = provision(capsys, *EVAL)
     assert (code, "run r was killed before it ended" in err) == (1, True)
     assert f"Read {END.log} on node1." in err
@@ -452,7 +452,7 @@ def test_no_longer_following_is_code_130_and_the_run_goes_on(
     def interrupt(*_given: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "watch", interrupt)
+    monkeypatch.setattr(hosts, "watch", interrupt)
     code, _, err = provision(capsys, *EVAL)
     assert code == 130
     assert "r goes on" in err
@@ -463,7 +463,7 @@ def test_planned_run_starts_nothing(capsys: Capture, monkeypatch: pytest.MonkeyP
     def refuse(*_given: object) -> None:
         raise HostError("it was started")
 
-    monkeypatch.setattr(launch, "start", refuse)
+    monkeypatch.setattr(hosts, "start", refuse)
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", *EVAL[5:])
     assert (code, out) == (0, "would run on node1 as r: th eval.lua -backend nn -gpuid -1 -model /m.t7\n")
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", "--json", *EVAL[5:])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.dataset import program
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.request.spec import RunSpec
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -43,9 +43,9 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         scene["started"].append((runs[0], host))
         return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
 
-    monkeypatch.setattr(launch, "start", start)
-    monkeypatch.setattr(launch, "watch", lambda *given: scene["end"])
-    monkeypatch.setattr(launch, "read", lambda *given, most: {"result.json": scene["result"]})
+    monkeypatch.setattr(hosts, "start", start)
+    monkeypatch.setattr(hosts, "watch", lambda *given: scene["end"])
+    monkeypatch.setattr(hosts, "read", lambda *given, most: {"result.json": scene["result"]})
     return scene
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from neuraltalk_provision import shared
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.runs import judge, launch, record, state, verify
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.record import Site
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict
+from neuraltalk_provision.runs import hosts as door
+from neuraltalk_provision.runs.hosts import Site
+from neuraltalk_provision.runs.progress import state
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -59,7 +61,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """What the hosts tell when they are asked."""
 
     def tell(*runs: RunState, free: Mapping[str, tuple[Mapping[str, Any], ...]] = CARDS) -> None:
-        monkeypatch.setattr(record, "ask", lambda *given, **more: Site(runs, free, {}))
+        monkeypatch.setattr(door, "ask", lambda *given, **more: Site(runs, free, {}))
 
     return tell
 
@@ -75,7 +77,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         asked.append((tuple(runs), host))
         return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/log"}
 
-    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(door, "start", start)
     return asked
 
 
@@ -138,7 +140,7 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
         jobs.append((runs[0].id, runs[0].gpu, host, list(words)))
         return {"id": runs[0].id, "job": str(40 + len(jobs))}
 
-    monkeypatch.setattr(launch, "submit", submit)
+    monkeypatch.setattr(door, "submit", submit)
     words = ("--launcher", "slurm", "--host", "login", "--sbatch=--partition=gpu")
     code, out, _ = provision(capsys, "sweep", sweep_file(), *words)
     assert (code, "s-4 is job 44 of Slurm's" in out) == (0, True)
@@ -219,7 +221,7 @@ def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch
     def interrupt(*_given: object, **_more: object) -> Site:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record, "ask", interrupt)
+    monkeypatch.setattr(door, "ask", interrupt)
     code, _, err = provision(capsys, "runs", "watch", "base")
     assert (code, "base goes on" in err) == (130, True)
 
@@ -279,7 +281,7 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
-    monkeypatch.setattr(launch, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
+    monkeypatch.setattr(door, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
     hosts(told(conductor=None, begun=False, waiting=True, exit_code=None, job="41"))
     code, out, _ = provision(capsys, "runs", "stop", "base")
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
@@ -289,7 +291,7 @@ def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[tuple[str, str]] = []
-    monkeypatch.setattr(launch, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
+    monkeypatch.setattr(door, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
     active = {"running": True, "exit_code": None}
     hosts(told("s-1", sweep="s", **active), told("s-2", "two", sweep="s", **active), told("s-3", sweep="s"))
     code, out, _ = provision(capsys, "runs", "stop", "s")
@@ -333,8 +335,8 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
         asked.append(files)
         return dict.fromkeys(files[:2], b"\xff\xd8\xff")
 
-    monkeypatch.setattr(launch, "wrote", lambda *given: said)
-    monkeypatch.setattr(launch, "read", read)
+    monkeypatch.setattr(door, "wrote", lambda *given: said)
+    monkeypatch.setattr(door, "read", read)
     hosts(told(program="eval.lua", models=[], arguments={"model": "/m.t7"}))
     code, out, _ = provision(capsys, "runs", "report", "base", "--out", "many.html", "--pictures", "3", "--json")
     document = json.loads(out)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.runs import launch
+from neuraltalk_provision.runs import hosts as door
 from tests.unit.test_cli import Capture, provision, site
 from tests.unit.test_cli_runs import Hosts, hosts, told
 
@@ -29,7 +29,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         asked.append((run_id, host, annotations))
         return SCORED
 
-    monkeypatch.setattr(launch, "score", score)
+    monkeypatch.setattr(door, "score", score)
     return asked
 
 
@@ -51,7 +51,7 @@ def test_scorers_words_are_the_error(capsys: Capture, hosts: Hosts, monkeypatch:
         raise HostError("one, Do what is asked of the run: run base could not be scored: none of the 3 predictions")
 
     hosts(told())
-    monkeypatch.setattr(launch, "score", fail)
+    monkeypatch.setattr(door, "score", fail)
     code, _, err = provision(capsys, "runs", "score", "base")
     assert code == 1
     assert "run base could not be scored: none of the 3 predictions" in err

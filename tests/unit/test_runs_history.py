@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import envelope, pace
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.history import History, Part, Stage, merge
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs.progress import pace
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.history import History, Part, Stage, merge
+from neuraltalk_provision.runs.progress.log import Progress
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import envelope
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 
 FIRST = Progress(
     losses=((0, 3.0), (10, 2.5), (15, 2.4)), validations=((0, 3.1), (10, 2.6)), scores=((10, (("CIDEr", 0.4),)),)

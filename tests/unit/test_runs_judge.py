@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs import judge, record, reevaluation
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.judge import Evidence
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.report import Report
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict
+from neuraltalk_provision.runs.progress import record
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.log import Progress
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import judge, reevaluation
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
+from neuraltalk_provision.runs.verdict.judge import Evidence
 
 CARD = {"uuid": "GPU-1", "name": "Tesla K80", "index": 0}
 SCORES = (("CIDEr", 0.6), ("METEOR", 0.2))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import shared
-from neuraltalk_provision.runs import health, log
+from neuraltalk_provision.runs.progress import health, log
 
 # As train.lua prints under th: Lua's lines end in a tab, those of C do not.
 TRAINING = """DataLoader loading json file: \t/data/cocotalk.json\t
@@ -322,7 +322,7 @@ def said(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, state: str, evidence: str) -> None:
-    judged = health.judge(host, log.read(text))
+    judged = health.assess(host, log.read(text))
     assert judged.state == state
     assert evidence in judged.evidence
     assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
@@ -338,16 +338,16 @@ WHOLE = said(
 @pytest.mark.parametrize("start", [{}, {"running": False}, {"running": False, "ended": {"by": "signal"}}])
 def test_what_a_host_says_wrong_or_not_at_all_still_gives_a_state(key: str, start: dict[str, Any]) -> None:
     given = {**WHOLE, **start}
-    states = [health.judge({**given, key: odd}, log.read("")) for odd in ODD]
-    states.append(health.judge({name: value for name, value in given.items() if name != key}, log.read("")))
+    states = [health.assess({**given, key: odd}, log.read("")) for odd in ODD]
+    states.append(health.assess({name: value for name, value in given.items() if name != key}, log.read("")))
     assert all(state.evidence and "None" not in state.evidence for state in states)
 
 
 @pytest.mark.parametrize("ended", [{"by": "plateau"}, {"by": "skipped", "evidence": 7}, {"by": ["signal"]}, "plateau"])
 def test_end_without_its_evidence_still_gives_a_state(ended: Any) -> None:
-    assert health.judge(said(ended=ended), log.read("")).evidence
+    assert health.assess(said(ended=ended), log.read("")).evidence
 
 
 @pytest.mark.parametrize("code", ["", "0", "x", 1.5, 10**400, True, [0]])
 def test_exit_code_that_is_none_is_not_taken_for_a_good_end(code: Any) -> None:
-    assert not health.judge(said(exit_code=code), log.read("")).well
+    assert not health.assess(said(exit_code=code), log.read("")).well

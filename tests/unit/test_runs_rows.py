@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs import health, state
+from neuraltalk_provision.runs.progress import health, state
 from tests.unit.modules import ModuleError
 from tests.unit.test_conductor import all_of
 

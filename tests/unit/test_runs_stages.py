@@ -12,13 +12,13 @@ import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import lineage, stages, sweep
-from neuraltalk_provision.runs.document import RunDocument, read
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.sweep import Slot, SweepDocument
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.log import Progress
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import lineage, stages, sweep
+from neuraltalk_provision.runs.request.document import RunDocument, read
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.request.sweep import Slot, SweepDocument
 
 DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
 

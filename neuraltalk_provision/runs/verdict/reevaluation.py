@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.report import Report
-from neuraltalk_provision.runs.verdict import Gate, gate
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.verdict.gates import Gate, gate
 
 NAME = "evaluated again"
 SCORE_SLACK = 0.01

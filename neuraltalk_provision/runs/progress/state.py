@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neuraltalk_provision.runs import fields, health, log
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.progress import fields, health, log
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.log import Progress
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _health(said: Mapping[str, Any], progress: Progress, quiet: float) -> Health
     damaged = [str(name) for name in said.get("damaged") or []]
     if damaged and not said.get("running"):
         return Health("unreadable", f"{', '.join(damaged)} in {said.get('path')} cannot be read")
-    return health.judge(said, progress, quiet)
+    return health.assess(said, progress, quiet)
 
 
 def _files(value: Any) -> list[Mapping[str, Any]]:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
-from neuraltalk_provision.runs import envelope as envelopes
-from neuraltalk_provision.runs import judge, launch, record, report, spec
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import record, report
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.verdict import envelope as envelopes
+from neuraltalk_provision.runs.verdict import judge
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
 
 POINTS = 5000
@@ -36,12 +39,12 @@ def gather(
     """
     if run.program != TRAIN:
         raise UsageError(f"{run.id} ran {run.program}: a verdict is of a training")
-    line = record.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
+    line = hosts.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
-    models = launch.probe(run.id, run.host, settings)
+    models = hosts.probe(run.id, run.host, settings)
     file = f"model_id{run.id}.json"
-    told = report.read(launch.read(run.id, run.host, settings, [file]).get(file))
+    told = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
     envelope = given or known(line, history)
     evidence = judge.Evidence(line, history, models, told, envelope)
     if evaluation is None or evidence.model is None:
@@ -94,12 +97,12 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
 def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Mapping[str, Any] | None]:
     """(how the evaluation ended, when its scorer wrote), or in words why there was none."""
     try:
-        launch.start([evaluation], run.host, settings)
+        hosts.start([evaluation], run.host, settings)
     except HostError as error:
         return f"it could not be started: {error.message}", None
     try:
-        end = launch.watch(evaluation.id, run.host, settings, lambda text: None)
-        wanted = record.ask(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
+        end = hosts.watch(evaluation.id, run.host, settings, lambda text: None)
+        wanted = hosts.ask(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
         scorer = next((one.scorer for one in wanted if one.id == evaluation.id), None)
     except ProvisionError as error:
         return f"it could not be followed: {error.message}", None

@@ -1,40 +1,131 @@
-"""Starting runs on one host, following them to their end, ending them, and reading what they left."""
+"""The one door to hosts for runs: ask what runs they have, start, follow, read and end them."""
 
 from __future__ import annotations
 
 import base64
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from neuraltalk_provision.errors import CheckError, HostError, UsageError
-from neuraltalk_provision.runs import fields, log, shapes
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.runs.progress import fields, health, log, record, shapes, state
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import answers, playbook, question
 
 POLL_SECONDS = 2.0
-OVER = ("plateau", "iterations")
-"""Why a conductor ends a stage that went well."""
+POINTS = 300
+"""Of how many losses is told of a run where nothing else is asked."""
 
 
 @dataclass(frozen=True)
-class RunEnd:
-    """What a run left: its exit code (None: it was killed), checkpoints, captions, and where its log is."""
+class Site:
+    """What the hosts told: their runs, the latest first, and the cards that are free on each, the best first."""
 
-    id: str
-    host: str
-    log: str
-    exit_code: int | None
-    checkpoints: tuple[Mapping[str, Any], ...]
-    captions: tuple[Mapping[str, Any], ...]
-    set_aside: tuple[Mapping[str, str], ...]
-    losses: tuple[tuple[int, float], ...]
-    ended: Mapping[str, Any] | None = None
-    """Why its conductor ended it, or did not begin it: `by` in one word, and the evidence."""
-    progress: Progress = field(default_factory=Progress)
+    runs: tuple[RunState, ...]
+    free: Mapping[str, tuple[Mapping[str, Any], ...]]
+    queued: Mapping[str, tuple[str, str]]
+    """{run: (the host that Slurm was asked from, its job)}, of all that was given to Slurm."""
+
+
+def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
+    """A row of every run of every host, the latest first: its state, and how far it got.
+
+    Its options, models, samples and the whole of its log are told by `whole`. Raises HostError naming the hosts that
+    could not be asked.
+    """
+    return ask(settings, limit, quiet).runs
+
+
+def named(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
+    """All that is known of the run of that id; only that one is asked for, unless it may stand in a queue.
+
+    Raises UsageError where no host has it, or several have.
+    """
+    limit = [host] if host else ()
+    found = [run for run in ask(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
+    return record.find(run_id, found or runs(settings, limit, quiet), host)
+
+
+def whole(
+    wanted: Sequence[RunState],
+    settings: Settings,
+    quiet: float = health.QUIET,
+    *,
+    points: int = POINTS,
+    samples: int = 20,
+) -> tuple[RunState, ...]:
+    """All that is known of these runs, in their order; of each about so many losses and samples.
+
+    Raises HostError where a host can't be asked, or has one of its runs no more.
+    """
+    here = [run for run in wanted if run.conductor or not run.job]
+    if not here:
+        return tuple(wanted)
+    hosts, ids = sorted({run.host for run in here}), sorted({run.id for run in here})
+    known = {
+        (run.host, run.id): run for run in ask(settings, hosts, quiet, points=points, samples=samples, ids=ids).runs
+    }
+    gone = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
+    if gone:
+        raise HostError(
+            f"{', '.join(gone)}: its directory was removed while it was asked for",
+            advice="Run the same command again.",
+        )
+    return tuple(known.get((run.host, run.id), run) for run in wanted)
+
+
+def ask(
+    settings: Settings,
+    limit: Sequence[str] = (),
+    quiet: float = health.QUIET,
+    *,
+    ids: Sequence[str] = (),
+    points: int = POINTS,
+    samples: int = 20,
+    gpu: str = "none",
+    memory: int = 0,
+) -> Site:
+    """A row of every run of the hosts, or all that is known of those with `ids`, and what stands in Slurm's queue.
+
+    With `gpu` auto the cards too that have so much memory (MiB) free. `quiet` is after how many seconds without a
+    line a run is called hanging. Raises HostError naming the hosts that could not be asked.
+    """
+    request = playbook.Request(
+        playbook="runs.yml",
+        inventory=settings.inventory,
+        limit=limit,
+        forks=settings.forks,
+        variables={
+            "provision_stack_root": settings.stack_root,
+            "provision_run_user": settings.run_user,
+            "provision_gpu": gpu,
+            "provision_memory": memory,
+            "provision_points": points,
+            "provision_samples": samples,
+            **({"provision_ids": list(ids)} if ids else {}),
+        },
+    )
+    told, failures = answers.of(playbook.run(request).told, "stack_run", shape=shapes.Listed)
+    if failures:
+        raise HostError(
+            "\n".join(question.explain(failure) for failure in failures),
+            advice="To go on without some: --limit '!HOST'.",
+        )
+    found = [state.read(host, said, quiet) for host, result in told.items() for said in result["runs"]]
+    queued = [(host, entry) for host, result in told.items() for entry in result["queued"]]
+    here = {run.id for run in found if not run.elsewhere}
+    found = [run for run in found if not run.elsewhere or run.id not in here]
+    known = {run.id for run in found}
+    found += [state.queued(host, entry) for host, entry in queued if entry["id"] not in known]
+    return Site(
+        runs=tuple(sorted(found, key=lambda run: (-run.started, run.host, run.id))),
+        free={host: tuple(result["free"]) for host, result in told.items()},
+        queued={entry["id"]: (host, str(entry["job"])) for host, entry in queued},
+    )
 
 
 def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> Mapping[str, Any]:
@@ -159,26 +250,6 @@ def read(
             )
         left = later
     return found
-
-
-def judge(program: str, end: RunEnd) -> None:
-    """CheckError where the run did not leave what it was started for, whatever its exit code."""
-    problem = ""
-    by = (end.ended or {}).get("by")
-    if end.ended and end.exit_code is None and by != "signal":
-        problem = f"run {end.id} was not begun: {end.ended['evidence']}"
-    elif end.exit_code is None or (end.exit_code < 0 and by not in OVER):
-        why = f": {end.ended['evidence']}" if end.ended else ""
-        problem = f"run {end.id} was killed before it ended{why}"
-    elif end.exit_code != 0 and by not in OVER:
-        full = f": {end.ended['evidence']}" if end.ended and by == "disk" else ""
-        problem = f"{program} ended with exit code {end.exit_code}{full}"
-    elif program == "train.lua" and not any(c["file"].endswith(".t7") for c in end.checkpoints):
-        problem = f"run {end.id} ended without a model (.t7)"
-    elif program == "eval.lua" and not end.captions:
-        problem = f"run {end.id} ended without captions"
-    if problem:
-        raise CheckError(problem, advice=f"Read {end.log} on {end.host}.", document=asdict(end))
 
 
 def _call(

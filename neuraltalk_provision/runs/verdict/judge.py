@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from neuraltalk_provision.runs import reevaluation
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.report import Report
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict, gate
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import reevaluation
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict, gate
 
 EDGE = 50
 """How many losses at either end are averaged at most."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request.spec import RunSpec
 
 LAST = ".last.t7"
 

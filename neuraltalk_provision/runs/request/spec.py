@@ -13,7 +13,7 @@ from typing import Any
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import fields
+from neuraltalk_provision.runs.progress import fields
 
 # MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
 # Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from neuraltalk_provision.runs import fields
-from neuraltalk_provision.runs.log import EXPLODING, Progress
+from neuraltalk_provision.runs.progress import fields
+from neuraltalk_provision.runs.progress.log import EXPLODING, Progress
 
 State = Literal[
     "waiting",
@@ -42,7 +42,7 @@ class Health:
         return self.state in WELL
 
 
-def judge(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> Health:
+def assess(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> Health:
     """The health of a run: `said` is the host's word of it (status, samples, `silent` seconds since its log grew).
 
     What is missing there, or of another type, counts as not said.

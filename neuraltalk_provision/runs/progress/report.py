@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuraltalk_provision.runs import fields
+from neuraltalk_provision.runs.progress import fields
 
 
 @dataclass(frozen=True)

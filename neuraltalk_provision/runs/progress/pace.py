@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.runs import fields
-from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs.progress import fields
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.state import RunState
 
 WINDOW = 10
 """How many of the last samples the rate is taken from."""
