@@ -14,7 +14,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, playbook, question
+from neuraltalk_provision.site import advice, answers, playbook
 
 POLL_SECONDS = 2.0
 POINTS = 300
@@ -111,10 +111,7 @@ def ask(
     )
     told, failures = answers.of(playbook.run(request).told, "stack_run", shape=shapes.Listed)
     if failures:
-        raise HostError(
-            "\n".join(question.explain(failure) for failure in failures),
-            advice="To go on without some: --limit '!HOST'.",
-        )
+        raise advice.host_error(failures, advice="To go on without some: --limit '!HOST'.")
     found = [state.read(host, said, quiet) for host, result in told.items() for said in result["runs"]]
     queued = [(host, entry) for host, result in told.items() for entry in result["queued"]]
     here = {run.id for run in found if not run.elsewhere}
@@ -276,7 +273,7 @@ def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bo
 def _answer(host: str, request: playbook.Request, shape: type[answers.Shape] = shapes.OneRun) -> Mapping[str, Any]:
     results, failures = answers.of(playbook.run(request).told, "stack_run", shape=shape)
     if failures:
-        raise HostError("\n".join(question.explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     if len(results) != 1:
         raise UsageError(f"--host {host} has to name one host; it names {len(results)}")
     return next(iter(results.values()))

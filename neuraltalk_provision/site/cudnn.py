@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
+from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook, shapes
 
 Verb = Literal["status", "swap", "restore"]
 Seen = Mapping[str, Any]
@@ -49,7 +49,7 @@ def work(
     `cuda` names the CUDA directory; without it each host must have but one. Raises UsageError and MirrorError
     before any host is touched, HostError naming every host that refused or failed.
     """
-    states = question.ask(settings, catalogues.load(), limit, cuda).states
+    states = host_state.ask(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
         leases.refuse(states, take_over)
     trees = {host: _tree(host, state, cuda) for host, state in states.items()}
@@ -82,7 +82,7 @@ def work(
         told = playbook.run(request).told
     results, failures = answers.of(told, "cudnn_swap", list(states), shapes.Swapped)
     if failures:
-        raise HostError("\n".join(question.explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     return tuple(
         CudnnState(
             host=host,

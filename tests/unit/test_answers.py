@@ -11,8 +11,8 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, events, playbook, question, shapes
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site import answers, events, host_state, playbook, shapes
+from neuraltalk_provision.site.events import Failure
 from tests.unit.plans import HOSTS
 
 GOOD = {"changed": False, "state": HOSTS["bare"]["state"]}
@@ -72,7 +72,7 @@ def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest
     told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     with pytest.raises(HostError, match="node2, stack_state: its answer") as caught:
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
     assert "node1" not in caught.value.message
 
@@ -101,13 +101,6 @@ def test_host_that_failed_is_told_once_with_what_it_said() -> None:
 def test_failure_whose_words_were_dropped_says_so(res: Any) -> None:
     (failure,) = events.read([event("node1", res, "runner_on_failed")]).failures
     assert "more than 700,000 characters" in failure.message
-
-
-def test_one_hosts_answer_or_its_failure() -> None:
-    told = Told(results=(("node1", "stack_run", {"log": "x"}),))
-    assert question.one(told, "stack_run", "node1") == {"log": "x"}
-    with pytest.raises(HostError, match="node2, stack_run: it gave no answer"):
-        question.one(told, "stack_run", "node2")
 
 
 def test_loop_results_that_are_no_list_are_a_failure_in_words() -> None:

@@ -88,9 +88,11 @@ PURE = [
     "runs/verdict/gates.py",
     "runs/verdict/judge.py",
     "runs/verdict/reevaluation.py",
+    "site/advice.py",
     "site/answers.py",
     "site/events.py",
     "site/plan.py",
+    "site/recipes.py",
     "site/shapes.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}

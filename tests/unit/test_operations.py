@@ -11,8 +11,9 @@ import pytest
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook, question
+from neuraltalk_provision.site import converge, host_state, operations, playbook
 from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit.plans import HOSTS, RECIPE, planned
 
@@ -108,8 +109,8 @@ def test_verdict_that_is_not_as_expected_is_that_hosts_failure(
 def test_host_that_cannot_be_asked_has_failed_and_the_others_are_proved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heard = question.Answers({"node2": HOSTS["converged"]["state"]}, (Failure("node1", "Ask", "gone", True),))
-    monkeypatch.setattr(question, "hear", lambda *given: heard)
+    heard = HostStates({"node2": HOSTS["converged"]["state"]}, (Failure("node1", "Ask", "gone", True),))
+    monkeypatch.setattr(host_state, "ask_each", lambda *given: heard)
     monkeypatch.setattr(converge, "make_plans", lambda settings, limit, given: (planned("converged", "node2"),))
     telling(monkeypatch, Told(results=(proved("node2", GOOD),)))
     one, two = operations.prove(Settings(), (), QUIET)
@@ -154,7 +155,7 @@ def states(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> None:
     answers = {}
     for host, stack in hosts.items():
         answers[host] = {**copy.deepcopy(HOSTS["converged"]["state"]), "stack": stack}
-    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
 
 
 def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import cudnn, playbook, question
+from neuraltalk_provision.site import cudnn, host_state, playbook
 from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from tests.standin import cudnn as standin
 from tests.unit.plans import HOSTS
 from tests.unit.test_gpu import tree
@@ -45,7 +46,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> Non
     answers = {host: copy.deepcopy(HOSTS["bare"]["state"]) for host in trees}
     for host, state in answers.items():
         state["gpu"]["toolkits"] = trees[host]
-    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
 
 
 def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
