@@ -69,14 +69,14 @@ def resume(
     runs = stages.resume(
         replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
         origin.id,
-        int(model["iteration"]) if same else 0,
+        model.iteration if same else 0,
         new_id or stages.next_id(run.id, [other.id for other in everything]),
         choose.value,
         words or [],
         [lineage.as_spec(stage) for stage in following],
     )
     output.say(
-        f"{runs[0].id} goes on from {model['file']} (iteration {model['iteration']} of {origin.id}); "
+        f"{runs[0].id} goes on from {model.file} (iteration {model.iteration} of {origin.id}); "
         "the optimiser begins anew"
     )
     return run_all(runs, run.host, chosen, output, plan, detach)
@@ -89,7 +89,7 @@ def _refuse(run: RunState) -> None:
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}", advice=f"`provision runs stop {run.id}` first.")
     if not run.begun:
-        before = run.parent["id"] if run.parent else ""
+        before = run.parent.id if run.parent else ""
         advice = f"Go on with {before}: what was to follow it still does." if before else "Start it again."
         raise UsageError(f"{run.id} never began: {run.health.evidence}", advice=advice)
 

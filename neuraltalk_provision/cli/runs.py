@@ -43,7 +43,7 @@ def list_(
     found = hosts.runs(chosen, limit or (), quiet)
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
-    gone_on = {(run.host, run.parent["id"]) for run in found if run.parent}
+    gone_on = {(run.host, run.parent.id) for run in found if run.parent}
     unwell = [run for run in found if not run.health.well and (run.host, run.id) not in gone_on]
     for run in unwell:
         output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
@@ -66,12 +66,12 @@ def show(
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.named(run_id, chosen, host, quiet)
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
-    given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
     output.say(f"started {_when(run)}; {_card(run) or 'on the processor'}; log {run.log}")
     if run.parent:
-        begins = f"{run.parent['choose']} model, of its iteration {run.begins}"
-        output.say(f"goes on from {run.parent['id']} ({begins})")
+        begins = f"{run.parent.choose} model, of its iteration {run.begins}"
+        output.say(f"goes on from {run.parent.id} ({begins})")
     output.say(pace.in_words(pace.of(run), run))
     for iteration, loss in run.progress.validations:
         output.say(f"validation loss {loss:.4f} after iteration {iteration}")
@@ -102,9 +102,9 @@ def logs(
     text: list[str] = []
     try:
         for said in hosts.follow(run.id, run.host, chosen):
-            output.pass_on(said["text"])
-            text += [said["text"]] if as_json else []
-            if not follow and not said.get("more"):
+            output.pass_on(said.text)
+            text += [said.text] if as_json else []
+            if not follow and not said.more:
                 break
     except KeyboardInterrupt:
         raise InterruptError(
@@ -173,7 +173,7 @@ def _row(run: RunState) -> tuple[str, ...]:
 
 
 def _card(run: RunState) -> str:
-    return f"{run.card['index']} {run.card['name']}" if run.card else ""
+    return f"{run.card.index} {run.card.name}" if run.card else ""
 
 
 def _when(run: RunState) -> str:

@@ -11,6 +11,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health
 
@@ -54,11 +55,11 @@ def score(
         output.result({"id": run.id, "host": run.host})
         return EXIT_FINE
     found = hosts.score(run.id, run.host, chosen, annotations)
-    for remark in found["remarks"]:
+    for remark in found.remarks:
         output.say(remark)
-    used = found["of"] if found["used"] is None else found["used"]
-    output.say(f"{run.id} on {run.host}: {used} of {found['of']} captions were compared with {found['annotations']}")
-    output.say(", ".join(f"{name} {value:.3f}" for name, value in found["scores"].items()))
-    output.say(f"kept in {found['file']}")
-    output.result({**found, "id": run.id, "host": run.host})
+    used = found.of if found.used is None else found.used
+    output.say(f"{run.id} on {run.host}: {used} of {found.of} captions were compared with {found.annotations}")
+    output.say(", ".join(f"{name} {value:.3f}" for name, value in found.scores.items()))
+    output.say(f"kept in {found.file}")
+    output.result({**plain(found), "id": run.id, "host": run.host})
     return EXIT_FINE

@@ -82,10 +82,7 @@ def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slo
         return [Slot(host, spec.PROCESSOR) for host in site.free]
     rounds = max((len(cards) for cards in site.free.values()), default=0)
     return [
-        Slot(host, cards[turn]["uuid"])
-        for turn in range(rounds)
-        for host, cards in site.free.items()
-        if turn < len(cards)
+        Slot(host, cards[turn].uuid) for turn in range(rounds) for host, cards in site.free.items() if turn < len(cards)
     ]
 
 
@@ -102,7 +99,7 @@ def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: 
             output.say(f"{share.runs[0].id} was not started: {error.message}")
             continue
         ids = [one.id for one in share.runs]
-        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said["pid"]})
+        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said.pid})
         output.say(
             f"{share.slot.host}, {share.slot.gpu}: {ids[0]} runs" + f", then {', '.join(ids[1:])}" * (len(ids) > 1)
         )

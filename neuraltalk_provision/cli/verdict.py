@@ -182,7 +182,7 @@ def _of_sweep(
     known = {(run.host, run.id): run for run in told}
     lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
     ends = [line[-1] for line in lines]
-    varied = {name for run in ends for name in run.asked if len({str(r.asked.get(name)) for r in ends}) > 1}
+    varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
     return page.Report(
         title=f"sweep {sweep_id}",
         facts=(("runs", str(len(ends))), ("differ in", ", ".join(sorted(varied)))),
@@ -192,7 +192,7 @@ def _of_sweep(
                 id=run.id,
                 host=run.host,
                 state=run.health.state,
-                options=tuple((name, str(run.asked.get(name, ""))) for name in sorted(varied)),
+                options=tuple((name, str(run.requested.get(name, ""))) for name in sorted(varied)),
                 loss=run.progress.losses[-1][1] if run.progress.losses else None,
                 validation=min((loss for _at, loss in run.progress.validations), default=None),
                 score=max((dict(s).get("CIDEr", float("-inf")) for _at, s in run.progress.scores), default=None),
@@ -205,15 +205,15 @@ def _of_sweep(
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
     """What eval.lua said of each picture, the first ones with the picture itself, as its own page in vis/ has them."""
-    said = hosts.wrote(run.id, run.host, settings)
-    places = [entry["place"] for entry in said if entry["place"]][:pictures]
+    said = hosts.captions(run.id, run.host, settings)
+    places = [entry.place for entry in said if entry.place][:pictures]
     files = hosts.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
     return tuple(
         page.Captioned(
-            file=entry["file"] or str(entry["image_id"]),
-            caption=entry["caption"],
-            image=files.get(entry["place"]),
-            kind=KINDS.get(Path(entry["place"]).suffix.lower(), "application/octet-stream"),
+            file=entry.file or str(entry.image_id),
+            caption=entry.caption,
+            image=files.get(entry.place),
+            kind=KINDS.get(Path(entry.place).suffix.lower(), "application/octet-stream"),
         )
         for entry in said
     )
@@ -221,15 +221,15 @@ def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Cap
 
 def facts(run: RunState) -> tuple[tuple[str, str], ...]:
     """What a report says of a run in its head."""
-    given = " ".join(f"-{name} {value}" for name, value in sorted(run.asked.items()))
-    card = f"card {run.card['index']}: {run.card['name']}, {run.card['uuid']}" if run.card else "the processor"
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.requested.items()))
+    card = f"card {run.card.index}: {run.card.name}, {run.card.uuid}" if run.card else "the processor"
     return (
         ("state", f"{run.health.state}: {run.health.evidence}"),
         ("program", f"{run.program} {given}"),
         ("where", f"{run.host}, {card}"),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
         ("how far", pace.in_words(pace.of(run), run)),
-        *((("goes on from", str(run.parent["id"])),) if run.parent else ()),
+        *((("goes on from", run.parent.id),) if run.parent else ()),
         ("log", run.log),
     )
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.runs.progress import fields, health, log, record, shapes, state
+from neuraltalk_provision.results.base import Read
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.one_run import (
+    BrokenModel,
+    Caption,
+    ChangedResult,
+    FilesOfRun,
+    FollowedRun,
+    OneRunResult,
+    OpenedModel,
+    ProbedRun,
+    ScoredRun,
+    StartedRun,
+    SubmittedRun,
+)
+from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
+from neuraltalk_provision.runs.progress import health, log, record, state
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
@@ -26,9 +41,7 @@ class Site:
     """What the hosts told: their runs, the latest first, and the cards that are free on each, the best first."""
 
     runs: tuple[RunState, ...]
-    free: Mapping[str, tuple[Mapping[str, Any], ...]]
-    queued: Mapping[str, tuple[str, str]]
-    """{run: (the host that Slurm was asked from, its job)}, of all that was given to Slurm."""
+    free: Mapping[str, tuple[Card, ...]]
 
 
 def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
@@ -109,120 +122,114 @@ def ask(
             **({"provision_ids": list(ids)} if ids else {}),
         },
     )
-    told, failures = answers.of(playbook.run(request).told, "stack_run", shape=shapes.Listed)
+    shape = RunDetailsResult if ids else RunsResult
+    results, failures = answers.of(playbook.run(request).told, "stack_run", shape)
     if failures:
         raise advice.host_error(failures, advice="To go on without some: --limit '!HOST'.")
-    found = [state.read(host, said, quiet) for host, result in told.items() for said in result["runs"]]
-    queued = [(host, entry) for host, result in told.items() for entry in result["queued"]]
+    found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
     here = {run.id for run in found if not run.elsewhere}
     found = [run for run in found if not run.elsewhere or run.id not in here]
     known = {run.id for run in found}
-    found += [state.queued(host, entry) for host, entry in queued if entry["id"] not in known]
+    found += [
+        state.queued(host, run) for host, result in results.items() for run in result.queued if run.id not in known
+    ]
     return Site(
         runs=tuple(sorted(found, key=lambda run: (-run.started, run.host, run.id))),
-        free={host: tuple(result["free"]) for host, result in told.items()},
-        queued={entry["id"]: (host, str(entry["job"])) for host, entry in queued},
+        free={host: result.free for host, result in results.items()},
     )
 
 
-def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> Mapping[str, Any]:
+def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
     """Start runs, one after the other on one card; what the host says of the first.
 
     Raises HostError where they can't be started; then none was.
     """
-    asked = {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
-    return _call(host, settings, {**asked, "state": "started"})
+    asked = {**_as_asked(runs), "state": "started"}
+    return _result(OneRunResult[StartedRun], _request(host, settings, asked)).run
 
 
-def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> Mapping[str, Any]:
+def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> SubmittedRun:
     """Give runs to Slurm as one job, by `sbatch` on a host; its job. Raises HostError with Slurm's words."""
-    asked = {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
-    return _call(host, settings, {**asked, "slurm": list(words), "state": "submitted"})
+    asked = {**_as_asked(runs), "slurm": list(words), "state": "submitted"}
+    return _result(OneRunResult[SubmittedRun], _request(host, settings, asked)).run
 
 
-def follow(run_id: str, host: str, settings: Settings) -> Iterator[Mapping[str, Any]]:
+def _as_asked(runs: Sequence[RunSpec]) -> dict[str, Any]:
+    """Runs that share one card, as a host is asked for them."""
+    return {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
+
+
+def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
     """What the host says of a run, every few seconds, until it ended; `text` is what its log gained."""
     offset = 0
     while True:
-        said = _call(host, settings, {"id": run_id, "offset": offset, "state": "followed"}, shapes.FollowedRun)
-        yield said
-        if not said["running"] and not said["waiting"] and not said.get("more"):
+        run = _followed(run_id, host, settings, offset)
+        yield run
+        if not run.running and not run.waiting and not run.more:
             return
-        offset = said["offset"]
-        if not said.get("more"):
+        offset = run.offset
+        if not run.more:
             time.sleep(POLL_SECONDS)
+
+
+def _followed(run_id: str, host: str, settings: Settings, offset: int) -> FollowedRun:
+    asked = {"id": run_id, "offset": offset, "state": "followed"}
+    return _result(OneRunResult[FollowedRun], _request(host, settings, asked)).run
 
 
 def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
     """Follow a run to its end, showing its log as it grows; the memory that it takes does not grow with the log."""
     reader = log.Reader()
-    said: Mapping[str, Any] = {}
-    for said in follow(run_id, host, settings):
-        show(said["text"])
-        reader.feed(said["text"])
-    progress, wrote = reader.progress(), fields.mapping(said.get("wrote"))
+    for run in follow(run_id, host, settings):
+        show(run.text)
+        reader.feed(run.text)
+    progress = reader.progress()
     return RunEnd(
         id=run_id,
         host=host,
-        log=said["log"],
-        exit_code=said["exit_code"],
-        checkpoints=tuple(fields.mappings(wrote.get("checkpoints"))),
-        captions=tuple(captions(wrote)),
-        set_aside=tuple(fields.mappings(wrote.get("set_aside"))),
+        log=run.log,
+        exit_code=run.exit_code,
+        checkpoints=run.wrote.checkpoints if run.wrote else (),
+        captions=run.wrote.captions if run.wrote else (),
+        set_aside=run.wrote.set_aside if run.wrote else (),
         losses=progress.losses,
-        ended=said["ended"],
+        ended=run.ended,
         progress=progress,
     )
 
 
-def wrote(run_id: str, host: str, settings: Settings) -> list[Mapping[str, Any]]:
-    """The captions that a run has written, whatever the size of its log: file, caption, image_id, place."""
-    said = _call(host, settings, {"id": run_id, "offset": -1, "state": "followed"}, shapes.FollowedRun)
-    return captions(fields.mapping(said.get("wrote")))
-
-
-def captions(wrote: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The captions of what a run wrote: file, caption, image_id, place."""
-    listed = fields.mappings(wrote.get("captions"))
-    return [
-        {
-            "file": fields.text(entry.get("file")),
-            "caption": fields.text(entry.get("caption")),
-            "image_id": entry.get("image_id"),
-            "place": fields.text(entry.get("place")),
-        }
-        for entry in listed
-    ]
+def captions(run_id: str, host: str, settings: Settings) -> tuple[Caption, ...]:
+    """The captions that a run has written, whatever the size of its log."""
+    wrote = _followed(run_id, host, settings, -1).wrote
+    return wrote.captions if wrote else ()
 
 
 def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
     """End a run with all its processes; whether it was running or waiting. With `plan` nothing is ended."""
-    return bool(_answer(host, _request(host, settings, {"id": run_id, "state": "stopped"}, check=plan))["changed"])
+    request = _request(host, settings, {"id": run_id, "state": "stopped"}, check=plan)
+    return _result(ChangedResult, request).changed
 
 
 def cancel(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
     """Take the job of a run back from Slurm; whether there was one to take back. With `plan` nothing is."""
-    return bool(_answer(host, _request(host, settings, {"id": run_id, "state": "cancelled"}, check=plan))["changed"])
+    request = _request(host, settings, {"id": run_id, "state": "cancelled"}, check=plan)
+    return _result(ChangedResult, request).changed
 
 
-def probe(run_id: str, host: str, settings: Settings) -> tuple[Mapping[str, Any], ...]:
-    """The models of a run, each opened on its host: file, bytes, and iteration, words, loss, cider, or `problem`."""
-    said = _call(host, settings, {"id": run_id, "state": "probed"})
-    return tuple(entry for entry in fields.mappings(said.get("models")) if _is_probed(entry))
+def probe(run_id: str, host: str, settings: Settings) -> tuple[OpenedModel | BrokenModel, ...]:
+    """The models of a run, each opened on its host."""
+    request = _request(host, settings, {"id": run_id, "state": "probed"})
+    return _result(OneRunResult[ProbedRun], request).run.models
 
 
-def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> Mapping[str, Any]:
+def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> ScoredRun:
     """What a run has captioned, scored on its host: scores by name, how many captions were used, and of what.
 
     `annotations` is a file on the host; by default those that the run itself would take. Raises HostError with the
     scorer's words where there are no scores.
     """
-    return _call(host, settings, {"id": run_id, "annotations": annotations, "state": "scored"}, shapes.ScoredRun)
-
-
-def _is_probed(entry: Mapping[str, Any]) -> bool:
-    told = ("problem",) if "problem" in entry else ("iteration", "words", "loss")
-    return isinstance(entry.get("file"), str) and isinstance(entry.get("bytes"), int) and all(k in entry for k in told)
+    asked = {"id": run_id, "annotations": annotations, "state": "scored"}
+    return _result(OneRunResult[ScoredRun], _request(host, settings, asked)).run
 
 
 def read(
@@ -236,10 +243,10 @@ def read(
     left = list(files)
     while left:
         bound = {"most": most} if most else {}
-        said = _call(host, settings, {"id": run_id, "files": left, "state": "read", **bound})
-        pieces, wanted = fields.mapping(said.get("files")), set(left)
-        found |= {str(name): base64.b64decode(fields.text(text)) for name, text in pieces.items() if name in wanted}
-        waiting = set(said.get("later") or ())
+        request = _request(host, settings, {"id": run_id, "files": left, "state": "read", **bound})
+        run = _result(OneRunResult[FilesOfRun], request).run
+        wanted, waiting = set(left), set(run.later)
+        found |= {name: data for name, data in run.files.items() if name in wanted}
         later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
             raise HostError(
@@ -247,13 +254,6 @@ def read(
             )
         left = later
     return found
-
-
-def _call(
-    host: str, settings: Settings, run: Mapping[str, Any], shape: type[answers.Shape] = shapes.OneRun
-) -> Mapping[str, Any]:
-    said: Mapping[str, Any] = _answer(host, _request(host, settings, run), shape)["run"]
-    return said
 
 
 def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bool = False) -> playbook.Request:
@@ -270,10 +270,11 @@ def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bo
     )
 
 
-def _answer(host: str, request: playbook.Request, shape: type[answers.Shape] = shapes.OneRun) -> Mapping[str, Any]:
-    results, failures = answers.of(playbook.run(request).told, "stack_run", shape=shape)
+def _result(shape: type[Read], request: playbook.Request) -> Read:
+    """What the one host of the request returns. Raises HostError with its failure."""
+    results, failures = answers.of(playbook.run(request).told, "stack_run", shape)
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:
-        raise UsageError(f"--host {host} has to name one host; it names {len(results)}")
+        raise UsageError(f"--host {request.limit[0]} has to name one host; it names {len(results)}")
     return next(iter(results.values()))

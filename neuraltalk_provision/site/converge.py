@@ -60,10 +60,10 @@ def make_plans(
             host,
             state,
             chosen[host].recipe,
-            orphaned=controller.is_dead(state["controller"]),
+            orphaned=controller.is_dead(state.controller),
             refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
             remark=chosen[host].remark,
-            over=controller.over(state.get("lease"), take_over),
+            over=controller.over(state.lease, take_over),
         )
         for host, state in asked.states.items()
     )

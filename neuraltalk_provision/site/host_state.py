@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook, shapes
+from neuraltalk_provision.site import advice, answers, playbook
 from neuraltalk_provision.site.events import Failure
 
 # Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
@@ -40,7 +40,7 @@ _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 class HostStates:
     """{host: its state} of the hosts that answered well, by name, and the failures of the others."""
 
-    states: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, HostState]
     failures: tuple[Failure, ...] = ()
 
 
@@ -75,16 +75,16 @@ def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()
             },
         )
     )
-    results, failures = answers.of(outcome.told, "stack_state", shape=shapes.StackState)
+    results, failures = answers.of(outcome.told, "stack_state", StackStateResult)
     if not results and not failures:
         raise UsageError(f"{settings.inventory} has no hosts")
-    states = {host: result["state"] for host, result in results.items()}
+    states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
     return HostStates(states, failures)
 
 
-def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:
-    ours = {name for state in states.values() for name in state["variables"]}
+def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Settings) -> None:
+    ours = {name for state in states.values() for name in state.variables}
     injected = {
         "provision_answers",
         "provision_run_user",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.gpu import choose
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 
 
@@ -23,7 +23,7 @@ class HostRecipe:
 
 
 def of_hosts(
-    states: Mapping[str, Mapping[str, Any]], settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]
+    states: Mapping[str, HostState], settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]
 ) -> dict[str, HostRecipe]:
     """{host: the recipe of its platform and cards}."""
     build = BuildSettings(
@@ -31,7 +31,7 @@ def of_hosts(
     )
     asked = {}
     for host, state in states.items():
-        platform = recognise(state["platform"], host)
+        platform = recognise(state.platform, host)
         chosen = choose(
             host,
             state,

@@ -20,7 +20,7 @@ from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
-from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.plans import RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
 Runs = list[playbook.Request]
@@ -82,7 +82,7 @@ def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activat
 def test_token_of_an_index_is_in_no_recipe_and_a_new_one_builds_nothing_anew(settings: Settings) -> None:
     def made(user: str) -> tuple[str, dict[str, object]]:
         chosen = settings.model_copy(update={"pip": Pip(index_url=f"https://{user}index.example/simple")})
-        answers = HostStates({"node1": HOSTS["bare"]["state"]})
+        answers = HostStates({"node1": state_of("bare")})
         (decided,) = converge.make_plans(chosen, (), answers)
         return decided.recipe.id, converge.variables([decided], chosen)
 

@@ -456,7 +456,7 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
     (whole,) = hosts.whole([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
-    assert whole.arguments == {"seed": "1"}
+    assert whole.effective == {"seed": "1"}
 
 
 def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(

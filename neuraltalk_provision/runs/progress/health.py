@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from neuraltalk_provision.runs.progress import fields
+from neuraltalk_provision.results.run import RunRow
 from neuraltalk_provision.runs.progress.log import EXPLODING, Progress
 
 State = Literal[
@@ -42,54 +42,49 @@ class Health:
         return self.state in WELL
 
 
-def assess(said: Mapping[str, Any], progress: Progress, quiet: float = QUIET) -> Health:
-    """The health of a run: `said` is the host's word of it (status, samples, `silent` seconds since its log grew).
-
-    What is missing there, or of another type, counts as not said.
-    """
+def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
+    """The health of a run, from what its host says of it and how far its log is; `quiet` in seconds."""
+    if run.damaged and not run.running:
+        return Health("unreadable", f"{', '.join(run.damaged)} in {run.path} cannot be read")
     if progress.diverged:
-        bad = next(((i, loss) for i, loss in progress.losses if loss != loss or abs(loss) == float("inf")), None)
+        bad = next(((i, loss) for i, loss in progress.losses if not math.isfinite(loss)), None)
         return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
-    if said.get("waiting") and said.get("stopped"):
+    if run.waiting and run.stopped:
         return Health("stopped", "by `provision runs stop`, before its turn came")
-    if said.get("waiting"):
-        before = "its turn comes after " + (fields.text(said.get("needs")) or "the runs before it")
-        looks = said.get("program") == "eval.lua" and not said.get("needs")
+    if run.waiting:
+        before = f"its turn comes after {run.needs or 'the runs before it'}"
+        looks = run.program == "eval.lua" and not run.needs
         return Health("waiting", f"its pictures are looked at (its log says how far), or {before}" if looks else before)
-    if said.get("running"):
-        return misplaced(said) or _alive(said, quiet)
-    return _over(said, progress)
+    if run.running:
+        return misplaced(run) or _alive(run, quiet)
+    return _over(run, progress)
 
 
-def _alive(said: Mapping[str, Any], quiet: float) -> Health:
-    silent = fields.number(said.get("silent"))
-    if silent is None:
-        return Health("running", f"{_pid(said)}; its host does not say when its log last grew")
-    if silent > quiet:
-        return Health("hanging", f"{_pid(said)} lives, and its log has not grown for {silent:.0f} s")
-    return Health("running", f"{_pid(said)}, its log grew {silent:.0f} s ago")
+def _alive(run: RunRow, quiet: float) -> Health:
+    if run.silent > quiet:
+        return Health("hanging", f"{_pid(run.pid)} lives, and its log has not grown for {run.silent:.0f} s")
+    return Health("running", f"{_pid(run.pid)}, its log grew {run.silent:.0f} s ago")
 
 
-def misplaced(said: Mapping[str, Any]) -> Health | None:
+def misplaced(run: RunRow) -> Health | None:
     """`misplaced` where nvidia-smi last saw a process of the run on another card than its own; else None."""
-    own = fields.text(fields.mapping(said.get("card")).get("uuid"))
-    for sample in reversed(fields.mappings(said.get("samples")) if own else []):
-        seen = [entry for entry in fields.mappings(sample.get("on")) if fields.text(entry.get("uuid"))]
-        wrong = [entry for entry in seen if entry["uuid"] != own]
-        if wrong:
-            return Health("misplaced", f"{_pid(wrong[0])} is on card {wrong[0]['uuid']}, not on {own}")
+    for sample in reversed(run.samples if run.card else ()):
+        seen = [process for process in sample.on if process.uuid]
+        wrong = [process for process in seen if run.card and process.uuid != run.card.uuid]
+        if wrong and run.card:
+            return Health("misplaced", f"{_pid(wrong[0].pid)} is on card {wrong[0].uuid}, not on {run.card.uuid}")
         if seen:
             return None
     return None
 
 
-def _over(said: Mapping[str, Any], progress: Progress) -> Health:
+def _over(run: RunRow, progress: Progress) -> Health:
     """The health of a run that neither runs nor waits."""
-    code, ended = said.get("exit_code"), fields.mapping(said.get("ended"))
-    evidence = fields.text(ended.get("evidence")) or "its host does not say why"
-    if said.get("stopped"):
+    code = run.exit_code
+    evidence = run.ended.evidence if run.ended else ""
+    if run.stopped:
         return Health("stopped", "by `provision runs stop`")
-    match ended.get("by"):
+    match run.ended.by if run.ended else "":
         case "plateau" | "iterations":
             return Health("ended", evidence)
         case "skipped":
@@ -98,22 +93,19 @@ def _over(said: Mapping[str, Any], progress: Progress) -> Health:
             return Health("failed", evidence)
         case "signal":
             return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")
-    if not said.get("begun"):
+    if not run.begun:
         return Health("killed", "it never began, and who would have begun it is gone")
     if code is None:
-        return Health("killed", f"{_pid(said)} is gone and left no exit code")
-    if isinstance(code, bool) or not isinstance(code, int) or abs(code) >= 1 << 31:
-        return Health("failed", f"{_pid(said)} is gone, and what was left as its exit code is none")
+        return Health("killed", f"{_pid(run.pid)} is gone and left no exit code")
     if code < 0:
         hint = ". Nobody did? The kernel, for want of memory: see dmesg" if -code == signal.SIGKILL else ""
-        return Health("killed", f"{_pid(said)} was ended by signal {-code} ({_name(-code)}){hint}")
+        return Health("killed", f"{_pid(run.pid)} was ended by signal {-code} ({_name(-code)}){hint}")
     if code != 0:
         return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))
     return Health("ended", "exit code 0")
 
 
-def _pid(said: Mapping[str, Any]) -> str:
-    pid = fields.whole(said.get("pid"))
+def _pid(pid: int | None) -> str:
     return "its process" if pid is None else f"pid {pid}"
 
 

@@ -24,9 +24,8 @@ def find(run_id: str, all_runs: Sequence[RunState], host: str = "") -> RunState:
 def line(run: RunState, all_runs: Sequence[RunState]) -> tuple[RunState, ...]:
     """The run and those that it goes back to, the first one first."""
     found = [run]
-    while found[0].parent:
-        parent = found[0].parent["id"]
-        before = [other for other in all_runs if other.id == parent and other.host == run.host]
+    while (parent := found[0].parent) is not None:
+        before = [other for other in all_runs if other.id == parent.id and other.host == run.host]
         if not before or before[0] in found:
             break
         found.insert(0, before[0])

@@ -1,12 +1,26 @@
-"""A run as its host tells of it: a row of a list, or all that is known. Pure."""
+"""A run of a host: a row of a list, or all that is known of it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from neuraltalk_provision.runs.progress import fields, health, log
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.run import (
+    Options,
+    Parent,
+    QueuedRun,
+    RunDetail,
+    RunFile,
+    RunRow,
+    Sample,
+    SavedModel,
+    Scorer,
+    UnreadableRun,
+)
+from neuraltalk_provision.runs.progress import health, log
 from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.runs.progress.log import Progress
 
@@ -18,25 +32,26 @@ class RunState:
     host: str
     id: str
     program: str
-    arguments: Mapping[str, Any]
+    effective: Options
+    """The options that the program got; empty before it began, and in a row of a list."""
     started: int
-    card: Mapping[str, Any] | None
+    card: Card | None
     log: str
     tail: str
     progress: Progress
     health: Health
-    samples: tuple[Mapping[str, Any], ...] = ()
-    """What the run took, oldest first: time, iteration, cpu (s), pids, and with a card on, used, utilization."""
-    checkpoints: tuple[Mapping[str, Any], ...] = ()
-    """{file, bytes, modified} of what it wrote."""
-    models: tuple[Mapping[str, Any], ...] = ()
+    samples: tuple[Sample, ...] = ()
+    """What the run took, oldest first."""
+    checkpoints: tuple[RunFile, ...] = ()
+    """The models and reports that it wrote."""
+    models: tuple[SavedModel, ...] = ()
     """The models among them, each with its iteration too, in the run's own count."""
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    """The options as they were asked for; `arguments` are those that the program got."""
+    requested: Options = field(default_factory=dict)
+    """The options as they were asked for; empty in a row of a list."""
     begun: bool = False
     begins: int = 0
     """The iteration of its parent, in the parent's own count, that it started from."""
-    parent: Mapping[str, Any] | None = None
+    parent: Parent | None = None
     stage: str = ""
     until: Mapping[str, int] | None = None
     needs: str = ""
@@ -44,107 +59,90 @@ class RunState:
     conductor: str = ""
     job: str = ""
     unit: str = ""
-    scorer: Mapping[str, Any] | None = None
+    scorer: Scorer | None = None
     elsewhere: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The run as `--json` prints it."""
-        return asdict(self)
+        names = {"effective": "arguments", "requested": "asked"}
+        return {names.get(name, name): value for name, value in plain(self).items()}
 
 
-def read(host: str, said: Mapping[str, Any], quiet: float = health.QUIET) -> RunState:
-    """A run as its host told of it, a row or all; what cannot be made sense of is a run that is `unreadable`."""
-    if "unreadable" in said:
-        return _unreadable(host, said, str(said["unreadable"]))
-    try:
-        return _state(host, said, quiet)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return _unreadable(host, said, f"what its host says of it makes no sense: {type(error).__name__} {error}")
-
-
-def _state(host: str, said: Mapping[str, Any], quiet: float) -> RunState:
-    progress = log.progress(said["progress"])
-    arguments = fields.mapping(said.get("arguments"))
-    return RunState(
+def of(host: str, run: RunRow | UnreadableRun, quiet: float = health.QUIET) -> RunState:
+    """A run from what its host returned, a row or all; one that cannot be made sense of is `unreadable`."""
+    if isinstance(run, UnreadableRun):
+        return _unreadable(host, run)
+    progress = log.progress(run.progress)
+    state = RunState(
         host=host,
-        id=said["id"],
-        program=fields.text(said["program"]),
-        arguments=fields.mapping(said.get("arguments_given")) or arguments,
-        started=fields.whole(said["started"]) or 0,
-        card=fields.mapping(said["card"]) or None,
-        log=fields.text(said["log"]),
-        tail=fields.text(said.get("tail")),
+        id=run.id,
+        program=run.program,
+        effective={},
+        started=run.started,
+        card=run.card,
+        log=run.log,
+        tail="",
         progress=progress,
-        health=_health(said, progress, quiet),
-        samples=tuple(fields.mappings(said["samples"])),
-        checkpoints=tuple(_files(said.get("checkpoints"))),
-        models=tuple(_files(said.get("models"))),
-        asked=arguments,
-        begun=said["begun"] is True,
-        begins=fields.whole(said.get("begins")) or 0,
-        parent=fields.mapping(said["parent"]) or None,
-        stage=fields.text(said["stage"]),
-        until=fields.mapping(said["until"]) or None,
-        needs=fields.text(said["needs"]),
-        sweep=fields.text(said["sweep"]),
-        conductor=fields.text(said["conductor"]),
-        job=fields.text(said["job"]),
-        unit=fields.text(said["unit"]),
-        scorer=fields.mapping(said.get("scorer")) or None,
-        elsewhere=fields.text(said["elsewhere"]),
+        health=health.assess(run, progress, quiet),
+        samples=run.samples,
+        begun=run.begun,
+        parent=run.parent,
+        stage=run.stage or "",
+        until=run.until,
+        needs=run.needs or "",
+        sweep=run.sweep or "",
+        conductor=run.conductor or "",
+        job=run.job or "",
+        unit=run.unit or "",
+        elsewhere=run.elsewhere,
+    )
+    return _in_full(state, run) if isinstance(run, RunDetail) else state
+
+
+def _in_full(state: RunState, run: RunDetail) -> RunState:
+    return replace(
+        state,
+        requested=run.requested,
+        effective=run.effective or run.requested,
+        tail=run.tail,
+        begins=run.begins,
+        checkpoints=run.checkpoints,
+        models=run.models,
+        scorer=run.scorer,
     )
 
 
-def _health(said: Mapping[str, Any], progress: Progress, quiet: float) -> Health:
-    """Its health; of a run whose record is damaged only that."""
-    damaged = [str(name) for name in said.get("damaged") or []]
-    if damaged and not said.get("running"):
-        return Health("unreadable", f"{', '.join(damaged)} in {said.get('path')} cannot be read")
-    return health.assess(said, progress, quiet)
-
-
-def _files(value: Any) -> list[Mapping[str, Any]]:
-    """Those of a list's files that have all that is said of a file."""
-    return [
-        entry
-        for entry in fields.mappings(value)
-        if isinstance(entry.get("file"), str)
-        and isinstance(entry.get("bytes"), int)
-        and isinstance(entry.get("modified"), int | float)
-    ]
-
-
-def _unreadable(host: str, said: Mapping[str, Any], why: str) -> RunState:
+def _unreadable(host: str, run: UnreadableRun) -> RunState:
     """A run of which no more is known than that it is there."""
-    word = Health("unreadable", why)
+    word = Health("unreadable", run.unreadable)
     return RunState(
-        host=host, id=str(said.get("id", "?")), program="", arguments={}, started=0, card=None, log="", tail="",
+        host=host, id=run.id, program="", effective={}, started=0, card=None, log="", tail="",
         progress=Progress(), health=word, conductor="?",
     )  # fmt: skip
 
 
-def queued(host: str, entry: Mapping[str, Any]) -> RunState:
+def queued(host: str, run: QueuedRun) -> RunState:
     """A run that was given to Slurm and of which no node has a directory."""
-    job, its = f"job {entry['job']} of Slurm's", str(entry["state"])
-    if its in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"):
-        word = Health("waiting", f"{job}: {its} ({entry['reason']})")
-    elif its == "SILENT":
-        word = Health("waiting", f"{job}, and Slurm does not answer: {entry['reason']}")
-    elif its.startswith("CANCELLED"):
-        word = Health("stopped", f"{job}: {its}")
+    job = f"job {run.job} of Slurm's"
+    if run.state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"):
+        word = Health("waiting", f"{job}: {run.state} ({run.reason})")
+    elif run.state == "SILENT":
+        word = Health("waiting", f"{job}, and Slurm does not answer: {run.reason}")
+    elif run.state.startswith("CANCELLED"):
+        word = Health("stopped", f"{job}: {run.state}")
     else:
-        seen = "Slurm knows it no more" if its == "GONE" else f"{its} on {entry['node'] or 'no node'}"
-        word = Health("failed", f"{job} left no run on any host: {seen}. See {entry['output']} there")
+        seen = "Slurm knows it no more" if run.state == "GONE" else f"{run.state} on {run.node or 'no node'}"
+        word = Health("failed", f"{job} left no run on any host: {seen}. See {run.output} there")
     return RunState(
         host=host,
-        id=entry["id"],
-        program=entry["program"],
-        arguments=entry["arguments"],
-        started=int(entry["submitted"]),
+        id=run.id,
+        program=run.program,
+        effective=run.requested,
+        started=run.submitted,
         card=None,
         log="",
         tail="",
         progress=Progress(),
         health=word,
-        job=str(entry["job"]),
+        job=run.job,
     )

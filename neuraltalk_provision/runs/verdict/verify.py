@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.results import numbers
+from neuraltalk_provision.results.run import Scorer
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import record, report
 from neuraltalk_provision.runs.progress.ending import RunEnd
@@ -49,7 +50,7 @@ def gather(
     evidence = judge.Evidence(line, history, models, told, envelope)
     if evaluation is None or evidence.model is None:
         return evidence
-    say(f"evaluating {evidence.model['file']} again as {evaluation.id}")
+    say(f"evaluating {evidence.model.file} again as {evaluation.id}")
     again, scorer = _evaluate(run, evaluation, settings)
     return judge.Evidence(line, history, models, told, envelope, again, scorer)
 
@@ -57,26 +58,26 @@ def gather(
 def known(line: Sequence[RunState], history: History) -> Envelope | None:
     """The envelope that is known for such a training: COCO's, for as many images and the default batch."""
     first = line[0]
-    usual = str(first.arguments.get("batch_size", "16")) == "16"
+    usual = str(first.effective.get("batch_size", "16")) == "16"
     if not usual or (first.progress.images or 0) < COCO:
         return None
     for run, stage in zip(line, history.stages, strict=True):
-        finetunes = int(run.arguments.get("finetune_cnn_after", "-1"))
-        if finetunes >= 0:
+        finetunes = numbers.whole(run.effective.get("finetune_cnn_after", "-1"))
+        if finetunes is not None and finetunes >= 0:
             return envelopes.of_coco(stage.start + finetunes)
     return envelopes.of_coco()
 
 
 def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
     """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
-    best = [model for model in run.models if not model["file"].endswith(".last.t7")] or list(run.models)
+    best = [model for model in run.models if not model.file.endswith(".last.t7")] or list(run.models)
     if not best:
         raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
-    given = run.arguments
+    given = run.effective
     batch = str(given.get("batch_size", "16"))
     images = str(given.get("val_images_use", "3200"))
     words = {
-        "model": str(best[0]["file"]),
+        "model": best[0].file,
         "input_h5": str(given["input_h5"]),
         "input_json": str(given["input_json"]),
         "split": "val",
@@ -94,7 +95,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     return spec.parse("eval.lua", f"{run.id}-check-{number}", line, gpu, memory)
 
 
-def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Mapping[str, Any] | None]:
+def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Scorer | None]:
     """(how the evaluation ended, when its scorer wrote), or in words why there was none."""
     try:
         hosts.start([evaluation], run.host, settings)
