@@ -14,7 +14,7 @@ import ansible.module_utils
 import pytest
 
 from neuraltalk_provision import paths
-from tests.unit import modules
+from tests.unit import contract, modules
 
 ansible.module_utils.__path__.append(str(paths.module_utils()))
 sys.path.append(str(paths.share() / "plugins" / "modules"))
@@ -43,6 +43,8 @@ def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         if result.get("failed"):
             raise modules.ModuleError(result)
+        if not check:
+            contract.check(name, plain, result)
         return result
 
     return run_module

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import paths
+from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
@@ -81,6 +82,7 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
     result: dict[str, Any] = json.loads(done.stdout)
     if result.get("failed"):
         raise ModuleError(result)
+    contract.check("stack_run", {"state": "started"}, result)
     told: dict[str, Any] = result["run"]
     return told
 
