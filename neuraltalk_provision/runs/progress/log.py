@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.results.run_log import LogResult
+from neuraltalk_provision.rules import log as rules
 
 POINTS = 1_000_000
 """Of how many losses a log that is read here is kept, evenly."""
