@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have CUDA 13 from the host and cuBLAS from wheels
-  cuda_toolkit:
+  neuraltalk.provision.cuda_toolkit:
     toolkit: /usr/local/cuda-13.0
     wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
     destination: /opt/neuraltalk/generations/0a1b/cuda

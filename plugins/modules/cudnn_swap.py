@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Replace cuDNN v4 by v5
-  cudnn_swap:
+  neuraltalk.provision.cudnn_swap:
     cuda: /usr/local/cuda-7.5
     archive: /opt/neuraltalk/artifacts/0a1b2c3d4e5f6071-cudnn-7.5-linux-x64-v5.0-ga.tgz
     version: 5.0.5

@@ -50,7 +50,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Run Torch's installer
-  logged_command:
+  neuraltalk.provision.logged_command:
     argv: [bash, install.sh, -s]
     chdir: /opt/neuraltalk/build/0a1b/torch
     log: /opt/neuraltalk/generations/0a1b/logs/torch.log

@@ -61,7 +61,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Build cjson
-  luarocks_make:
+  neuraltalk.provision.luarocks_make:
     generation: /opt/neuraltalk/generations/0a1b
     source: /opt/neuraltalk/build/0a1b/cjson
     rockspec: lua-cjson-2.*.rockspec

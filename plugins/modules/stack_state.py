@@ -43,7 +43,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Ask for the state of the stack
-  stack_state:
+  neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
   register: state

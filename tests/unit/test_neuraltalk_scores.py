@@ -33,9 +33,9 @@ def ran(load: Callable[[str], ModuleType], generation: Path, wheels: Path) -> Ca
         run = load("runs.files").Run(str(root), "r1")
         place = Path(run.path)
         place.mkdir(parents=True)
-        record = {"program": program, "arguments": arguments, "generation": generation.name}
+        record = {"program": program, "requested": arguments, "generation": generation.name}
         (place / "run.json").write_text(json.dumps(record))
-        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "arguments": arguments}))
+        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "effective": arguments}))
         (place / "exit").write_text("0\n")
         for name, content in files.items():
             path = place / {"vis": "work/vis/vis.json", "given": "work/coco-caption/valr1.json",

@@ -1,4 +1,4 @@
-"""What answers make of a site: known causes explained, misspelt variables named."""
+"""The states of hosts: who did not answer is named, known causes are explained, misspelt variables named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import events, playbook, question
+from neuraltalk_provision.site import advice, events, host_state, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from tests.unit.plans import HOSTS
 
@@ -41,7 +41,7 @@ EVENTS = Path(__file__).parent / "data" / "events"
     ],
 )
 def test_known_cause_is_explained_with_what_to_do_and_what_was_said(message: str, unreachable: bool, cure: str) -> None:
-    words = question.explain(Failure("node1", "Ask", message, unreachable))
+    words = advice.explain(Failure("node1", "Ask", message, unreachable))
     assert words.startswith("node1: " if unreachable else "node1, Ask: ")
     assert cure in words
     assert words.endswith(f"\n  {message}")
@@ -51,7 +51,7 @@ def test_known_cause_is_explained_with_what_to_do_and_what_was_said(message: str
     "message", ["luarocks make failed (rc 1)", "python: module h5py not found", "cannot find -lgfortran"]
 )
 def test_unknown_cause_is_told_as_it_is(message: str) -> None:
-    assert question.explain(Failure("node1", "torch : Build", message)) == f"node1, torch : Build: {message}"
+    assert advice.explain(Failure("node1", "torch : Build", message)) == f"node1, torch : Build: {message}"
 
 
 @pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
@@ -66,14 +66,14 @@ def test_unknown_cause_is_told_as_it_is(message: str) -> None:
 def test_cause_is_recognised_in_what_ansible_really_said(core: str, host: str, cure: str) -> None:
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
     (failure,) = (failure for failure in events.read(recorded["site"]).failures if failure.host == host)
-    assert cure in question.explain(failure)
+    assert cure in advice.explain(failure)
 
 
 @pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
 def test_full_disk_is_recognised_in_a_module_that_crashed(core: str) -> None:
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
     (failure,) = events.read(recorded["crash"]).failures
-    assert "its disk is full" in question.explain(failure)
+    assert "its disk is full" in advice.explain(failure)
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
@@ -86,21 +86,21 @@ def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:
 
 def test_answers_come_in_the_order_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, Told(results=(answer("node2"), answer("node1"))))
-    assert list(question.ask(Settings(), catalogue.load()).states) == ["node1", "node2"]
+    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1", "node2"]
 
 
 def test_every_host_that_did_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tuple(Failure(host, "Ask", "Connection refused", unreachable=True) for host in ("node1", "node2"))
     answering(monkeypatch, Told(results=(answer("node3"),), failures=gone))
     with pytest.raises(HostError, match=r"node1: it cannot(.|\n)*node2: it cannot") as caught:
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
     assert "--limit" in caught.value.advice
 
 
 def test_inventory_without_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, Told())
     with pytest.raises(UsageError, match="has no hosts"):
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
 ) -> None:
     answering(monkeypatch, Told(results=(answer("node1", "generation_space", variable),)))
     with pytest.raises(UsageError) as caught:
-        question.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
+        host_state.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
     assert caught.value.message.startswith("/srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable)
     assert (f"did you mean {near}?" in caught.value.message) == (near is not None)
 
@@ -125,4 +125,4 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
 def test_variables_that_are_ours_to_give_are_not_the_inventorys(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ("provision_stack_root", "provision_package_names", "provision_our_variables", "generation_space")
     answering(monkeypatch, Told(results=(answer("node1", *ours),)))
-    assert list(question.ask(Settings(), catalogue.load()).states) == ["node1"]
+    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1"]
