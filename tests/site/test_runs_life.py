@@ -94,7 +94,7 @@ def test_run_that_somebody_killed_goes_on_as_another_with_one_history(
     planned = provision("runs", "resume", endless, "--plan", "--", "-max_iters", "30").ended_with(0)
     planned.says(f"from the last model of {endless}", "the optimiser begins anew")
     done = provision("runs", "resume", endless, "--", "-max_iters", "30").ended_with(0)
-    done.says(f"{endless}-r2 goes on from ", "initializing weights from ", f"{endless}-r2 ended well")
+    done.says(f"{endless}-r2 continues from ", "initializing weights from ", f"{endless}-r2 ended well")
     again = told(converged, f"{endless}-r2")
     model = told(converged, endless)["models"][-1]
     assert again["begins"] == model["iteration"] > 0
@@ -107,7 +107,7 @@ def test_run_that_somebody_killed_goes_on_as_another_with_one_history(
     assert f"{endless}-r2" in page
     # As much older as the run that was killed had come by its model.
     show = provision("runs", "show", f"{endless}-r2").ended_with(0)
-    show.says(f"goes on from {endless} (last model, of its iteration {model['iteration']})")
+    show.says(f"continues {endless} (last model, of its iteration {model['iteration']})")
 
 
 def test_stages_follow_each_other_without_a_controller(converged: Site, data: str) -> None:

@@ -131,5 +131,5 @@ def test_run_can_be_left_alone(capsys: Capture, on_host: dict[str, Any]) -> None
 def test_what_goes_with_a_host_only_is_refused_without_one(capsys: Capture, here: Asked) -> None:
     for words in (("prepare", "--detach"), ("prepare", "--id", "x"), ("inspect", "/d", "--id", "x")):
         code, _, err = provision(capsys, "data", *words)
-        assert (code, "for a run on a host" in err) == (2, True)
+        assert (code, "need a run on a host" in err) == (2, True)
     assert here == []
