@@ -45,7 +45,7 @@ def problems(error: ValidationError) -> str:
 def plain(value: Any) -> Any:
     """A result, or what holds some, in what JSON has; of a result only what the host did say."""
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(exclude_unset=True, by_alias=True))
+        return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
