@@ -37,11 +37,10 @@ def test_options_are_taken_by_the_names_of_today_and_by_their_own(names: tuple[s
     assert (found.requested, found.effective) == ({"seed": "1"}, {"seed": "1", "id": "x"})
 
 
-@pytest.mark.parametrize("name", ["arguments", "effective"])
-def test_start_returns_what_the_program_got_and_is_printed_by_the_name_of_always(name: str) -> None:
-    found = base.read(StartedRun, {**{k: v for k, v in STARTED.items() if k != "effective"}, name: {"seed": "1"}})
+def test_what_the_program_got_is_printed_by_the_name_that_it_always_had() -> None:
+    found = base.read(StartedRun, {**STARTED, "effective": {"seed": "1"}})
     assert isinstance(found, StartedRun)
-    assert (found.effective, base.plain(found)["arguments"]) == ({"seed": "1"}, {"seed": "1"})
+    assert base.plain(found)["arguments"] == {"seed": "1"}
 
 
 def test_only_what_a_host_said_is_printed_and_nothing_that_is_unknown() -> None:
@@ -57,7 +56,7 @@ def test_result_cannot_be_changed() -> None:
 
 JOB = {
     "id": "x", "job": "4", "program": "train.lua", "state": "RUNNING", "node": "n", "reason": "", "output": "/o",
-    "submitted": 1, "arguments": {},
+    "submitted": 1, "requested": {},
 }  # fmt: skip
 CHECK = {"name": "x", "passed": True, "saw": ""}
 WRONG: dict[str, tuple[type[Result], Any, str]] = {
@@ -87,7 +86,7 @@ WRONG: dict[str, tuple[type[Result], Any, str]] = {
         "models.0.broken.problem: ",
     ),
     "an id that is a path": (RunRow, row("../../x"), "id: "),
-    "a job's options": (QueuedRun, {**JOB, "arguments": 7}, "arguments: "),
+    "a job's options": (QueuedRun, {**JOB, "requested": 7}, "requested: "),
     "a loss in words": (LogResult, {**read(""), "losses": [[1, "much"]]}, "losses.0.1: "),
     "a loss in quotes": (LogResult, {**read(""), "losses": [[1, "2.5"]]}, "losses.0.1: text is for what is no"),
     "half a loss": (LogResult, {**read(""), "losses": [[1]]}, "losses.0.1: "),
@@ -121,7 +120,7 @@ def test_nesting_without_end_is_refused() -> None:
     deep: Any = "x"
     for _level in range(500):
         deep = [deep]
-    assert "arguments" in str(base.read(QueuedRun, {**JOB, "arguments": {"seed": deep}}))
+    assert "requested" in str(base.read(QueuedRun, {**JOB, "requested": {"seed": deep}}))
 
 
 def test_one_runs_nonsense_is_that_runs() -> None:
@@ -157,7 +156,7 @@ def test_rules_that_are_not_to_be_asked_are_names(given: Any, names: tuple[str, 
     [
         (
             lambda: hosts.start([], "node1", Settings()),
-            {**row(), "pid": "7", "arguments": {}, "set_aside": [], "images": 0, "remarks": []},
+            {**row(), "pid": "7", "effective": {}, "set_aside": [], "images": 0, "remarks": []},
             "run.pid",
         ),
         (lambda: hosts.probe("x", "node1", Settings()), {"models": [{"file": 7}]}, "run.models.0.opened.file"),
@@ -194,7 +193,7 @@ def test_models_are_opened_by_the_module_and_read_by_their_kind(
     program(generation, "luajit", PRINTS.replace("LOSS", printed))
     for name in ("model_idx.t7", "model_idx.last.t7"):
         (place / "checkpoint" / name).write_text("x")
-    found = run_module("stack_run", stack_root=root, id="x", state="probed")["run"]
+    found = run_module("stack_run_info", stack_root=root, id="x", state="probed")["run"]
     broken, opened = ProbedRun.model_validate(found).models
     assert isinstance(broken, BrokenModel)
     assert isinstance(opened, OpenedModel)

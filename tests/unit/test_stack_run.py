@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import paths
 from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
@@ -29,12 +28,12 @@ PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caf
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_launch")
+    return load("runs.launch")
 
 
 @pytest.fixture
 def runs(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_runs")
+    return load("runs.files")
 
 
 @pytest.fixture
@@ -71,12 +70,12 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
     """Several runs, one after the other."""
     given = {"stack_root": str(root), "runs": runs, **more}
     words = (
-        "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
+        "import sys, runpy\n"
         "from tests.unit import modules; import json\n"
-        "with modules.arguments(json.loads(sys.argv.pop(1))): runpy.run_path(sys.argv[1], run_name='__main__')"
+        "with modules.arguments(json.loads(sys.argv.pop(1))):\n"
+        "    runpy.run_module('plugins.modules.stack_run', run_name='__main__')"
     )
-    file = paths.share() / "plugins" / "modules" / "stack_run.py"
-    argv = [sys.executable, "-c", words, paths.module_utils(), json.dumps({**given, "state": "started"}), file]
+    argv = [sys.executable, "-c", words, json.dumps({**given, "state": "started"})]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -91,7 +90,9 @@ def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, A
     """What is said of a run once it does not run any more."""
     deadline = time.monotonic() + 60
     while True:
-        said: dict[str, Any] = run_module("stack_run", stack_root=root, id=id_, state="followed", offset=offset)["run"]
+        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)[
+            "run"
+        ]
         if not said["running"] and not said["waiting"]:
             return said
         assert time.monotonic() < deadline
@@ -186,7 +187,7 @@ def test_start_does_not_wait_for_a_look_at_many_pictures(run_module: Run, root: 
     given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert (started["begun"], started["waiting"], started["pid"]) == (False, True, None)
-    said = run_module("stack_run", stack_root=root, id="e", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="e", state="followed")["run"]
     assert (said["waiting"], "looking at the pictures of" in said["text"]) == (True, True)
     run_module("stack_run", stack_root=root, id="e", state="stopped")
 
@@ -202,7 +203,7 @@ def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Pat
 def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
-    said = run_module("stack_run", stack_root=root, id="run-1", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="run-1", state="followed")["run"]
     assert (said["running"], said["exit_code"]) == (True, None)
     os.killpg(started["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
@@ -291,7 +292,7 @@ def test_log_is_read_on_from_where_it_was_left(
     program(generation, "th", "echo 0123456789; echo é")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1")["more"] is False
-    monkeypatch.setattr(load("neuraltalk_listing"), "CHUNK", 4)
+    monkeypatch.setattr(load("runs.summary"), "CHUNK", 4)
     said = ended(run_module, root, "run-1", offset=8)
     assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
     said = ended(run_module, root, "run-1", offset=11)
@@ -300,7 +301,7 @@ def test_log_is_read_on_from_where_it_was_left(
 
 def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Path) -> None:
     with pytest.raises(ModuleError, match="there is no run called none on this host"):
-        run_module("stack_run", stack_root=root, id="none", state="followed")
+        run_module("stack_run_info", stack_root=root, id="none", state="followed")
 
 
 def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
@@ -469,7 +470,7 @@ def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)
-    told = {"pid": os.getpid(), "start": load("neuraltalk_stack").start_of(os.getpid())}
+    told = {"pid": os.getpid(), "start": load("host.processes").start_of(os.getpid())}
     Path(run.path, "state.json").write_text(json.dumps(told))
     late = threading.Timer(0.5, Path(run.process).touch)
     late.start()
