@@ -6,16 +6,18 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench clean
+.PHONY: demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
 
-test:
-	$(MAKE) --output-sync=target --jobs=2 lint unit
-	$(MAKE) --jobs=2 molecule molecule-old kills
-	$(MAKE) site
-	@echo "all tests passed"
+# All parts side by side as far as they go together; ONLY="unit site": these parts, of which tests/__main__.py has the list.
+test: $(VENV)/ready ## every test, or some parts of them: make test ONLY="lint unit"
+	$(BIN)/python -m tests $(ONLY)
+
+# What to run before each commit; it needs no Docker.
+quick: $(VENV)/ready ## lint, types and unit tests, in under 90 s
+	$(BIN)/python -m tests lint unit
 
 $(VENV)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(VENV) "ansible-core>=2.19"
@@ -31,8 +33,10 @@ lint: $(VENV)/ready
 	$(BIN)/yamllint --strict .
 	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
 
-unit: $(VENV)/ready
-	$(BIN)/python -m pytest tests/unit
+# Unit tests wait for processes more than they compute, hence one process more than there are processors.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+unit: $(VENV)/ready ## unit tests; WORKERS=0: in one process
+	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
 
 molecule: $(VENV)/ready
 	$(BIN)/python -m tests.molecule
