@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import redaction
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, events, operations, playbook
+from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -150,7 +151,7 @@ def variables(
     given["provision_lease"] = {}
     shown = {
         **given,
-        **{name: events.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
+        **{name: redaction.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
     }
     if file:
         operations.write_private(file, playbook.as_yaml(given))

@@ -13,7 +13,7 @@ from neuraltalk_provision.runs import fields, log, shapes
 from neuraltalk_provision.runs.log import Progress
 from neuraltalk_provision.runs.spec import RunSpec
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, playbook, question
+from neuraltalk_provision.site import advice, answers, playbook
 
 POLL_SECONDS = 2.0
 OVER = ("plateau", "iterations")
@@ -205,7 +205,7 @@ def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bo
 def _answer(host: str, request: playbook.Request, shape: type[answers.Shape] = shapes.OneRun) -> Mapping[str, Any]:
     results, failures = answers.of(playbook.run(request).told, "stack_run", shape=shape)
     if failures:
-        raise HostError("\n".join(question.explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     if len(results) != 1:
         raise UsageError(f"--host {host} has to name one host; it names {len(results)}")
     return next(iter(results.values()))

@@ -11,7 +11,7 @@ from neuraltalk_provision.runs import health, shapes, state
 from neuraltalk_provision.runs.history import History, Part, merge
 from neuraltalk_provision.runs.state import RunState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, playbook, question
+from neuraltalk_provision.site import advice, answers, playbook
 
 POINTS = 300
 """Of how many losses is told of a run where nothing else is asked."""
@@ -107,10 +107,7 @@ def ask(
     )
     told, failures = answers.of(playbook.run(request).told, "stack_run", shape=shapes.Listed)
     if failures:
-        raise HostError(
-            "\n".join(question.explain(failure) for failure in failures),
-            advice="To go on without some: --limit '!HOST'.",
-        )
+        raise advice.host_error(failures, advice="To go on without some: --limit '!HOST'.")
     found = [state.read(host, said, quiet) for host, result in told.items() for said in result["runs"]]
     queued = [(host, entry) for host, result in told.items() for entry in result["queued"]]
     here = {run.id for run in found if not run.elsewhere}

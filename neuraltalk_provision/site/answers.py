@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import DROPPED, Failure, Told
 
 Results = dict[str, Mapping[str, Any]]
@@ -39,12 +40,14 @@ def of(
             continue
         problem = wrong(result, shape)
         if problem:
-            failures[host] = Failure(host, action, problem)
+            code = codes.ANSWER_WRONG if result else codes.ANSWER_DROPPED
+            failures[host] = Failure(host, action, problem, code=code)
         else:
             results[host] = result
     for host in hosts:
         if host not in results and host not in failures:
-            failures[host] = Failure(host, action, "it gave no answer, and Ansible gave no reason")
+            words = "it gave no answer, and Ansible gave no reason"
+            failures[host] = Failure(host, action, words, code=codes.ANSWER_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, leases, playbook, question
+from neuraltalk_provision.site import advice, controller, leases, playbook, question
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.plan import HostPlan, plan
 
@@ -214,8 +214,8 @@ def raise_failures(outcome: SiteOutcome) -> None:
     if not outcome.failures:
         return
     standing = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
-    raise HostError(
-        "\n".join(question.explain(failure) for failure in outcome.failures),
+    raise advice.host_error(
+        outcome.failures,
         advice=f"What ran before on {', '.join(standing)} still runs: nothing is half activated. "
         "Run the same command again; it goes on at the component that failed.",
         document=outcome.as_json(),

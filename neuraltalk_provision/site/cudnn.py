@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
+from neuraltalk_provision.site import advice, answers, converge, leases, playbook, question, shapes
 
 Verb = Literal["status", "swap", "restore"]
 Seen = Mapping[str, Any]
@@ -82,7 +82,7 @@ def work(
         told = playbook.run(request).told
     results, failures = answers.of(told, "cudnn_swap", list(states), shapes.Swapped)
     if failures:
-        raise HostError("\n".join(question.explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     return tuple(
         CudnnState(
             host=host,

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from neuraltalk_provision import redaction
+from neuraltalk_provision.site import codes
+
 Event = Mapping[str, Any]
 
-_SAYS_NOTHING = ("MODULE FAILURE", "non-zero return code")
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _COMPLAINTS = ("warning", "error", "verbose")
 # Characters of what an event printed: enough for the words of a complaint.
@@ -24,13 +26,14 @@ DROPPED = (
 
 @dataclass(frozen=True)
 class Failure:
-    """A host that failed, at which task, and why."""
+    """A host that failed, at which task, and why; `code` names the cause where it is a known one (codes.py)."""
 
     host: str
     task: str
     message: str
     unreachable: bool = False
     log: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,6 @@ def host_of(event: Event) -> str:
     return str(event.get("event_data", {}).get("host", ""))
 
 
-def redact(text: str) -> str:
-    """The text without the user and password of any URL in it."""
-    return re.sub(r"://[^/\s\"'<>]*@", "://***@", text)
-
-
 def bounded(event: Event) -> Event:
     """The event with no more of what it printed than is read: a host may answer with any number of bytes."""
     printed = event.get("stdout")
@@ -84,12 +82,15 @@ def failure(event: Event) -> Failure | None:
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
         return None
     result = _culprit(_mapping(data.get("res")))
+    unreachable = name == "runner_on_unreachable"
+    message = _message(result) if result else DROPPED
     return Failure(
         host=host_of(event),
         task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
-        message=_message(result) if result else DROPPED,
-        unreachable=name == "runner_on_unreachable",
+        message=message,
+        unreachable=unreachable,
         log=str(result.get("log", "")),
+        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.ANSWER_DROPPED,
     )
 
 
@@ -151,18 +152,17 @@ def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
 def _message(result: Mapping[str, Any]) -> str:
     for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
         text = str(result.get(key) or "").strip()
-        if text and not text.startswith(_SAYS_NOTHING) and "See stdout/stderr for the exact error" not in text:
-            # What a module raised stands in the last line; ansible-core 2.16 hands on all of it.
-            return _short(text.splitlines()[-1] if "Traceback (most recent call last)" in text else text)
+        if text and not codes.says_nothing(text):
+            return _short(codes.without_traceback(text))
     return _short(str(result.get("msg") or "no reason was given"))
 
 
 def _short(text: str) -> str:
     """The text without secrets, its middle left out where it is longer than anybody reads."""
     half = MOST_TOLD // 2
-    told = redact(text)
+    told = redaction.redact(text)
     return told if len(told) <= MOST_TOLD else f"{told[:half]} ... {told[-half:]}"
 
 
 def _plain(text: str) -> str:
-    return redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())
+    return redaction.redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
+from neuraltalk_provision.site import advice, answers, converge, leases, playbook, question, shapes
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -42,7 +42,7 @@ class Move:
 def prove(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
     """A verdict for every host, from what runs there now; one that cannot be asked has failed."""
     heard = question.hear(settings, catalogues.load(), limit)
-    failed = [Verdict(failure.host, (), question.explain(failure)) for failure in heard.failures]
+    failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in heard.failures]
     proved = verify(converge.make_plans(settings, limit, heard), settings, output) if heard.states else ()
     return tuple(sorted((*failed, *proved), key=lambda verdict: verdict.host))
 
@@ -59,7 +59,7 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     with output.working("verifying"):
         outcome = playbook.run(request)
     results = outcome.told.result_of("stack_verify")
-    failures = {failure.host: question.explain(failure) for failure in outcome.told.failures}
+    failures = {failure.host: advice.explain(failure) for failure in outcome.told.failures}
     verdicts = []
     for plan in plans:
         result = results.get(plan.host)
@@ -136,5 +136,5 @@ def rollback(
         )
         failures = playbook.run(request).told.failures
         if failures:
-            raise HostError("\n".join(question.explain(failure) for failure in failures))
+            raise advice.host_error(failures)
     return tuple(moves)

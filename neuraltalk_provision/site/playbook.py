@@ -19,7 +19,7 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answer_files, events, masters
+from neuraltalk_provision.site import answer_files, codes, events, masters
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -44,7 +44,6 @@ class Request:
     inventory: Path
     variables: Mapping[str, Any] = field(default_factory=dict)
     limit: Sequence[str] = ()
-    tags: Sequence[str] = ()
     check: bool = False
     diff: bool = False
     forks: int = 50
@@ -63,8 +62,6 @@ def arguments(request: Request, variables: Path) -> list[str]:
     options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
     if request.limit:
         options += ["--limit", ",".join(request.limit)]
-    if request.tags:
-        options += ["--tags", ",".join(request.tags)]
     return options + ["--check"] * request.check + ["--diff"] * request.diff
 
 
@@ -78,7 +75,7 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", **ours}
 
 
-def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False) -> Outcome:
+def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
     """Run a playbook to its end; what it told.
 
     A fresh private directory (0700) holds the run and goes with it. Raises UsageError where Ansible could
@@ -217,12 +214,13 @@ def _our_signals() -> Iterator[None]:
 def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
     """UsageError where Ansible warned that it did something else than asked, or did nothing."""
     words = "\n".join(outcome.told.complaints)
-    if "Unable to parse" in words or "No inventory was parsed" in words or "provided hosts list is empty" in words:
-        raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
-    if "Could not match supplied host pattern" in words or "leaves us with no hosts to target" in words:
-        raise UsageError(
-            f"{request.inventory} has no host or group called {', '.join(request.limit)}",
-            advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
-        )
+    match codes.of_play(words):
+        case codes.INVENTORY_UNREADABLE:
+            raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
+        case codes.INVENTORY_NO_MATCH:
+            raise UsageError(
+                f"{request.inventory} has no host or group called {', '.join(request.limit)}",
+                advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
+            )
     if outcome.rc and not outcome.told.failures:
         raise HostError(f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.gpu import choose
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, playbook, shapes
+from neuraltalk_provision.site import advice, answers, playbook, shapes
 from neuraltalk_provision.site.events import Failure, Told
 
 # Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
@@ -56,9 +55,8 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cud
     """
     heard = hear(settings, catalogue, limit, cuda)
     if heard.failures:
-        raise HostError(
-            "\n".join(explain(failure) for failure in heard.failures),
-            advice="Nothing was changed on any host. To go on without some: --limit '!HOST'.",
+        raise advice.host_error(
+            heard.failures, advice="Nothing was changed on any host. To go on without some: --limit '!HOST'."
         )
     return heard
 
@@ -92,7 +90,7 @@ def one(told: Told, action: str, host: str) -> Mapping[str, Any]:
     """One host's result of the module `action`. Raises HostError, with its name and why, where there is none."""
     results, failures = answers.of(told, action, (host,))
     if failures:
-        raise HostError("\n".join(explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     return results[host]
 
 
@@ -125,33 +123,6 @@ def recipes(given: Answers, settings: Settings, catalogue: Catalogue, lock: Mapp
         recipe = write(catalogue, lock, platform, build, chosen.gpu)
         asked[host] = Asked(recipe, chosen.refusals, chosen.remark)
     return asked
-
-
-def explain(failure: Failure) -> str:
-    """A failure in words that say what to do, where the cause is a known one."""
-    message = failure.message
-    lowered = message.lower()
-    cure = ""
-    if "missing sudo password" in lowered or "a password is required" in lowered:
-        cure = "its user has no sudo without a password: set ansible_become_password, or give it NOPASSWD"
-    elif "not in the sudoers" in lowered or "not allowed to execute" in lowered or "sudo: not found" in lowered:
-        cure = "its user may not become root: choose another ansible_user, or give it sudo"
-    elif "permission denied (" in lowered:
-        cure = "the SSH login was refused: check ansible_user and the key"
-    elif "host key verification failed" in lowered:
-        cure = "its SSH host key is not known: log in once by hand, or add it to known_hosts"
-    elif failure.unreachable:
-        cure = "it cannot be reached by SSH: check ansible_host, the network and sshd"
-    elif "no space left on device" in lowered:
-        cure = "its disk is full: make room, then run the same command again; it goes on where it broke"
-    elif "is in use by pid" in lowered:
-        cure = "end what uses it, or swap under it with --in-use: it keeps the old library until it ends"
-    elif "is newer than the" in lowered or "is no whole cudnn" in lowered:
-        cure = "somebody else's cuDNN is there: `provision cudnn swap --foreign` replaces it, with a backup"
-    elif re.search(r"interpreter .*not found|python[\d.]*: (command )?not found", lowered):
-        cure = "no Python was found there: set ansible_python_interpreter"
-    where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
-    return f"{where}{cure}\n  {message}" if cure else f"{where}{message}"
 
 
 def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:

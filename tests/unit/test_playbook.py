@@ -48,7 +48,7 @@ def question(inventory: Path, stack_root: Path, **more: Any) -> Request:
 
 
 def test_options_follow_from_the_request() -> None:
-    request = Request("site.yml", Path("i"), limit=["node1", "!node2"], tags=["torch"], check=True, diff=True, forks=7)
+    request = Request("site.yml", Path("i"), limit=["node1", "!node2"], check=True, diff=True, forks=7)
     words = playbook.arguments(request, Path("/tmp/v"))
     assert words == [
         "--extra-vars",
@@ -57,8 +57,6 @@ def test_options_follow_from_the_request() -> None:
         "7",
         "--limit",
         "node1,!node2",
-        "--tags",
-        "torch",
         "--check",
         "--diff",
     ]
