@@ -14,7 +14,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook
+from neuraltalk_provision.site import converge, extra_vars, operations
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -154,8 +154,8 @@ def variables(
         **{name: redaction.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
     }
     if file:
-        operations.write_private(file, playbook.as_yaml(given))
+        operations.write_private(file, extra_vars.as_yaml(given))
     else:
-        output.pass_on(playbook.as_yaml(shown))
+        output.pass_on(extra_vars.as_yaml(shown))
     output.result(shown)
     return EXIT_FINE

@@ -10,16 +10,16 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from neuraltalk_provision import paths
+from neuraltalk_provision import command_log, paths, redaction
+from neuraltalk_provision.command_log import CommandLog
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answer_files, codes, events, masters
+from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters, transcript
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -72,7 +72,8 @@ def environment() -> dict[str, str]:
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", **ours}
+    # ansible-core 2.19 hands on a module's traceback only where it is told to; older ones always do.
+    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
@@ -89,20 +90,28 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             advice="`provision init DIR` writes an example to start from.",
         )
     heard: list[events.Event] = []
+    log = command_log.current()
+    stderr = sys.stderr
 
     def hear(event: events.Event) -> bool:
+        if log:
+            with contextlib.redirect_stderr(stderr):
+                _note(log, transcript.of_event(event, max(transcript.TASKS, log.verbosity)))
         kept = events.bounded(event)
         heard.append(kept)
         on_event(kept)
         return False  # keeps the event's file unwritten
 
+    if log:
+        log.hide(redaction.known(request.variables))
+        _note(log, _heading(request))
     with tempfile.TemporaryDirectory(prefix="provision-") as private:
         variables = Path(private) / "variables.yml"
         variables.touch(mode=0o600)
         folder = Path(private) / "answers"
         folder.mkdir(mode=0o700)
         given = {**request.variables, "provision_answers": str(folder)}
-        variables.write_text(as_yaml(given), encoding="utf-8")
+        variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
         with _quiet(), _our_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=private,
@@ -123,37 +132,21 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     if runner.status == "canceled":
         raise KeyboardInterrupt
     outcome = Outcome(runner.rc, told)
+    if log:
+        log.host_failed = log.host_failed or bool(told.failures)
+        _note(log, f"== {request.playbook} ended with rc {runner.rc}\n")
     _refuse_nonsense(outcome, request)
     return outcome
 
 
-class _Verbatim(str):
-    """Text that Ansible must not take for a template."""
+def _note(log: CommandLog, text: str) -> None:
+    """A text for the command's log, shown where somebody asked for more than the outcome."""
+    log.write(text, shown=text if log.verbosity else "")
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes verbatim text with Ansible's !unsafe tag."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-_Dumper.add_representer(_Verbatim, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text)))
-
-
-def as_yaml(variables: Mapping[str, Any]) -> str:
-    """The variables as Ansible reads them: source edits and Lua hold braces, which are no templates."""
-    return str(yaml.dump(_verbatim(dict(variables)), Dumper=_Dumper, sort_keys=False))
-
-
-def _verbatim(value: Any) -> Any:
-    if isinstance(value, str):
-        return _Verbatim(value) if "{" in value else value
-    if isinstance(value, Mapping):
-        return {name: _verbatim(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_verbatim(entry) for entry in value]
-    return value
+def _heading(request: Request) -> str:
+    check = ", in check mode" if request.check else ""
+    return f"== {time.strftime('%H:%M:%S')} {request.playbook} on {', '.join(request.limit) or 'all hosts'}{check}\n"
 
 
 def _callback(env: Mapping[str, str]) -> dict[str, str]:

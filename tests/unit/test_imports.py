@@ -19,6 +19,8 @@ ALLOWED = {
     "errors": set(),
     "paths": set(),
     "redaction": set(),
+    "log_files": {"paths"},
+    "command_log": {"log_files", "paths", "redaction", "text"},
     "text": {"shared"},
     "shared": {"paths"},
     "yaml_file": {"errors"},
@@ -27,12 +29,13 @@ ALLOWED = {
     "output": {"errors", "streams", "text"},
     "catalogue": {"errors", "paths", "shared"},
     "mirror": {"errors", "catalogue", "yaml_file"},
-    "site": {"errors", "redaction", "text", "paths", "settings", "output", "catalogue", "mirror"},
+    "site": {"errors", "command_log", "redaction", "text", "paths", "settings", "output", "catalogue", "mirror"},
     "runs": {"errors", "text", "shared", "yaml_file", "settings", "output", "catalogue", "site"},
     "dataset": {"errors", "paths"},
     "report": {"text", "runs"},
     "cli": {
         "errors",
+        "command_log",
         "redaction",
         "streams",
         "text",
@@ -59,7 +62,7 @@ DOORS = {
     "ansible": set(),
     "subprocess": {"dataset/program.py", "site/masters.py"},
     "tarfile": {"mirror/archive.py", "mirror/versions.py"},
-    "fcntl": {"mirror/lock.py"},
+    "fcntl": {"log_files.py", "mirror/lock.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
@@ -90,6 +93,8 @@ PURE = [
     "site/answers.py",
     "site/codes.py",
     "site/events.py",
+    "site/extra_vars.py",
+    "site/transcript.py",
     "site/plan.py",
     "site/shapes.py",
 ]

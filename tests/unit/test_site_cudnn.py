@@ -161,4 +161,4 @@ def test_refusal_of_a_host_names_the_way_on(
     with pytest.raises(HostError) as caught:
         cudnn.work("swap", site, QUIET)
     assert cure in caught.value.message
-    assert said in caught.value.message
+    assert caught.value.document["failures"][0]["code"] == code
