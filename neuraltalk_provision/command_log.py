@@ -134,6 +134,12 @@ def current() -> CommandLog | None:
     return _current[-1] if _current else None
 
 
+def host_failed() -> None:
+    """Note that a host failed: the command's log is named at its end."""
+    if log := current():
+        log.host_failed = True
+
+
 def _command(words: Sequence[str]) -> str:
     """The command's name for a file: its first words that are plain ones and stand before anything else."""
     plain: list[str] = []

@@ -43,6 +43,15 @@ def flush() -> OSError | None:
     return _unwritten.pop() if _unwritten else None
 
 
+def refusal() -> OSError | None:
+    """Why stdout takes nothing, or None where it does: Typer prints its help itself."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
 def leave() -> None:
     """Let nothing that stderr did not take change the exit code: Python 3.13 makes it 120."""
     try:

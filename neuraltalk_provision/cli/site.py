@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neuraltalk_provision import redaction
+from neuraltalk_provision import command_log, redaction
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
@@ -102,6 +102,7 @@ def verify(
         for check in verdict.checks:
             output.say(f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}")
         if verdict.failure:
+            command_log.host_failed()
             output.say(f"FAIL {verdict.host} {verdict.failure}")
     output.result({"hosts": [asdict(verdict) | {"passed": verdict.passed} for verdict in verdicts]})
     good = sum(verdict.passed for verdict in verdicts)

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from neuraltalk_provision import command_log, paths, redaction
 from neuraltalk_provision.command_log import CommandLog
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters, transcript
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
@@ -84,14 +84,67 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     """
     import ansible_runner  # half a second that `--help` shall not cost
 
-    if not request.inventory.exists():
+    with naming(request.inventory, "read"):
+        there = request.inventory.exists()
+    if not there:
         raise UsageError(
             f"{request.inventory}: there is no such inventory",
             advice="`provision init DIR` writes an example to start from.",
         )
-    heard: list[events.Event] = []
     log = command_log.current()
-    stderr = sys.stderr
+    if log:
+        log.hide(redaction.known(request.variables))
+        _note(log, _heading(request))
+    heard: list[events.Event] = []
+    with contextlib.ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
+            folder, variables = _laid_out(private, request)
+            environ = environment()
+        with naming(private, "used", only=EXHAUSTED), _quiet() as stderr, _our_signals():
+            runner = ansible_runner.interface.init_runner(
+                private_data_dir=str(private),
+                playbook=str(paths.playbooks() / request.playbook),
+                inventory=str(request.inventory),
+                cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
+                event_handler=_hearing(heard, on_event, log, stderr),
+                quiet=True,
+                # What Ansible printed is in its events; a second copy on the disk can be as large as a host likes.
+                suppress_output_file=True,
+                suppress_env_files=True,
+                settings={"pexpect_timeout": 1},
+            )
+            runner.config.command = _mortal(runner.config.command)
+            runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **_home(str(private))}
+            runner.run()
+        told = answer_files.fetch(events.read(heard), folder)
+    if log:
+        log.host_failed = log.host_failed or bool(told.failures)
+        _note(log, f"== {request.playbook} ended: {runner.status}, rc {runner.rc}\n")
+    if runner.status == "canceled":
+        raise KeyboardInterrupt
+    outcome = Outcome(runner.rc, told)
+    _refuse_nonsense(outcome, request)
+    return outcome
+
+
+def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
+    """(the directory for large answers, the file with the request's variables), for their owner alone."""
+    folder, variables = private / "answers", private / "variables.yml"
+    folder.mkdir(mode=0o700)
+    variables.touch(mode=0o600)
+    given = {**request.variables, "provision_answers": str(folder)}
+    variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
+    return folder, variables
+
+
+def _hearing(
+    heard: list[events.Event],
+    on_event: Callable[[events.Event], None],
+    log: CommandLog | None,
+    stderr: TextIO,
+) -> Callable[[events.Event], bool]:
+    """What ansible-runner calls for each event; what is shown of it goes to that stderr."""
 
     def hear(event: events.Event) -> bool:
         if log:
@@ -102,41 +155,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
         on_event(kept)
         return False  # keeps the event's file unwritten
 
-    if log:
-        log.hide(redaction.known(request.variables))
-        _note(log, _heading(request))
-    with tempfile.TemporaryDirectory(prefix="provision-") as private:
-        variables = Path(private) / "variables.yml"
-        variables.touch(mode=0o600)
-        folder = Path(private) / "answers"
-        folder.mkdir(mode=0o700)
-        given = {**request.variables, "provision_answers": str(folder)}
-        variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
-        with _quiet(), _our_signals():
-            runner = ansible_runner.interface.init_runner(
-                private_data_dir=private,
-                playbook=str(paths.playbooks() / request.playbook),
-                inventory=str(request.inventory),
-                cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
-                event_handler=hear,
-                quiet=True,
-                # What Ansible printed is in its events; a second copy on the disk can be as large as a host likes.
-                suppress_output_file=True,
-                suppress_env_files=True,
-                settings={"pexpect_timeout": 1},
-            )
-            runner.config.command = _mortal(runner.config.command)
-            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded(), **_home(private)}
-            runner.run()
-        told = answer_files.fetch(events.read(heard), folder)
-    if runner.status == "canceled":
-        raise KeyboardInterrupt
-    outcome = Outcome(runner.rc, told)
-    if log:
-        log.host_failed = log.host_failed or bool(told.failures)
-        _note(log, f"== {request.playbook} ended with rc {runner.rc}\n")
-    _refuse_nonsense(outcome, request)
-    return outcome
+    return hear
 
 
 def _note(log: CommandLog, text: str) -> None:
@@ -178,10 +197,11 @@ def _quoted(part: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ansible-runner's own words off our output."""
+def _quiet() -> Iterator[TextIO]:
+    """Keep ansible-runner's own words off our output; gives the stderr that was."""
+    before = sys.stderr
     with contextlib.redirect_stderr(io.StringIO()):
-        yield
+        yield before
 
 
 def _mortal(command: list[str]) -> list[str]:

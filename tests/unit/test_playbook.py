@@ -236,10 +236,10 @@ def test_all_that_ansible_said_stands_in_the_commands_log(
     assert log.path
     text = log.path.read_text(encoding="utf-8")
     assert text.count("state.yml on all hosts") == 2
-    assert "state.yml ended with rc 0" in text
+    assert "state.yml ended: successful, rc 0" in text
     assert "ok: [here]" in text
     assert "Traceback (most recent call last)" in text
-    assert "stack_state" in text
+    assert "at position 0" in text
     assert ("result of here: " in text) == (verbosity == 2)
     assert "s3cr3t-of-a-site" not in text
     assert "Traceback" not in outcome.told.failures[0].message
