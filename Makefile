@@ -24,12 +24,18 @@ $(VENV)/ready: pyproject.toml tests/setup.sh
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
-lint: $(VENV)/ready
+# Where Ansible finds the collection of this checkout.
+.cache/collections: $(VENV)/ready
+	$(BIN)/python -c "from pathlib import Path; from neuraltalk_provision import paths; \
+		paths.link_collection(Path('$@').resolve())"
+
+lint: $(VENV)/ready .cache/collections
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
+		ansible-lint --offline --profile production
 
 unit: $(VENV)/ready
 	$(BIN)/python -m pytest tests/unit

@@ -161,15 +161,13 @@ def _in_words(error: BaseException, log: CommandLog) -> ProvisionError:
             return UsageError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
         case KeyboardInterrupt() | typer.Abort():
             return InterruptError("interrupted", advice="Run the same command again; it goes on where it was.")
-        case OSError() if refusal := streams.refusal():
-            return UsageError(f"stdout cannot be written: {refusal.strerror}")
     return _bug(error, log)
 
 
 def _invoke(arguments: list[str]) -> int:
     """Typer without its own handling of errors and interruption."""
     command = typer.main.get_command(app)
-    with command.make_context("provision", arguments) as context:
+    with streams.guarded(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
 

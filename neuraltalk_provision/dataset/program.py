@@ -15,8 +15,8 @@ from typing import Any
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import CheckError, InterruptError
 
-MAIN = "import sys\nfrom ansible.module_utils.neuraltalk_data import main\nsys.exit(main(sys.argv[1:]))\n"
-PACKAGE = "ansible/module_utils"
+MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
+PACKAGE = "module_utils"
 RESULT = "result.json"
 """The file in which a program leaves what came of it, beside its request."""
 
@@ -26,10 +26,8 @@ def packed() -> bytes:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", MAIN)
-        for package in ("ansible", PACKAGE):
-            archive.writestr(f"{package}/__init__.py", "")
-        for module in sorted(paths.module_utils().glob("neuraltalk_*.py")):
-            archive.writestr(f"{PACKAGE}/{module.name}", module.read_bytes())
+        for module in sorted((paths.plugins() / PACKAGE).rglob("*.py")):
+            archive.writestr(str(module.relative_to(paths.plugins())), module.read_bytes())
     return whole.getvalue()
 
 

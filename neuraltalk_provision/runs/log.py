@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from neuraltalk_provision import shared
+from neuraltalk_provision.rules import log as rules
 
 POINTS = 1_000_000
 """Of how many losses a log that is read here is kept, evenly."""
-EXPLODING: str = shared.load("neuraltalk_log").EXPLODING
+EXPLODING: str = rules.EXPLODING
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Reader:
     """Reads a log piece by piece, in bounded memory whatever its size."""
 
     def __init__(self) -> None:
-        self._reader = shared.load("neuraltalk_log").Reader(POINTS, POINTS)
+        self._reader = rules.Reader(POINTS, POINTS)
 
     def feed(self, text: str) -> None:
         """Read on."""

@@ -22,6 +22,8 @@ DROPPED = (
     "its answer did not arrive: ansible-runner hands on an empty one where it has more than 700,000 characters. "
     "Look into the host's logs; what answers so much is a fault of ours or an answer in the host's name"
 )
+COLLECTION = "neuraltalk.provision."
+"""What the full names of our modules begin with."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def read(events: Iterable[Event]) -> Told:
         data = event.get("event_data") or {}
         if event.get("event") in _RESULTS:
             result = _mapping(data.get("res"))
-            results.append((host_of(event), str(data.get("task_action", "")), result))
+            results.append((host_of(event), str(data.get("task_action", "")).removeprefix(COLLECTION), result))
             diffs += [(host_of(event), diff) for diff in _diffs(result)]
         failed, changed = failure(event), change(event)
         if failed:

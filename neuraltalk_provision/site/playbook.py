@@ -115,7 +115,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 settings={"pexpect_timeout": 1},
             )
             runner.config.command = _mortal(runner.config.command)
-            runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **_home(str(private))}
+            places = {**_collections(str(private)), **_home(str(private))}
+            runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
         told = answer_files.fetch(events.read(heard), folder)
     if log:
@@ -182,6 +183,12 @@ def _home(private: str) -> dict[str, str]:
     except (OSError, RuntimeError):
         return {"ANSIBLE_HOME": f"{private}/ansible"}
     return {}
+
+
+def _collections(private: str) -> dict[str, str]:
+    """Where Ansible searches for collections: ours first, then those of the user, whose inventory may need them."""
+    ours = paths.link_collection(Path(private) / "collections")
+    return {"ANSIBLE_COLLECTIONS_PATH": f"{ours}:~/.ansible/collections:/usr/share/ansible/collections"}
 
 
 def _bounded() -> dict[str, str]:

@@ -64,8 +64,8 @@ import shutil
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_places import unsafe
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, file_sha256, remove
+from ..module_utils.host.places import unsafe
+from ..module_utils.host.stack import StackError, fail_with, file_sha256, remove
 
 
 def refuse_exchange(artifact, directory):

@@ -64,7 +64,7 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, make_directory, remove
+from ..module_utils.host.stack import StackError, fail_with, make_directory, remove
 
 try:
     import lzma

@@ -55,7 +55,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import read_json, remove, stamp_path, write_json
+from ..module_utils.host.stack import read_json, remove, stamp_path, write_json
 
 
 def main():

@@ -71,8 +71,8 @@ import shutil
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_gpu import output_of
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, log_tail, make_directory, run_logged
+from ..module_utils.gpu.cards import output_of
+from ..module_utils.host.stack import StackError, as_text, fail_with, log_tail, make_directory, run_logged
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
 # Where Debian's packages put what NVIDIA keeps in one directory.

@@ -76,7 +76,7 @@ did:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_cudnn import (
+from ..module_utils.cudnn.swap import (
     Loader,
     Tree,
     check_tree,
@@ -87,7 +87,7 @@ from ansible.module_utils.neuraltalk_cudnn import (
     swap,
     users,
 )
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with
+from ..module_utils.host.stack import StackError, fail_with
 
 
 def listing(seen):

@@ -58,9 +58,9 @@ lease:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_lease import give, read_lease, refuse_held, take
-from ansible.module_utils.neuraltalk_places import unsafe
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with
+from ..module_utils.host.lease import give, read_lease, refuse_held, take
+from ..module_utils.host.places import unsafe
+from ..module_utils.host.stack import StackError, fail_with
 
 
 def main():

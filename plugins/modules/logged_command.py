@@ -70,8 +70,8 @@ printed:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_secrets import pip_environment
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.host.secrets import pip_environment
+from ..module_utils.host.stack import (
     StackError,
     fail_with,
     lines_since,

@@ -50,7 +50,7 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, try_part
+from ..module_utils.host.stack import StackError, fail_with, try_part
 
 
 def main():

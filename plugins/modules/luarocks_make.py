@@ -81,8 +81,8 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_gpu import has_card
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.gpu.cards import has_card
+from ..module_utils.host.stack import (
     StackError,
     fail_with,
     log_tail,

@@ -67,7 +67,7 @@ import re
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.host.stack import (
     StackError,
     fail_with,
     log_tail,

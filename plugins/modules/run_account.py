@@ -41,8 +41,8 @@ component:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_account import find, make_places, ready
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, make_directory
+from ..module_utils.runs.account import find, make_places, ready
+from ..module_utils.host.stack import StackError, as_text, fail_with, make_directory
 
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 

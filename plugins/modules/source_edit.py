@@ -49,8 +49,8 @@ import io
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_edits import EditError, apply_edits, by_file
-from ansible.module_utils.neuraltalk_stack import file_sha256, read_json, write_json, write_whole
+from ..module_utils.rules.edits import EditError, apply_edits, by_file
+from ..module_utils.host.stack import file_sha256, read_json, write_json, write_whole
 
 RECORD = ".provision-edits.json"
 

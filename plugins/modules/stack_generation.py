@@ -78,10 +78,10 @@ import os
 import shutil
 import time
 
-from ansible.module_utils import neuraltalk_manifest
+from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_runs import active_generations
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.runs.files import active_generations
+from ..module_utils.host.stack import (
     StackError,
     end_builds,
     fail_with,
@@ -135,14 +135,14 @@ class Stack(object):
         unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
         if unbuilt:
             raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
-        noted = neuraltalk_manifest.write(self.path(generation))
+        noted = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
         write_json(os.path.join(self.path(generation), "generation.json"), seal)
 
     def is_sealed(self, generation):
         """Whether it has a seal, with a manifest that is about what is there."""
         path = self.path(generation)
-        return neuraltalk_manifest.has_manifest(path) and not neuraltalk_manifest.is_stale(path)
+        return manifest.has_manifest(path) and not manifest.is_stale(path)
 
     def point_at(self, generation):
         """Rename a new link over `current`, and remember what it was."""

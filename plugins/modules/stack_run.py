@@ -138,16 +138,16 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_account import as_account, find, make_places, owner_of
-from ansible.module_utils.neuraltalk_conductor import admit, packed
-from ansible.module_utils.neuraltalk_gpu import cards, free_cards, has_card, misleading, processes
-from ansible.module_utils.neuraltalk_launch import interpreter, needs_card, take_card, weights_of
-from ansible.module_utils.neuraltalk_listing import follow, models, read_files, rows, told
-from ansible.module_utils.neuraltalk_programs import CODE, refuse
-from ansible.module_utils.neuraltalk_runs import Leases, Run, checkpoints, stop, taken
-from ansible.module_utils.neuraltalk_scores import score
-from ansible.module_utils.neuraltalk_slurm import cancel, queued, submit
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.runs.account import as_account, find, make_places, owner_of
+from ..module_utils.runs.supervisor import admit, packed
+from ..module_utils.gpu.cards import cards, free_cards, has_card, misleading, processes
+from ..module_utils.runs.launch import interpreter, needs_card, take_card, weights_of
+from ..module_utils.runs.summary import follow, models, read_files, rows, told
+from ..module_utils.programs.dispatch import CODE, refuse
+from ..module_utils.runs.files import Leases, Run, checkpoints, stop, taken
+from ..module_utils.scoring.scores import score
+from ..module_utils.runs.slurm import cancel, queued, submit
+from ..module_utils.host.stack import (
     StackError,
     as_text,
     fail_with,
@@ -159,7 +159,7 @@ from ansible.module_utils.neuraltalk_stack import (
     with_stack,
     write_json,
 )
-from ansible.module_utils.neuraltalk_unit import begin, writable
+from ..module_utils.runs.unit import begin, writable
 
 STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "probed", "read", "scored"]
 OF_ONE = ["followed", "stopped", "cancelled", "probed", "read", "scored"]

@@ -63,12 +63,12 @@ import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_account import ready
-from ansible.module_utils.neuraltalk_gpu import gpu_facts
-from ansible.module_utils.neuraltalk_lease import read_lease
-from ansible.module_utils.neuraltalk_manifest import has_manifest
-from ansible.module_utils.neuraltalk_places import places_of, unsafe
-from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
+from ..module_utils.runs.account import ready
+from ..module_utils.gpu.cards import gpu_facts
+from ..module_utils.host.lease import read_lease
+from ..module_utils.host.manifest import has_manifest
+from ..module_utils.host.places import places_of, unsafe
+from ..module_utils.host.stack import read_json, read_stamps, read_text, running_builds
 
 MANAGERS = ("apt-get", "dnf", "yum")
 

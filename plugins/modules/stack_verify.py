@@ -57,10 +57,10 @@ import pwd
 import stat
 import sys
 
-from ansible.module_utils import neuraltalk_manifest
+from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_gpu import has_card
-from ansible.module_utils.neuraltalk_stack import (
+from ..module_utils.gpu.cards import has_card
+from ..module_utils.host.stack import (
     StackError,
     file_sha256,
     file_size,
@@ -107,13 +107,13 @@ def check_program(generation, program, log):
 
 def check_files(generation, digests):
     """Compare all files with the manifest; their digests go into `digests`."""
-    found, wrong = neuraltalk_manifest.compare(generation)
+    found, wrong = manifest.compare(generation)
     digests.update(found)
     if wrong:
         raise StackError(
             "%d files are not as they were sealed: %s. Find out who changed them. To build this generation again from "
             "the mirror: `provision rollback` where there is an earlier one, rm -r %s, `provision site`"
-            % (len(wrong), neuraltalk_manifest.in_words(wrong), generation)
+            % (len(wrong), manifest.in_words(wrong), generation)
         )
     return "%d files as they were sealed" % len(digests)
 
@@ -178,7 +178,7 @@ def first_closed(generation):
         if above == os.path.dirname(above):
             break
         above = os.path.dirname(above)
-    for path in [generation] + [path for _name, path in neuraltalk_manifest.walk(generation)]:
+    for path in [generation] + [path for _name, path in manifest.walk(generation)]:
         mode = os.lstat(path).st_mode
         needed = 0o005 if stat.S_ISDIR(mode) or mode & 0o100 else 0o004
         if not stat.S_ISLNK(mode) and mode & needed != needed:

@@ -7,23 +7,19 @@ import json
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
-SHARED = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FINE = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
 
 
 def shared(name: str) -> Any:
-    """A module of plugins/module_utils, by the name that it has on hosts: there is no Ansible here."""
-    for package in ("ansible", "ansible.module_utils"):
-        if package not in sys.modules:
-            made = types.ModuleType(package)
-            made.__path__ = [str(SHARED)]
-            sys.modules[package] = made
-    return importlib.import_module(f"ansible.module_utils.{name}")
+    """A module of plugins/module_utils. There is no Ansible here."""
+    if str(PLUGINS) not in sys.path:
+        sys.path.insert(0, str(PLUGINS))
+    return importlib.import_module(f"module_utils.{name}")
 
 
 def lead(
@@ -38,8 +34,8 @@ def lead(
 
     `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
     """
-    conductor, runs, gpu = shared("neuraltalk_conductor"), shared("neuraltalk_runs"), shared("neuraltalk_gpu")
-    listing = shared("neuraltalk_listing")
+    conductor, runs, gpu = shared("runs.supervisor"), shared("runs.files"), shared("gpu.cards")
+    listing = shared("runs.summary")
     root = work / "stack"
     (root / "generations").mkdir(parents=True)
     (root / "generations" / generation.name).symlink_to(generation)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import shared
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.rules import log
 from neuraltalk_provision.runs import judge, launch, record, state, verify
 from neuraltalk_provision.runs.history import History
 from neuraltalk_provision.runs.record import Site
@@ -28,7 +28,7 @@ LOG = "assigned 40 images to split train\n" + "".join(f"iter {n}: {3 - n / 100:.
 
 def read(text: str) -> dict[str, Any]:
     """A log as a host tells of it."""
-    reader = shared.load("neuraltalk_log").Reader(10_000)
+    reader = log.Reader(10_000)
     reader.feed(text)
     told: dict[str, Any] = reader.told()
     return told

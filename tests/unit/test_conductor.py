@@ -66,17 +66,17 @@ def training(id_: str, data: Path, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load("neuraltalk_conductor")
+    return load("runs.supervisor")
 
 
 @pytest.fixture
 def runs(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_runs")
+    return load("runs.files")
 
 
 @pytest.fixture
 def listing(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_listing")
+    return load("runs.summary")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
         (tools / name).write_text(f"#!/bin/sh\n{words}\n")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    module = load("neuraltalk_unit")
+    module = load("runs.unit")
     monkeypatch.setattr(module, "SYSTEMD", str(tmp_path))
     run = runs.Run(str(tmp_path), "x")
     Path(run.path).mkdir(parents=True)

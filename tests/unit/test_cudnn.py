@@ -23,7 +23,7 @@ V5, V6, V4 = "5.0.5", "6.0.21", "4.0.7"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_cudnn")
+    return load("cudnn.swap")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ B = "beta pid 8 since 9 boot c space 1 machine n"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_lease")
+    return load("host.lease")
 
 
 def held(root: Path) -> Any:
@@ -109,10 +109,9 @@ def test_check_mode_and_a_plain_playbook_look_and_take_nothing(run_module: Run, 
 
 RACE = """
 import sys, time
-import ansible.module_utils
-ansible.module_utils.__path__.append(sys.argv[1])
-from ansible.module_utils import neuraltalk_lease as lease
-from ansible.module_utils.neuraltalk_stack import StackError
+sys.path.insert(0, sys.argv[1])
+from module_utils.host import lease
+from module_utils.host.stack import StackError
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -125,7 +124,7 @@ except StackError as error:
 
 def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
     """Processes of their own, held at the door until all are there."""
-    words = [sys.executable, "-c", RACE, str(paths.module_utils()), str(tmp_path / "root")]
+    words = [sys.executable, "-c", RACE, str(paths.plugins()), str(tmp_path / "root")]
     racing = [
         subprocess.Popen([*words, f"host{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for n in range(6)

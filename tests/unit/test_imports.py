@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import neuraltalk_provision
+from neuraltalk_provision import paths
 
 PACKAGE = Path(neuraltalk_provision.__file__).parent
 FILES = {str(file.relative_to(PACKAGE)): file for file in sorted(PACKAGE.rglob("*.py")) if "share" not in file.parts}
@@ -21,16 +23,26 @@ ALLOWED = {
     "redaction": set(),
     "log_files": {"paths"},
     "command_log": {"log_files", "paths", "redaction", "text"},
-    "text": {"shared"},
-    "shared": {"paths"},
+    "text": {"rules"},
     "yaml_file": {"errors"},
     "settings": {"errors", "paths", "yaml_file"},
     "streams": set(),
     "output": {"errors", "streams", "text"},
-    "catalogue": {"errors", "paths", "shared"},
+    "catalogue": {"errors", "paths", "rules"},
     "mirror": {"errors", "catalogue", "yaml_file"},
-    "site": {"errors", "command_log", "redaction", "text", "paths", "settings", "output", "catalogue", "mirror"},
-    "runs": {"errors", "text", "shared", "yaml_file", "settings", "output", "catalogue", "site"},
+    "site": {
+        "errors",
+        "command_log",
+        "redaction",
+        "rules",
+        "text",
+        "paths",
+        "settings",
+        "output",
+        "catalogue",
+        "mirror",
+    },
+    "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site"},
     "dataset": {"errors", "paths"},
     "report": {"text", "runs"},
     "cli": {
@@ -124,6 +136,16 @@ def test_imports_run_one_way(name: str) -> None:
 
 def test_package_has_no_part_without_a_rule() -> None:
     assert {part(name) for name in FILES} == set(ALLOWED)
+
+
+def test_rules_are_the_ones_of_hosts_and_import_nothing_but_the_standard_library_and_each_other() -> None:
+    assert (PACKAGE / "rules").resolve() == (paths.plugins() / "module_utils" / "rules").resolve()
+    for file in (PACKAGE / "rules").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 1 or node.module in sys.stdlib_module_names, f"{file}: {node.module}"
+            elif isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names, file
 
 
 @pytest.mark.parametrize("module", DOORS)

@@ -41,7 +41,7 @@ cat "FOLDER/$what"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_gpu")
+    return load("gpu.cards")
 
 
 def program(path: Path, text: str) -> Path:

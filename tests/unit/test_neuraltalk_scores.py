@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.neuraltalk_stack import StackError
 
+from plugins.module_utils.host.stack import StackError
 from tests.unit.test_neuraltalk_scorer import like_coco, module, wheels
 
 __all__ = ["module", "wheels"]
@@ -21,7 +21,7 @@ SAID = [{"image_id": 1, "caption": "a cat"}, {"image_id": 2, "caption": "a dog"}
 
 @pytest.fixture
 def scores(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_scores")
+    return load("scoring.scores")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def ran(load: Callable[[str], ModuleType], generation: Path, wheels: Path) -> Ca
 
     def make(program: str, arguments: dict[str, Any], **files: Any) -> Any:
         root = generation.parents[1]
-        run = load("neuraltalk_runs").Run(str(root), "r1")
+        run = load("runs.files").Run(str(root), "r1")
         place = Path(run.path)
         place.mkdir(parents=True)
         record = {"program": program, "arguments": arguments, "generation": generation.name}
@@ -121,7 +121,7 @@ def test_current_generation_scores_where_the_runs_own_is_gone_and_that_is_said(
 def test_run_that_goes_on_is_refused(scores: ModuleType, ran: Callable[..., Any], load: Any) -> None:
     run = ran("train.lua", {}, report={"val_predictions": SAID})
     (Path(run.path) / "exit").unlink()
-    start = load("neuraltalk_stack").start_of(os.getpid())
+    start = load("host.stack").start_of(os.getpid())
     (Path(run.path) / "process.json").write_text(json.dumps({"pid": os.getpid(), "start": start}))
     with pytest.raises(StackError, match=r"run r1 goes on: wait until it has ended"):
         scores.score(run)

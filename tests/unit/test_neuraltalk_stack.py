@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from neuraltalk_provision import paths
+
 
 def until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + 10
@@ -24,7 +26,7 @@ def until(holds: Callable[[], object]) -> None:
 
 @pytest.fixture
 def stack(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_stack")
+    return load("host.stack")
 
 
 def test_file_is_written_whole_with_its_mode_and_directory(stack: ModuleType, tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_whoever_imports_this_writes_for_all_users(stack: ModuleType, tmp_path: 
     """Also what programs write that it runs: sudoers may say `Defaults umask=0077, umask_override`."""
     file = Path(str(stack.__file__))
     program = (
-        f"import sys; sys.path[:0] = [{str(file.parent)!r}]; import neuraltalk_stack as stack; "
+        f"import sys; sys.path[:0] = [{str(file.parent)!r}]; import stack; "
         f"stack.run_logged(['touch', {str(tmp_path / 'made')!r}], {str(tmp_path / 'l' / 'log')!r})"
     )
     subprocess.run([sys.executable, "-c", program], check=True, umask=0o077)
@@ -156,10 +158,10 @@ def test_running_build_is_seen_and_can_be_ended(stack: ModuleType, generation: P
     root = generation.parents[1]
     log = generation / "logs" / "torch.log"
     program = (
-        "import sys, ansible.module_utils as m; m.__path__.append(sys.argv[1])\n"
-        "from ansible.module_utils import neuraltalk_stack as s; s.run_logged(['sleep', '60'], sys.argv[2])"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from module_utils.host import stack as s; s.run_logged(['sleep', '60'], sys.argv[2])"
     )
-    shared = str(Path(stack.__file__).parent)
+    shared = str(paths.plugins())
     with subprocess.Popen([sys.executable, "-c", program, shared, str(log)]) as builder:
         until(lambda: stack.running_builds(str(root)))
         (build,) = stack.running_builds(str(root))

@@ -30,7 +30,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = load("neuraltalk_conductor")
+    module = load("runs.supervisor")
     monkeypatch.setattr(module, "POLL", 0.02)
     monkeypatch.setattr(module.signal, "signal", lambda *given: None)
     return module
@@ -56,7 +56,7 @@ def wait_for(what: Callable[[], object]) -> None:
 def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = load("neuraltalk_stack")
+    stack = load("host.stack")
     child = subprocess.Popen(["sleep", "60"])
     real = os.open
 
@@ -184,7 +184,7 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
 ) -> None:
     program(generation, "th", "trap '' TERM; echo began; exec sleep 60")
     started = start_all(root, [training("s", data), training("t", data)])
-    alive = load("neuraltalk_stack").is_alive
+    alive = load("host.stack").is_alive
     begun = json.loads((root / "runs" / "s" / "process.json").read_text())["start"]
     shutil.rmtree(root / "runs" / "s")
     with pytest.raises(ModuleError, match=r"something of a run called s lives still \(pid \d+\)"):
@@ -226,12 +226,12 @@ def test_name_is_held_as_long_as_a_process_of_the_run_lives(
     """Also where the process that led it is gone."""
     program(generation, "th", STUBBORN.format(go=tmp_path / "go"))
     started = start_all(root, [training("x", data)])
-    run = load("neuraltalk_runs").Run(str(root), "x")
+    run = load("runs.files").Run(str(root), "x")
     time.sleep(0.3)  # by then the trap is set
     os.kill(run.conductor()["pid"], signal.SIGKILL)
     shutil.rmtree(run.path)
     with pytest.raises(ModuleError, match="something of a run called x lives still"):
         start_all(root, [training("x", data)])
     (tmp_path / "go").touch()
-    wait_for(lambda: not load("neuraltalk_stack").start_of(started["pid"]))
+    wait_for(lambda: not load("host.stack").start_of(started["pid"]))
     os.close(run.hold())

@@ -211,7 +211,7 @@ def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) ->
 def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_holder(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = load("neuraltalk_runs")
+    runs = load("runs.files")
     with runs.Leases(str(root)):
         assert stat.S_IMODE((root / "runs" / ".leases").stat().st_mode) == 0o600
         monkeypatch.setattr(runs, "LEASE_PATIENCE", 0.2)
@@ -272,7 +272,7 @@ def systemd(place: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.
         (tools / name).write_text(words)
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    module = load("neuraltalk_unit")
+    module = load("runs.unit")
     monkeypatch.setattr(module, "SYSTEMD", str(place))
     return module
 
@@ -280,8 +280,8 @@ def systemd(place: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.
 def test_unit_of_a_run_can_write_nowhere_else_and_gain_nothing(
     systemd: ModuleType, load: Callable[[str], ModuleType], root: Path, place: Path
 ) -> None:
-    account = load("neuraltalk_account").find(USER)
-    run = load("neuraltalk_runs").Run(str(root), "x")
+    account = load("runs.account").find(USER)
+    run = load("runs.files").Run(str(root), "x")
     assert systemd.begin(run, account, [run.path, '/data/my "own" models'], PLAN) == ("", None)
     asked = (place / "asked").read_text()
     assert f"--uid={USER}" in asked
@@ -298,7 +298,7 @@ def test_unit_that_is_less_confined_than_it_should_be_says_so(
     systemd: ModuleType, load: Callable[[str], ModuleType], root: Path, place: Path
 ) -> None:
     (place / "refuses").touch()
-    run = load("neuraltalk_runs").Run(str(root), "x")
+    run = load("runs.files").Run(str(root), "x")
     remark, _process = systemd.begin(run, None, [run.path], PLAN)
     assert (
         remark == "its unit is less confined than it should be: systemd-run said Unknown assignment: ProtectClock=yes"

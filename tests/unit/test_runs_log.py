@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import shared
+from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.runs import health, log
 
 # As train.lua prints under th: Lua's lines end in a tab, those of C do not.
@@ -176,7 +176,7 @@ def test_log_of_four_times_the_length_takes_four_times_the_steps(line: str) -> N
 
 
 def reader_bound() -> int:
-    bound: int = shared.load("neuraltalk_log").LINE
+    bound: int = rules.LINE
     return bound
 
 
@@ -199,7 +199,7 @@ HOSTILE = {
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
 def test_line_that_is_no_line_of_ours_is_cut_and_tells_nothing(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patterns see a bounded line only, whatever the log holds, so that they cannot take long."""
-    reader, seen = shared.load("neuraltalk_log").Reader(9), []
+    reader, seen = rules.Reader(9), []
     monkeypatch.setattr(reader, "line", lambda line, whole: seen.append(len(line)))
     for piece in range(0, len(hostile), 1000):
         reader.feed(hostile[piece : piece + 1000])

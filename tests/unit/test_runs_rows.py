@@ -244,8 +244,8 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     """Asked when generations are pruned, as root: the files are the account's, who may put anything there."""
-    runs = load("neuraltalk_runs")
-    start = load("neuraltalk_stack").start_of(os.getpid())
+    runs = load("runs.files")
+    start = load("host.stack").start_of(os.getpid())
     living = make(tmp_path, "living", generation="g7")
     living_process = {"pid": os.getpid(), "start": start, "card": {"uuid": "GPU-1"}}
     (living / "process.json").write_text(json.dumps(living_process))

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import paths
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
@@ -28,12 +27,12 @@ PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caf
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_launch")
+    return load("runs.launch")
 
 
 @pytest.fixture
 def runs(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_runs")
+    return load("runs.files")
 
 
 @pytest.fixture
@@ -70,12 +69,12 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
     """Several runs, one after the other."""
     given = {"stack_root": str(root), "runs": runs, **more}
     words = (
-        "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
+        "import sys, runpy\n"
         "from tests.unit import modules; import json\n"
-        "with modules.arguments(json.loads(sys.argv.pop(1))): runpy.run_path(sys.argv[1], run_name='__main__')"
+        "with modules.arguments(json.loads(sys.argv.pop(1))):\n"
+        "    runpy.run_module('plugins.modules.stack_run', run_name='__main__')"
     )
-    file = paths.share() / "plugins" / "modules" / "stack_run.py"
-    argv = [sys.executable, "-c", words, paths.module_utils(), json.dumps({**given, "state": "started"}), file]
+    argv = [sys.executable, "-c", words, json.dumps({**given, "state": "started"})]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -289,7 +288,7 @@ def test_log_is_read_on_from_where_it_was_left(
     program(generation, "th", "echo 0123456789; echo é")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1")["more"] is False
-    monkeypatch.setattr(load("neuraltalk_listing"), "CHUNK", 4)
+    monkeypatch.setattr(load("runs.summary"), "CHUNK", 4)
     said = ended(run_module, root, "run-1", offset=8)
     assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
     said = ended(run_module, root, "run-1", offset=11)
@@ -467,7 +466,7 @@ def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)
-    told = {"pid": os.getpid(), "start": load("neuraltalk_stack").start_of(os.getpid())}
+    told = {"pid": os.getpid(), "start": load("host.stack").start_of(os.getpid())}
     Path(run.path, "state.json").write_text(json.dumps(told))
     late = threading.Timer(0.5, Path(run.process).touch)
     late.start()

@@ -2,16 +2,12 @@
 
 import os
 import sys
-import types
 
 sys.dont_write_bytecode = True
-for name in ("ansible", "ansible.module_utils"):
-    module = types.ModuleType(name)
-    module.__path__ = ["/var/tmp/kill"]
-    sys.modules[name] = module
+sys.path.insert(0, "/var/tmp/kill")
 
-from ansible.module_utils import neuraltalk_cudnn as cudnn  # noqa: E402
 from kill import killed  # noqa: E402
+from module_utils.cudnn import swap as cudnn  # noqa: E402
 
 VERSION = "5.0.5"
 
