@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.catalogue.edits import problems
 from neuraltalk_provision.catalogue.model import Artifact, Edit, Need
-from neuraltalk_provision.runs import spec
+from neuraltalk_provision.runs.request import spec
 
 CATALOGUE = catalogue.load()
 ARTIFACTS = {artifact.name: artifact for artifact in CATALOGUE.artifacts}

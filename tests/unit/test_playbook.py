@@ -16,7 +16,8 @@ import yaml
 
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answers, events, extra_vars, playbook, shapes
+from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.site import answers, events, extra_vars, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -158,7 +159,7 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     heard: list[events.Event] = []
     outcome = playbook.run(question(file, tmp_path / "stack"), heard.append)
     assert max(len(json.dumps(event)) for event in heard) < 100_000
-    results, (failure,) = answers.of(outcome.told, "stack_state", shape=shapes.StackState)
+    results, (failure,) = answers.of(outcome.told, "stack_state", StackStateResult)
     assert (list(results), failure.host) == (["here"], "node1")
     assert words in failure.message
     assert len(failure.message) < 10_010

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs import health, state
+from neuraltalk_provision.runs.progress import health
 from tests.unit.modules import ModuleError
+from tests.unit.runs import of_detail, of_row
 from tests.unit.test_conductor import all_of
 
 Tell = Callable[..., dict[str, Any]]
@@ -56,7 +57,7 @@ def test_rows_of_hundreds_of_long_runs_are_small_and_say_how_far_each_got(
     assert progress["losses"] == [[20_000, 5.02]]
     assert progress["scores"] == [[19_999, {"CIDEr": 0.5, "METEOR": 0.1}]]
     assert progress["validations"] == [[19_999, 2.5]]
-    assert state.read("h", rows["n0"]).health.state == "ended"
+    assert of_row(rows["n0"]).health.state == "ended"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_row_tells_a_runs_state_by_the_end_of_its_log(
     listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path, log: str, code: str, word: str, evidence: str
 ) -> None:
     make(tmp_path, "x", log, code)
-    said = state.read("h", listed()["x"])
+    said = of_row(listed()["x"])
     assert (said.health.state, evidence in said.health.evidence) == (word, True), said.health
 
 
@@ -120,13 +121,13 @@ def test_damaged_file_costs_its_own_run_alone(
     make(tmp_path, "good")
     (make(tmp_path, "bad") / file).write_text(content)
     rows = listed()
-    assert state.read("h", rows["good"]).health.state == "ended"
-    seen = state.read("h", rows["bad"]).health
+    assert of_row(rows["good"]).health.state == "ended"
+    seen = of_row(rows["bad"]).health
     assert isinstance(seen, health.Health)
     if file in ("run.json", "exit"):
         assert not seen.well, seen
         assert (file if file == "exit" else "") in seen.evidence
-    whole = state.read("h", all_of(run_module, tmp_path, "bad"))
+    whole = of_detail(all_of(run_module, tmp_path, "bad"))
     assert whole.id == "bad"
 
 
@@ -137,7 +138,7 @@ def test_file_that_is_a_pipe_or_a_directory_keeps_nobody(
         (make(tmp_path, name) / "process.json").unlink()
         make_it(tmp_path / "runs" / name / "process.json")
     rows = listed()
-    assert all(state.read("h", rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
+    assert all(of_row(rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
 
 
 def test_files_of_a_run_are_those_of_exactly_its_name(

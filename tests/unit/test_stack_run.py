@@ -431,7 +431,7 @@ def test_data_set_that_cannot_be_read_is_refused_with_the_reason(root: Path, gen
 
 def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_path: Path) -> None:
     """ansible-runner drops a result above 700,000 characters; these go by file."""
-    from neuraltalk_provision.runs import launch, record
+    from neuraltalk_provision.runs import hosts
     from neuraltalk_provision.settings import Settings
 
     place = tmp_path / "stack" / "runs" / "big"
@@ -447,15 +447,15 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     inventory.write_text(json.dumps({"all": {"hosts": {"here": local}}}))
     settings = Settings(inventory=inventory, stack_root=str(tmp_path / "stack"), run_user="root")
     shown: list[str] = []
-    end = launch.watch("big", "here", settings, shown.append)
+    end = hosts.watch("big", "here", settings, shown.append)
     assert "".join(shown) == text
     assert (len(end.losses), end.losses[-1]) == (60_000, (59_999, 5.059999))
     assert len(text) > 1_000_000
-    (row,) = record.runs(settings)
+    (row,) = hosts.runs(settings)
     assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
-    (whole,) = record.whole([row], settings, points=100)
+    (whole,) = hosts.whole([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
-    assert whole.arguments == {"seed": "1"}
+    assert whole.effective == {"seed": "1"}
 
 
 def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(

@@ -1,4 +1,4 @@
-"""What answers make of a site: known causes explained, misspelt variables named."""
+"""The states of hosts: who did not answer is named, known causes are explained, misspelt variables named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import codes, playbook, question
+from neuraltalk_provision.site import codes, host_state, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from tests.unit.plans import HOSTS
 
@@ -27,7 +27,7 @@ def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:
 
 def test_answers_come_in_the_order_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, Told(results=(answer("node2"), answer("node1"))))
-    assert list(question.ask(Settings(), catalogue.load()).states) == ["node1", "node2"]
+    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1", "node2"]
 
 
 def test_every_host_that_did_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +36,14 @@ def test_every_host_that_did_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     )
     answering(monkeypatch, Told(results=(answer("node3"),), failures=gone))
     with pytest.raises(HostError, match=r"node1: it cannot(.|\n)*node2: it cannot") as caught:
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
     assert "--limit" in caught.value.advice
 
 
 def test_inventory_without_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, Told())
     with pytest.raises(UsageError, match="has no hosts"):
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
 ) -> None:
     answering(monkeypatch, Told(results=(answer("node1", "generation_space", variable),)))
     with pytest.raises(UsageError) as caught:
-        question.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
+        host_state.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
     assert caught.value.message.startswith("/srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable)
     assert (f"did you mean {near}?" in caught.value.message) == (near is not None)
 
@@ -68,4 +68,4 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
 def test_variables_that_are_ours_to_give_are_not_the_inventorys(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ("provision_stack_root", "provision_package_names", "provision_our_variables", "generation_space")
     answering(monkeypatch, Told(results=(answer("node1", *ours),)))
-    assert list(question.ask(Settings(), catalogue.load()).states) == ["node1"]
+    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1"]

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import stages
-from neuraltalk_provision.runs.document import Number, RunDocument, Value, as_word
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.request import stages
+from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_word
+from neuraltalk_provision.runs.request.spec import RunSpec
 
 MOST = 10_000
 """Runs of a sweep."""

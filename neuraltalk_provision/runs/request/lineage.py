@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.results.run import SavedModel
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request.spec import RunSpec
 
 LAST = ".last.t7"
 
 
-def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, Mapping[str, Any]]:
+def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]:
     """(the run, its model) to go on from: the last of the line, or the best that any run of it has left.
 
     `line` goes from the first run to the one that is gone on with. Raises UsageError where there is no model.
@@ -24,18 +24,18 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, Mapping[str
             advice="A training writes its first one at -save_checkpoint_every. Start it again.",
         )
     if choose == "best":
-        best = [(run, model) for run, model in left if not model["file"].endswith(LAST)] or left
+        best = [(run, model) for run, model in left if not model.file.endswith(LAST)] or left
         judged = [(value(run, model), run, model) for run, model in best]
         known = [entry for entry in judged if entry[0] is not None]
         if known:
-            _value, run, model = max(known, key=lambda entry: (entry[0], entry[2]["modified"]))
+            _value, run, model = max(known, key=lambda entry: (entry[0], entry[2].modified))
             return run, model
-    return max(left, key=lambda entry: entry[1]["modified"])
+    return max(left, key=lambda entry: entry[1].modified)
 
 
-def value(run: RunState, model: Mapping[str, Any]) -> float | None:
+def value(run: RunState, model: SavedModel) -> float | None:
     """What train.lua judges a model by, more is better: CIDEr where it was scored, else the validation loss below 0."""
-    at = model["iteration"]
+    at = model.iteration
     scores = [dict(scores).get("CIDEr") for iteration, scores in run.progress.scores if iteration == at]
     if scores and scores[-1] is not None:
         return scores[-1]
@@ -45,7 +45,7 @@ def value(run: RunState, model: Mapping[str, Any]) -> float | None:
 
 def as_spec(run: RunState) -> RunSpec:
     """A recorded run as it was asked for."""
-    arguments = {name: str(value) for name, value in run.asked.items()}
+    arguments = {name: str(value) for name, value in run.requested.items()}
     if arguments.pop("gpuid", "") == "-1":  # said for it, because it ran on the processor
         arguments.pop("backend", None)
     return RunSpec(
@@ -56,6 +56,6 @@ def as_spec(run: RunState) -> RunSpec:
         stage=run.stage,
         until=run.until,
         needs=run.needs,
-        parent=dict(run.parent) if run.parent else None,
+        parent=run.parent.model_dump() if run.parent else None,
         sweep=run.sweep,
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from neuraltalk_provision import catalogue, yaml_file
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs.document import Number
+from neuraltalk_provision.runs.request.document import Number
 
 
 class Range(BaseModel):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
-from neuraltalk_provision.runs import reevaluation
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.report import Report
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict, gate
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.one_run import BrokenModel, OpenedModel
+from neuraltalk_provision.results.run import Sample, Scorer
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import reevaluation
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict, gate
 
 EDGE = 50
 """How many losses at either end are averaged at most."""
@@ -31,14 +33,14 @@ class Evidence:
     line: tuple[RunState, ...]
     """The run and those it goes back to, the first one first."""
     history: History
-    models: tuple[Mapping[str, Any], ...]
-    """Each model as it was opened: file, bytes, iteration, words, loss, cider, or `problem`."""
+    models: tuple[OpenedModel | BrokenModel, ...]
+    """Each model as it was opened on its host."""
     report: Report | str
     envelope: Envelope | None
     """None where it is not known what goes well: another set of images than COCO, and none was given."""
     again: RunEnd | str = "it was not asked for"
     """The best model evaluated again, or why not."""
-    again_scorer: Mapping[str, Any] | None = None
+    again_scorer: Scorer | None = None
 
     @property
     def run(self) -> RunState:
@@ -46,10 +48,10 @@ class Evidence:
         return self.line[-1]
 
     @property
-    def model(self) -> Mapping[str, Any] | None:
+    def model(self) -> OpenedModel | None:
         """The best model, as it was opened; None where none could be."""
-        opened = [model for model in self.models if "problem" not in model]
-        best = [model for model in opened if not model["file"].endswith(".last.t7")]
+        opened = [model for model in self.models if isinstance(model, OpenedModel)]
+        best = [model for model in opened if not model.file.endswith(".last.t7")]
         return next(iter(best or opened), None)
 
 
@@ -59,7 +61,7 @@ def verdict(evidence: Evidence) -> Verdict:
     return Verdict(
         (
             ended(run),
-            on_its_card(run) if run.card else on_the_processor(run),
+            on_its_card(run, run.card) if run.card else on_the_processor(run),
             one_history(evidence.line),
             models_open(evidence),
             loss_fell(evidence.history),
@@ -78,19 +80,19 @@ def ended(run: RunState) -> Gate:
     return gate("ended", run.health.state in ("ended", "stopped"), f"{run.health.state}: {run.health.evidence}")
 
 
-def on_its_card(run: RunState) -> Gate:
+def on_its_card(run: RunState, card: Card) -> Gate:
     """Whether its process was seen on the card that it was given, at work, and on no other."""
-    name, card = "computed on its card", run.card or {}
-    seen = [(sample, entry) for sample in run.samples for entry in sample.get("on") or []]
-    wrong = sorted({entry["uuid"] for _sample, entry in seen if entry["uuid"] != card["uuid"]})
+    name = "computed on its card"
+    seen = [(sample, process) for sample in run.samples for process in sample.on if process.uuid]
+    wrong = sorted({str(process.uuid) for _sample, process in seen if process.uuid != card.uuid})
     if wrong:
-        return Gate(name, "red", f"it was seen on {', '.join(wrong)}, and its card is {card['uuid']}")
+        return Gate(name, "red", f"it was seen on {', '.join(wrong)}, and its card is {card.uuid}")
     if not seen:
-        return Gate(name, "red", f"in {len(run.samples)} samples none of its processes was on {card['uuid']}")
-    pids = ", ".join(sorted({str(entry["pid"]) for _sample, entry in seen}))
-    memory = max((entry["memory"] or 0 for _sample, entry in seen), default=0)
-    use = [sample["utilization"] for sample, _entry in seen if sample.get("utilization") is not None]
-    words = f"pid {pids} on {card['uuid']} ({card['name']}) in {len(seen)} of {len(run.samples)} samples"
+        return Gate(name, "red", f"in {len(run.samples)} samples none of its processes was on {card.uuid}")
+    pids = ", ".join(sorted({str(process.pid) for _sample, process in seen}))
+    memory = max((process.memory or 0 for _sample, process in seen), default=0)
+    use = [sample.utilization for sample, _process in seen if sample.utilization is not None]
+    words = f"pid {pids} on {card.uuid} ({card.name}) in {len(seen)} of {len(run.samples)} samples"
     words += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
     words += f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation hidden"
     return gate(name, not use or max(use) > 0, words)
@@ -98,8 +100,8 @@ def on_its_card(run: RunState) -> Gate:
 
 def on_the_processor(run: RunState) -> Gate:
     """Whether it took processor time."""
-    pids = sorted({pid for sample in run.samples for pid in sample["pids"]})
-    spent = max((sample["cpu"] for sample in run.samples), default=0.0)
+    pids = sorted({pid for sample in run.samples for pid in sample.pids})
+    spent = max((sample.cpu for sample in run.samples), default=0.0)
     words = f"{spent:,.1f} s of processor time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
     return gate("computed on the processor", spent > 0 and bool(pids), words + f", pid {', '.join(map(str, pids))}")
 
@@ -123,20 +125,20 @@ def models_open(evidence: Evidence) -> Gate:
         return Gate("models open", "red", "there is no model (.t7)")
     words, right = [], True
     for model in evidence.models:
-        name = model["file"].rsplit("/", 1)[-1]
-        if "problem" in model:
+        name = model.file.rsplit("/", 1)[-1]
+        if isinstance(model, BrokenModel):
             right = False
-            words.append(f"{name} ({model['bytes']:,} bytes) does not: {model['problem']}")
+            words.append(f"{name} ({model.bytes:,} bytes) does not: {model.problem}")
         else:
-            what = f"iteration {model['iteration']}, {model['words']} words"
-            words.append(f"{name} ({model['bytes']:,} bytes): {what}")
+            what = f"iteration {model.iteration}, {model.words} words"
+            words.append(f"{name} ({model.bytes:,} bytes): {what}")
     if isinstance(evidence.report, str):
         return Gate("models open", "red", "; ".join([*words, f"its report (.json): {evidence.report}"]))
     best = evidence.model
-    claimed = evidence.report.validations.get(best["iteration"]) if best else None
-    if best and (claimed is None or not math.isclose(claimed, best["loss"], rel_tol=SAME)):
+    claimed = evidence.report.validations.get(best.iteration) if best else None
+    if best and (claimed is None or best.loss is None or not math.isclose(claimed, best.loss, rel_tol=SAME)):
         right = False
-        words.append(f"its report says validation loss {claimed} there, the model says {best['loss']}")
+        words.append(f"its report says validation loss {claimed} there, the model says {best.loss}")
     return gate("models open", right, "; ".join(words))
 
 
@@ -192,7 +194,7 @@ def captions_differ(report: Report | str) -> Gate:
 
 def scores_are_fresh(run: RunState) -> Gate:
     """Whether the scorer wrote the last scores after it was given the last captions."""
-    return reevaluation.fresh("scores are fresh", str(run.arguments.get("language_eval", "0")) == "1", run.scorer)
+    return reevaluation.fresh("scores are fresh", str(run.effective.get("language_eval", "0")) == "1", run.scorer)
 
 
 def evaluated_again(evidence: Evidence) -> Gate:
@@ -200,5 +202,5 @@ def evaluated_again(evidence: Evidence) -> Gate:
     return reevaluation.compare(evidence.again, evidence.again_scorer, evidence.model, evidence.report)
 
 
-def _seconds(samples: Sequence[Mapping[str, Any]]) -> float:
-    return float(samples[-1]["time"] - samples[0]["time"]) if samples else 0.0
+def _seconds(samples: Sequence[Sample]) -> float:
+    return samples[-1].time - samples[0].time if samples else 0.0

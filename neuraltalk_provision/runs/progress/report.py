@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuraltalk_provision.runs import fields
+from neuraltalk_provision.results.numbers import whole
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _entries(table: Any) -> list[tuple[int, Any]]:
 
 
 def _whole(value: Any) -> int:
-    found = fields.whole(value)
+    found = whole(value)
     if found is None:
         raise ValueError(f"{str(value)[:40]!r} is no iteration")
     return found
@@ -65,7 +65,7 @@ def _text(value: Any) -> str:
 
 def _name(value: Any) -> str:
     """The id of an image: a name, or a number."""
-    found = value if isinstance(value, str) else fields.whole(value)
+    found = value if isinstance(value, str) else whole(value)
     if found is None:
         raise TypeError(f"the id of an image is {type(value).__name__}")
     return str(found)

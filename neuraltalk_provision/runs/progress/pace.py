@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.runs import fields
-from neuraltalk_provision.runs.health import ALIVE
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.results import numbers
+from neuraltalk_provision.results.run import Sample
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.state import RunState
 
 WINDOW = 10
 """How many of the last samples the rate is taken from."""
@@ -38,7 +38,7 @@ def of(run: RunState) -> Pace:
     epochs = done * batch / images if done is not None and images else None
     total = _asked(run, "max_iters")
     if total <= 0:
-        total = fields.whole(fields.mapping(run.until).get("iterations")) or -1
+        total = (run.until or {}).get("iterations") or -1
     goes_on = run.health.state in ALIVE
     left = (total - done) / rate if goes_on and rate and done is not None and total > 0 and done <= total else None
     return Pace(rate, left, epochs)
@@ -46,14 +46,13 @@ def of(run: RunState) -> Pace:
 
 def _asked(run: RunState, name: str) -> int:
     """A whole number as the program has it: its own default where what its host says is none."""
-    given = fields.whole(run.arguments.get(name))
+    given = numbers.whole(run.effective.get(name))
     return int(catalogue.program_options("train.lua")[name].default) if given is None else given
 
 
-def _counted(samples: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+def _counted(samples: Sequence[Sample]) -> list[tuple[float, int]]:
     """(time, iteration) of the samples that saw both."""
-    told = [(fields.number(one.get("time")), fields.whole(one.get("iteration"))) for one in fields.mappings(samples)]
-    return [(time, iteration) for time, iteration in told if time is not None and iteration is not None]
+    return [(sample.time, sample.iteration) for sample in samples if sample.iteration is not None]
 
 
 def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
@@ -80,10 +79,10 @@ def in_words(pace: Pace, run: RunState) -> str:
         words.append(f"validation loss {progress.validations[-1][1]:.4f}")
     if progress.scores:
         words += [f"{name} {value:.3f}" for name, value in progress.scores[-1][1] if name == "CIDEr"]
-    for sample in reversed(fields.mappings(run.samples)):
-        used, busy = fields.whole(sample.get("used")), fields.number(sample.get("utilization"))
-        if used is not None:
-            words.append(f"card {used:,} MiB" + ("" if busy is None else f", {busy:.0f} %"))
+    for sample in reversed(run.samples):
+        if sample.used is not None:
+            busy = "" if sample.utilization is None else f", {sample.utilization} %"
+            words.append(f"card {sample.used:,} MiB{busy}")
             break
     return ", ".join(words) or run.tail.rstrip().rpartition("\n")[2].strip() or "nothing printed yet"
 

@@ -1,16 +1,15 @@
 """What train.lua and eval.lua print, as it is known here: by the code that reads it on hosts too (neuraltalk_log).
 
-Pure. A host tells of a log as `Reader.told()` gives it; here that becomes a `Progress`.
+Pure. A host returns a log as a `LogResult`; here that becomes a `Progress`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
+from neuraltalk_provision.results.run_log import LogResult
 from neuraltalk_provision.rules import log as rules
 
 POINTS = 1_000_000
@@ -65,7 +64,7 @@ class Reader:
 
     def progress(self) -> Progress:
         """What stood in it so far."""
-        return progress(self._reader.told())
+        return progress(LogResult.model_validate(self._reader.told()))
 
 
 def read(text: str) -> Progress:
@@ -75,28 +74,20 @@ def read(text: str) -> Progress:
     return reader.progress()
 
 
-def progress(told: Mapping[str, Any]) -> Progress:
-    """What a host tells of a log. Raises KeyError, TypeError or ValueError where that is something else."""
-    losses = _series(told["losses"])
-    bad = told["not_finite"]
+def progress(result: LogResult) -> Progress:
+    """How far a training got, from what its host reads in its log."""
+    losses = result.losses
+    bad = result.not_finite
     if bad and not any(not math.isfinite(loss) for _number, loss in losses):
-        at = int(bad[0])
-        losses = sorted([*losses, (at, float(bad[1]))], key=lambda entry: entry[0])
+        losses = tuple(sorted((*losses, bad), key=lambda entry: entry[0]))
     return Progress(
-        losses=tuple(losses),
-        validations=tuple(_series(told["validations"])),
-        scores=tuple(
-            (int(number), tuple(sorted((str(name), float(value)) for name, value in table.items())))
-            for number, table in told["scores"]
-        ),
-        checkpoints=tuple((int(number), str(file)) for number, file in told["checkpoints"]),
-        evaluation=None if told["evaluation"] is None else float(told["evaluation"]),
-        images=None if told["images"] is None else int(told["images"]),
-        exploding=bool(told["exploding"]),
-        error=str(told["error"]),
-        went_back=(int(told["backwards"][0]), int(told["backwards"][1])) if told["backwards"] else None,
+        losses=losses,
+        validations=result.validations,
+        scores=tuple((number, tuple(sorted(table.items()))) for number, table in result.scores),
+        checkpoints=result.checkpoints,
+        evaluation=result.evaluation,
+        images=result.images,
+        exploding=result.exploding,
+        error=result.error,
+        went_back=result.backwards,
     )
-
-
-def _series(entries: Sequence[Sequence[Any]]) -> list[tuple[int, float]]:
-    return [(int(number), float(value)) for number, value in entries]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs.spec import PROCESSOR
+from neuraltalk_provision.runs.request.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
 Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]

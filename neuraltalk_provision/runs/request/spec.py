@@ -13,7 +13,7 @@ from typing import Any
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import fields
+from neuraltalk_provision.results import numbers
 
 # MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
 # Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
@@ -164,7 +164,7 @@ def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
     given = arguments.get(name, catalogue.program_options(program)[name].default)
-    number = fields.whole(given)
+    number = numbers.whole(given)
     if number is None:
         raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")
     return number

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from neuraltalk_provision.runs.log import Progress
+from neuraltalk_provision.runs.progress.log import Progress
 
 Entry = TypeVar("Entry")
 

@@ -1,20 +1,17 @@
-"""One question to every host, and what the answers make of the site."""
+"""The state of every host: one module asks a host for all of it."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from neuraltalk_provision.catalogue import Catalogue
-from neuraltalk_provision.catalogue.gpu import choose
-from neuraltalk_provision.catalogue.platform import recognise
-from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook, shapes
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site import advice, answers, playbook
+from neuraltalk_provision.site.events import Failure
 
 # Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
 OUR_PREFIXES = (
@@ -40,20 +37,20 @@ _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 
 
 @dataclass(frozen=True)
-class Answers:
+class HostStates:
     """{host: its state} of the hosts that answered well, by name, and the failures of the others."""
 
-    states: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, HostState]
     failures: tuple[Failure, ...] = ()
 
 
-def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> Answers:
+def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
     """Ask every host for its state; changes nothing. `cuda` is the one CUDA directory to look at, if there is one.
 
     Raises HostError naming every host that could not be reached or asked, or whose answer is not as expected, and
     UsageError for an inventory variable of ours that nothing reads.
     """
-    heard = hear(settings, catalogue, limit, cuda)
+    heard = ask_each(settings, catalogue, limit, cuda)
     if heard.failures:
         raise advice.host_error(
             heard.failures, advice="Nothing was changed on any host. To go on without some: --limit '!HOST'."
@@ -61,7 +58,7 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cud
     return heard
 
 
-def hear(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> Answers:
+def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
     """As `ask`, for who goes on without the hosts that could not be asked: their failures are in the answer."""
     outcome = playbook.run(
         playbook.Request(
@@ -78,55 +75,16 @@ def hear(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cu
             },
         )
     )
-    results, failures = answers.of(outcome.told, "stack_state", shape=shapes.StackState)
+    results, failures = answers.of(outcome.told, "stack_state", StackStateResult)
     if not results and not failures:
         raise UsageError(f"{settings.inventory} has no hosts")
-    states = {host: result["state"] for host, result in results.items()}
+    states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
-    return Answers(states, failures)
+    return HostStates(states, failures)
 
 
-def one(told: Told, action: str, host: str) -> Mapping[str, Any]:
-    """One host's result of the module `action`. Raises HostError, with its name and why, where there is none."""
-    results, failures = answers.of(told, action, (host,))
-    if failures:
-        raise advice.host_error(failures)
-    return results[host]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The recipe of one host, and what choosing for its cards had to say: reasons not to begin, or a remark."""
-
-    recipe: Recipe
-    refusals: tuple[str, ...] = ()
-    remark: str = ""
-
-
-def recipes(given: Answers, settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]) -> dict[str, Asked]:
-    """{host: the recipe of its platform and cards}."""
-    build = BuildSettings(
-        stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.public_index_url
-    )
-    asked = {}
-    for host, state in given.states.items():
-        platform = recognise(state["platform"], host)
-        chosen = choose(
-            host,
-            state,
-            platform.key,
-            catalogue.compatibility,
-            lock,
-            profile=settings.profile,
-            cudnn_mode=settings.cudnn_mode,
-        )
-        recipe = write(catalogue, lock, platform, build, chosen.gpu)
-        asked[host] = Asked(recipe, chosen.refusals, chosen.remark)
-    return asked
-
-
-def _refuse_unknown_variables(states: Mapping[str, Mapping[str, Any]], settings: Settings) -> None:
-    ours = {name for state in states.values() for name in state["variables"]}
+def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Settings) -> None:
+    ours = {name for state in states.values() for name in state.variables}
     injected = {
         "provision_answers",
         "provision_run_user",

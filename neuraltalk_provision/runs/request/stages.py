@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import spec
-from neuraltalk_provision.runs.document import RunDocument
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.request.document import RunDocument
+from neuraltalk_provision.runs.request.spec import RunSpec
 
 TRAIN = "train.lua"
 FINETUNES = {"finetune_cnn_after": "0"}
