@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.errors import CheckError, InterruptError
+from neuraltalk_provision.errors import EXHAUSTED, CheckError, InterruptError, naming
 
 MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
 PACKAGE = "module_utils"
@@ -36,12 +37,17 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
 
     Raises CheckError with the program's own words where it could not do what was asked.
     """
-    with tempfile.TemporaryDirectory(prefix="neuraltalk-data-") as folder:
-        code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
-        code.write_bytes(packed())
-        asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
+    with contextlib.ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
+            code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
+            code.write_bytes(packed())
+            asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
         command = [sys.executable, "-B", str(code), "attached", str(asked)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+        with (
+            naming("Python", "started", only=EXHAUSTED),
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child,
+        ):
             assert child.stdout is not None
             try:
                 for line in child.stdout:

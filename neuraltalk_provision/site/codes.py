@@ -1,7 +1,7 @@
 """Names of failures: what code goes by is a code, never the words of a message. Pure.
 
-Our own modules say the code of a failure themselves. ssh, sudo, Ansible and the programs of a host say only words: the
-table here is the one place where words are read, and it gives them a code.
+Our own modules give the code of a failure themselves (rules/codes.py). ssh, sudo, Ansible and the programs of a host
+say only words: the table here is the one place where words are read, and it gives them a code.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from neuraltalk_provision.rules import codes
+
+BUG: str = codes.BUG
+DISK_FULL: str = codes.DISK_FULL
+DISK_BROKEN: str = codes.DISK_BROKEN
+FILE_DENIED: str = codes.FILE_DENIED
+CUDNN_IN_USE: str = codes.CUDNN_IN_USE
+CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
 UNREACHABLE = "host.unreachable"
 SSH_LOGIN = "ssh.login"
 SSH_HOST_KEY = "ssh.host_key"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 PYTHON_MISSING = "python.missing"
-DISK_FULL = "disk.full"
-CUDNN_IN_USE = "cudnn.in_use"
-CUDNN_FOREIGN = "cudnn.foreign"
 ANSWER_DROPPED = "answer.dropped"
 ANSWER_WRONG = "answer.wrong"
 ANSWER_MISSING = "answer.missing"
 INVENTORY_UNREADABLE = "inventory.unreadable"
 INVENTORY_NO_MATCH = "inventory.no_match"
-BUG = "bug"
 
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
@@ -44,9 +48,6 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (r"no space left on device", DISK_FULL),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
-        # Our own words, until the modules say these codes themselves.
-        (r"is in use by pid", CUDNN_IN_USE),
-        (r"is newer than the|is no whole cudnn", CUDNN_FOREIGN),
     )
 )
 # What ansible-playbook warns of before it asks any host.

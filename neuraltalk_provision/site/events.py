@@ -40,12 +40,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one component on one host: `build` or `keep`, and what was seen."""
+    """What happened to one component on one host: `build` or `keep`, and what was seen.
+
+    `predicted` says that nothing was done: the module only looked what there would be to do.
+    """
 
     host: str
     component: str
     change: str
     evidence: Any = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,14 +107,15 @@ def change(event: Event) -> Change | None:
     if event.get("event") != "runner_on_ok" or not isinstance(told, Mapping):
         return None
     name, what = told.get("name"), told.get("change")
-    return Change(host_of(event), str(name), str(what), told.get("evidence")) if name and what else None
+    predicted = result.get("predicted") is True
+    return Change(host_of(event), str(name), str(what), told.get("evidence"), predicted) if name and what else None
 
 
 def read(events: Iterable[Event]) -> Told:
     """All of a playbook's events, in our terms."""
     results: list[tuple[str, str, Mapping[str, Any]]] = []
     failures: dict[str, Failure] = {}
-    changes: list[Change] = []
+    changes: dict[tuple[str, str, bool], Change] = {}
     diffs: list[tuple[str, Mapping[str, Any]]] = []
     complaints: list[str] = []
     for event in events:
@@ -122,11 +127,11 @@ def read(events: Iterable[Event]) -> Told:
         failed, changed = failure(event), change(event)
         if failed:
             failures[failed.host] = failures.get(failed.host, failed)
-        if changed and not data.get("task", "").startswith("See "):
-            changes.append(changed)
+        if changed:
+            changes[changed.host, changed.component, changed.predicted] = changed
         if event.get("event") in _COMPLAINTS and event.get("stdout"):
             complaints.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
-    return Told(tuple(results), tuple(failures.values()), tuple(changes), tuple(diffs), tuple(complaints))
+    return Told(tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs), tuple(complaints))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
