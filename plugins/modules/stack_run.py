@@ -147,18 +147,11 @@ from ..module_utils.programs.dispatch import CODE, refuse
 from ..module_utils.runs.files import Leases, Run, checkpoints, stop, taken
 from ..module_utils.scoring.scores import score
 from ..module_utils.runs.slurm import cancel, queued, submit
-from ..module_utils.host.stack import (
-    StackError,
-    as_text,
-    fail_with,
-    is_alive,
-    lines_since,
-    log_tail,
-    remove,
-    run_logged,
-    with_stack,
-    write_json,
-)
+from ..module_utils.host.commands import log_tail, run_logged, with_stack
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import lines_since, remove, write_json
+from ..module_utils.host.processes import is_alive
+from ..module_utils.host.texts import as_text
 from ..module_utils.runs.unit import begin, writable
 
 STATES = ["started", "submitted", "followed", "stopped", "cancelled", "listed", "probed", "read", "scored"]

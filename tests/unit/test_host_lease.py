@@ -113,7 +113,7 @@ RACE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from module_utils.host import lease
-from module_utils.host.stack import StackError
+from module_utils.host.errors import StackError
 print("ready", flush=True)
 sys.stdin.readline()
 try:

@@ -246,7 +246,7 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
 ) -> None:
     """Asked when generations are pruned, as root: the files are the account's, who may put anything there."""
     runs = load("runs.files")
-    start = load("host.stack").start_of(os.getpid())
+    start = load("host.processes").start_of(os.getpid())
     living = make(tmp_path, "living", generation="g7")
     living_process = {"pid": os.getpid(), "start": start, "card": {"uuid": "GPU-1"}}
     (living / "process.json").write_text(json.dumps(living_process))

@@ -466,7 +466,7 @@ def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)
-    told = {"pid": os.getpid(), "start": load("host.stack").start_of(os.getpid())}
+    told = {"pid": os.getpid(), "start": load("host.processes").start_of(os.getpid())}
     Path(run.path, "state.json").write_text(json.dumps(told))
     late = threading.Timer(0.5, Path(run.process).touch)
     late.start()

@@ -19,7 +19,8 @@ import stat
 import sys
 import traceback
 
-from ..host.stack import StackError, as_native, as_text
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
 
 PR_SET_NO_NEW_PRIVS = 38
 PLACES = ("runs", "runs/.locks", "queue")

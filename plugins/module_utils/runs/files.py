@@ -29,14 +29,9 @@ import signal
 import stat
 import time
 
-from ..host.stack import (
-    StackError,
-    is_alive,
-    make_directory,
-    read_native,
-    read_text,
-    write_whole,
-)
+from ..host.errors import StackError
+from ..host.files import make_directory, read_native, read_text, write_whole
+from ..host.processes import is_alive
 
 PATIENCE = 20.0
 """Seconds that a conductor gets to end a run before it is killed with it."""

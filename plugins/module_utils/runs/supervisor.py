@@ -37,16 +37,10 @@ from ..programs.packed import packed as pack
 from ..programs.processes import end_with_parent
 from ..programs.dispatch import command, lay_out, refuse
 from .files import Leases, Run, end_of, report_of, signalled, taken, write_down
-from ..host.stack import (
-    FULL_DISK,
-    StackError,
-    make_directory,
-    read_native,
-    read_text,
-    start_of,
-    write_json,
-    write_whole,
-)
+from ..host.commands import FULL_DISK
+from ..host.errors import StackError
+from ..host.files import make_directory, read_native, read_text, write_json, write_whole
+from ..host.processes import start_of
 
 POLL = 0.5
 PATIENCE = 10.0
