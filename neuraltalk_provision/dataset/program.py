@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.errors import EXHAUSTED, CheckError, InterruptError, naming
+from neuraltalk_provision.errors import CheckError, InterruptError, naming
 
 MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
 PACKAGE = "module_utils"
@@ -44,20 +44,18 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
             code.write_bytes(packed())
             asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
         command = [sys.executable, "-B", str(code), "attached", str(asked)]
-        with (
-            naming("Python", "started", only=EXHAUSTED),
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child,
-        ):
-            assert child.stdout is not None
-            try:
-                for line in child.stdout:
-                    show(line.decode("utf-8", "replace"))
-            except KeyboardInterrupt:
-                child.terminate()  # a terminal has told it already; whoever told only us has not
-                child.wait()
-                raise InterruptError(
-                    "interrupted", advice="Run the same command again; it goes on where it was."
-                ) from None
+        with naming("Python", "started"):
+            started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        child = stack.enter_context(started)
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                show(line.decode("utf-8", "replace"))
+        except KeyboardInterrupt:
+            child.terminate()  # a terminal has told it already; whoever told only us has not
+            child.wait()
+            raise InterruptError("interrupted", advice="Run the same command again; it goes on where it was.") from None
+        child.wait()
         result = parsed(told.read_bytes() if told.exists() else b"")
     if child.returncode < 0:
         raise CheckError(
