@@ -17,6 +17,7 @@ ADVICE: Mapping[str, str] = {
     codes.SSH_HOST_KEY: "its SSH host key is not known: log in once by hand, or add it to known_hosts",
     codes.UNREACHABLE: "it cannot be reached by SSH: check ansible_host, the network and sshd",
     codes.DISK_FULL: "its disk is full: make room, then run the same command again; it goes on where it stopped",
+    codes.MEMORY_FULL: "it has not enough memory: free some, or ask for less (build_jobs in provision.yml, --jobs)",
     codes.DISK_BROKEN: "its disk or file system reports errors: look into dmesg there",
     codes.FILE_DENIED: "the user that Ansible becomes there may not do this: set ansible_become, or mount it writable",
     codes.PYTHON_MISSING: "no Python was found there: set ansible_python_interpreter",

@@ -15,6 +15,7 @@ from neuraltalk_provision.rules import codes
 BUG: str = codes.BUG
 DISK_FULL: str = codes.DISK_FULL
 DISK_BROKEN: str = codes.DISK_BROKEN
+MEMORY_FULL: str = codes.MEMORY_FULL
 FILE_DENIED: str = codes.FILE_DENIED
 CUDNN_IN_USE: str = codes.CUDNN_IN_USE
 CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN

@@ -15,6 +15,7 @@ BUG = "bug"
 """Something that nobody thought of: the result has its traceback."""
 DISK_FULL = "disk.full"
 DISK_BROKEN = "disk.broken"
+MEMORY_FULL = "memory.full"
 FILE_DENIED = "file.denied"
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
@@ -22,6 +23,7 @@ CUDNN_FOREIGN = "cudnn.foreign"
 _OF_ERRNO = {
     errno.ENOSPC: DISK_FULL,
     errno.EDQUOT: DISK_FULL,
+    errno.ENOMEM: MEMORY_FULL,
     errno.EIO: DISK_BROKEN,
     errno.EACCES: FILE_DENIED,
     errno.EPERM: FILE_DENIED,
