@@ -217,7 +217,7 @@ def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Pa
     (place / "hosts.yml").write_text("all: {}\n")
     code, _, err = provision(capsys, "init", place)
     assert code == 2
-    assert "already there" in err
+    assert "already exists" in err
     assert (place / "hosts.yml").read_text() == "all: {}\n"
 
 

@@ -39,7 +39,7 @@ def make(root: Path, name: str, log: str = "iter 0: 3.5\t\n", code: str = "0\n",
 @pytest.fixture
 def listed(run_module: Tell, tmp_path: Path) -> Callable[[], dict[str, dict[str, Any]]]:
     """Every run's row, by its id."""
-    return lambda: {run["id"]: run for run in run_module("stack_run", stack_root=tmp_path, state="listed")["runs"]}
+    return lambda: {run["id"]: run for run in run_module("stack_run_info", stack_root=tmp_path, state="listed")["runs"]}
 
 
 LONG = "assigned 30 images to split train\n" + "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(20_001))
@@ -196,7 +196,7 @@ def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that
 @pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
 def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModuleError, match=r"is no id of a run|missing"):
-        run_module("stack_run", stack_root=tmp_path, id=name, state="followed")
+        run_module("stack_run_info", stack_root=tmp_path, id=name, state="followed")
 
 
 def test_report_is_read_where_the_models_are(run_module: Tell, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_report_is_read_where_the_models_are(run_module: Tell, tmp_path: Path) -
     make(tmp_path, "ck", arguments={"checkpoint_path": str(folder)})
     (tmp_path / "runs" / "ck" / "process.json").unlink()
     names = ["model_idck.json", "../../elsewhere/model_idck.json", "model_idother.json"]
-    said = run_module("stack_run", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
     assert set(said["files"]) == {"model_idck.json"}
 
 
@@ -216,7 +216,7 @@ def test_files_that_do_not_fit_into_one_answer_come_with_the_next(run_module: Te
         (place / f"f{number}").write_bytes(b"x" * 100)
     (place / "huge").write_bytes(b"x" * 1000)
     names = ["f0", "f1", "huge", "f2", "f3"]
-    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, most=250, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="x", files=names, most=250, state="read")["run"]
     assert (sorted(said["files"]), said["later"]) == (["f0", "f1"], ["f2", "f3"])
 
 
@@ -228,7 +228,7 @@ def test_link_that_leads_elsewhere_is_told_only_where_it_is_a_picture(run_module
     (place / "images" / "000001.jpg").symlink_to(tmp_path / "cat.jpg")
     (place / "images" / "000002.jpg").symlink_to(tmp_path / "secret")
     names = ["images/000001.jpg", "images/000002.jpg"]
-    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="x", files=names, state="read")["run"]
     assert set(said["files"]) == {"images/000001.jpg"}
 
 
@@ -237,7 +237,7 @@ def test_captions_of_what_is_no_list_of_captions_are_none(run_module: Tell, tmp_
         place = make(tmp_path, f"e{number}", program="eval.lua")
         (place / "work" / "vis").mkdir()
         (place / "work" / "vis" / "vis.json").write_text(text)
-        said = run_module("stack_run", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
+        said = run_module("stack_run_info", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
         assert all(isinstance(entry["caption"], str) for entry in said["wrote"]["captions"])
 
 
