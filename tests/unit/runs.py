@@ -14,7 +14,7 @@ from neuraltalk_provision.runs.progress.state import RunState
 
 def read(text: str) -> dict[str, Any]:
     """A log as a host reports it."""
-    reader = rules.Reader(10_000)
+    reader = log.Reader(10_000)
     reader.feed(text)
     result: dict[str, Any] = reader.told()
     return result
