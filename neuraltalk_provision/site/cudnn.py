@@ -11,6 +11,7 @@ from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
 
@@ -104,7 +105,7 @@ def _tree(host: str, state: Mapping[str, Any], asked: str) -> Mapping[str, Any]:
         raise UsageError(
             f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
         )
-    holding = [tree for tree in found if tree["cudnn"]["state"] != "absent"] or found
+    holding = [tree for tree in found if tree["cudnn"]["state"] != ABSENT] or found
     if len(holding) > 1:
         places = ", ".join(f"{tree['path']} (CUDA {tree['version']})" for tree in holding)
         raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
+from neuraltalk_provision.rules import cudnn as cudnns
+from neuraltalk_provision.rules import machines
 
 # Sources, objects and the installed tree: 500 MB were seen, artifacts come on top. An inventory may set
 # `generation_space` in its place; the role generation has the same default.
 BUILD_SPACE = 1_500_000_000
-MACHINES = ("x86_64", "amd64")
 
 
 @dataclass(frozen=True)
@@ -128,25 +129,18 @@ def _cudnn(state: Mapping[str, Any], recipe: Recipe) -> Mapping[str, Any] | None
     return found
 
 
-def _branch(version: str) -> int:
-    return int(version.split(".")[0] or 0)
-
-
 def _swaps(state: Mapping[str, Any], recipe: Recipe) -> bool:
     """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None:
         return False
-    return cudnn["state"] != "whole" or _branch(cudnn["library"]) != _branch(recipe.gpu.cudnn)
+    return not cudnns.is_in_place(cudnn, recipe.gpu.cudnn)
 
 
 def _foreign(host: str, state: Mapping[str, Any], recipe: Recipe) -> str:
     """Why its cuDNN is not swapped without being told so; empty where it may be."""
     cudnn = _cudnn(state, recipe)
-    if cudnn is None or recipe.gpu is None:
-        return ""
-    newer = cudnn["state"] == "whole" and _branch(cudnn["library"]) > _branch(recipe.gpu.cudnn)
-    if cudnn["state"] != "mixed" and not newer:
+    if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn, recipe.gpu.cudnn):
         return ""
     told = f"header {cudnn['header'] or 'none'}, library {cudnn['library'] or 'none'}"
     return (
@@ -169,8 +163,8 @@ def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[s
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
     refusals += [f"{host}: {words}" for words in state.get("unsafe", ())]
     machine = state["platform"]["machine"]
-    if machine not in MACHINES:
-        refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
+    if machine not in machines.SAME:
+        refusals.append(f"{host} is a {machine}; Torch's core is built for {machines.BUILT_FOR} here")
     for build in () if decided.take_over else state["busy"]:
         refusals.append(
             f"{host}: something is being built there already (pid {build['pid']}, {build['log']}) by "

@@ -26,7 +26,7 @@ ALLOWED = {
     "streams": set(),
     "output": {"errors", "streams", "text"},
     "catalogue": {"errors", "paths", "rules"},
-    "mirror": {"errors", "catalogue", "yaml_file"},
+    "mirror": {"errors", "catalogue", "rules", "yaml_file"},
     "site": {"errors", "rules", "text", "paths", "settings", "output", "catalogue", "mirror"},
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site"},
     "dataset": {"errors", "paths"},
