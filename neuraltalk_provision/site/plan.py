@@ -134,13 +134,13 @@ def _swaps(state: Mapping[str, Any], recipe: Recipe) -> bool:
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None:
         return False
-    return not cudnns.is_in_place(cudnn, recipe.gpu.cudnn)
+    return not cudnns.is_in_place(cudnn["state"], cudnn["library"], recipe.gpu.cudnn)
 
 
 def _foreign(host: str, state: Mapping[str, Any], recipe: Recipe) -> str:
     """Why its cuDNN is not swapped without being told so; empty where it may be."""
     cudnn = _cudnn(state, recipe)
-    if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn, recipe.gpu.cudnn):
+    if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn["state"], cudnn["library"], recipe.gpu.cudnn):
         return ""
     told = f"header {cudnn['header'] or 'none'}, library {cudnn['library'] or 'none'}"
     return (

@@ -94,7 +94,7 @@ def predict(tree, wanted, before):
     check_tree(tree)
     if wanted["state"] == "restored":
         return bool(tree.journal()), "cudnn as it was before the swap\n"
-    if is_in_place(before, wanted["version"]):
+    if is_in_place(before["state"], before["library"], wanted["version"]):
         return False, listing(before)
     reason = "" if before["state"] == UNFINISHED else refusal(before, wanted["version"], wanted["foreign"])
     if reason:

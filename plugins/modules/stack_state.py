@@ -64,7 +64,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
-from ..module_utils.gpu.cards import gpu_facts
+from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.host.places import places_of, unsafe

@@ -65,8 +65,8 @@ def test_state_follows_from_header_library_and_journal(
 def test_older_one_is_replaced_and_a_newer_or_mixed_one_is_not(
     state: str, library: str, in_place: bool, obstacle: str
 ) -> None:
-    found = {"state": state, "library": library}
-    assert (cudnn.is_in_place(found, "5.0.5"), cudnn.obstacle(found, "5.0.5")) == (in_place, obstacle)
+    assert cudnn.is_in_place(state, library, "5.0.5") is in_place
+    assert cudnn.obstacle(state, library, "5.0.5") == obstacle
 
 
 @pytest.mark.parametrize(

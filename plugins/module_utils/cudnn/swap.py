@@ -43,7 +43,7 @@ def check_tree(tree):
 
 def refusal(seen, version, foreign):
     """Why the cuDNN of a CUDA directory is not replaced unless the user asks for it; empty where it is replaced."""
-    why = "" if foreign else obstacle(seen, version)
+    why = "" if foreign else obstacle(seen["state"], seen["library"], version)
     if why == MIXED:
         return "%s is no whole cuDNN: its header says %s, its library %s%s" % (
             seen["root"], seen["header"] or "nothing", seen["library"] or "nothing",
@@ -92,7 +92,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
     with Locked(tree):
         words = recover(tree, loader)
         seen = inspect(tree)
-        if is_in_place(seen, version):
+        if is_in_place(seen["state"], seen["library"], version):
             return words
         reason = refusal(seen, version, foreign)
         if reason:

@@ -10,10 +10,6 @@ __metaclass__ = type
 
 import re
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Mapping  # noqa: F401
-
 HEADERS = ("cudnn.h", "cudnn_version.h")
 """The headers that can hold the version; cuDNN 8 and later have it in the second one."""
 LIBRARIES = re.compile(r"^libcudnn(\.so(\.\d+)*|_static(_v\d+)?\.a)$")
@@ -45,7 +41,7 @@ def header_version(text):
 
 
 def branch(version):
-    # type: (str) -> int
+    # type: (str | None) -> int
     """The first number of a version; 0 of none."""
     return int(version.split(".")[0]) if version else 0
 
@@ -70,17 +66,17 @@ def state_of(header, library, has_library, phase):
     return MIXED if header or has_library else ABSENT
 
 
-def is_in_place(cudnn, version):
-    # type: (Mapping[str, str], str) -> bool
-    """Whether {state, library} is a whole cuDNN of that version's branch: bindings work with any 5.x alike."""
-    return cudnn["state"] == WHOLE and branch(cudnn["library"]) == branch(version)
+def is_in_place(state, library, version):
+    # type: (str, str | None, str) -> bool
+    """Whether a cuDNN is whole and of that version's branch: bindings work with any 5.x alike."""
+    return state == WHOLE and branch(library) == branch(version)
 
 
-def obstacle(cudnn, version):
-    # type: (Mapping[str, str], str) -> str
-    """Why {state, library} is not replaced by that version unless the user asks for it: MIXED, NEWER, or empty."""
-    if cudnn["state"] == MIXED:
+def obstacle(state, library, version):
+    # type: (str, str | None, str) -> str
+    """Why a cuDNN is not replaced by that version unless the user asks for it: MIXED, NEWER, or empty."""
+    if state == MIXED:
         return MIXED
-    if cudnn["state"] == WHOLE and branch(cudnn["library"]) > branch(version):
+    if state == WHOLE and branch(library) > branch(version):
         return NEWER
     return ""
