@@ -79,7 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.cudnn.inspection import Tree, inspect, users
 from ..module_utils.cudnn.ldconfig import Loader
 from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
-from ..module_utils.host.stack import StackError, fail_with
+from ..module_utils.host.errors import StackError, fail_with
 from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 

@@ -13,7 +13,8 @@ import os
 import shutil
 import tarfile
 
-from ..host.stack import StackError, make_directory
+from ..host.errors import StackError
+from ..host.files import make_directory
 from ..rules.cudnn import HEADERS, LIBRARIES, WHOLE
 from .inspection import Tree, describe, inspect, machine_of
 

@@ -16,7 +16,9 @@ import stat
 import subprocess
 import sys
 
-from ..host.stack import StackError, as_text, file_sha256, read_json, read_text
+from ..host.errors import StackError
+from ..host.files import file_sha256, read_json, read_text
+from ..host.texts import as_text
 from ..rules import machines
 from ..rules.cudnn import HEADERS, LIBRARIES, header_version, number_to_version, state_of
 

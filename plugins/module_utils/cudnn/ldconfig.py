@@ -13,7 +13,8 @@ import os
 import re
 import subprocess
 
-from ..host.stack import StackError, write_whole
+from ..host.errors import StackError
+from ..host.files import write_whole
 from ..rules.cudnn import soname
 
 

@@ -18,7 +18,8 @@ import io
 import os
 import shutil
 
-from ..host.stack import StackError, make_directory, remove, write_json
+from ..host.errors import StackError
+from ..host.files import make_directory, remove, write_json
 from ..rules.cudnn import MIXED, NEWER, RESTORING, SWAPPED, SWAPPING, branch, is_in_place, obstacle
 from .archive import stage
 from .inspection import describe, inspect, users

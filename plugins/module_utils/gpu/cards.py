@@ -19,7 +19,9 @@ import subprocess
 import tempfile
 import time
 
-from ..host.stack import StackError, as_text, read_text
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import as_text
 from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
 
 CARD_FIELDS = (
