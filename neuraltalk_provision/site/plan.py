@@ -10,10 +10,6 @@ from neuraltalk_provision.results.host_state import Cudnn, HostState
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 
-# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top. An inventory may set
-# `generation_space` in its place; the role generation has the same default.
-BUILD_SPACE = 1_500_000_000
-
 
 @dataclass(frozen=True)
 class Step:
@@ -171,8 +167,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
     if decided.stages:
         sent = [part for part in decided.recipe.parts if part.name in decided.builds]
         held = sum(int(file["size"]) for part in sent for file in part.files)
-        asked = state.build_space
-        needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
+        needed = held + (state.build_space if "torch" in decided.builds else 0)
         disk = state.disk
         if disk.free < needed and decided.builds:
             refusals.append(
