@@ -76,20 +76,13 @@ did:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.cudnn.swap import (
-    Loader,
-    Tree,
-    check_tree,
-    inspect,
-    is_done,
-    refusal,
-    restore,
-    swap,
-    users,
-)
+from ..module_utils.cudnn.inspection import Tree, inspect, users
+from ..module_utils.cudnn.ldconfig import Loader
+from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.codes import of_errno
+from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 
 def listing(seen):
@@ -103,12 +96,12 @@ def predict(tree, wanted, before):
     check_tree(tree)
     if wanted["state"] == "restored":
         return bool(tree.journal()), "cudnn as it was before the swap\n"
-    if is_done(before, wanted["version"]):
+    if is_in_place(before["state"], before["library"], wanted["version"]):
         return False, listing(before)
-    reason = "" if before["state"] == "unfinished" else refusal(before, wanted["version"], wanted["foreign"])
+    reason = "" if before["state"] == UNFINISHED else refusal(before, wanted["version"], wanted["foreign"])
     if reason:
         raise StackError(reason)
-    if tree.journal() and before["state"] != "unfinished":
+    if tree.journal() and before["state"] != UNFINISHED:
         raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
     mapped = [] if wanted["in_use"] else users(tree)
     if mapped:

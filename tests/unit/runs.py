@@ -6,7 +6,6 @@ from typing import Any
 
 from neuraltalk_provision.results.one_run import StartedRun
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
-from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.runs.progress import health, log, state
 from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.state import RunState
