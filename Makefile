@@ -6,12 +6,15 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench clean
+.PHONY: help demo test test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench release clean
 
-demo: $(VENV)/ready
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions on the screen
 	$(BIN)/python -m tests.demo
 
-test:
+test: ## Run every test that needs no GPU and no upstream sources
 	$(MAKE) --output-sync=target --jobs=2 lint unit
 	$(MAKE) --jobs=2 molecule molecule-old kills
 	$(MAKE) site
@@ -29,7 +32,7 @@ $(OLD)/ready: pyproject.toml tests/setup.sh
 	$(BIN)/python -c "from pathlib import Path; from neuraltalk_provision import paths; \
 		paths.link_collection(Path('$@').resolve())"
 
-lint: $(VENV)/ready .cache/collections
+lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,39 +40,42 @@ lint: $(VENV)/ready .cache/collections
 	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
 		ansible-lint --offline --profile production
 
-unit: $(VENV)/ready
+unit: $(VENV)/ready ## Run the unit tests
 	$(BIN)/python -m pytest tests/unit
 
-molecule: $(VENV)/ready
+molecule: $(VENV)/ready ## Run the Molecule scenarios, on containers
 	$(BIN)/python -m tests.molecule
 
-molecule-old: $(OLD)/ready
+molecule-old: $(OLD)/ready ## Run the scenarios of Python 2.7 hosts, with ansible-core 2.16
 	$(OLD)/bin/python -m tests.molecule py27
 
-site: $(VENV)/ready
+site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site --ignore=tests/site/test_kills.py --durations=12
 
-# On this machine and without an engine, so it goes beside the Molecule scenarios; KILL_ALL=1 for every task.
-kills: $(VENV)/ready
+# On this machine and without an engine, so it goes beside the Molecule scenarios.
+kills: $(VENV)/ready ## Kill site.yml after its tasks and run it again; KILL_ALL=1 for every task
 	$(BIN)/python -m pytest tests/site/test_kills.py
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
-test-real: $(VENV)/ready
+test-real: $(VENV)/ready ## Test the real upstream sources; needs MIRROR=DIR
 	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s -o faulthandler_timeout=0
 
 # The GPU half from the real sources, built without a card and packed for one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
 ARCHS ?= 9.0
-gpu-tree: $(VENV)/ready
+gpu-tree: $(VENV)/ready ## Build the GPU half from the real sources, for test-gpu; needs MIRROR=DIR
 	$(BIN)/python -m tests.gpu.tree "$(MIRROR)" --archs "$(ARCHS)"
 
 # Where the card is; needs nothing but Python 3, CUDA's libraries and the tree: make test-gpu [TREE=FILE] [OUT=DIR]
 TREE ?= .cache/gpu/tree.tar.xz
 OUT ?= .cache/gpu/report
-test-gpu:
+test-gpu: ## Test that tree on a machine with a GPU; takes TREE=FILE and OUT=DIR
 	$(PYTHON) -m tests.gpu --tree "$(TREE)" --out "$(OUT)"
 
-bench: $(VENV)/ready
+bench: $(VENV)/ready ## Measure what a converge and many runs cost
 	$(BIN)/python -m tests.bench
 
-clean:
-	rm -rf $(VENV) $(OLD) .cache
+release: $(VENV)/ready ## Build and check the wheel, the sdist and the collection of the last commit, in dist/
+	$(BIN)/python -m tools.release
+
+clean: ## Remove the virtual environments, the caches and dist
+	rm -rf $(VENV) $(OLD) .cache dist

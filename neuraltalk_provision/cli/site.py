@@ -99,10 +99,10 @@ def verify(
     verdicts = operations.prove(chosen, limit or (), output)
     for verdict in verdicts:
         for check in verdict.checks:
-            output.say(f"{'ok  ' if check['passed'] else 'FAIL'} {verdict.host} {check['name']}: {check['saw']}")
+            output.say(f"{'ok  ' if check.passed else 'FAIL'} {verdict.host} {check.name}: {check.saw}")
         if verdict.failure:
             output.say(f"FAIL {verdict.host} {verdict.failure}")
-    output.result({"hosts": [asdict(verdict) | {"passed": verdict.passed} for verdict in verdicts]})
+    output.result({"hosts": [verdict.as_json() for verdict in verdicts]})
     good = sum(verdict.passed for verdict in verdicts)
     output.say(f"{good} of {len(verdicts)} hosts passed, {sum(len(v.checks) for v in verdicts)} checks")
     return EXIT_FINE if good == len(verdicts) else EXIT_FAILED

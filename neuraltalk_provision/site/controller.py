@@ -8,8 +8,8 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.rules import holder
 
 
@@ -37,20 +37,20 @@ def is_dead(other: str) -> bool:
     return started != int(found["since"]) if started else not _is_hidden(int(found["pid"]))
 
 
-def over(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+def over(lease: Lease | None, take_over: bool = False) -> str:
     """The holder from whom a host's lease may be taken: a dead one, or with `take_over` whoever has it; else empty."""
-    if lease is None or lease["holder"] == name():
+    if lease is None or lease.holder == name():
         return ""
-    return (lease["holder"] or "damaged") if take_over or is_dead(lease["holder"]) else ""
+    return (lease.holder or "damaged") if take_over or is_dead(lease.holder) else ""
 
 
-def hindrance(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+def hindrance(lease: Lease | None, take_over: bool = False) -> str:
     """Why the lease of a host cannot be had, in words; empty where it can."""
-    if lease is None or lease["holder"] == name() or over(lease, take_over):
+    if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
-    lives = "it is running" if _is_alive(lease["holder"]) else "whether it still lives cannot be told from here"
+    lives = "it is running" if _is_alive(lease.holder) else "whether it still lives cannot be told from here"
     return (
-        f"another controller works there: {holder.told(lease)}; {lives}. Wait until it ends; if it is dead, "
+        f"another controller works there: {holder.told(lease.model_dump())}; {lives}. Wait until it ends; if it is dead, "
         "run the same command with --take-over"
     )
 

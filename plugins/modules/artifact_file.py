@@ -65,7 +65,8 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
-from ..module_utils.host.stack import StackError, fail_with, file_sha256, remove
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import file_sha256, remove
 
 
 def refuse_exchange(artifact, directory):

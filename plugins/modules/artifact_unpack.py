@@ -64,7 +64,8 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.stack import StackError, fail_with, make_directory, remove
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import make_directory, remove
 
 try:
     import lzma

@@ -55,7 +55,8 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.stack import read_json, remove, stamp_path, write_json
+from ..module_utils.host.files import read_json, remove, write_json
+from ..module_utils.host.stamps import stamp_path
 
 
 def main():

@@ -72,7 +72,10 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import output_of
-from ..module_utils.host.stack import StackError, as_text, fail_with, log_tail, make_directory, run_logged
+from ..module_utils.host.commands import log_tail, run_logged
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import make_directory
+from ..module_utils.host.texts import as_text
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
 # Where Debian's packages put what NVIDIA keeps in one directory.

@@ -87,7 +87,7 @@ from ..module_utils.cudnn.swap import (
     swap,
     users,
 )
-from ..module_utils.host.stack import StackError, fail_with
+from ..module_utils.host.errors import StackError, fail_with
 
 
 def listing(seen):

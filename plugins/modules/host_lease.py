@@ -60,7 +60,7 @@ lease:
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.lease import give, read_lease, refuse_held, take
 from ..module_utils.host.places import unsafe
-from ..module_utils.host.stack import StackError, fail_with
+from ..module_utils.host.errors import StackError, fail_with
 
 
 def main():

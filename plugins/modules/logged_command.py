@@ -71,18 +71,10 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.secrets import pip_environment
-from ..module_utils.host.stack import (
-    StackError,
-    fail_with,
-    lines_since,
-    log_tail,
-    make_directory,
-    read_text,
-    redact,
-    run_logged,
-    with_stack,
-    write_whole,
-)
+from ..module_utils.host.commands import log_tail, run_logged, with_stack
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
+from ..module_utils.host.texts import redact
 
 
 def run(index_url, **given):

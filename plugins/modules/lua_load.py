@@ -50,7 +50,8 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.stack import StackError, fail_with, try_part
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.lua import try_part
 
 
 def main():

@@ -82,14 +82,9 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
-from ..module_utils.host.stack import (
-    StackError,
-    fail_with,
-    log_tail,
-    run_logged,
-    try_part,
-    with_stack,
-)
+from ..module_utils.host.commands import log_tail, run_logged, with_stack
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.lua import try_part
 
 
 def find_rockspec(source, pattern):

@@ -67,14 +67,9 @@ import re
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.stack import (
-    StackError,
-    fail_with,
-    log_tail,
-    make_directory,
-    run_logged,
-    write_whole,
-)
+from ..module_utils.host.commands import log_tail, run_logged
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import make_directory, write_whole
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]

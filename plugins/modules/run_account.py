@@ -42,7 +42,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import find, make_places, ready
-from ..module_utils.host.stack import StackError, as_text, fail_with, make_directory
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import make_directory
+from ..module_utils.host.texts import as_text
 
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 

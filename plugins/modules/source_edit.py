@@ -50,7 +50,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.rules.edits import EditError, apply_edits, by_file
-from ..module_utils.host.stack import file_sha256, read_json, write_json, write_whole
+from ..module_utils.host.files import file_sha256, read_json, write_json, write_whole
 
 RECORD = ".provision-edits.json"
 

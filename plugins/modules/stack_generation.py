@@ -81,17 +81,10 @@ import time
 from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.files import active_generations
-from ..module_utils.host.stack import (
-    StackError,
-    end_builds,
-    fail_with,
-    read_json,
-    read_stamps,
-    remove,
-    running_builds,
-    write_json,
-    write_whole,
-)
+from ..module_utils.host.commands import end_builds, running_builds
+from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.files import read_json, remove, write_json, write_whole
+from ..module_utils.host.stamps import read_stamps
 
 # Seconds. A half-built generation is of use to whoever goes on with it, for this long.
 ABANDONED = 7 * 86400

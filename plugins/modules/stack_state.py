@@ -68,7 +68,9 @@ from ..module_utils.gpu.cards import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.host.places import places_of, unsafe
-from ..module_utils.host.stack import read_json, read_stamps, read_text, running_builds
+from ..module_utils.host.commands import running_builds
+from ..module_utils.host.files import read_json, read_text
+from ..module_utils.host.stamps import read_stamps
 
 MANAGERS = ("apt-get", "dnf", "yum")
 

@@ -60,17 +60,11 @@ import sys
 from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
-from ..module_utils.host.stack import (
-    StackError,
-    file_sha256,
-    file_size,
-    lines_since,
-    log_tail,
-    read_stamps,
-    run_logged,
-    try_part,
-    with_stack,
-)
+from ..module_utils.host.commands import log_tail, run_logged, with_stack
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import file_sha256, file_size, lines_since
+from ..module_utils.host.lua import try_part
+from ..module_utils.host.stamps import read_stamps
 
 # The user `nobody` of every Linux.
 NOBODY = 65534

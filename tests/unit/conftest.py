@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit import modules
+from tests.unit import contract, modules
 
 
 @pytest.fixture
@@ -38,6 +38,8 @@ def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         if result.get("failed"):
             raise modules.ModuleError(result)
+        if not check:
+            contract.check(name, plain, result)
         return result
 
     return run_module

@@ -25,7 +25,7 @@ import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from module_utils.preparing import prepare
 from module_utils.preparing.journal import Journal
-from module_utils.host.stack import StackError
+from module_utils.host.errors import StackError
 request, at = json.loads(sys.argv[2]), int(sys.argv[3])
 add, count = Journal.add, [0]
 def watched(self, line, durable=False):

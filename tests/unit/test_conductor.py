@@ -54,7 +54,7 @@ def train(generation: Path, losses: list[float]) -> None:
 
 def all_of(run_module: Run, root: Path, id_: str) -> dict[str, Any]:
     """All that is told of a run."""
-    (said,) = run_module("stack_run", stack_root=root, ids=[id_], state="listed")["runs"]
+    (said,) = run_module("stack_run_info", stack_root=root, ids=[id_], state="listed")["runs"]
     told: dict[str, Any] = said
     return told
 
@@ -116,7 +116,7 @@ def test_stage_ends_at_a_plateau_and_the_next_starts_from_its_best_model(
     tune = training("x-fine", data, stage="finetune", needs="x-base", parent=parent, arguments={"max_iters": "12"})
     started = start_all(root, [base, tune])
     assert started["id"] == "x-base"
-    listed = {run["id"]: run for run in run_module("stack_run", stack_root=root, state="listed")["runs"]}
+    listed = {run["id"]: run for run in run_module("stack_run_info", stack_root=root, state="listed")["runs"]}
     assert (listed["x-fine"]["waiting"], listed["x-fine"]["begun"]) == (True, False)
     first = ended(run_module, root, "x-base")
     assert first["ended"]["by"] == "plateau"
@@ -166,11 +166,11 @@ def test_run_that_is_stopped_leaves_those_that_do_not_need_it(
     program(generation, "th", 'case "$*" in *"-id a "*) exec sleep 60;; esac; echo ran')
     start_all(root, [training(name, data) for name in ("a", "b", "c")])
     assert run_module("stack_run", stack_root=root, id="b", state="stopped", check=True)["changed"]
-    assert run_module("stack_run", stack_root=root, id="a", state="followed")["run"]["running"]
+    assert run_module("stack_run_info", stack_root=root, id="a", state="followed")["run"]["running"]
     # What waits is only marked: its turn comes, and it is passed over.
     said = run_module("stack_run", stack_root=root, id="b", state="stopped")
     assert (said["changed"], said["run"]["waiting"], said["run"]["stopped"]) == (True, True, True)
-    assert run_module("stack_run", stack_root=root, id="a", state="followed")["run"]["running"]
+    assert run_module("stack_run_info", stack_root=root, id="a", state="followed")["run"]["running"]
     done = run_module("stack_run", stack_root=root, id="a", state="stopped")
     assert (done["changed"], done["run"]["exit_code"], done["run"]["stopped"]) == (True, -15, True)
     assert ended(run_module, root, "c")["exit_code"] == 0
@@ -385,7 +385,7 @@ def test_job_of_slurms_makes_its_runs_where_it_is(
     assert "--partition=gpu" in given
     assert "--gres" not in given
     assert (slurm / "out").read_text() == ""
-    told = run_module("stack_run", stack_root=root, state="listed")
+    told = run_module("stack_run_info", stack_root=root, state="listed")
     mine = all_of(run_module, root, "x")
     assert (mine["exit_code"], mine["job"], [m["iteration"] for m in mine["models"]]) == (0, "41", [10, 5])
     assert [(entry["id"], entry["state"], entry["reason"]) for entry in told["queued"]] == [
@@ -415,7 +415,7 @@ def test_card_that_slurm_gave_is_the_runs(
     (slurm / "state").write_text("41|FAILED|node2|None\n")
     asked[0]["id"] = "y"
     run_module("stack_run", stack_root=root, runs=asked, gpu="auto", state="submitted")
-    told = {run["id"]: run for run in run_module("stack_run", stack_root=root, state="listed")["runs"]}
+    told = {run["id"]: run for run in run_module("stack_run_info", stack_root=root, state="listed")["runs"]}
     assert told["y"]["ended"]["by"] == "refused"
     assert "Slurm gave this job no card" in told["y"]["ended"]["evidence"]
 
@@ -434,10 +434,10 @@ def test_queue_that_does_not_answer_or_has_forgotten_is_told(
 ) -> None:
     run_module("stack_run", stack_root=root, runs=[training("x", data)], state="submitted")
     (slurm / "state").write_text("")
-    (entry,) = run_module("stack_run", stack_root=root, state="listed")["queued"]
+    (entry,) = run_module("stack_run_info", stack_root=root, state="listed")["queued"]
     assert entry["state"] == "GONE"
     (slurm / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller'; exit 1\n")
-    (entry,) = run_module("stack_run", stack_root=root, state="listed")["queued"]
+    (entry,) = run_module("stack_run_info", stack_root=root, state="listed")["queued"]
     assert (entry["state"], entry["reason"]) == ("SILENT", "squeue: Unable to contact slurm controller")
 
 
@@ -445,6 +445,6 @@ def test_files_of_a_run_are_read_and_no_others(run_module: Run, root: Path, data
     start_all(root, [training("x", data)])
     ended(run_module, root, "x")
     names = ["log", "../x/log", "../../current/stamps", "/etc/passwd", "none"]
-    files = run_module("stack_run", stack_root=root, id="x", files=names, state="read")["run"]["files"]
+    files = run_module("stack_run_info", stack_root=root, id="x", files=names, state="read")["run"]["files"]
     assert set(files) == {"log", "../x/log"}
-    assert run_module("stack_run", stack_root=root, id="x", files=["log"], most=1, state="read")["run"]["files"] == {}
+    assert run_module("stack_run_info", stack_root=root, id="x", files=["log"], most=1, state="read")["run"]["files"] == {}

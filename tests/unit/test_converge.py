@@ -14,12 +14,13 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import converge, playbook, question
+from neuraltalk_provision.site import converge, playbook
 from neuraltalk_provision.site.events import Change, Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
-from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.plans import RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
 Runs = list[playbook.Request]
@@ -81,7 +82,7 @@ def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activat
 def test_token_of_an_index_is_in_no_recipe_and_a_new_one_builds_nothing_anew(settings: Settings) -> None:
     def made(user: str) -> tuple[str, dict[str, object]]:
         chosen = settings.model_copy(update={"pip": Pip(index_url=f"https://{user}index.example/simple")})
-        answers = question.Answers({"node1": HOSTS["bare"]["state"]})
+        answers = HostStates({"node1": state_of("bare")})
         (decided,) = converge.make_plans(chosen, (), answers)
         return decided.recipe.id, converge.variables([decided], chosen)
 

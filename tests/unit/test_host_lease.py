@@ -17,9 +17,11 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller, leases, playbook
 from tests.unit.modules import ModuleError
+from tests.unit.plans import state_of
 
 Run = Callable[..., dict[str, Any]]
 A = "alpha pid 7 since 9 boot b space 1 machine m"
@@ -111,7 +113,7 @@ RACE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from module_utils.host import lease
-from module_utils.host.stack import StackError
+from module_utils.host.errors import StackError
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -233,15 +235,16 @@ def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_
         holder = first.stdout.readline().strip()
         lease = {"holder": holder, "host": "here", "what": "provision site", "since": 1764112380}
         (root / "lease.json").write_text(json.dumps(lease))
+        state = state_of("bare").model_copy(update={"lease": Lease(**lease)})
         with pytest.raises(UsageError, match=f"here: another controller works there: pid {first.pid} on "):
-            leases.refuse({"here": {"lease": lease}})
+            leases.refuse({"here": state})
         (failure,) = roll_back(site).told.failures
         assert f"another controller works on {root}: pid {first.pid} on " in failure.message
         assert (root / "current").readlink() == Path("generations/b")
         assert held(root) == lease
         first.kill()
-    leases.refuse({"here": {"lease": lease}})
-    assert controller.over(lease) == holder
+    leases.refuse({"here": state})
+    assert controller.over(state.lease) == holder
     assert roll_back(site, over=holder).told.failures == ()
     assert (root / "current").readlink() == Path("generations/a")
     assert not (root / "lease.json").exists()

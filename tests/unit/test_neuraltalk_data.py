@@ -24,7 +24,7 @@ def data(load: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def refusal(load: Callable[[str], ModuleType]) -> type[Exception]:
-    found: type[Exception] = load("host.stack").StackError
+    found: type[Exception] = load("host.errors").StackError
     return found
 
 

@@ -297,7 +297,7 @@ def test_many_faults_are_counted_and_some_are_said(inspect: Inspect, folder: Pat
 
 
 def test_termination_ends_it_with_its_children(load: Callable[[str], ModuleType], folder: Path) -> None:
-    start_of = load("host.stack").start_of  # empty for what has ended, also where nobody has asked how
+    start_of = load("host.processes").start_of  # empty for what has ended, also where nobody has asked how
     for number in range(3):
         (folder / f"{number}.ppm").write_bytes(b"P6 9000 9000 255 ")
         os.truncate(folder / f"{number}.ppm", 17 + 3 * 9000 * 9000)

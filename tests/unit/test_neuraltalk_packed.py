@@ -24,7 +24,7 @@ def test_packed_program_runs_without_what_it_was_packed_from_and_can_pack(
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     packed = load("programs.packed")
-    modules = [packed, load("inspecting.found"), load("host.stack")]
+    modules = [packed, load("inspecting.found"), load("host.files"), load("host.texts")]
     first, second = tmp_path / "first one.zip", tmp_path / "second.zip"
     first.write_bytes(packed.packed(modules, MAIN))
     for words in ([first, second], [second]):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import paths
-from plugins.module_utils.host.stack import StackError
+from plugins.module_utils.host.errors import StackError
 from tests.standin import score_wheels
 
 MYEVAL = paths.share() / "roles" / "neuraltalk2" / "files" / "myeval.py"

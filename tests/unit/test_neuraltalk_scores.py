@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.host.stack import StackError
+from plugins.module_utils.host.errors import StackError
 from tests.unit.test_neuraltalk_scorer import like_coco, module, wheels
 
 __all__ = ["module", "wheels"]
@@ -121,7 +121,7 @@ def test_current_generation_scores_where_the_runs_own_is_gone_and_that_is_said(
 def test_run_that_goes_on_is_refused(scores: ModuleType, ran: Callable[..., Any], load: Any) -> None:
     run = ran("train.lua", {}, report={"val_predictions": SAID})
     (Path(run.path) / "exit").unlink()
-    start = load("host.stack").start_of(os.getpid())
+    start = load("host.processes").start_of(os.getpid())
     (Path(run.path) / "process.json").write_text(json.dumps({"pid": os.getpid(), "start": start}))
     with pytest.raises(StackError, match=r"run r1 goes on: wait until it has ended"):
         scores.score(run)

@@ -56,7 +56,7 @@ def wait_for(what: Callable[[], object]) -> None:
 def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = load("host.stack")
+    files = load("host.files")
     child = subprocess.Popen(["sleep", "60"])
     real = os.open
 
@@ -67,8 +67,8 @@ def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
             child.wait()
         return handle
 
-    monkeypatch.setattr(stack.os, "open", opens)
-    assert stack.read_text(f"/proc/{child.pid}/stat") is None
+    monkeypatch.setattr(files.os, "open", opens)
+    assert files.read_text(f"/proc/{child.pid}/stat") is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
 ) -> None:
     program(generation, "th", "trap '' TERM; echo began; exec sleep 60")
     started = start_all(root, [training("s", data), training("t", data)])
-    alive = load("host.stack").is_alive
+    alive = load("host.processes").is_alive
     begun = json.loads((root / "runs" / "s" / "process.json").read_text())["start"]
     shutil.rmtree(root / "runs" / "s")
     with pytest.raises(ModuleError, match=r"something of a run called s lives still \(pid \d+\)"):
@@ -233,5 +233,5 @@ def test_name_is_held_as_long_as_a_process_of_the_run_lives(
     with pytest.raises(ModuleError, match="something of a run called x lives still"):
         start_all(root, [training("x", data)])
     (tmp_path / "go").touch()
-    wait_for(lambda: not load("host.stack").start_of(started["pid"]))
+    wait_for(lambda: not load("host.processes").start_of(started["pid"]))
     os.close(run.hold())

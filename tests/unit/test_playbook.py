@@ -15,7 +15,8 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answers, events, playbook, shapes
+from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.site import answers, events, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -159,7 +160,7 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     heard: list[events.Event] = []
     outcome = playbook.run(question(file, tmp_path / "stack"), heard.append)
     assert max(len(json.dumps(event)) for event in heard) < 100_000
-    results, (failure,) = answers.of(outcome.told, "stack_state", shape=shapes.StackState)
+    results, (failure,) = answers.of(outcome.told, "stack_state", StackStateResult)
     assert (list(results), failure.host) == (["here"], "node1")
     assert words in failure.message
     assert len(failure.message) < 10_010

@@ -196,7 +196,7 @@ def test_record_that_names_another_generation_runs_nothing_as_root(root: Path, p
     (run / "checkpoint").mkdir(exist_ok=True)
     (run / "checkpoint" / "model_idx.t7").write_text("x")
     with pytest.raises(ModuleError, match="generations/evil/bin/with-stack cannot be started"):
-        run_module("stack_run", stack_root=root, user=USER, id="x", state="probed")
+        run_module("stack_run_info", stack_root=root, user=USER, id="x", state="probed")
     assert not (run / "who").exists()
 
 

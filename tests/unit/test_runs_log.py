@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.rules import log as rules
-from neuraltalk_provision.runs import health, log
+from neuraltalk_provision.runs.progress import log
+from tests.unit.runs import of_row, read, row
 
 # As train.lua prints under th: Lua's lines end in a tab, those of C do not.
 TRAINING = """DataLoader loading json file: \t/data/cocotalk.json\t
@@ -261,93 +262,99 @@ def test_what_is_no_text_is_an_empty_log(text: Any) -> None:
     assert log.read(text) == log.Progress()
 
 
-CARD = {"uuid": "GPU-1"}
+CARD = {"index": 0, "uuid": "GPU-1", "name": "K80"}
 
 
 def on(uuid: str) -> dict[str, Any]:
     """A sample with the run's process on a card."""
-    return {"on": [{"pid": 7, "uuid": uuid, "memory": 9}]}
-
-
-def said(**more: Any) -> dict[str, Any]:
-    told = {"running": False, "waiting": False, "begun": True, "exit_code": 0, "pid": 7, "silent": 3.0}
-    return {**told, "stopped": False, **more}
+    return {"time": 1.0, "on": [{"pid": 7, "uuid": uuid, "memory": 9}]}
 
 
 @pytest.mark.parametrize(
     ("host", "text", "state", "evidence"),
     [
-        (said(running=True, exit_code=None), TRAINING, "running", "pid 7, its log grew 3 s ago"),
-        (said(running=True, exit_code=None, silent=4000), TRAINING, "hanging", "has not grown for 4000 s"),
-        (said(running=True, exit_code=None), "iter 0: nan\n", "diverged", "loss nan at iteration 0"),
-        (said(), "iter 0: 3\nloss seems to be exploding, quitting.\n", "diverged", "exploding"),
-        (said(), TRAINING, "ended", "exit code 0"),
-        (said(exit_code=1), "/bin/luajit: x.lua:1: boom\n", "failed", "exit code 1: x.lua:1: boom"),
-        (said(exit_code=None), TRAINING, "killed", "pid 7 is gone and left no exit code"),
-        (said(exit_code=-9), TRAINING, "killed", "pid 7 was ended by signal 9 (SIGKILL). Nobody did?"),
-        (said(exit_code=-15), TRAINING, "killed", "pid 7 was ended by signal 15 (SIGTERM)"),
-        (said(exit_code=-15, stopped=True), TRAINING, "stopped", "runs stop"),
-        (said(exit_code=-15, ended={"by": "plateau", "evidence": "best at 5"}), TRAINING, "ended", "best at 5"),
-        (said(exit_code=None, begun=False), "", "killed", "it never began"),
-        (said(exit_code=None, begun=False, ended={"by": "skipped", "evidence": "b failed"}), "", "skipped", "b failed"),
-        (said(exit_code=None, begun=False, ended={"by": "refused", "evidence": "no card"}), "", "failed", "no card"),
+        (row(running=True, exit_code=None), TRAINING, "running", "pid 7, its log grew 3 s ago"),
+        (row(running=True, exit_code=None, silent=4000), TRAINING, "hanging", "has not grown for 4000 s"),
+        (row(running=True, exit_code=None), "iter 0: nan\n", "diverged", "loss nan at iteration 0"),
+        (row(), "iter 0: 3\nloss seems to be exploding, quitting.\n", "diverged", "exploding"),
+        (row(), TRAINING, "ended", "exit code 0"),
+        (row(exit_code=1), "/bin/luajit: x.lua:1: boom\n", "failed", "exit code 1: x.lua:1: boom"),
+        (row(exit_code=None), TRAINING, "killed", "pid 7 is gone and left no exit code"),
+        (row(exit_code=-9), TRAINING, "killed", "pid 7 was ended by signal 9 (SIGKILL). Nobody did?"),
+        (row(exit_code=-15), TRAINING, "killed", "pid 7 was ended by signal 15 (SIGTERM)"),
+        (row(exit_code=-15, stopped=True), TRAINING, "stopped", "runs stop"),
+        (row(exit_code=-15, ended={"by": "plateau", "evidence": "best at 5"}), TRAINING, "ended", "best at 5"),
+        (row(exit_code=None, begun=False), "", "killed", "it never began"),
+        (row(exit_code=None, begun=False, ended={"by": "skipped", "evidence": "b failed"}), "", "skipped", "b failed"),
+        (row(exit_code=None, begun=False, ended={"by": "refused", "evidence": "no card"}), "", "failed", "no card"),
         (
-            said(exit_code=-15, ended={"by": "signal", "evidence": "told"}),
+            row(exit_code=-15, ended={"by": "signal", "evidence": "told"}),
             TRAINING,
             "killed",
             "told: its host was shut",
         ),
-        (said(exit_code=None, begun=False, waiting=True, needs="b"), "", "waiting", "its turn comes after b"),
+        (row(exit_code=None, begun=False, waiting=True, needs="b"), "", "waiting", "its turn comes after b"),
         (
-            said(exit_code=None, begun=False, waiting=True, program="eval.lua"),
+            row(exit_code=None, begun=False, waiting=True, program="eval.lua"),
             "",
             "waiting",
             "its pictures are looked at",
         ),
-        (said(exit_code=None, begun=False, waiting=True, stopped=True), "", "stopped", "before its turn came"),
-        (said(running=True, exit_code=None, card=CARD, samples=[on("GPU-1")]), TRAINING, "running", "pid 7"),
+        (row(exit_code=None, begun=False, waiting=True, stopped=True), "", "stopped", "before its turn came"),
+        (row(running=True, exit_code=None, card=CARD, samples=[on("GPU-1")]), TRAINING, "running", "pid 7"),
         (
-            said(running=True, exit_code=None, card=CARD, samples=[on("GPU-2")]),
+            row(running=True, exit_code=None, card=CARD, samples=[on("GPU-2")]),
             TRAINING,
             "misplaced",
             "on card GPU-2, not",
         ),
         (
-            said(running=True, exit_code=None, card=CARD, samples=[on("GPU-2"), on("GPU-1")]),
+            row(running=True, exit_code=None, card=CARD, samples=[on("GPU-2"), on("GPU-1")]),
             TRAINING,
             "running",
             "pid 7",
         ),
-        (said(running=True, exit_code=None, card=CARD, samples=[{"on": []}]), TRAINING, "running", "pid 7"),
+        (row(running=True, exit_code=None, card=CARD, samples=[{"time": 1.0, "on": []}]), TRAINING, "running", "pid 7"),
     ],
 )
 def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, state: str, evidence: str) -> None:
-    judged = health.judge(host, log.read(text))
+    judged = of_row({**host, "progress": read(text)}).health
     assert judged.state == state
     assert evidence in judged.evidence
     assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
 
 
 ODD: tuple[Any, ...] = (None, True, "", "x\x1b", -1, 10**400, 1e308, math.nan, math.inf, [], [None, 7], {}, {"uuid": 7})
-WHOLE = said(
-    running=True, stopped=False, ended=None, needs="b", card=CARD, samples=[on("GPU-2")], tail="", pid=7, exit_code=1
-)
+WHOLE = row(running=True, needs="b", card=CARD, samples=[on("GPU-2")], exit_code=1)
 
 
 @pytest.mark.parametrize("key", WHOLE)
-@pytest.mark.parametrize("start", [{}, {"running": False}, {"running": False, "ended": {"by": "signal"}}])
-def test_what_a_host_says_wrong_or_not_at_all_still_gives_a_state(key: str, start: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "start", [{}, {"running": False}, {"running": False, "ended": {"by": "signal", "evidence": "x"}}]
+)
+def test_what_a_host_says_wrong_or_not_at_all_is_an_unreadable_run_and_names_the_field(
+    key: str, start: dict[str, Any]
+) -> None:
     given = {**WHOLE, **start}
-    states = [health.judge({**given, key: odd}, log.read("")) for odd in ODD]
-    states.append(health.judge({name: value for name, value in given.items() if name != key}, log.read("")))
-    assert all(state.evidence and "None" not in state.evidence for state in states)
+    found = [of_row({**given, key: odd}) for odd in ODD]
+    assert all(run.health.evidence and "None" not in run.health.evidence.split(" (it says")[0] for run in found)
+    assert all(f"{key}" in run.health.evidence for run in found if run.health.state == "unreadable")
+    missing = of_row({name: value for name, value in given.items() if name != key}).health
+    assert missing.state == "unreadable" or key == "generation"
+    assert f"{key}: field required" in missing.evidence or key == "generation"
 
 
 @pytest.mark.parametrize("ended", [{"by": "plateau"}, {"by": "skipped", "evidence": 7}, {"by": ["signal"]}, "plateau"])
-def test_end_without_its_evidence_still_gives_a_state(ended: Any) -> None:
-    assert health.judge(said(ended=ended), log.read("")).evidence
+def test_end_without_its_evidence_is_no_good_end(ended: Any) -> None:
+    judged = of_row(row(ended=ended)).health
+    assert (judged.state, "ended" in judged.evidence) == ("unreadable", True)
 
 
 @pytest.mark.parametrize("code", ["", "0", "x", 1.5, 10**400, True, [0]])
 def test_exit_code_that_is_none_is_not_taken_for_a_good_end(code: Any) -> None:
-    assert not health.judge(said(exit_code=code), log.read("")).well
+    assert not of_row(row(exit_code=code)).health.well
+
+
+def test_what_a_newer_host_says_besides_is_left_out() -> None:
+    newer = {**row(mood="fine"), "samples": [{"time": 1.0, "watts": 300}]}
+    assert of_row(newer).health.state == "ended"

@@ -10,7 +10,7 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import document, spec
+from neuraltalk_provision.runs.request import document, spec
 
 WORDS = ["-input_h5", "/data/my 'set'/c.h5", "-input_json", "/data/c.json"]
 

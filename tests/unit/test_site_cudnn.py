@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,11 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import cudnn, playbook, question
+from neuraltalk_provision.site import cudnn, host_state, playbook
 from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from tests.standin import cudnn as standin
 from tests.unit.plans import HOSTS
 from tests.unit.test_gpu import tree
@@ -42,10 +43,12 @@ def site(tmp_path: Path) -> Settings:
 
 def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> None:
     """Hosts with these CUDA directories."""
-    answers = {host: copy.deepcopy(HOSTS["bare"]["state"]) for host in trees}
-    for host, state in answers.items():
-        state["gpu"]["toolkits"] = trees[host]
-    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+    bare = HOSTS["bare"]["state"]
+    answers = {
+        host: HostState.model_validate({**bare, "gpu": {**bare["gpu"], "toolkits": found}})
+        for host, found in trees.items()
+    }
+    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
 
 
 def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
@@ -92,7 +95,7 @@ def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPat
     assert asked["trees"] == {"node1": "/usr/local/cuda-7.5", "node2": "/opt/cuda"}
     assert (asked["version"], asked["archive"]["file"]) == ("5.0.5", "cudnn-7.5-linux-x64-v5.0-ga.tgz")
     assert (asked["in_use"], asked["foreign"], requests[0].check) == (False, False, False)
-    assert [(s.host, s.changed, s.after["library"]) for s in states] == [
+    assert [(s.host, s.changed, s.after.library) for s in states] == [
         ("node1", True, "5.0.5"),
         ("node2", False, "5.0.5"),
     ]

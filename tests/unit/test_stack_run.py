@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
@@ -80,6 +81,7 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
     result: dict[str, Any] = json.loads(done.stdout)
     if result.get("failed"):
         raise ModuleError(result)
+    contract.check("stack_run", {"state": "started"}, result)
     told: dict[str, Any] = result["run"]
     return told
 
@@ -88,7 +90,7 @@ def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, A
     """What is said of a run once it does not run any more."""
     deadline = time.monotonic() + 60
     while True:
-        said: dict[str, Any] = run_module("stack_run", stack_root=root, id=id_, state="followed", offset=offset)["run"]
+        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)["run"]
         if not said["running"] and not said["waiting"]:
             return said
         assert time.monotonic() < deadline
@@ -183,7 +185,7 @@ def test_start_does_not_wait_for_a_look_at_many_pictures(run_module: Run, root: 
     given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert (started["begun"], started["waiting"], started["pid"]) == (False, True, None)
-    said = run_module("stack_run", stack_root=root, id="e", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="e", state="followed")["run"]
     assert (said["waiting"], "looking at the pictures of" in said["text"]) == (True, True)
     run_module("stack_run", stack_root=root, id="e", state="stopped")
 
@@ -199,7 +201,7 @@ def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Pat
 def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
-    said = run_module("stack_run", stack_root=root, id="run-1", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="run-1", state="followed")["run"]
     assert (said["running"], said["exit_code"]) == (True, None)
     os.killpg(started["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
@@ -297,7 +299,7 @@ def test_log_is_read_on_from_where_it_was_left(
 
 def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Path) -> None:
     with pytest.raises(ModuleError, match="there is no run called none on this host"):
-        run_module("stack_run", stack_root=root, id="none", state="followed")
+        run_module("stack_run_info", stack_root=root, id="none", state="followed")
 
 
 def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
@@ -431,7 +433,7 @@ def test_data_set_that_cannot_be_read_is_refused_with_the_reason(root: Path, gen
 
 def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_path: Path) -> None:
     """ansible-runner drops a result above 700,000 characters; these go by file."""
-    from neuraltalk_provision.runs import launch, record
+    from neuraltalk_provision.runs import hosts
     from neuraltalk_provision.settings import Settings
 
     place = tmp_path / "stack" / "runs" / "big"
@@ -447,15 +449,15 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     inventory.write_text(json.dumps({"all": {"hosts": {"here": local}}}))
     settings = Settings(inventory=inventory, stack_root=str(tmp_path / "stack"), run_user="root")
     shown: list[str] = []
-    end = launch.watch("big", "here", settings, shown.append)
+    end = hosts.watch("big", "here", settings, shown.append)
     assert "".join(shown) == text
     assert (len(end.losses), end.losses[-1]) == (60_000, (59_999, 5.059999))
     assert len(text) > 1_000_000
-    (row,) = record.runs(settings)
+    (row,) = hosts.runs(settings)
     assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
-    (whole,) = record.whole([row], settings, points=100)
+    (whole,) = hosts.whole([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
-    assert whole.arguments == {"seed": "1"}
+    assert whole.effective == {"seed": "1"}
 
 
 def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
@@ -466,7 +468,7 @@ def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)
-    told = {"pid": os.getpid(), "start": load("host.stack").start_of(os.getpid())}
+    told = {"pid": os.getpid(), "start": load("host.processes").start_of(os.getpid())}
     Path(run.path, "state.json").write_text(json.dumps(told))
     late = threading.Timer(0.5, Path(run.process).touch)
     late.start()

@@ -240,7 +240,7 @@ def test_what_only_looks_like_that_is_a_difference(run_module: Run, whole: Path,
 
 def test_weights_are_hashed_once(run_module: Run, whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = []
-    real = load("host.stack").file_sha256
+    real = load("host.files").file_sha256
 
     def file_sha256(path: str) -> str:
         hashed.append(Path(path).name)

@@ -24,8 +24,10 @@ import time
 
 from ..pictures.files import Unusable, as_bytes, printed
 from ..programs.processes import cores, end_with_parent
-from ..runs.files import signalled
-from ..host.stack import StackError, as_native, with_stack
+from ..runs.control import signalled
+from ..host.commands import with_stack
+from ..host.errors import StackError
+from ..host.texts import as_native
 
 PROGRAM = r"""
 require 'torch'

@@ -25,17 +25,9 @@ from ..pictures.files import (
     walk,
 )
 from ..programs.progress import Progress
-from ..host.stack import (
-    MOST,
-    TEXT,
-    StackError,
-    as_native,
-    as_text,
-    make_directory,
-    read_text,
-    write_json,
-    write_whole,
-)
+from ..host.errors import StackError
+from ..host.files import MOST, make_directory, read_text, write_json, write_whole
+from ..host.texts import TEXT, as_native, as_text
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "PPM": ".ppm", "PGM": ".ppm"}
 """Names that DataLoaderRaw takes for a picture's; image.load itself goes by the first bytes."""

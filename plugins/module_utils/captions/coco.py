@@ -15,7 +15,8 @@ import re
 from .documents import Problems
 from .entries import SPLITS, Entries, kind, wrong_id
 from ..pictures.files import as_bytes, printed
-from ..host.stack import TEXT, StackError, as_text
+from ..host.errors import StackError
+from ..host.texts import TEXT, as_text
 
 _FOLDER = re.compile(r"(train|val)20[0-9][0-9]")
 

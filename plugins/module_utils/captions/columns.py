@@ -11,7 +11,7 @@ __metaclass__ = type
 import collections
 
 from ..pictures.files import printed
-from ..host.stack import as_text
+from ..host.texts import as_text
 
 FILE = ("file_path", "file_name", "filename", "file", "image_path", "image_name", "image", "img", "path")
 CAPTION = ("captions", "caption", "text", "sentences", "sentence", "comment")

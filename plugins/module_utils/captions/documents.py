@@ -13,7 +13,7 @@ import json
 import os
 
 from ..pictures.files import Unusable, opened, printed
-from ..host.stack import StackError
+from ..host.errors import StackError
 
 MOST = 2 << 30
 """Bytes of a captions file; all of COCO has 0.1 GiB."""

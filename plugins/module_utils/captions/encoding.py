@@ -19,7 +19,8 @@ from .entries import kind
 from ..pictures.files import printed
 from .python2 import order_of_keys, shuffle
 from .splits import assign
-from ..host.stack import StackError, as_text
+from ..host.errors import StackError
+from ..host.texts import as_text
 from .statistics import gather, remarks
 from .tokens import is_unspaced, tokenizer
 

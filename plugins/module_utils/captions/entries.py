@@ -13,7 +13,7 @@ import posixpath
 import re
 
 from ..pictures.files import printed
-from ..host.stack import TEXT
+from ..host.texts import TEXT
 
 SPLITS = {"train": "train", "restval": "train", "val": "val", "validation": "val", "test": "test"}
 """The words of sources for splits; restval is what Karpathy's split adds to the training set."""

@@ -27,7 +27,8 @@ from .columns import Columns
 from .documents import Problems, parse, read as read_text
 from .entries import Entries, kind
 from ..pictures.files import printed
-from ..host.stack import TEXT, StackError, as_native, as_text
+from ..host.errors import StackError
+from ..host.texts import TEXT, as_native, as_text
 from .tables import rows
 
 LINES = (".jsonl", ".ndjson", ".jsonlines")

@@ -12,7 +12,7 @@ __metaclass__ = type
 
 from .entries import kind
 from ..pictures.files import printed
-from ..host.stack import StackError
+from ..host.errors import StackError
 
 _GIVEN = ("num_val", "val_share", "num_test", "test_share")
 _NEARLY = 1e-9

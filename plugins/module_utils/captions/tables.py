@@ -14,7 +14,7 @@ import io
 import re
 
 from ..pictures.files import printed
-from ..host.stack import StackError
+from ..host.errors import StackError
 
 DELIMITERS = ("\t", ",", ";", "|")
 _FLICKR = re.compile(r"([^\t\n]+)#[0-9]+\t(.*)")

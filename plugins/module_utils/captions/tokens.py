@@ -22,7 +22,8 @@ import sys
 import unicodedata
 
 from .entries import kind
-from ..host.stack import StackError, as_text
+from ..host.errors import StackError
+from ..host.texts import as_text
 
 MODES = ("words", "chars")
 LONG_RUN = 10

@@ -25,17 +25,9 @@ import subprocess
 import sys
 import tarfile
 
-from ..host.stack import (
-    StackError,
-    as_text,
-    file_sha256,
-    make_directory,
-    read_json,
-    read_text,
-    remove,
-    write_json,
-    write_whole,
-)
+from ..host.errors import StackError
+from ..host.files import file_sha256, make_directory, read_json, read_text, remove, write_json, write_whole
+from ..host.texts import as_text
 
 OURS = ".neuraltalk-cudnn"
 """The directory in the CUDA tree that holds the journal, and the new files until they are in place."""

@@ -20,7 +20,9 @@ import tempfile
 import time
 
 from ..cudnn.swap import Tree, inspect
-from ..host.stack import StackError, as_text, read_text
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import as_text
 
 CARD_FIELDS = (
     ("index", "index"),

@@ -17,7 +17,9 @@ import stat
 import time
 
 from ..rules.holder import plain, told
-from .stack import StackError, as_text, make_directory, remove, write_json
+from .errors import StackError
+from .files import make_directory, remove, write_json
+from .texts import as_text
 
 MOST = 65536
 """Bytes of a lease that are read."""

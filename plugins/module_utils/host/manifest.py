@@ -16,7 +16,8 @@ import json
 import os
 import stat
 
-from .stack import StackError, file_sha256, read_json, read_text, write_whole
+from .errors import StackError
+from .files import file_sha256, read_json, read_text, write_whole
 
 FILE = "manifest"
 SEAL = "generation.json"

@@ -12,7 +12,8 @@ import io
 import json
 
 from ..pictures.files import printed, shown
-from ..host.stack import StackError, as_native, as_text
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
 
 SHOWN = 20
 """Faults that are said one by one; the file has all."""

@@ -20,7 +20,8 @@ from ..pictures.files import find, named, opened, printed, shown, status, walk
 from ..programs.progress import Progress
 from .quarantine import LIST, Quarantine, undo
 from ..captions.sources import read
-from ..host.stack import StackError, as_native, as_text
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
 from ..captions.tokens import tokenizer
 
 HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -16,7 +16,7 @@ from ..pictures.files import hidden, look, opened, printed, shown
 from ..pictures.pixels import FORMATS, loaded, silence, unknown, why
 from ..programs.processes import Pool, cores
 from ..programs.progress import Progress
-from ..host.stack import file_sha256
+from ..host.files import file_sha256
 
 SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".ppm": "PPM", ".pgm": "PGM",

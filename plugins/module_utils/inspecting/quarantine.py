@@ -20,7 +20,9 @@ import stat
 import tempfile
 
 from ..pictures.files import Unusable, hidden, opened, printed, shown
-from ..host.stack import TEXT, StackError, as_native, as_text, file_sha256, make_directory
+from ..host.errors import StackError
+from ..host.files import file_sha256, make_directory
+from ..host.texts import TEXT, as_native, as_text
 
 LIST = "quarantine.jsonl"
 LINE = 1 << 16

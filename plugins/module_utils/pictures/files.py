@@ -18,7 +18,8 @@ import re
 import stat
 
 from .headers import Unusable, header
-from ..host.stack import TEXT, StackError, as_native
+from ..host.errors import StackError
+from ..host.texts import TEXT, as_native
 
 DEEPEST = 32
 """Folders in folders that are walked."""

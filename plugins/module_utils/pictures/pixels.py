@@ -20,7 +20,7 @@ import warnings
 
 from .headers import MOST_PIXELS, Unusable, header, kind_of
 from .files import opened
-from ..host.stack import as_text
+from ..host.texts import as_text
 
 VERSION = 1
 """Changes whenever the same file would give other bytes."""

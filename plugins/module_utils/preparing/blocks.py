@@ -20,7 +20,9 @@ from ..pictures import pixels
 from ..pictures.files import Unusable, as_name, look
 from ..pictures.pixels import BYTES
 from ..programs.processes import untiring, write_all
-from ..host.stack import StackError, as_text, read_text
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import as_text
 
 ENDINGS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF",
            "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM", "pgm": "PGM", "pbm": "PBM"}  # fmt: skip

@@ -17,7 +17,8 @@ import errno
 import os
 
 from ..pictures.pixels import BYTES, SIDE
-from ..host.stack import StackError, as_text
+from ..host.errors import StackError
+from ..host.texts import as_text
 
 HEAD = 1 << 16
 """Bytes of the file, at most, that are neither pictures nor labels."""

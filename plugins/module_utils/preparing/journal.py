@@ -21,7 +21,9 @@ import socket
 import stat
 import time
 
-from ..host.stack import TEXT, StackError, as_text, read_text
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import TEXT, as_text
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 BOOT = "/proc/sys/kernel/random/boot_id"

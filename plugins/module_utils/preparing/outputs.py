@@ -18,7 +18,9 @@ import os
 
 from ..pictures.files import as_bytes, shown, who
 from ..programs.progress import number, size
-from ..host.stack import StackError, as_text, remove, write_whole
+from ..host.errors import StackError
+from ..host.files import remove, write_whole
+from ..host.texts import as_text
 
 FILES = 8
 """Files that are made, at most."""

@@ -29,7 +29,9 @@ from ..programs.progress import duration, number, size, unharmed
 from .reading import Crew, Reading, as_latin, unchanged
 from .request import checked, lasting
 from .staging import stage
-from ..host.stack import StackError, as_text, remove
+from ..host.errors import StackError
+from ..host.files import remove
+from ..host.texts import as_text
 
 MODULES = (("numpy", "numpy"), ("h5py", "h5py"), ("PIL", "Pillow"))
 

@@ -12,7 +12,8 @@ import os
 
 from ..pictures.files import as_bytes, as_name, shown
 from ..programs.processes import cores
-from ..host.stack import TEXT, StackError
+from ..host.errors import StackError
+from ..host.texts import TEXT
 
 TEXTS = {"images_root": "", "split_column": "", "file_column": "", "caption_column": "", "karpathy_split": "",
          "tokens": "words"}  # fmt: skip

@@ -23,7 +23,9 @@ from ..captions import sources
 from .outputs import refuse_full
 from ..pictures.files import as_bytes, hidden, shown
 from ..programs.processes import write_all
-from ..host.stack import StackError, as_text, remove, write_whole
+from ..host.errors import StackError
+from ..host.files import remove, write_whole
+from ..host.texts import as_text
 
 MOST_BLOCK = 128
 LEAST_BLOCK = 8

@@ -21,15 +21,10 @@ from ..runs.launch import readable
 from ..pictures.files import who
 from .processes import end_with_parent, write_all
 from ..scoring.scorer import PYTHONS, found
-from ..host.stack import (
-    StackError,
-    as_text,
-    make_directory,
-    read_native,
-    with_stack,
-    write_json,
-    write_whole,
-)
+from ..host.commands import with_stack
+from ..host.errors import StackError
+from ..host.files import make_directory, read_native, write_json, write_whole
+from ..host.texts import as_text
 
 PROGRAMS = ("prepare", "inspect")
 REQUEST, RESULT = "request.json", "result.json"

@@ -12,7 +12,7 @@ import io
 import re
 import zipfile
 
-from ..host.stack import read_text
+from ..host.files import read_text
 
 ROOT = "module_utils"
 """The package of all that modules share, and its name in what is packed."""

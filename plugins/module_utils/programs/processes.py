@@ -23,7 +23,8 @@ import sys
 import traceback
 import warnings
 
-from ..host.stack import StackError, as_text
+from ..host.errors import StackError
+from ..host.texts import as_text
 
 PR_SET_PDEATHSIG = 1
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)

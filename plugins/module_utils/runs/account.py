@@ -19,7 +19,8 @@ import stat
 import sys
 import traceback
 
-from ..host.stack import StackError, as_native, as_text
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
 
 PR_SET_NO_NEW_PRIVS = 38
 PLACES = ("runs", "runs/.locks", "queue")
@@ -189,3 +190,12 @@ def make_places(root, account):
                 )
             os.chown(path, 0, account.gid)
             os.chmod(path, 0o1770)
+
+
+def account_for(root, user):
+    """The account of runs where those of a host belong to one: then it has to be there also for who only asks."""
+    try:
+        belong = os.lstat(os.path.join(root, "runs")).st_gid != 0
+    except OSError:
+        belong = False
+    return find(user) if belong else None

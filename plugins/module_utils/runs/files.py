@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The runs of a host: the files of one, whether it runs, who holds its name and its card, and its end.
+"""The runs of a host: the files of one, whether it runs, and who holds its name.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library. What a run writes of itself:
 
@@ -25,23 +25,13 @@ import io
 import json
 import os
 import re
-import signal
 import stat
-import time
 
-from ..host.stack import (
-    StackError,
-    is_alive,
-    make_directory,
-    read_native,
-    read_text,
-    write_whole,
-)
+from ..host.errors import StackError
+from ..host.files import make_directory, read_native, read_text
+from ..host.processes import is_alive
+from .locks import open_own
 
-PATIENCE = 20.0
-"""Seconds that a conductor gets to end a run before it is killed with it."""
-LEASE_PATIENCE = 60.0
-"""Seconds that another start of a run on this host may take before ours gives up."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
 ENDINGS = (".last", ".new")
 """What no id may end in: the file of another run's model would have the same name."""
@@ -194,76 +184,6 @@ class Run(object):
         return handle
 
 
-def open_own(path):
-    """A file descriptor of a lock file of ours, made where it is not there; no link is followed."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        words = "%s cannot be opened: %s. See what it is (ls -l), remove it, then run the same command again"
-        raise StackError(words % (path, error.strerror))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise StackError("%s is not an ordinary file: remove it, then run the same command again" % path)
-    fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-    return handle
-
-
-def write_down(handle, words):
-    """Write into a lock file who holds it; what reads from it on finds nothing."""
-    os.ftruncate(handle, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, words.encode("utf-8"))
-
-
-class Leases(object):
-    """Which run has which card of this host; held while one is chosen and started, so that no two take the same.
-
-    Nobody waits for ever: StackError with the holder where it is not let go.
-    """
-
-    def __init__(self, root, account=None):
-        self.root = os.path.join(root, "runs")
-        self.path = os.path.join(self.root, ".leases")
-        self.account = account
-        make_directory(self.root)
-
-    def __enter__(self):
-        self.handle = open_own(self.path)
-        if self.account is not None and os.geteuid() == 0:
-            os.fchown(self.handle, self.account.uid, self.account.gid)
-        os.fchmod(self.handle, 0o600)
-        deadline = time.time() + LEASE_PATIENCE
-        while True:
-            try:
-                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except (IOError, OSError):
-                if time.time() > deadline:
-                    holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "nobody who left a number"
-                    os.close(self.handle)
-                    words = (
-                        "another start of a run on this host holds %s for more than %d s: %s. End it, then try again"
-                    )
-                    raise StackError(words % (self.path, LEASE_PATIENCE, holder))
-            time.sleep(0.05)
-        write_down(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
-        return self
-
-    def __exit__(self, *_error):
-        os.ftruncate(self.handle, 0)
-        os.close(self.handle)
-
-
-def taken(root):
-    """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
-    found = {}
-    for _run, status in active(root):
-        uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
-        if uuid:
-            found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
-    return found
-
-
 def names(root):
     """The ids of all runs of a host."""
     directory = os.path.join(root, "runs")
@@ -343,35 +263,3 @@ def report_of(run):
     """What train.lua wrote beside its model; None before it did."""
     found = read_native(os.path.join(run.folder(), run.report()))
     return found if isinstance(found, dict) else None
-
-
-def stop(run, dry):
-    """End the run and whatever it started; (whether there was something to end, its status).
-
-    Its conductor ends it and goes on with what does not depend on it. One that does not is killed with it. A run
-    whose turn has not come is passed over then.
-    """
-    run.asked()
-    status = run.status()
-    active = status["running"] or (status["waiting"] and not status["stopped"])
-    if not active or dry:
-        return active, status
-    write_whole(run.stopped, "by provision\n")
-    deadline = time.time() + PATIENCE
-    while time.time() < deadline:
-        if not run.status()["running"]:
-            return True, run.status()
-        time.sleep(0.1)
-    for process in (run.conductor(), run.told(run.process)):
-        if is_alive(process.get("pid"), process.get("start")):
-            signalled(process["pid"], signal.SIGKILL)
-    return True, run.status()
-
-
-def signalled(group, number):
-    """Send a signal to a process group; whether there was one to send it to."""
-    try:
-        os.killpg(group, number)
-    except OSError as error:
-        return error.errno != errno.ESRCH
-    return True

@@ -25,16 +25,11 @@ from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
-from ..host.stack import (
-    StackError,
-    as_native,
-    lines_since,
-    log_tail,
-    make_directory,
-    read_stamps,
-    run_logged,
-    with_stack,
-)
+from ..host.commands import log_tail, run_logged, with_stack
+from ..host.errors import StackError
+from ..host.files import lines_since, make_directory
+from ..host.stamps import read_stamps
+from ..host.texts import as_native
 
 LINKED = ("train.lua", "eval.lua", "misc")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")

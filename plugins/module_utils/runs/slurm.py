@@ -17,7 +17,9 @@ import re
 import subprocess
 import time
 
-from ..host.stack import StackError, as_text, make_directory, read_json, write_json
+from ..host.errors import StackError
+from ..host.files import make_directory, read_json, write_json
+from ..host.texts import as_text
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: leads %(names)s on the node that Slurm chose.

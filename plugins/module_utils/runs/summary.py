@@ -19,7 +19,9 @@ from ..pictures.headers import LOADED
 from ..rules.log import EXPLODING, Reader
 from ..pictures.files import Unusable, look
 from .files import Run, checkpoints, end_of, names, report_of, sampled
-from ..host.stack import StackError, as_text, file_size, read_native
+from ..host.errors import StackError
+from ..host.files import file_size, read_native
+from ..host.texts import as_text
 
 CHUNK = 16 << 20
 """Bytes of a log that are told at once."""

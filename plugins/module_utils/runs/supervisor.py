@@ -16,87 +16,38 @@ __metaclass__ = type
 
 import fcntl
 import io
-import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
 
 from ..programs import data
-from ..gpu import cards
-from ..rules import log
 from . import files, launch
 from ..captioning.pictures import Stopped
 from .launch import needs_card, weights_of
 from .summary import models
-from ..programs.packed import packed as pack
 from ..programs.processes import end_with_parent
 from ..programs.dispatch import command, lay_out, refuse
-from .files import Leases, Run, end_of, report_of, signalled, taken, write_down
-from ..host.stack import (
-    FULL_DISK,
-    StackError,
-    make_directory,
-    read_native,
-    read_text,
-    start_of,
-    write_json,
-    write_whole,
-)
+from .control import signalled
+from .files import Run
+from .leases import Leases, taken
+from .locks import write_down
+from ..host.commands import FULL_DISK
+from ..host.errors import StackError
+from ..host.files import read_native, write_json, write_whole
+from ..host.processes import start_of
+from .admission import admit
+from .sampling import Look, keep, last_iteration, observed
+from .stage_end import reached
 
 POLL = 0.5
 PATIENCE = 10.0
 """Seconds that a program gets to end by itself before it is killed."""
-RHYTHM = ((60, 2), (3600, 15), (float("inf"), 60))
-"""Up to which second of a run how many seconds lie between two samples."""
 UNWRITTEN = 600.0
 """Seconds that an end which finds no room on the disk is tried again."""
 OVER = ("plateau", "iterations")
 """Why a conductor ends a stage that went well."""
-OURS = __name__[: -len("runs.supervisor")]
-"""How the names of the modules begin that are packed: all that were imported by then."""
-MAIN = """import sys
-from module_utils.runs.supervisor import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def admit(root, plan, conductor):
-    """Make a directory for every run of a plan. StackError, and nothing made, where an id is taken."""
-    made = []
-    make_directory(os.path.join(root, "runs"))
-    try:
-        for asked in plan["runs"]:
-            run = Run(root, asked["id"])
-            if os.path.lexists(run.path) and not run.idle():
-                raise StackError("there is a run called %s on this host already: choose another id" % run.name)
-            os.close(run.hold())  # nobody else may lead one of that name, with or without a directory
-            shutil.rmtree(run.path, ignore_errors=True)
-            os.mkdir(run.path, 0o700)
-            made.append(run.path)
-            generation = os.path.basename(plan["generation"])
-            record = dict(asked, conductor=conductor, generation=generation, started=int(time.time()))
-            write_json(run.record, record)
-    except Exception as error:
-        for path in made:
-            shutil.rmtree(path, ignore_errors=True)
-        if isinstance(error, (IOError, OSError)):
-            raise StackError("%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror))
-        raise
-
-
-def packed():
-    """The conductor with all that it imports, as the bytes of one file that Python runs.
-
-    Read before root is given up: Ansible's own modules may be for root alone.
-    """
-    for name in data.PROGRAMS:
-        data.program_of(name)
-    return pack([module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module], MAIN)
 
 
 class Conductor(object):
@@ -277,19 +228,6 @@ def open_directory(path):
     return handle
 
 
-def observed(look, *given):
-    """What a look gives; None where it fails."""
-    try:
-        return look(*given)
-    except Exception:
-        return None
-
-
-def open_to_append(path):
-    """A file that is written to at once; what is there stays."""
-    return io.open(path, "ab", 0)
-
-
 def full_disk(run):
     """Which disk of a run is full, in words; empty where none is."""
     for path in (run.path, run.folder()):
@@ -315,155 +253,6 @@ def end(process):
             time.sleep(0.1)
     signalled(process.pid, signal.SIGKILL)  # what it left behind
     process.wait()
-
-
-class Look(object):
-    """Looks at what a run takes. A driver in trouble can hang nvidia-smi for good: nobody waits for it."""
-
-    def __init__(self, run, group, card, began):
-        self.run, self.group, self.card, self.began = run, group, card, began
-        self.samples = observed(open_to_append, run.samples)
-        self.last = None
-        self.asking = None
-        self.problem = ""
-
-    def close(self):
-        """No sample is written any more."""
-        if self.samples is not None:
-            self.samples.close()
-
-    def due(self):
-        """Whether it is time for the next sample; also where somebody has set the clock back."""
-        now = time.time()
-        pause = next(pause for until, pause in RHYTHM if now - self.began < until)
-        return self.last is None or not 0 <= now - self.last < pause
-
-    def take(self):
-        """Write down a sample; where the last question to nvidia-smi is not answered yet, that."""
-        self.last = time.time()
-        if self.card is None:
-            self.write(None)
-        elif self.asking is None or not self.asking.is_alive():
-            self.asking = threading.Thread(target=self.write, args=(self.card,))
-            self.asking.daemon = True
-            self.asking.start()
-        else:
-            self.problem = self.problem or "nvidia-smi does not answer"
-            self.write(None)
-
-    def write(self, card):
-        """Take a sample and keep it, with what could not be seen."""
-        try:
-            told = sample(self.run, self.group, card, self.last)
-        except Exception as error:
-            told = {"time": round(self.last, 1), "iteration": None, "pids": [], "cpu": 0.0}
-            told["problem"] = "%s: %s" % (type(error).__name__, error)
-        if self.problem:
-            told, self.problem = dict(told, problem=self.problem), ""
-        observed(keep, self.samples, told)
-
-
-def keep(samples, told):
-    """Write a sample down, into the file that was opened when the run began."""
-    samples.write((json.dumps(told, sort_keys=True) + "\n").encode("utf-8"))
-
-
-def last_iteration(run):
-    """The last iteration that a run printed; None before the first."""
-    reader = log.Reader(1)
-    reader.feed("\n" + end_of(run.log, 4096))
-    return reader.losses.last[0] if reader.losses.last else None
-
-
-def sample(run, group, card, now):
-    """{time, iteration, cpu, pids}, and with a card {on, used, utilization}; the last one of a run has no pids.
-
-    `cpu` is processor time in seconds since the start, `on` is [{pid, uuid, memory}] of the run's processes as
-    nvidia-smi sees them on whatever card, memory in MiB; `used` and `utilization` are the whole card's.
-    """
-    pids = members(group)
-    told = {"time": round(now, 1), "iteration": last_iteration(run), "pids": sorted(pids)}
-    told["cpu"] = round(sum(seconds for seconds in pids.values()), 2)
-    if card:
-        try:
-            told["on"] = [
-                {"pid": seen["pid"], "uuid": seen["uuid"], "memory": seen["memory"]}
-                for seen in cards.processes()
-                if seen["pid"] in pids
-            ]
-            mine = [entry for entry in cards.cards() if entry["uuid"] == card["uuid"]]
-            told.update((key, mine[0][key]) for key in ("used", "utilization") if mine)
-        except ValueError as error:
-            told["problem"] = str(error)
-    return told
-
-
-def members(group):
-    """{pid: seconds of processor time} of the processes of a process group or session."""
-    found, tick = {}, float(os.sysconf("SC_CLK_TCK"))
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            fields = (read_text("/proc/%s/stat" % name) or "").rpartition(")")[2].split()
-        except (IOError, OSError):
-            continue  # somebody else's, where a host hides these
-        # State, parent, group, session; at 11 and 12 the time spent, of its ended children at 13 and 14.
-        if len(fields) > 14 and group in (int(fields[2]), int(fields[3])):
-            found[int(name)] = sum(int(field) for field in fields[11:15]) / tick
-    return found
-
-
-def reached(run, until):
-    """Why a stage is over: {by, iteration, evidence}; None while it is not.
-
-    `until` is {iterations, plateau}: after the checkpoint at or past that iteration, or when so many checkpoints
-    in a row were no better than one before. The program has gone on past the checkpoint then: it is written.
-    """
-    if not until:
-        return None
-    report = report_of(run)
-    last = last_iteration(run)
-    if not report or last is None or last <= report["iter"]:
-        return None
-    if until.get("iterations") and report["iter"] >= until["iterations"]:
-        return {"by": "iterations", "iteration": report["iter"], "evidence": "iteration %d" % report["iter"]}
-    if until.get("plateau"):
-        name, history = judged_by(report)
-        return plateau(name, history, until["plateau"])
-    return None
-
-
-def judged_by(report):
-    """(what the program judges its models by, [(iteration, value)], more is better), without the untrained first."""
-    scores = report.get("val_lang_stats_history") or {}
-    if scores:
-        history = [(int(key), entry["CIDEr"]) for key, entry in pairs(scores) if "CIDEr" in entry]
-        return "CIDEr", sorted(entry for entry in history if entry[0] > 0)
-    history = [(int(key), -value) for key, value in pairs(report.get("val_loss_history") or {})]
-    return "validation loss", sorted(entry for entry in history if entry[0] > 0)
-
-
-def pairs(table):
-    """The pairs of a Lua table as JSON has it: an object, or a list where its keys were 1, 2 and so on."""
-    return enumerate(table, 1) if isinstance(table, list) else table.items()
-
-
-def plateau(name, history, patience):
-    """{by, iteration, evidence} where the last `patience` checkpoints were no better than one before; else None."""
-    if len(history) <= patience:
-        return None
-    best = max(range(len(history)), key=lambda place: (history[place][1], -place))
-    since = len(history) - 1 - best
-    if since < patience:
-        return None
-    iteration, value = history[best]
-    evidence = "%s was best (%.4g) after iteration %d, and not better in the %d checkpoints since"
-    return {
-        "by": "plateau",
-        "iteration": history[-1][0],
-        "evidence": evidence % (name, abs(value), iteration, since),
-    }
 
 
 def given_card(plan):

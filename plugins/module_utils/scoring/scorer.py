@@ -19,16 +19,10 @@ import os
 import shutil
 import subprocess
 
-from ..host.stack import (
-    TEXT,
-    StackError,
-    as_native,
-    make_directory,
-    read_json,
-    read_text,
-    with_stack,
-    write_whole,
-)
+from ..host.commands import with_stack
+from ..host.errors import StackError
+from ..host.files import make_directory, read_json, read_text, write_whole
+from ..host.texts import TEXT, as_native
 
 SCORER = "coco-caption"
 ANNOTATIONS = "annotations/captions_val2014.json"

@@ -26,19 +26,11 @@ from .scorer import (
     scorer_lacks,
     scorers_python,
 )
-from ..host.stack import (
-    TEXT,
-    StackError,
-    as_native,
-    is_alive,
-    lines_since,
-    read_json,
-    run_logged,
-    start_of,
-    with_stack,
-    write_json,
-    write_whole,
-)
+from ..host.commands import run_logged, with_stack
+from ..host.errors import StackError
+from ..host.files import lines_since, read_json, write_json, write_whole
+from ..host.processes import is_alive, start_of
+from ..host.texts import TEXT, as_native
 
 PRIVATE = ".score-"
 LIMIT = 4 * 3600.0
