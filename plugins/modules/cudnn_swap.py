@@ -33,8 +33,8 @@ options:
     description: Whether to replace also what is newer than the archive's, or of two pieces.
     type: bool
     default: false
-  register:
-    description: Whether ldconfig has to know the library afterwards.
+  ldconfig:
+    description: Whether ldconfig has to list the library afterwards.
     type: bool
     default: true
   state:
@@ -113,7 +113,7 @@ def work(module):
     """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
     wanted = module.params
     tree = Tree(wanted["cuda"].rstrip("/"))
-    loader = Loader(tree.root) if wanted["register"] else None
+    loader = Loader(tree.root) if wanted["ldconfig"] else None
     before = inspect(tree)
     seen = {"changed": False, "cudnn": before, "before": before, "users": [], "did": []}
     if wanted["state"] == "status":
@@ -144,7 +144,7 @@ def main():
             "version": {"type": "str", "default": ""},
             "in_use": {"type": "bool", "default": False},
             "foreign": {"type": "bool", "default": False},
-            "register": {"type": "bool", "default": True},
+            "ldconfig": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
         },
         required_if=[("state", "swapped", ("archive", "version"))],
