@@ -7,7 +7,8 @@ from typing import Any
 from neuraltalk_provision.results.one_run import StartedRun
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
 from neuraltalk_provision.rules import log as rules
-from neuraltalk_provision.runs.progress import health, state
+from neuraltalk_provision.runs.progress import health, log, state
+from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.state import RunState
 
 
@@ -17,6 +18,13 @@ def read(text: str) -> dict[str, Any]:
     reader.feed(text)
     result: dict[str, Any] = reader.told()
     return result
+
+
+def progress_of(text: str) -> Progress:
+    """A log as the controller reads it."""
+    reader = log.Reader()
+    reader.feed(text)
+    return reader.progress()
 
 
 def row(run_id: str = "base", **more: Any) -> dict[str, Any]:
