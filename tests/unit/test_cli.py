@@ -133,7 +133,7 @@ BROKEN = {
     "missing argument": (["mirror", "add"], "Missing argument 'files'"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
-    "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: has a space in it"),
+    "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: contains a space"),
     "relative root": (["site", "--stack-root", "opt"], "--stack-root: must be an absolute path"),
     "unknown program option": (
         ["train", "--host", "h", "--", "-input_h", "x"],
@@ -249,7 +249,7 @@ def test_mirror_with_a_damaged_file_is_code_1_and_names_it(capsys: Capture, mirr
     (mirror / "nn.tgz").unlink()
     code, out, _ = provision(capsys, "mirror", "verify")
     assert code == 1
-    assert "missing    nn.tgz: the lock lists it as nn" in out
+    assert "missing    nn.tgz: the lock contains it as nn" in out
     code, out, _ = provision(capsys, "mirror", "verify", "--json")
     assert (code, [finding["problem"] for finding in json.loads(out)["findings"]]) == (1, ["missing"])
 

@@ -110,7 +110,7 @@ def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
     assert (code, out.count("would run on")) == (0, 4)
     hosts(free={"one": ()})
     code, _, err = provision(capsys, "sweep", sweep_file())
-    assert (code, "no card is free on any host" in err) == (2, True)
+    assert (code, "no GPU is free on any host" in err) == (2, True)
     assert started == []
 
 
@@ -146,9 +146,9 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
     ("more", "words"),
     [
         ({"grid": {"sead": [1]}}, "train.lua has no option -sead"),
-        ({"grid": {}}, "nothing differs between the runs"),
-        ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is above most 1"),
-        ({"drawn": 3}, "drawn is nothing that a run's file says; did you mean draw"),
+        ({"grid": {}}, "all runs would be the same"),
+        ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is greater than most 1"),
+        ({"drawn": 3}, "drawn is not a setting of a run's file; did you mean draw"),
     ],
 )
 def test_sweep_that_makes_no_sense_is_refused(capsys: Capture, more: dict[str, Any], words: str) -> None:
@@ -185,8 +185,8 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
             {"begun": False, "exit_code": None, "parent": {"id": "b", "choose": "best"}},
             "Resume b: its later stages are started too",
         ),
-        ({"models": []}, "base has left no model (.t7) to go on from"),
-        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not above -save_checkpoint_every 10"),
+        ({"models": []}, "base wrote no model (.t7) to continue from"),
+        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not more than -save_checkpoint_every 10"),
     ],
 )
 def test_run_that_cannot_be_gone_on_with_says_why(
@@ -254,7 +254,7 @@ def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts:
     hosts(told())
     Path("e.yml").write_text("name: x\nranges: {loss: [{iteration: 5, least: 2, most: 1}]}\n")
     code, _, err = provision(capsys, "runs", "verify", "base", "--envelope", "e.yml")
-    assert (code, "e.yml: ranges.loss.0: " in err, "least 2 is above most 1" in err) == (2, True, True), err
+    assert (code, "e.yml: ranges.loss.0: " in err, "least 2 is greater than most 1" in err) == (2, True, True), err
 
 
 def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Hosts) -> None:
@@ -312,7 +312,7 @@ def test_stages_are_planned_with_what_each_comes_from(capsys: Capture, started: 
     assert second.startswith("would run on one as x-finetune after x-base, from the best model of x-base: th train.lua")
     assert "-finetune_cnn_after 0" in second
     code, _, err = provision(capsys, "train", "r.yml", "--stages", "base,base")
-    assert (code, "a stage is named twice" in err) == (2, True)
+    assert (code, "a stage is given twice" in err) == (2, True)
 
 
 def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_asked_for(
