@@ -6,6 +6,7 @@ from typing import Any
 
 from neuraltalk_provision.results.one_run import StartedRun
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
+from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.runs.progress import health, log, state
 from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.state import RunState
@@ -13,7 +14,7 @@ from neuraltalk_provision.runs.progress.state import RunState
 
 def read(text: str) -> dict[str, Any]:
     """A log as a host reports it."""
-    reader = log.Reader(10_000)
+    reader = rules.Reader(10_000)
     reader.feed(text)
     result: dict[str, Any] = reader.told()
     return result
