@@ -9,16 +9,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import csv
-import errno
 import glob
 import io
 import os
 import re
-import signal
-import subprocess
-import tempfile
-import time
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import as_text
@@ -38,8 +34,6 @@ CAPABILITY = ("compute_cap", "capability")
 """Drivers before 2021 do not know this field."""
 PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
 ABSENT = "there is no nvidia-smi on the PATH"
-PATIENCE = 60
-"""Seconds. A driver in trouble can hang nvidia-smi for good."""
 DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
 NO_DEVICES = "No devices were found"
@@ -48,41 +42,6 @@ NUMBERS = ("index", "memory", "used", "utilization", "pid")
 
 class AbsentError(ValueError):
     """There is no nvidia-smi."""
-
-
-def output_of(argv, patience=PATIENCE):
-    """(what it printed, return code) of a command; ('', None) where there is none.
-
-    126 where it is there and cannot be started, 124 where it has not ended after `patience` seconds.
-    """
-    with tempfile.TemporaryFile() as output, io.open(os.devnull, "rb") as nothing:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=nothing,
-                stdout=output,
-                stderr=output,
-                env=dict(os.environ, LC_ALL="C"),
-                preexec_fn=os.setsid,
-            )
-        except OSError as error:
-            there = os.sep in argv[0] or any(
-                os.path.lexists(os.path.join(directory, argv[0]))
-                for directory in os.environ.get("PATH", "").split(os.pathsep)
-            )
-            if error.errno == errno.ENOENT and not there:
-                return "", None
-            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
-        deadline = time.time() + patience
-        while process.poll() is None:
-            if time.time() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
-                time.sleep(0.2)
-                process.poll()
-                return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
-            time.sleep(0.01)
-        output.seek(0)
-        return output.read(1 << 20).decode("utf-8", "replace"), process.returncode
 
 
 def query(what, fields):

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Commands with their output in a log, and those of them that still run.
+"""Commands: with their output as a text or in a log, and those with a log that still run.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 from .errors import StackError
@@ -25,7 +26,49 @@ from .texts import as_text, redact
 LOG_TAIL_LINES = 25
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
+PATIENCE = 60
+"""Seconds that a short command may take. A driver in trouble can hang nvidia-smi for ever."""
+MOST_OUTPUT = 1 << 20
+"""Bytes of a short command's output that are read."""
 _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
+
+
+def output_of(argv, patience=PATIENCE, errors=True, environment=None):
+    """(what a short command printed, its return code); ('', None) where there is no such command.
+
+    The return code is 126 where the command is there and cannot be started, 124 where it has not ended after `patience`
+    seconds. Without `errors` what it prints to stderr is left out.
+    """
+    with tempfile.TemporaryFile() as output, io.open(os.devnull, "r+b") as nothing:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=nothing,
+                stdout=output,
+                stderr=output if errors else nothing,
+                env=dict(os.environ, LC_ALL="C", **(environment or {})),
+                preexec_fn=os.setsid,
+            )
+        except OSError as error:
+            if error.errno == errno.ENOENT and not _is_there(argv[0]):
+                return "", None
+            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
+        deadline = time.time() + patience
+        while process.poll() is None:
+            if time.time() > deadline:
+                os.killpg(process.pid, signal.SIGKILL)
+                time.sleep(0.2)
+                process.poll()
+                return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
+            time.sleep(0.01)
+        output.seek(0)
+        return output.read(MOST_OUTPUT).decode("utf-8", "replace"), process.returncode
+
+
+def _is_there(program):
+    """Whether there is a file for a command, even one that cannot be started."""
+    directories = os.environ.get("PATH", "").split(os.pathsep)
+    return os.sep in program or any(os.path.lexists(os.path.join(directory, program)) for directory in directories)
 
 
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
