@@ -62,12 +62,10 @@ absent:
   type: list
 """
 
-import os
 import re
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.commands import log_tail, run_logged
+from ..module_utils.host.commands import log_tail, output_of, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
@@ -77,13 +75,9 @@ KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
 
 
 def _output(argv):
-    try:
-        # apt-cache's words are translated for whoever logs in.
-        env = dict(os.environ, LC_ALL="C")
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
-        return process.communicate()[0].decode("utf-8", "replace")
-    except OSError:
-        return ""
+    """What a command printed; empty where there is no such command."""
+    text, code = output_of(argv, patience=None, errors=False)
+    return "" if code in (None, 126) else text
 
 
 class Apt(object):

@@ -59,7 +59,6 @@ state:
 import os
 import platform
 import re
-import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
@@ -68,7 +67,7 @@ from ..module_utils.gpu.cards import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.host.places import places_of, unsafe
-from ..module_utils.host.commands import running_builds
+from ..module_utils.host.commands import output_of, running_builds
 from ..module_utils.host.files import read_json, read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
@@ -85,11 +84,9 @@ def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 
 def _output(argv):
-    try:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return process.communicate()[0].decode("utf-8", "replace")
-    except OSError:
-        return ""
+    """What a command printed; empty where it cannot be started."""
+    text, code = output_of(argv, patience=None, errors=False)
+    return "" if code in (None, 126) else text
 
 
 def os_release():

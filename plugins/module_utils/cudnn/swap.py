@@ -21,13 +21,14 @@ import re
 import shutil
 import stat
 import struct
-import subprocess
 import sys
 import tarfile
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import file_sha256, make_directory, read_json, read_text, remove, write_json, write_whole
 from ..host.texts import as_text
+from ..rules import codes
 
 OURS = ".neuraltalk-cudnn"
 """The directory in the CUDA tree that holds the journal, and the new files until they are in place."""
@@ -64,11 +65,10 @@ def library_version(path):
         "import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; "
         "ask.restype = ctypes.c_size_t; print('cudnn %d' % ask())"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text = process.communicate()[0].decode("utf-8", "replace")
+    text, code = output_of([sys.executable, "-c", program, path], patience=None)
     answer = re.search(r"^cudnn (\d+)$", text, re.M)
-    if process.returncode or not answer:
-        last = text.strip().splitlines()[-1:] or ["rc %s" % process.returncode]
+    if code or not answer:
+        last = text.strip().splitlines()[-1:] or ["rc %s" % code]
         raise StackError("%s does not tell its version: %s" % (path, last[0]))
     return number_to_version(int(answer.group(1)))
 
@@ -203,7 +203,7 @@ def check_tree(tree):
         if not os.path.isdir(place):
             raise StackError("%s is not there: %s is no CUDA directory" % (place, tree.root))
         if not os.access(place, os.W_OK) or os.statvfs(place).f_flag & getattr(os, "ST_RDONLY", 1):
-            raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()))
+            raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()), code=codes.FILE_DENIED)
     if len(set(os.stat(place).st_dev for place in (tree.root, tree.include, tree.lib))) > 1:
         raise StackError("%s, its include and its lib64 lie on several file systems" % tree.root)
 
@@ -239,7 +239,8 @@ def with_room(tree, archive):
     state = os.statvfs(tree.root)
     free = state.f_bavail * state.f_frsize
     if free < needed:
-        raise StackError("%s has %d bytes free, and the new cuDNN needs %d: make room" % (tree.root, free, needed))
+        words = "%s has %d bytes free, and the new cuDNN needs %d: make room" % (tree.root, free, needed)
+        raise StackError(words, code=codes.DISK_FULL)
 
 
 def members(archive):
@@ -284,7 +285,8 @@ def unpack(archive, place):
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise StackError("%s is not a whole archive: %s" % (archive, error))
     except (IOError, OSError) as error:
-        raise StackError("%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error))
+        words = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
+        raise StackError(words, code=codes.of_errno(error.errno))
 
 
 def refusal(seen, version, foreign):
@@ -315,7 +317,7 @@ class Locked(object):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (IOError, OSError):
                 self.file.close()
-                raise StackError("another swap is at work in %s" % self.tree.root)
+                raise StackError("another swap is at work in %s" % self.tree.root, code=codes.BUSY)
             # Whoever held it before may have removed the directory: then this is the lock of nothing.
             if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
                 return self
@@ -341,14 +343,15 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
             return words
         reason = refusal(seen, version, foreign)
         if reason:
-            raise StackError(reason + ". Nothing was changed")
+            raise StackError(reason + ". Nothing was changed", code=codes.CUDNN_FOREIGN)
         if tree.journal():
             raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
         mapped = users(tree)
         if mapped and not in_use:
             raise StackError(
                 "%s is in use by %s. Nothing was changed"
-                % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5]))
+                % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5])),
+                code=codes.CUDNN_IN_USE,
             )
         label = "cudnn_v%d" % major(seen["header"] or seen["library"])
         old = dict((name, describe(tree.path(name))) for name in tree.names())
@@ -375,7 +378,8 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
             if isinstance(error, StackError):
                 raise StackError("%s. What was there is back" % error, **error.details)
             if isinstance(error, (IOError, OSError)):
-                raise StackError("%s: %s. What was there is back" % (error.filename, error.strerror))
+                words = "%s: %s. What was there is back" % (error.filename, error.strerror)
+                raise StackError(words, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         write_json(tree.journal_file, dict(journal, phase="swapped"))
@@ -527,18 +531,11 @@ class Loader(object):
 
     def _run(self, *options):
         path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-        try:
-            process = subprocess.Popen(
-                [self.command] + list(options),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=dict(os.environ, PATH=path, LC_ALL="C"),
-            )
-        except OSError as error:
-            raise StackError("%s cannot be run: %s" % (self.command, error.strerror))
-        text = process.communicate()[0].decode("utf-8", "replace")
-        if process.returncode:
-            raise StackError("%s ended with %d: %s" % (self.command, process.returncode, text.strip()))
+        text, code = output_of([self.command] + list(options), patience=None, environment={"PATH": path})
+        if code is None:
+            raise StackError("%s cannot be run: there is no such program" % self.command)
+        if code:
+            raise StackError("%s ended with %d: %s" % (self.command, code, text.strip()))
         return text
 
     def refresh(self):
