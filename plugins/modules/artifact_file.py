@@ -41,7 +41,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Verify torch.tgz on the host
-  artifact_file:
+  neuraltalk.provision.artifact_file:
     artifact: torch
     file: torch.tgz
     path: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz

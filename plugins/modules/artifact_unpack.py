@@ -40,7 +40,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Unpack Torch
-  artifact_unpack:
+  neuraltalk.provision.artifact_unpack:
     src: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
     dest: /opt/neuraltalk/build/0a1b/torch
 """

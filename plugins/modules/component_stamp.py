@@ -37,7 +37,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Stamp Torch
-  component_stamp:
+  neuraltalk.provision.component_stamp:
     generation: /opt/neuraltalk/generations/0a1b2c3d4e5f6071
     component: torch
     digest: 9f86d081

@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have CUDA 13 from the host and cuBLAS from wheels
-  cuda_toolkit:
+  neuraltalk.provision.cuda_toolkit:
     toolkit: /usr/local/cuda-13.0
     wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
     destination: /opt/neuraltalk/generations/0a1b/cuda
@@ -76,6 +76,7 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.texts import as_text
+from ..module_utils.rules.gpu import RELEASE, architectures, compute_capability
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
 # Where Debian's packages put what NVIDIA keeps in one directory.
@@ -162,8 +163,8 @@ def trial(destination, archs, gcc, log):
     with io.open(source, "w") as file:
         file.write(as_text(TRIAL))
     argv = [os.path.join(destination, "bin", "nvcc"), "-o", os.path.join(place, "trial"), source]
-    for arch in archs.split():
-        number = arch.split("+")[0].replace(".", "")
+    for arch in architectures(archs):
+        number = compute_capability(arch).replace(".", "")
         argv += ["-gencode", "arch=compute_%s,code=sm_%s" % (number, number)]
     argv += ["-I" + os.path.join(destination, "include"), "-L" + os.path.join(destination, "lib64")]
     argv += ["-l" + name for name in LINKED] + (["-ccbin", gcc] if gcc else [])
@@ -191,7 +192,7 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
     if not os.path.exists(nvcc):
         raise StackError("neither %s nor the wheels hold nvcc" % (toolkit or "a directory of the host"))
     text = output_of([nvcc, "--version"])[0]
-    version = re.search(r"release (\d+\.\d+), V(\S+)", text)
+    version = RELEASE.search(text)
     if not version or version.group(1) != release:
         raise StackError("%s is not of release %s: it says %s" % (nvcc, release, text.strip()[-80:] or "nothing"))
     seconds = trial(destination, archs, gcc, log)

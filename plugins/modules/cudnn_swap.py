@@ -33,8 +33,8 @@ options:
     description: Whether to replace also what is newer than the archive's, or of two pieces.
     type: bool
     default: false
-  register:
-    description: Whether ldconfig has to know the library afterwards.
+  ldconfig:
+    description: Whether ldconfig has to list the library afterwards.
     type: bool
     default: true
   state:
@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Replace cuDNN v4 by v5
-  cudnn_swap:
+  neuraltalk.provision.cudnn_swap:
     cuda: /usr/local/cuda-7.5
     archive: /opt/neuraltalk/artifacts/0a1b2c3d4e5f6071-cudnn-7.5-linux-x64-v5.0-ga.tgz
     version: 5.0.5
@@ -76,20 +76,13 @@ did:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.cudnn.swap import (
-    Loader,
-    Tree,
-    check_tree,
-    inspect,
-    is_done,
-    refusal,
-    restore,
-    swap,
-    users,
-)
+from ..module_utils.cudnn.inspection import Tree, inspect, users
+from ..module_utils.cudnn.ldconfig import Loader
+from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import codes
+from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 
 def listing(seen):
@@ -103,12 +96,12 @@ def predict(tree, wanted, before):
     check_tree(tree)
     if wanted["state"] == "restored":
         return bool(tree.journal()), "cudnn as it was before the swap\n"
-    if is_done(before, wanted["version"]):
+    if is_in_place(before["state"], before["library"], wanted["version"]):
         return False, listing(before)
-    reason = "" if before["state"] == "unfinished" else refusal(before, wanted["version"], wanted["foreign"])
+    reason = "" if before["state"] == UNFINISHED else refusal(before, wanted["version"], wanted["foreign"])
     if reason:
         raise StackError(reason, code=codes.CUDNN_FOREIGN)
-    if tree.journal() and before["state"] != "unfinished":
+    if tree.journal() and before["state"] != UNFINISHED:
         raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
     mapped = [] if wanted["in_use"] else users(tree)
     if mapped:
@@ -120,7 +113,7 @@ def work(module):
     """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
     wanted = module.params
     tree = Tree(wanted["cuda"].rstrip("/"))
-    loader = Loader(tree.root) if wanted["register"] else None
+    loader = Loader(tree.root) if wanted["ldconfig"] else None
     before = inspect(tree)
     seen = {"changed": False, "cudnn": before, "before": before, "users": [], "did": []}
     if wanted["state"] == "status":
@@ -151,7 +144,7 @@ def main():
             "version": {"type": "str", "default": ""},
             "in_use": {"type": "bool", "default": False},
             "foreign": {"type": "bool", "default": False},
-            "register": {"type": "bool", "default": True},
+            "ldconfig": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
         },
         required_if=[("state", "swapped", ("archive", "version"))],

@@ -43,7 +43,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Take the lease on the host
-  host_lease:
+  neuraltalk.provision.host_lease:
     stack_root: /opt/neuraltalk
     holder: "{{ provision_lease.holder }}"
     host: "{{ inventory_hostname }}"

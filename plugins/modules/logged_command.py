@@ -28,8 +28,8 @@ options:
   chdir:
     description: The working directory.
     type: path
-  environment:
-    description: Variables added to the environment.
+  env:
+    description: Variables to add to the environment of the command.
     type: dict
     default: {}
   index_url:
@@ -41,7 +41,7 @@ options:
     description: Text that the output has to contain, or the command has failed whatever it returned.
     type: str
     default: ''
-  timeout:
+  time_limit:
     description: Seconds after which the command and its children are killed.
     type: int
     default: 14400
@@ -50,7 +50,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Run Torch's installer
-  logged_command:
+  neuraltalk.provision.logged_command:
     argv: [bash, install.sh, -s]
     chdir: /opt/neuraltalk/build/0a1b/torch
     log: /opt/neuraltalk/generations/0a1b/logs/torch.log
@@ -87,20 +87,20 @@ def run(index_url, **given):
     write_whole(log, "", private)
     try:
         with pip_environment(given["argv"][0], index_url) as environment:
-            return run_plainly(**dict(given, environment=dict(given["environment"], **environment)))
+            return run_plainly(**dict(given, env=dict(given["env"], **environment)))
     finally:
         write_whole(log, redact(read_text(log) or ""))
 
 
-def run_plainly(argv, log, generation, chdir, environment, expect, timeout):
+def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
     """Run it; {'rc', 'seconds', 'printed'}, or StackError."""
     full = with_stack(generation, argv) if generation else argv
-    environment = dict((name, str(value)) for name, value in environment.items())
-    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=timeout)
+    environment = dict((name, str(value)) for name, value in env.items())
+    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=time_limit)
     # The first line is the command itself.
     missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
     if outcome["rc"] != 0 or missing:
-        why = "ran longer than %d s" % timeout if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
+        why = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
             why = "rc 0, but it did not print %r" % expect
         raise StackError("%s failed (%s)" % (redact(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome)
@@ -121,10 +121,10 @@ def main():
             "log": {"type": "path", "required": True},
             "generation": {"type": "path"},
             "chdir": {"type": "path"},
-            "environment": {"type": "dict", "default": {}},
+            "env": {"type": "dict", "default": {}},
             "index_url": {"type": "str", "no_log": True},
             "expect": {"type": "str", "default": ""},
-            "timeout": {"type": "int", "default": 14400},
+            "time_limit": {"type": "int", "default": 14400},
         },
         supports_check_mode=True,
     )

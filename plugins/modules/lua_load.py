@@ -34,7 +34,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Load Torch
-  lua_load:
+  neuraltalk.provision.lua_load:
     generation: /opt/neuraltalk/current
     modules: [torch, nn]
     log: /opt/neuraltalk/current/logs/load.log

@@ -44,8 +44,8 @@ options:
     description: Whether the modules load only where there is a card; elsewhere they are seen, and not loaded.
     type: bool
     default: false
-  environment:
-    description: What the build and the trials find in their environment beside the generation's own.
+  env:
+    description: Variables to add to the environment of the build and of the trials.
     type: dict
     default: {}
   log:
@@ -61,7 +61,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Build cjson
-  luarocks_make:
+  neuraltalk.provision.luarocks_make:
     generation: /opt/neuraltalk/generations/0a1b
     source: /opt/neuraltalk/build/0a1b/cjson
     rockspec: lua-cjson-2.*.rockspec
@@ -111,9 +111,9 @@ def clean(source):
             os.unlink(path)
 
 
-def make(generation, source, rockspec, log, jobs, needs_card, environment, **part):
+def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
     """Build, install and load; the evidence."""
-    environment = dict((name, str(value)) for name, value in environment.items())
+    environment = dict((name, str(value)) for name, value in env.items())
     spec = find_rockspec(source, rockspec)
     clean(source)
     argv = with_stack(generation, ["luarocks", "make", spec])
@@ -142,7 +142,7 @@ def main():
             "tries": {"type": "list", "elements": "str", "default": []},
             "libraries": {"type": "list", "elements": "str", "default": []},
             "needs_card": {"type": "bool", "default": False},
-            "environment": {"type": "dict", "default": {}},
+            "env": {"type": "dict", "default": {}},
             "log": {"type": "path", "required": True},
             "jobs": {"type": "int", "default": 1},
         },

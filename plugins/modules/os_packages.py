@@ -44,7 +44,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Install what builds Torch
-  os_packages:
+  neuraltalk.provision.os_packages:
     manager: dnf
     required: [gcc-c++, cmake]
     optional: [sox-plugins-freeworld]

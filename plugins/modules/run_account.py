@@ -26,7 +26,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have the account that runs belong to
-  run_account:
+  neuraltalk.provision.run_account:
     user: neuraltalk
     stack_root: /opt/neuraltalk
 """

@@ -28,7 +28,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Cure loadcaffe for protobuf 3.21
-  source_edit:
+  neuraltalk.provision.source_edit:
     root: /opt/neuraltalk/build/0a1b/loadcaffe
     edits:
       - file: loadcaffe.cpp

@@ -49,7 +49,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Make the generation current
-  stack_generation:
+  neuraltalk.provision.stack_generation:
     stack_root: /opt/neuraltalk
     id: 0a1b2c3d4e5f6071
     state: current

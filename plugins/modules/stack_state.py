@@ -27,9 +27,11 @@ options:
     elements: str
     default: []
   build_space:
-    description: What the inventory says that a build needs, in bytes; handed back. Negative where it says nothing.
+    description:
+      - The bytes that have to be free before a generation is built, without its artifacts; handed back.
+      - Sources, objects and the installed tree took 500 MB.
     type: int
-    default: -1
+    default: 1500000000
   run_user:
     description: The account that runs belong to; it is looked whether it is there, with its directories.
     type: str
@@ -43,7 +45,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Ask for the state of the stack
-  stack_state:
+  neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
   register: state
@@ -63,7 +65,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
-from ..module_utils.gpu.cards import gpu_facts
+from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.host.places import places_of, unsafe
@@ -191,7 +193,7 @@ def main():
             "stack_root": {"type": "path", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "variables": {"type": "list", "elements": "str", "default": []},
-            "build_space": {"type": "int", "default": -1},
+            "build_space": {"type": "int", "default": 1500000000},
             "run_user": {"type": "str", "default": "root"},
             "inventory": {"type": "dict", "default": {}},
         },

@@ -35,7 +35,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Prove that what is current works
-  stack_verify:
+  neuraltalk.provision.stack_verify:
     generation: /opt/neuraltalk/current
     parts: "{{ generation_recipe.parts }}"
     log: /opt/neuraltalk/current/logs/verify.log

@@ -30,7 +30,7 @@ ALLOWED = {
     "output": {"errors", "streams", "text"},
     "results": set(),
     "catalogue": {"errors", "paths", "rules", "results"},
-    "mirror": {"errors", "catalogue", "yaml_file"},
+    "mirror": {"errors", "catalogue", "rules", "yaml_file"},
     "site": {
         "errors",
         "command_log",

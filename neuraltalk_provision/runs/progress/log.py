@@ -67,13 +67,6 @@ class Reader:
         return progress(LogResult.model_validate(self._reader.told()))
 
 
-def read(text: str) -> Progress:
-    """A log, whole or as far as it was written."""
-    reader = Reader()
-    reader.feed(text if isinstance(text, str) else "")
-    return reader.progress()
-
-
 def progress(result: LogResult) -> Progress:
     """How far a training got, from what its host reads in its log."""
     losses = result.losses
