@@ -29,10 +29,8 @@ from tests.unit.test_runs_rows import make
 STARTED = started_run("/l").model_dump()
 
 
-@pytest.mark.parametrize("names", [("arguments", "arguments_given"), ("requested", "effective")])
-def test_options_are_taken_by_the_names_of_today_and_by_their_own(names: tuple[str, str]) -> None:
-    given = {name: value for name, value in detail().items() if not name.startswith("arguments")}
-    found = base.read(RunDetail, {**given, names[0]: {"seed": "1"}, names[1]: {"seed": "1", "id": "x"}})
+def test_options_that_were_requested_and_those_that_the_program_got_are_told_apart() -> None:
+    found = base.read(RunDetail, detail(requested={"seed": "1"}, effective={"seed": "1", "id": "x"}))
     assert isinstance(found, RunDetail)
     assert (found.requested, found.effective) == ({"seed": "1"}, {"seed": "1", "id": "x"})
 
@@ -169,10 +167,14 @@ def test_rules_that_are_not_to_be_asked_are_names(given: Any, names: tuple[str, 
 def test_error_of_each_call_names_host_and_field(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], run: dict[str, Any], field: str
 ) -> None:
-    told = Told(results=(("node1", "stack_run", {"run": run, "runs": []}),))
+    told = Told(
+        results=tuple(("node1", module, {"run": run, "runs": []}) for module in ("stack_run", "stack_run_info"))
+    )
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     monkeypatch.setattr(hosts, "_as_asked", lambda runs: {})
-    with pytest.raises(HostError, match=f"node1, stack_run: its answer is not as expected: .*{field}: ") as caught:
+    with pytest.raises(
+        HostError, match=f"node1, stack_run(_info)?: its answer is not as expected: .*{field}: "
+    ) as caught:
         call()
     assert "Another version of provision" in caught.value.message
 
