@@ -14,6 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, LibraryUser
 from neuraltalk_provision.results.host_state import HostState, Toolkit
+from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
 
@@ -109,7 +110,7 @@ def _tree(host: str, state: HostState, asked: str) -> Toolkit:
         raise UsageError(
             f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
         )
-    holding = [tree for tree in found if tree.cudnn.state != "absent"] or found
+    holding = [tree for tree in found if tree.cudnn.state != ABSENT] or found
     if len(holding) > 1:
         places = ", ".join(f"{tree.path} (CUDA {tree.version})" for tree in holding)
         raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")

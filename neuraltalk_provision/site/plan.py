@@ -7,11 +7,8 @@ from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Cudnn, HostState
-
-# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top. An inventory may set
-# `generation_space` in its place; the role generation has the same default.
-BUILD_SPACE = 1_500_000_000
-MACHINES = ("x86_64", "amd64")
+from neuraltalk_provision.rules import cudnn as cudnns
+from neuraltalk_provision.rules import machines
 
 
 @dataclass(frozen=True)
@@ -126,25 +123,18 @@ def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
     return {tree.path: tree.cudnn for tree in state.gpu.toolkits}[recipe.gpu.toolkit]
 
 
-def _branch(version: str | None) -> int:
-    return int((version or "").split(".")[0] or 0)
-
-
 def _swaps(state: HostState, recipe: Recipe) -> bool:
     """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None:
         return False
-    return cudnn.state != "whole" or _branch(cudnn.library) != _branch(recipe.gpu.cudnn)
+    return not cudnns.is_in_place(cudnn.state, cudnn.library, recipe.gpu.cudnn)
 
 
 def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
     """Why its cuDNN is not swapped without being told so; empty where it may be."""
     cudnn = _cudnn(state, recipe)
-    if cudnn is None or recipe.gpu is None:
-        return ""
-    newer = cudnn.state == "whole" and _branch(cudnn.library) > _branch(recipe.gpu.cudnn)
-    if cudnn.state != "mixed" and not newer:
+    if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn.state, cudnn.library, recipe.gpu.cudnn):
         return ""
     told = f"header {cudnn.header or 'none'}, library {cudnn.library or 'none'}"
     return (
@@ -166,8 +156,8 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
     refusals += [f"{host}: {words}" for words in state.unsafe]
     machine = state.platform.machine
-    if machine not in MACHINES:
-        refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
+    if machine not in machines.SAME:
+        refusals.append(f"{host} is a {machine}; Torch's core is built for {machines.BUILT_FOR} here")
     for build in () if decided.take_over else state.busy:
         refusals.append(
             f"{host}: something is being built there already (pid {build.pid}, {build.log}) by "
@@ -177,8 +167,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
     if decided.stages:
         sent = [part for part in decided.recipe.parts if part.name in decided.builds]
         held = sum(int(file["size"]) for part in sent for file in part.files)
-        asked = state.build_space
-        needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
+        needed = held + (state.build_space if "torch" in decided.builds else 0)
         disk = state.disk
         if disk.free < needed and decided.builds:
             refusals.append(

@@ -77,8 +77,9 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
+from ..module_utils.host.outcome import run_module
 
 try:
     import lzma
@@ -243,6 +244,11 @@ def unpack(src, dest, strip, folder, over):
     return tree.count
 
 
+def work(module):
+    """The result of the module: how many members the archive has."""
+    return {"changed": True, "members": 0 if module.check_mode else unpack(**module.params)}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -254,13 +260,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, members=0)
-    try:
-        count = unpack(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, members=count)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.secrets import pip_environment
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.texts import redact
 
 
@@ -119,6 +120,12 @@ def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
     return outcome
 
 
+def work(module):
+    """The result of the module: how the command ended, and what it printed."""
+    outcome = {"rc": 0, "seconds": 0.0, "printed": ""} if module.check_mode else run(**module.params)
+    return dict(outcome, changed=True)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -133,13 +140,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, rc=0, seconds=0.0, printed="")
-    try:
-        outcome = run(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, **outcome)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

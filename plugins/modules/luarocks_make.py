@@ -104,8 +104,9 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.outcome import run_module
 
 
 def find_rockspec(source, pattern):
@@ -147,6 +148,11 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
     return try_part(generation, part, log, not needs_card or has_card(), environment)
 
 
+def work(module):
+    """The result of the module: the evidence that the rock does what it is for."""
+    return {"changed": True, "evidence": [] if module.check_mode else make(**module.params)}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -163,13 +169,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, evidence=[])
-    try:
-        evidence = make(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, evidence=evidence)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ options:
     default: ""
   runs:
     description:
-      - The runs to start, in order, for V(started) and V(submitted). Each has C(id), C(program), C(arguments) (option
-        and value), C(files) (names of arguments whose files must exist), C(stage), C(until) (C(iterations),
+      - The runs to start, in order, for V(started) and V(submitted). Each has C(id), C(program), C(requested) (option
+        and value), C(files) (names of options whose files must exist), C(stage), C(until) (C(iterations),
         C(plateau)), C(needs) (the id of an earlier run that must have succeeded) and C(parent) (C(id) and C(choose),
         best or last, of the run whose model it starts from).
     type: list
@@ -90,7 +90,7 @@ EXAMPLES = r"""
     runs:
       - id: captions-1
         program: eval.lua
-        arguments: {model: /data/model.t7, image_folder: /data/images}
+        requested: {model: /data/model.t7, image_folder: /data/images}
         files: [model, image_folder]
     state: started
 
@@ -111,18 +111,89 @@ run:
       description: The run's id; if several were started together, the id of the first.
       returned: always
       type: str
+    path:
+      description: The run's directory.
+      type: str
+      returned: for V(started) and V(stopped)
     log:
       description: The file on the host with the program's output.
-      returned: for V(started) and V(stopped)
       type: str
+      returned: for V(started) and V(stopped)
+    pid:
+      description: The process id of its program; null before it starts.
+      type: int
+      returned: for V(started) and V(stopped)
+    begun:
+      description: Whether its program was started.
+      type: bool
+      returned: for V(started) and V(stopped)
     running:
       description: Whether its program is running.
-      returned: for V(started) and V(stopped)
       type: bool
-    exit_code:
-      description: The program's exit code, or the negative number of the signal that ended it; null while it runs.
       returned: for V(started) and V(stopped)
+    waiting:
+      description: Whether its supervisor will start it later.
+      type: bool
+      returned: for V(started) and V(stopped)
+    stopped:
+      description: Whether somebody stopped it.
+      type: bool
+      returned: for V(started) and V(stopped)
+    exit_code:
+      description:
+        - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
+          was begun, does not run and has no exit code was killed.
       type: int
+      returned: for V(started) and V(stopped)
+    ended:
+      description: Why it was ended or not started.
+      type: dict
+      returned: for V(started) and V(stopped)
+    card:
+      description: The GPU that it got; null without.
+      type: dict
+      returned: for V(started) and V(stopped)
+    elsewhere:
+      description: The host that computes, if it shares this disk and is another one.
+      type: str
+      returned: for V(started) and V(stopped)
+    unit:
+      description: The unit of systemd.
+      type: str
+      returned: for V(started) and V(stopped)
+    job:
+      description: The number of the job in Slurm.
+      type: str
+      returned: for V(started), V(stopped) and V(submitted)
+    parent:
+      description: The run whose model it starts from.
+      type: dict
+      returned: for V(started) and V(stopped)
+    stage:
+      description: The stage of the training.
+      type: str
+      returned: for V(started) and V(stopped)
+    until:
+      description: When the stage ends.
+      type: dict
+      returned: for V(started) and V(stopped)
+    needs:
+      description: The run that must have succeeded before.
+      type: str
+      returned: for V(started) and V(stopped)
+    sweep:
+      description: The sweep that it belongs to.
+      type: str
+      returned: for V(started) and V(stopped)
+    supervisor:
+      description: What leads the run on its host.
+      type: str
+      returned: for V(started) and V(stopped)
+    damaged:
+      description: The names of its files that exist and cannot be read.
+      type: list
+      elements: str
+      returned: for V(started) and V(stopped)
     effective:
       description: The options that the program was started with, including those that were added.
       returned: for V(started)
@@ -133,18 +204,55 @@ run:
       type: list
       elements: dict
     remarks:
-      description: Remarks that did not prevent the start.
-      returned: for V(started)
+      description: Remarks that did not prevent the start or the scoring.
+      returned: for V(started) and V(scored)
       type: list
       elements: str
-    job:
-      description: The number of the job in Slurm.
+    images:
+      description: How many pictures are captioned.
+      returned: for V(started)
+      type: int
+    submitted:
+      description: When the runs were submitted, in seconds since 1970.
       returned: for V(submitted)
-      type: str
+      type: int
+    runs:
+      description: The runs that were submitted, as in O(runs).
+      returned: for V(submitted)
+      type: list
+      elements: dict
     scores:
       description: Scores by name.
       returned: for V(scored)
       type: dict
+    used:
+      description: How many captions were scored.
+      returned: for V(scored)
+      type: int
+    of:
+      description: How many captions the run has.
+      returned: for V(scored)
+      type: int
+    annotations:
+      description: The file with the reference sentences.
+      returned: for V(scored)
+      type: str
+    generation:
+      description: The generation whose scorer was used.
+      returned: for V(scored)
+      type: str
+    source:
+      description: The file with the captions.
+      returned: for V(scored)
+      type: str
+    time:
+      description: When they were scored, in seconds since 1970.
+      returned: for V(scored)
+      type: int
+    file:
+      description: The file that keeps the scores.
+      returned: for V(scored)
+      type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule

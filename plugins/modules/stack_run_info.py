@@ -101,14 +101,89 @@ run:
       description: The run's id.
       returned: always
       type: str
+    path:
+      description: The run's directory.
+      type: str
+      returned: for V(followed)
+    log:
+      description: The file on the host with the program's output.
+      type: str
+      returned: for V(followed)
+    pid:
+      description: The process id of its program; null before it starts.
+      type: int
+      returned: for V(followed)
+    begun:
+      description: Whether its program was started.
+      type: bool
+      returned: for V(followed)
     running:
       description: Whether its program is running.
-      returned: for V(followed)
       type: bool
-    exit_code:
-      description: The program's exit code, or the negative number of the signal that ended it; null while it runs.
       returned: for V(followed)
+    waiting:
+      description: Whether its supervisor will start it later.
+      type: bool
+      returned: for V(followed)
+    stopped:
+      description: Whether somebody stopped it.
+      type: bool
+      returned: for V(followed)
+    exit_code:
+      description:
+        - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
+          was begun, does not run and has no exit code was killed.
       type: int
+      returned: for V(followed)
+    ended:
+      description: Why it was ended or not started.
+      type: dict
+      returned: for V(followed)
+    card:
+      description: The GPU that it got; null without.
+      type: dict
+      returned: for V(followed)
+    elsewhere:
+      description: The host that computes, if it shares this disk and is another one.
+      type: str
+      returned: for V(followed)
+    unit:
+      description: The unit of systemd.
+      type: str
+      returned: for V(followed)
+    job:
+      description: The number of the job in Slurm.
+      type: str
+      returned: for V(followed)
+    parent:
+      description: The run whose model it starts from.
+      type: dict
+      returned: for V(followed)
+    stage:
+      description: The stage of the training.
+      type: str
+      returned: for V(followed)
+    until:
+      description: When the stage ends.
+      type: dict
+      returned: for V(followed)
+    needs:
+      description: The run that must have succeeded before.
+      type: str
+      returned: for V(followed)
+    sweep:
+      description: The sweep that it belongs to.
+      type: str
+      returned: for V(followed)
+    supervisor:
+      description: What leads the run on its host.
+      type: str
+      returned: for V(followed)
+    damaged:
+      description: The names of its files that exist and cannot be read.
+      type: list
+      elements: str
+      returned: for V(followed)
     text:
       description: The next piece of its log.
       returned: for V(followed)
@@ -117,6 +192,10 @@ run:
       description: The byte of the log at which the next piece starts.
       returned: for V(followed)
       type: int
+    more:
+      description: Whether the log has more already.
+      returned: for V(followed), if the log was read
+      type: bool
     wrote:
       description: Models and captions that it wrote.
       returned: for V(followed), after its end

@@ -28,9 +28,11 @@ options:
     elements: str
     default: []
   build_space:
-    description: The space for a build that the inventory sets, in bytes. Returned as given. Negative if it sets none.
+    description:
+      - The bytes that must be free before a generation is built, without its artifacts. Returned as given.
+      - Sources, objects and the installed tree took 500 MB.
     type: int
-    default: -1
+    default: 1500000000
   run_user:
     description: The account that runs belong to. The result says whether it exists, with its directories.
     type: str
@@ -130,12 +132,13 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
-from ..module_utils.gpu.cards import gpu_facts
+from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import running_builds
 from ..module_utils.host.files import read_json, read_text
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 
 MANAGERS = ("apt-get", "dnf", "yum")
@@ -229,18 +232,8 @@ def disk_facts(path):
     }
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "stack_root": {"type": "path", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "variables": {"type": "list", "elements": "str", "default": []},
-            "build_space": {"type": "int", "default": -1},
-            "run_user": {"type": "str", "default": "root"},
-            "inventory": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
+def look(module):
+    """The result of the module: the state of the host."""
     root, said = module.params["stack_root"], module.params["inventory"]
     state = {
         "platform": platform_facts(),
@@ -260,7 +253,22 @@ def main():
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
     }
-    module.exit_json(changed=False, state=state)
+    return {"changed": False, "state": state}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "list", "elements": "str", "default": []},
+            "build_space": {"type": "int", "default": 1500000000},
+            "run_user": {"type": "str", "default": "root"},
+            "inventory": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, look)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What a host has for the GPU half: cards and processes as nvidia-smi tells them, CUDA trees, the compiler.
+"""The cards of a host and what computes on them, as nvidia-smi and the kernel tell, and which card a run gets.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -19,10 +19,10 @@ import subprocess
 import tempfile
 import time
 
-from ..cudnn.swap import Tree, inspect
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import as_text
+from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
 
 CARD_FIELDS = (
     ("index", "index"),
@@ -40,18 +40,10 @@ PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name")
 ABSENT = "there is no nvidia-smi on the PATH"
 PATIENCE = 60
 """Seconds. A driver in trouble can hang nvidia-smi for good."""
-CARD, NONE, UNKNOWN = "card", "none", "unknown"
-CURE = (
-    "Repair its driver until nvidia-smi answers, or, where its cards are not to be used, say gpu_stack_profile: cpu in "
-    "its inventory"
-)
 DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
 NO_DEVICES = "No devices were found"
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
-PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
-"""What cutorch compiles against, by a header of each."""
-TREES = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda", "/opt/cuda-*", "/usr/lib/nvidia-cuda-toolkit", "/usr")
 
 
 class AbsentError(ValueError):
@@ -134,75 +126,6 @@ def processes():
     return query("compute-apps", PROCESS_FIELDS)
 
 
-def header_of(root, name):
-    """Where a CUDA tree has a header; None where it has not."""
-    for folder in ("include", "targets/x86_64-linux/include"):
-        path = os.path.join(root, folder, name)
-        if os.path.isfile(path):
-            return path
-    return None
-
-
-def nvcc_of(root):
-    """A tree's compiler; None where there is none."""
-    path = os.path.join(root, "bin", "nvcc")
-    return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
-
-
-def toolkit(root):
-    """{path, link, version, lacks, cudnn, apart} of a CUDA tree, None where `root` is none.
-
-    `path` has its links resolved; `link` is the name that it was found by where that is a link; `lacks` are
-    the parts that cutorch needs and this tree has not; `cudnn` is what header and library of its cuDNN say;
-    `apart` says that its headers and libraries lie elsewhere, as Debian's do.
-    """
-    nvcc = nvcc_of(root)
-    # /usr/lib/nvidia-cuda-toolkit and /usr are Debian's: the compiler here, the headers in /usr/include.
-    headers = "/usr" if os.path.realpath(root) == "/usr/lib/nvidia-cuda-toolkit" else root
-    if not nvcc or not header_of(headers, "cuda_runtime.h"):
-        return None
-    text = output_of([nvcc, "--version"])[0]
-    release = re.search(r"release (\d+\.\d+)", text)
-    path = os.path.realpath(root)
-    seen = inspect(Tree(path))
-    return {
-        "path": path,
-        "cudnn": dict((key, seen[key]) for key in ("state", "header", "library", "phase")),
-        "apart": not all(os.path.isdir(os.path.join(path, part)) for part in ("include", "lib64")),
-        "link": root if os.path.islink(root) else "",
-        "version": release.group(1) if release else "",
-        "lacks": sorted(part for part, header in PARTS.items() if not header_of(headers, header)),
-    }
-
-
-def toolkits(asked=""):
-    """Every CUDA tree of the host, each once; only the one that was asked for where one was."""
-    found = []
-    for pattern in (asked,) if asked else TREES:
-        for root in sorted(glob.glob(pattern)):
-            tree = toolkit(root)
-            if tree is None:
-                continue
-            same = [other for other in found if _same(other["path"], tree["path"])]
-            if not same:
-                found.append(tree)
-            elif tree["link"]:
-                same[0]["link"] = tree["link"]
-    return found
-
-
-def _same(one, other):
-    """Whether two trees are one: by their place, or because they have the same compiler (Debian's /usr)."""
-    return one == other or os.path.realpath(nvcc_of(one)) == os.path.realpath(nvcc_of(other))
-
-
-def compiler(path=""):
-    """The version of gcc, or of the compiler that was named; empty where there is none yet."""
-    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
-    version = re.search(r"^\d+(\.\d+)*", text.strip())
-    return version.group(0) if rc == 0 and version else ""
-
-
 def driver():
     """The version of the kernel's driver; empty where none is loaded."""
     version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text("/proc/driver/nvidia/version") or "")
@@ -271,20 +194,6 @@ def _looked(answer, words, found=()):
         "problem": words if answer == UNKNOWN else "",
         "evidence": words,
     }
-
-
-def gpu_facts(cuda="", gcc=""):
-    """All of it; `problem` says why it cannot be told whether there is a card, `evidence` what tells it."""
-    facts = dict(look(), driver=driver(), processes=[])
-    if facts["cards"]:
-        facts["driver"] = facts["cards"][0]["driver"] or facts["driver"]
-        try:
-            facts["processes"] = processes()
-        except ValueError as error:
-            facts["problem"] = "nvidia-smi lists cards, and not what computes on them: %s" % error
-    facts["toolkits"] = toolkits(cuda)
-    facts["gcc"] = compiler(gcc)
-    return facts
 
 
 def choose_card(asked, memory, cards, processes, leased):

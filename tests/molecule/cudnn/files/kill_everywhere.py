@@ -7,6 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, "/var/tmp/kill")
 
 from kill import killed  # noqa: E402
+from module_utils.cudnn import inspection, ldconfig  # noqa: E402
 from module_utils.cudnn import swap as cudnn  # noqa: E402
 
 VERSION = "5.0.5"
@@ -18,12 +19,12 @@ def seen(tree):
     for folder, _folders, files in os.walk(tree.root):
         for name in files:
             path = os.path.join(folder, name)
-            found[os.path.relpath(path, tree.root)] = cudnn.describe(path)
+            found[os.path.relpath(path, tree.root)] = inspection.describe(path)
     return found
 
 
 def main(root, archive):
-    tree, loader = cudnn.Tree(root), cudnn.Loader(root)
+    tree, loader = inspection.Tree(root), ldconfig.Loader(root)
     before = seen(tree)
 
     def swap():
@@ -41,7 +42,7 @@ def main(root, archive):
                 if not killed(steps, when, swap if verb == "swap" else restore):
                     break
                 swap()
-                state = cudnn.inspect(tree)
+                state = inspection.inspect(tree)
                 assert (state["header"], state["library"], state["state"]) == (VERSION, VERSION, "whole"), state
                 restore()
                 assert seen(tree) == before, "killed %s step %d of a %s" % (when, steps, verb)

@@ -1,4 +1,4 @@
-"""What a host tells of its cards and CUDA directories, by stand-ins of nvidia-smi and nvcc that answer as these do."""
+"""What a host tells of its cards, by a stand-in of nvidia-smi, and which card a run gets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.standin import cudnn
+from tests.unit.programs import program
 
 # Answers in NVIDIA's format; the K80's numbers are of a published table. Neither was recorded for this project.
 K80 = {
@@ -44,11 +44,10 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("gpu.cards")
 
 
-def program(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
+@pytest.fixture
+def facts_of(load: Callable[[str], ModuleType]) -> Callable[[], dict[str, Any]]:
+    gpu_facts: Callable[[], dict[str, Any]] = load("gpu.facts").gpu_facts
+    return gpu_facts
 
 
 @pytest.fixture
@@ -98,10 +97,10 @@ def test_what_is_not_available_is_none_and_not_a_word(
 
 
 def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
-    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], answers: Callable[[dict[str, Any]], None]
 ) -> None:
     answers(H200)
-    facts = module.gpu_facts()
+    facts = facts_of()
     assert (facts["driver"], facts["problem"], len(facts["cards"])) == ("580.65.06", "", 1)
     assert module.has_card() is True
 
@@ -163,10 +162,12 @@ CANNOT_TELL = {
 
 
 @pytest.mark.parametrize("kind", CANNOT_TELL)
-def test_it_cannot_be_told_and_that_is_no_no(module: ModuleType, machine: Callable[..., None], kind: str) -> None:
+def test_it_cannot_be_told_and_that_is_no_no(
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
+) -> None:
     made, words = CANNOT_TELL[kind]
     machine(**made)
-    facts = module.gpu_facts()
+    facts = facts_of()
     assert (facts["answer"], facts["cards"]) == ("unknown", [])
     assert words in facts["problem"]
     with pytest.raises(module.StackError, match="gpu_stack_profile: cpu"):
@@ -183,9 +184,11 @@ NO_CARD = {
 
 
 @pytest.mark.parametrize("kind", NO_CARD)
-def test_no_card_is_told_by_what_is_not_there(module: ModuleType, machine: Callable[..., None], kind: str) -> None:
+def test_no_card_is_told_by_what_is_not_there(
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
+) -> None:
     machine(**NO_CARD[kind])
-    facts = module.gpu_facts()
+    facts = facts_of()
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
     assert module.has_card() is False
@@ -217,44 +220,6 @@ def test_container_is_known_by_what_its_engine_leaves(module: ModuleType, monkey
         assert module.in_container() is inside
     monkeypatch.setattr(module, "CONTAINERS", (str(Path(__file__)),))
     assert module.in_container() is True
-
-
-def cuda(root: Path, version: str, lacks: tuple[str, ...] = ()) -> Path:
-    """A CUDA directory with a stand-in nvcc that tells its release."""
-    release = f"Cuda compilation tools, release {version}, V{version}.17"
-    program(root / "bin" / "nvcc", f"#!/bin/sh\necho 'nvcc: NVIDIA (R) Cuda compiler driver'\necho '{release}'\n")
-    (root / "include").mkdir()
-    for name, header in (("cudart", "cuda_runtime.h"), ("cublas", "cublas_v2.h"), ("curand", "curand.h")):
-        if name not in lacks:
-            (root / "include" / header).write_text("")
-    if "cusparse" not in lacks:
-        (root / "include" / "cusparse.h").write_text("")
-    return root
-
-
-def test_cuda_directories_are_found_once_whatever_links_point_there(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = cuda(tmp_path / "the site's cuda-7.5", "7.5")
-    cudnn.place(own, "4.0.7")
-    cuda(tmp_path / "cuda-13.0", "13.0", lacks=("cublas", "cusparse"))
-    (tmp_path / "cuda").symlink_to(own)
-    (tmp_path / "cuda-broken" / "bin").mkdir(parents=True)
-    monkeypatch.setattr(module, "TREES", (f"{tmp_path}/cuda", f"{tmp_path}/*cuda-*"))
-    found = {tree["version"]: tree for tree in module.toolkits()}
-    assert set(found) == {"7.5", "13.0"}
-    assert (found["7.5"]["path"], found["7.5"]["link"]) == (str(own), str(tmp_path / "cuda"))
-    assert found["7.5"]["cudnn"] == {"state": "whole", "header": "4.0.7", "library": "4.0.7", "phase": ""}
-    assert found["7.5"]["lacks"] == []
-    assert (found["13.0"]["lacks"], found["13.0"]["cudnn"]["state"]) == (["cublas", "cusparse"], "absent")
-    assert [tree["version"] for tree in module.toolkits(str(tmp_path / "cuda-13.0"))] == ["13.0"]
-    assert module.toolkits(str(tmp_path / "nowhere")) == []
-
-
-def test_compiler_tells_its_version_and_one_that_is_not_there_tells_none(module: ModuleType, tmp_path: Path) -> None:
-    old = program(tmp_path / "gcc-4.9", "#!/bin/sh\necho 4.9.4\n")
-    assert module.compiler(str(old)) == "4.9.4"
-    assert module.compiler(str(tmp_path / "gcc")) == ""
 
 
 @pytest.mark.parametrize(
