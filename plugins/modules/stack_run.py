@@ -186,7 +186,7 @@ run:
       type: str
       returned: for V(started) and V(stopped)
     supervisor:
-      description: What leads the run on its host.
+      description: The directory of its supervisor.
       type: str
       returned: for V(started) and V(stopped)
     damaged:

@@ -176,7 +176,7 @@ run:
       type: str
       returned: for V(followed)
     supervisor:
-      description: What leads the run on its host.
+      description: The directory of its supervisor.
       type: str
       returned: for V(followed)
     damaged:
