@@ -80,8 +80,7 @@ import shutil
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.gpu.cards import output_of
-from ..module_utils.host.commands import log_tail, run_logged
+from ..module_utils.host.commands import log_tail, output_of, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module

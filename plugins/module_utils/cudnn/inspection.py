@@ -13,9 +13,9 @@ import io
 import os
 import re
 import stat
-import subprocess
 import sys
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import file_sha256, read_json, read_text
 from ..host.texts import as_text
@@ -33,11 +33,10 @@ def library_version(path):
         "import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; "
         "ask.restype = ctypes.c_size_t; print('cudnn %d' % ask())"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text = process.communicate()[0].decode("utf-8", "replace")
+    text, code = output_of([sys.executable, "-c", program, path], patience=None)
     answer = re.search(r"^cudnn (\d+)$", text, re.M)
-    if process.returncode or not answer:
-        last = text.strip().splitlines()[-1:] or ["rc %s" % process.returncode]
+    if code or not answer:
+        last = text.strip().splitlines()[-1:] or ["rc %s" % code]
         raise StackError("%s does not tell its version: %s" % (path, last[0]))
     return number_to_version(int(answer.group(1)))
 

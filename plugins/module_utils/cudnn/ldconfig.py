@@ -11,8 +11,8 @@ __metaclass__ = type
 import hashlib
 import os
 import re
-import subprocess
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import write_whole
 from ..rules.cudnn import soname
@@ -20,6 +20,8 @@ from ..rules.cudnn import soname
 
 LOADER_FILE = "/etc/ld.so.conf.d/neuraltalk-cudnn-%s.conf"
 """One for each CUDA directory."""
+PATIENCE = 600
+"""Seconds. On a slow disk ldconfig reads many directories."""
 
 
 def register(tree, version, loader):
@@ -46,18 +48,11 @@ class Loader(object):
 
     def _run(self, *options):
         path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-        try:
-            process = subprocess.Popen(
-                [self.command] + list(options),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=dict(os.environ, PATH=path, LC_ALL="C"),
-            )
-        except OSError as error:
-            raise StackError("%s cannot be run: %s" % (self.command, error.strerror))
-        text = process.communicate()[0].decode("utf-8", "replace")
-        if process.returncode:
-            raise StackError("%s ended with %d: %s" % (self.command, process.returncode, text.strip()))
+        text, code = output_of([self.command] + list(options), patience=PATIENCE, environment={"PATH": path})
+        if code is None:
+            raise StackError("%s cannot be run: there is no such program" % self.command)
+        if code:
+            raise StackError("%s ended with %d: %s" % (self.command, code, text.strip()))
         return text
 
     def refresh(self):

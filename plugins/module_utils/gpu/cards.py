@@ -9,16 +9,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import csv
-import errno
 import glob
 import io
 import os
 import re
-import signal
-import subprocess
-import tempfile
-import time
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import as_text
@@ -38,51 +34,19 @@ CAPABILITY = ("compute_cap", "capability")
 """Drivers before 2021 do not know this field."""
 PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
 ABSENT = "there is no nvidia-smi on the PATH"
-PATIENCE = 60
-"""Seconds. A driver in trouble can hang nvidia-smi for good."""
 DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+UNKNOWN_FIELD = "not a valid field"
 NO_DEVICES = "No devices were found"
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
 
 
+class FieldError(ValueError):
+    """nvidia-smi does not know a field that it was asked for."""
+
+
 class AbsentError(ValueError):
     """There is no nvidia-smi."""
-
-
-def output_of(argv, patience=PATIENCE):
-    """(what it printed, return code) of a command; ('', None) where there is none.
-
-    126 where it is there and cannot be started, 124 where it has not ended after `patience` seconds.
-    """
-    with tempfile.TemporaryFile() as output, io.open(os.devnull, "rb") as nothing:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=nothing,
-                stdout=output,
-                stderr=output,
-                env=dict(os.environ, LC_ALL="C"),
-                preexec_fn=os.setsid,
-            )
-        except OSError as error:
-            there = os.sep in argv[0] or any(
-                os.path.lexists(os.path.join(directory, argv[0]))
-                for directory in os.environ.get("PATH", "").split(os.pathsep)
-            )
-            if error.errno == errno.ENOENT and not there:
-                return "", None
-            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
-        deadline = time.time() + patience
-        while process.poll() is None:
-            if time.time() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
-                time.sleep(0.2)
-                process.poll()
-                return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
-            time.sleep(0.01)
-        output.seek(0)
-        return output.read(1 << 20).decode("utf-8", "replace"), process.returncode
 
 
 def query(what, fields):
@@ -91,6 +55,8 @@ def query(what, fields):
     text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
     if rc is None:
         raise AbsentError(ABSENT)
+    if rc != 0 and UNKNOWN_FIELD in text:
+        raise FieldError(text.strip())
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
@@ -115,10 +81,8 @@ def cards():
     """Every card, with its compute capability where the driver tells it (else None). Memory in MiB."""
     try:
         return query("gpu", CARD_FIELDS + (CAPABILITY,))
-    except ValueError as error:
-        if "not a valid field" not in str(error):
-            raise
-    return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
+    except FieldError:
+        return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
 
 
 def processes():

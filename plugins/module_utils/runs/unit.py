@@ -13,7 +13,7 @@ import re
 import subprocess
 
 from .account import become
-from ..gpu.cards import output_of
+from ..host.commands import output_of
 from .launch import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
