@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench release clean
+.PHONY: help demo test quick test-real gpu-tree test-gpu lint sanity unit molecule molecule-old kills site bench release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/yamllint --strict .
 	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
 		ansible-lint --offline --profile production
+	$(BIN)/python -m tests.sanity
+
+sanity: $(VENV)/ready ## Run ansible-test sanity alone, which lint runs too
+	$(BIN)/python -m tests.sanity
 
 # Unit tests wait for processes more than they compute, hence one process more than there are processors.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))

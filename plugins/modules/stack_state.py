@@ -29,7 +29,7 @@ options:
     default: []
   build_space:
     description:
-      - The bytes that have to be free before a generation is built, without its artifacts; handed back.
+      - The bytes that must be free before a generation is built, without its artifacts. Returned as given.
       - Sources, objects and the installed tree took 500 MB.
     type: int
     default: 1500000000

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from ansible.module_utils import basic
 
-COMMON = {"changed", "diff", "invocation", "warnings", "deprecations"}
+COMMON = {"changed", "diff", "invocation", "warnings", "deprecations", "predicted"}
 """What every module may return without a line in its RETURN."""
 
 
