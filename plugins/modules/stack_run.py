@@ -115,10 +115,7 @@ run:
       description: The run's id; if several were started together, the id of the first.
       returned: always
       type: str
-    path:
-      description: The run's directory.
-      type: str
-      returned: for V(started) and V(stopped)
+    path: {description: "The run's directory.", type: str, returned: for V(started) and V(stopped)}
     log:
       description: The file on the host with the program's output.
       type: str
@@ -127,72 +124,36 @@ run:
       description: The process id of its program; null before it starts.
       type: int
       returned: for V(started) and V(stopped)
-    begun:
-      description: Whether its program was started.
-      type: bool
-      returned: for V(started) and V(stopped)
-    running:
-      description: Whether its program is running.
-      type: bool
-      returned: for V(started) and V(stopped)
+    begun: {description: Whether its program was started., type: bool, returned: for V(started) and V(stopped)}
+    running: {description: Whether its program is running., type: bool, returned: for V(started) and V(stopped)}
     waiting:
       description: Whether its supervisor will start it later.
       type: bool
       returned: for V(started) and V(stopped)
-    stopped:
-      description: Whether somebody stopped it.
-      type: bool
-      returned: for V(started) and V(stopped)
+    stopped: {description: Whether somebody stopped it., type: bool, returned: for V(started) and V(stopped)}
     exit_code:
       description:
         - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
           was begun, does not run and has no exit code was killed.
       type: int
       returned: for V(started) and V(stopped)
-    ended:
-      description: Why it was ended or not started.
-      type: dict
-      returned: for V(started) and V(stopped)
-    card:
-      description: The GPU that it got; null without.
-      type: dict
-      returned: for V(started) and V(stopped)
+    ended: {description: Why it was ended or not started., type: dict, returned: for V(started) and V(stopped)}
+    card: {description: "The GPU that it got; null without.", type: dict, returned: for V(started) and V(stopped)}
     elsewhere:
       description: The host that computes, if it shares this disk and is another one.
       type: str
       returned: for V(started) and V(stopped)
-    unit:
-      description: The unit of systemd.
-      type: str
-      returned: for V(started) and V(stopped)
+    unit: {description: The unit of systemd., type: str, returned: for V(started) and V(stopped)}
     job:
       description: The number of the job in Slurm.
       type: str
       returned: for V(started), V(stopped) and V(submitted)
-    parent:
-      description: The run whose model it starts from.
-      type: dict
-      returned: for V(started) and V(stopped)
-    stage:
-      description: The stage of the training.
-      type: str
-      returned: for V(started) and V(stopped)
-    until:
-      description: When the stage ends.
-      type: dict
-      returned: for V(started) and V(stopped)
-    needs:
-      description: The run that must have succeeded before.
-      type: str
-      returned: for V(started) and V(stopped)
-    sweep:
-      description: The sweep that it belongs to.
-      type: str
-      returned: for V(started) and V(stopped)
-    supervisor:
-      description: The directory of its supervisor.
-      type: str
-      returned: for V(started) and V(stopped)
+    parent: {description: The run whose model it starts from., type: dict, returned: for V(started) and V(stopped)}
+    stage: {description: The stage of the training., type: str, returned: for V(started) and V(stopped)}
+    until: {description: When the stage ends., type: dict, returned: for V(started) and V(stopped)}
+    needs: {description: The run that must have succeeded before., type: str, returned: for V(started) and V(stopped)}
+    sweep: {description: The sweep that it belongs to., type: str, returned: for V(started) and V(stopped)}
+    supervisor: {description: The directory of its supervisor., type: str, returned: for V(started) and V(stopped)}
     damaged:
       description: The names of its files that exist and cannot be read.
       type: list
@@ -212,10 +173,7 @@ run:
       returned: for V(started) and V(scored)
       type: list
       elements: str
-    images:
-      description: How many pictures are captioned.
-      returned: for V(started)
-      type: int
+    images: {description: How many pictures are captioned., returned: for V(started), type: int}
     submitted:
       description: When the runs were submitted, in seconds since 1970.
       returned: for V(submitted)
@@ -225,38 +183,14 @@ run:
       returned: for V(submitted)
       type: list
       elements: dict
-    scores:
-      description: Scores by name.
-      returned: for V(scored)
-      type: dict
-    used:
-      description: How many captions were scored.
-      returned: for V(scored)
-      type: int
-    of:
-      description: How many captions the run has.
-      returned: for V(scored)
-      type: int
-    annotations:
-      description: The file with the reference sentences.
-      returned: for V(scored)
-      type: str
-    generation:
-      description: The generation whose scorer was used.
-      returned: for V(scored)
-      type: str
-    source:
-      description: The file with the captions.
-      returned: for V(scored)
-      type: str
-    time:
-      description: When they were scored, in seconds since 1970.
-      returned: for V(scored)
-      type: int
-    file:
-      description: The file that keeps the scores.
-      returned: for V(scored)
-      type: str
+    scores: {description: Scores by name., returned: for V(scored), type: dict}
+    used: {description: How many captions were scored., returned: for V(scored), type: int}
+    of: {description: How many captions the run has., returned: for V(scored), type: int}
+    annotations: {description: The file with the reference sentences., returned: for V(scored), type: str}
+    generation: {description: The generation whose scorer was used., returned: for V(scored), type: str}
+    source: {description: The file with the captions., returned: for V(scored), type: str}
+    time: {description: "When they were scored, in seconds since 1970.", returned: for V(scored), type: int}
+    file: {description: The file that keeps the scores., returned: for V(scored), type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -101,118 +101,49 @@ run:
   returned: for V(followed), V(probed) and V(read)
   type: dict
   contains:
-    id:
-      description: The run's id.
-      returned: always
-      type: str
-    path:
-      description: The run's directory.
-      type: str
-      returned: for V(followed)
-    log:
-      description: The file on the host with the program's output.
-      type: str
-      returned: for V(followed)
-    pid:
-      description: The process id of its program; null before it starts.
-      type: int
-      returned: for V(followed)
-    begun:
-      description: Whether its program was started.
-      type: bool
-      returned: for V(followed)
-    running:
-      description: Whether its program is running.
-      type: bool
-      returned: for V(followed)
-    waiting:
-      description: Whether its supervisor will start it later.
-      type: bool
-      returned: for V(followed)
-    stopped:
-      description: Whether somebody stopped it.
-      type: bool
-      returned: for V(followed)
+    id: {description: "The run's id.", returned: always, type: str}
+    path: {description: "The run's directory.", type: str, returned: for V(followed)}
+    log: {description: "The file on the host with the program's output.", type: str, returned: for V(followed)}
+    pid: {description: "The process id of its program; null before it starts.", type: int, returned: for V(followed)}
+    begun: {description: Whether its program was started., type: bool, returned: for V(followed)}
+    running: {description: Whether its program is running., type: bool, returned: for V(followed)}
+    waiting: {description: Whether its supervisor will start it later., type: bool, returned: for V(followed)}
+    stopped: {description: Whether somebody stopped it., type: bool, returned: for V(followed)}
     exit_code:
       description:
         - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
           was begun, does not run and has no exit code was killed.
       type: int
       returned: for V(followed)
-    ended:
-      description: Why it was ended or not started.
-      type: dict
-      returned: for V(followed)
-    card:
-      description: The GPU that it got; null without.
-      type: dict
-      returned: for V(followed)
+    ended: {description: Why it was ended or not started., type: dict, returned: for V(followed)}
+    card: {description: "The GPU that it got; null without.", type: dict, returned: for V(followed)}
     elsewhere:
       description: The host that computes, if it shares this disk and is another one.
       type: str
       returned: for V(followed)
-    unit:
-      description: The unit of systemd.
-      type: str
-      returned: for V(followed)
-    job:
-      description: The number of the job in Slurm.
-      type: str
-      returned: for V(followed)
-    parent:
-      description: The run whose model it starts from.
-      type: dict
-      returned: for V(followed)
-    stage:
-      description: The stage of the training.
-      type: str
-      returned: for V(followed)
-    until:
-      description: When the stage ends.
-      type: dict
-      returned: for V(followed)
-    needs:
-      description: The run that must have succeeded before.
-      type: str
-      returned: for V(followed)
-    sweep:
-      description: The sweep that it belongs to.
-      type: str
-      returned: for V(followed)
-    supervisor:
-      description: The directory of its supervisor.
-      type: str
-      returned: for V(followed)
+    unit: {description: The unit of systemd., type: str, returned: for V(followed)}
+    job: {description: The number of the job in Slurm., type: str, returned: for V(followed)}
+    parent: {description: The run whose model it starts from., type: dict, returned: for V(followed)}
+    stage: {description: The stage of the training., type: str, returned: for V(followed)}
+    until: {description: When the stage ends., type: dict, returned: for V(followed)}
+    needs: {description: The run that must have succeeded before., type: str, returned: for V(followed)}
+    sweep: {description: The sweep that it belongs to., type: str, returned: for V(followed)}
+    supervisor: {description: The directory of its supervisor., type: str, returned: for V(followed)}
     damaged:
       description: The names of its files that exist and cannot be read.
       type: list
       elements: str
       returned: for V(followed)
-    text:
-      description: The next piece of its log.
-      returned: for V(followed)
-      type: str
-    offset:
-      description: The byte of the log at which the next piece starts.
-      returned: for V(followed)
-      type: int
-    more:
-      description: Whether the log has more already.
-      returned: for V(followed), if the log was read
-      type: bool
-    wrote:
-      description: Models and captions that it wrote.
-      returned: for V(followed), after its end
-      type: dict
+    text: {description: The next piece of its log., returned: for V(followed), type: str}
+    offset: {description: The byte of the log at which the next piece starts., returned: for V(followed), type: int}
+    more: {description: Whether the log has more already., returned: "for V(followed), if the log was read", type: bool}
+    wrote: {description: Models and captions that it wrote., returned: "for V(followed), after its end", type: dict}
     models:
       description: Each model with C(file), C(bytes), and its iteration, words and scores, or with C(problem).
       returned: for V(probed)
       type: list
       elements: dict
-    files:
-      description: The content of the files by name, in base64.
-      returned: for V(read)
-      type: dict
+    files: {description: "The content of the files by name, in base64.", returned: for V(read), type: dict}
     later:
       description: Names of files that did not fit into this result.
       returned: for V(read)
@@ -224,34 +155,22 @@ runs:
   type: list
   elements: dict
   contains:
-    id:
-      description: The run's id.
-      returned: always
-      type: str
-    unreadable:
-      description: Why nothing else of it can be read.
-      returned: if its files are damaged
-      type: str
+    id: {description: "The run's id.", returned: always, type: str}
+    unreadable: {description: Why nothing else of it can be read., returned: if its files are damaged, type: str}
 free:
   description: The GPUs that a run could get now, with O(gpu=auto).
   returned: for V(listed)
   type: list
   elements: dict
   contains:
-    uuid:
-      description: The GPU's UUID.
-      returned: always
-      type: str
+    uuid: {description: "The GPU's UUID.", returned: always, type: str}
 queued:
   description: Runs that were submitted to Slurm on this host, with the states of their jobs.
   returned: for V(listed)
   type: list
   elements: dict
   contains:
-    job:
-      description: The number of the job in Slurm.
-      returned: always
-      type: str
+    job: {description: The number of the job in Slurm., returned: always, type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule
