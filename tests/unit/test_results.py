@@ -44,17 +44,13 @@ def test_what_the_program_got_is_printed_by_the_name_that_it_always_had() -> Non
 def test_documents_keep_the_keys_that_they_always_had() -> None:
     """Scripts read them: a name that changes here changes in no document."""
     run = of_detail(detail("x")).as_json()
-    assert (
-        list(run)
-        == (
-            "host id program arguments started card log tail progress health samples checkpoints models asked begun begins "
-            "parent stage until needs sweep conductor job unit scorer elsewhere"
-        ).split()
-    )
-    assert set(base.plain(started_run("/l"))) == set(
-        "id path log pid begun exit_code running waiting ended card elsewhere unit job stopped parent stage until "
-        "needs sweep conductor damaged arguments set_aside images remarks".split()
-    )
+    first = "host id program arguments started card log tail progress health samples checkpoints models asked begun"
+    assert list(run) == [
+        *first.split(), *"begins parent stage until needs sweep conductor job unit scorer elsewhere".split(),
+    ]  # fmt: skip
+    status = "id path log pid begun exit_code running waiting ended card elsewhere unit job stopped parent stage until"
+    start = "needs sweep conductor damaged arguments set_aside images remarks"
+    assert set(base.plain(started_run("/l"))) == {*status.split(), *start.split()}
 
 
 def test_only_what_a_host_said_is_printed_and_nothing_that_is_unknown() -> None:
