@@ -133,7 +133,7 @@ def test_sweep_of_six_goes_through_slurm_over_both_nodes(queue: Directory, tmp_p
     options = {**OWN, "max_iters": 250}
     file.write_text(yaml.safe_dump({"id": "six", "options": options, "grid": grid}))
     words = ("sweep", str(file), "--gpu", "none", "--launcher", "slurm", "--host", ONE)
-    nodes.provision(*words, "--plan").ended_with(0).says("would run on a node of Slurm's")
+    nodes.provision(*words, "--plan").ended_with(0).says("would run on a Slurm node")
     jobs = nodes.provision(*words, "--sbatch=--hold", "--json").ended_with(0).document["jobs"]
     assert states(nodes, *(job["id"] for job in jobs)) == {"waiting"}
     engine.docker("exec", ONE, "scontrol", "release", ",".join(job["job"] for job in jobs))
