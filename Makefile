@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench clean
+.PHONY: demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old local site bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
@@ -26,7 +26,7 @@ $(VENV)/ready: pyproject.toml tests/setup.sh
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
-lint: $(VENV)/ready
+lint: $(VENV)/ready ## style, types, YAML, Ansible's own rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,18 +38,19 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 unit: $(VENV)/ready ## unit tests; WORKERS=0: in one process
 	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
 
-molecule: $(VENV)/ready
+molecule: $(VENV)/ready ## each role on hosts in Docker, by the newest ansible-core
 	$(BIN)/python -m tests.molecule
 
-molecule-old: $(OLD)/ready
+molecule-old: $(OLD)/ready ## everything on a host of Python 2.7, by ansible-core 2.16
 	$(OLD)/bin/python -m tests.molecule py27
 
-site: $(VENV)/ready
-	$(BIN)/python -m pytest tests/site --ignore=tests/site/test_kills.py --durations=12
+# By plain ansible-playbook and without Docker; KILL_ALL=1 kills it after every task instead of some.
+LOCAL := tests/site/test_artifact_role.py tests/site/test_kills.py tests/site/test_scorer_role.py
+local: $(VENV)/ready ## roles on this machine, among them site.yml killed in the middle and run again
+	$(BIN)/python -m pytest $(LOCAL)
 
-# On this machine and without an engine, so it goes beside the Molecule scenarios; KILL_ALL=1 for every task.
-kills: $(VENV)/ready
-	$(BIN)/python -m pytest tests/site/test_kills.py
+site: $(VENV)/ready ## `provision` against three hosts and a small cluster in Docker, over SSH
+	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
 test-real: $(VENV)/ready
