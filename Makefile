@@ -26,12 +26,14 @@ $(VENV)/ready: pyproject.toml tests/setup.sh
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
+# What ansible-lint reads: it takes 15 s, and is left out where it passed on the same files already.
+LINTED := .ansible-lint .yamllint playbooks plugins roles
 lint: $(VENV)/ready ## style, types, YAML, Ansible's own rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tests.unchanged $(LINTED) -- ansible-lint --offline --profile production
 
 # Unit tests wait for processes more than they compute, hence one process more than there are processors.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
