@@ -6,17 +6,19 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old local site bench clean
+.PHONY: help demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old local site bench release clean
 
-demo: $(VENV)/ready
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions on the screen
 	$(BIN)/python -m tests.demo
 
-# All parts side by side as far as they go together; ONLY="unit site": these parts, of which tests/__main__.py has the list.
-test: $(VENV)/ready ## every test, or some parts of them: make test ONLY="lint unit"
+# All parts side by side as far as they go together; tests/__main__.py has the list of parts.
+test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources; some parts: make test ONLY="lint unit"
 	$(BIN)/python -m tests $(ONLY)
 
-# What to run before each commit; it needs no Docker.
-quick: $(VENV)/ready ## lint, types and unit tests, in under 90 s
+quick: $(VENV)/ready ## Run lint, types and unit tests, in under 90 s, without Docker: before each commit
 	$(BIN)/python -m tests lint unit
 
 $(VENV)/ready: pyproject.toml tests/setup.sh
@@ -26,51 +28,60 @@ $(VENV)/ready: pyproject.toml tests/setup.sh
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
+# Where Ansible finds the collection of this checkout.
+.cache/collections: $(VENV)/ready
+	$(BIN)/python -c "from pathlib import Path; from neuraltalk_provision import paths; \
+		paths.link_collection(Path('$@').resolve())"
+
 # What ansible-lint reads: it takes 15 s, and is left out where it passed on the same files already.
-LINTED := .ansible-lint .yamllint playbooks plugins roles
-lint: $(VENV)/ready ## style, types, YAML, Ansible's own rules
+LINTED := .ansible-lint .yamllint galaxy.yml $(wildcard meta) playbooks plugins roles
+lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tests.unchanged $(LINTED) -- ansible-lint --offline --profile production
+	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
+		python -m tests.unchanged $(LINTED) -- ansible-lint --offline --profile production
 
 # Unit tests wait for processes more than they compute, hence one process more than there are processors.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-unit: $(VENV)/ready ## unit tests; WORKERS=0: in one process
+unit: $(VENV)/ready ## Run the unit tests; WORKERS=0: in one process
 	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
 
-molecule: $(VENV)/ready ## each role on hosts in Docker, by the newest ansible-core
+molecule: $(VENV)/ready ## Run the Molecule scenarios, on containers
 	$(BIN)/python -m tests.molecule
 
-molecule-old: $(OLD)/ready ## everything on a host of Python 2.7, by ansible-core 2.16
+molecule-old: $(OLD)/ready ## Run the scenarios of Python 2.7 hosts, with ansible-core 2.16
 	$(OLD)/bin/python -m tests.molecule py27
 
-# By plain ansible-playbook and without Docker; KILL_ALL=1 kills it after every task instead of some.
+# By plain ansible-playbook, without an engine; KILL_ALL=1 kills after every task.
 LOCAL := tests/site/test_artifact_role.py tests/site/test_kills.py tests/site/test_scorer_role.py
-local: $(VENV)/ready ## roles on this machine, among them site.yml killed in the middle and run again
+local: $(VENV)/ready ## Run roles on this machine, and kill site.yml after its tasks and run it again
 	$(BIN)/python -m pytest $(LOCAL)
 
-site: $(VENV)/ready ## `provision` against three hosts and a small cluster in Docker, over SSH
+site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
-test-real: $(VENV)/ready
+test-real: $(VENV)/ready ## Test the real upstream sources; needs MIRROR=DIR
 	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s -o faulthandler_timeout=0
 
 # The GPU half from the real sources, built without a card and packed for one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
 ARCHS ?= 9.0
-gpu-tree: $(VENV)/ready
+gpu-tree: $(VENV)/ready ## Build the GPU half from the real sources, for test-gpu; needs MIRROR=DIR
 	$(BIN)/python -m tests.gpu.tree "$(MIRROR)" --archs "$(ARCHS)"
 
 # Where the card is; needs nothing but Python 3, CUDA's libraries and the tree: make test-gpu [TREE=FILE] [OUT=DIR]
 TREE ?= .cache/gpu/tree.tar.xz
 OUT ?= .cache/gpu/report
-test-gpu:
+test-gpu: ## Test that tree on a machine with a GPU; takes TREE=FILE and OUT=DIR
 	$(PYTHON) -m tests.gpu --tree "$(TREE)" --out "$(OUT)"
 
-bench: $(VENV)/ready
+bench: $(VENV)/ready ## Measure what a converge and many runs cost
 	$(BIN)/python -m tests.bench
 
-clean:
-	rm -rf $(VENV) $(OLD) .cache
+release: $(VENV)/ready ## Build and check the wheel, the sdist and the collection of the last commit, in dist/
+	$(BIN)/python -m tools.release
+
+clean: ## Remove the virtual environments, the caches and dist
+	rm -rf $(VENV) $(OLD) .cache dist

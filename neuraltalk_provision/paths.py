@@ -10,8 +10,19 @@ _WHEEL_SHARE = _PACKAGE / "share"
 
 
 def share() -> Path:
-    """The directory that holds playbooks/, roles/, plugins/ and inventory/."""
+    """The directory of the collection: playbooks/, roles/, plugins/; and inventory/."""
     return _WHEEL_SHARE if _WHEEL_SHARE.is_dir() else _PACKAGE.parent
+
+
+def link_collection(folder: Path) -> Path:
+    """`folder`, which Ansible can search for collections afterwards: it has ours, by a link, and no other."""
+    namespace = folder / "ansible_collections" / "neuraltalk"
+    namespace.mkdir(parents=True, exist_ok=True)
+    link = namespace / "provision"
+    if not link.is_symlink() or link.readlink() != share():
+        link.unlink(missing_ok=True)
+        link.symlink_to(share())
+    return folder
 
 
 def playbooks() -> Path:
@@ -19,9 +30,9 @@ def playbooks() -> Path:
     return share() / "playbooks"
 
 
-def module_utils() -> Path:
-    """Code that modules on hosts and the controller share."""
-    return share() / "plugins" / "module_utils"
+def plugins() -> Path:
+    """What runs on hosts: modules, and below module_utils what they share."""
+    return share() / "plugins"
 
 
 def example_inventory() -> Path:
@@ -38,3 +49,8 @@ def state_dir() -> Path:
     """Where the controller keeps logs of its runs: $XDG_STATE_HOME or ~/.local/state."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "neuraltalk-provision"
+
+
+def logs_dir() -> Path:
+    """Where each command leaves its log."""
+    return state_dir() / "logs"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from neuraltalk_provision import shared
+from neuraltalk_provision.rules import log
 
 # Colours, movements of the cursor, titles of windows, by the pattern that reads logs on hosts too.
-_SEQUENCES: re.Pattern[str] = shared.load("neuraltalk_log").SEQUENCES
+_SEQUENCES: re.Pattern[str] = log.SEQUENCES
 # What a terminal obeys in place of showing it, or what turns around or hides the letters beside it: C0 but for tab and
 # line feed, DEL and C1, marks of direction, separators of lines, letters that are none (tags, halves of pairs).
 _UNSEEN = re.compile(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from neuraltalk_provision.catalogue.compatibility import Fact
 from neuraltalk_provision.catalogue.model import Compatibility
+from neuraltalk_provision.results.host_state import Card, HostState
+from neuraltalk_provision.results.host_state import Toolkit as CudaDirectory
+from neuraltalk_provision.rules.gpu import SEARCHED, architectures, compute_capability
 
 WITHOUT_NVCC = "-libraries"
 """Ends the lock's version of wheels that hold CUDA's libraries and not its compiler."""
@@ -52,32 +55,32 @@ def only(trees: Sequence[Toolkit], release: str) -> Toolkit:
 
 def arch_list(text: str) -> str:
     """What an inventory says to build for, as TORCH_CUDA_ARCH_LIST has it."""
-    return " ".join(re.split(r"[\s;,]+", str(text).strip()))
+    return " ".join(architectures(text))
 
 
-def capability(card: Mapping[str, Any], table: Compatibility) -> str:
+def capability(card: Card, table: Compatibility) -> str:
     """The card's compute capability: told by its driver, else by its name; the longest name that fits."""
-    if card.get("capability"):
-        return str(card["capability"])
-    named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(?!\d)", card["name"] or "")]
+    if card.capability:
+        return card.capability
+    named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(?!\d)", card.name)]
     return table.cards[max(named, key=len)] if named else ""
 
 
-def capabilities(cards: Sequence[Mapping[str, Any]], table: Compatibility) -> str:
+def capabilities(cards: Sequence[Card], table: Compatibility) -> str:
     """The compute capabilities of all cards, each once."""
     return " ".join(sorted({capability(card, table) for card in cards}, key=float))
 
 
 def toolkits_of(
-    toolkits: Sequence[Mapping[str, Any]], lock: Mapping[str, Versioned], platform: str, asked: str
+    toolkits: Sequence[CudaDirectory], lock: Mapping[str, Versioned], platform: str, asked: str
 ) -> list[Toolkit]:
     """The toolkits to choose from."""
     name = f"cuda-wheels-{platform}"
     version = lock[name].version if name in lock else ""
     trees = [
-        Toolkit(tree["version"], tree["path"], name if tree["lacks"] else "", tree["apart"])
+        Toolkit(tree.version, tree.path, name if tree.lacks else "", tree.apart)
         for tree in toolkits
-        if tree["version"] and (not tree["lacks"] or version.removesuffix(WITHOUT_NVCC) == tree["version"])
+        if tree.version and (not tree.lacks or version.removesuffix(WITHOUT_NVCC) == tree.version)
     ]
     if asked and not toolkits:
         raise RefusalError(f"gpu_stack_cuda is {asked}, and there is no bin/nvcc with its headers")
@@ -85,33 +88,33 @@ def toolkits_of(
         trees.append(Toolkit(version, "", name))
     if trees:
         return trees
-    lacking = [f"{tree['path']} (CUDA {tree['version']}) lacks {', '.join(tree['lacks'])}" for tree in toolkits]
-    what = "; ".join(lacking) or "no nvcc was found in /usr/local/cuda*, /opt/cuda* and /usr/bin"
+    lacking = [f"{tree.path} (CUDA {tree.version}) lacks {', '.join(tree.lacks)}" for tree in toolkits]
+    what = "; ".join(lacking) or f"no nvcc was found in {SEARCHED}"
     raise RefusalError(f"{what}. Install a CUDA toolkit, name it with gpu_stack_cuda, or add {name}.tar to the mirror")
 
 
 def facts_of(
-    state: Mapping[str, Any],
+    state: HostState,
     table: Compatibility,
     lock: Mapping[str, Versioned],
     trees: Sequence[Toolkit],
     profiles: tuple[str, ...],
 ) -> list[Fact]:
     """What is known, the toolkit first, for that is what a person can change."""
-    gpu, packages, archs = state["gpu"], state["packages"], state["inventory"].get("arch_list")
+    gpu, packages, archs = state.gpu, state.packages, state.inventory.arch_list
     facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.words for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
     if archs:
-        listed = arch_list(archs).replace("+PTX", "").replace(" ", ",")
+        listed = ",".join(compute_capability(arch) for arch in architectures(archs))
         facts.append(Fact("capability", (listed,), f"gpu_stack_arch_list {archs}"))
     else:
-        listed = capabilities(gpu["cards"], table).replace(" ", ",")
-        names = ", ".join(sorted({card["name"] for card in gpu["cards"]}))
+        listed = capabilities(gpu.cards, table).replace(" ", ",")
+        names = ", ".join(sorted({card.name for card in gpu.cards}))
         facts.append(Fact("capability", (listed,), f"{names} (compute capability {listed})"))
     single = {
-        "driver": (gpu["driver"], "driver {}"),
-        "gcc": (gpu["gcc"], "gcc {}"),
-        "glibc": (state["platform"]["libc"].removeprefix("glibc-"), "glibc {}"),
+        "driver": (gpu.driver, "driver {}"),
+        "gcc": (gpu.gcc, "gcc {}"),
+        "glibc": (state.platform.libc.removeprefix("glibc-"), "glibc {}"),
         "hdf5": (_package(packages, "libhdf5-dev", "hdf5-devel"), "HDF5 {}"),
         "protobuf": (_package(packages, "libprotobuf-dev", "protobuf-devel"), "protobuf {}"),
     }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from neuraltalk_provision.catalogue.compatibility import Assignment, Contradiction, solve
 from neuraltalk_provision.catalogue.facts import (
@@ -20,8 +18,9 @@ from neuraltalk_provision.catalogue.facts import (
     toolkits_of,
 )
 from neuraltalk_provision.catalogue.model import Compatibility
+from neuraltalk_provision.results.host_state import HostState, HostVariables
+from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures
 
-ARCHITECTURE = re.compile(r"\d+\.\d(\+PTX)?")
 MODES = ("swap", "private")
 PROFILES = ("auto", "cpu", "legacy", "modern")
 
@@ -56,7 +55,7 @@ class Chosen:
 
 def choose(
     host: str,
-    state: Mapping[str, Any],
+    state: HostState,
     platform: str,
     table: Compatibility,
     lock: Mapping[str, Versioned],
@@ -70,8 +69,8 @@ def choose(
     left out, unless its inventory names an architecture to build for (a build host). Nothing is guessed: what
     cannot be known is a refusal that says which inventory variable tells it.
     """
-    said = state["inventory"]
-    wanted, mode = said.get("profile") or profile, said.get("cudnn_mode") or cudnn_mode
+    said = state.inventory
+    wanted, mode = said.profile or profile, said.cudnn_mode or cudnn_mode
     try:
         _refuse_misspelt(said)
         sources = [name for name, row in table.profiles.items() if row.cutorch in lock and row.cunn in lock]
@@ -79,9 +78,9 @@ def choose(
         if idle is not None:
             return Chosen(remark=f"{host}: {idle}" if idle else "")
         _refuse_nameless(state, table)
-        trees = toolkits_of(state["gpu"]["toolkits"], lock, platform, said.get("cuda") or "")
+        trees = toolkits_of(state.gpu.toolkits, lock, platform, said.cuda)
         known = facts_of(state, table, lock, trees, (wanted,) if wanted != "auto" else tuple(sources))
-        answer = solve(table, known, said.get("vouched") or ())
+        answer = solve(table, known, said.vouched)
         if isinstance(answer, Contradiction):
             raise RefusalError(f"{answer}. Who knows better may say gpu_stack_vouched: [{', '.join(answer.rules)}]")
         return Chosen(_gpu(state, table, only(trees, answer["cuda"]), answer, mode))
@@ -89,13 +88,13 @@ def choose(
         return Chosen(refusals=tuple(f"{host}: {words}" for words in refused.args))
 
 
-def _refuse_misspelt(said: Mapping[str, Any]) -> None:
+def _refuse_misspelt(said: HostVariables) -> None:
     wrong = []
-    if said.get("profile") and said["profile"] not in PROFILES:
-        wrong.append(f"gpu_stack_profile is {said['profile']}, and can be {', '.join(PROFILES)}")
-    if said.get("cudnn_mode") and said["cudnn_mode"] not in MODES:
-        wrong.append(f"gpu_stack_cudnn_mode is {said['cudnn_mode']}, and can be {' or '.join(MODES)}")
-    bad = [arch for arch in arch_list(said.get("arch_list") or "").split() if not ARCHITECTURE.fullmatch(arch)]
+    if said.profile and said.profile not in PROFILES:
+        wrong.append(f"gpu_stack_profile is {said.profile}, and can be {', '.join(PROFILES)}")
+    if said.cudnn_mode and said.cudnn_mode not in MODES:
+        wrong.append(f"gpu_stack_cudnn_mode is {said.cudnn_mode}, and can be {' or '.join(MODES)}")
+    bad = [arch for arch in architectures(said.arch_list) if not ARCHITECTURE.match(arch)]
     if bad:
         wrong.append(f"gpu_stack_arch_list holds {', '.join(bad)}; compute capabilities such as 3.7 or 9.0+PTX")
     if wrong:
@@ -105,24 +104,21 @@ def _refuse_misspelt(said: Mapping[str, Any]) -> None:
 _ARCH_EXAMPLE = 'for instance gpu_stack_arch_list: "9.0"'
 
 
-def _idle(state: Mapping[str, Any], wanted: str, sources: Sequence[str]) -> str | None:
+def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
     """Why nothing is built for cards, empty where that needs no word; None where something is."""
-    facts, said = state["gpu"], state["inventory"]
-    cards, archs = facts["cards"], said.get("arch_list")
+    facts, said = state.gpu, state.inventory
+    cards, archs = facts.cards, said.arch_list
     if wanted == "cpu":
         return "the profile cpu leaves its cards unused" if cards else ""
-    if facts["problem"]:
-        raise RefusalError(
-            f"it cannot be told whether it has a card: {facts['problem']}. Repair its driver until nvidia-smi answers, "
-            "or, where its cards are not to be used, say gpu_stack_profile: cpu in its inventory"
-        )
+    if facts.problem:
+        raise RefusalError(f"it cannot be told whether it has a card: {facts.problem}. {CURE}")
     if not cards and not archs:
-        if said.get("profile") in ("legacy", "modern"):
+        if said.profile in ("legacy", "modern"):
             raise RefusalError(f"it has no card: say in its inventory what to build for, {_ARCH_EXAMPLE}")
         if built_for_cards(state):
             raise RefusalError(
-                f"its current generation {state['stack']['current']} was built for cards, and none is seen now "
-                f"({facts.get('evidence') or 'nothing tells of one'}). Bring the card back, or, where it is gone for "
+                f"its current generation {state.stack.current} was built for cards, and none is seen now "
+                f"({facts.evidence or 'nothing tells of one'}). Bring the card back, or, where it is gone for "
                 "good, say gpu_stack_profile: cpu in its inventory"
             )
         return ""
@@ -131,16 +127,15 @@ def _idle(state: Mapping[str, Any], wanted: str, sources: Sequence[str]) -> str 
     return None
 
 
-def built_for_cards(state: Mapping[str, Any]) -> bool:
+def built_for_cards(state: HostState) -> bool:
     """Whether what is current on the host has a GPU half."""
-    stack = state["stack"]
-    return "cutorch" in (stack["generations"].get(stack["current"] or "") or {"stamps": {}})["stamps"]
+    return "cutorch" in state.stack.generation(state.stack.current or "").stamps
 
 
-def _refuse_nameless(state: Mapping[str, Any], table: Compatibility) -> None:
-    if state["inventory"].get("arch_list"):
+def _refuse_nameless(state: HostState, table: Compatibility) -> None:
+    if state.inventory.arch_list:
         return
-    nameless = sorted({card["name"] for card in state["gpu"]["cards"] if not capability(card, table)})
+    nameless = sorted({card.name for card in state.gpu.cards if not capability(card, table)})
     if nameless:
         raise RefusalError(
             f"its driver does not tell the compute capability of {', '.join(nameless)}: say it in its inventory, "
@@ -148,19 +143,19 @@ def _refuse_nameless(state: Mapping[str, Any], table: Compatibility) -> None:
         )
 
 
-def _gpu(state: Mapping[str, Any], table: Compatibility, tree: Toolkit, answer: Assignment, mode: str) -> Gpu:
+def _gpu(state: HostState, table: Compatibility, tree: Toolkit, answer: Assignment, mode: str) -> Gpu:
     """The GPU half that an answer of the table comes to."""
-    said = state["inventory"]
+    said = state.inventory
     cudnn = answer.get("cudnn", "") if answer["profile"] == "legacy" and answer.get("rock") else ""
     if cudnn and mode == "swap" and (tree.apart or not tree.path):
         raise RefusalError("it has no CUDA directory of one piece to swap cuDNN in: set gpu_stack_cudnn_mode: private")
     return Gpu(
         profile=answer["profile"],
-        archs=arch_list(said.get("arch_list") or "") or capabilities(state["gpu"]["cards"], table),
+        archs=arch_list(said.arch_list) or capabilities(state.gpu.cards, table),
         toolkit=tree.path,
         cuda=tree.version,
         wheels=tree.wheels,
-        gcc=said.get("gcc") or "",
+        gcc=said.gcc,
         cudnn=cudnn,
         cudnn_mode=mode if cudnn else "",
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import HostPlatform
+from neuraltalk_provision.rules.packages import COMMANDS
 
 Manager = Literal["apt", "dnf", "yum"]
 
@@ -21,9 +22,7 @@ class Platform:
     id: str
     version: str
     machine: str
-    libc: str
     manager: Manager
-    like: tuple[str, ...]
     python: str = "3"
     """The first number of the version of the Python that builds there."""
 
@@ -44,16 +43,16 @@ class Platform:
         return (own, f"el-{self.major}") if self.manager != "apt" else (own,)
 
 
-def recognise(facts: Mapping[str, Any], host: str) -> Platform:
-    """The platform that `facts` (stack_state's `platform`) describe.
+def recognise(facts: HostPlatform, host: str) -> Platform:
+    """The platform that `facts` describe.
 
     A system whose ID nobody has heard of is taken for what its ID_LIKE says, and failing that for what its
     package manager says. Raises UsageError where neither helps.
     """
-    managers = set(facts["managers"])
-    family = {facts["id"], *facts["id_like"]}
-    rpm: Manager | None = "dnf" if "dnf" in managers else "yum" if "yum" in managers else None
-    apt: Manager | None = "apt" if "apt-get" in managers else None
+    there = {name for name, command in COMMANDS.items() if command in facts.managers}
+    family = {facts.id, *facts.id_like}
+    rpm: Manager | None = "dnf" if "dnf" in there else "yum" if "yum" in there else None
+    apt: Manager | None = "apt" if "apt" in there else None
     if family & _RPM_IDS:
         manager = rpm or apt
     elif family & _APT_IDS:
@@ -62,15 +61,13 @@ def recognise(facts: Mapping[str, Any], host: str) -> Platform:
         manager = apt or rpm
     if manager is None:
         raise UsageError(
-            f"{host}: {facts['name'] or facts['id']} has none of apt-get, dnf and yum",
+            f"{host}: {facts.name or facts.id} has none of {', '.join(COMMANDS.values())}",
             advice="Only hosts with one of these package managers can be provisioned.",
         )
     return Platform(
-        id=facts["id"],
-        version=facts["version"],
-        machine=facts["machine"],
-        libc=facts["libc"],
+        id=facts.id,
+        version=facts.version,
+        machine=facts.machine,
         manager=manager,
-        like=tuple(facts["id_like"]),
-        python=str(facts.get("python") or "3").split(".")[0],
+        python=(facts.python or "3").split(".")[0],
     )

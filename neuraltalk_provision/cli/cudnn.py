@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.checks import CudnnTree
 from neuraltalk_provision.site import cudnn
 
 app = typer.Typer(
@@ -36,12 +36,12 @@ def status(
     states = cudnn.work("status", chosen, output, limit or (), cuda=cuda)
     for state in states:
         seen = state.after
-        output.say(f"{state.host} {seen['root']}: {_words(state.after)}")
-        for path in seen["backup"]:
+        output.say(f"{state.host} {seen.root}: {_words(state.after)}")
+        for path in seen.backup:
             output.say(f"  kept: {path}")
         for user in state.users:
-            output.say(f"  in use by pid {user['pid']}: {user['command']}")
-    output.result({"hosts": [asdict(state) for state in states]})
+            output.say(f"  in use by pid {user.pid}: {user.command}")
+    output.result({"hosts": [state.as_json() for state in states]})
     return EXIT_FINE
 
 
@@ -102,16 +102,16 @@ def _tell(states: tuple[cudnn.CudnnState, ...], output: Output, plan: bool) -> N
     for state in states:
         if plan:
             what = "would change" if state.changed else "nothing to change"
-            output.say(f"{state.host} {state.before['root']}: {what}; it is {_words(state.before)}")
+            output.say(f"{state.host} {state.before.root}: {what}; it is {_words(state.before)}")
             continue
-        for words in state.did or (f"nothing to change in {state.after['root']}",):
+        for words in state.did or (f"nothing to change in {state.after.root}",):
             output.say(f"{state.host}: {words}")
-        output.say(f"{state.host} {state.after['root']}: {_words(state.after)}")
+        output.say(f"{state.host} {state.after.root}: {_words(state.after)}")
     output.result(
-        {"hosts": [asdict(state) for state in states], "changed": not plan and any(s.changed for s in states)}
+        {"hosts": [state.as_json() for state in states], "changed": not plan and any(s.changed for s in states)}
     )
 
 
-def _words(seen: cudnn.Seen) -> str:
-    told = f"header {seen['header'] or 'none'}, library {seen['library'] or 'none'}"
-    return f"{seen['state']}, {told}" + (f" ({seen['problem']})" if seen["problem"] else "")
+def _words(seen: CudnnTree) -> str:
+    told = f"header {seen.header or 'none'}, library {seen.library or 'none'}"
+    return f"{seen.state}, {told}" + (f" ({seen.problem})" if seen.problem else "")

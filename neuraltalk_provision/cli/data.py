@@ -13,10 +13,12 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.cli import run
 from neuraltalk_provision.dataset import program, request
 from neuraltalk_provision.dataset.request import Inspect, Prepare
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import ending
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
 Host = Annotated[
@@ -76,24 +78,25 @@ def do(
 
 def _findings() -> Path:
     folder = paths.state_dir() / "inspect"
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder, "written"):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
 
 
 def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detach: bool) -> Mapping[str, Any] | None:
     """Start a program as a run, follow it to its end, and read its result; None where it is left alone."""
-    started = launch.start([spec], host, settings)
-    for remark in started["remarks"]:
+    started = hosts.start([spec], host, settings)
+    for remark in started.remarks:
         output.say(remark)
-    output.say(f"{spec.id} runs on {host} (pid {started['pid']}), log {started['log']}")
+    output.say(f"{spec.id} runs on {host} (pid {started.pid}), log {started.log}")
     if detach:
         output.say(f"next: provision runs watch {spec.id}")
-        output.result({"id": spec.id, "host": host, **started})
+        output.result({"id": spec.id, "host": host, **plain(started)})
         return None
-    end = run.followed(spec, host, started["log"], settings, output)
-    told = launch.read(spec.id, host, settings, [program.RESULT], most=SHOWN).get(program.RESULT, b"")
+    end = run.followed(spec, host, started.log, settings, output)
+    told = hosts.read(spec.id, host, settings, [program.RESULT], most=SHOWN).get(program.RESULT, b"")
     result = program.parsed(told)
     if not result:
-        launch.judge(spec.program, end)
+        ending.check(spec.program, end)
     result = program.accepted(spec.program, result, f"{host} (log {end.log})")
     return {"id": spec.id, "host": host, "log": end.log, **result}

@@ -1,4 +1,4 @@
-"""`provision init`: a site to start from."""
+"""`provision init`: the files of a new site."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ import typer
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.errors import EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(help="The directory that gets the site.")],
+    directory: Annotated[Path, typer.Argument(help="The directory to write to; it is created if it does not exist.")],
     plan: options.Plan = False,
     as_json: options.Json = False,
 ) -> int:
-    """Write a site to start from: settings, an inventory and an empty mirror."""
+    """Write the files of a new site: example settings, an inventory, a training, and an empty mirror."""
     output = Output(as_json=as_json)
     sources = sorted(path for path in paths.example_inventory().iterdir() if path.is_file())
     files = [directory / path.name for path in sources]
-    existing = [str(file) for file in files if file.exists()]
+    with naming(directory, "read"):
+        existing = [str(file) for file in files if file.exists()]
     if existing:
         raise UsageError(
-            f"{', '.join(existing)}: already there",
-            advice="Name an empty directory, or edit what stands there.",
+            f"{', '.join(existing)}: already exists",
+            advice="Choose an empty directory, or edit the existing files.",
         )
     if not plan:
-        (directory / "mirror").mkdir(parents=True, exist_ok=True)
-        for path in sources:
-            shutil.copyfile(path, directory / path.name)
+        with naming(directory, "written"):
+            (directory / "mirror").mkdir(parents=True, exist_ok=True)
+            for path in sources:
+                shutil.copyfile(path, directory / path.name)
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
-    output.say(f"next: name your hosts in {directory / 'hosts.yml'}, then `provision mirror add FILE...` there")
+    output.say(f"next: enter your hosts in {directory / 'hosts.yml'}, then run there `provision mirror add FILE...`")
     output.result({"files": [str(file) for file in files], "written": not plan})
     return EXIT_FINE

@@ -15,8 +15,10 @@ from neuraltalk_provision.cli.run import Detach, Gpu, Memory, run_all
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import health, lineage, record, spec, stages
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, record
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import lineage, spec, stages
 
 
 class Choose(StrEnum):
@@ -53,11 +55,11 @@ def resume(
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     _refuse(run)
     following = later(run, everything)
-    whole = record.whole([*record.line(run, everything), *following], chosen)
+    whole = hosts.whole([*record.line(run, everything), *following], chosen)
     line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
     run = line[-1]
     origin, model = lineage.origin(line, choose)
@@ -67,14 +69,14 @@ def resume(
     runs = stages.resume(
         replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
         origin.id,
-        int(model["iteration"]) if same else 0,
+        model.iteration if same else 0,
         new_id or stages.next_id(run.id, [other.id for other in everything]),
         choose.value,
         words or [],
         [lineage.as_spec(stage) for stage in following],
     )
     output.say(
-        f"{runs[0].id} goes on from {model['file']} (iteration {model['iteration']} of {origin.id}); "
+        f"{runs[0].id} goes on from {model.file} (iteration {model.iteration} of {origin.id}); "
         "the optimiser begins anew"
     )
     return run_all(runs, run.host, chosen, output, plan, detach)
@@ -87,7 +89,7 @@ def _refuse(run: RunState) -> None:
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}", advice=f"`provision runs stop {run.id}` first.")
     if not run.begun:
-        before = run.parent["id"] if run.parent else ""
+        before = run.parent.id if run.parent else ""
         advice = f"Go on with {before}: what was to follow it still does." if before else "Start it again."
         raise UsageError(f"{run.id} never began: {run.health.evidence}", advice=advice)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,9 +14,13 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import document, launch, spec, stages
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.results.one_run import SetAside
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import ending
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.request import document, spec, stages
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
 SHOWN = 20
@@ -152,9 +156,9 @@ def submit(
         if plan:
             foresee(runs, f"a node of Slurm's, asked from {host},", output)
             continue
-        said = launch.submit(runs, host, words, settings)
-        jobs.append({"id": said["id"], "job": said["job"], "host": host})
-        output.say(f"{said['id']} is job {said['job']} of Slurm's")
+        said = hosts.submit(runs, host, words, settings)
+        jobs.append({"id": said.id, "job": said.job, "host": host})
+        output.say(f"{said.id} is job {said.job} of Slurm's")
     if not plan:
         output.say(f"next: provision runs list; provision runs watch {sets[0][0].id}")
     output.result({"jobs": jobs, "plan": [asdict(run) for runs in sets for run in runs] if plan else None})
@@ -167,37 +171,37 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         foresee(runs, host, output)
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
-    started = launch.start(runs, host, settings)
-    _tell_aside(started["set_aside"], host, started["log"], output)
-    for remark in started["remarks"]:
+    started = hosts.start(runs, host, settings)
+    _tell_aside(started.set_aside, host, started.log, output)
+    for remark in started.remarks:
         output.say(remark)
-    card = started["card"]
-    where = f", card {card['index']} ({card['name']}, {card['uuid']})" if card else ""
-    unit = f", unit {started['unit']}" if started["unit"] else ""
-    if started["begun"]:
-        output.say(f"{runs[0].id} runs on {host}{where} (pid {started['pid']}{unit}), log {started['log']}")
+    card = started.card
+    where = f", card {card.index} ({card.name}, {card.uuid})" if card else ""
+    unit = f", unit {started.unit}" if started.unit else ""
+    if started.begun:
+        output.say(f"{runs[0].id} runs on {host}{where} (pid {started.pid}{unit}), log {started.log}")
     else:
-        output.say(f"{runs[0].id} looks at its pictures on {host} first, log {started['log']}")
+        output.say(f"{runs[0].id} looks at its pictures on {host} first, log {started.log}")
     for run in runs[1:]:
         output.say(f"{run.id} waits for {run.needs or 'its turn'}")
     if detach:
         output.say(f"next: provision runs watch {runs[0].id}")
-        output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **started})
+        output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **plain(started)})
         return EXIT_FINE
-    ends = [_judged(run, followed(run, host, started["log"], settings, output)) for run in runs]
-    if not started["begun"]:
-        _tell_aside(ends[0].set_aside, host, started["log"], output)
-    told = [asdict(end) for end in ends]
+    ends = [_judged(run, followed(run, host, started.log, settings, output)) for run in runs]
+    if not started.begun:
+        _tell_aside(ends[0].set_aside, host, started.log, output)
+    told = [end.as_json() for end in ends]
     output.result({**told[-1], "stages": told} if len(runs) > 1 else told[-1])
     for end in ends:
         _show(end, output)
     return EXIT_FINE
 
 
-def _tell_aside(aside: Sequence[Mapping[str, str]], host: str, log: str, output: Output) -> None:
+def _tell_aside(aside: Sequence[SetAside], host: str, log: str, output: Output) -> None:
     """Name the first of the files that were set aside, and where all are named."""
     for file in aside[:SHOWN]:
-        output.say(f"set aside {file['file']}: {file['reason']}")
+        output.say(f"set aside {file.file}: {file.reason}")
     if len(aside) > SHOWN:
         output.say(f"{len(aside) - SHOWN} more were set aside: images.json beside {log} on {host} has them all")
 
@@ -205,7 +209,7 @@ def _tell_aside(aside: Sequence[Mapping[str, str]], host: str, log: str, output:
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
     """A run followed to its end, its log shown as it grows. Raises InterruptError after Ctrl-C; the run goes on."""
     try:
-        return launch.watch(run.id, host, settings, output.pass_on)
+        return hosts.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
         raise InterruptError(
             f"no longer following; {run.id} goes on",
@@ -215,15 +219,15 @@ def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Outp
 
 def _judged(run: RunSpec, end: RunEnd) -> RunEnd:
     """The end of a run that left what it was started for. Raises CheckError for another."""
-    launch.judge(run.program, end)
+    ending.check(run.program, end)
     return end
 
 
 def _show(end: RunEnd, output: Output) -> None:
     for caption in end.captions:
-        output.say(f"{caption['file'] or caption['image_id']}: {caption['caption']}")
+        output.say(f"{caption.file or caption.image_id}: {caption.caption}")
     for checkpoint in end.checkpoints:
-        output.say(f"wrote {checkpoint['file']} ({checkpoint['bytes']:,} bytes)")
+        output.say(f"wrote {checkpoint.file} ({checkpoint.bytes:,} bytes)")
     if end.losses:
         (first, before), (last, after) = end.losses[0], end.losses[-1]
         output.say(f"loss {before:.3f} at iteration {first}, {after:.3f} at iteration {last}")
@@ -231,5 +235,5 @@ def _show(end: RunEnd, output: Output) -> None:
         output.say(f"loss {end.progress.evaluation:.4f} over {len(end.captions)} images")
     for _iteration, scores in end.progress.scores[-1:]:
         output.say(", ".join(f"{name} {value:.3f}" for name, value in scores))
-    why = f" ({end.ended['evidence']})" if end.ended else ""
+    why = f" ({end.ended.evidence})" if end.ended else ""
     output.say(f"{end.id} ended well on {end.host}{why}; its log: {end.log}")

@@ -12,8 +12,9 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import health, launch, pace, record
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, pace, record
+from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.settings import Settings
 
 app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
@@ -39,10 +40,10 @@ def list_(
     """List every run of every host with its state; code 1 where one is not well and no other has gone on from it."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    found = record.runs(chosen, limit or (), quiet)
+    found = hosts.runs(chosen, limit or (), quiet)
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
-    gone_on = {(run.host, run.parent["id"]) for run in found if run.parent}
+    gone_on = {(run.host, run.parent.id) for run in found if run.parent}
     unwell = [run for run in found if not run.health.well and (run.host, run.id) not in gone_on]
     for run in unwell:
         output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
@@ -63,14 +64,14 @@ def show(
     """Show one run: what it was asked, how far it got, and the end of its log; code 1 where it is not well."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.named(run_id, chosen, host, quiet)
+    run = hosts.named(run_id, chosen, host, quiet)
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
-    given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
     output.say(f"started {_when(run)}; {_card(run) or 'on the processor'}; log {run.log}")
     if run.parent:
-        begins = f"{run.parent['choose']} model, of its iteration {run.begins}"
-        output.say(f"goes on from {run.parent['id']} ({begins})")
+        begins = f"{run.parent.choose} model, of its iteration {run.begins}"
+        output.say(f"goes on from {run.parent.id} ({begins})")
     output.say(pace.in_words(pace.of(run), run))
     for iteration, loss in run.progress.validations:
         output.say(f"validation loss {loss:.4f} after iteration {iteration}")
@@ -97,13 +98,13 @@ def logs(
     """Print a run's whole log, and with -f what comes until it ends."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.named(run_id, chosen, host)
+    run = hosts.named(run_id, chosen, host)
     text: list[str] = []
     try:
-        for said in launch.follow(run.id, run.host, chosen):
-            output.pass_on(said["text"])
-            text += [said["text"]] if as_json else []
-            if not follow and not said.get("more"):
+        for said in hosts.follow(run.id, run.host, chosen):
+            output.pass_on(said.text)
+            text += [said.text] if as_json else []
+            if not follow and not said.more:
                 break
     except KeyboardInterrupt:
         raise InterruptError(
@@ -127,11 +128,11 @@ def stop(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     limit = [host] if host else ()
-    alone = [run for run in record.ask(chosen, limit, ids=[run_id]).runs if run.id == run_id]
+    alone = [run for run in hosts.ask(chosen, limit, ids=[run_id]).runs if run.id == run_id]
     if alone:
         output.result(_end(record.find(run_id, alone, host), chosen, output, plan))
         return EXIT_FINE
-    everything = record.runs(chosen, limit)
+    everything = hosts.runs(chosen, limit)
     swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
     told = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
     output.result({"runs": told} if swept else told[0])
@@ -140,7 +141,7 @@ def stop(
 
 def _end(run: RunState, settings: Settings, output: Output, plan: bool) -> dict[str, object]:
     # Without a directory on any node it stands in Slurm's queue.
-    end = launch.stop if run.conductor else launch.cancel
+    end = hosts.stop if run.supervisor else hosts.cancel
     running = end(run.id, run.host, settings, plan=plan)
     what = ("would be stopped" if plan else "stopped") if running else "was not running"
     output.say(f"{run.id} on {run.host} {what}")
@@ -172,7 +173,7 @@ def _row(run: RunState) -> tuple[str, ...]:
 
 
 def _card(run: RunState) -> str:
-    return f"{run.card['index']} {run.card['name']}" if run.card else ""
+    return f"{run.card.index} {run.card.name}" if run.card else ""
 
 
 def _when(run: RunState) -> str:

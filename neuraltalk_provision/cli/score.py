@@ -11,7 +11,9 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import health, launch, record
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health
 
 Annotations = Annotated[
     str,
@@ -42,7 +44,7 @@ def score(
     if annotations and not annotations.startswith("/"):
         raise UsageError(f"--annotations {annotations}: an absolute path on the host is needed")
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = record.named(run_id, chosen, host)
+    run = hosts.named(run_id, chosen, host)
     if run.health.state in health.ALIVE:
         raise UsageError(
             f"{run.id} on {run.host} is {run.health.state}: scores are of a run that has ended",
@@ -52,12 +54,12 @@ def score(
         output.say(f"{run.id} on {run.host} would be scored")
         output.result({"id": run.id, "host": run.host})
         return EXIT_FINE
-    found = launch.score(run.id, run.host, chosen, annotations)
-    for remark in found["remarks"]:
+    found = hosts.score(run.id, run.host, chosen, annotations)
+    for remark in found.remarks:
         output.say(remark)
-    used = found["of"] if found["used"] is None else found["used"]
-    output.say(f"{run.id} on {run.host}: {used} of {found['of']} captions were compared with {found['annotations']}")
-    output.say(", ".join(f"{name} {value:.3f}" for name, value in found["scores"].items()))
-    output.say(f"kept in {found['file']}")
-    output.result({**found, "id": run.id, "host": run.host})
+    used = found.of if found.used is None else found.used
+    output.say(f"{run.id} on {run.host}: {used} of {found.of} captions were compared with {found.annotations}")
+    output.say(", ".join(f"{name} {value:.3f}" for name, value in found.scores.items()))
+    output.say(f"kept in {found.file}")
+    output.result({**plain(found), "id": run.id, "host": run.host})
     return EXIT_FINE

@@ -14,9 +14,10 @@ from neuraltalk_provision.cli import options, run
 from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs import document, launch, record, spec
-from neuraltalk_provision.runs import sweep as sweeps
-from neuraltalk_provision.runs.sweep import Share, Slot, SweepDocument
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.request import document, spec
+from neuraltalk_provision.runs.request import sweep as sweeps
+from neuraltalk_provision.runs.request.sweep import Share, Slot, SweepDocument
 from neuraltalk_provision.settings import Settings
 
 
@@ -76,15 +77,12 @@ def sweep(
 
 def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
     """The free cards of the hosts, one of each host in turn; with --gpu none every host once."""
-    site = record.ask(settings, limit, gpu=first.gpu, memory=first.memory)
+    site = hosts.ask(settings, limit, gpu=first.gpu, memory=first.memory)
     if first.gpu == spec.PROCESSOR:
         return [Slot(host, spec.PROCESSOR) for host in site.free]
     rounds = max((len(cards) for cards in site.free.values()), default=0)
     return [
-        Slot(host, cards[turn]["uuid"])
-        for turn in range(rounds)
-        for host, cards in site.free.items()
-        if turn < len(cards)
+        Slot(host, cards[turn].uuid) for turn in range(rounds) for host, cards in site.free.items() if turn < len(cards)
     ]
 
 
@@ -95,13 +93,13 @@ def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: 
             run.foresee(share.runs, share.slot.host, output)
             continue
         try:
-            said = launch.start(share.runs, share.slot.host, settings)
+            said = hosts.start(share.runs, share.slot.host, settings)
         except HostError as error:
             failures.append({"host": share.slot.host, "runs": [one.id for one in share.runs], "error": error.message})
             output.say(f"{share.runs[0].id} was not started: {error.message}")
             continue
         ids = [one.id for one in share.runs]
-        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said["pid"]})
+        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said.pid})
         output.say(
             f"{share.slot.host}, {share.slot.gpu}: {ids[0]} runs" + f", then {', '.join(ids[1:])}" * (len(ids) > 1)
         )

@@ -14,13 +14,16 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
 from neuraltalk_provision.cli.runs import Host, Id
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
-from neuraltalk_provision.runs import envelope as envelopes
-from neuraltalk_provision.runs import health, judge, launch, pace, record, spec, verify
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, pace, record
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.verdict import envelope as envelopes
+from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
 
 EnvelopeFile = Annotated[
@@ -57,12 +60,12 @@ def verify_(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict is of a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
-    (run,) = record.whole([run], chosen)
+    (run,) = hosts.whole([run], chosen)
     evaluation = None
     if evaluate and run.models:
         evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
@@ -112,7 +115,7 @@ def report(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = record.runs(chosen, [host] if host else ())
+    everything = hosts.runs(chosen, [host] if host else ())
     swept = [run for run in everything if run.sweep == run_id]
     told_of: RunState | None = None
     if swept:
@@ -152,12 +155,14 @@ def write_pages(file: Path, told: page.Report, said: Sequence[page.Captioned], o
 
 def write(file: Path, told: page.Report, output: Output) -> None:
     """Write a report as HTML."""
-    file.write_text(page.render(told), encoding="utf-8")
+    text = page.render(told)
+    with naming(file, "written"):
+        file.write_text(text, encoding="utf-8")
     output.say(f"wrote {file}")
 
 
 def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | None, settings: Settings) -> page.Report:
-    line = record.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
+    line = hosts.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
     run, history = line[-1], record.history(line)
     trains = run.program == verify.TRAIN
     return page.Report(
@@ -175,11 +180,11 @@ def _of_sweep(
 ) -> page.Report:
     """The last stage of each of a sweep's runs, compared in what differs."""
     lines = [record.line(run, everything) for run in swept if not any(other.needs == run.id for other in swept)]
-    told = record.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
+    told = hosts.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
     known = {(run.host, run.id): run for run in told}
     lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
     ends = [line[-1] for line in lines]
-    varied = {name for run in ends for name in run.asked if len({str(r.asked.get(name)) for r in ends}) > 1}
+    varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
     return page.Report(
         title=f"sweep {sweep_id}",
         facts=(("runs", str(len(ends))), ("differ in", ", ".join(sorted(varied)))),
@@ -189,7 +194,7 @@ def _of_sweep(
                 id=run.id,
                 host=run.host,
                 state=run.health.state,
-                options=tuple((name, str(run.asked.get(name, ""))) for name in sorted(varied)),
+                options=tuple((name, str(run.requested.get(name, ""))) for name in sorted(varied)),
                 loss=run.progress.losses[-1][1] if run.progress.losses else None,
                 validation=min((loss for _at, loss in run.progress.validations), default=None),
                 score=max((dict(s).get("CIDEr", float("-inf")) for _at, s in run.progress.scores), default=None),
@@ -202,15 +207,15 @@ def _of_sweep(
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
     """What eval.lua said of each picture, the first ones with the picture itself, as its own page in vis/ has them."""
-    said = launch.wrote(run.id, run.host, settings)
-    places = [entry["place"] for entry in said if entry["place"]][:pictures]
-    files = launch.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
+    said = hosts.captions(run.id, run.host, settings)
+    places = [entry.place for entry in said if entry.place][:pictures]
+    files = hosts.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
     return tuple(
         page.Captioned(
-            file=entry["file"] or str(entry["image_id"]),
-            caption=entry["caption"],
-            image=files.get(entry["place"]),
-            kind=KINDS.get(Path(entry["place"]).suffix.lower(), "application/octet-stream"),
+            file=entry.file or str(entry.image_id),
+            caption=entry.caption,
+            image=files.get(entry.place),
+            kind=KINDS.get(Path(entry.place).suffix.lower(), "application/octet-stream"),
         )
         for entry in said
     )
@@ -218,15 +223,15 @@ def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Cap
 
 def facts(run: RunState) -> tuple[tuple[str, str], ...]:
     """What a report says of a run in its head."""
-    given = " ".join(f"-{name} {value}" for name, value in sorted(run.asked.items()))
-    card = f"card {run.card['index']}: {run.card['name']}, {run.card['uuid']}" if run.card else "the processor"
+    given = " ".join(f"-{name} {value}" for name, value in sorted(run.requested.items()))
+    card = f"card {run.card.index}: {run.card.name}, {run.card.uuid}" if run.card else "the processor"
     return (
         ("state", f"{run.health.state}: {run.health.evidence}"),
         ("program", f"{run.program} {given}"),
         ("where", f"{run.host}, {card}"),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
         ("how far", pace.in_words(pace.of(run), run)),
-        *((("goes on from", str(run.parent["id"])),) if run.parent else ()),
+        *((("goes on from", run.parent.id),) if run.parent else ()),
         ("log", run.log),
     )
 

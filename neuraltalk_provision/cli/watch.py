@@ -15,8 +15,10 @@ from neuraltalk_provision.cli.runs import Host, Id, Quiet
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import terminal
-from neuraltalk_provision.runs import health, pace, record, verify
-from neuraltalk_provision.runs.state import RunState
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import health, pace, record
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.text import visible
 
@@ -60,8 +62,8 @@ def watch(
 
 def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
     """(the run and those it goes back to, itself last; the stage that follows where it ended well, else empty)."""
-    everything = record.runs(settings, [host] if host else (), quiet)
-    line = record.whole(record.line(record.find(run_id, everything, host), everything), settings, quiet)
+    everything = hosts.runs(settings, [host] if host else (), quiet)
+    line = hosts.whole(record.line(record.find(run_id, everything, host), everything), settings, quiet)
     run = line[-1]
     following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
     return line, following[0] if following and run.health.state == "ended" else ""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import struct
 import tarfile
 from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact
 from neuraltalk_provision.catalogue.facts import WITHOUT_NVCC
 from neuraltalk_provision.errors import MirrorError
-
-# The machine that all of the stack is built for, in an ELF file's head.
-X86_64 = 62
-_HEADERS = ("cudnn.h", "cudnn_version.h")
+from neuraltalk_provision.rules import cudnn, machines
 
 
 def tell(file: Path, artifact: Artifact) -> str:
@@ -39,22 +35,21 @@ def _cudnn(file: Path) -> str:
         for member in tar:
             name = posixpath.basename(member.name)
             content = tar.extractfile(member) if member.isfile() else None
-            if content and name in _HEADERS:
+            if content and name in cudnn.HEADERS:
                 header += content.read().decode("utf-8", "replace")
             elif content and name.startswith("libcudnn.so"):
-                _refuse_other_machine(file, name, content.read(20))
-    parts = [re.search(rf"^#define CUDNN_{part}\s+(\d+)", header, re.M) for part in ("MAJOR", "MINOR", "PATCHLEVEL")]
-    numbers = [part[1] for part in parts if part]
-    if len(numbers) < len(parts):
+                _refuse_other_machine(file, name, content.read(machines.HEAD))
+    version = cudnn.header_version(header)
+    if not version:
         raise MirrorError(f"{file}: its cudnn.h does not tell the version", advice="Bring the archive from NVIDIA.")
-    return ".".join(numbers)
+    return version
 
 
 def _refuse_other_machine(file: Path, name: str, head: bytes) -> None:
-    machine = struct.unpack_from("<H", head, 18)[0] if len(head) == 20 and head.startswith(b"\x7fELF") else 0
-    if machine != X86_64:
-        what = f"a library for another machine (ELF {machine})" if machine else "no library at all"
-        raise MirrorError(f"{file}: {name} is {what}", advice="Bring the archive for Linux on x86_64.")
+    machine = machines.of_elf(head)
+    if machine != machines.BUILT_FOR:
+        what = f"a library for another machine ({machine})" if machine else "no library at all"
+        raise MirrorError(f"{file}: {name} is {what}", advice=f"Bring the archive for Linux on {machines.BUILT_FOR}.")
 
 
 def _rock(file: Path) -> str:

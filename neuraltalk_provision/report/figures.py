@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neuraltalk_provision.report import points, svg
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.history import History, Stage
+from neuraltalk_provision.runs.progress.history import History, Stage
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from neuraltalk_provision.report import figures, points
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.verdict import Verdict
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Verdict
 
 _IMAGE = re.compile(r"image/[a-z0-9.+-]+")
 # What no HTML may hold, or no UTF-8, and what turns around the letters beside it.

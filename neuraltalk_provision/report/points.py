@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 
 Points: TypeAlias = Sequence[tuple[int, float]]
 

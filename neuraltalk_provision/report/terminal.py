@@ -6,8 +6,8 @@ import math
 import textwrap
 
 from neuraltalk_provision.report import points
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.history import History
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.text import without_sequences
 
 _NARROWEST, _LOWEST = 30, 8

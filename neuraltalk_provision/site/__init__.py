@@ -1,1 +1,1 @@
-"""From what hosts say of themselves to hosts that run the stack: question, plan, stage, activate."""
+"""From what hosts say of themselves to hosts that run the stack: host states, plan, stage, activate."""

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import socket
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from neuraltalk_provision import paths
-
-
-@cache
-def _shared() -> ModuleType:
-    """plugins/module_utils/neuraltalk_holder.py: the form of names, by the same code that runs on hosts."""
-    file = paths.module_utils() / "neuraltalk_holder.py"
-    spec = importlib.util.spec_from_file_location("neuraltalk_holder", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from neuraltalk_provision.results.host_state import Lease
+from neuraltalk_provision.rules import holder
 
 
 def name() -> str:
     """`<host> pid <pid> since <start> boot <id> space <namespace> machine <id>`: no other process ever has it."""
     return str(
-        _shared().name_of(socket.gethostname(), os.getpid(), _started(os.getpid()), _boot(), _namespace(), _machine())
+        holder.name_of(socket.gethostname(), os.getpid(), _started(os.getpid()), _boot(), _namespace(), _machine())
     )
 
 
@@ -40,7 +26,7 @@ def is_dead(other: str) -> bool:
     A machine that has booted since has none of its processes any more. In one boot a pid tells where it is counted as
     ours are: a process of another container cannot be seen from here.
     """
-    found: Mapping[str, str] | None = _shared().parse(other)
+    found: Mapping[str, str] | None = holder.parse(other)
     if found is None:
         return False
     if found["boot"] != _boot() or not _boot():
@@ -51,26 +37,27 @@ def is_dead(other: str) -> bool:
     return started != int(found["since"]) if started else not _is_hidden(int(found["pid"]))
 
 
-def over(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+def over(lease: Lease | None, take_over: bool = False) -> str:
     """The holder from whom a host's lease may be taken: a dead one, or with `take_over` whoever has it; else empty."""
-    if lease is None or lease["holder"] == name():
+    if lease is None or lease.holder == name():
         return ""
-    return (lease["holder"] or "damaged") if take_over or is_dead(lease["holder"]) else ""
+    return (lease.holder or "damaged") if take_over or is_dead(lease.holder) else ""
 
 
-def hindrance(lease: Mapping[str, Any] | None, take_over: bool = False) -> str:
+def hindrance(lease: Lease | None, take_over: bool = False) -> str:
     """Why the lease of a host cannot be had, in words; empty where it can."""
-    if lease is None or lease["holder"] == name() or over(lease, take_over):
+    if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
-    lives = "it is running" if _is_alive(lease["holder"]) else "whether it still lives cannot be told from here"
+    lives = "it is running" if _is_alive(lease.holder) else "whether it still lives cannot be told from here"
+    who = holder.told(lease.model_dump())
     return (
-        f"another controller works there: {_shared().told(lease)}; {lives}. Wait until it ends; if it is dead, "
+        f"another controller works there: {who}; {lives}. Wait until it ends; if it is dead, "
         "run the same command with --take-over"
     )
 
 
 def _is_alive(other: str) -> bool:
-    found = _shared().parse(other)
+    found = holder.parse(other)
     here = found is not None and (found["boot"], found["space"]) == (_boot(), _namespace())
     return here and not is_dead(other)
 

@@ -1,4 +1,4 @@
-"""`provision site`: question, plan, mirror checked, stage, activate, outcome."""
+"""`provision site`: host states, plan, mirror checked, stage, activate, outcome."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, leases, playbook, question
+from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
 from neuraltalk_provision.site.events import Change, Event, Failure, change
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, plan
 
 
@@ -42,29 +43,29 @@ class SiteOutcome:
 def make_plans(
     settings: Settings,
     limit: Sequence[str] = (),
-    answers: question.Answers | None = None,
+    asked: HostStates | None = None,
     *,
     take_over: bool = False,
 ) -> tuple[HostPlan, ...]:
-    """A plan for every host; asks each host once, unless there are its `answers`, and changes nothing.
+    """A plan for every host; asks each host once, unless `asked` has its state, and changes nothing.
 
     With `take_over` a lease is no reason not to begin: whoever has it is said to be dead.
     """
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
-    answers = answers or question.ask(settings, catalogue, limit)
-    asked = question.recipes(answers, settings, catalogue, listed)
+    asked = asked or host_state.ask(settings, catalogue, limit)
+    chosen = recipes.of_hosts(asked.states, settings, catalogue, listed)
     return tuple(
         plan(
             host,
             state,
-            asked[host].recipe,
-            orphaned=controller.is_dead(state["controller"]),
-            refusals=asked[host].refusals + leases.refusals(host, state, take_over),
-            remark=asked[host].remark,
-            over=controller.over(state.get("lease"), take_over),
+            chosen[host].recipe,
+            orphaned=controller.is_dead(state.controller),
+            refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
+            remark=chosen[host].remark,
+            over=controller.over(state.lease, take_over),
         )
-        for host, state in answers.states.items()
+        for host, state in asked.states.items()
     )
 
 
@@ -164,7 +165,9 @@ def _converge(
     failures: tuple[Failure, ...] = ()
     if staging:
         outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
-        changes, failures = outcome.told.changes, outcome.told.failures
+        # A real run looks too, before it acts; in check mode all is a prediction.
+        changes = tuple(change for change in outcome.told.changes if change.predicted == check)
+        failures = outcome.told.failures
         if diff:
             output.diffs(outcome.told.diffs)
     failed = {failure.host for failure in failures}
@@ -188,13 +191,15 @@ def _run(
     check: bool = False,
     diff: bool = False,
 ) -> playbook.Outcome:
+    shown: set[tuple[str, str]] = set()
+
     def show(event: Event) -> None:
         told = change(event)
-        task = event.get("event_data", {}).get("task")
-        if told and told.change == "build" and not str(task).startswith("See "):
+        if told and told.change == "build" and told.predicted == check and (told.host, told.component) not in shown:
+            shown.add((told.host, told.component))
             output.step(told.host, told.component, "would be built" if check else "built", told.evidence)
         elif event.get("event") == "playbook_on_task_start":
-            output.busy(str(task))
+            output.busy(str(event.get("event_data", {}).get("task")))
 
     request = playbook.Request(
         playbook=name,
@@ -214,8 +219,8 @@ def raise_failures(outcome: SiteOutcome) -> None:
     if not outcome.failures:
         return
     standing = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
-    raise HostError(
-        "\n".join(question.explain(failure) for failure in outcome.failures),
+    raise advice.host_error(
+        outcome.failures,
         advice=f"What ran before on {', '.join(standing)} still runs: nothing is half activated. "
         "Run the same command again; it goes on at the component that failed.",
         document=outcome.as_json(),

@@ -8,15 +8,18 @@ from typing import Any, Literal
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, LibraryUser
+from neuraltalk_provision.results.host_state import HostState, Toolkit
+from neuraltalk_provision.rules.cudnn import ABSENT
+from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
+from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
 
 Verb = Literal["status", "swap", "restore"]
-Seen = Mapping[str, Any]
-"""What the module tells of a CUDA directory: state, header, library, files, backup and so on."""
 ARCHIVE = "cudnn-archive"
 
 
@@ -25,11 +28,15 @@ class CudnnState:
     """What one host has: `before` and `after` as the module tells them, what was done, who has it mapped."""
 
     host: str
-    before: Seen
-    after: Seen
+    before: CudnnTree
+    after: CudnnTree
     did: tuple[str, ...]
-    users: tuple[Mapping[str, Any], ...]
+    users: tuple[LibraryUser, ...]
     changed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The state as `--json` prints it."""
+        return dict(plain(self))
 
 
 def work(
@@ -49,7 +56,7 @@ def work(
     `cuda` names the CUDA directory; without it each host must have but one. Raises UsageError and MirrorError
     before any host is touched, HostError naming every host that refused or failed.
     """
-    states = question.ask(settings, catalogues.load(), limit, cuda).states
+    states = host_state.ask(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
         leases.refuse(states, take_over)
     trees = {host: _tree(host, state, cuda) for host, state in states.items()}
@@ -66,7 +73,7 @@ def work(
             "provision_cudnn": {
                 "verb": verb,
                 # The name as it was given: one that is a link is refused, with what it points at.
-                "trees": {host: cuda or tree["path"] for host, tree in trees.items()},
+                "trees": {host: cuda or tree.path for host, tree in trees.items()},
                 "archive": archive,
                 "version": version,
                 "in_use": in_use,
@@ -80,33 +87,33 @@ def work(
     )
     with output.working(f"cudnn {verb}"):
         told = playbook.run(request).told
-    results, failures = answers.of(told, "cudnn_swap", list(states), shapes.Swapped)
+    results, failures = answers.of(told, "cudnn_swap", CudnnSwapResult, list(states))
     if failures:
-        raise HostError("\n".join(question.explain(failure) for failure in failures))
+        raise advice.host_error(failures)
     return tuple(
         CudnnState(
             host=host,
-            before=result["before"],
-            after=result["cudnn"],
-            did=tuple(result["did"]),
-            users=tuple(result["users"]),
-            changed=bool(result["changed"]),
+            before=result.before,
+            after=result.cudnn,
+            did=result.did,
+            users=result.users,
+            changed=result.changed,
         )
         for host, result in sorted(results.items())
     )
 
 
-def _tree(host: str, state: Mapping[str, Any], asked: str) -> Mapping[str, Any]:
+def _tree(host: str, state: HostState, asked: str) -> Toolkit:
     """The host's CUDA directory: the one that was asked for, or the only one, or the only one with a cuDNN."""
-    found: list[Mapping[str, Any]] = list(state["gpu"]["toolkits"])
+    found = list(state.gpu.toolkits)
     if not found:
-        where = asked or "/usr/local/cuda*, /opt/cuda* and /usr/bin"
+        where = asked or SEARCHED
         raise UsageError(
             f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
         )
-    holding = [tree for tree in found if tree["cudnn"]["state"] != "absent"] or found
+    holding = [tree for tree in found if tree.cudnn.state != ABSENT] or found
     if len(holding) > 1:
-        places = ", ".join(f"{tree['path']} (CUDA {tree['version']})" for tree in holding)
+        places = ", ".join(f"{tree.path} (CUDA {tree.version})" for tree in holding)
         raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")
     return holding[0]
 
@@ -122,9 +129,9 @@ def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
     return entry.model_dump(include={"name", "file", "sha256", "size"}), entry.version
 
 
-def _refuse_other_release(file: str, trees: Mapping[str, Mapping[str, Any]]) -> None:
+def _refuse_other_release(file: str, trees: Mapping[str, Toolkit]) -> None:
     release = made_for(file)
-    other = [f"{host}: {t['path']} is CUDA {t['version']}" for host, t in trees.items() if t["version"] != release]
+    other = [f"{host}: {t.path} is CUDA {t.version}" for host, t in trees.items() if t.version != release]
     if release and other:
         raise UsageError(
             f"{file} is made for CUDA {release}\n" + "\n".join(other),

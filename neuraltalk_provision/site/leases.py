@@ -7,27 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller, playbook
 
 
-def refusals(host: str, state: Mapping[str, Any], take_over: bool = False) -> tuple[str, ...]:
+def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str, ...]:
     """Why the host's lease cannot be had: who has it, since when and from where; nothing where it can."""
-    words = controller.hindrance(state.get("lease"), take_over)
+    words = controller.hindrance(state.lease, take_over)
     return (f"{host}: {words}",) if words else ()
 
 
-def refuse(states: Mapping[str, Mapping[str, Any]], take_over: bool = False) -> None:
+def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
     """UsageError naming every host on which another controller works, or whose stack root others can replace."""
-    words = [f"{host}: {words}" for host, state in states.items() for words in state.get("unsafe", ())]
+    words = [f"{host}: {words}" for host, state in states.items() for words in state.unsafe]
     words += [words for host, state in states.items() for words in refusals(host, state, take_over)]
     if words:
         raise UsageError("\n".join(words), advice="Nothing was changed on any host.")
 
 
-def overs(states: Mapping[str, Mapping[str, Any]], take_over: bool = False) -> dict[str, str]:
+def overs(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:
     """{host: the holder that its lease may be taken from}."""
-    return {host: controller.over(state.get("lease"), take_over) for host, state in states.items()}
+    return {host: controller.over(state.lease, take_over) for host, state in states.items()}
 
 
 def variables(what: str, over: Mapping[str, str]) -> dict[str, Any]:

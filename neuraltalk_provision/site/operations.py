@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.results.checks import Check, StackVerifyResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, converge, leases, playbook, question, shapes
+from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -21,13 +23,17 @@ class Verdict:
     """What `verify` saw on one host. A verdict that saw nothing has not passed."""
 
     host: str
-    checks: tuple[Mapping[str, Any], ...]
+    checks: tuple[Check, ...]
     failure: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether there were checks and all of them passed."""
-        return bool(self.checks) and not self.failure and all(check["passed"] for check in self.checks)
+        return bool(self.checks) and not self.failure and all(check.passed for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as `--json` prints it."""
+        return {**plain(self), "passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Move:
 
 def prove(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
     """A verdict for every host, from what runs there now; one that cannot be asked has failed."""
-    heard = question.hear(settings, catalogues.load(), limit)
-    failed = [Verdict(failure.host, (), question.explain(failure)) for failure in heard.failures]
+    heard = host_state.ask_each(settings, catalogues.load(), limit)
+    failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in heard.failures]
     proved = verify(converge.make_plans(settings, limit, heard), settings, output) if heard.states else ()
     return tuple(sorted((*failed, *proved), key=lambda verdict: verdict.host))
 
@@ -59,46 +65,45 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     with output.working("verifying"):
         outcome = playbook.run(request)
     results = outcome.told.result_of("stack_verify")
-    failures = {failure.host: question.explain(failure) for failure in outcome.told.failures}
+    failures = {failure.host: advice.explain(failure) for failure in outcome.told.failures}
     verdicts = []
     for plan in plans:
-        result = results.get(plan.host)
-        wrong = "nothing was seen" if result is None else answers.wrong(result, shapes.Verified)
-        seen = tuple(result["checks"]) if result and not wrong else ()
-        told = "" if seen else failures.get(plan.host) or wrong or "nothing was seen"
+        result = answers.read(StackVerifyResult, results[plan.host]) if plan.host in results else "nothing was seen"
+        seen = () if isinstance(result, str) else result.checks
+        wrong = result if isinstance(result, str) else "nothing was seen"
+        told = "" if seen else failures.get(plan.host) or wrong
         # What is current may have changed since the host was asked: where it says so itself, that counts.
-        current = PurePosixPath(result["generation"]).name if result and seen else plan.current
+        current = plan.current if isinstance(result, str) or not seen else PurePosixPath(result.generation).name
         verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *seen), told))
     return tuple(verdicts)
 
 
 def write_private(file: Path, text: str) -> None:
     """Write a text that only its owner may read, whatever the umask and whoever could read the file before."""
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as opened:
-        os.fchmod(handle, 0o600)
-        opened.write(text)
+    with naming(file, "written"):
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            os.fchmod(handle, 0o600)
+            opened.write(text)
 
 
-def _planned(plan: HostPlan) -> list[Mapping[str, Any]]:
+def _planned(plan: HostPlan) -> list[Check]:
     """A failed check for each reason that `provision site` would not begin for; else what was seen of cards."""
     if plan.refusals:
-        return [
-            {"name": "plan", "passed": False, "saw": words.removeprefix(f"{plan.host}: ")} for words in plan.refusals
-        ]
-    return [{"name": "cards", "passed": True, "saw": plan.cards}] if plan.cards else []
+        return [Check(name="plan", passed=False, saw=words.removeprefix(f"{plan.host}: ")) for words in plan.refusals]
+    return [Check(name="cards", passed=True, saw=plan.cards)] if plan.cards else []
 
 
-def _generation(plan: HostPlan, current: str) -> Mapping[str, Any]:
+def _generation(plan: HostPlan, current: str) -> Check:
     """Whether what is current is what the mirror and the settings come to."""
     wanted = plan.recipe.id
     if current == wanted:
-        return {"name": "generation", "passed": True, "saw": f"{current} is current, as the recipe says"}
+        return Check(name="generation", passed=True, saw=f"{current} is current, as the recipe says")
     words = (
         f"{current or 'nothing'} is current, and the recipe comes to {wanted}: run `provision site`, or go back to the "
         "mirror and the settings that the current one was made from"
     )
-    return {"name": "generation", "passed": False, "saw": words}
+    return Check(name="generation", passed=False, saw=words)
 
 
 def rollback(
@@ -108,20 +113,20 @@ def rollback(
 
     So too where another controller works on one; with `take_over` that one is said to be dead.
     """
-    states = question.ask(settings, catalogues.load(), limit).states
+    states = host_state.ask(settings, catalogues.load(), limit).states
     leases.refuse(states, take_over)
     moves = []
     for host, state in states.items():
-        stack = state["stack"]
-        after = target or stack["previous"] or ""
-        whole = {name for name, generation in stack["generations"].items() if generation["sealed"]}
+        stack = state.stack
+        after = target or stack.previous or ""
+        whole = {name for name, generation in stack.generations.items() if generation.sealed}
         if after not in whole:
             there = ", ".join(sorted(whole)) or "none"
             raise UsageError(
                 f"{host}: there is no generation {after or 'before the current one'} to go back to; whole: {there}",
                 advice="Nothing was changed on any host.",
             )
-        moves.append(Move(host, stack["current"] or "", after))
+        moves.append(Move(host, stack.current or "", after))
     if not plan:
         request = playbook.Request(
             playbook="rollback.yml",
@@ -136,5 +141,5 @@ def rollback(
         )
         failures = playbook.run(request).told.failures
         if failures:
-            raise HostError("\n".join(question.explain(failure) for failure in failures))
+            raise advice.host_error(failures)
     return tuple(moves)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
-
-# Sources, objects and the installed tree: 500 MB were seen, artifacts come on top. An inventory may set
-# `generation_space` in its place; the role generation has the same default.
-BUILD_SPACE = 1_500_000_000
-MACHINES = ("x86_64", "amd64")
+from neuraltalk_provision.results.host_state import Cudnn, HostState
+from neuraltalk_provision.rules import cudnn as cudnns
+from neuraltalk_provision.rules import machines
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class HostPlan:
 
 def plan(
     host: str,
-    state: Mapping[str, Any],
+    state: HostState,
     recipe: Recipe,
     *,
     orphaned: bool = False,
@@ -96,106 +93,95 @@ def plan(
     `orphaned` says that the controller which builds there is dead: what it left running is then ended. `refusals`
     and `remark` are what was said when the recipe was chosen. `over` is the holder of its lease, if that one is dead.
     """
-    stack = state["stack"]
-    generation = stack["generations"].get(recipe.id) or {"stamps": {}, "sealed": False}
+    generation = state.stack.generation(recipe.id)
     steps = [_packages(state, recipe), _account(state)]
     for part in recipe.parts:
-        stamp = generation["stamps"].get(part.name)
+        stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
         steps.append(Step(part.name, bool(why), why))
     decided = HostPlan(
         host=host,
         recipe=recipe,
-        current=stack["current"] or "",
+        current=state.stack.current or "",
         steps=tuple(steps),
         # Sealed before manifests were kept: it can be gone back to, and is sealed again.
-        sealed=generation["sealed"] and generation.get("manifest", True),
+        sealed=generation.sealed and generation.manifest,
         refusals=(),
-        take_over=bool(orphaned and state["busy"]),
+        take_over=bool(orphaned and state.busy),
         remark=remark,
         swaps=_swaps(state, recipe),
-        cards=state["gpu"].get("evidence", ""),
+        cards=state.gpu.evidence,
         over=over,
     )
     return replace(decided, refusals=refusals + _refusals(host, state, decided))
 
 
-def _cudnn(state: Mapping[str, Any], recipe: Recipe) -> Mapping[str, Any] | None:
+def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
     """What cuDNN is in the CUDA directory that the recipe swaps it in; None where it swaps nothing."""
     if recipe.gpu is None or not recipe.swaps:
         return None
-    found: Mapping[str, Any] = {tree["path"]: tree["cudnn"] for tree in state["gpu"]["toolkits"]}[recipe.gpu.toolkit]
-    return found
+    return {tree.path: tree.cudnn for tree in state.gpu.toolkits}[recipe.gpu.toolkit]
 
 
-def _branch(version: str) -> int:
-    return int(version.split(".")[0] or 0)
-
-
-def _swaps(state: Mapping[str, Any], recipe: Recipe) -> bool:
+def _swaps(state: HostState, recipe: Recipe) -> bool:
     """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None:
         return False
-    return cudnn["state"] != "whole" or _branch(cudnn["library"]) != _branch(recipe.gpu.cudnn)
+    return not cudnns.is_in_place(cudnn.state, cudnn.library, recipe.gpu.cudnn)
 
 
-def _foreign(host: str, state: Mapping[str, Any], recipe: Recipe) -> str:
+def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
     """Why its cuDNN is not swapped without being told so; empty where it may be."""
     cudnn = _cudnn(state, recipe)
-    if cudnn is None or recipe.gpu is None:
+    if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn.state, cudnn.library, recipe.gpu.cudnn):
         return ""
-    newer = cudnn["state"] == "whole" and _branch(cudnn["library"]) > _branch(recipe.gpu.cudnn)
-    if cudnn["state"] != "mixed" and not newer:
-        return ""
-    told = f"header {cudnn['header'] or 'none'}, library {cudnn['library'] or 'none'}"
+    told = f"header {cudnn.header or 'none'}, library {cudnn.library or 'none'}"
     return (
         f"{host}: {recipe.gpu.toolkit} holds somebody else's cuDNN ({told}). `provision cudnn swap --foreign` replaces "
         "it with a backup; gpu_stack_cudnn_mode: private leaves it alone"
     )
 
 
-def _packages(state: Mapping[str, Any], recipe: Recipe) -> Step:
-    missing = [name for name in recipe.required if name not in state["packages"]]
+def _packages(state: HostState, recipe: Recipe) -> Step:
+    missing = [name for name in recipe.required if name not in state.packages]
     return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 
-def _account(state: Mapping[str, Any]) -> Step:
-    ready = state.get("account", True)
-    return Step("account", not ready, "" if ready else "runs have no account of their own yet")
+def _account(state: HostState) -> Step:
+    return Step("account", not state.account, "" if state.account else "runs have no account of their own yet")
 
 
-def _refusals(host: str, state: Mapping[str, Any], decided: HostPlan) -> tuple[str, ...]:
+def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]:
     refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
-    refusals += [f"{host}: {words}" for words in state.get("unsafe", ())]
-    machine = state["platform"]["machine"]
-    if machine not in MACHINES:
-        refusals.append(f"{host} is a {machine}; Torch's core is built for x86_64 here")
-    for build in () if decided.take_over else state["busy"]:
+    refusals += [f"{host}: {words}" for words in state.unsafe]
+    machine = state.platform.machine
+    if machine not in machines.SAME:
+        refusals.append(f"{host} is a {machine}; Torch's core is built for {machines.BUILT_FOR} here")
+    for build in () if decided.take_over else state.busy:
         refusals.append(
-            f"{host}: something is being built there already (pid {build['pid']}, {build['log']}) by "
-            f"{state['controller'] or 'another controller'}: wait until it ends, or end it there with "
-            f"`kill -9 -{build['pid']}`"
+            f"{host}: something is being built there already (pid {build.pid}, {build.log}) by "
+            f"{state.controller or 'another controller'}: wait until it ends, or end it there with "
+            f"`kill -9 -{build.pid}`"
         )
     if decided.stages:
         sent = [part for part in decided.recipe.parts if part.name in decided.builds]
         held = sum(int(file["size"]) for part in sent for file in part.files)
-        asked = state.get("build_space", -1)
-        needed = held + ((asked if asked >= 0 else BUILD_SPACE) if "torch" in decided.builds else 0)
-        disk = state["disk"]
-        if disk["free"] < needed and decided.builds:
+        needed = held + (state.build_space if "torch" in decided.builds else 0)
+        disk = state.disk
+        if disk.free < needed and decided.builds:
             refusals.append(
-                f"{host}: {disk['path']} has {_gb(disk['free'])} free and the build needs {_gb(needed)}: "
+                f"{host}: {disk.path} has {_gb(disk.free)} free and the build needs {_gb(needed)}: "
                 "make room there, or choose another stack_root"
             )
-        if not disk["writable"]:
+        if not disk.writable:
             refusals.append(
-                f"{host}: {disk['path']} cannot be written by the user that Ansible becomes "
-                f"(uid {state['user']['uid']}): set ansible_become, or choose another stack_root"
+                f"{host}: {disk.path} cannot be written by the user that Ansible becomes "
+                f"(uid {state.user.uid}): set ansible_become, or choose another stack_root"
             )
-        if "packages" in decided.builds and state["user"]["uid"] != 0:
+        if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(
-                f"{host}: packages have to be installed and uid {state['user']['uid']} may not: "
+                f"{host}: packages have to be installed and uid {state.user.uid} may not: "
                 "set ansible_become, or have an administrator install what is "
                 + next(step.why for step in decided.steps if step.component == "packages")
             )

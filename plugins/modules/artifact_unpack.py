@@ -40,7 +40,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Unpack Torch
-  artifact_unpack:
+  neuraltalk.provision.artifact_unpack:
     src: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
     dest: /opt/neuraltalk/build/0a1b/torch
 """
@@ -53,7 +53,6 @@ members:
 """
 
 import contextlib
-import errno
 import fnmatch
 import io
 import os
@@ -64,7 +63,10 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import StackError, fail_with, make_directory, remove
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import make_directory, remove
+from ..module_utils.host.outcome import run_module
+from ..module_utils.rules import codes
 
 try:
     import lzma
@@ -222,11 +224,16 @@ def unpack(src, dest, strip, folder, over):
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise StackError("%s is not a whole tar archive: %s" % (src, error))
     except EnvironmentError as error:
-        why = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise StackError("%s cannot be unpacked to %s: %s" % (src, error.filename or dest, why))
+        words = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
+        raise StackError(words, code=codes.of_errno(error.errno))
     except StackError as error:
         raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
     return tree.count
+
+
+def work(module):
+    """The result of the module: how many members the archive has."""
+    return {"changed": True, "members": 0 if module.check_mode else unpack(**module.params)}
 
 
 def main():
@@ -240,13 +247,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, members=0)
-    try:
-        count = unpack(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, members=count)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have CUDA 13 from the host and cuBLAS from wheels
-  cuda_toolkit:
+  neuraltalk.provision.cuda_toolkit:
     toolkit: /usr/local/cuda-13.0
     wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
     destination: /opt/neuraltalk/generations/0a1b/cuda
@@ -71,8 +71,12 @@ import shutil
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_gpu import output_of
-from ansible.module_utils.neuraltalk_stack import StackError, as_text, fail_with, log_tail, make_directory, run_logged
+from ..module_utils.host.commands import log_tail, output_of, run_logged
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import make_directory
+from ..module_utils.host.outcome import run_module
+from ..module_utils.host.texts import as_text
+from ..module_utils.rules.gpu import RELEASE, architectures, compute_capability
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
 # Where Debian's packages put what NVIDIA keeps in one directory.
@@ -159,8 +163,8 @@ def trial(destination, archs, gcc, log):
     with io.open(source, "w") as file:
         file.write(as_text(TRIAL))
     argv = [os.path.join(destination, "bin", "nvcc"), "-o", os.path.join(place, "trial"), source]
-    for arch in archs.split():
-        number = arch.split("+")[0].replace(".", "")
+    for arch in architectures(archs):
+        number = compute_capability(arch).replace(".", "")
         argv += ["-gencode", "arch=compute_%s,code=sm_%s" % (number, number)]
     argv += ["-I" + os.path.join(destination, "include"), "-L" + os.path.join(destination, "lib64")]
     argv += ["-l" + name for name in LINKED] + (["-ccbin", gcc] if gcc else [])
@@ -188,12 +192,17 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
     if not os.path.exists(nvcc):
         raise StackError("neither %s nor the wheels hold nvcc" % (toolkit or "a directory of the host"))
     text = output_of([nvcc, "--version"])[0]
-    version = re.search(r"release (\d+\.\d+), V(\S+)", text)
+    version = RELEASE.search(text)
     if not version or version.group(1) != release:
         raise StackError("%s is not of release %s: it says %s" % (nvcc, release, text.strip()[-80:] or "nothing"))
     seconds = trial(destination, archs, gcc, log)
     sources = " and ".join(filter(None, [toolkit, "%d wheels" % len(held) if held else ""]))
     return "nvcc %s from %s compiled a trial for %s in %s s" % (version.group(2), sources, archs, seconds)
+
+
+def work(module):
+    """The result of the module: what the compiler made."""
+    return {"changed": True, "evidence": "" if module.check_mode else bring_together(**module.params)}
 
 
 def main():
@@ -209,13 +218,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, evidence="")
-    try:
-        evidence = bring_together(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, evidence=evidence)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Install what builds Torch
-  os_packages:
+  neuraltalk.provision.os_packages:
     manager: dnf
     required: [gcc-c++, cmake]
     optional: [sox-plugins-freeworld]
@@ -62,32 +62,18 @@ absent:
   type: list
 """
 
-import os
 import re
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_stack import (
-    StackError,
-    fail_with,
-    log_tail,
-    make_directory,
-    run_logged,
-    write_whole,
-)
+from ..module_utils.host.commands import log_tail, run_logged
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import make_directory, write_whole
+from ..module_utils.host.outcome import run_module
+from ..module_utils.host.packages import ask, of_dpkg, of_rpm
+from ..module_utils.rules.packages import COMMANDS
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
-
-
-def _output(argv):
-    try:
-        # apt-cache's words are translated for whoever logs in.
-        env = dict(os.environ, LC_ALL="C")
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
-        return process.communicate()[0].decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 class Apt(object):
@@ -121,14 +107,12 @@ class Apt(object):
         return argv + self.options + ["install"] + names
 
     def known(self, names):
-        listing = _output(["apt-cache"] + self.options + ["policy"] + names)
+        listing = ask(["apt-cache"] + self.options + ["policy"] + names)
         blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
         return [name for name, candidate in blocks if candidate != "(none)"]
 
     def installed(self, names):
-        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
-        listing = _output(["dpkg-query", "-W", "-f", form] + names)
-        return dict(re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+        return of_dpkg(names)
 
 
 class Rpm(object):
@@ -158,13 +142,12 @@ class Rpm(object):
     def known(self, names):
         # dnf 5 knows the option only, yum the word only, dnf 4 both.
         available = "available" if self.command == "yum" else "--available"
-        listing = _output([self.command, "-q"] + self.options + ["list", available] + names)
+        listing = ask([self.command, "-q"] + self.options + ["list", available] + names)
         listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 
     def installed(self, names):
-        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}\\n"] + names)
-        return dict((n, v) for n, v in re.findall(r"^(\S+) (\S+)$", listing, re.M) if n in names)
+        return of_rpm(names)
 
 
 def _run(argv, log):
@@ -194,10 +177,38 @@ def install(manager, missing, optional, log):
     return [name for name in optional if name not in known]
 
 
+def work(module):
+    """The result of the module: the component C(packages), what happens to it, and what cannot be had."""
+    wanted = module.params
+    writing = wanted["repository"] if not module.check_mode else ""
+    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
+    before = manager.installed(wanted["required"] + wanted["optional"])
+    missing = [name for name in wanted["required"] if name not in before]
+    optional = [name for name in wanted["optional"] if name not in before]
+    acts = bool(missing) and not module.check_mode
+    absent = install(manager, missing, optional, wanted["log"]) if acts else []
+    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
+    return {
+        "changed": bool(missing),
+        "absent": absent,
+        "component": {
+            "name": "packages",
+            "change": "build" if missing else "keep",
+            "evidence": {"installed": after, "absent": absent},
+        },
+        "diff": {
+            "before_header": "packages",
+            "after_header": "packages",
+            "before": "",
+            "after": "".join(name + "\n" for name in missing),
+        },
+    }
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
-            "manager": {"type": "str", "choices": ["apt", "dnf", "yum"], "required": True},
+            "manager": {"type": "str", "choices": sorted(COMMANDS), "required": True},
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "default": ""},
@@ -205,34 +216,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    writing = wanted["repository"] if not module.check_mode else ""
-    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
-    before = manager.installed(wanted["required"] + wanted["optional"])
-    missing = [name for name in wanted["required"] if name not in before]
-    optional = [name for name in wanted["optional"] if name not in before]
-    absent = []
-    if missing and not module.check_mode:
-        try:
-            absent = install(manager, missing, optional, wanted["log"])
-        except StackError as error:
-            fail_with(module, error)
-    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
-    module.exit_json(
-        changed=bool(missing),
-        absent=absent,
-        component={
-            "name": "packages",
-            "change": "build" if missing else "keep",
-            "evidence": {"installed": after, "absent": absent},
-        },
-        diff={
-            "before_header": "packages",
-            "after_header": "packages",
-            "before": "",
-            "after": "".join(name + "\n" for name in missing),
-        },
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

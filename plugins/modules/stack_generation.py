@@ -49,7 +49,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Make the generation current
-  stack_generation:
+  neuraltalk.provision.stack_generation:
     stack_root: /opt/neuraltalk
     id: 0a1b2c3d4e5f6071
     state: current
@@ -78,20 +78,14 @@ import os
 import shutil
 import time
 
-from ansible.module_utils import neuraltalk_manifest
+from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_runs import active_generations
-from ansible.module_utils.neuraltalk_stack import (
-    StackError,
-    end_builds,
-    fail_with,
-    read_json,
-    read_stamps,
-    remove,
-    running_builds,
-    write_json,
-    write_whole,
-)
+from ..module_utils.runs.files import active_generations
+from ..module_utils.host.commands import end_builds, running_builds
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import read_json, remove, write_json, write_whole
+from ..module_utils.host.outcome import run_module
+from ..module_utils.host.stamps import read_stamps
 
 # Seconds. A half-built generation is of use to whoever goes on with it, for this long.
 ABANDONED = 7 * 86400
@@ -135,14 +129,14 @@ class Stack(object):
         unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
         if unbuilt:
             raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
-        noted = neuraltalk_manifest.write(self.path(generation))
+        noted = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
         write_json(os.path.join(self.path(generation), "generation.json"), seal)
 
     def is_sealed(self, generation):
         """Whether it has a seal, with a manifest that is about what is there."""
         path = self.path(generation)
-        return neuraltalk_manifest.has_manifest(path) and not neuraltalk_manifest.is_stale(path)
+        return manifest.has_manifest(path) and not manifest.is_stale(path)
 
     def point_at(self, generation):
         """Rename a new link over `current`, and remember what it was."""
@@ -196,6 +190,37 @@ class Stack(object):
         return doomed
 
 
+def work(module):
+    """The result of the module: which generation is current now, and which one was before."""
+    wanted, dry = module.params, module.check_mode
+    stack = Stack(wanted["stack_root"])
+    before, removed, target = stack.current(), [], wanted["id"]
+    if wanted["state"] == "open":
+        ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
+        return {"changed": bool(ended), "current": before, "previous": "", "removed": [], "ended": ended}
+    if wanted["state"] == "sealed":
+        changed = not stack.is_sealed(target)
+        if changed and not dry:
+            stack.seal(target, wanted["components"])
+        return {"changed": changed, "current": before, "previous": "", "removed": []}
+    if wanted["state"] == "previous":
+        target = target or stack.history.get("previous", "")
+        if not target:
+            raise StackError("there is no generation to go back to: none was current before this one")
+    changed = before != target
+    if changed and not dry:
+        if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
+            raise StackError("generation %s is not whole on this host, or gone" % target)
+        if wanted["state"] == "withdrawn":
+            stack.withdraw(target)
+        else:
+            stack.point_at(target)
+        if wanted["state"] == "current":
+            removed = stack.prune(wanted["keep"])
+    diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
+    return {"changed": changed, "current": target, "previous": before, "removed": removed, "diff": diff}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -209,41 +234,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, dry = module.params, module.check_mode
-    stack = Stack(wanted["stack_root"])
-    before, removed, target = stack.current(), [], wanted["id"]
-    try:
-        if wanted["state"] == "open":
-            ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
-            module.exit_json(changed=bool(ended), current=before, previous="", removed=[], ended=ended)
-        if wanted["state"] == "sealed":
-            changed = not stack.is_sealed(target)
-            if changed and not dry:
-                stack.seal(target, wanted["components"])
-            module.exit_json(changed=changed, current=before, previous="", removed=[])
-        if wanted["state"] == "previous":
-            target = target or stack.history.get("previous", "")
-            if not target:
-                raise StackError("there is no generation to go back to: none was current before this one")
-        changed = before != target
-        if changed and not dry:
-            if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
-                raise StackError("generation %s is not whole on this host, or gone" % target)
-            if wanted["state"] == "withdrawn":
-                stack.withdraw(target)
-            else:
-                stack.point_at(target)
-            if wanted["state"] == "current":
-                removed = stack.prune(wanted["keep"])
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(
-        changed=changed,
-        current=target,
-        previous=before,
-        removed=removed,
-        diff={"before": "current -> %s\n" % before, "after": "current -> %s\n" % target},
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,11 @@ options:
     elements: str
     default: []
   build_space:
-    description: What the inventory says that a build needs, in bytes; handed back. Negative where it says nothing.
+    description:
+      - The bytes that have to be free before a generation is built, without its artifacts; handed back.
+      - Sources, objects and the installed tree took 500 MB.
     type: int
-    default: -1
+    default: 1500000000
   run_user:
     description: The account that runs belong to; it is looked whether it is there, with its directories.
     type: str
@@ -43,7 +45,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Ask for the state of the stack
-  stack_state:
+  neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
   register: state
@@ -59,18 +61,20 @@ state:
 import os
 import platform
 import re
-import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_account import ready
-from ansible.module_utils.neuraltalk_gpu import gpu_facts
-from ansible.module_utils.neuraltalk_lease import read_lease
-from ansible.module_utils.neuraltalk_manifest import has_manifest
-from ansible.module_utils.neuraltalk_places import places_of, unsafe
-from ansible.module_utils.neuraltalk_stack import read_json, read_stamps, read_text, running_builds
-
-MANAGERS = ("apt-get", "dnf", "yum")
+from ..module_utils.runs.account import ready
+from ..module_utils.gpu.facts import gpu_facts
+from ..module_utils.host.lease import read_lease
+from ..module_utils.host.manifest import has_manifest
+from ..module_utils.host.packages import of_dpkg, of_rpm
+from ..module_utils.host.places import places_of, unsafe
+from ..module_utils.host.commands import running_builds
+from ..module_utils.host.files import read_json, read_text
+from ..module_utils.host.outcome import run_module
+from ..module_utils.host.stamps import read_stamps
+from ..module_utils.rules.packages import COMMANDS
 
 
 def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
@@ -79,14 +83,6 @@ def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
     return None
-
-
-def _output(argv):
-    try:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return process.communicate()[0].decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def os_release():
@@ -113,20 +109,13 @@ def platform_facts():
         "libc": "-".join(platform.libc_ver()),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "managers": [name for name in MANAGERS if _which(name)],
+        "managers": [name for name in sorted(COMMANDS.values()) if _which(name)],
     }
 
 
 def installed_packages(wanted):
     """{name: version} of the wanted packages that are installed, by dpkg and by rpm."""
-    found = {}
-    if wanted and _which("rpm"):
-        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n"] + wanted)
-        found.update(re.findall(r"^(\S+) ([^\s]+)$", listing, re.M))
-    if wanted and _which("dpkg-query"):
-        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
-        listing = _output(["dpkg-query", "-W", "-f", form] + wanted)
-        found.update((name, version) for name, version in re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+    found = dict(of_rpm(wanted), **of_dpkg(wanted))
     return dict((name, found[name]) for name in wanted if name in found)
 
 
@@ -161,18 +150,8 @@ def disk_facts(path):
     }
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "stack_root": {"type": "path", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "variables": {"type": "list", "elements": "str", "default": []},
-            "build_space": {"type": "int", "default": -1},
-            "run_user": {"type": "str", "default": "root"},
-            "inventory": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
+def look(module):
+    """The result of the module: the state of the host."""
     root, said = module.params["stack_root"], module.params["inventory"]
     state = {
         "platform": platform_facts(),
@@ -192,7 +171,22 @@ def main():
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
     }
-    module.exit_json(changed=False, state=state)
+    return {"changed": False, "state": state}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "list", "elements": "str", "default": []},
+            "build_space": {"type": "int", "default": 1500000000},
+            "run_user": {"type": "str", "default": "root"},
+            "inventory": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, look)
 
 
 if __name__ == "__main__":

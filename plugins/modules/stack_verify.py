@@ -35,7 +35,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Prove that what is current works
-  stack_verify:
+  neuraltalk.provision.stack_verify:
     generation: /opt/neuraltalk/current
     parts: "{{ generation_recipe.parts }}"
     log: /opt/neuraltalk/current/logs/verify.log
@@ -57,20 +57,15 @@ import pwd
 import stat
 import sys
 
-from ansible.module_utils import neuraltalk_manifest
+from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.neuraltalk_gpu import has_card
-from ansible.module_utils.neuraltalk_stack import (
-    StackError,
-    file_sha256,
-    file_size,
-    lines_since,
-    log_tail,
-    read_stamps,
-    run_logged,
-    try_part,
-    with_stack,
-)
+from ..module_utils.gpu.cards import has_card
+from ..module_utils.host.commands import log_tail, run_logged, with_stack
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import file_sha256, file_size, lines_since
+from ..module_utils.host.lua import try_part
+from ..module_utils.host.outcome import run_module
+from ..module_utils.host.stamps import read_stamps
 
 # The user `nobody` of every Linux.
 NOBODY = 65534
@@ -107,13 +102,13 @@ def check_program(generation, program, log):
 
 def check_files(generation, digests):
     """Compare all files with the manifest; their digests go into `digests`."""
-    found, wrong = neuraltalk_manifest.compare(generation)
+    found, wrong = manifest.compare(generation)
     digests.update(found)
     if wrong:
         raise StackError(
             "%d files are not as they were sealed: %s. Find out who changed them. To build this generation again from "
             "the mirror: `provision rollback` where there is an earlier one, rm -r %s, `provision site`"
-            % (len(wrong), neuraltalk_manifest.in_words(wrong), generation)
+            % (len(wrong), manifest.in_words(wrong), generation)
         )
     return "%d files as they were sealed" % len(digests)
 
@@ -178,7 +173,7 @@ def first_closed(generation):
         if above == os.path.dirname(above):
             break
         above = os.path.dirname(above)
-    for path in [generation] + [path for _name, path in neuraltalk_manifest.walk(generation)]:
+    for path in [generation] + [path for _name, path in manifest.walk(generation)]:
         mode = os.lstat(path).st_mode
         needed = 0o005 if stat.S_ISDIR(mode) or mode & 0o100 else 0o004
         if not stat.S_ISLNK(mode) and mode & needed != needed:
@@ -204,6 +199,29 @@ def planned_checks(generation, parts, log, files):
     return checks
 
 
+def work(module):
+    """The result of the module: the checks. StackError, with all of them in it, where one did not pass."""
+    generation = os.path.realpath(module.params["generation"])
+    log = module.params["log"]
+    results = []
+    if not os.path.isdir(generation):
+        raise StackError("%s: nothing is installed there" % generation, checks=[], generation=generation)
+    if os.path.exists(log):
+        os.unlink(log)
+    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
+        try:
+            results.append({"name": name, "passed": True, "saw": check()})
+        except StackError as error:
+            tail = "\n".join(error.details.get("tail", []))
+            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
+    failed = [result for result in results if not result["passed"]]
+    if failed:
+        words = "; ".join("%(name)s: %(saw)s" % result for result in failed)
+        words = "%d of %d checks failed: %s" % (len(failed), len(results), words)
+        raise StackError(words, checks=results, generation=generation)
+    return {"changed": False, "checks": results, "generation": generation}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -214,25 +232,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    generation = os.path.realpath(module.params["generation"])
-    log = module.params["log"]
-    results = []
-    if not os.path.isdir(generation):
-        module.fail_json(msg="%s: nothing is installed there" % generation, checks=[], generation=generation)
-    if os.path.exists(log):
-        os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
-        try:
-            results.append({"name": name, "passed": True, "saw": check()})
-        except StackError as error:
-            tail = "\n".join(error.details.get("tail", []))
-            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
-    failed = [result for result in results if not result["passed"]]
-    outcome = {"checks": results, "generation": generation}
-    if failed:
-        words = "; ".join("%(name)s: %(saw)s" % result for result in failed)
-        module.fail_json(msg="%d of %d checks failed: %s" % (len(failed), len(results), words), **outcome)
-    module.exit_json(changed=False, **outcome)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ PICTURES = 123_287
 PROGRAM = """
 import os, resource, sys, time
 sys.path.insert(0, sys.argv[1])
-from ansible.module_utils import neuraltalk_captions, neuraltalk_sources
+from module_utils.captions import encoding, sources
 started = time.time()
-entries = neuraltalk_sources.read(sys.argv[2:])
+entries = sources.read(sys.argv[2:])
 read = time.time()
-made = neuraltalk_captions.lay_out(entries, {"num_val": 5000, "num_test": 5000})
+made = encoding.lay_out(entries, {"num_val": 5000, "num_test": 5000})
 laid = time.time()
 text = made.json_text()
 written = time.time()
@@ -50,15 +50,9 @@ def main() -> None:
     parser.add_argument("python", nargs="*", default=[sys.executable])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        package = Path(work) / "ansible" / "module_utils"
-        package.mkdir(parents=True)
-        for place in (package.parent, package):
-            (place / "__init__.py").touch()
-        for file in paths.module_utils().glob("neuraltalk_*.py"):
-            (package / file.name).write_bytes(file.read_bytes())
         for kind, files in write(Path(work)).items():
             for python in given.python:
-                command = [python, "-c", PROGRAM, work, *map(str, files)]
+                command = [python, "-c", PROGRAM, str(paths.plugins()), *map(str, files)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 print(f"{kind}, {python}: {done.stdout.strip()}", flush=True)
 

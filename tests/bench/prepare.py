@@ -33,10 +33,9 @@ from neuraltalk_provision import paths
 
 OURS = """
 import json, sys, time
-import ansible.module_utils
-ansible.module_utils.__path__.append(sys.argv[1])
-from ansible.module_utils import neuraltalk_prepare
-print(json.dumps(neuraltalk_prepare.prepare(json.loads(sys.argv[2]), lambda text: None)))
+sys.path.insert(0, sys.argv[1])
+from module_utils.preparing import prepare
+print(json.dumps(prepare.prepare(json.loads(sys.argv[2]), lambda text: None)))
 """
 LOOP = """
 import json, os, sys, time
@@ -170,7 +169,7 @@ def ours(bench: Bench, data: Set) -> dict[str, Any]:
         "jobs": bench.jobs,
     }  # fmt: skip
     began = time.monotonic()
-    result: dict[str, Any] = json.loads(python(OURS, str(paths.module_utils()), json.dumps(request)))
+    result: dict[str, Any] = json.loads(python(OURS, str(paths.plugins()), json.dumps(request)))
     return dict(result, wall=time.monotonic() - began)
 
 

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import hosts, paths
+from neuraltalk_provision.paths import link_collection
+from tests.lab import ansible, hosts, paths
 
 HERE = Path(__file__).resolve().parent
 WORK = paths.ROOT / ".cache" / "molecule"
@@ -122,6 +123,7 @@ def main() -> int:
         parser.error(f"there is no scenario {', '.join(strange)}; there are {', '.join(known())}")
     if OLD_PYTHON in asked and not is_old():
         parser.error(f"{OLD_PYTHON} wants ansible-core 2.16, and this is newer")
+    link_collection(ansible.COLLECTIONS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(run, asked))
     failed = [result for result in results if not result.passed]

@@ -32,10 +32,10 @@ SIZES = ((1, 1), (1, 7), (7, 1), (3, 3), (50, 3), (3, 50), (3, 4), (50, 4), (4, 
 """Widths and heights; 3 and 4 are what scipy takes for channels."""
 OURS = """
 import json, sys
-from ansible.module_utils import neuraltalk_prepare
+from module_utils.preparing import prepare
 def say(text):
     pass
-sys.stdout.write(json.dumps(neuraltalk_prepare.prepare(json.loads(sys.argv[1]), say)["converted"]))
+sys.stdout.write(json.dumps(prepare.prepare(json.loads(sys.argv[1]), say)["converted"]))
 """
 
 
@@ -101,20 +101,13 @@ def original(program: Path, python: str, work: Path, names: list[str]) -> subpro
 
 def ours(python: str, work: Path, names: list[str]) -> int:
     """Run `data prepare` on these pictures under a Python; it writes ours.h5 and ours.json. How many it converted."""
-    package = work / "packed" / "ansible" / "module_utils"
-    if not package.is_dir():
-        package.mkdir(parents=True)
-        for file in [package.parent / "__init__.py", package / "__init__.py"]:
-            file.touch()
-        for source in paths.module_utils().glob("neuraltalk_*.py"):
-            (package / source.name).write_bytes(source.read_bytes())
     for old in work.glob("ours.*"):
         old.unlink()
     request = {
         "input_json": [str(describe(work, names))], "images_root": str(work / "pictures"), "num_val": 5, "num_test": 5,
         "output_json": str(work / "ours.json"), "output_h5": str(work / "ours.h5"), "word_count_threshold": 1,
     }  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(work / "packed"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(paths.plugins()), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [python, "-c", OURS, json.dumps(request)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode or done.stderr:

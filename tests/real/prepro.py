@@ -18,13 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
 import h5py
 
-from neuraltalk_provision import paths
 from tests.standin import captions, images
 
-ansible.module_utils.__path__.append(str(paths.module_utils()))
 DATASETS = ("labels", "label_start_ix", "label_end_ix", "label_length")
 
 
@@ -106,10 +103,10 @@ def original(program: Path, python: str, entries: list[dict[str, Any]], case: Ca
 
 def ours(files: list[Path], case: Case) -> dict[str, bytes]:
     """What our own modules make of the same captions."""
-    from ansible.module_utils import neuraltalk_captions, neuraltalk_sources
+    from plugins.module_utils.captions import encoding, sources
 
-    entries = neuraltalk_sources.read([str(file) for file in files])
-    made = neuraltalk_captions.lay_out(entries, case.options())
+    entries = sources.read([str(file) for file in files])
+    made = encoding.lay_out(entries, case.options())
     arrays = {name: getattr(made, name) for name in DATASETS}
     if sys.byteorder == "big":
         for array in arrays.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.site.playbook import as_yaml
+from neuraltalk_provision.site.extra_vars import as_yaml
+from tests.lab import ansible
 from tests.site.command import LONG, Done
 
 Parts = list[dict[str, Any]]
@@ -43,7 +43,7 @@ def run(playbook: str, inventory: Path, variables: Path, *options: str) -> Done:
     ]
     done = subprocess.run(
         line,
-        env={**os.environ, "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env=ansible.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import http.server
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import paths
+from tests.lab import ansible
 from tests.unit.archives import pack
 
 PLAY = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - ansible.builtin.include_role: {name: artifact, tasks_from: source}
+    - ansible.builtin.include_role: {name: neuraltalk.provision.artifact, tasks_from: source}
 """
 
 
@@ -57,7 +56,7 @@ class Mirror:
         done = subprocess.run(
             [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", json.dumps(given),
              str(self.folder / "play.yml")],
-            env={**os.environ, "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            env=ansible.environment(),
             capture_output=True, text=True, check=False, umask=0o077,
         )  # fmt: skip
         return done.stdout + done.stderr

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from neuraltalk_provision import catalogue
 from tests.lab import proof
 from tests.site.conftest import FirstRun
 from tests.site.host import ROOT
 from tests.site.sites import Site, built, planned
 
-BEFORE_IMAGE = {"torch", "cjson", "nn", "nngraph"}
-FROM_IMAGE = {"image", "loadcaffe", "totem", "hdf5", "python", "neuraltalk2", "coco-caption", "vgg16"}
-COMPONENTS = {"packages", "account"} | BEFORE_IMAGE | FROM_IMAGE
+WITHOUT_A_CARD = [component.name for component in catalogue.load().components if not component.profiles]
+"""What hosts without a GPU get, in build order."""
+FROM_IMAGE = set(WITHOUT_A_CARD[WITHOUT_A_CARD.index("image") :])
+COMPONENTS = {"packages", "account", *WITHOUT_A_CARD}
 LIE = ("site-3", "packages")
 """Of this host the package manager says that nothing is missing, until the lie is taken back."""
 

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import paths
+from tests.lab import ansible
 from tests.standin import archives, cudnn
 from tests.standin.wheels import wheel_tar
 
@@ -167,10 +168,8 @@ class Scene:
         file = self.folder / "variables.json"
         file.write_text(json.dumps(given), encoding="utf-8")
         environment = {
-            **os.environ,
+            **ansible.environment(),
             "PATH": f"{self.folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "kill_after",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision import paths
+from tests.lab import ansible
 from tests.standin import score_wheels
 from tests.unit.archives import pack
 
@@ -18,11 +17,11 @@ PLAY = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - ansible.builtin.include_role: {name: neuraltalk2, tasks_from: coco-caption}
+    - ansible.builtin.include_role: {name: neuraltalk.provision.neuraltalk2, tasks_from: coco-caption}
       vars: {__neuraltalk2_part: "{{ archive }}"}
     - ansible.builtin.command: cp -a coco-caption first
       args: {chdir: "{{ neuraltalk2_generation }}"}
-    - ansible.builtin.include_role: {name: neuraltalk2, tasks_from: coco-caption}
+    - ansible.builtin.include_role: {name: neuraltalk.provision.neuraltalk2, tasks_from: coco-caption}
       vars: {__neuraltalk2_part: "{{ wheels }}"}
 """
 
@@ -77,7 +76,7 @@ def test_scorer_is_installed_noted_and_linked_where_neuraltalk2_looks_from_the_a
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", json.dumps(given),
          str(tmp_path / "play.yml")],
-        env={**os.environ, "ANSIBLE_CONFIG": str(paths.playbooks() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env=ansible.environment(),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

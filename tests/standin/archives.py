@@ -30,11 +30,12 @@ TORCH = (
     Part("nngraph", "extra/nngraph", {'_VERSION = "2017-02-08"': '_VERSION = "2016-04-19"'}),
     Part("image", "pkg/image", {'_VERSION = "2017-04-20"': '_VERSION = "2016-05-02"'}),
 )
-SINGLE = (
-    "lua-cjson", "nn", "nngraph", "image", "loadcaffe", "torch-totem", "torch-hdf5", "neuraltalk2", "coco-caption",
-)  # fmt: skip
 GPU = ("cutorch", "cunn", "cudnn.torch")
-ARCHIVES: dict[str, tuple[Part, ...]] = {"torch": TORCH} | {name: (Part(name),) for name in (*SINGLE, *GPU)}
+NO_ARCHIVE = ("pycocoevalcap",)
+"""Folders of sources that something else is made of: this one becomes a wheel."""
+SINGLE = sorted({path.name for path in SOURCES.iterdir() if path.is_dir()} - {"torch", *NO_ARCHIVE})
+"""Every other folder of sources is an archive of its name."""
+ARCHIVES: dict[str, tuple[Part, ...]] = {"torch": TORCH} | {name: (Part(name),) for name in SINGLE}
 
 
 def members(name: str) -> dict[str, bytes]:

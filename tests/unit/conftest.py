@@ -10,14 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import ansible.module_utils
 import pytest
 
-from neuraltalk_provision import paths
-from tests.unit import modules
-
-ansible.module_utils.__path__.append(str(paths.module_utils()))
-sys.path.append(str(paths.share() / "plugins" / "modules"))
+from tests.unit import contract, modules
 
 
 @pytest.fixture
@@ -25,8 +20,8 @@ def load() -> Callable[[str], ModuleType]:
     """Imports a module of plugins/modules or plugins/module_utils as it is on a host."""
 
     def load(name: str) -> ModuleType:
-        shared = name.startswith("neuraltalk_")
-        return importlib.import_module(f"ansible.module_utils.{name}" if shared else name)
+        package = "module_utils" if "." in name else "modules"
+        return importlib.import_module(f"plugins.{package}.{name}")
 
     return load
 
@@ -43,6 +38,8 @@ def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         if result.get("failed"):
             raise modules.ModuleError(result)
+        if not check:
+            contract.check(name, plain, result)
         return result
 
     return run_module

@@ -22,11 +22,10 @@ Load = Callable[[str], ModuleType]
 CAPTIONS = ["a man rides a horse", "A dog, on the grass!", "the man and the dog"]
 PROGRAM = """
 import json, os, signal, sys
-import ansible.module_utils
-ansible.module_utils.__path__.append(sys.argv[1])
-from ansible.module_utils import neuraltalk_prepare as prepare
-from ansible.module_utils.neuraltalk_journal import Journal
-from ansible.module_utils.neuraltalk_stack import StackError
+sys.path.insert(0, sys.argv[1])
+from module_utils.preparing import prepare
+from module_utils.preparing.journal import Journal
+from module_utils.host.errors import StackError
 request, at = json.loads(sys.argv[2]), int(sys.argv[3])
 add, count = Journal.add, [0]
 def watched(self, line, durable=False):
@@ -69,7 +68,7 @@ class Set:
 
     def killed(self, at: int, **more: Any) -> bool:
         """Run it in a process that is killed after line number `at` of its journal; whether that came."""
-        argv = [sys.executable, "-c", PROGRAM, str(paths.module_utils()), json.dumps(self.request(**more)), str(at)]
+        argv = [sys.executable, "-c", PROGRAM, str(paths.plugins()), json.dumps(self.request(**more)), str(at)]
         done = subprocess.run(argv, start_new_session=True, capture_output=True, text=True, check=False)
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
         return done.returncode != 0
@@ -106,7 +105,7 @@ def refused(prepare: ModuleType, request: dict[str, Any]) -> str:
 
 @pytest.fixture
 def prepare(load: Load) -> ModuleType:
-    return load("neuraltalk_prepare")
+    return load("preparing.prepare")
 
 
 @pytest.fixture

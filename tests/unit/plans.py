@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision.catalogue.recipe import Part, Recipe
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site.plan import HostPlan, plan
 
 HOSTS: dict[str, dict[str, Any]] = {
@@ -49,6 +50,11 @@ RECIPE = Recipe(
 )
 
 
+def state_of(kind: str) -> HostState:
+    """The state of a host of that kind."""
+    return HostState.model_validate(HOSTS[kind]["state"])
+
+
 def planned(kind: str, host: str = "node1", recipe: Recipe = RECIPE) -> HostPlan:
     """The plan for a host of that kind (a file in data/hosts)."""
-    return plan(host, HOSTS[kind]["state"], recipe, orphaned=HOSTS[kind]["expect"].get("orphaned", False))
+    return plan(host, state_of(kind), recipe, orphaned=HOSTS[kind]["expect"].get("orphaned", False))

@@ -10,9 +10,11 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.results.one_run import ChangedResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, events, playbook, question, shapes
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site import answers, events, host_state, playbook
+from neuraltalk_provision.site.events import Failure
 from tests.unit.plans import HOSTS
 
 GOOD = {"changed": False, "state": HOSTS["bare"]["state"]}
@@ -40,7 +42,7 @@ WRONG = {
         "state.disk.free: field required",
     ),
     "a number as a word": (broken(lambda r: r["state"]["disk"].update(free="much")), "state.disk.free: "),
-    "a number in quotes": (broken(lambda r: r["state"].update(cores="4")), "(it says '4')"),
+    "a number in quotes": (broken(lambda r: r["state"].update(build_space="4")), "(it says '4')"),
     "below what there is": (broken(lambda r: r["state"]["disk"].update(free=-1)), "state.disk.free: "),
     "null": (broken(lambda r: r["state"].update(stack=None)), "state.stack: "),
     "a card without a name": (
@@ -58,9 +60,9 @@ WRONG = {
 def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
     result, words = WRONG[kind]
     told = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
-    results, failures = answers.of(told, "stack_state", shape=shapes.StackState)
+    results, failures = answers.of(told, "stack_state", StackStateResult)
     assert list(results) == ["node1", "node3"]
-    assert results["node1"] == GOOD
+    assert results["node1"] == StackStateResult.model_validate(GOOD)
     (failure,) = failures
     assert (failure.host, failure.task) == ("node2", "stack_state")
     assert words in failure.message
@@ -72,42 +74,35 @@ def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest
     told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     with pytest.raises(HostError, match="node2, stack_state: its answer") as caught:
-        question.ask(Settings(), catalogue.load())
+        host_state.ask(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
     assert "node1" not in caught.value.message
 
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
-    assert answers.wrong({"state": HOSTS[kind]["state"]}, shapes.StackState) == ""
+    assert isinstance(answers.read(StackStateResult, {"state": HOSTS[kind]["state"]}), StackStateResult)
 
 
-def test_answer_of_another_module_is_told_without_a_shape() -> None:
-    told = events.read([event("node1", {"runs": []}, action="stack_run"), event("node2", {}, action="stack_run")])
-    results, failures = answers.of(told, "stack_run", ["node1", "node2", "node3"])
-    assert results == {"node1": {"runs": []}}
+def test_host_that_no_answer_came_from_has_failed() -> None:
+    told = events.read([event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")])
+    results, failures = answers.of(told, "stack_run", ChangedResult, ["node1", "node2", "node3"])
+    assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
     assert failures[1].message == "it gave no answer, and Ansible gave no reason"
 
 
 def test_host_that_failed_is_told_once_with_what_it_said() -> None:
     gone = event("node1", {"msg": "Connection refused"}, "runner_on_unreachable")
-    results, failures = answers.of(events.read([gone]), "stack_state", ["node1"])
+    results, failures = answers.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
     assert results == {}
-    assert failures == (Failure("node1", "Ask", "Connection refused", unreachable=True),)
+    assert failures == (Failure("node1", "Ask", "Connection refused", True, code="host.unreachable"),)
 
 
 @pytest.mark.parametrize("res", [{}, None, "words"])
 def test_failure_whose_words_were_dropped_says_so(res: Any) -> None:
     (failure,) = events.read([event("node1", res, "runner_on_failed")]).failures
     assert "more than 700,000 characters" in failure.message
-
-
-def test_one_hosts_answer_or_its_failure() -> None:
-    told = Told(results=(("node1", "stack_run", {"log": "x"}),))
-    assert question.one(told, "stack_run", "node1") == {"log": "x"}
-    with pytest.raises(HostError, match="node2, stack_run: it gave no answer"):
-        question.one(told, "stack_run", "node2")
 
 
 def test_loop_results_that_are_no_list_are_a_failure_in_words() -> None:

@@ -226,8 +226,8 @@ def test_large_archive_is_not_read_into_memory(tmp_path: Path, load: Callable[[s
         tar.addfile(info, Zeros(size))
     module = load("artifact_unpack")
     program = (
-        "import sys; sys.path[:0] = [%r]; import ansible.module_utils as u; u.__path__.append(%r);"
-        "import artifact_unpack as a; a.unpack(%r, %r, 1, '', False);"
+        "import sys; sys.path[:0] = [%r];"
+        "import plugins.modules.artifact_unpack as a; a.unpack(%r, %r, 1, '', False);"
         # Not ru_maxrss, which begins with what the process had that forked this one.
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
@@ -236,8 +236,7 @@ def test_large_archive_is_not_read_into_memory(tmp_path: Path, load: Callable[[s
         [
             sys.executable,
             "-c",
-            program
-            % (str(where), str(where.parent / "module_utils"), str(tmp_path / "x.tar.gz"), str(tmp_path / "tree")),
+            program % (str(where.parents[1]), str(tmp_path / "x.tar.gz"), str(tmp_path / "tree")),
         ],
         check=True,
         capture_output=True,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.catalogue.edits import problems
 from neuraltalk_provision.catalogue.model import Artifact, Edit, Need
-from neuraltalk_provision.runs import spec
+from neuraltalk_provision.runs.request import spec
 
 CATALOGUE = catalogue.load()
 ARTIFACTS = {artifact.name: artifact for artifact in CATALOGUE.artifacts}
@@ -122,10 +122,12 @@ def test_names_under_which_people_bring_files_are_known(file: str, name: str) ->
     assert found == [name]
 
 
-def test_contract_names_every_artifact_that_is_wanted() -> None:
-    contract = (paths.share() / "docs" / "contracts.md").read_text(encoding="utf-8")
-    table = contract.partition("## The package repository")[0]
-    assert [a.name for a in CATALOGUE.artifacts if a.role != "gpu_stack" and a.name not in table] == []
+def test_document_about_mirrors_says_what_to_bring_for_every_artifact() -> None:
+    text = (paths.share() / "docs" / "mirror.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]{5,} \|", text.partition("\n## ")[0], re.M)
+    named = {name.removesuffix("-PLATFORM") for row in rows for name in row.split(", ")}
+    assert set(ARTIFACTS) - named == set()
+    assert named - set(ARTIFACTS) == {"artifact"}, "rows of artifacts that do not exist"
 
 
 @pytest.mark.parametrize("need", CATALOGUE.needs, ids=lambda need: need.need)

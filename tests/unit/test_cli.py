@@ -20,13 +20,16 @@ from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.mirror import lock, store
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.launch import RunEnd
+from neuraltalk_provision.results.checks import Check
+from neuraltalk_provision.results.one_run import Caption, SetAside
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, Told
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.runs import started_run
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
@@ -194,29 +197,6 @@ def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(capsys: Capture
     assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
 
 
-def test_bug_is_filed_with_its_traceback_and_code_3(
-    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "verify", lambda *given: {}["nobody thought of this"])
-    code, out, err = provision(capsys, "mirror", "verify")
-    report = tmp_path / "state" / "neuraltalk-provision" / "bug.txt"
-    assert (code, out) == (3, "")
-    assert "this is a bug in neuraltalk-provision: KeyError: 'nobody thought of this'" in err
-    assert str(report) in err
-    assert "Traceback" in report.read_text(encoding="utf-8")
-
-
-def test_bug_is_told_where_it_cannot_be_filed(
-    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "state").touch()
-    monkeypatch.setattr(store, "verify", lambda *given: {}["x"])
-    code = main.boundary(["mirror", "verify", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert (code, told["kind"]) == (3, "BugError")
-    assert "KeyError" in told["advice"]
-
-
 @pytest.mark.parametrize("as_json", [False, True])
 def test_interruption_is_code_130(
     capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
@@ -230,14 +210,6 @@ def test_interruption_is_code_130(
     assert "interrupted" in (json.loads(out)["error"] if as_json else err)
 
 
-def test_error_of_the_machine_names_the_file(capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_given: object) -> None:
-        raise OSError(28, "No space left on device", "/srv/mirror")
-
-    monkeypatch.setattr(store, "verify", full)
-    assert provision(capsys, "mirror", "verify") == (2, "", "error: /srv/mirror: No space left on device\n")
-
-
 def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Path) -> None:
     place = tmp_path / "my 'new' site"
     code, out, _ = provision(capsys, "init", place, "--plan")
@@ -248,7 +220,7 @@ def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Pa
     (place / "hosts.yml").write_text("all: {}\n")
     code, _, err = provision(capsys, "init", place)
     assert code == 2
-    assert "already there" in err
+    assert "already exists" in err
     assert (place / "hosts.yml").read_text() == "all: {}\n"
 
 
@@ -361,7 +333,7 @@ def test_site_that_needs_nothing_says_so(
 def test_verify_is_code_1_where_one_host_did_not_pass(
     capsys: Capture, bare: None, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = operations.Verdict("node1", ({"name": "stamps", "passed": True, "saw": "3 stamps"},))
+    good = operations.Verdict("node1", (Check(name="stamps", passed=True, saw="3 stamps"),))
     bad = operations.Verdict("node2", (), "nothing was seen")
     for verdicts, expected in (((good,), 0), ((good, bad), 1), ((bad,), 1)):
         monkeypatch.setattr(operations, "verify", lambda *given, these=verdicts: these)
@@ -378,13 +350,14 @@ def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.Monk
     assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False
 
 
+CAPTION = Caption(file="my 'cat'.jpg", caption="a cat [sitting]", image_id=1, place="images/1.jpg")
 END = RunEnd(
     id="r",
     host="node1",
     log="/opt/neuraltalk/runs/r/log",
     exit_code=0,
     checkpoints=(),
-    captions=({"file": "my 'cat'.jpg", "caption": "a cat [sitting]"},),
+    captions=(CAPTION,),
     set_aside=(),
     losses=(),
 )
@@ -396,43 +369,31 @@ EVAL_JSON = (*EVAL[:5], "--json", *EVAL[5:])
 def started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that start; how they end is the test's to say."""
     aside = [{"file": "._x.jpg", "reason": "it is an AppleDouble file"}]
-    monkeypatch.setattr(
-        launch,
-        "start",
-        lambda *given: {
-            "begun": True,
-            "set_aside": aside,
-            "pid": 7,
-            "log": END.log,
-            "card": None,
-            "unit": "",
-            "remarks": [],
-        },
-    )
+    monkeypatch.setattr(hosts, "start", lambda *given: started_run(END.log, set_aside=aside))
 
 
 def test_captions_are_shown_with_the_files_set_aside(
     capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    monkeypatch.setattr(hosts, "watch", lambda *given: END)
     code, out, _ = provision(capsys, *EVAL)
     assert code == 0
     assert "set aside ._x.jpg: it is an AppleDouble file" in out
     assert "my 'cat'.jpg: a cat [sitting]" in out
     code, out, _ = provision(capsys, *EVAL_JSON)
-    assert json.loads(out)["captions"] == list(END.captions)
+    assert json.loads(out)["captions"] == [CAPTION.model_dump()]
 
 
 def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     aside = [{"file": f"{number}.gif", "reason": "it is a GIF"} for number in range(25)]
-    told = {"begun": True, "set_aside": aside, "pid": 7, "log": END.log, "card": None, "unit": "", "remarks": []}
-    monkeypatch.setattr(launch, "start", lambda *given: told)
-    monkeypatch.setattr(launch, "watch", lambda *given: END)
+    late = replace(END, set_aside=tuple(SetAside(**file) for file in aside))
+    monkeypatch.setattr(hosts, "start", lambda *given: started_run(END.log, set_aside=aside))
+    monkeypatch.setattr(hosts, "watch", lambda *given: END)
     out = provision(capsys, *EVAL)[1]
     assert out.count("set aside ") == 20
     assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
-    monkeypatch.setattr(launch, "start", lambda *given: {**told, "begun": False, "set_aside": [], "pid": None})
-    monkeypatch.setattr(launch, "watch", lambda *given: replace(END, set_aside=tuple(aside)))
+    monkeypatch.setattr(hosts, "start", lambda *given: started_run(END.log, begun=False, pid=None))
+    monkeypatch.setattr(hosts, "watch", lambda *given: late)
     out = provision(capsys, *EVAL)[1]
     assert "r looks at its pictures on node1 first" in out
     assert out.count("set aside ") == 20
@@ -441,7 +402,7 @@ def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monke
 def test_run_that_failed_is_code_1_and_one_document(
     capsys: Capture, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "watch", lambda *given: RunEnd(**{**END.__dict__, "exit_code": None}))
+    monkeypatch.setattr(hosts, "watch", lambda *given: RunEnd(**{**END.__dict__, "exit_code": None}))
     code, _, err = provision(capsys, *EVAL)
     assert (code, "run r was killed before it ended" in err) == (1, True)
     assert f"Read {END.log} on node1." in err
@@ -455,7 +416,7 @@ def test_no_longer_following_is_code_130_and_the_run_goes_on(
     def interrupt(*_given: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "watch", interrupt)
+    monkeypatch.setattr(hosts, "watch", interrupt)
     code, _, err = provision(capsys, *EVAL)
     assert code == 130
     assert "r goes on" in err
@@ -466,7 +427,7 @@ def test_planned_run_starts_nothing(capsys: Capture, monkeypatch: pytest.MonkeyP
     def refuse(*_given: object) -> None:
         raise HostError("it was started")
 
-    monkeypatch.setattr(launch, "start", refuse)
+    monkeypatch.setattr(hosts, "start", refuse)
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", *EVAL[5:])
     assert (code, out) == (0, "would run on node1 as r: th eval.lua -backend nn -gpuid -1 -model /m.t7\n")
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", "--json", *EVAL[5:])

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.dataset import program
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.results.one_run import StartedRun
+from neuraltalk_provision.results.run import Ending
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.request.spec import RunSpec
+from tests.unit.runs import started_run
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -39,13 +42,13 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A host that does what is asked; `result` is what the run leaves, `end` how it ended."""
     scene: dict[str, Any] = {"started": [], "result": b'{"pictures": 3}', "end": END}
 
-    def start(runs: Sequence[RunSpec], host: str, settings: object) -> Mapping[str, Any]:
+    def start(runs: Sequence[RunSpec], host: str, settings: object) -> StartedRun:
         scene["started"].append((runs[0], host))
-        return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/r/log"}
+        return started_run("/r/log")
 
-    monkeypatch.setattr(launch, "start", start)
-    monkeypatch.setattr(launch, "watch", lambda *given: scene["end"])
-    monkeypatch.setattr(launch, "read", lambda *given, most: {"result.json": scene["result"]})
+    monkeypatch.setattr(hosts, "start", start)
+    monkeypatch.setattr(hosts, "watch", lambda *given: scene["end"])
+    monkeypatch.setattr(hosts, "read", lambda *given, most: {"result.json": scene["result"]})
     return scene
 
 
@@ -106,7 +109,7 @@ def test_relative_path_on_a_host_is_refused(capsys: Capture, on_host: dict[str, 
     ("result", "end", "words"),
     [
         (b'{"error": "no space left"}', {"exit_code": 1}, "inspect on one (log /r/log): no space left"),
-        (b"", {"exit_code": None, "ended": {"by": "refused", "evidence": "no numpy"}}, "was not begun: no numpy"),
+        (b"", {"exit_code": None, "ended": Ending(by="refused", evidence="no numpy")}, "was not begun: no numpy"),
         (b"", {"exit_code": -9}, "was killed before it ended"),
         (b"[]", {"exit_code": 0}, "left no result"),
     ],

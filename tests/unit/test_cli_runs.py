@@ -9,29 +9,29 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import shared
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.runs import judge, launch, record, state, verify
-from neuraltalk_provision.runs.history import History
-from neuraltalk_provision.runs.record import Site
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
+from neuraltalk_provision.runs import hosts as door
+from neuraltalk_provision.runs.hosts import Site
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
+from tests.unit.runs import detail, of_detail, read, started_run
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
 DATA = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
-MODEL = {"file": "/r/base/checkpoint/model_idbase.t7", "bytes": 9, "modified": 5.0, "iteration": 20}
-CARDS = {"one": ({"uuid": "GPU-a"}, {"uuid": "GPU-b"}), "two": ({"uuid": "GPU-c"},), "three": ()}
+FILE = {"file": "/r/base/checkpoint/model_idbase.t7", "bytes": 9, "modified": 5.0}
+MODEL = {**FILE, "iteration": 20}
+CARDS = {
+    "one": (Card(index=0, uuid="GPU-a", name="K80"), Card(index=1, uuid="GPU-b", name="K80")),
+    "two": (Card(index=0, uuid="GPU-c", name="K80"),),
+    "three": (),
+}
 LOG = "assigned 40 images to split train\n" + "".join(f"iter {n}: {3 - n / 100:.3f}\n" for n in range(26))
-
-
-def read(text: str) -> dict[str, Any]:
-    """A log as a host tells of it."""
-    reader = shared.load("neuraltalk_log").Reader(10_000)
-    reader.feed(text)
-    told: dict[str, Any] = reader.told()
-    return told
 
 
 Started = list[tuple[tuple[RunSpec, ...], str]]
@@ -39,16 +39,11 @@ Started = list[tuple[tuple[RunSpec, ...], str]]
 
 def told(run_id: str = "base", host: str = "one", **more: Any) -> RunState:
     """A training that was killed at iteration 25 and has a model of iteration 20, as its host tells of it."""
-    said: dict[str, Any] = {
-        "id": run_id, "program": "train.lua", "log": f"/r/{run_id}/log", "pid": 7, "begun": True, "running": False,
-        "waiting": False, "exit_code": -9, "ended": None, "card": None, "unit": "", "job": "", "stopped": False,
-        "parent": None, "stage": "", "until": None, "needs": "", "sweep": "", "conductor": "/r/base", "silent": 1.0,
-        "progress": read(LOG), "path": f"/r/{run_id}", "damaged": [], "tail": LOG,
-        "samples": [], "arguments_given": None, "begins": 0, "checkpoints": [MODEL],
-        "models": [MODEL], "scorer": {}, "started": 1, "elsewhere": "",
-        "arguments": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
+    killed = {
+        "exit_code": -9, "silent": 1.0, "progress": read(LOG), "tail": LOG, "checkpoints": [FILE], "models": [MODEL],
+        "requested": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
     }  # fmt: skip
-    return state.read(host, {**said, **more})
+    return of_detail(detail(run_id, **{**killed, **more}), host)
 
 
 Hosts = Callable[..., None]
@@ -58,8 +53,8 @@ Hosts = Callable[..., None]
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """What the hosts tell when they are asked."""
 
-    def tell(*runs: RunState, free: Mapping[str, tuple[Mapping[str, Any], ...]] = CARDS) -> None:
-        monkeypatch.setattr(record, "ask", lambda *given, **more: Site(runs, free, {}))
+    def tell(*runs: RunState, free: Mapping[str, tuple[Card, ...]] = CARDS) -> None:
+        monkeypatch.setattr(door, "ask", lambda *given, **more: Site(runs, free))
 
     return tell
 
@@ -69,13 +64,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """What is started, and where; host two takes nothing that is called `bad`."""
     asked: Started = []
 
-    def start(runs: Sequence[RunSpec], host: str, settings: object) -> Mapping[str, Any]:
+    def start(runs: Sequence[RunSpec], host: str, settings: object) -> StartedRun:
         if any(run.id.startswith("bad") and host == "two" for run in runs):
             raise HostError("two: its disk is full")
         asked.append((tuple(runs), host))
-        return {"begun": True, "set_aside": [], "remarks": [], "card": None, "unit": "", "pid": 7, "log": "/log"}
+        return started_run("/log")
 
-    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(door, "start", start)
     return asked
 
 
@@ -134,11 +129,11 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
 ) -> None:
     jobs: list[Any] = []
 
-    def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: object) -> Mapping[str, Any]:
+    def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: object) -> SubmittedRun:
         jobs.append((runs[0].id, runs[0].gpu, host, list(words)))
-        return {"id": runs[0].id, "job": str(40 + len(jobs))}
+        return SubmittedRun(id=runs[0].id, job=str(40 + len(jobs)))
 
-    monkeypatch.setattr(launch, "submit", submit)
+    monkeypatch.setattr(door, "submit", submit)
     words = ("--launcher", "slurm", "--host", "login", "--sbatch=--partition=gpu")
     code, out, _ = provision(capsys, "sweep", sweep_file(), *words)
     assert (code, "s-4 is job 44 of Slurm's" in out) == (0, True)
@@ -167,7 +162,7 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
     later = told(
         "fine", begun=False, exit_code=None, ended={"by": "skipped", "evidence": "x"}, needs="base", models=[],
         stage="finetune", parent={"id": "base", "choose": "best"}, progress=read(""),
-        arguments={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
+        requested={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
     )  # fmt: skip
     hosts(told(), later)
     code, out, _ = provision(capsys, "runs", "resume", "base", "--detach")
@@ -219,7 +214,7 @@ def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch
     def interrupt(*_given: object, **_more: object) -> Site:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record, "ask", interrupt)
+    monkeypatch.setattr(door, "ask", interrupt)
     code, _, err = provision(capsys, "runs", "watch", "base")
     assert (code, "base goes on" in err) == (130, True)
 
@@ -263,7 +258,7 @@ def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts:
 
 
 def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Hosts) -> None:
-    many = [told(f"s-{n}", sweep="s", arguments={**DATA, "seed": str(n)}) for n in (1, 2)]
+    many = [told(f"s-{n}", sweep="s", requested={**DATA, "seed": str(n)}) for n in (1, 2)]
     hosts(told(), *many)
     assert provision(capsys, "runs", "report", "base")[:2] == (0, "wrote base.html\n")
     page = Path("base.html").read_text()
@@ -279,8 +274,8 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
-    monkeypatch.setattr(launch, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
-    hosts(told(conductor=None, begun=False, waiting=True, exit_code=None, job="41"))
+    monkeypatch.setattr(door, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
+    hosts(told(supervisor=None, begun=False, waiting=True, exit_code=None, job="41"))
     code, out, _ = provision(capsys, "runs", "stop", "base")
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
 
@@ -289,7 +284,7 @@ def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[tuple[str, str]] = []
-    monkeypatch.setattr(launch, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
+    monkeypatch.setattr(door, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
     active = {"running": True, "exit_code": None}
     hosts(told("s-1", sweep="s", **active), told("s-2", "two", sweep="s", **active), told("s-3", sweep="s"))
     code, out, _ = provision(capsys, "runs", "stop", "s")
@@ -324,8 +319,7 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = [
-        {"file": f"cat-{n}.jpg", "caption": f"a cat {n}", "image_id": n, "place": f"images/{n:06d}.jpg"}
-        for n in range(5000)
+        Caption(file=f"cat-{n}.jpg", caption=f"a cat {n}", image_id=n, place=f"images/{n:06d}.jpg") for n in range(5000)
     ]
     asked: list[Sequence[str]] = []
 
@@ -333,9 +327,9 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
         asked.append(files)
         return dict.fromkeys(files[:2], b"\xff\xd8\xff")
 
-    monkeypatch.setattr(launch, "wrote", lambda *given: said)
-    monkeypatch.setattr(launch, "read", read)
-    hosts(told(program="eval.lua", models=[], arguments={"model": "/m.t7"}))
+    monkeypatch.setattr(door, "captions", lambda *given: said)
+    monkeypatch.setattr(door, "read", read)
+    hosts(told(program="eval.lua", models=[], requested={"model": "/m.t7"}))
     code, out, _ = provision(capsys, "runs", "report", "base", "--out", "many.html", "--pictures", "3", "--json")
     document = json.loads(out)
     assert (code, document["captions"], len(asked[0])) == (0, 5000, 3)

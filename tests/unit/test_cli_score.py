@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.runs import launch
+from neuraltalk_provision.results.one_run import ScoredRun
+from neuraltalk_provision.runs import hosts as door
 from tests.unit.test_cli import Capture, provision, site
 from tests.unit.test_cli_runs import Hosts, hosts, told
 
 __all__ = ["hosts", "site"]
-SCORED = {
-    "scores": {"Bleu_4": 0.22, "METEOR": 0.208, "CIDEr": 0.695}, "used": 1070, "of": 3200, "annotations": "/a.json",
-    "generation": "g", "source": "/vis.json", "file": "/r/base/scores.json", "remarks": ["generation x is gone"],
-}  # fmt: skip
+SCORED = ScoredRun(
+    scores={"Bleu_4": 0.22, "METEOR": 0.208, "CIDEr": 0.695},
+    used=1070,
+    of=3200,
+    annotations="/a.json",
+    generation="g",
+    source="/vis.json",
+    file="/r/base/scores.json",
+    remarks=("generation x is gone",),
+)
 
 
 @pytest.fixture
@@ -25,11 +30,11 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """(run, host, annotations) of what is scored."""
     asked: list[tuple[str, str, str]] = []
 
-    def score(run_id: str, host: str, settings: object, annotations: str = "") -> Mapping[str, Any]:
+    def score(run_id: str, host: str, settings: object, annotations: str = "") -> ScoredRun:
         asked.append((run_id, host, annotations))
         return SCORED
 
-    monkeypatch.setattr(launch, "score", score)
+    monkeypatch.setattr(door, "score", score)
     return asked
 
 
@@ -47,11 +52,11 @@ def test_scores_are_printed_with_how_many_captions_they_are_of(
 
 
 def test_scorers_words_are_the_error(capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*given: object) -> Mapping[str, Any]:
+    def fail(*given: object) -> ScoredRun:
         raise HostError("one, Do what is asked of the run: run base could not be scored: none of the 3 predictions")
 
     hosts(told())
-    monkeypatch.setattr(launch, "score", fail)
+    monkeypatch.setattr(door, "score", fail)
     code, _, err = provision(capsys, "runs", "score", "base")
     assert code == 1
     assert "run base could not be scored: none of the 3 predictions" in err

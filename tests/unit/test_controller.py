@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.site import controller
 
 MACHINE, BOOT = "0123456789abcdef0123456789abcdef", "11111111-2222-3333-4444-555555555555"
@@ -35,8 +36,8 @@ def ended(here: Callable[..., None]) -> str:
     return re.sub(r"since \d+", "since 1", controller.name())
 
 
-def lease(holder: str) -> dict[str, object]:
-    return {"holder": holder, "host": "node1", "what": "provision site", "since": 1764112380}
+def lease(holder: str) -> Lease:
+    return Lease(holder=holder, host="node1", what="provision site", since=1764112380)
 
 
 def test_name_says_host_process_boot_and_machine(here: Callable[..., None]) -> None:

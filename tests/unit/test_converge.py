@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,13 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import converge, playbook, question
+from neuraltalk_provision.site import converge, events, playbook
 from neuraltalk_provision.site.events import Change, Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
-from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.plans import RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
 Runs = list[playbook.Request]
@@ -81,7 +83,7 @@ def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activat
 def test_token_of_an_index_is_in_no_recipe_and_a_new_one_builds_nothing_anew(settings: Settings) -> None:
     def made(user: str) -> tuple[str, dict[str, object]]:
         chosen = settings.model_copy(update={"pip": Pip(index_url=f"https://{user}index.example/simple")})
-        answers = question.Answers({"node1": HOSTS["bare"]["state"]})
+        answers = HostStates({"node1": state_of("bare")})
         (decided,) = converge.make_plans(chosen, (), answers)
         return decided.recipe.id, converge.variables([decided], chosen)
 
@@ -130,10 +132,35 @@ def test_host_that_failed_in_activation_is_not_counted_as_activated(
 
 
 def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:
-    requests = runs(site=Told(changes=(Change("node1", "torch", "build"),)))
+    requests = runs(site=Told(changes=(Change("node1", "torch", "build", predicted=True),)))
     outcome = converged((planned("bare"),), settings, check=True, diff=True)
     assert [(request.playbook, request.check, request.diff) for request in requests] == [("site.yml", True, True)]
     assert (outcome.activated, outcome.check) == (("node1",), True)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_was_only_predicted_is_shown_in_check_mode_alone_and_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], check: bool
+) -> None:
+    def told(predicted: bool, evidence: str) -> dict[str, Any]:
+        component = {"name": "packages", "change": "build", "evidence": evidence}
+        result = {"component": component, "predicted": predicted}
+        return {"event": "runner_on_ok", "event_data": {"host": "node1", "task": "Any name", "res": result}}
+
+    happening = [told(True, "looked"), told(check, "done"), told(check, "again")]
+
+    def run(request: playbook.Request, on_event: Callable[[Any], None] = lambda event: None) -> playbook.Outcome:
+        seen = happening if request.playbook == "site.yml" else []
+        for event in seen:
+            on_event(event)
+        return playbook.Outcome(0, events.read(seen))
+
+    monkeypatch.setattr(playbook, "run", run)
+    outcome = converge.converge((planned("bare"),), settings, Output(), check=check)
+    assert [(change.evidence, change.predicted) for change in outcome.changes] == [("again", check)]
+    shown = capsys.readouterr().out
+    assert shown.count("packages") == 1
+    assert ("would be built  looked" if check else "built  done") in shown
 
 
 def test_every_refusal_of_every_host_is_told_before_anything_runs(runs: Callable[..., Runs]) -> None:

@@ -23,7 +23,22 @@ V5, V6, V4 = "5.0.5", "6.0.21", "4.0.7"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_cudnn")
+    return load("cudnn.swap")
+
+
+@pytest.fixture
+def inspection(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("cudnn.inspection")
+
+
+@pytest.fixture
+def archiving(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("cudnn.archive")
+
+
+@pytest.fixture
+def ldconfig(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("cudnn.ldconfig")
 
 
 @pytest.fixture
@@ -66,45 +81,29 @@ def picture(tree: Path) -> dict[str, tuple[Any, ...]]:
     return seen
 
 
-def versions(module: ModuleType, tree: Path) -> tuple[str, str, str]:
+def versions(inspection: ModuleType, tree: Path) -> tuple[str, str, str]:
     """State, header and library, as told."""
-    seen = module.inspect(module.Tree(str(tree)))
+    seen = inspection.inspect(inspection.Tree(str(tree)))
     return seen["state"], seen["header"], seen["library"]
 
 
 def swap(run_module: Run, tree: Path, archive: Path, **more: Any) -> dict[str, Any]:
-    given = {"version": V5, "state": "swapped", "register": False, **more}
+    given = {"version": V5, "state": "swapped", "ldconfig": False, **more}
     return run_module("cudnn_swap", cuda=tree, archive=archive, **given)
 
 
 def restore(run_module: Run, tree: Path, **more: Any) -> dict[str, Any]:
-    return run_module("cudnn_swap", cuda=tree, state="restored", register=False, **more)
-
-
-@pytest.mark.parametrize(
-    ("number", "version"),
-    [
-        (4007, "4.0.7"),
-        (5005, "5.0.5"),
-        (5110, "5.1.10"),
-        (6021, "6.0.21"),
-        (7605, "7.6.5"),
-        (8902, "8.9.2"),
-        (90100, "9.1.0"),
-    ],
-)
-def test_number_of_the_library_is_a_version(module: ModuleType, number: int, version: str) -> None:
-    assert module.number_to_version(number) == version
+    return run_module("cudnn_swap", cuda=tree, state="restored", ldconfig=False, **more)
 
 
 def test_v4_as_tensorflow_left_it_is_swapped_and_kept_where_the_seed_keeps_it(
-    module: ModuleType, run_module: Run, tree: Path, archive: Path
+    inspection: ModuleType, run_module: Run, tree: Path, archive: Path
 ) -> None:
     standin.place(tree, V4)
     before = picture(tree)
     said = swap(run_module, tree, archive)
     assert said["changed"] is True
-    assert versions(module, tree) == ("whole", V5, V5)
+    assert versions(inspection, tree) == ("whole", V5, V5)
     kept = {
         "include/cudnn_v4/cudnn.h": "include/cudnn.h",
         "lib64/cudnn_v4/libcudnn.so": "lib64/libcudnn.so",
@@ -135,11 +134,11 @@ def test_restoration_leaves_everything_as_it_was(run_module: Run, tree: Path, ar
 
 
 def test_where_there_was_none_it_is_put_and_taken_away_again(
-    module: ModuleType, run_module: Run, tree: Path, archive: Path
+    inspection: ModuleType, run_module: Run, tree: Path, archive: Path
 ) -> None:
     before = picture(tree)
     assert swap(run_module, tree, archive)["changed"] is True
-    assert versions(module, tree) == ("whole", V5, V5)
+    assert versions(inspection, tree) == ("whole", V5, V5)
     restore(run_module, tree)
     assert picture(tree) == before
 
@@ -170,9 +169,7 @@ def refused(run_module: Run, tree: Path, archive: Path, words: str, **more: Any)
     assert picture(tree) == before
 
 
-def test_newer_one_is_not_overwritten_unless_told(
-    module: ModuleType, run_module: Run, tree: Path, archive: Path
-) -> None:
+def test_newer_one_is_not_overwritten_unless_told(run_module: Run, tree: Path, archive: Path) -> None:
     standin.place(tree, V6, links=True)
     before = picture(tree)
     refused(run_module, tree, archive, "holds cuDNN 6.0.21, which is newer than the 5.0.5")
@@ -241,22 +238,22 @@ def test_directory_that_cannot_be_written_is_refused(
 
 
 def test_full_disk_is_known_before_anything_is_unpacked(
-    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+    archiving: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standin.place(tree, V4)
-    monkeypatch.setattr(module, "SPARE", 1 << 60)
+    monkeypatch.setattr(archiving, "SPARE", 1 << 60)
     refused(run_module, tree, archive, "make room")
 
 
 def test_disk_that_fills_in_the_middle_leaves_what_was_there(
-    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+    archiving: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standin.place(tree, V4)
 
     def full(*_given: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.shutil, "copyfileobj", full)
+    monkeypatch.setattr(archiving.shutil, "copyfileobj", full)
     refused(run_module, tree, archive, "could not be unpacked.*No space left on device")
 
 
@@ -271,7 +268,7 @@ def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
         refused(run_module, tree, archive, rf"is in use by pid {user.pid} \(")
         with pytest.raises(ModuleError, match="is in use by"):
             swap(run_module, tree, archive, check=True)
-        users = run_module("cudnn_swap", cuda=tree, state="status", register=False)["users"]
+        users = run_module("cudnn_swap", cuda=tree, state="status", ldconfig=False)["users"]
         assert [found["pid"] for found in users] == [user.pid]
         assert swap(run_module, tree, archive, in_use=True)["changed"] is True
         user.communicate("")
@@ -304,7 +301,7 @@ def test_backup_of_somebody_elses_hand_is_not_overwritten(run_module: Run, tree:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("verb", ["swap", "restore"])
 def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
-    module: ModuleType, tmp_path: Path, archive: Path, when: str, verb: str
+    module: ModuleType, inspection: ModuleType, tmp_path: Path, archive: Path, when: str, verb: str
 ) -> None:
     """At every single step: the next swap then gets to v5, the next restoration to v4 as it was."""
     steps = 0
@@ -313,7 +310,7 @@ def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
         tree = tmp_path / f"{verb} {steps}"
         standin.place(tree, V4)
         before = picture(tree)
-        ours = module.Tree(str(tree))
+        ours = inspection.Tree(str(tree))
         if verb == "restore":
             module.swap(ours, str(archive), V5, os.uname().machine)
 
@@ -327,7 +324,9 @@ def test_killed_anywhere_the_next_command_finds_one_of_the_two_whole(
             break
         if steps % 2:
             module.swap(ours, str(archive), V5, os.uname().machine)
-            assert versions(module, tree) == ("whole", V5, V5), f"killed {when} step {steps} of a {verb}, then swapped"
+            assert versions(inspection, tree) == ("whole", V5, V5), (
+                f"killed {when} step {steps} of a {verb}, then swapped"
+            )
         module.restore(ours)
         assert picture(tree) == before, f"killed {when} step {steps} of a {verb}, then restored"
     assert steps > 10, "the steps of a swap were counted"
@@ -355,15 +354,15 @@ exit 0
 
 
 def test_loader_is_told_of_the_directory_where_it_does_not_know_it(
-    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+    module: ModuleType, inspection: ModuleType, ldconfig: ModuleType, tree: Path, archive: Path, tmp_path: Path
 ) -> None:
     """With a stand-in ldconfig, which knows the directory once the configuration names it."""
     standin.place(tree, V4)
     conf, command = tmp_path / "ld.so.conf.d" / "ours.conf", tmp_path / "ldconfig"
     command.write_text(LDCONFIG.format(conf=conf, lib=str(tree / "lib64").replace("'", "'\\''")))
     command.chmod(0o755)
-    loader = module.Loader(str(tree), str(conf), str(command))
-    ours = module.Tree(str(tree))
+    loader = ldconfig.Loader(str(tree), str(conf), str(command))
+    ours = inspection.Tree(str(tree))
     before = picture(tree)
     module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
     assert conf.read_text().splitlines()[-1] == str(tree / "lib64")
@@ -373,16 +372,16 @@ def test_loader_is_told_of_the_directory_where_it_does_not_know_it(
 
 
 def test_library_that_the_loader_does_not_find_is_taken_back(
-    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+    module: ModuleType, inspection: ModuleType, ldconfig: ModuleType, tree: Path, archive: Path, tmp_path: Path
 ) -> None:
     standin.place(tree, V4)
     command = tmp_path / "ldconfig"
     command.write_text("#!/bin/sh\nexit 0\n")
     command.chmod(0o755)
     before = picture(tree)
-    loader = module.Loader(str(tree), str(tmp_path / "conf" / "ours.conf"), str(command))
+    loader = ldconfig.Loader(str(tree), str(tmp_path / "conf" / "ours.conf"), str(command))
     with pytest.raises(module.StackError, match=r"ldconfig does not find libcudnn\.so\.5"):
-        module.swap(module.Tree(str(tree)), str(archive), V5, os.uname().machine, loader=loader)
+        module.swap(inspection.Tree(str(tree)), str(archive), V5, os.uname().machine, loader=loader)
     assert picture(tree) == before
     assert not (tmp_path / "conf" / "ours.conf").exists()
 
@@ -412,22 +411,24 @@ def test_restoration_does_not_overwrite_what_somebody_put_there_since(
 
 
 def test_loader_that_fails_is_no_reason_to_stay_half_way(
-    module: ModuleType, tree: Path, archive: Path, tmp_path: Path
+    module: ModuleType, inspection: ModuleType, ldconfig: ModuleType, tree: Path, archive: Path, tmp_path: Path
 ) -> None:
     standin.place(tree, V4)
     before = picture(tree)
     command = tmp_path / "ldconfig"
     command.write_text("#!/bin/sh\necho 'Permission denied' >&2\nexit 1\n")
     command.chmod(0o755)
-    loader = module.Loader(str(tree), str(tmp_path / "ours.conf"), str(command))
-    ours = module.Tree(str(tree))
+    loader = ldconfig.Loader(str(tree), str(tmp_path / "ours.conf"), str(command))
+    ours = inspection.Tree(str(tree))
     for _again in range(2):
         with pytest.raises(module.StackError, match=r"ended with 1: Permission denied\. What was there is back"):
             module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
         assert picture(tree) == before
 
 
-def test_undoing_needs_no_room(module: ModuleType, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undoing_needs_no_room(
+    module: ModuleType, inspection: ModuleType, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     standin.place(tree, V4)
     before = picture(tree)
     real = module.write_json
@@ -440,5 +441,5 @@ def test_undoing_needs_no_room(module: ModuleType, tree: Path, archive: Path, mo
     monkeypatch.setattr(module, "write_json", full)
     monkeypatch.setattr(module, "register", lambda *given: full("x", {"phase": "x"}))
     with pytest.raises(module.StackError, match=r"No space left on device\. What was there is back"):
-        module.swap(module.Tree(str(tree)), str(archive), V5, os.uname().machine)
+        module.swap(inspection.Tree(str(tree)), str(archive), V5, os.uname().machine)
     assert picture(tree) == before

@@ -13,7 +13,7 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.dataset import program
 from neuraltalk_provision.errors import CheckError
 
-# Stands in for neuraltalk_data: it does what the request says.
+# Stands in for programs/data.py: it does what the request says.
 STANDIN = """
 import json, os, sys
 
@@ -33,8 +33,12 @@ def main(words):
 @pytest.fixture(autouse=True)
 def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for the code that hosts share."""
-    (tmp_path / "neuraltalk_data.py").write_text(STANDIN, encoding="utf-8")
-    monkeypatch.setattr(paths, "module_utils", lambda: tmp_path)
+    package = tmp_path / "module_utils" / "programs"
+    package.mkdir(parents=True)
+    for folder in (package.parent, package):
+        (folder / "__init__.py").touch()
+    (package / "data.py").write_text(STANDIN, encoding="utf-8")
+    monkeypatch.setattr(paths, "plugins", lambda: tmp_path)
 
 
 def asked(*lines: str, result: str | None = '{"pictures": 3}', code: int = 0, signal: int = 0) -> dict[str, Any]:
@@ -66,5 +70,5 @@ def test_program_that_did_not_do_it_is_an_error_in_its_own_words(request_: dict[
 def test_what_is_run_here_is_all_that_hosts_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with zipfile.ZipFile(io.BytesIO(program.packed())) as archive:
-        packed = {Path(name).name for name in archive.namelist() if "/neuraltalk_" in name}
-    assert packed == {path.name for path in paths.module_utils().glob("neuraltalk_*.py")}
+        packed = {Path(name) for name in archive.namelist() if name != "__main__.py"}
+    assert packed == {path.relative_to(paths.plugins()) for path in paths.plugins().glob("module_utils/**/*.py")}

@@ -1,4 +1,4 @@
-"""What the project depends on: no version with a known hole, and a list of files by their hashes."""
+"""What the project depends on: no version with a known hole, and two lists of files by their hashes."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")
+LISTS = {"requirements.txt": (), "requirements-dev.txt": ("test", "dev")}
+"""Each list with the extras that it covers."""
 
 
-def asked() -> dict[str, SpecifierSet]:
-    """Which versions of each dependency are allowed."""
+def asked(*extras: str) -> dict[str, SpecifierSet]:
+    """Which versions of each dependency are allowed, with those of the extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = [text for extra in extras for text in project["optional-dependencies"][extra]]
     found: dict[str, SpecifierSet] = {}
-    for requirement in map(Requirement, project["dependencies"]):
+    for requirement in map(Requirement, [*project["dependencies"], *optional]):
         name = canonicalize_name(requirement.name)
         found[name] = found.get(name, SpecifierSet()) & requirement.specifier
     return found
 
 
-def listed() -> list[tuple[Requirement, list[str]]]:
-    """Every entry of requirements.txt with its hashes."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+def listed(file: str) -> list[tuple[Requirement, list[str]]]:
+    """Every entry of a list with its hashes."""
+    text = (ROOT / file).read_text(encoding="utf-8")
     entries = re.sub(r"^#.*\n", "", text, flags=re.M).replace("\\\n", "").splitlines()
     split = [entry.split("--hash=") for entry in entries]
     return [(Requirement(parts[0].strip()), [part.strip() for part in parts[1:]]) for parts in split]
 
 
-def versions(python: str) -> dict[str, str]:
-    """Which version of each package the list gives to a Python on Linux."""
+def versions(python: str, file: str = "requirements.txt") -> dict[str, str]:
+    """Which version of each package a list gives to a Python on Linux."""
     where = {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -43,7 +46,7 @@ def versions(python: str) -> dict[str, str]:
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
-    fitting = [one for one, _hashes in listed() if one.marker is None or one.marker.evaluate(where)]
+    fitting = [one for one, _hashes in listed(file) if one.marker is None or one.marker.evaluate(where)]
     assert len(fitting) == len({one.name for one in fitting})
     return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in fitting}
 
@@ -71,9 +74,15 @@ def test_version_without_one_is(name: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_list_has_every_dependency_in_a_version_that_is_allowed(python: str) -> None:
-    given = versions(python)
-    assert {name: given[name] for name, allowed in asked().items() if given[name] not in allowed} == {}
+@pytest.mark.parametrize("file", LISTS)
+def test_list_has_every_dependency_in_a_version_that_is_allowed(file: str, python: str) -> None:
+    given = versions(python, file)
+    assert {name: given[name] for name, allowed in asked(*LISTS[file]).items() if given[name] not in allowed} == {}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_developers_get_the_versions_that_users_get(python: str) -> None:
+    assert versions(python).items() <= versions(python, "requirements-dev.txt").items()
 
 
 def test_list_has_what_the_dependencies_need_themselves() -> None:
@@ -89,9 +98,10 @@ def test_list_has_what_the_dependencies_need_themselves() -> None:
     assert seen - set(given) == set()
 
 
-def test_every_entry_is_one_version_with_hashes_and_names_no_place() -> None:
-    for entry, hashes in listed():
+@pytest.mark.parametrize("file", LISTS)
+def test_every_entry_is_one_version_with_hashes_and_names_no_place(file: str) -> None:
+    for entry, hashes in listed(file):
         assert re.fullmatch(r"==[0-9.]+", str(entry.specifier)), entry
         assert hashes, entry
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), entry
-    assert "://" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert "://" not in (ROOT / file).read_text(encoding="utf-8")

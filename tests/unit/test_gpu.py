@@ -13,12 +13,13 @@ from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.catalogue.gpu import Chosen, Gpu, choose
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Recipe, write
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site.plan import plan
 from tests.unit.plans import HOSTS
 
 CATALOGUE = catalogue.load()
 PLATFORM = "debian-12-x86_64"
-DEBIAN = Platform("debian", "12", "x86_64", "glibc-2.36", "apt", ())
+DEBIAN = Platform("debian", "12", "x86_64", "apt")
 SETTINGS = BuildSettings(stack_root="/opt/neuraltalk", pip_source="auto", pip_index_url="")
 
 
@@ -78,8 +79,12 @@ H200 = host(card("NVIDIA H200", "9.0", "580.65.06"), toolkits=[tree("13.0")], gc
 BUILDER = {"arch_list": "9.0"}
 
 
+def typed(state: dict[str, Any]) -> HostState:
+    return HostState.model_validate(state)
+
+
 def ask(state: dict[str, Any], held: dict[str, Held] = ALL, profile: str = "auto", mode: str = "swap") -> Chosen:
-    return choose("node1", state, PLATFORM, CATALOGUE.compatibility, held, profile=profile, cudnn_mode=mode)
+    return choose("node1", typed(state), PLATFORM, CATALOGUE.compatibility, held, profile=profile, cudnn_mode=mode)
 
 
 def test_k80_of_the_seed_gets_upstreams_rocks_and_its_cudnn_swapped() -> None:
@@ -197,7 +202,7 @@ REFUSED = {
     "nvidia-smi that fails where the inventory says what to build for": (
         host(problem="NVIDIA-SMI has failed", said={"arch_list": "9.0"}, toolkits=[tree("13.0")]),
         ALL,
-        "say gpu_stack_profile: cpu in its inventory",
+        "set gpu_stack_profile: cpu in its inventory",
     ),
     "card that is gone since it was built for": (
         BUILT,
@@ -298,10 +303,10 @@ def test_somebody_elses_cudnn_is_a_reason_not_to_begin(state: str, library: str,
     host_state = copy.deepcopy(K80)
     cudnn = {"state": state, "header": "6.0.21", "library": library, "phase": ""}
     host_state["gpu"]["toolkits"] = [{**tree("7.5"), "cudnn": cudnn}]
-    (refusal,) = plan("node1", host_state, recipe(ask(host_state).gpu)).refusals
+    (refusal,) = plan("node1", typed(host_state), recipe(ask(host_state).gpu)).refusals
     assert words in refusal
     assert "--foreign" in refusal
-    assert plan("node1", host_state, recipe(ask(host_state, mode="private").gpu)).refusals == ()
+    assert plan("node1", typed(host_state), recipe(ask(host_state, mode="private").gpu)).refusals == ()
 
 
 @pytest.mark.parametrize(
@@ -318,10 +323,10 @@ def test_plan_swaps_where_the_directory_holds_another_branch(library: str, mode:
     state = copy.deepcopy(K80)
     state["gpu"]["toolkits"] = [tree("7.5", library=library)]
     wanted = recipe(ask(state, mode=mode).gpu)
-    assert plan("node1", state, wanted).swaps is swaps
+    assert plan("node1", typed(state), wanted).swaps is swaps
     state["stack"] = {
         "current": wanted.id,
         "previous": None,
         "generations": {wanted.id: {"stamps": {part.name: part.digest for part in wanted.parts}, "sealed": True}},
     }
-    assert plan("node1", state, wanted).activates is swaps
+    assert plan("node1", typed(state), wanted).activates is swaps

@@ -17,9 +17,11 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller, leases, playbook
 from tests.unit.modules import ModuleError
+from tests.unit.plans import state_of
 
 Run = Callable[..., dict[str, Any]]
 A = "alpha pid 7 since 9 boot b space 1 machine m"
@@ -28,7 +30,7 @@ B = "beta pid 8 since 9 boot c space 1 machine n"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_lease")
+    return load("host.lease")
 
 
 def held(root: Path) -> Any:
@@ -109,10 +111,9 @@ def test_check_mode_and_a_plain_playbook_look_and_take_nothing(run_module: Run, 
 
 RACE = """
 import sys, time
-import ansible.module_utils
-ansible.module_utils.__path__.append(sys.argv[1])
-from ansible.module_utils import neuraltalk_lease as lease
-from ansible.module_utils.neuraltalk_stack import StackError
+sys.path.insert(0, sys.argv[1])
+from module_utils.host import lease
+from module_utils.host.errors import StackError
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -125,7 +126,7 @@ except StackError as error:
 
 def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
     """Processes of their own, held at the door until all are there."""
-    words = [sys.executable, "-c", RACE, str(paths.module_utils()), str(tmp_path / "root")]
+    words = [sys.executable, "-c", RACE, str(paths.plugins()), str(tmp_path / "root")]
     racing = [
         subprocess.Popen([*words, f"host{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for n in range(6)
@@ -234,15 +235,16 @@ def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_
         holder = first.stdout.readline().strip()
         lease = {"holder": holder, "host": "here", "what": "provision site", "since": 1764112380}
         (root / "lease.json").write_text(json.dumps(lease))
+        state = state_of("bare").model_copy(update={"lease": Lease(**lease)})
         with pytest.raises(UsageError, match=f"here: another controller works there: pid {first.pid} on "):
-            leases.refuse({"here": {"lease": lease}})
+            leases.refuse({"here": state})
         (failure,) = roll_back(site).told.failures
         assert f"another controller works on {root}: pid {first.pid} on " in failure.message
         assert (root / "current").readlink() == Path("generations/b")
         assert held(root) == lease
         first.kill()
-    leases.refuse({"here": {"lease": lease}})
-    assert controller.over(lease) == holder
+    leases.refuse({"here": state})
+    assert controller.over(state.lease) == holder
     assert roll_back(site, over=holder).told.failures == ()
     assert (root / "current").readlink() == Path("generations/a")
     assert not (root / "lease.json").exists()

@@ -20,7 +20,7 @@ PPM = b"P6 1 1 255 abc"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_captioning")
+    return load("captioning.pictures")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def lay_out(
     """Lays out the pictures of the folder for a run; what the program gets, {link: name}, {name: reason}, the log."""
 
     def lay_out(stopped: Callable[[], bool] = lambda: False, **given: Any) -> dict[str, Any]:
-        run = load("neuraltalk_runs").Run(str(generation.parents[1]), "r")
+        run = load("runs.files").Run(str(generation.parents[1]), "r")
         Path(run.path).mkdir(parents=True)
         given["image_folder"] = str(folder)
         found = module.lay_out_pictures(run, given, str(generation), dict(os.environ), stopped)
@@ -137,7 +137,7 @@ def test_progress_stands_in_the_log(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(load("neuraltalk_progress"), "LEAST", 0.0)
+    monkeypatch.setattr(load("programs.progress"), "LEAST", 0.0)
     write(folder, {"1.jpg": JPEG, "2.jpg": JPEG, "3.jpg": b""})
     log = lay_out()["log"]
     assert "\nlooked at the headers of 2 of 3 pictures (66 %), " in log

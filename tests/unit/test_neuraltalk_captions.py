@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import subprocess
@@ -24,7 +23,7 @@ ZERO = {"num_val": 0, "word_count_threshold": 0}
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_captions")
+    return load("captions.encoding")
 
 
 def entries(*captions: list[str], **more: Any) -> list[dict[str, Any]]:
@@ -153,29 +152,17 @@ def test_annotations_of_pictures_without_ids_count_their_places(module: ModuleTy
     assert [image["id"] for image in module.lay_out(given, ZERO).annotations()["images"]] == [7]
 
 
-@functools.cache
-def package(folder: Path) -> Path:
-    """The modules as a package that any Python imports."""
-    place = folder / "ansible" / "module_utils"
-    place.mkdir(parents=True)
-    for directory in (place.parent, place):
-        (directory / "__init__.py").touch()
-    for file in paths.module_utils().glob("neuraltalk_*.py"):
-        (place / file.name).write_bytes(file.read_bytes())
-    return folder
-
-
 PROGRAM = """
 from __future__ import print_function
 import sys
 sys.path.insert(0, sys.argv[1])
-from ansible.module_utils import neuraltalk_captions, neuraltalk_sources, neuraltalk_statistics
-entries = neuraltalk_sources.read([sys.argv[2]], "", "", sys.argv[3], "")
+from module_utils.captions import encoding, sources, statistics
+entries = sources.read([sys.argv[2]], "", "", sys.argv[3], "")
 for mode in ("words", "chars"):
-    made = neuraltalk_captions.lay_out(entries, {"num_val": 1, "word_count_threshold": 0, "tokens": mode})
+    made = encoding.lay_out(entries, {"num_val": 1, "word_count_threshold": 0, "tokens": mode})
     print(made.json_text())
     print(list(map(int, made.labels)), made.annotations()["images"][0]["id"])
-    print("\\n".join(neuraltalk_statistics.lines(made.statistics) + made.statistics["remarks"]))
+    print("\\n".join(statistics.lines(made.statistics) + made.statistics["remarks"]))
 """
 
 
@@ -187,7 +174,7 @@ def test_python_2_7_lays_out_the_same(tmp_path: Path) -> None:
         'Datei;caption\n"é"".jpg";Ein süßer Hund, "wirklich"\nb.jpg;一个男人 ที่นี่ \U00020000x\nb.jpg;"a\n“quoted” cat"\n',
         encoding="utf-8",
     )
-    command = ["-c", PROGRAM, str(package(tmp_path)), str(table), "Datei"]
+    command = ["-c", PROGRAM, str(paths.plugins()), str(table), "Datei"]
     told = [
         subprocess.run([python, *command], check=True, capture_output=True, encoding="utf-8").stdout
         for python in (python27(), sys.executable)

@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_sources")
+    return load("captions.sources")
 
 
 def coco(name: str, ids: list[int], first: int = 1) -> dict[str, Any]:

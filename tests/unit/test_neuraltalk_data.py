@@ -19,12 +19,12 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def data(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_data")
+    return load("programs.data")
 
 
 @pytest.fixture
 def refusal(load: Callable[[str], ModuleType]) -> type[Exception]:
-    found: type[Exception] = load("neuraltalk_stack").StackError
+    found: type[Exception] = load("host.errors").StackError
     return found
 
 
@@ -161,9 +161,7 @@ def test_what_went_wrong_stands_in_the_result_and_at_the_end_of_the_log(
 
 def test_module_loads_without_the_packages_that_its_programs_need() -> None:
     script = (
-        "import sys; sys.modules.update(numpy=None, h5py=None, PIL=None)\n"
-        "import ansible.module_utils; ansible.module_utils.__path__.append('plugins/module_utils')\n"
-        "import ansible.module_utils.neuraltalk_data"
+        "import sys; sys.modules.update(numpy=None, h5py=None, PIL=None)\nimport plugins.module_utils.programs.data"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -26,7 +26,7 @@ SPLITS = ("train", "val", "test")
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_dataset_check")
+    return load("inspecting.dataset")
 
 
 @pytest.fixture
@@ -272,9 +272,9 @@ def test_program_tells_what_is_wrong_line_by_line(
     if not good:
         told["ix_to_word"].pop("5")
     h5, text = write(data, arrays(), told)
-    main = "import sys\nfrom ansible.module_utils.neuraltalk_dataset_check import main\nmain(sys.argv[1:])\n"
-    modules = [module, load("neuraltalk_dataset_json"), load("neuraltalk_found")]
-    (data / "check.zip").write_bytes(load("neuraltalk_packed").packed(modules, main))
+    main = "import sys\nfrom plugins.module_utils.inspecting.dataset import main\nmain(sys.argv[1:])\n"
+    modules = [module, load("inspecting.dataset_json"), load("inspecting.found")]
+    (data / "check.zip").write_bytes(load("programs.packed").packed(modules, main))
     done = subprocess.run(
         [sys.executable, data / "check.zip", h5, text, "train"], capture_output=True, text=True, check=True
     )

@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_dataset_json")
+    return load("inspecting.dataset_json")
 
 
 def listed() -> dict[str, Any]:
@@ -27,7 +27,7 @@ def listed() -> dict[str, Any]:
 
 def checked(module: ModuleType, folder: Path, told: Any, *splits: str) -> tuple[list[str], list[str], tuple[Any, Any]]:
     """Faults and remarks, each `place: reason`, and (words, {split: pictures})."""
-    from ansible.module_utils.neuraltalk_found import Found
+    from plugins.module_utils.inspecting.found import Found
 
     path, found = folder / "c.json", Found()
     path.write_text(told if isinstance(told, str) else json.dumps(told))
@@ -49,7 +49,7 @@ def test_what_prepro_writes_is_well(module: ModuleType, tmp_path: Path) -> None:
 def test_file_that_is_missing_or_too_large_is_a_fault(
     module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ansible.module_utils.neuraltalk_found import Found
+    from plugins.module_utils.inspecting.found import Found
 
     found = Found()
     assert module.read_told(str(tmp_path / "none"), found) is None

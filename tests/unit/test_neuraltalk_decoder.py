@@ -47,7 +47,7 @@ for line in iter(sys.stdin.readline, ""):
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_decoder")
+    return load("captioning.decoder")
 
 
 @pytest.fixture

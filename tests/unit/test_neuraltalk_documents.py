@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_documents")
+    return load("captions.documents")
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_findings")
+    return load("inspecting.findings")
 
 
 def test_each_finding_is_a_line_at_once_and_is_counted(module: ModuleType, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_found")
+    return load("inspecting.found")
 
 
 def test_rows_are_counted_by_kind_and_the_first_are_named(module: ModuleType) -> None:

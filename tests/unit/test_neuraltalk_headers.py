@@ -21,7 +21,7 @@ STRAY = "it is damaged: no marker of the JPEG's header in 65536 bytes"
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_headers")
+    return load("pictures.headers")
 
 
 def png(width: int = 2, height: int = 2, first: bytes = b"IHDR") -> bytes:

@@ -46,7 +46,7 @@ def png_of(width: int, height: int) -> bytes:
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_inspect")
+    return load("inspecting.inspect")
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_decoder_that_crashes_is_said_of_its_picture(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pictures = load("neuraltalk_inspect_pictures")
+    pictures = load("inspecting.pictures")
     seen = pictures.seen
 
     def crash(path: str, *more: object) -> object:
@@ -297,16 +297,16 @@ def test_many_faults_are_counted_and_some_are_said(inspect: Inspect, folder: Pat
 
 
 def test_termination_ends_it_with_its_children(load: Callable[[str], ModuleType], folder: Path) -> None:
-    start_of = load("neuraltalk_stack").start_of  # empty for what has ended, also where nobody has asked how
+    start_of = load("host.processes").start_of  # empty for what has ended, also where nobody has asked how
     for number in range(3):
         (folder / f"{number}.ppm").write_bytes(b"P6 9000 9000 255 ")
         os.truncate(folder / f"{number}.ppm", 17 + 3 * 9000 * 9000)
     words = (
-        "import sys, ansible.module_utils as m; m.__path__.append(sys.argv[1])\n"
-        "from ansible.module_utils.neuraltalk_inspect import inspect\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from module_utils.inspecting.inspect import inspect\n"
         "inspect({'path': sys.argv[2], 'result': '/dev/null', 'jobs': 2}, lambda text: print(text, flush=True))"
     )
-    argv = [sys.executable, "-c", words, paths.module_utils(), folder]
+    argv = [sys.executable, "-c", words, paths.plugins(), folder]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout
         assert "3 files below" in process.stdout.readline()

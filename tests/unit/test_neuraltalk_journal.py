@@ -27,7 +27,7 @@ def written(*lines: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def module(load: Load) -> ModuleType:
-    return load("neuraltalk_journal")
+    return load("preparing.journal")
 
 
 def test_blocks_of_the_last_plan_count(module: ModuleType) -> None:

@@ -15,7 +15,7 @@ Load = Callable[[str], ModuleType]
 
 @pytest.fixture
 def module(load: Load) -> ModuleType:
-    return load("neuraltalk_outputs")
+    return load("preparing.outputs")
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from types import ModuleType
 import pytest
 
 MAIN = """import sys
-from ansible.module_utils import neuraltalk_found, neuraltalk_packed
-again = neuraltalk_packed.packed((neuraltalk_found, neuraltalk_packed), "print('packed by a packed one')")
+from module_utils.inspecting import found
+from module_utils.programs import packed
+again = packed.packed((found, packed), "print('packed by a packed one')")
 open(sys.argv[1], "wb").write(again)
 """
 
@@ -22,8 +23,8 @@ open(sys.argv[1], "wb").write(again)
 def test_packed_program_runs_without_what_it_was_packed_from_and_can_pack(
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    packed = load("neuraltalk_packed")
-    modules = [packed, load("neuraltalk_found"), load("neuraltalk_stack")]
+    packed = load("programs.packed")
+    modules = [packed, load("inspecting.found"), load("host.files"), load("host.texts")]
     first, second = tmp_path / "first one.zip", tmp_path / "second.zip"
     first.write_bytes(packed.packed(modules, MAIN))
     for words in ([first, second], [second]):
@@ -35,7 +36,7 @@ def test_what_was_packed_once_is_packed_again_without_its_archive(
     load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by an account that may not read what Ansible has brought for root."""
-    packed = load("neuraltalk_packed")
+    packed = load("programs.packed")
     brought = tmp_path / "payload.zip"
     with zipfile.ZipFile(brought, "w") as archive:
         archive.writestr("only_in_payload.py", "WORD = 'here'\n")

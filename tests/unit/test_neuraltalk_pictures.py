@@ -31,7 +31,7 @@ NAMES = [
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_pictures")
+    return load("pictures.files")
 
 
 def jpeg(width: int = 3, height: int = 2) -> bytes:
@@ -177,7 +177,7 @@ def test_which_permission_is_missing_is_said(
             except module.Unusable as error:
                 return [error.reason, error.fault]
 
-        account = load("neuraltalk_account")
+        account = load("runs.account")
         nobody = account.Account("nobody", 65534, 65534) if os.geteuid() == 0 else None
         reason, fault = account.as_account(nobody, told)
         folder.chmod(0o700)

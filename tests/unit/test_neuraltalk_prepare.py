@@ -32,7 +32,7 @@ def test_all_of_it_is_there_as_the_original_lays_it_out(prepare: ModuleType, loa
             "label_end_ix": ("uint32", (14,), None),
         }
     listed = json.loads((made.folder / "data.json").read_text())["images"]
-    read = load("neuraltalk_pixels").read
+    read = load("pictures.pixels").read
     assert rows(made.folder / "data.h5") == [read(str(made.images / each["file_path"])) for each in listed]
     assert [listed[place]["id"] for place in (0, 1)] != [0, 1]  # shuffled
     assert {key: result[key] for key in ("pictures", "captions", "splits", "set_aside", "resumed", "converted")} == {
@@ -130,7 +130,7 @@ def test_disk_that_is_too_small_is_refused_before_anything_is_read(
     class Small:
         f_bavail, f_frsize, f_files, f_favail, f_flag = 500, 4096, usual.f_files, usual.f_favail, 0
 
-    monkeypatch.setattr(load("neuraltalk_outputs").os, "statvfs", lambda _path: Small)
+    monkeypatch.setattr(load("preparing.outputs").os, "statvfs", lambda _path: Small)
     words = refused(prepare, made.request())
     assert "3.0 MB are needed on the disk of" in words
     assert "2.0 MB are free" in words
@@ -174,7 +174,7 @@ def test_pictures_that_only_decoding_finds_bad_stop_it_at_the_end_and_are_all_th
     assert made.left() == PARTS | {"data.h5.unreadable.jsonl"}
     (made.images / "2.png").write_bytes(good)
     assert len(made.journal()) == 2 + 1 + 5  # whose it is, the command, the plan, five blocks
-    journal, lines = load("neuraltalk_journal").Journal, []
+    journal, lines = load("preparing.journal").Journal, []
     add = journal.add
 
     def watched(self: Any, line: dict[str, Any], durable: bool = False) -> None:
@@ -208,7 +208,7 @@ def test_setting_aside_gives_what_the_original_makes_of_the_others_alone(
 
 def test_names_of_any_bytes_are_found(prepare: ModuleType, load: Load, made: Set) -> None:
     names = [b"a\nb.png", b"quote'\"\\.png", b"\xff\xfe.png", "üñ.png".encode()]
-    shown = load("neuraltalk_pictures").shown
+    shown = load("pictures.files").shown
     for number, name in enumerate(names):
         (made.images / f"{number}.png").rename(os.fsdecode(bytes(made.images) + b"/" + name))
     made.write([shown(name) for name in names])

@@ -17,7 +17,7 @@ Load = Callable[[str], ModuleType]
 
 @pytest.fixture
 def module(load: Load) -> ModuleType:
-    return load("neuraltalk_processes")
+    return load("programs.processes")
 
 
 def run(module: ModuleType, tasks: list[Any], work: Callable[..., Any], jobs: int = 2) -> list[tuple[Any, Any]]:

@@ -9,7 +9,7 @@ Load = Callable[[str], ModuleType]
 
 
 def test_progress_tells_count_rate_and_time_left(load: Load) -> None:
-    module = load("neuraltalk_progress")
+    module = load("programs.progress")
     now, lines = [0.0], []
     progress = module.Progress(lines.append, "read", 200_000, 100_000, clock=lambda: now[0])
     for _second in range(10):

@@ -13,7 +13,7 @@ from tests.standin import captions
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_python2")
+    return load("captions.python2")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ODD = os.fsdecode(b"below/\xff\n'.jpg")
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_quarantine")
+    return load("inspecting.quarantine")
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def test_picture_that_changed_since_it_was_read_is_read_again(prepare: ModuleTyp
     changed.write_bytes(png(50, 60, (1, 2, 3)))
     result = prepare.prepare(made.request(), say)
     assert result["resumed"] in (7, 8, 9)  # four blocks were read, the last one has two pictures
-    assert rows(made.folder / "data.h5")[3 * block] == load("neuraltalk_pixels").read(str(changed))
+    assert rows(made.folder / "data.h5")[3 * block] == load("pictures.pixels").read(str(changed))
 
 
 def test_after_a_reboot_only_what_was_made_durable_counts(
@@ -133,14 +133,14 @@ def test_after_a_reboot_only_what_was_made_durable_counts(
 ) -> None:
     assert made.killed(7)
     (tmp_path / "boot").write_text("another boot")
-    monkeypatch.setattr(load("neuraltalk_journal"), "BOOT", str(tmp_path / "boot"))
+    monkeypatch.setattr(load("preparing.journal"), "BOOT", str(tmp_path / "boot"))
     assert prepare.prepare(made.request(), say)["resumed"] == 0
 
 
 def test_second_command_on_the_same_outputs_is_refused_with_who_has_them(
     prepare: ModuleType, made: Set, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = load("neuraltalk_journal")
+    module = load("preparing.journal")
     monkeypatch.setattr(module, "PATIENCE", 0)
     journal = module.Journal(str(made.folder / "data.h5.part.journal"), "the journal")
     journal.begin()
@@ -153,7 +153,7 @@ def test_second_command_on_the_same_outputs_is_refused_with_who_has_them(
 def test_signal_ends_it_with_words_and_keeps_what_is_good(
     prepare: ModuleType, load: Load, made: Set, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    module = load("neuraltalk_journal")
+    module = load("preparing.journal")
     add, count = module.Journal.add, [0]
 
     def watched(self: Any, line: dict[str, Any], durable: bool = False) -> None:
@@ -185,7 +185,7 @@ def test_nothing_is_left_running(prepare: ModuleType, made: Set) -> None:
 def test_full_disk_ends_it_with_words_and_the_same_command_goes_on(
     prepare: ModuleType, load: Load, made: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = load("neuraltalk_blocks")
+    module = load("preparing.blocks")
     usual = module.write_all
 
     def full(handle: int, data: bytes) -> None:
@@ -205,7 +205,7 @@ def test_full_disk_ends_it_with_words_and_the_same_command_goes_on(
 def test_picture_at_which_the_decoder_crashes_is_named_and_the_others_are_read(
     prepare: ModuleType, load: Load, made: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixels = load("neuraltalk_pixels")
+    pixels = load("pictures.pixels")
     usual = pixels.decode
 
     def crashing(path: str) -> Any:
@@ -224,7 +224,7 @@ def test_picture_at_which_the_decoder_crashes_is_named_and_the_others_are_read(
 def test_process_that_is_killed_ends_it_with_words(
     prepare: ModuleType, load: Load, made: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load("neuraltalk_pixels"), "decode", lambda _path: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(load("pictures.pixels"), "decode", lambda _path: os.kill(os.getpid(), signal.SIGKILL))
     words = refused(prepare, made.request())
     assert "out-of-memory killer" in words
     assert "--jobs" in words
@@ -233,7 +233,7 @@ def test_process_that_is_killed_ends_it_with_words(
 def test_picture_that_becomes_a_pipe_after_the_first_look_hangs_nobody(
     prepare: ModuleType, load: Load, made: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = load("neuraltalk_reading").Reading
+    reading = load("preparing.reading").Reading
     usual = reading.read
 
     def turning(self: Any) -> Any:

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.neuraltalk_stack import StackError
 
 from neuraltalk_provision import paths
+from plugins.module_utils.host.errors import StackError
 from tests.standin import score_wheels
 
 MYEVAL = paths.share() / "roles" / "neuraltalk2" / "files" / "myeval.py"
@@ -30,7 +30,7 @@ def like_coco(*known: Any) -> str:
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_scorer")
+    return load("scoring.scorer")
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.neuraltalk_stack import StackError
 
+from plugins.module_utils.host.errors import StackError
+from tests.unit import contract
 from tests.unit.test_neuraltalk_scorer import like_coco, module, wheels
 
 __all__ = ["module", "wheels"]
@@ -21,7 +22,7 @@ SAID = [{"image_id": 1, "caption": "a cat"}, {"image_id": 2, "caption": "a dog"}
 
 @pytest.fixture
 def scores(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_scores")
+    return load("scoring.scores")
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def ran(load: Callable[[str], ModuleType], generation: Path, wheels: Path) -> Ca
 
     def make(program: str, arguments: dict[str, Any], **files: Any) -> Any:
         root = generation.parents[1]
-        run = load("neuraltalk_runs").Run(str(root), "r1")
+        run = load("runs.files").Run(str(root), "r1")
         place = Path(run.path)
         place.mkdir(parents=True)
-        record = {"program": program, "arguments": arguments, "generation": generation.name}
+        record = {"program": program, "requested": arguments, "generation": generation.name}
         (place / "run.json").write_text(json.dumps(record))
-        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "arguments": arguments}))
+        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "effective": arguments}))
         (place / "exit").write_text("0\n")
         for name, content in files.items():
             path = place / {"vis": "work/vis/vis.json", "given": "work/coco-caption/valr1.json",
@@ -57,6 +58,7 @@ def test_captions_of_an_evaluation_are_scored_and_the_scores_kept(
     run = ran("eval.lua", {"input_json": "/data/x.json"}, vis=[*SAID, {"image_id": 99, "caption": "no"}])
     before = left(run)
     told = scores.score(run)
+    contract.check("stack_run", {"state": "scored"}, {"run": told})
     assert told["scores"]["Bleu_1"] == 0.75
     assert told["scores"].keys() == {"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"}
     assert (told["used"], told["of"], told["remarks"]) == (2, 3, [])
@@ -121,7 +123,7 @@ def test_current_generation_scores_where_the_runs_own_is_gone_and_that_is_said(
 def test_run_that_goes_on_is_refused(scores: ModuleType, ran: Callable[..., Any], load: Any) -> None:
     run = ran("train.lua", {}, report={"val_predictions": SAID})
     (Path(run.path) / "exit").unlink()
-    start = load("neuraltalk_stack").start_of(os.getpid())
+    start = load("host.processes").start_of(os.getpid())
     (Path(run.path) / "process.json").write_text(json.dumps({"pid": os.getpid(), "start": start}))
     with pytest.raises(StackError, match=r"run r1 goes on: wait until it has ended"):
         scores.score(run)

@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_sources")
+    return load("captions.sources")
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_nothing_but_a_stack_error_comes_of_what_is_broken(
         try:
             entries = module.read([str(file)], karpathy_split=str(file) if turn % 20 == 0 else "")
             numbers = {} if "split" in entries[0] else {"num_val": 0}
-            laid = load("neuraltalk_captions").lay_out(entries, {**numbers, "word_count_threshold": 0})
+            laid = load("captions.encoding").lay_out(entries, {**numbers, "word_count_threshold": 0})
             json.loads(laid.json_text())
         except module.StackError as error:
             refused += 1

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_splits")
+    return load("captions.splits")
 
 
 def pictures(*splits: str | None) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ Laid = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_statistics")
+    return load("captions.statistics")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def facts(load: Callable[[str], ModuleType]) -> Laid:
         for entry in entries if not ids else ():
             del entry["id"]
         chosen = {"num_val": 1, "word_count_threshold": 0, **options}
-        found: dict[str, Any] = load("neuraltalk_captions").lay_out(entries, chosen).statistics
+        found: dict[str, Any] = load("captions.encoding").lay_out(entries, chosen).statistics
         return found
 
     return facts
@@ -79,7 +79,7 @@ def test_validation_pictures_that_are_not_scored_are_said(load: Callable[[str], 
         {"file_path": f"{split}.jpg", "captions": ["a"], "id": n, "split": split, "scored": split != "val"}
         for n, split in enumerate(("train", "val"))
     ]
-    (remark,) = load("neuraltalk_captions").lay_out(entries, {"word_count_threshold": 0}).statistics["remarks"]
+    (remark,) = load("captions.encoding").lay_out(entries, {"word_count_threshold": 0}).statistics["remarks"]
     assert "no picture for validation is in the file of COCO's validation set" in remark
 
 

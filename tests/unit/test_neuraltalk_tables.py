@@ -16,7 +16,7 @@ def read(load: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., Any
 
     def read(text: str, name: str = "my captions.csv", **columns: str) -> dict[str, list[str]]:
         (tmp_path / name).write_bytes(text.encode())
-        found = load("neuraltalk_sources").read([str(tmp_path / name)], **columns)
+        found = load("captions.sources").read([str(tmp_path / name)], **columns)
         return {entry["file_path"]: entry["captions"] for entry in found}
 
     return read
@@ -24,7 +24,7 @@ def read(load: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., Any
 
 @pytest.fixture
 def error(load: Callable[[str], ModuleType]) -> type[Exception]:
-    found: type[Exception] = load("neuraltalk_tables").StackError
+    found: type[Exception] = load("captions.tables").StackError
     return found
 
 

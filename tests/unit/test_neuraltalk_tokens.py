@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_tokens")
+    return load("captions.tokens")
 
 
 def words(module: ModuleType, caption: str, mode: str = "words") -> list[str]:

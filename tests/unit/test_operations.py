@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +9,18 @@ import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.checks import Check
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook, question
+from neuraltalk_provision.site import converge, host_state, operations, playbook
 from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
-from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.plans import HOSTS, RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
-GOOD = {"name": "stamps", "passed": True, "saw": "3 stamps as the recipe says"}
-BAD = {"name": "load nn", "passed": False, "saw": "nn does not load"}
+GOOD = Check(name="stamps", passed=True, saw="3 stamps as the recipe says")
+BAD = Check(name="load nn", passed=False, saw="nn does not load")
 
 
 def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
@@ -32,8 +34,9 @@ def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Reques
     return requests
 
 
-def proved(host: str, *checks: dict[str, Any], generation: str = RECIPE.id) -> tuple[str, str, dict[str, Any]]:
-    return (host, "stack_verify", {"checks": list(checks), "generation": f"/opt/neuraltalk/generations/{generation}"})
+def proved(host: str, *checks: Check, generation: str = RECIPE.id) -> tuple[str, str, dict[str, Any]]:
+    seen = [check.model_dump() for check in checks]
+    return (host, "stack_verify", {"checks": seen, "generation": f"/opt/neuraltalk/generations/{generation}"})
 
 
 def verdict_of(monkeypatch: pytest.MonkeyPatch, plan: HostPlan, *results: Any) -> operations.Verdict:
@@ -48,7 +51,7 @@ def test_reason_not_to_begin_is_a_failed_check(monkeypatch: pytest.MonkeyPatch, 
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert plan.refusals
     assert not verdict.passed
-    assert [check["saw"] for check in verdict.checks if check["name"] == "plan"] == [
+    assert [check.saw for check in verdict.checks if check.name == "plan"] == [
         words.removeprefix("node1: ") for words in plan.refusals
     ]
 
@@ -58,13 +61,13 @@ def test_card_of_which_nothing_can_be_told_is_a_failed_check(monkeypatch: pytest
     plan = replace(planned("converged"), refusals=(words,))
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert not verdict.passed
-    assert verdict.checks[0] == {"name": "plan", "passed": False, "saw": words.removeprefix("node1: ")}
+    assert verdict.checks[0] == Check(name="plan", passed=False, saw=words.removeprefix("node1: "))
 
 
 def test_what_tells_that_there_is_no_card_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = verdict_of(monkeypatch, replace(planned("converged"), cards="no nvidia-smi"), proved("node1", GOOD))
     assert verdict.passed
-    assert verdict.checks[0] == {"name": "cards", "passed": True, "saw": "no nvidia-smi"}
+    assert verdict.checks[0] == Check(name="cards", passed=True, saw="no nvidia-smi")
 
 
 @pytest.mark.parametrize("current", ["ffff0000ffff0000", ""])
@@ -74,14 +77,14 @@ def test_generation_that_is_current_and_not_the_recipes_is_a_failed_check(
     plan = replace(planned("converged"), current=current)
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD, generation=current) if current else ("node1", "", {}))
     assert not verdict.passed
-    (check,) = (check for check in verdict.checks if check["name"] == "generation")
-    assert not check["passed"]
-    assert f"{current or 'nothing'} is current, and the recipe comes to {RECIPE.id}" in check["saw"]
+    (check,) = (check for check in verdict.checks if check.name == "generation")
+    assert not check.passed
+    assert f"{current or 'nothing'} is current, and the recipe comes to {RECIPE.id}" in check.saw
 
 
 def test_generation_is_the_one_that_was_verified_and_not_the_one_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = verdict_of(monkeypatch, planned("converged"), proved("node1", GOOD, generation="ffff0000ffff0000"))
-    assert "ffff0000ffff0000 is current" in verdict.checks[0]["saw"]
+    assert "ffff0000ffff0000 is current" in verdict.checks[0].saw
     assert not verdict.passed
 
 
@@ -90,9 +93,9 @@ def test_generation_is_the_one_that_was_verified_and_not_the_one_of_before(monke
     [
         ({}, "more than 700,000 characters"),
         ({"generation": "/g"}, "checks: field required"),
-        ({"checks": [GOOD]}, "generation: field required"),
+        ({"checks": [GOOD.model_dump()]}, "generation: field required"),
         ({"checks": [{"name": "stamps", "saw": "x"}], "generation": "/g"}, "checks.0.passed: field required"),
-        ({"checks": [{**GOOD, "passed": "yes"}], "generation": "/g"}, "checks.0.passed"),
+        ({"checks": [{**GOOD.model_dump(), "passed": "yes"}], "generation": "/g"}, "checks.0.passed"),
         ({"checks": "all of them", "generation": "/g"}, "checks: "),
     ],
 )
@@ -108,8 +111,9 @@ def test_verdict_that_is_not_as_expected_is_that_hosts_failure(
 def test_host_that_cannot_be_asked_has_failed_and_the_others_are_proved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heard = question.Answers({"node2": HOSTS["converged"]["state"]}, (Failure("node1", "Ask", "gone", True),))
-    monkeypatch.setattr(question, "hear", lambda *given: heard)
+    gone = Failure("node1", "Ask", "gone", True, code="host.unreachable")
+    heard = HostStates({"node2": state_of("converged")}, (gone,))
+    monkeypatch.setattr(host_state, "ask_each", lambda *given: heard)
     monkeypatch.setattr(converge, "make_plans", lambda settings, limit, given: (planned("converged", "node2"),))
     telling(monkeypatch, Told(results=(proved("node2", GOOD),)))
     one, two = operations.prove(Settings(), (), QUIET)
@@ -125,7 +129,7 @@ def test_host_passes_by_what_was_seen_and_fails_where_nothing_was(monkeypatch: p
     )
     failures = (
         Failure("node2", "Prove", "1 of 2 checks failed"),
-        Failure("node4", "Prove", "Connection refused", unreachable=True),
+        Failure("node4", "Prove", "Connection refused", True, code="host.unreachable"),
     )
     telling(monkeypatch, Told(results=results, failures=failures))
     plans = [planned("converged", f"node{number}") for number in range(1, 6)]
@@ -153,8 +157,8 @@ def test_verdict_without_evidence_has_not_passed(verdict: operations.Verdict, pa
 def states(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> None:
     answers = {}
     for host, stack in hosts.items():
-        answers[host] = {**copy.deepcopy(HOSTS["converged"]["state"]), "stack": stack}
-    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+        answers[host] = HostState.model_validate({**HOSTS["converged"]["state"], "stack": stack})
+    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
 
 
 def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
@@ -205,6 +209,6 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
 
 def test_rollback_that_fails_on_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device"),)))
+    telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),)))
     with pytest.raises(HostError, match="its disk is full"):
         operations.rollback(Settings(), (), "", plan=False)

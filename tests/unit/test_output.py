@@ -18,7 +18,7 @@ import pytest
 from neuraltalk_provision.cli import watch
 from neuraltalk_provision.errors import CheckError, HostError, ProvisionError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.runs.health import Health
+from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.text import of_a_log, visible
 from tests.unit.test_runs_history import RUN
 

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site.plan import plan
 from tests.unit.plans import HOSTS, RECIPE, planned
 
@@ -43,7 +44,7 @@ def test_plan_as_json_says_what_is_built_kept_and_left_out() -> None:
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:
     state = copy.deepcopy(HOSTS["converged"]["state"])
     state["stack"]["generations"][RECIPE.id]["manifest"] = False
-    decided = plan("node1", state, RECIPE)
+    decided = plan("node1", HostState.model_validate(state), RECIPE)
     assert (decided.builds, decided.stages, decided.activates) == ((), True, False)
     state["stack"]["generations"][RECIPE.id]["manifest"] = True
-    assert not plan("node1", state, RECIPE).stages
+    assert not plan("node1", HostState.model_validate(state), RECIPE).stages

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import HostPlatform
 
 
-def facts(id_: str, version: str, like: str, managers: str, machine: str = "x86_64") -> dict[str, Any]:
-    return {
-        "id": id_,
-        "id_like": like.split(),
-        "version": version,
-        "name": f"{id_} {version}",
-        "machine": machine,
-        "libc": "glibc-2.36",
-        "managers": managers.split(),
-    }
+def facts(
+    id_: str, version: str, like: str, managers: str, machine: str = "x86_64", python: str = "3.11.2"
+) -> HostPlatform:
+    return HostPlatform(
+        id=id_,
+        id_like=tuple(like.split()),
+        version=version,
+        name=f"{id_} {version}",
+        machine=machine,
+        libc="glibc-2.36",
+        python=python,
+        managers=tuple(managers.split()),
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,18 +44,17 @@ def facts(id_: str, version: str, like: str, managers: str, machine: str = "x86_
     ],
 )
 def test_host_is_recognised_by_its_family_then_by_its_package_manager(
-    given: dict[str, Any], manager: str, key: str, lookups: tuple[str, ...]
+    given: HostPlatform, manager: str, key: str, lookups: tuple[str, ...]
 ) -> None:
     platform = recognise(given, "node1")
     assert (platform.manager, platform.key, platform.lookups) == (manager, key, lookups)
 
 
 def test_host_without_a_package_manager_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="node1: gentoo 2 has none of apt-get, dnf and yum"):
+    with pytest.raises(UsageError, match="node1: gentoo 2 has none of apt-get, dnf, yum"):
         recognise(facts("gentoo", "2", "", ""), "node1")
 
 
-@pytest.mark.parametrize(("version", "first"), [("3.11.2", "3"), ("2.7.5", "2"), ("", "3"), (None, "3")])
-def test_python_that_builds_is_known_by_its_first_number(version: str | None, first: str) -> None:
-    given = {**facts("centos", "7", "rhel", "yum"), "python": version}
-    assert recognise(given, "node1").python == first
+@pytest.mark.parametrize(("version", "first"), [("3.11.2", "3"), ("2.7.5", "2"), ("", "3")])
+def test_python_that_builds_is_known_by_its_first_number(version: str, first: str) -> None:
+    assert recognise(facts("centos", "7", "rhel", "yum", python=version), "node1").python == first

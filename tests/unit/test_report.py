@@ -15,9 +15,9 @@ import pytest
 from neuraltalk_provision.report import figures, page, points, svg
 from neuraltalk_provision.report.page import Captioned, Comparison, Report
 from neuraltalk_provision.report.terminal import curves
-from neuraltalk_provision.runs.envelope import Envelope, Range
-from neuraltalk_provision.runs.history import History, Stage
-from neuraltalk_provision.runs.verdict import Gate, Verdict
+from neuraltalk_provision.runs.progress.history import History, Stage
+from neuraltalk_provision.runs.verdict.envelope import Envelope, Range
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 
 NAN, INF = math.nan, math.inf
 ENVELOPE = Envelope(
@@ -341,7 +341,7 @@ def test_figures_need_no_display_and_no_pyplot() -> None:
     code = (
         "import sys\nfrom neuraltalk_provision.report import figures, page, terminal\n"
         "assert not {'matplotlib', 'plotext', 'jinja2'} & set(sys.modules)\n"
-        "from neuraltalk_provision.runs.history import History\n"
+        "from neuraltalk_provision.runs.progress.history import History\n"
         "sys.stdout.write(figures.losses(History(losses=((0, 3.0), (9, 2.0))), None))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

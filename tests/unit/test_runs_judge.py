@@ -8,33 +8,37 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs import judge, record, reevaluation
-from neuraltalk_provision.runs.envelope import Envelope
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.judge import Evidence
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.report import Report
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.verdict import Gate, Verdict
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.one_run import BrokenModel, Caption, OpenedModel
+from neuraltalk_provision.results.run import Process, Sample, Scorer
+from neuraltalk_provision.runs.progress import record
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.log import Progress
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import judge, reevaluation
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
+from neuraltalk_provision.runs.verdict.judge import Evidence
 
-CARD = {"uuid": "GPU-1", "name": "Tesla K80", "index": 0}
+CARD = Card(index=0, uuid="GPU-1", name="Tesla K80")
 SCORES = (("CIDEr", 0.6), ("METEOR", 0.2))
 LOSSES = tuple((n, 3.0 - n / 100) for n in range(101))
 CAPTIONS = {"1": "a cat", "2": "a dog", "3": "a bird", "4": "a cat on a mat"}
-MODEL = {"file": "/r/model_idx.t7", "bytes": 500_000_000, "iteration": 100, "words": 23, "loss": 2.0, "cider": 0.6}
+MODEL = OpenedModel(file="/r/model_idx.t7", bytes=500_000_000, iteration=100, words=23, loss=2.0, cider=0.6)
 
 
-def sample(at: float, uuid: str = "GPU-1", use: int | None = 90) -> dict[str, Any]:
-    on = [{"pid": 7, "uuid": uuid, "memory": 3007}]
-    return {"time": at, "iteration": 1, "cpu": at, "pids": [7], "on": on, "used": 3007, "utilization": use}
+def sample(at: float, uuid: str = "GPU-1", use: int | None = 90) -> Sample:
+    on = (Process(pid=7, uuid=uuid, memory=3007),)
+    return Sample(time=at, iteration=1, cpu=at, pids=(7,), on=on, used=3007, utilization=use)
 
 
 RUN = RunState(
     host="one",
     id="x",
     program="train.lua",
-    arguments={"language_eval": "1"},
+    effective={"language_eval": "1"},
     started=1,
     card=CARD,
     log="/r/log",
@@ -42,7 +46,7 @@ RUN = RunState(
     progress=Progress(losses=LOSSES, validations=((0, 3.1), (100, 2.0)), scores=((100, SCORES),), images=82_783),
     health=Health("ended", "exit code 0"),
     samples=(sample(0), sample(30), sample(60)),
-    scorer={"given": 10.0, "scored": 12.5},
+    scorer=Scorer(given=10.0, scored=12.5),
 )
 REPORT = Report(100, {0: 3.1, 100: 2.0}, {100: dict(SCORES)}, CAPTIONS)
 AGAIN = RunEnd(
@@ -51,7 +55,7 @@ AGAIN = RunEnd(
     log="/r/check/log",
     exit_code=0,
     checkpoints=(),
-    captions=tuple({"file": "", "image_id": int(key), "caption": text} for key, text in CAPTIONS.items()),
+    captions=tuple(Caption(file="", image_id=int(key), caption=text, place="") for key, text in CAPTIONS.items()),
     set_aside=(),
     losses=(),
     progress=Progress(evaluation=2.1, scores=((0, SCORES),)),
@@ -70,7 +74,7 @@ ENVELOPE = Envelope.model_validate(
 def evidence(run: RunState = RUN, **more: Any) -> Evidence:
     line = more.pop("line", (run,))
     told = {"models": (MODEL,), "report": REPORT, "envelope": ENVELOPE, "again": AGAIN}
-    return Evidence(line, record.history(line), **{**told, "again_scorer": {"given": 1.0, "scored": 2.0}, **more})
+    return Evidence(line, record.history(line), **{**told, "again_scorer": Scorer(given=1.0, scored=2.0), **more})
 
 
 def ran(progress: dict[str, Any] | None = None, **more: Any) -> RunState:
@@ -90,15 +94,20 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ("stopped", lambda: judge.ended(ran(health=Health("stopped", "by us"))), "green", "stopped: by us"),
     (
         "on its card",
-        lambda: judge.on_its_card(RUN),
+        lambda: judge.on_its_card(RUN, CARD),
         "green",
         "pid 7 on GPU-1 (Tesla K80) in 3 of 3 samples over 60 s, 3,007 MiB at most, utilisation 90 % (median), 90 %",
     ),
-    ("elsewhere", lambda: judge.on_its_card(ran(samples=(sample(0), sample(9, "GPU-2")))), "red", "seen on GPU-2, and"),
-    ("nowhere", lambda: judge.on_its_card(ran(samples=({"time": 0.0, "on": []},))), "red", "in 1 samples none of its"),
-    ("unseen", lambda: judge.on_its_card(ran(samples=())), "red", "in 0 samples none"),
-    ("idle", lambda: judge.on_its_card(ran(samples=(sample(0, use=0),))), "red", "utilisation 0 %"),
-    ("hidden", lambda: judge.on_its_card(ran(samples=(sample(0, use=None),))), "green", "utilisation hidden"),
+    (
+        "elsewhere",
+        lambda: judge.on_its_card(ran(samples=(sample(0), sample(9, "GPU-2"))), CARD),
+        "red",
+        "seen on GPU-2, and",
+    ),
+    ("nowhere", lambda: judge.on_its_card(ran(samples=(Sample(time=0.0),)), CARD), "red", "in 1 samples none of its"),
+    ("unseen", lambda: judge.on_its_card(ran(samples=()), CARD), "red", "in 0 samples none"),
+    ("idle", lambda: judge.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
+    ("hidden", lambda: judge.on_its_card(ran(samples=(sample(0, use=None),)), CARD), "green", "utilisation hidden"),
     ("processor", lambda: judge.on_the_processor(RUN), "green", "60.0 s of processor time in 60 s, 3 samples, pid 7"),
     ("no time", lambda: judge.on_the_processor(ran(samples=(sample(0),))), "red", "0.0 s of processor time"),
     ("no sample", lambda: judge.on_the_processor(ran(samples=())), "red", "0.0 s of processor time"),
@@ -118,19 +127,19 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ("no model", lambda: judge.models_open(evidence(models=())), "red", "there is no model"),
     (
         "broken",
-        lambda: judge.models_open(evidence(models=({"file": "/r/m.t7", "bytes": 100, "problem": "read error"},))),
+        lambda: judge.models_open(evidence(models=(BrokenModel(file="/r/m.t7", bytes=100, problem="read error"),))),
         "red",
         "m.t7 (100 bytes) does not: read error",
     ),
     (
         "other model",
-        lambda: judge.models_open(evidence(models=({**MODEL, "loss": 2.1},))),
+        lambda: judge.models_open(evidence(models=(MODEL.model_copy(update={"loss": 2.1}),))),
         "red",
         "its report says validation loss 2.0 there, the model says 2.1",
     ),
     (
         "other iteration",
-        lambda: judge.models_open(evidence(models=({**MODEL, "iteration": 50},))),
+        lambda: judge.models_open(evidence(models=(MODEL.model_copy(update={"iteration": 50}),))),
         "red",
         "its report says validation loss None there",
     ),
@@ -188,17 +197,17 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ("fresh", lambda: judge.scores_are_fresh(RUN), "green", "scores written 2.5 s after the captions"),
     (
         "stale",
-        lambda: judge.scores_are_fresh(ran(scorer={"given": 12.0, "scored": 10.0})),
+        lambda: judge.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=10.0))),
         "red",
         "the scores are older than the captions",
     ),
     (
         "no scores",
-        lambda: judge.scores_are_fresh(ran(scorer={"given": 12.0, "scored": None})),
+        lambda: judge.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=None))),
         "red",
         "the scorer wrote no scores",
     ),
-    ("unscored", lambda: judge.scores_are_fresh(ran(arguments={})), "left out", "-language_eval was 0"),
+    ("unscored", lambda: judge.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
     ("not asked", lambda: judge.evaluated_again(evidence(again="it was not asked for")), "left out", "not asked for"),
     (
         "eval failed",
@@ -228,14 +237,16 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     (
         "stale again",
-        lambda: judge.evaluated_again(evidence(again_scorer={"given": 2.0, "scored": 1.0})),
+        lambda: judge.evaluated_again(evidence(again_scorer=Scorer(given=2.0, scored=1.0))),
         "red",
         "the scores are older than the captions",
     ),
     (
         "other captions",
         lambda: judge.evaluated_again(
-            evidence(again=replace(AGAIN, captions=tuple({**c, "caption": "x"} for c in AGAIN.captions)))
+            evidence(
+                again=replace(AGAIN, captions=tuple(c.model_copy(update={"caption": "x"}) for c in AGAIN.captions))
+            )
         ),
         "red",
         "0 of 4 captions are the same word by word",
@@ -244,7 +255,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "older model",
         lambda: judge.evaluated_again(
             evidence(
-                models=({**MODEL, "iteration": 50, "loss": 2.2},),
+                models=(MODEL.model_copy(update={"iteration": 50, "loss": 2.2}),),
                 report=replace(REPORT, validations={50: 2.2, 100: 2.3}, scores={}),
             )
         ),
@@ -268,7 +279,7 @@ def test_verdict_without_one_green_gate_is_not_green() -> None:
 
 
 def test_best_model_is_the_one_that_is_judged_and_the_last_only_where_there_is_none() -> None:
-    last = {**MODEL, "file": "/r/model_idx.last.t7"}
+    last = MODEL.model_copy(update={"file": "/r/model_idx.last.t7"})
     broken = {"file": "/r/model_idx.t7", "bytes": 1, "problem": "read error"}
     assert evidence(models=(last, MODEL)).model == MODEL
     assert evidence(models=(last, broken)).model == last

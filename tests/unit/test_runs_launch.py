@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import CheckError, HostError, UsageError
-from neuraltalk_provision.runs import launch
-from neuraltalk_provision.runs.launch import RunEnd
-from neuraltalk_provision.runs.spec import RunSpec
+from neuraltalk_provision.results.one_run import Caption
+from neuraltalk_provision.results.run import Ending, RunFile
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import ending
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, Told
+from tests.unit.runs import row
 
 TRAIN = RunSpec("run-1", "train.lua", {"gpuid": "-1"}, ())
 EVAL = RunSpec("run-1", "eval.lua", {"gpuid": "-1"}, ())
@@ -23,12 +27,17 @@ END = RunEnd(
     host="node1",
     log="/opt/neuraltalk/runs/run-1/log",
     exit_code=0,
-    checkpoints=({"file": "/opt/neuraltalk/runs/run-1/checkpoint/model_idrun-1.t7", "bytes": 10},),
-    captions=({"file": "my 'cat'.jpg", "caption": "a cat"},),
+    checkpoints=(RunFile(file="/opt/neuraltalk/runs/run-1/checkpoint/model_idrun-1.t7", bytes=10, modified=5.0),),
+    captions=(Caption(file="my 'cat'.jpg", caption="a cat", image_id=1, place=""),),
     set_aside=(),
     losses=(),
 )
-WROTE = {"checkpoints": list(END.checkpoints), "captions": [], "set_aside": []}
+WROTE = {"checkpoints": [file.model_dump() for file in END.checkpoints], "captions": [], "set_aside": []}
+
+
+STARTED = {
+    **row(), "effective": {"seed": "1", "id": "run-1"}, "set_aside": [], "images": 0, "remarks": [],
+}  # fmt: skip
 
 
 def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: Any) -> dict[str, Any]:
@@ -39,7 +48,7 @@ def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: A
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[playbook.Request]:
     """The requests that reach Ansible; nobody waits between them."""
-    monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(hosts, "POLL_SECONDS", 0.0)
     return []
 
 
@@ -50,7 +59,8 @@ def host_says(
 
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
-        return playbook.Outcome(0, Told(results=(("node1", "stack_run", {"run": next(remaining)}),)))
+        module = {"run.yml": "stack_run", "run_info.yml": "stack_run_info"}[request.playbook]
+        return playbook.Outcome(0, Told(results=(("node1", module, {"run": next(remaining)}),)))
 
     monkeypatch.setattr(playbook, "run", run)
 
@@ -68,7 +78,7 @@ def test_run_is_followed_to_its_end_and_its_whole_log_is_shown_once(
     ]
     host_says(monkeypatch, asked, answers)
     shown: list[str] = []
-    end = launch.watch("run-1", "node1", Settings(), shown.append)
+    end = hosts.watch("run-1", "node1", Settings(), shown.append)
     assert "".join(shown) == "iter 1: 9.5\niter 2: 8.25\niter 3: 7.0\ndone\n"
     assert [request.variables["provision_run"]["offset"] for request in asked] == [0, 0, 16, 24, 24, 36]
     assert end.losses == ((1, 9.5), (2, 8.25), (3, 7.0))
@@ -76,28 +86,28 @@ def test_run_is_followed_to_its_end_and_its_whole_log_is_shown_once(
 
 
 def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]) -> None:
-    host_says(monkeypatch, asked, [{"pid": 7}])
-    assert launch.start([TRAIN], "node1", Settings(stack_root="/srv/x")) == {"pid": 7}
+    host_says(monkeypatch, asked, [STARTED])
+    assert hosts.start([TRAIN], "node1", Settings(stack_root="/srv/x")).effective == {"seed": "1", "id": "run-1"}
     (request,) = asked
     assert (request.playbook, list(request.limit)) == ("run.yml", ["node1"])
     assert request.variables["provision_stack_root"] == "/srv/x"
     assert request.variables["provision_run"]["state"] == "started"
     (run,) = request.variables["provision_run"]["runs"]
-    assert (run["id"], run["arguments"]) == ("run-1", {"gpuid": "-1"})
+    assert (run["id"], run["requested"]) == ("run-1", {"gpuid": "-1"})
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told(failures=(Failure("node1", "Start the run", "there is a run called run-1 on this host already"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
     with pytest.raises(HostError, match="node1, Start the run: there is a run called run-1"):
-        launch.start([TRAIN], "node1", Settings())
+        hosts.start([TRAIN], "node1", Settings())
 
 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = tuple((host, "stack_run", {"run": {}}) for host in ("node1", "node2"))
+    results = tuple((host, "stack_run", {"run": STARTED}) for host in ("node1", "node2"))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
     with pytest.raises(UsageError, match="--host nodes has to name one host; it names 2"):
-        launch.start([TRAIN], "nodes", Settings())
+        hosts.start([TRAIN], "nodes", Settings())
 
 
 @pytest.mark.parametrize(
@@ -106,21 +116,25 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
         (TRAIN, replace(END, exit_code=None), "run run-1 was killed before it ended"),
         (TRAIN, replace(END, exit_code=-9), "run run-1 was killed before it ended"),
         (TRAIN, replace(END, exit_code=3), "train.lua ended with exit code 3"),
-        (TRAIN, replace(END, exit_code=None, ended={"by": "skipped", "evidence": "no"}), "run-1 was not begun: no"),
+        (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not begun: no"),
         (
             TRAIN,
-            replace(END, exit_code=-15, ended={"by": "signal", "evidence": "told"}),
+            replace(END, exit_code=-15, ended=Ending(by="signal", evidence="told")),
             "killed before it ended: told",
         ),
         (TRAIN, replace(END, checkpoints=()), "ended without a model"),
-        (TRAIN, replace(END, checkpoints=({"file": "/x/model.json", "bytes": 1},)), "ended without a model"),
+        (
+            TRAIN,
+            replace(END, checkpoints=(RunFile(file="/x/model.json", bytes=1, modified=5.0),)),
+            "ended without a model",
+        ),
         (EVAL, replace(END, exit_code=1), "eval.lua ended with exit code 1"),
         (EVAL, replace(END, captions=()), "ended without captions"),
     ],
 )
 def test_run_that_did_not_leave_what_it_was_for_has_failed(run: RunSpec, end: RunEnd, words: str) -> None:
     with pytest.raises(CheckError) as caught:
-        launch.judge(run.program, end)
+        ending.check(run.program, end)
     assert words in caught.value.message
     assert caught.value.advice == f"Read {END.log} on node1."
     assert caught.value.document["log"] == END.log
@@ -128,12 +142,12 @@ def test_run_that_did_not_leave_what_it_was_for_has_failed(run: RunSpec, end: Ru
 
 @pytest.mark.parametrize("run", [TRAIN, EVAL])
 def test_run_that_left_it_has_not(run: RunSpec) -> None:
-    launch.judge(run.program, END)
+    ending.check(run.program, END)
 
 
 @pytest.mark.parametrize("by", ["plateau", "iterations"])
 def test_stage_that_was_over_ended_well_though_it_was_ended(by: str) -> None:
-    launch.judge("train.lua", replace(END, exit_code=-15, ended={"by": by, "evidence": "x"}))
+    ending.check("train.lua", replace(END, exit_code=-15, ended=Ending(by=by, evidence="x")))
 
 
 SCORED = {
@@ -146,7 +160,7 @@ def test_run_is_scored_on_its_host_against_the_annotations_that_are_named(
     monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]
 ) -> None:
     host_says(monkeypatch, asked, [SCORED])
-    assert launch.score("run-1", "node1", Settings(), "/my.json")["scores"] == {"CIDEr": 0.695, "Bleu_4": 0}
+    assert hosts.score("run-1", "node1", Settings(), "/my.json").scores == {"CIDEr": 0.695, "Bleu_4": 0}
     wanted = {"id": "run-1", "annotations": "/my.json", "state": "scored"}
     assert asked[0].variables["provision_run"] == wanted
 
@@ -170,4 +184,4 @@ def test_scores_of_another_shape_are_refused_at_the_door(
 ) -> None:
     host_says(monkeypatch, asked, [{**SCORED, **wrong}])
     with pytest.raises(HostError, match="its answer is not as expected"):
-        launch.score("run-1", "node1", Settings())
+        hosts.score("run-1", "node1", Settings())

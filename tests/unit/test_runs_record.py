@@ -8,24 +8,20 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.runs import record, report, verify
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import record, report
+from neuraltalk_provision.runs.verdict import verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, Told
-from tests.unit.test_cli_runs import read, told
+from tests.unit.runs import detail
+from tests.unit.test_cli_runs import told
 
 
 def said(run_id: str, **more: Any) -> dict[str, Any]:
-    """A run as stack_run tells of it."""
-    keep = {
-        "id": run_id, "program": "train.lua", "log": "/l", "pid": 7, "begun": True, "running": False, "waiting": False,
-        "exit_code": 0, "ended": None, "card": None, "unit": None, "job": None, "stopped": False, "parent": None,
-        "stage": None, "until": None, "needs": None, "sweep": None, "conductor": "/c", "silent": 1.0, "path": "/r/x",
-        "progress": read(""), "damaged": [], "tail": "",
-        "samples": [], "arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "begins": 0,
-        "checkpoints": [], "models": [], "scorer": {}, "started": 5, "elsewhere": "",
-    }  # fmt: skip
-    return {**keep, **more}
+    """A run as stack_run returns it in full."""
+    given = {"requested": {"seed": 1}, "effective": {"seed": 1, "id": run_id}, "started": 5}
+    return detail(run_id, **{**given, **more})
 
 
 def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
@@ -38,7 +34,7 @@ def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
         "submitted": 9,
         "output": "/r/.job-41.out",
     }
-    return {**known, "program": "train.lua", "arguments": {}, **more}
+    return {**known, "program": "train.lua", "requested": {}, **more}
 
 
 def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list[playbook.Request]:
@@ -46,7 +42,9 @@ def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list
 
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
-        results = tuple((host, "stack_run", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items())
+        results = tuple(
+            (host, "stack_run_info", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items()
+        )
         return playbook.Outcome(0, Told(results=results))
 
     monkeypatch.setattr(playbook, "run", run)
@@ -57,10 +55,10 @@ def test_runs_of_all_hosts_are_listed_the_latest_first(monkeypatch: pytest.Monke
     asked = hosts_tell(
         monkeypatch, one={"runs": [said("a"), said("b", started=9)]}, two={"runs": [said("a", started=7)]}
     )
-    found = record.runs(Settings())
+    found = hosts.ask(Settings(), ids=["a", "b"]).runs
     assert [(run.host, run.id) for run in found] == [("one", "b"), ("two", "a"), ("one", "a")]
-    assert found[0].arguments == {"seed": 1, "id": "b"}
-    assert found[0].asked == {"seed": 1}
+    assert found[0].effective == {"seed": 1, "id": "b"}
+    assert found[0].requested == {"seed": 1}
     assert asked[0].variables["provision_gpu"] == "none"
     with pytest.raises(UsageError, match="a is a run on two, one"):
         record.find("a", found)
@@ -72,7 +70,7 @@ def test_runs_of_all_hosts_are_listed_the_latest_first(monkeypatch: pytest.Monke
 def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = said("a", running=True, exit_code=None), said("a", elsewhere="one", exit_code=None)
     hosts_tell(monkeypatch, two={"runs": [there]}, one={"runs": [here]})
-    (run,) = record.runs(Settings())
+    (run,) = hosts.runs(Settings())
     assert (run.host, run.health.state) == ("one", "running")
 
 
@@ -91,22 +89,21 @@ def test_job_that_no_host_has_a_run_of_is_told_by_slurm(
     monkeypatch: pytest.MonkeyPatch, state: str, word: str, evidence: str
 ) -> None:
     hosts_tell(monkeypatch, one={"queued": [job("a", state)]})
-    (run,) = record.runs(Settings())
-    assert (run.health.state, evidence in run.health.evidence, run.conductor) == (word, True, ""), run.health
+    (run,) = hosts.runs(Settings())
+    assert (run.health.state, evidence in run.health.evidence, run.supervisor) == (word, True, ""), run.health
 
 
 def test_job_that_a_host_has_a_run_of_is_told_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts_tell(monkeypatch, one={"queued": [job("a", "RUNNING")]}, two={"runs": [said("a", job="41")]})
-    site = record.ask(Settings())
+    site = hosts.ask(Settings())
     assert [(run.host, run.job) for run in site.runs] == [("two", "41")]
-    assert site.queued == {"a": ("one", "41")}
 
 
 def test_host_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Told(failures=(Failure("two", "List the runs", "unreachable"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(4, failed))
     with pytest.raises(HostError, match="two, List the runs: unreachable") as caught:
-        record.runs(Settings())
+        hosts.runs(Settings())
     assert "--limit '!HOST'" in caught.value.advice
 
 
@@ -124,7 +121,7 @@ def test_line_goes_back_as_far_as_the_host_has_it() -> None:
 @pytest.mark.parametrize(("images", "asked"), [("3200", "3200"), ("-1", "8")])
 def test_model_is_evaluated_on_what_its_training_validated_with(images: str, asked: str) -> None:
     given = {"input_h5": "/d/c.h5", "input_json": "/d/c.json", "val_images_use": images, "batch_size": "8"}
-    again = verify.again(told("a", arguments=given), ["a", "a-check-1"], "none", None)
+    again = verify.again(told("a", effective=given), ["a", "a-check-1"], "none", None)
     assert (again.id, again.program) == ("a-check-2", "eval.lua")
     assert (again.arguments["num_images"], again.arguments["batch_size"]) == (asked, "8")
     assert (again.arguments["input_h5"], again.arguments["language_eval"]) == ("/d/c.h5", "0")

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs import health, state
+from neuraltalk_provision.runs.progress import health
 from tests.unit.modules import ModuleError
-from tests.unit.test_conductor import all_of
+from tests.unit.runs import of_detail, of_row
+from tests.unit.test_supervisor import all_of
 
 Tell = Callable[..., dict[str, Any]]
 
@@ -24,11 +25,11 @@ def make(root: Path, name: str, log: str = "iter 0: 3.5\t\n", code: str = "0\n",
     (place / "checkpoint").mkdir(parents=True)
     (place / "work").mkdir()
     asked = {
-        "id": name, "program": "train.lua", "arguments": {"seed": "1"}, "generation": "g", "started": 7,
-        "conductor": str(place),
+        "id": name, "program": "train.lua", "requested": {"seed": "1"}, "generation": "g", "started": 7,
+        "supervisor": str(place),
     }  # fmt: skip
     (place / "run.json").write_text(json.dumps({**asked, **record}))
-    process = {"pid": 1 << 22, "start": "1", "arguments": {"seed": "1", "id": name}, "begins": 0}
+    process = {"pid": 1 << 22, "start": "1", "effective": {"seed": "1", "id": name}, "begins": 0}
     (place / "process.json").write_text(json.dumps(process))
     (place / "log").write_text(log)
     (place / "exit").write_text(code)
@@ -38,7 +39,7 @@ def make(root: Path, name: str, log: str = "iter 0: 3.5\t\n", code: str = "0\n",
 @pytest.fixture
 def listed(run_module: Tell, tmp_path: Path) -> Callable[[], dict[str, dict[str, Any]]]:
     """Every run's row, by its id."""
-    return lambda: {run["id"]: run for run in run_module("stack_run", stack_root=tmp_path, state="listed")["runs"]}
+    return lambda: {run["id"]: run for run in run_module("stack_run_info", stack_root=tmp_path, state="listed")["runs"]}
 
 
 LONG = "assigned 30 images to split train\n" + "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(20_001))
@@ -56,7 +57,7 @@ def test_rows_of_hundreds_of_long_runs_are_small_and_say_how_far_each_got(
     assert progress["losses"] == [[20_000, 5.02]]
     assert progress["scores"] == [[19_999, {"CIDEr": 0.5, "METEOR": 0.1}]]
     assert progress["validations"] == [[19_999, 2.5]]
-    assert state.read("h", rows["n0"]).health.state == "ended"
+    assert of_row(rows["n0"]).health.state == "ended"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_row_tells_a_runs_state_by_the_end_of_its_log(
     listed: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path, log: str, code: str, word: str, evidence: str
 ) -> None:
     make(tmp_path, "x", log, code)
-    said = state.read("h", listed()["x"])
+    said = of_row(listed()["x"])
     assert (said.health.state, evidence in said.health.evidence) == (word, True), said.health
 
 
@@ -99,13 +100,13 @@ DAMAGES: dict[str, tuple[str, str]] = {
     "empty record": ("run.json", ""),
     "record cut short": ("run.json", '{"id": "bad", "prog'),
     "record of another type": ("run.json", "[1, 2]"),
-    "record of numbers": ("run.json", '{"id": 7, "generation": 8, "arguments": 9, "started": "x"}'),
+    "record of numbers": ("run.json", '{"id": 7, "generation": 8, "requested": 9, "started": "x"}'),
     "code that is none": ("exit", "abc\n"),
     "empty code": ("exit", ""),
     "code of 5,000 digits": ("exit", "9" * 5000),
     "empty process": ("process.json", ""),
     "process of another type": ("process.json", '"x"'),
-    "process of odd fields": ("process.json", '{"pid": "../../x", "start": 1, "card": 7, "arguments": []}'),
+    "process of odd fields": ("process.json", '{"pid": "../../x", "start": 1, "card": 7, "effective": []}'),
     "empty end": ("ended.json", ""),
     "end of another type": ("ended.json", "[]"),
     "samples that are none": ("samples", '{"time": "x"}\nnull\n[1]\n{"ti'),
@@ -120,13 +121,13 @@ def test_damaged_file_costs_its_own_run_alone(
     make(tmp_path, "good")
     (make(tmp_path, "bad") / file).write_text(content)
     rows = listed()
-    assert state.read("h", rows["good"]).health.state == "ended"
-    seen = state.read("h", rows["bad"]).health
+    assert of_row(rows["good"]).health.state == "ended"
+    seen = of_row(rows["bad"]).health
     assert isinstance(seen, health.Health)
     if file in ("run.json", "exit"):
         assert not seen.well, seen
         assert (file if file == "exit" else "") in seen.evidence
-    whole = state.read("h", all_of(run_module, tmp_path, "bad"))
+    whole = of_detail(all_of(run_module, tmp_path, "bad"))
     assert whole.id == "bad"
 
 
@@ -137,7 +138,7 @@ def test_file_that_is_a_pipe_or_a_directory_keeps_nobody(
         (make(tmp_path, name) / "process.json").unlink()
         make_it(tmp_path / "runs" / name / "process.json")
     rows = listed()
-    assert all(state.read("h", rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
+    assert all(of_row(rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
 
 
 def test_files_of_a_run_are_those_of_exactly_its_name(
@@ -149,7 +150,7 @@ def test_files_of_a_run_are_those_of_exactly_its_name(
     for name in ("m1.t7", "m1.json", "m1.last.t7", "m1.5.t7", "m1.5.json", "m1.t7.new", "m1.5.last.t7"):
         (folder / f"model_id{name}").write_text(json.dumps({"iter": 5}))
     for name in ("m1", "m1.5"):
-        make(tmp_path, name, arguments={"checkpoint_path": str(folder)})
+        make(tmp_path, name, requested={"checkpoint_path": str(folder)})
         (tmp_path / "runs" / name / "process.json").unlink()
     files = {
         name: [Path(entry["file"]).name for entry in all_of(run_module, tmp_path, name)["checkpoints"]]
@@ -195,17 +196,17 @@ def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that
 @pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
 def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModuleError, match=r"is no id of a run|missing"):
-        run_module("stack_run", stack_root=tmp_path, id=name, state="followed")
+        run_module("stack_run_info", stack_root=tmp_path, id=name, state="followed")
 
 
 def test_report_is_read_where_the_models_are(run_module: Tell, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "model_idck.json").write_text('{"iter": 4}')
-    make(tmp_path, "ck", arguments={"checkpoint_path": str(folder)})
+    make(tmp_path, "ck", requested={"checkpoint_path": str(folder)})
     (tmp_path / "runs" / "ck" / "process.json").unlink()
     names = ["model_idck.json", "../../elsewhere/model_idck.json", "model_idother.json"]
-    said = run_module("stack_run", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
     assert set(said["files"]) == {"model_idck.json"}
 
 
@@ -215,7 +216,7 @@ def test_files_that_do_not_fit_into_one_answer_come_with_the_next(run_module: Te
         (place / f"f{number}").write_bytes(b"x" * 100)
     (place / "huge").write_bytes(b"x" * 1000)
     names = ["f0", "f1", "huge", "f2", "f3"]
-    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, most=250, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="x", files=names, most=250, state="read")["run"]
     assert (sorted(said["files"]), said["later"]) == (["f0", "f1"], ["f2", "f3"])
 
 
@@ -227,7 +228,7 @@ def test_link_that_leads_elsewhere_is_told_only_where_it_is_a_picture(run_module
     (place / "images" / "000001.jpg").symlink_to(tmp_path / "cat.jpg")
     (place / "images" / "000002.jpg").symlink_to(tmp_path / "secret")
     names = ["images/000001.jpg", "images/000002.jpg"]
-    said = run_module("stack_run", stack_root=tmp_path, id="x", files=names, state="read")["run"]
+    said = run_module("stack_run_info", stack_root=tmp_path, id="x", files=names, state="read")["run"]
     assert set(said["files"]) == {"images/000001.jpg"}
 
 
@@ -236,7 +237,7 @@ def test_captions_of_what_is_no_list_of_captions_are_none(run_module: Tell, tmp_
         place = make(tmp_path, f"e{number}", program="eval.lua")
         (place / "work" / "vis").mkdir()
         (place / "work" / "vis" / "vis.json").write_text(text)
-        said = run_module("stack_run", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
+        said = run_module("stack_run_info", stack_root=tmp_path, id=f"e{number}", state="followed")["run"]
         assert all(isinstance(entry["caption"], str) for entry in said["wrote"]["captions"])
 
 
@@ -244,8 +245,8 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     """Asked when generations are pruned, as root: the files are the account's, who may put anything there."""
-    runs = load("neuraltalk_runs")
-    start = load("neuraltalk_stack").start_of(os.getpid())
+    runs = load("runs.files")
+    start = load("host.processes").start_of(os.getpid())
     living = make(tmp_path, "living", generation="g7")
     living_process = {"pid": os.getpid(), "start": start, "card": {"uuid": "GPU-1"}}
     (living / "process.json").write_text(json.dumps(living_process))
@@ -257,4 +258,4 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     for place in (living, odd, pipe):
         (place / "exit").unlink()
     assert runs.active_generations(str(tmp_path)) == {"g7"}
-    assert runs.taken(str(tmp_path)) == {"GPU-1": "living"}
+    assert load("runs.leases").taken(str(tmp_path)) == {"GPU-1": "living"}

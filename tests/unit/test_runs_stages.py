@@ -12,13 +12,14 @@ import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.runs import lineage, stages, sweep
-from neuraltalk_provision.runs.document import RunDocument, read
-from neuraltalk_provision.runs.health import Health
-from neuraltalk_provision.runs.log import Progress
-from neuraltalk_provision.runs.spec import RunSpec
-from neuraltalk_provision.runs.state import RunState
-from neuraltalk_provision.runs.sweep import Slot, SweepDocument
+from neuraltalk_provision.results.run import Options, SavedModel
+from neuraltalk_provision.runs.progress.health import Health
+from neuraltalk_provision.runs.progress.log import Progress
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import lineage, stages, sweep
+from neuraltalk_provision.runs.request.document import RunDocument, read
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.request.sweep import Slot, SweepDocument
 
 DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
 
@@ -161,11 +162,11 @@ def test_ids_of_what_goes_on_are_counted() -> None:
 
 def run_of(name: str, models: dict[str, tuple[int, float]], **progress: Any) -> RunState:
     """A run with models: {file: (iteration, when it was written)}."""
-    left = tuple({"file": f, "iteration": i, "modified": m, "bytes": 1} for f, (i, m) in models.items())
-    asked = {**DATA, "gpuid": "-1", "backend": "nn", "seed": 7}
+    left = tuple(SavedModel(file=f, iteration=i, modified=m, bytes=1) for f, (i, m) in models.items())
+    asked: Options = {**DATA, "gpuid": "-1", "backend": "nn", "seed": 7}
     return RunState(
         "one", name, "train.lua", asked, 1, None, "", "", Progress(**progress), Health("killed", ""),
-        models=left, asked=asked, stage="base", begun=True,
+        models=left, requested=asked, stage="base", begun=True,
     )  # fmt: skip
 
 
@@ -174,12 +175,12 @@ SECOND = run_of("b", {"/b.t7": (10, 9.0)}, validations=((10, 2.1),))
 
 
 def test_last_model_is_the_one_that_was_written_last_and_best_the_one_that_is_judged_best() -> None:
-    assert lineage.origin([FIRST], "last")[1]["file"] == "/a.last.t7"
-    assert lineage.origin([FIRST], "best")[1]["file"] == "/a.t7"
+    assert lineage.origin([FIRST], "last")[1].file == "/a.last.t7"
+    assert lineage.origin([FIRST], "best")[1].file == "/a.t7"
     run, model = lineage.origin([FIRST, SECOND], "last")
-    assert (run.id, model["file"]) == ("b", "/b.t7")
+    assert (run.id, model.file) == ("b", "/b.t7")
     run, model = lineage.origin([FIRST, SECOND], "best")
-    assert (run.id, model["file"]) == ("a", "/a.t7")
+    assert (run.id, model.file) == ("a", "/a.t7")
 
 
 def test_best_is_by_cider_where_it_was_scored() -> None:
@@ -199,7 +200,7 @@ def test_recorded_run_is_asked_for_again_without_what_the_processor_had_added() 
     asked = lineage.as_spec(FIRST)
     assert dict(asked.arguments) == {**DATA, "seed": "7"}
     assert (asked.id, asked.stage, asked.files) == ("a", "base", ("input_h5", "input_json"))
-    on_card = lineage.as_spec(replace(FIRST, asked={**DATA, "backend": "nn"}))
+    on_card = lineage.as_spec(replace(FIRST, requested={**DATA, "backend": "nn"}))
     assert on_card.arguments["backend"] == "nn"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,11 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import cudnn, playbook, question
+from neuraltalk_provision.site import cudnn, host_state, playbook
 from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.host_state import HostStates
 from tests.standin import cudnn as standin
 from tests.unit.plans import HOSTS
 from tests.unit.test_gpu import tree
@@ -42,10 +43,12 @@ def site(tmp_path: Path) -> Settings:
 
 def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> None:
     """Hosts with these CUDA directories."""
-    answers = {host: copy.deepcopy(HOSTS["bare"]["state"]) for host in trees}
-    for host, state in answers.items():
-        state["gpu"]["toolkits"] = trees[host]
-    monkeypatch.setattr(question, "ask", lambda *given: question.Answers(answers))
+    bare = HOSTS["bare"]["state"]
+    answers = {
+        host: HostState.model_validate({**bare, "gpu": {**bare["gpu"], "toolkits": found}})
+        for host, found in trees.items()
+    }
+    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
 
 
 def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
@@ -92,7 +95,7 @@ def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPat
     assert asked["trees"] == {"node1": "/usr/local/cuda-7.5", "node2": "/opt/cuda"}
     assert (asked["version"], asked["archive"]["file"]) == ("5.0.5", "cudnn-7.5-linux-x64-v5.0-ga.tgz")
     assert (asked["in_use"], asked["foreign"], requests[0].check) == (False, False, False)
-    assert [(s.host, s.changed, s.after["library"]) for s in states] == [
+    assert [(s.host, s.changed, s.after.library) for s in states] == [
         ("node1", True, "5.0.5"),
         ("node2", False, "5.0.5"),
     ]
@@ -147,19 +150,18 @@ def test_altered_or_missing_archive_is_refused_before_any_host_is_touched(
 
 
 @pytest.mark.parametrize(
-    ("said", "cure"),
+    ("code", "cure"),
     [
-        ("/usr/local/cuda-7.5/lib64/libcudnn.so.4 is in use by pid 7 (python)", "--in-use"),
-        ("/usr/local/cuda-7.5 holds cuDNN 6.0.21, which is newer than the 5.0.5 that would replace it", "--foreign"),
-        ("/usr/local/cuda-7.5 is no whole cuDNN: its header says 4.0.7, its library 5.0.5", "--foreign"),
+        ("cudnn.in_use", "--in-use"),
+        ("cudnn.foreign", "--foreign"),
     ],
 )
 def test_refusal_of_a_host_names_the_way_on(
-    monkeypatch: pytest.MonkeyPatch, site: Settings, said: str, cure: str
+    monkeypatch: pytest.MonkeyPatch, site: Settings, code: str, cure: str
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")])
-    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", said),)))
+    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", "no", code=code),)))
     with pytest.raises(HostError) as caught:
         cudnn.work("swap", site, QUIET)
     assert cure in caught.value.message
-    assert said in caught.value.message
+    assert caught.value.document["failures"][0]["code"] == code

@@ -114,7 +114,7 @@ def test_record_that_was_cut_short_is_no_record(run_module: Run, tree: Path, loa
 
 
 def test_edit_sees_what_the_one_before_it_left(load: Callable[[str], ModuleType]) -> None:
-    edits = load("neuraltalk_edits")
+    edits = load("rules.edits")
     one = {"file": "f", "pattern": "a", "replacement": "b", "count": 1, "reason": "r"}
     two = {"file": "f", "pattern": "b", "replacement": "c", "count": "2", "reason": "r"}
     assert edits.apply_edits("ab", [one, two]) == "cc"
@@ -123,7 +123,7 @@ def test_edit_sees_what_the_one_before_it_left(load: Callable[[str], ModuleType]
 
 
 def test_mismatch_of_a_long_pattern_shows_lines_with_its_longest_word(load: Callable[[str], ModuleType]) -> None:
-    edits = load("neuraltalk_edits")
+    edits = load("rules.edits")
     edit = {**FETCH, "pattern": "  error(objectIdentifier .. x)\n"}
     with pytest.raises(edits.EditError) as caught:
         edits.apply_edits("a\n error('no' .. objectIdentifier)\nb\n", [edit])
@@ -131,5 +131,5 @@ def test_mismatch_of_a_long_pattern_shows_lines_with_its_longest_word(load: Call
 
 
 def test_edits_are_taken_file_by_file_in_the_order_of_first_mention(load: Callable[[str], ModuleType]) -> None:
-    grouped = load("neuraltalk_edits").by_file([FETCH, FFI, NVCC])
+    grouped = load("rules.edits").by_file([FETCH, FFI, NVCC])
     assert [(name, len(edits)) for name, edits in grouped] == [("install.sh", 2), ("lua/ffi.lua", 1)]

@@ -276,7 +276,7 @@ def test_opening_refuses_while_another_build_runs_and_ends_it_where_told(
 ) -> None:
     (root / "logs").mkdir()
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as build:
-        start = load("neuraltalk_stack").start_of(build.pid)
+        start = load("host.processes").start_of(build.pid)
         (root / "logs" / "packages.log.pid").write_text(f"{build.pid} {start}\n")
         with pytest.raises(ModuleError, match=rf"packages\.log is being written by pid {build.pid}"):
             generations("open", controller="other")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import paths
+from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
@@ -28,12 +28,12 @@ PROTO, MODEL = "VGG_ILSVRC_16_layers_deploy.prototxt", "VGG_ILSVRC_16_layers.caf
 
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_launch")
+    return load("runs.launch")
 
 
 @pytest.fixture
 def runs(load: Callable[[str], ModuleType]) -> ModuleType:
-    return load("neuraltalk_runs")
+    return load("runs.files")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def start(
     root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Any]:
     """The module as Ansible runs it: a process that ends while the run goes on."""
-    run = {"id": id_, "program": program_, "arguments": arguments, "files": files}
+    run = {"id": id_, "program": program_, "requested": arguments, "files": files}
     return start_all(root, [run], **more)
 
 
@@ -70,17 +70,18 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
     """Several runs, one after the other."""
     given = {"stack_root": str(root), "runs": runs, **more}
     words = (
-        "import sys, runpy, ansible.module_utils as m; m.__path__.append(sys.argv.pop(1))\n"
+        "import sys, runpy\n"
         "from tests.unit import modules; import json\n"
-        "with modules.arguments(json.loads(sys.argv.pop(1))): runpy.run_path(sys.argv[1], run_name='__main__')"
+        "with modules.arguments(json.loads(sys.argv.pop(1))):\n"
+        "    runpy.run_module('plugins.modules.stack_run', run_name='__main__')"
     )
-    file = paths.share() / "plugins" / "modules" / "stack_run.py"
-    argv = [sys.executable, "-c", words, paths.module_utils(), json.dumps({**given, "state": "started"}), file]
+    argv = [sys.executable, "-c", words, json.dumps({**given, "state": "started"})]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     if result.get("failed"):
         raise ModuleError(result)
+    contract.check("stack_run", {"state": "started"}, result)
     told: dict[str, Any] = result["run"]
     return told
 
@@ -89,7 +90,9 @@ def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, A
     """What is said of a run once it does not run any more."""
     deadline = time.monotonic() + 60
     while True:
-        said: dict[str, Any] = run_module("stack_run", stack_root=root, id=id_, state="followed", offset=offset)["run"]
+        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)[
+            "run"
+        ]
         if not said["running"] and not said["waiting"]:
             return said
         assert time.monotonic() < deadline
@@ -146,7 +149,7 @@ def test_captions_come_back_under_the_names_that_the_images_came_with(
     aside["cut.jpg"] = "image.load: [read] broken"
     assert started["images"] == 2
     assert {file["file"]: file["reason"] for file in started["set_aside"]} == aside
-    assert started["arguments"]["num_images"] == 2
+    assert started["effective"]["num_images"] == 2
     said = ended(run_module, root, "e")
     cat = {"file": "my 'cat'.jpg", "caption": "a cat", "image_id": None, "place": "images/000001.ppm"}
     odd = {"file": "below/\\xff\\x0a.jpg", "caption": "", "image_id": None, "place": "images/000002.ppm"}
@@ -184,7 +187,7 @@ def test_start_does_not_wait_for_a_look_at_many_pictures(run_module: Run, root: 
     given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert (started["begun"], started["waiting"], started["pid"]) == (False, True, None)
-    said = run_module("stack_run", stack_root=root, id="e", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="e", state="followed")["run"]
     assert (said["waiting"], "looking at the pictures of" in said["text"]) == (True, True)
     run_module("stack_run", stack_root=root, id="e", state="stopped")
 
@@ -200,7 +203,7 @@ def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Pat
 def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
-    said = run_module("stack_run", stack_root=root, id="run-1", state="followed")["run"]
+    said = run_module("stack_run_info", stack_root=root, id="run-1", state="followed")["run"]
     assert (said["running"], said["exit_code"]) == (True, None)
     os.killpg(started["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
@@ -208,12 +211,12 @@ def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, 
     assert said["wrote"]["checkpoints"] == []
 
 
-def test_killed_conductor_takes_the_program_with_it(
+def test_killed_supervisor_takes_the_program_with_it(
     run_module: Run, runs: ModuleType, root: Path, generation: Path, data: Path
 ) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
-    os.kill(runs.Run(str(root), "run-1").conductor()["pid"], signal.SIGKILL)
+    os.kill(runs.Run(str(root), "run-1").supervisor()["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
     assert (said["exit_code"], said["running"], said["begun"]) == (None, False, True)
     assert runs.is_alive(started["pid"], runs.read_native(f"{root}/runs/run-1/process.json")["start"]) is False
@@ -289,7 +292,7 @@ def test_log_is_read_on_from_where_it_was_left(
     program(generation, "th", "echo 0123456789; echo é")
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1")["more"] is False
-    monkeypatch.setattr(load("neuraltalk_listing"), "CHUNK", 4)
+    monkeypatch.setattr(load("runs.summary"), "CHUNK", 4)
     said = ended(run_module, root, "run-1", offset=8)
     assert (said["text"], said["offset"], said["more"]) == ("89\n", 11, True)
     said = ended(run_module, root, "run-1", offset=11)
@@ -298,11 +301,11 @@ def test_log_is_read_on_from_where_it_was_left(
 
 def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Path) -> None:
     with pytest.raises(ModuleError, match="there is no run called none on this host"):
-        run_module("stack_run", stack_root=root, id="none", state="followed")
+        run_module("stack_run_info", stack_root=root, id="none", state="followed")
 
 
 def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
-    asked = [{"id": "run-1", "program": "train.lua", "arguments": {}}]
+    asked = [{"id": "run-1", "program": "train.lua", "requested": {}}]
     assert run_module("stack_run", check=True, stack_root=root, runs=asked, state="started")["changed"]
     assert not (root / "runs").exists()
 
@@ -432,15 +435,15 @@ def test_data_set_that_cannot_be_read_is_refused_with_the_reason(root: Path, gen
 
 def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_path: Path) -> None:
     """ansible-runner drops a result above 700,000 characters; these go by file."""
-    from neuraltalk_provision.runs import launch, record
+    from neuraltalk_provision.runs import hosts
     from neuraltalk_provision.settings import Settings
 
     place = tmp_path / "stack" / "runs" / "big"
     place.mkdir(parents=True)
     text = "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(60_000))
-    record_ = {"id": "big", "program": "train.lua", "arguments": {}, "generation": "g", "started": 1}
-    (place / "run.json").write_text(json.dumps({**record_, "conductor": str(place)}))
-    (place / "process.json").write_text('{"pid": 4194304, "start": "1", "arguments": {"seed": "1"}}')
+    record_ = {"id": "big", "program": "train.lua", "requested": {}, "generation": "g", "started": 1}
+    (place / "run.json").write_text(json.dumps({**record_, "supervisor": str(place)}))
+    (place / "process.json").write_text('{"pid": 4194304, "start": "1", "effective": {"seed": "1"}}')
     (place / "log").write_text(text)
     (place / "exit").write_text("0\n")
     inventory = tmp_path / "hosts.yml"
@@ -448,26 +451,26 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     inventory.write_text(json.dumps({"all": {"hosts": {"here": local}}}))
     settings = Settings(inventory=inventory, stack_root=str(tmp_path / "stack"), run_user="root")
     shown: list[str] = []
-    end = launch.watch("big", "here", settings, shown.append)
+    end = hosts.watch("big", "here", settings, shown.append)
     assert "".join(shown) == text
     assert (len(end.losses), end.losses[-1]) == (60_000, (59_999, 5.059999))
     assert len(text) > 1_000_000
-    (row,) = record.runs(settings)
+    (row,) = hosts.runs(settings)
     assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
-    (whole,) = record.whole([row], settings, points=100)
+    (whole,) = hosts.whole([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
-    assert whole.arguments == {"seed": "1"}
+    assert whole.effective == {"seed": "1"}
 
 
-def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
+def test_supervisor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tens of thousands of pictures on a slow disk are not linked within half a minute."""
-    module = load("stack_run")
+    module = load("runs.start")
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)
-    told = {"pid": os.getpid(), "start": load("neuraltalk_stack").start_of(os.getpid())}
+    told = {"pid": os.getpid(), "start": load("host.processes").start_of(os.getpid())}
     Path(run.path, "state.json").write_text(json.dumps(told))
     late = threading.Timer(0.5, Path(run.process).touch)
     late.start()

@@ -38,7 +38,7 @@ def whole(generation: Path, load: Callable[[str], ModuleType], monkeypatch: pyte
     (generation / "neuraltalk2" / "model" / "w.caffemodel").write_bytes(WEIGHTS)
     program(generation, "th", "echo 'é options of' $1; echo '  -language_eval 0'; echo '  -seed 1'")
     monkeypatch.setattr(load("stack_verify"), "private_parent", lambda _generation: "/home/own")
-    seal(load("neuraltalk_manifest"), generation)
+    seal(load("host.manifest"), generation)
     return generation
 
 
@@ -199,7 +199,7 @@ def test_every_file_that_differs_from_the_manifest_is_named(run_module: Run, who
 
 
 def load_manifest() -> ModuleType:
-    return importlib.import_module("ansible.module_utils.neuraltalk_manifest")
+    return importlib.import_module("plugins.module_utils.host.manifest")
 
 
 def test_many_files_that_differ_are_counted(run_module: Run, whole: Path) -> None:
@@ -240,14 +240,14 @@ def test_what_only_looks_like_that_is_a_difference(run_module: Run, whole: Path,
 
 def test_weights_are_hashed_once(run_module: Run, whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = []
-    real = load("neuraltalk_stack").file_sha256
+    real = load("host.files").file_sha256
 
     def file_sha256(path: str) -> str:
         hashed.append(Path(path).name)
         return str(real(path))
 
     monkeypatch.setattr(load("stack_verify"), "file_sha256", file_sha256)
-    monkeypatch.setattr(load("neuraltalk_manifest"), "file_sha256", file_sha256)
+    monkeypatch.setattr(load("host.manifest"), "file_sha256", file_sha256)
     verify(run_module, whole)
     assert hashed.count("w.caffemodel") == 1
     hashed.clear()

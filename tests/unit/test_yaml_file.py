@@ -13,8 +13,9 @@ from neuraltalk_provision import settings, yaml_file
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.mirror.lock import Entry, Lock
-from neuraltalk_provision.runs import document, envelope
-from neuraltalk_provision.runs.sweep import SweepDocument
+from neuraltalk_provision.runs.request import document
+from neuraltalk_provision.runs.request.sweep import SweepDocument
+from neuraltalk_provision.runs.verdict import envelope
 
 
 def refusal(text: str) -> str:

@@ -2,16 +2,13 @@
 
 import os
 import sys
-import types
 
 sys.dont_write_bytecode = True
-for name in ("ansible", "ansible.module_utils"):
-    module = types.ModuleType(name)
-    module.__path__ = ["/var/tmp/kill"]
-    sys.modules[name] = module
+sys.path.insert(0, "/var/tmp/kill")
 
-from ansible.module_utils import neuraltalk_cudnn as cudnn  # noqa: E402
 from kill import killed  # noqa: E402
+from module_utils.cudnn import inspection, ldconfig  # noqa: E402
+from module_utils.cudnn import swap as cudnn  # noqa: E402
 
 VERSION = "5.0.5"
 
@@ -22,12 +19,12 @@ def seen(tree):
     for folder, _folders, files in os.walk(tree.root):
         for name in files:
             path = os.path.join(folder, name)
-            found[os.path.relpath(path, tree.root)] = cudnn.describe(path)
+            found[os.path.relpath(path, tree.root)] = inspection.describe(path)
     return found
 
 
 def main(root, archive):
-    tree, loader = cudnn.Tree(root), cudnn.Loader(root)
+    tree, loader = inspection.Tree(root), ldconfig.Loader(root)
     before = seen(tree)
 
     def swap():
@@ -45,7 +42,7 @@ def main(root, archive):
                 if not killed(steps, when, swap if verb == "swap" else restore):
                     break
                 swap()
-                state = cudnn.inspect(tree)
+                state = inspection.inspect(tree)
                 assert (state["header"], state["library"], state["state"]) == (VERSION, VERSION, "whole"), state
                 restore()
                 assert seen(tree) == before, "killed %s step %d of a %s" % (when, steps, verb)

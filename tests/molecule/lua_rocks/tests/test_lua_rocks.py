@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from neuraltalk_provision import catalogue
 from tests.molecule.conftest import Stack
 from tests.standin.archives import members
 
-ROCKS = {"cjson": "lua-cjson", "nn": "nn", "nngraph": "nngraph", "image": "image", "loadcaffe": "loadcaffe"}
+ROCKS = {component.name: component.loads for component in catalogue.load().components if component.role == "lua_rocks"}
+"""Each rock of the catalogue with the modules that it has to load."""
 CO_DATED = {"nn": "extra/nn", "nngraph": "extra/nngraph", "image": "pkg/image"}
 
 
@@ -24,7 +26,8 @@ def version(archive: str, folder: str) -> str:
 
 @pytest.mark.parametrize("rock", ROCKS)
 def test_a_rock_loads_in_a_process_of_its_own(stack: Stack, rock: str) -> None:
-    assert stack.lua(f"require '{rock}'; print 'loaded'").splitlines()[-1] == "loaded"
+    program = "; ".join(f"require '{module}'" for module in ROCKS[rock])
+    assert stack.lua(f"{program}; print 'loaded'").splitlines()[-1] == "loaded"
 
 
 @pytest.mark.parametrize("rock", ROCKS)

@@ -1,0 +1,1 @@
+"""What modules return from hosts, as typed objects with bounds that cannot be changed. Pure."""

@@ -1,0 +1,1 @@
+"""What is known of runs: how far they got, whether they are well, how they ended."""

@@ -1,0 +1,117 @@
+"""Whether a run is well, from what its host and its log say, with the evidence. Pure."""
+
+from __future__ import annotations
+
+import math
+import signal
+from dataclasses import dataclass
+from typing import Literal
+
+from neuraltalk_provision.results.run import RunRow
+from neuraltalk_provision.rules.run import STAGE_OVER
+from neuraltalk_provision.runs.progress.log import EXPLODING, Progress
+
+State = Literal[
+    "waiting",
+    "running",
+    "hanging",
+    "misplaced",
+    "diverged",
+    "ended",
+    "failed",
+    "killed",
+    "stopped",
+    "skipped",
+    "unreadable",
+]
+QUIET = 900.0
+"""Seconds without a line after which a run is called hanging: an evaluation of 3,200 images prints all the while."""
+WELL = ("waiting", "running", "ended", "stopped")
+ALIVE = ("waiting", "running", "hanging", "misplaced")
+
+
+@dataclass(frozen=True)
+class Health:
+    """The state of a run in one word, and what was seen that says so."""
+
+    state: State
+    evidence: str
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to look after it."""
+        return self.state in WELL
+
+
+def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
+    """The health of a run, from what its host says of it and how far its log is; `quiet` in seconds."""
+    if run.damaged and not run.running:
+        return Health("unreadable", f"{', '.join(run.damaged)} in {run.path} cannot be read")
+    if progress.diverged:
+        bad = next(((i, loss) for i, loss in progress.losses if not math.isfinite(loss)), None)
+        return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
+    if run.waiting and run.stopped:
+        return Health("stopped", "by `provision runs stop`, before its turn came")
+    if run.waiting:
+        before = f"its turn comes after {run.needs or 'the runs before it'}"
+        looks = run.program == "eval.lua" and not run.needs
+        return Health("waiting", f"its pictures are looked at (its log says how far), or {before}" if looks else before)
+    if run.running:
+        return misplaced(run) or _alive(run, quiet)
+    return _over(run, progress)
+
+
+def _alive(run: RunRow, quiet: float) -> Health:
+    if run.silent > quiet:
+        return Health("hanging", f"{_pid(run.pid)} lives, and its log has not grown for {run.silent:.0f} s")
+    return Health("running", f"{_pid(run.pid)}, its log grew {run.silent:.0f} s ago")
+
+
+def misplaced(run: RunRow) -> Health | None:
+    """`misplaced` where nvidia-smi last saw a process of the run on another card than its own; else None."""
+    for sample in reversed(run.samples if run.card else ()):
+        seen = [process for process in sample.on if process.uuid]
+        wrong = [process for process in seen if run.card and process.uuid != run.card.uuid]
+        if wrong and run.card:
+            return Health("misplaced", f"{_pid(wrong[0].pid)} is on card {wrong[0].uuid}, not on {run.card.uuid}")
+        if seen:
+            return None
+    return None
+
+
+def _over(run: RunRow, progress: Progress) -> Health:
+    """The health of a run that neither runs nor waits."""
+    code = run.exit_code
+    evidence = run.ended.evidence if run.ended else ""
+    if run.stopped:
+        return Health("stopped", "by `provision runs stop`")
+    match run.ended.by if run.ended else "":
+        case by if by in STAGE_OVER:
+            return Health("ended", evidence)
+        case "skipped":
+            return Health("skipped", evidence)
+        case "refused" | "disk":
+            return Health("failed", evidence)
+        case "signal":
+            return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")
+    if not run.begun:
+        return Health("killed", "it never began, and who would have begun it is gone")
+    if code is None:
+        return Health("killed", f"{_pid(run.pid)} is gone and left no exit code")
+    if code < 0:
+        hint = ". Nobody did? The kernel, for want of memory: see dmesg" if -code == signal.SIGKILL else ""
+        return Health("killed", f"{_pid(run.pid)} was ended by signal {-code} ({_name(-code)}){hint}")
+    if code != 0:
+        return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))
+    return Health("ended", "exit code 0")
+
+
+def _pid(pid: int | None) -> str:
+    return "its process" if pid is None else f"pid {pid}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,86 @@
+"""What train.lua and eval.lua print, as it is known here: by the code that reads it on hosts too (neuraltalk_log).
+
+Pure. A host returns a log as a `LogResult`; here that becomes a `Progress`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from neuraltalk_provision.results.run_log import LogResult
+from neuraltalk_provision.rules import log as rules
+
+POINTS = 1_000_000
+"""Of how many losses a log that is read here is kept, evenly."""
+EXPLODING: str = rules.EXPLODING
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training got: (iteration, loss) as printed, each validation with the last iteration before it."""
+
+    losses: tuple[tuple[int, float], ...] = ()
+    """Of many losses only some stand here, evenly, and always the last and the first that is no number."""
+    validations: tuple[tuple[int, float], ...] = ()
+    scores: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
+    checkpoints: tuple[tuple[int, str], ...] = ()
+    """Every model that was written, with the last iteration before it."""
+    evaluation: float | None = None
+    """The loss that eval.lua ended with; no number for a folder of pictures."""
+    images: int | None = None
+    """How many images there are to train on."""
+    exploding: bool = False
+    error: str = ""
+    went_back: tuple[int, int] | None = None
+
+    @property
+    def iteration(self) -> int | None:
+        """The last iteration that was printed; None before the first."""
+        return self.losses[-1][0] if self.losses else None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no number any more, or the program itself gave it up."""
+        return self.exploding or any(not math.isfinite(loss) for _iteration, loss in self.losses)
+
+    @property
+    def backwards(self) -> tuple[int, int] | None:
+        """(before, after) where the iterations run backwards: two trainings wrote one log. None where they rise."""
+        numbers = [iteration for iteration, _loss in self.losses]
+        return self.went_back or next(((before, after) for before, after in pairwise(numbers) if after <= before), None)
+
+
+class Reader:
+    """Reads a log piece by piece, in bounded memory whatever its size."""
+
+    def __init__(self) -> None:
+        self._reader = rules.Reader(POINTS, POINTS)
+
+    def feed(self, text: str) -> None:
+        """Read on."""
+        self._reader.feed(text)
+
+    def progress(self) -> Progress:
+        """What stood in it so far."""
+        return progress(LogResult.model_validate(self._reader.told()))
+
+
+def progress(result: LogResult) -> Progress:
+    """How far a training got, from what its host reads in its log."""
+    losses = result.losses
+    bad = result.not_finite
+    if bad and not any(not math.isfinite(loss) for _number, loss in losses):
+        losses = tuple(sorted((*losses, bad), key=lambda entry: entry[0]))
+    return Progress(
+        losses=losses,
+        validations=result.validations,
+        scores=tuple((number, tuple(sorted(table.items()))) for number, table in result.scores),
+        checkpoints=result.checkpoints,
+        evaluation=result.evaluation,
+        images=result.images,
+        exploding=result.exploding,
+        error=result.error,
+        went_back=result.backwards,
+    )

@@ -1,0 +1,99 @@
+"""How fast a training goes, and how far it is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.results import numbers
+from neuraltalk_provision.results.run import Sample
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.state import RunState
+
+WINDOW = 10
+"""How many of the last samples the rate is taken from."""
+_CENTURY = 100 * 365.25 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Iterations a second, seconds that are left, passes over the images; None where that cannot be told yet."""
+
+    rate: float | None
+    left: float | None
+    epochs: float | None
+
+    def as_json(self) -> dict[str, float | None]:
+        """The pace as `--json` prints it."""
+        return {"rate": self.rate, "left": self.left, "epochs": self.epochs}
+
+
+def of(run: RunState) -> Pace:
+    """The pace of a run, from what was sampled of it and what it was asked."""
+    done = run.progress.iteration
+    rate = _rate(_counted(run.samples)[-WINDOW:])
+    images = run.progress.images
+    batch = _asked(run, "batch_size") if run.program == "train.lua" else 1
+    epochs = done * batch / images if done is not None and images else None
+    total = _asked(run, "max_iters")
+    if total <= 0:
+        total = (run.until or {}).get("iterations") or -1
+    goes_on = run.health.state in ALIVE
+    left = (total - done) / rate if goes_on and rate and done is not None and total > 0 and done <= total else None
+    return Pace(rate, left, epochs)
+
+
+def _asked(run: RunState, name: str) -> int:
+    """A whole number as the program has it: its own default where what its host says is none."""
+    given = numbers.whole(run.effective.get(name))
+    return int(catalogue.program_options("train.lua")[name].default) if given is None else given
+
+
+def _counted(samples: Sequence[Sample]) -> list[tuple[float, int]]:
+    """(time, iteration) of the samples that saw both."""
+    return [(sample.time, sample.iteration) for sample in samples if sample.iteration is not None]
+
+
+def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
+    if len(counted) < 2:
+        return None
+    seconds = counted[-1][0] - counted[0][0]
+    gone = counted[-1][1] - counted[0][1]
+    return gone / seconds if seconds > 0 and gone > 0 else None
+
+
+def in_words(pace: Pace, run: RunState) -> str:
+    """One line: iteration, passes, rate, time left, loss, scores, and what the card does; else what it printed last."""
+    progress = run.progress
+    words = []
+    if progress.iteration is not None:
+        words += [f"iteration {progress.iteration:,}", f"loss {progress.losses[-1][1]:.4f}"]
+    if pace.epochs is not None:
+        words.append(f"epoch {pace.epochs:.2f}")
+    if pace.rate is not None:
+        words.append(f"{pace.rate:.2f} iterations/s" if pace.rate >= 1 else f"{1 / pace.rate:.1f} s an iteration")
+    if pace.left is not None:
+        words.append(f"{span(pace.left)} left")
+    if progress.validations:
+        words.append(f"validation loss {progress.validations[-1][1]:.4f}")
+    if progress.scores:
+        words += [f"{name} {value:.3f}" for name, value in progress.scores[-1][1] if name == "CIDEr"]
+    for sample in reversed(run.samples):
+        if sample.used is not None:
+            busy = "" if sample.utilization is None else f", {sample.utilization} %"
+            words.append(f"card {sample.used:,} MiB{busy}")
+            break
+    return ", ".join(words) or run.tail.rstrip().rpartition("\n")[2].strip() or "nothing printed yet"
+
+
+def span(seconds: float) -> str:
+    """A time in its two largest units."""
+    if not seconds < _CENTURY:
+        return "more than a century"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{seconds:.0f} s"

@@ -1,0 +1,109 @@
+"""A run written down: a YAML file with its host, its card and its options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
+
+from neuraltalk_provision import yaml_file
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.request.spec import PROCESSOR
+
+SUFFIXES = (".yml", ".yaml")
+Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]
+"""Of an option, as it stands in a file."""
+Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.no_truth)]
+Document = TypeVar("Document", bound="RunDocument")
+
+
+class Until(BaseModel):
+    """Where a stage ends: after the first checkpoint at or past an iteration, or after so many that were no better."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
+    plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
+
+    def given(self) -> dict[str, int]:
+        """What was said of it."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class StageDocument(BaseModel):
+    """What a run's file may say of one stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    options: dict[str, Value] = {}
+    until: Until | None = None
+
+
+class RunDocument(BaseModel):
+    """What a run's file may say; `options` are the program's own, by name, and those of a stage win over them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = ""
+    id: str = ""
+    gpu: str | StrictInt = PROCESSOR
+    gpu_memory: int | None = Field(default=None, ge=0, le=1 << 53, strict=True)
+    options: dict[str, Value] = {}
+    stages: dict[str, StageDocument] = {}
+
+    def stage(self, name: str) -> StageDocument:
+        """What is said of a stage; nothing where it is not written down."""
+        return self.stages.get(name, StageDocument())
+
+    def with_options(self, options: Mapping[str, str | int | float]) -> RunDocument:
+        """The same with some options changed."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
+    def words(self, given: Sequence[str]) -> list[str]:
+        """The options as words, with those of the command line in the place of the file's."""
+        named = {word.lstrip("-") for word in given[::2]}
+        own = [
+            part for name, value in self.options.items() if name not in named for part in (f"-{name}", as_word(value))
+        ]
+        return [*own, *given]
+
+
+def as_word(value: str | int | float) -> str:
+    """A value of a file as a word of the command line."""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """(the file, the rest): the first word is a file where it ends in .yml or .yaml and is no option."""
+    if words and not words[0].startswith("-") and words[0].endswith(SUFFIXES):
+        return Path(words[0]), list(words[1:])
+    return None, list(words)
+
+
+def read(file: Path | None) -> RunDocument:
+    """The file's content; an empty one without a file. Raises UsageError with the place of every problem."""
+    return RunDocument() if file is None else read_as(RunDocument, file)
+
+
+def read_as(model: type[Document], file: Path) -> Document:
+    """The content of a file as a run's or a sweep's. Raises UsageError with the place of every problem."""
+    given = yaml_file.read(file)
+    try:
+        return model.model_validate({} if given is None else given)
+    except ValidationError as error:
+        raise UsageError(
+            "\n".join(_explain(model, file, problem["loc"], problem) for problem in error.errors())
+        ) from None
+
+
+def _explain(model: type[RunDocument], file: Path, place: Sequence[str | int], problem: object) -> str:
+    name = ".".join(str(part) for part in place) or "the whole"
+    if isinstance(problem, dict) and problem.get("type") == "extra_forbidden" and len(place) > 1:
+        return f"{file}: {name} is nothing that a run's file says"
+    if isinstance(problem, dict) and problem.get("type") == "extra_forbidden":
+        near = difflib.get_close_matches(name, model.model_fields, n=2, cutoff=0.4) or model.model_fields
+        return f"{file}: {name} is nothing that a run's file says; did you mean {' or '.join(near)}?"
+    return f"{file}: {name}: {problem['msg'] if isinstance(problem, dict) else problem}"

@@ -1,0 +1,203 @@
+"""What a run is asked to do: options of train.lua and eval.lua, checked before anything starts. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue import Option
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results import numbers
+
+# MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
+# Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
+MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
+_WHOLE_MOST = 1 << 53
+_PATH_MOST = 4095
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PROCESSOR = "none"
+"""What --gpu says for a run on the processor."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A program with its options, by the names that the program itself uses."""
+
+    id: str
+    program: str
+    arguments: Mapping[str, Any]
+    files: tuple[str, ...]
+    gpu: str = PROCESSOR
+    memory: int = 0
+    """MiB that have to be free on the card."""
+    stage: str = ""
+    until: Mapping[str, int] | None = None
+    """After which iteration (`iterations`), or how many checkpoints that were no better (`plateau`), it is ended."""
+    needs: str = ""
+    """The run before it that has to have ended well."""
+    parent: Mapping[str, str] | None = None
+    """The run (`id`) whose `best` or `last` model (`choose`) it starts from."""
+    sweep: str = ""
+    """The sweep that it belongs to."""
+
+    def as_asked(self) -> dict[str, Any]:
+        """The run as the host is asked for it."""
+        return {
+            "id": self.id,
+            "program": self.program,
+            "requested": dict(self.arguments),
+            "files": list(self.files),
+            "stage": self.stage,
+            "until": dict(self.until) if self.until else None,
+            "needs": self.needs,
+            "sweep": self.sweep,
+            "parent": dict(self.parent) if self.parent else None,
+        }
+
+
+def parse(
+    program: str,
+    run_id: str,
+    words: Sequence[str],
+    gpu: str = PROCESSOR,
+    memory: int | None = None,
+    *,
+    ends: bool = False,
+) -> RunSpec:
+    """The run that `-option value` words describe, with what a run on the processor needs added.
+
+    `gpu` is `none`, `auto`, or a card by index or UUID; for a card, -gpuid and where not given -backend are the
+    host's to say. `memory` in MiB takes the place of the estimate. `ends` says that something else ends it than
+    -max_iters.
+
+    Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
+    for combinations that are known to end without a result.
+    """
+    if not _ID.fullmatch(run_id):
+        raise UsageError(
+            f"--id {run_id[:140]!r}: letters, digits and . _ - only, at most 128; it names a directory on the host"
+        )
+    known = catalogue.program_options(program)
+    arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
+    given: set[str] = set()
+    words = [str(word) for word in words]  # those of a record are what its host says
+    while words:
+        name = words.pop(0).lstrip("-")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or known
+            raise UsageError(f"{program} has no option -{name}; did you mean -{', -'.join(near)}?")
+        if not words:
+            raise UsageError(f"-{name} has no value")
+        if name in given:
+            raise UsageError(f"-{name} is given twice")
+        given.add(name)
+        arguments[name] = words.pop(0)
+        _refuse_misfit(name, arguments[name], known[name])
+    if "id" in given:
+        raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
+    _refuse_contradictions(program, arguments, gpu, ends)
+    # checkpoint_path is the one that need not be there yet.
+    paths = [name for name, option in known.items() if option.type in ("file", "folder") and arguments.get(name)]
+    files = tuple(name for name in paths if name != "checkpoint_path")
+    needed = memory_needed(program, arguments) if memory is None else memory
+    return RunSpec(run_id, program, arguments, files, gpu, 0 if gpu == PROCESSOR else needed)
+
+
+def _refuse_misfit(name: str, value: str, option: Option) -> None:
+    """UsageError where the value is not of the option's type, or beyond its bounds."""
+    match option.type:
+        case "file" | "folder":
+            needed = _not_a_path(value)
+        case "whole" | "number":
+            needed = _not_a_number(value, option)
+        case "flag":
+            needed = "" if value in ("0", "1") else "it can be 0 or 1"
+        case "choice":
+            needed = "" if value in option.choices else f"it can be {' or '.join(option.choices)}"
+        case "text":
+            needed = ""
+    if needed:
+        shown = value if len(value) <= 100 else f"{value[:100]}..."
+        raise UsageError(f"-{name} {shown}: {needed}", advice=f"It is for: {option.what}.")
+
+
+def _not_a_path(value: str) -> str:
+    """Why a text is no path on a host, in words; nothing where it is one, or empty."""
+    if value and not value.startswith("/"):
+        return "an absolute path on the host is needed"
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
+        return "a path with control characters, line ends or bytes that are no UTF-8 is not passed on; rename it"
+    return f"a path has at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
+
+
+def _not_a_number(value: str, option: Option) -> str:
+    """Why a text is no number for an option, in words; nothing where it is one."""
+    if option.type == "whole" and not _WHOLE.fullmatch(value):
+        return "a whole number is needed"
+    if not _NUMBER.fullmatch(value):
+        return "a number is needed"
+    if option.type == "whole" and (len(value) > 20 or abs(int(value)) > _WHOLE_MOST):
+        return f"Lua counts to {_WHOLE_MOST} (2^53) and no further"
+    number = float(value)
+    if not math.isfinite(number):
+        return "it is beyond the numbers that a computer has (1.8e308)"
+    if number == 0 and re.search("[1-9]", re.split("[eE]", value)[0]):
+        return "it is so small that it would be 0; say 0 for that"
+    return option.misfit(number)
+
+
+def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
+    """MiB that a run with these options needs on a card, estimated."""
+    finetunes = program == "train.lua" and whole(program, arguments, "finetune_cnn_after") >= 0
+    rest, image = MEMORY["finetune" if finetunes else program]
+    return rest + image * whole(program, arguments, "batch_size")
+
+
+def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
+    """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
+    given = arguments.get(name, catalogue.program_options(program)[name].default)
+    number = numbers.whole(given)
+    if number is None:
+        raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")
+    return number
+
+
+def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str, ends: bool) -> None:
+    needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
+    missing = [f"-{name}" for name in needed if not arguments.get(name)]
+    if missing:
+        raise UsageError(f"{program} needs {' and '.join(missing)}: paths on the host")
+    if gpu == PROCESSOR and (arguments["gpuid"] != "-1" or arguments["backend"] != "nn"):
+        raise UsageError(
+            "a run on the processor has -gpuid -1 and -backend nn",
+            advice="Leave both out, or choose a card with --gpu.",
+        )
+    if gpu != PROCESSOR and "gpuid" in arguments:
+        raise UsageError(
+            "-gpuid is set to 0: the run sees one card, and that is its first",
+            advice="Choose the card with --gpu auto, an index or a UUID.",
+        )
+    compares = program == "eval.lua" and arguments.get("language_eval") == "1"
+    if compares and arguments.get("image_folder") and not arguments.get("coco_json"):
+        raise UsageError(
+            "-language_eval 1 with -image_folder: there are no sentences to compare with, for eval.lua numbers the "
+            "images of a folder itself",
+            advice="Give -coco_json the annotations of these images, or leave -language_eval out.",
+        )
+    if program == "train.lua":
+        iterations = whole(program, arguments, "max_iters")
+        every = whole(program, arguments, "save_checkpoint_every")
+        if 0 < iterations <= every and not ends:
+            raise UsageError(
+                f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
+                "without having written a model",
+                advice=f"Give -save_checkpoint_every a smaller number, {max(1, iterations // 2)} for instance.",
+            )

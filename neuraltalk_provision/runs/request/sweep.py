@@ -1,0 +1,133 @@
+"""Many trainings that differ in some options, spread over cards. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.request import stages
+from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_word
+from neuraltalk_provision.runs.request.spec import RunSpec
+
+MOST = 10_000
+"""Runs of a sweep."""
+
+
+class Draw(BaseModel):
+    """A number to be drawn between `least` and `most`; evenly, or with `log` evenly over its exponent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least: Number
+    most: Number
+    log: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Draw:
+        if self.least > self.most:
+            raise ValueError(f"least {self.least:g} is above most {self.most:g}")
+        if self.log and self.least <= 0:
+            raise ValueError(f"least {self.least:g} has no exponent: it has to be above 0")
+        return self
+
+    def at(self, share: float) -> float:
+        """The number at a share (0 to 1) of the way."""
+        if self.log:
+            number = math.exp(math.log(self.least) + share * (math.log(self.most) - math.log(self.least)))
+            return min(max(number, self.least), self.most)
+        return self.least * (1 - share) + self.most * share
+
+
+class SweepDocument(RunDocument):
+    """A run's file with what differs: every combination of `grid`, each with `draws` draws from `draw`."""
+
+    grid: dict[str, list[Value]] = Field(default_factory=dict)
+    draw: dict[str, Draw] = Field(default_factory=dict)
+    draws: int = Field(default=1, ge=1, le=MOST, strict=True)
+    seed: StrictInt = 1
+    """Of the draws: the same file gives the same runs."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one run at a time can compute: a card of a host by UUID, or with `none` its processor."""
+
+    host: str
+    gpu: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one slot gets: runs, one after the other."""
+
+    slot: Slot
+    runs: tuple[RunSpec, ...]
+
+
+def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[dict[str, str]]:
+    """What differs, run by run; `chance` gives numbers from 0 to 1. Raises UsageError for options that are none."""
+    known = catalogue.program_options(stages.TRAIN)
+    unknown = [name for name in (*written.grid, *written.draw) if name not in known]
+    twice = sorted(set(written.grid) & set(written.draw))
+    if unknown or twice:
+        what = [f"train.lua has no option -{name}" for name in unknown]
+        raise UsageError("\n".join([*what, *(f"{name} is in grid and in draw" for name in twice)]))
+    if not written.grid and not written.draw:
+        raise UsageError("nothing differs between the runs: say `grid:` or `draw:` in the sweep's file")
+    empty = [name for name, values in written.grid.items() if not values]
+    if empty:
+        raise UsageError(f"grid: {', '.join(empty)} has no value")
+    count = math.prod(len(values) for values in written.grid.values()) * (written.draws if written.draw else 1)
+    if count > MOST:
+        raise UsageError(f"the sweep would have {count:,} runs; {MOST:,} is the most", advice="Draw some of them.")
+    found = []
+    for values in itertools.product(*written.grid.values()):
+        for _draw in range(written.draws if written.draw else 1):
+            chosen = {name: as_word(value) for name, value in zip(written.grid, values, strict=True)}
+            for name, draw in written.draw.items():
+                number = draw.at(chance())
+                chosen[name] = str(round(number)) if known[name].type == "whole" else f"{number:.4g}"
+            found.append(chosen)
+    return found
+
+
+def plan(
+    written: SweepDocument,
+    combined: Sequence[Mapping[str, str]],
+    names: Sequence[str],
+    sweep_id: str,
+    given: Sequence[str],
+    gpu: str,
+    memory: int | None,
+) -> tuple[tuple[RunSpec, ...], ...]:
+    """The runs of each combination (several where it has stages), named by the sweep and a number."""
+    digits = len(str(len(combined)))
+    found = []
+    for number, options in enumerate(combined, 1):
+        one = f"{sweep_id}-{number:0{digits}d}"
+        runs = stages.plan(written.with_options(options), names, one, given, gpu, memory)
+        found.append(tuple(replace(run, sweep=sweep_id) for run in runs))
+    return tuple(found)
+
+
+def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot]) -> tuple[Share, ...]:
+    """The runs over the slots, evenly and in order, the stages of one together; slots that get nothing are left out.
+
+    Raises UsageError where there is no slot.
+    """
+    if not slots:
+        raise UsageError(
+            "no card is free on any host", advice="`provision runs list` shows who has them; or say --gpu none."
+        )
+    shares = []
+    for place, slot in enumerate(slots):
+        mine = [replace(run, gpu=slot.gpu) for runs in sets[place :: len(slots)] for run in runs]
+        if mine:
+            shares.append(Share(slot, tuple(mine)))
+    return tuple(shares)

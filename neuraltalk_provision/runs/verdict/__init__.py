@@ -1,0 +1,1 @@
+"""Whether a training can be trusted: its evidence, the gates, and the verdict."""

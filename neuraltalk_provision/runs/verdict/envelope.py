@@ -1,0 +1,91 @@
+"""Between which values losses and scores of a training lie that goes well, over its iterations. Pure but for `read`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neuraltalk_provision import catalogue, yaml_file
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.request.document import Number
+
+
+class Range(BaseModel):
+    """At one iteration (of the whole line of stages): the least and the most that goes well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iteration: int = Field(ge=0, strict=True)
+    least: Number
+    most: Number
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if self.least > self.most:
+            raise ValueError(f"at iteration {self.iteration} least {self.least:g} is above most {self.most:g}")
+        return self
+
+
+class Envelope(BaseModel):
+    """Ranges over iterations: of `loss` (training and validation) and of scores by name, such as CIDEr."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    ranges: Mapping[str, tuple[Range, ...]]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Envelope:
+        for what, ranges in self.ranges.items():
+            if not ranges:
+                raise ValueError(f"{what} has no range")
+            if any(before.iteration >= after.iteration for before, after in pairwise(ranges)):
+                raise ValueError(f"the iterations of {what} do not rise")
+        return self
+
+    def at(self, what: str, iteration: int) -> tuple[float, float] | None:
+        """(least, most) of `loss` or a score there: on a line between two ranges, beyond the ends as at the end.
+
+        None where the envelope says nothing of it, and before its first range.
+        """
+        ranges = self.ranges.get(what, ())
+        if not ranges or iteration < ranges[0].iteration:
+            return None
+        for before, after in pairwise(ranges):
+            if iteration <= after.iteration:
+                share = (iteration - before.iteration) / (after.iteration - before.iteration)
+                return (
+                    before.least + share * (after.least - before.least),
+                    before.most + share * (after.most - before.most),
+                )
+        return ranges[-1].least, ranges[-1].most
+
+
+def read(file: Path) -> Envelope:
+    """The envelope in a YAML file. Raises UsageError with the place of every problem."""
+    try:
+        return Envelope.model_validate(yaml_file.read(file))
+    except ValidationError as error:
+        words = [
+            f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole'}: {e['msg']}" for e in error.errors()
+        ]
+        raise UsageError("\n".join(words)) from None
+
+
+def of_coco(finetunes_at: int | None = None) -> Envelope:
+    """The envelope known for COCO and the programs' default options; finetuning begins at that iteration, or never."""
+    known = catalogue.envelopes()
+    base = {what: tuple(Range(**row) for row in rows) for what, rows in known["base"].items()}
+    if finetunes_at is None:
+        return Envelope(name="COCO", ranges=base)
+    joined = {
+        what: (
+            *(row for row in base.get(what, ()) if row.iteration < finetunes_at),
+            *(Range(**{**row, "iteration": row["iteration"] + finetunes_at}) for row in rows),
+        )
+        for what, rows in known["finetune"].items()
+    }
+    return Envelope(name=f"COCO, finetuned from iteration {finetunes_at:,}", ranges=joined)

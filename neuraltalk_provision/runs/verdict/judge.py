@@ -1,0 +1,207 @@
+"""Whether a run can be trusted: one gate a question, each with what was seen. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.one_run import BrokenModel, OpenedModel
+from neuraltalk_provision.results.run import Sample, Scorer
+from neuraltalk_provision.rules import run as rules
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.health import ALIVE
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.report import Report
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.verdict import reevaluation
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict, gate
+
+EDGE = 50
+"""How many losses at either end are averaged at most."""
+SAME = 1e-6
+"""How far two readings of one number may lie apart, relatively."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a training when it is judged."""
+
+    line: tuple[RunState, ...]
+    """The run and those it goes back to, the first one first."""
+    history: History
+    models: tuple[OpenedModel | BrokenModel, ...]
+    """Each model as it was opened on its host."""
+    report: Report | str
+    envelope: Envelope | None
+    """None where it is not known what goes well: another set of images than COCO, and none was given."""
+    again: RunEnd | str = "it was not asked for"
+    """The best model evaluated again, or why not."""
+    again_scorer: Scorer | None = None
+
+    @property
+    def run(self) -> RunState:
+        """The run that is judged."""
+        return self.line[-1]
+
+    @property
+    def model(self) -> OpenedModel | None:
+        """The best model, as it was opened; None where none could be."""
+        opened = [model for model in self.models if isinstance(model, OpenedModel)]
+        best = [model for model in opened if rules.is_best(model.file)]
+        return next(iter(best or opened), None)
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """The verdict of a training."""
+    run = evidence.run
+    return Verdict(
+        (
+            ended(run),
+            on_its_card(run, run.card) if run.card else on_the_processor(run),
+            one_history(evidence.line),
+            models_open(evidence),
+            loss_fell(evidence.history),
+            within(evidence),
+            captions_differ(evidence.report),
+            scores_are_fresh(run),
+            evaluated_again(evidence),
+        )
+    )
+
+
+def ended(run: RunState) -> Gate:
+    """Whether it is over, and well."""
+    if run.health.state in ALIVE:
+        return Gate("ended", "red", f"it is {run.health.state}: {run.health.evidence}")
+    return gate("ended", run.health.state in ("ended", "stopped"), f"{run.health.state}: {run.health.evidence}")
+
+
+def on_its_card(run: RunState, card: Card) -> Gate:
+    """Whether its process was seen on the card that it was given, at work, and on no other."""
+    name = "computed on its card"
+    seen = [(sample, process) for sample in run.samples for process in sample.on if process.uuid]
+    wrong = sorted({str(process.uuid) for _sample, process in seen if process.uuid != card.uuid})
+    if wrong:
+        return Gate(name, "red", f"it was seen on {', '.join(wrong)}, and its card is {card.uuid}")
+    if not seen:
+        return Gate(name, "red", f"in {len(run.samples)} samples none of its processes was on {card.uuid}")
+    pids = ", ".join(sorted({str(process.pid) for _sample, process in seen}))
+    memory = max((process.memory or 0 for _sample, process in seen), default=0)
+    use = [sample.utilization for sample, _process in seen if sample.utilization is not None]
+    words = f"pid {pids} on {card.uuid} ({card.name}) in {len(seen)} of {len(run.samples)} samples"
+    words += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
+    words += f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation hidden"
+    return gate(name, not use or max(use) > 0, words)
+
+
+def on_the_processor(run: RunState) -> Gate:
+    """Whether it took processor time."""
+    pids = sorted({pid for sample in run.samples for pid in sample.pids})
+    spent = max((sample.cpu for sample in run.samples), default=0.0)
+    words = f"{spent:,.1f} s of processor time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
+    return gate("computed on the processor", spent > 0 and bool(pids), words + f", pid {', '.join(map(str, pids))}")
+
+
+def one_history(line: Sequence[RunState]) -> Gate:
+    """Whether each log is one training's, and no loss in them is no number."""
+    for run in line:
+        if run.progress.backwards:
+            before, after = run.progress.backwards
+            words = f"{run.id}: after iteration {before} comes {after}: two trainings wrote one log"
+            return Gate("one history", "red", words)
+        if run.progress.diverged:
+            return Gate("one history", "red", f"{run.id}: {run.health.evidence}")
+    stages = ", ".join(f"{run.id} ({len(run.progress.losses)} losses read)" for run in line)
+    return gate("one history", all(run.progress.losses for run in line), stages)
+
+
+def models_open(evidence: Evidence) -> Gate:
+    """Whether there are models, each opens, and the best one says of itself what the report says of it."""
+    if not evidence.models:
+        return Gate("models open", "red", "there is no model (.t7)")
+    words, right = [], True
+    for model in evidence.models:
+        name = model.file.rsplit("/", 1)[-1]
+        if isinstance(model, BrokenModel):
+            right = False
+            words.append(f"{name} ({model.bytes:,} bytes) does not: {model.problem}")
+        else:
+            what = f"iteration {model.iteration}, {model.words} words"
+            words.append(f"{name} ({model.bytes:,} bytes): {what}")
+    if isinstance(evidence.report, str):
+        return Gate("models open", "red", "; ".join([*words, f"its report (.json): {evidence.report}"]))
+    best = evidence.model
+    claimed = evidence.report.validations.get(best.iteration) if best else None
+    if best and (claimed is None or best.loss is None or not math.isclose(claimed, best.loss, rel_tol=SAME)):
+        right = False
+        words.append(f"its report says validation loss {claimed} there, the model says {best.loss}")
+    return gate("models open", right, "; ".join(words))
+
+
+def loss_fell(history: History) -> Gate:
+    """Whether the training loss is lower at the end than at the beginning."""
+    losses = [loss for _iteration, loss in history.losses]
+    few = min(EDGE, len(losses) // 4)
+    if few < 1:
+        return Gate("loss fell", "red", f"{len(losses)} losses were read, too few to tell")
+    before, after = fmean(losses[:few]), fmean(losses[-few:])
+    first, last = history.losses[0][0], history.losses[-1][0]
+    words = (
+        f"{before:.4f} (mean of the first {few}, from iteration {first}), {after:.4f} (of the last {few}, to {last})"
+    )
+    return gate("loss fell", after < before, words)
+
+
+def within(evidence: Evidence) -> Gate:
+    """Whether the last validation loss and the last scores lie where a training that goes well has them."""
+    name, envelope, history = "within the envelope", evidence.envelope, evidence.history
+    if envelope is None:
+        images = evidence.line[0].progress.images
+        count = "an unknown number of" if images is None else f"{images:,}"
+        return Gate(name, "left out", f"{count} images to train on are not COCO: say --envelope FILE")
+    points = [("loss", *history.validations[-1])] if history.validations else []
+    points += [(what, history.scores[-1][0], value) for what, value in history.scores[-1][1]] if history.scores else []
+    words, right = [], True
+    for what, iteration, value in points:
+        bounds = envelope.at(what, iteration)
+        if bounds is None:
+            continue
+        inside = bounds[0] <= value <= bounds[1]
+        right = right and inside
+        relation = "in" if inside else "not in"
+        words.append(f"{what} {value:.3f} at iteration {iteration:,} is {relation} {bounds[0]:.2f} to {bounds[1]:.2f}")
+    if not words:
+        return Gate(name, "left out", f"the envelope ({envelope.name}) says nothing of where this training is")
+    return gate(name, right, f"{'; '.join(words)} ({envelope.name})")
+
+
+def captions_differ(report: Report | str) -> Gate:
+    """Whether the model says different things of different images."""
+    name = "captions differ"
+    if isinstance(report, str):
+        return Gate(name, "red", f"its report (.json): {report}")
+    if len(report.captions) < 2:
+        return Gate(name, "left out", f"{len(report.captions)} image was captioned")
+    counted = Counter(report.captions.values())
+    caption, often = counted.most_common(1)[0]
+    words = f"{len(counted)} different ones of {len(report.captions)}; '{caption}' {often} times"
+    return gate(name, len(counted) > 1 and 2 * often <= len(report.captions), words)
+
+
+def scores_are_fresh(run: RunState) -> Gate:
+    """Whether the scorer wrote the last scores after it was given the last captions."""
+    return reevaluation.fresh("scores are fresh", str(run.effective.get("language_eval", "0")) == "1", run.scorer)
+
+
+def evaluated_again(evidence: Evidence) -> Gate:
+    """Whether the saved model gives, evaluated on its own, what its report claims."""
+    return reevaluation.compare(evidence.again, evidence.again_scorer, evidence.model, evidence.report)
+
+
+def _seconds(samples: Sequence[Sample]) -> float:
+    return samples[-1].time - samples[0].time if samples else 0.0

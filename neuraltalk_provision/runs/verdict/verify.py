@@ -1,0 +1,111 @@
+"""`runs verify`: a training's evidence brought together, its best model evaluated again, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.results import numbers
+from neuraltalk_provision.results.run import Scorer
+from neuraltalk_provision.rules import run as rules
+from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.progress import record, report
+from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.runs.progress.history import History
+from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.verdict import envelope as envelopes
+from neuraltalk_provision.runs.verdict import judge
+from neuraltalk_provision.runs.verdict.envelope import Envelope
+from neuraltalk_provision.settings import Settings
+
+POINTS = 5000
+SAMPLES = 2000
+COCO = 70_000
+"""Images to train on from which on a set is taken for COCO's."""
+TRAIN, EVAL = "train.lua", "eval.lua"
+
+
+def gather(
+    run: RunState,
+    all_runs: Sequence[RunState],
+    settings: Settings,
+    given: Envelope | None,
+    evaluation: RunSpec | None,
+    say: Callable[[str], None],
+) -> judge.Evidence:
+    """All evidence of a training; with `evaluation` its best model is evaluated again, which takes its time.
+
+    Raises UsageError for a run that is no training, and HostError where the host can't be asked.
+    """
+    if run.program != TRAIN:
+        raise UsageError(f"{run.id} ran {run.program}: a verdict is of a training")
+    line = hosts.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
+    history = record.history(line)
+    say(f"opening the models of {run.id} on {run.host}")
+    models = hosts.probe(run.id, run.host, settings)
+    file = rules.report(run.id)
+    told = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
+    envelope = given or known(line, history)
+    evidence = judge.Evidence(line, history, models, told, envelope)
+    if evaluation is None or evidence.model is None:
+        return evidence
+    say(f"evaluating {evidence.model.file} again as {evaluation.id}")
+    again, scorer = _evaluate(run, evaluation, settings)
+    return judge.Evidence(line, history, models, told, envelope, again, scorer)
+
+
+def known(line: Sequence[RunState], history: History) -> Envelope | None:
+    """The envelope that is known for such a training: COCO's, for as many images and the default batch."""
+    first = line[0]
+    usual = str(first.effective.get("batch_size", "16")) == "16"
+    if not usual or (first.progress.images or 0) < COCO:
+        return None
+    for run, stage in zip(line, history.stages, strict=True):
+        finetunes = numbers.whole(run.effective.get("finetune_cnn_after", "-1"))
+        if finetunes is not None and finetunes >= 0:
+            return envelopes.of_coco(stage.start + finetunes)
+    return envelopes.of_coco()
+
+
+def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
+    """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
+    best = [model for model in run.models if rules.is_best(model.file)] or list(run.models)
+    if not best:
+        raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
+    given = run.effective
+    batch = str(given.get("batch_size", "16"))
+    images = str(given.get("val_images_use", "3200"))
+    words = {
+        "model": best[0].file,
+        "input_h5": str(given["input_h5"]),
+        "input_json": str(given["input_json"]),
+        "split": "val",
+        # train.lua ends a validation after its first batch where -1 is to mean all of them; eval.lua means it.
+        "num_images": batch if images == "-1" else images,
+        "batch_size": batch,
+        "language_eval": str(given.get("language_eval", "0")),
+        "beam_size": "1",
+        "dump_images": "0",
+    }
+    number = 1
+    while f"{run.id}-check-{number}" in taken:
+        number += 1
+    line = [word for name, value in words.items() for word in (f"-{name}", value)]
+    return spec.parse("eval.lua", f"{run.id}-check-{number}", line, gpu, memory)
+
+
+def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Scorer | None]:
+    """(how the evaluation ended, when its scorer wrote), or in words why there was none."""
+    try:
+        hosts.start([evaluation], run.host, settings)
+    except HostError as error:
+        return f"it could not be started: {error.message}", None
+    try:
+        end = hosts.watch(evaluation.id, run.host, settings, lambda text: None)
+        wanted = hosts.ask(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
+        scorer = next((one.scorer for one in wanted if one.id == evaluation.id), None)
+    except ProvisionError as error:
+        return f"it could not be followed: {error.message}", None
+    return end, scorer

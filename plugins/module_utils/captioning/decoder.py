@@ -1,0 +1,297 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Which pictures the stack itself can read, tried by its own image.load in processes of their own.
+
+One picture that image.load cannot read ends eval.lua and loses the captions of all others; some end its whole process
+(libpng jumps out of Lua, a PPM may divide by zero), some never return. So each is read here first, by as many
+processes as there are cores, and what becomes of a process is said of the picture that it had.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import binascii
+import errno
+import os
+import re
+import resource
+import select
+import signal
+import subprocess
+import time
+
+from ..pictures.files import Unusable, as_bytes, printed
+from ..programs.processes import cores, end_with_parent
+from ..runs.control import signalled
+from ..host.commands import with_stack
+from ..host.errors import StackError
+from ..host.texts import as_native
+
+PROGRAM = r"""
+require 'torch'
+require 'image'
+local function say(words)
+  io.stdout:write('\nneuraltalk: ', words, '\n')
+  io.stdout:flush()
+end
+local function read(path)
+  local img = image.load(path, 3, 'byte')
+  if img == nil then error('image.load gave nothing', 0) end
+  image.scale(img, 256, 256) -- as DataLoaderRaw does
+  return img:size(1) * img:size(2) * img:size(3)
+end
+local held = 0
+say('ready')
+for line in io.lines() do
+  say('begin')
+  local path = line:gsub('%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+  local went, told = pcall(read, path)
+  if went then
+    held = held + told
+    say('ok')
+  else
+    say('bad ' .. tostring(told):sub(1, 2000):gsub('.', function(one) return string.format('%02x', one:byte()) end))
+  end
+  if held > 64 * 1024 * 1024 then -- Lua does not see how large tensors are
+    collectgarbage()
+    held = 0
+  end
+end
+"""
+PATIENCE = 60.0
+"""Seconds that one picture gets."""
+LOADING = 300.0
+"""Seconds that a process gets to load torch and image."""
+MEMORY = 8 << 30
+"""Bytes of address space of a process; a picture of the most pixels that are let through needs about 2 GB of them."""
+MOST_PROCESSES = 32
+FEW = 8
+"""Pictures for which one more process is not worth its start."""
+PAUSE = 0.5
+"""Seconds between two questions whether to stop."""
+DYING = 5.0
+"""Seconds that a process gets to be gone."""
+HOPELESS = 20
+"""Processes that may end one after the other where no picture comes of it."""
+LINE = 1 << 14
+_ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
+_PLACE = re.compile(r"^(?:\S*/)?[^/:\s]+:\d+: ")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Stopped(Exception):  # noqa: N818  (it was asked for)
+    """Somebody has told this to end."""
+
+
+def tried(generation, paths, environment, stopped=lambda: False):
+    """(place in `paths`, None or an Unusable) of each picture, as image.load of this generation answers.
+
+    In the order in which answers come. `stopped` is asked each half second; where it is true all processes are
+    ended, and Stopped is raised. StackError where image cannot be loaded at all.
+    """
+    pool = Pool(generation, environment, min(cores(), MOST_PROCESSES, 1 + len(paths) // FEW))
+    try:
+        for answer in pool.work(iter(enumerate(paths)), len(paths), stopped):
+            yield answer
+    finally:
+        pool.end()
+
+
+class Pool(object):
+    """Processes that read pictures; one that ends is replaced."""
+
+    def __init__(self, generation, environment, size):
+        self.argv = with_stack(generation, ["luajit", "-e", PROGRAM])
+        self.environment = dict(environment, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+        self.size = size
+        self.processes = []
+        self.ready = self.well = False  # whether one could load image, and read a picture, ever
+        self.lost = 0  # processes that ended since the last answer
+        self.again = []  # pictures that were given to a process which had just ended
+
+    def work(self, pictures, left, stopped):
+        """The answers, until there is one of each of the `left` pictures."""
+        asked = time.time()
+        while left:
+            while len(self.processes) < min(self.size, left):
+                self.processes.append(Process(self.argv, self.environment))
+            for process in self.processes:
+                picture = (self.again.pop() if self.again else next(pictures, None)) if process.idle() else None
+                if picture and not process.give(*picture):
+                    self.again.append(picture)
+            readable = wait_for([process.handle for process in self.processes])
+            if not 0 <= time.time() - asked < PAUSE:
+                asked = time.time()
+                if stopped():
+                    raise Stopped()
+            for process in list(self.processes):
+                for answer in self.answers(process, process.handle in readable):
+                    left -= 1
+                    yield answer
+
+    def answers(self, process, readable):
+        """What a process says now of its picture, or what its end says of it."""
+        if readable and not process.read():
+            reason = self.ended(process)
+        elif process.late():
+            process.kill()
+            if not process.ready:
+                words = "image of this stack cannot be loaded in %d s: %s. Run `provision verify`"
+                raise StackError(words % (LOADING, process.last_words()))
+            self.processes.remove(process)
+            process.began = True
+            reason = "image.load has not read it within %d s" % PATIENCE
+        else:
+            for answer in process.answers():
+                self.lost, self.well = 0, self.well or answer[1] is None
+                yield answer
+            self.ready = self.ready or process.ready
+            return
+        for answer in process.answers():
+            yield answer
+        if process.has and process.began:
+            yield process.has[0], Unusable(reason)
+        elif process.has:
+            self.again.append(process.has)
+
+    def ended(self, process):
+        """In words how a process ended that was not told to. StackError where nothing comes of more of them."""
+        self.processes.remove(process)
+        code = process.kill(DYING)
+        if code < 0:
+            name = [name for name in dir(signal) if re.match("SIG[A-Z]+$", name) and getattr(signal, name) == -code]
+            reason = "image.load was ended by %s while it read it" % (name[0] if name else "signal %d" % -code)
+            reason += ", probably by the kernel for want of memory" if code == -signal.SIGKILL else ""
+        else:
+            reason = "image.load ended its process with code %d while it read it" % code
+        self.lost += 1
+        if not process.ready and self.ready and self.size > 1:
+            self.size -= 1  # so many do not find room
+        elif not process.ready or (self.lost > HOPELESS and not (self.well and process.began)):
+            what = "reads no picture" if process.ready else "cannot be loaded"
+            words = "image of this stack %s (%s): %s. Run `provision verify`, which loads all modules"
+            raise StackError(words % (what, reason, process.last_words()))
+        return reason
+
+    def end(self):
+        """No process is left."""
+        while self.processes:
+            self.processes.pop().kill()
+
+
+class Process(object):
+    """One luajit that reads a picture after the other."""
+
+    def __init__(self, argv, environment):
+        try:
+            self.process = subprocess.Popen(
+                argv,
+                cwd="/",
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                preexec_fn=bounded,
+                close_fds=True,
+            )
+        except OSError as error:
+            raise StackError("%s cannot be started: %s" % (argv[0], error.strerror))
+        self.handle = self.process.stdout.fileno()
+        self.ready, self.began, self.has = False, False, None
+        self.since = time.time()
+        self.text, self.said = b"", []
+
+    def idle(self):
+        """Whether it waits for a picture."""
+        return self.ready and not self.has
+
+    def late(self):
+        """Whether its time is over. A clock that was set back gives it new time."""
+        now = time.time()
+        if now < self.since:
+            self.since = now
+        return not self.idle() and now - self.since > (PATIENCE if self.ready else LOADING)
+
+    def give(self, place, path):
+        """Let it read a picture; False where it has ended, which is seen by its output."""
+        try:
+            os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise
+            return False
+        self.has, self.began, self.since = (place, path), False, time.time()
+        return True
+
+    def read(self):
+        """Take in what it says; False where it says no more."""
+        try:
+            data = os.read(self.handle, 1 << 16)
+        except OSError:
+            return False
+        lines = (self.text + (data or b"\n")).split(b"\n")
+        self.text = lines.pop()[-LINE:]
+        self.said = (self.said + [line.decode("utf-8", "replace") for line in lines if line.strip()])[-20:]
+        return bool(data)
+
+    def answers(self):
+        """(its picture, None or an Unusable) where it has answered."""
+        for match in [match for match in map(_ANSWER.match, self.said) if match]:
+            word, told = match.groups()
+            if word == "ready":
+                self.ready, self.since = True, time.time()
+            elif word == "begin":
+                self.began = True
+            elif self.has:
+                (place, _path), self.has = self.has, None
+                yield place, (None if word == "ok" else Unusable("image.load: %s" % words_of(told or "")))
+        self.said = [line for line in self.said if not _ANSWER.match(line)]
+
+    def last_words(self):
+        """What it said last that was no answer."""
+        return printed(" | ".join(as_native(self.said[-5:])) or "it said nothing")
+
+    def kill(self, patience=0.0):
+        """End it with all that it started; its exit code, or the signal that ended it as a negative number.
+
+        It gets `patience` seconds to end by itself, and some more to be gone: a disk that hangs can hold it.
+        """
+        began = time.time()
+        while self.process.poll() is None and 0 <= time.time() - began < patience + DYING:
+            if time.time() - began >= patience:
+                signalled(self.process.pid, signal.SIGKILL)
+            time.sleep(0.002)
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except (IOError, OSError):
+                pass
+        return -signal.SIGKILL if self.process.returncode is None else self.process.returncode
+
+
+def words_of(told):
+    """The words of an error of Lua's in one line, without the place in a program and without colours."""
+    text = _COLOUR.sub("", binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
+    words = _PLACE.sub("", " ".join(text.split()))
+    return printed(as_native(words[:300])) or "it said nothing"
+
+
+def bounded():
+    """In the child: a session of its own, which ends with whoever started it, with a bound on what it takes."""
+    os.setsid()
+    end_with_parent(signal.SIGKILL)
+    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def wait_for(handles):
+    """Those of the handles from which can be read, after a pause at most."""
+    try:
+        return select.select(handles, [], [], PAUSE)[0]
+    except (OSError, select.error) as error:
+        if error.args[0] != errno.EINTR:
+            raise
+        return []

@@ -1,0 +1,167 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""COCO's captions files as they come, and the splits that Karpathy's dataset_*.json give.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import posixpath
+import re
+
+from .documents import Problems
+from .entries import SPLITS, Entries, kind, wrong_id
+from ..pictures.files import as_bytes, printed
+from ..host.errors import StackError
+from ..host.texts import TEXT, as_text
+
+_FOLDER = re.compile(r"(train|val)20[0-9][0-9]")
+
+
+def is_coco(value):
+    """Whether a JSON value has the form of COCO's annotation files."""
+    return isinstance(value, dict) and isinstance(value.get("images"), list) and "annotations" in value
+
+
+def entries(files):
+    """The entries of COCO's files, [(path, JSON value)], as neuraltalk2's notebook makes them.
+
+    Files of validation pictures come first, then those of training pictures; captions in the order of all
+    annotations. Where there are validation pictures, the others have `scored` False: the original is scored on
+    captions_val2014.json alone.
+    """
+    files = sorted(files, key=lambda file: _is_train(*file))
+    problems = Problems([path for path, _ in files])
+    gathered = Entries(problems)
+    captions = {}
+    for path, value in files:
+        for image in _objects(path, value, "images", problems):
+            number = image[1].get("id")
+            if wrong_id(number):
+                problems.add(image[0], wrong_id(number))
+            else:
+                captions.setdefault(number, [])
+    for path, value in files:
+        for place, annotation in _objects(path, value, "annotations", problems):
+            problem = _wrong_annotation(annotation, captions)
+            if problem:
+                problems.add(place, problem)
+            else:
+                captions[annotation["image_id"]].append(annotation["caption"])
+    some_val = not all(_is_train(*file) for file in files)
+    for path, value in files:
+        more = {"scored": False} if some_val and _is_train(path, value) else {}
+        for place, image in _objects(path, value, "images", None):
+            if not wrong_id(image.get("id")):
+                name = image.get("file_name")
+                file_path = _file_path(path, name) if isinstance(name, TEXT) else name
+                gathered.add(place, file_path, captions[image["id"]], True, id=image["id"], **more)
+    problems.end()
+    return gathered.entries
+
+
+def _objects(path, value, field, problems):
+    """(place, object) of each entry of a list in one file; what is no object is a problem."""
+    found = value[field]
+    name = printed(os.path.basename(path))
+    if not isinstance(found, list):
+        found = []
+        if problems:
+            problems.add(name, "%s is %s and no list" % (field, kind(value[field])))
+    for index, entry in enumerate(found, 1):
+        place = "%s, %s entry %d" % (name, field, index)
+        if isinstance(entry, dict):
+            yield place, entry
+        elif problems:
+            problems.add(place, "it is %s and no object" % kind(entry))
+
+
+def _wrong_annotation(annotation, captions):
+    number = annotation.get("image_id")
+    if wrong_id(number) or number not in captions:
+        return "image_id is %s, and no picture has this id" % kind(number)
+    if "caption" not in annotation:
+        return "there is no caption; COCO's files with captions are captions_train2014.json and captions_val2014.json"
+    return ""
+
+
+def _is_train(path, value):
+    """Whether these are the pictures of a training set: as most of their names say, else as the file's name says."""
+    names = [image.get("file_name") for image in value["images"] if isinstance(image, dict)]
+    told = [_FOLDER.search(name).group(1) for name in names if isinstance(name, TEXT) and _FOLDER.search(name)]
+    if told:
+        return told.count("train") * 2 > len(told)
+    return b"train" in os.path.basename(as_bytes(path))
+
+
+def _file_path(path, name):
+    """Where a picture lies below the folder of all: train2014/NAME or val2014/NAME.
+
+    As the picture's own name says (COCO_train2014_*), else as the name of the captions file says (captions_val2017);
+    where neither says anything, it is the user's own set, and the name stays as it is.
+    """
+    folder = _FOLDER.search(name)
+    if folder is None:
+        in_path = re.search(_FOLDER.pattern.encode("ascii"), os.path.basename(as_bytes(path)))
+        folder = in_path and in_path.group(0).decode("ascii")
+    else:
+        folder = folder.group(0)
+    return posixpath.join(as_text(folder), name) if folder else name
+
+
+class KarpathySplits(object):
+    """Which split a dataset_*.json gives to a picture."""
+
+    def __init__(self, path, value):
+        """Take in the JSON value of a file. StackError where it has another form."""
+        self.path = path
+        self.by_name, self.by_id = {}, {}
+        images = value.get("images") if isinstance(value, dict) else None
+        if not isinstance(images, list):
+            raise StackError(
+                '%s is no list of splits: it has to be an object with "images": [{"filename", "split"}, ...], as '
+                "dataset_coco.json is" % printed(path)
+            )
+        problems = Problems([path])
+        for index, image in enumerate(images, 1):
+            problem = self._take(image)
+            if problem:
+                problems.add("images entry %d" % index, problem)
+        problems.end()
+
+    def _take(self, image):
+        """Note one picture; what is wrong with it, empty where nothing is."""
+        if not isinstance(image, dict):
+            return "it is %s and no object" % kind(image)
+        name, split = image.get("filename"), image.get("split")
+        if not isinstance(name, TEXT) or not isinstance(split, TEXT):
+            return "filename is %s and split is %s; both have to be texts" % (kind(name), kind(split))
+        split = SPLITS.get(split.strip().lower())
+        if split is None:
+            return "the split is %s; it has to be one of %s" % (kind(image["split"]), ", ".join(sorted(SPLITS)))
+        if self.by_name.setdefault(name, split) != split:
+            return "%s is in two splits, %s and %s" % (printed(name[:200]), self.by_name[name], split)
+        number = image.get("cocoid")
+        if number is not None and not wrong_id(number):
+            self.by_id[number] = split
+        return ""
+
+    def give(self, entries, by_id):
+        """Set the split of all entries: by the name of their file, else (`by_id`) by COCO's id."""
+        missing = []
+        for entry in entries:
+            split = self.by_name.get(posixpath.basename(entry["file_path"]))
+            if split is None and by_id:
+                split = self.by_id.get(entry["id"])
+            if split is None:
+                missing.append(printed(entry["file_path"]))
+            entry["split"] = split
+        if missing:
+            more = " and %d more" % (len(missing) - 5) if len(missing) > 5 else ""
+            raise StackError(
+                "%s gives no split to %d of %d pictures: %s%s. Use the file that belongs to this set, or take these "
+                "pictures out" % (printed(self.path), len(missing), len(entries), ", ".join(missing[:5]), more)
+            )

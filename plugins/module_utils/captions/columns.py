@@ -1,0 +1,74 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Which column of a table, or which field of an object, holds the file, the captions, the split and the id.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+
+from ..pictures.files import printed
+from ..host.texts import as_text
+
+FILE = ("file_path", "file_name", "filename", "file", "image_path", "image_name", "image", "img", "path")
+CAPTION = ("captions", "caption", "text", "sentences", "sentence", "comment")
+SPLIT = ("split",)
+ID = ("image_id", "id")
+IGNORED = "-"
+"""In place of the name of a column of splits: those of the source count for nothing."""
+_REMEMBERED = 1000
+
+Chosen = collections.namedtuple("Chosen", "file caption split id")
+"""The names of four columns, None for each that is not there."""
+
+
+class Columns(object):
+    """The columns by the names that a user gave, else by usual ones in whatever case, the first that is there."""
+
+    def __init__(self, file="", caption="", split=""):
+        self.split = as_text(split) if split != IGNORED else ""
+        splits = (self.split,) if self.split else SPLIT
+        self.names = (
+            (as_text(file),) if file else FILE,
+            (as_text(caption),) if caption else CAPTION,
+            splits if split != IGNORED else (),
+            ID,
+        )
+        self.wanted = self._wanted()
+        self._known = {}
+
+    def choose(self, names):
+        """The Chosen ones of `names`, the columns of a table or the fields of an object."""
+        names = tuple(names)
+        chosen = self._known.get(names)
+        if chosen is None:
+            lowered = dict((name.lower(), name) for name in reversed(names))
+            chosen = Chosen(*[self._first(wanted, names, lowered) for wanted in self.names])
+            if len(self._known) < _REMEMBERED:
+                self._known[names] = chosen
+        return chosen
+
+    @staticmethod
+    def _first(wanted, names, lowered):
+        for name in wanted:
+            if name in names:
+                return name
+            if name in lowered:
+                return lowered[name]
+        return None
+
+    def fit(self, names):
+        """Whether there are a file, a caption and, where its column was named, a split."""
+        chosen = self.choose(names)
+        return None not in (chosen.file, chosen.caption) and not (self.split and chosen.split is None)
+
+    def _wanted(self):
+        """What is looked for, in words."""
+        words = ["one for the file (%s)" % self._either(0), "one for the caption (%s)" % self._either(1)]
+        return " and ".join(words + (["one for the split (%s)" % self._either(2)] if self.split else []))
+
+    def _either(self, index):
+        return printed(as_text(", ").join(as_text(name) for name in self.names[index]))

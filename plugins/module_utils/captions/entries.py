@@ -1,0 +1,161 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Pictures with their captions, gathered from whatever source, each field looked at when it comes in.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import posixpath
+import re
+
+from ..pictures.files import printed
+from ..host.texts import TEXT
+
+SPLITS = {"train": "train", "restval": "train", "val": "val", "validation": "val", "test": "test"}
+"""The words of sources for splits; restval is what Karpathy's split adds to the training set."""
+LONGEST_NAME = 4096
+"""Bytes of a path that Linux opens at most."""
+LONGEST_CAPTION = 131072
+"""Letters of a caption; also what Python's csv takes in a cell."""
+MOST_OF_ID = 10**14
+"""Where the whole numbers begin that are no ids."""
+LONGEST_ID = 1000
+"""Letters of an id that is a text."""
+_HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
+
+
+class Entries(object):
+    """Entries in the order in which their files came first; what is wrong goes into `problems`."""
+
+    def __init__(self, problems):
+        self.problems = problems
+        self.entries = []
+        self._by_file = {}
+        self._places = {}
+        self._by_id = {}
+
+    def add(self, place, file_path, captions, once, **more):
+        """Take what a source says at a place: captions of a file, and `id`, `split`, `scored` where it says so.
+
+        `once`: these are all captions of the file, and no other place may have some.
+        """
+        problem = self._wrong(file_path, captions, more)
+        if problem:
+            named = "" if _wrong_path(file_path) else printed(file_path) + ": "
+            self.problems.add(place, named + problem)
+            return
+        if "split" in more:
+            more["split"] = SPLITS[more["split"].strip().lower()]
+        # Under Python 2.7 a file name in ASCII is the same key as bytes and as text.
+        name = posixpath.normpath(file_path) if "./" in file_path or "//" in file_path else file_path
+        known = self._by_file.get(name)
+        if known is None:
+            self._by_file[name] = entry = dict(more, file_path=file_path, captions=list(captions))
+            self._places[name] = place
+            self.entries.append(entry)
+            self._take_id(place, entry)
+        elif once:
+            self.problems.add(place, "%s is the file of %s too" % (printed(file_path), self._places[name]))
+        else:
+            self._extend(place, known, captions, more, self._places[name])
+
+    def _extend(self, place, known, captions, more, first):
+        """Another row of a picture: its captions, when it says the same of the picture as the first."""
+        for field in ("id", "split"):
+            if known.get(field) != more.get(field):
+                words = "%s has %s %s here and %s in %s, and one picture has one; a column of something else needs "
+                words += "another name"
+                said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
+                self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
+                return
+        known["captions"].extend(captions)
+
+    def _take_id(self, place, entry):
+        if "id" not in entry:
+            return
+        first = self._by_id.setdefault(entry["id"], place)
+        if first != place:
+            self.problems.add(place, "id %s is the id of %s too" % (printed(TEXT(entry["id"])), first))
+
+    def _wrong(self, file_path, captions, more):
+        """What is wrong with the fields of one place; empty where nothing is."""
+        return (
+            _wrong_path(file_path)
+            or _wrong_captions(captions)
+            or ("id" in more and wrong_id(more["id"]))
+            or ("split" in more and _wrong_split(more["split"]))
+        )
+
+
+def _wrong_path(path):
+    if not isinstance(path, TEXT):
+        return "the file is %s and no text" % kind(path)
+    if not path.strip():
+        return "the file has no name"
+    if len(path) > LONGEST_NAME or "\0" in path or _HALF_PAIR.search(path):
+        return "no file has the name %s" % json.dumps(path[:80])
+    if ".." in path.split("/"):
+        return "%s leads out of its folder by `..`: write the path without it" % printed(path)
+    return ""
+
+
+def _wrong_captions(captions):
+    if not isinstance(captions, list):
+        return "the captions are %s and no list of texts" % kind(captions)
+    if not captions:
+        return "there are no captions"
+    for number, caption in enumerate(captions, 1):
+        if not isinstance(caption, TEXT):
+            return "caption %d is %s and no text" % (number, kind(caption))
+        if not caption.strip():
+            return "caption %d is empty" % number
+        if len(caption) > LONGEST_CAPTION:
+            return "caption %d has %d letters, which is no caption" % (number, len(caption))
+        if _HALF_PAIR.search(caption):
+            return "caption %d has a broken character (half of a surrogate pair): %s" % (
+                number,
+                json.dumps(caption[:80]),
+            )
+    return ""
+
+
+def wrong_id(value):
+    """What is wrong with the id of a picture; empty where nothing is."""
+    if isinstance(value, TEXT):
+        wrong = not 0 < len(value) <= LONGEST_ID or _HALF_PAIR.search(value)
+        return "the id is empty, too long or broken: %s" % json.dumps(value[:80]) if wrong else ""
+    if isinstance(value, bool) or not isinstance(value, (float, _INTEGERS)):
+        return "the id is %s; it has to be a number or a text" % kind(value)
+    if not abs(value) < float("inf"):
+        return "the id is %s; it has to be a finite number or a text" % kind(value)
+    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
+    kept = abs(value) < MOST_OF_ID if isinstance(value, _INTEGERS) else float("%.14g" % value) == value
+    return "" if kept else "id %.40s has more digits than Lua keeps (14): write it as a text, in quotes" % (value,)
+
+
+_INTEGERS = (int, type(1 << 64))
+
+
+def _wrong_split(value):
+    if not isinstance(value, TEXT):
+        return "the split is %s; it has to be a text" % kind(value)
+    if value.strip().lower() not in SPLITS:
+        return "the split is %s; it has to be one of %s" % (json.dumps(value[:80]), ", ".join(sorted(SPLITS)))
+    return ""
+
+
+def kind(value):
+    """What JSON gave, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (float, _INTEGERS)):
+        return "the number %.40s" % (value,)
+    if isinstance(value, TEXT):
+        return "the text %s" % json.dumps(value[:80])
+    return "a list" if isinstance(value, list) else "an object"

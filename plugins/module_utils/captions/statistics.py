@@ -1,0 +1,112 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What the captions of a data set are like: the numbers that prepro.py prints, and what a user may not have meant.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+
+from ..pictures.files import printed
+
+TOP = 20
+MANY = 0.05
+"""The share of captions from which on something is said about them."""
+OFTEN_UNKNOWN = 0.1
+"""As MANY, of the words that became UNK; 0.6 % of COCO's do."""
+
+
+def gather(pictures, tokens, vocabulary, threshold, max_length):
+    """The statistics of `encoding.lay_out`, without its remarks; `vocabulary` is its size without UNK."""
+    longest = max(tokens.lengths)
+    lengths = [0] * (longest + 1)
+    for length in tokens.lengths:
+        lengths[length] += 1
+    top = sorted(zip(tokens.counts, tokens.words), reverse=True)[:TOP]
+    splits = collections.Counter(picture["split"] for picture in pictures)
+    unks = sum(count for count in tokens.counts if count <= threshold)
+    return {
+        "pictures": len(pictures),
+        "captions": len(tokens.lengths),
+        "splits": dict((split, splits[split]) for split in ("train", "val", "test")),
+        "examples": tokens.examples,
+        "top_words": [[count, word.decode("utf-8")] for count, word in top],
+        "total_words": len(tokens.numbers),
+        "different_words": len(tokens.words),
+        "bad_words": len(tokens.words) - vocabulary,
+        "vocabulary": vocabulary,
+        "unks": unks,
+        "has_unk": unks > 0,
+        "max_sentence_length": longest,
+        "sentence_lengths": lengths,
+        "clipped": sum(lengths[max_length + 1 :]),
+        "beyond_ascii": tokens.beyond_ascii,
+        "unspaced": tokens.unspaced,
+    }
+
+
+def remarks(facts, pictures, threshold, max_length, mode):
+    """Sentences about what is allowed and what a user may not have meant."""
+    captions, words = facts["captions"], facts["total_words"]
+    without = sum(1 for picture in pictures if "id" not in picture)
+    found = []
+    if mode == "words" and facts["unspaced"] > MANY * captions:
+        found.append(
+            "%d of %d captions are in a script without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, "
+            "Burmese), so that a whole phrase counts as one word and hardly any word comes twice. Use `--tokens "
+            "chars`, which makes every letter of such scripts a word, or put spaces between the words"
+            % (facts["unspaced"], captions)
+        )
+    if not facts["vocabulary"]:
+        found.append(
+            "no word occurs more than %d times, so every word became UNK and a model can learn nothing else: choose a "
+            "smaller --word-count-threshold" % threshold
+        )
+    elif facts["unks"] > OFTEN_UNKNOWN * words:
+        found.append(
+            "%.1f%% of all words occur %d times or less and became UNK: a smaller --word-count-threshold keeps them"
+            % (facts["unks"] * 100.0 / words, threshold)
+        )
+    if facts["clipped"] > MANY * captions:
+        found.append(
+            "%d of %d captions have more than %d words and were cut: a larger --max-length keeps them"
+            % (facts["clipped"], captions, max_length)
+        )
+    if not facts["splits"]["val"]:
+        found.append("no picture is for validation: train.lua ends when it comes to its first evaluation")
+    elif not any(picture.get("scored", True) for picture in pictures if picture["split"] == "val"):
+        found.append(
+            "no picture for validation is in the file of COCO's validation set, and only these are scored: train.lua "
+            "cannot score its captions (-language_eval 1)"
+        )
+    if without:
+        found.append(
+            "%d of %d pictures have no id, such as %s; as with prepro.py they get none, and train.lua cannot score "
+            "captions without ids (-language_eval 1): give each entry an id"
+            % (without, len(pictures), printed([one for one in pictures if "id" not in one][0]["file_path"]))
+        )
+    return found
+
+
+def lines(facts):
+    """The statistics in the words and the order of prepro.py, a list of native texts; remarks are not among them."""
+    told = ["example processed tokens:"] + [" ".join(map(printed, words)) for words in facts["examples"]]
+    told += ["top words and their counts:"] + ["%8d %s" % (count, printed(word)) for count, word in facts["top_words"]]
+    bad, different, unks, words = (facts[name] for name in ("bad_words", "different_words", "unks", "total_words"))
+    told += [
+        "total words: %d" % words,
+        "number of bad words: %d/%d = %.2f%%" % (bad, different, bad * 100.0 / different),
+        "number of words in vocab would be %d" % facts["vocabulary"],
+        "number of UNKs: %d/%d = %.2f%%" % (unks, words, unks * 100.0 / words),
+        "max length sentence in raw data: %d" % facts["max_sentence_length"],
+        "sentence length distribution (number of words, count):",
+    ]
+    captions = facts["captions"]
+    counts = [(length, count) for length, count in enumerate(facts["sentence_lengths"]) if count]
+    told += ["%2d: %10d   %f%%" % (length, count, count * 100.0 / captions) for length, count in counts]
+    told += ["inserting the special UNK token"] if facts["has_unk"] else []
+    splits = facts["splits"]
+    return told + ["assigned %d to train, %d to val, %d to test." % (splits["train"], splits["val"], splits["test"])]

@@ -1,0 +1,83 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Captions in tables (CSV, TSV, with semicolons or bars), and in the lists that Flickr8k and Flickr30k come with.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+import csv
+import io
+import re
+
+from ..pictures.files import printed
+from ..host.errors import StackError
+
+DELIMITERS = ("\t", ",", ";", "|")
+_FLICKR = re.compile(r"([^\t\n]+)#[0-9]+\t(.*)")
+
+
+def rows(path, text, fits, wanted):
+    """(place, {column: cell} or a text with the problem) of each row below the header.
+
+    The delimiter is the first one whose header has all that is needed: `fits(columns)` says so. StackError where
+    there is none; `wanted` says in words what is needed.
+    """
+    if fits(["file", "caption"]) and _FLICKR.match(text):
+        return _flickr(text)
+    for delimiter in DELIMITERS:
+        lines = _cells(path, text, delimiter)
+        header = [cell.strip() for cell in next(lines, ("", [], ""))[1]]
+        if fits(header):
+            return _rows(lines, header)
+    first = text.split("\n", 1)[0].strip()
+    raise StackError(
+        "%s, line 1: a table begins with the names of its columns, and there has to be %s; it is: %s. Write such a "
+        "line, or name the columns with --file-column, --caption-column and --split-column"
+        % (printed(path), wanted, printed(first[:200]))
+    )
+
+
+def _rows(lines, header):
+    twice = [name for name, count in collections.Counter(header).items() if name and count > 1]
+    for place, cells, problem in lines:
+        if problem or twice:
+            yield place, problem or "the column %s is there twice" % printed(twice[0][:40])
+        elif len(cells) != len(header):
+            words = "it has %d cell(s), and the header has %d; a cell with the delimiter in it stands in quotes"
+            yield place, words % (len(cells), len(header))
+        else:
+            yield place, dict(zip(header, cells))
+
+
+def _cells(path, text, delimiter):
+    """(place, cells, "") of each row that is not empty. The last one has a problem where the table breaks off."""
+    native = text if str is not bytes else text.encode("utf-8")
+    source = io.StringIO(native, newline="") if str is not bytes else native.splitlines(True)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    line = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            words = "it cannot be read on from here (%s); a quote within a cell is written twice, and every cell that "
+            yield "line %d" % line, [], (words + "begins with a quote ends with one") % error
+            return
+        if cells:
+            yield "line %d" % line, [cell if str is not bytes else cell.decode("utf-8") for cell in cells], ""
+        line = reader.line_num + 1
+
+
+def _flickr(text):
+    """The rows of `name.jpg#0<TAB>caption`, which have neither a header nor quotes."""
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
+        match = _FLICKR.match(line)
+        if match:
+            yield "line %d" % number, {"file": match.group(1), "caption": match.group(2).strip()}
+        elif line.strip():
+            yield "line %d" % number, "it is not `file#number`, a tab and a caption, as line 1 is"

@@ -1,0 +1,122 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The words of a caption, as prepro.py splits it; and letters as words for scripts that put no spaces between words.
+
+Words are byte strings in UTF-8. A caption in ASCII gives exactly the words of prepro.py. On any other the original
+ends with UnicodeEncodeError; here it is brought to NFC and to lower case, all punctuation (of ASCII as in the
+original, and every character of Unicode's categories P*) is taken out, and it is split at Unicode's white space.
+
+Python 2.7 knows an older Unicode and lowers letter by letter, so captions with capital letters beyond ASCII may give
+other words there in a few cases (a Greek sigma at the end of a word).
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import re
+import string
+import sys
+import unicodedata
+
+from .entries import kind
+from ..host.errors import StackError
+from ..host.texts import as_text
+
+MODES = ("words", "chars")
+LONG_RUN = 10
+"""Letters of a script without spaces that stand together where somebody did not put spaces between the words."""
+_PUNCTUATION = string.punctuation.encode("ascii")
+# Thai, Lao, Myanmar, Khmer, Hiragana, Katakana, Han.
+_SMALL = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
+_HAN = ((0x3005, 0x3007), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F))
+
+
+def _letter(code):
+    """The character of a code point below 65536; chr of Python 2.7 gives bytes."""
+    return json.loads('"\\u%04x"' % code)
+
+
+def _letter_pattern():
+    """Matches one letter of a script without spaces and the marks above and below it."""
+    spans = "".join(as_text("%s-%s") % (_letter(first), _letter(last)) for first, last in _SMALL + _HAN)
+    small = [_letter(code) for first, last in _SMALL for code in range(first, last + 1)]
+    marks = as_text("").join(letter for letter in small if unicodedata.category(letter).startswith("M"))
+    # Han beyond 65536: one character, or a pair of them where Python 2.7 was built with characters of 16 bits.
+    if sys.maxunicode > 0xFFFF:
+        beyond = json.loads('"[\\ud840\\udc00-\\ud888\\udfff]"')
+    else:
+        beyond = json.loads('"[\\ud840-\\ud888][\\udc00-\\udfff]"')
+    return as_text("(?![%s])(?:[%s]|%s)[%s]*") % (marks, spans, beyond, marks)
+
+
+_ONE = _letter_pattern()
+_ANY_LETTER = re.compile(_ONE)
+_LETTERS_OR_REST = re.compile(as_text("%s|(?:(?!%s).)+") % (_ONE, _ONE), re.DOTALL)
+_UNSPACED = re.compile(as_text("(?:%s){%d}") % (_ONE, LONG_RUN))
+
+
+class _WithoutPunctuation(dict):
+    """For translate(): what becomes of a character, found out when it comes first."""
+
+    def __missing__(self, code):
+        # Below 128 the list of the original decides, which has signs like $ and + too.
+        if code < 128:
+            kept = as_text(string.punctuation).find(_letter(code)) < 0
+        else:
+            kept = code > 0x10FFFF or not unicodedata.category(_character(code)).startswith("P")
+        self[code] = code if kept else None
+        return self[code]
+
+
+def _character(code):
+    if code < 0x10000:
+        return _letter(code)
+    code -= 0x10000
+    return json.loads('"\\u%04x\\u%04x"' % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF)))
+
+
+_TABLE = _WithoutPunctuation()
+
+
+def ascii_words(caption):
+    """The words of a caption in bytes, in ASCII: what prepro.py makes of it."""
+    return caption.lower().translate(None, _PUNCTUATION).split()
+
+
+def plain(caption):
+    """A caption in NFC and lower case, without punctuation."""
+    return unicodedata.normalize("NFC", caption).lower().translate(_TABLE)
+
+
+def tokenizer(mode):
+    """A function from the text of a caption to its words, for `words` or `chars`. StackError for another mode."""
+    if mode not in MODES:
+        raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(MODES)))
+    split = _letters if mode == "chars" else _words
+
+    def words(caption):
+        try:
+            return ascii_words(caption.encode("ascii"))
+        except UnicodeEncodeError:
+            return [word.encode("utf-8") for word in split(plain(caption))]
+
+    return words
+
+
+def _words(caption):
+    return caption.split()
+
+
+def _letters(caption):
+    found = []
+    for word in caption.split():
+        found += _LETTERS_OR_REST.findall(word) if _ANY_LETTER.search(word) else [word]
+    return found
+
+
+def is_unspaced(caption):
+    """Whether a caption has many letters of a script without spaces in one run, so that it counts as few words."""
+    return _UNSPACED.search(plain(caption)) is not None

@@ -1,0 +1,239 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The cards of a host and what computes on them, as nvidia-smi and the kernel tell, and which card a run gets.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import csv
+import glob
+import io
+import os
+import re
+
+from ..host.commands import output_of
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import as_text
+from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
+
+CARD_FIELDS = (
+    ("index", "index"),
+    ("uuid", "uuid"),
+    ("name", "name"),
+    ("memory.total", "memory"),
+    ("memory.used", "used"),
+    ("compute_mode", "mode"),
+    ("utilization.gpu", "utilization"),
+    ("driver_version", "driver"),
+)
+CAPABILITY = ("compute_cap", "capability")
+"""Drivers before 2021 do not know this field."""
+PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
+ABSENT = "there is no nvidia-smi on the PATH"
+DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
+CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+UNKNOWN_FIELD = "not a valid field"
+NO_DEVICES = "No devices were found"
+NUMBERS = ("index", "memory", "used", "utilization", "pid")
+
+
+class FieldError(ValueError):
+    """nvidia-smi does not know a field that it was asked for."""
+
+
+class AbsentError(ValueError):
+    """There is no nvidia-smi."""
+
+
+def query(what, fields):
+    """[{our name: value}] of an nvidia-smi query; ValueError with its words where it refuses."""
+    names = ",".join(name for name, _ours in fields)
+    text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
+    if rc is None:
+        raise AbsentError(ABSENT)
+    if rc != 0 and UNKNOWN_FIELD in text:
+        raise FieldError(text.strip())
+    if rc != 0:
+        raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
+    rows = []
+    for cells in csv.reader(io.StringIO(text) if str is not bytes else text.encode("utf-8").splitlines()):
+        if len(cells) == len(fields):
+            rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
+        elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
+            raise ValueError("nvidia-smi says: %s" % ",".join(as_text(cell) for cell in cells)[:500])
+    return rows
+
+
+def _value(name, cell):
+    cell = as_text(cell).strip()
+    if cell.startswith("[") or cell in ("N/A", "No running processes found"):
+        return None
+    if name in NUMBERS:
+        return int(cell) if re.match(r"\d+$", cell) else None
+    return cell
+
+
+def cards():
+    """Every card, with its compute capability where the driver tells it (else None). Memory in MiB."""
+    try:
+        return query("gpu", CARD_FIELDS + (CAPABILITY,))
+    except FieldError:
+        return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
+
+
+def processes():
+    """[{pid, uuid, name, memory}] of what computes on the cards now. Memory in MiB, None where it is hidden."""
+    return query("compute-apps", PROCESS_FIELDS)
+
+
+def driver():
+    """The version of the kernel's driver; empty where none is loaded."""
+    version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text("/proc/driver/nvidia/version") or "")
+    return version.group(1) if version else ""
+
+
+def traces():
+    """[(kind, words)] of what tells of an NVIDIA card without asking its driver: `driver`, `device` and `bus`."""
+    found = []
+    if os.path.isdir(DRIVER):
+        found.append(("driver", "its driver is loaded (%s)" % DRIVER))
+    devices = sorted(glob.glob(DEVICES), key=lambda path: (not re.search(r"\d$", path), path))
+    if devices:
+        found.append(("device", "there is %s" % ", ".join(devices[:4])))
+    for device in sorted(glob.glob(BUS)):
+        vendor, kind = (_line(os.path.join(device, name)) for name in ("vendor", "class"))
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            found.append(("bus", "an NVIDIA card is on the PCI bus (%s)" % os.path.basename(device)))
+    return found
+
+
+def in_container():
+    """Whether this is a container: it sees its machine's PCI bus and /proc, and has the devices that it was given."""
+    return any(os.path.lexists(path) for path in CONTAINERS) or any(
+        mark in "\0" + _line("/proc/1/environ") for mark in ("\0container=", "\0KUBERNETES_SERVICE_HOST=")
+    )
+
+
+def _line(path):
+    """The text of a file, empty where it cannot be read."""
+    try:
+        return (read_text(path) or "").strip()
+    except (IOError, OSError):
+        return ""
+
+
+def look():
+    """{answer, cards, problem, evidence}: `card`, `none`, or `unknown` with the words of the problem.
+
+    No card is told by what is not there, never by an nvidia-smi that fails: that is what a host with cards and a broken
+    driver has. In a container only an nvidia-smi and device nodes count: the PCI bus and /proc are the machine's, and
+    without a device node nothing in it could compute.
+    """
+    seen = [trace for trace in traces() if trace[0] == "device" or not in_container()]
+    words = "; ".join(trace[1] for trace in seen)
+    try:
+        found = cards()
+    except AbsentError:
+        if not seen:
+            return _looked(NONE, "no nvidia-smi, %s, %s, or NVIDIA card on the PCI bus" % (DEVICES, DRIVER))
+        return _looked(UNKNOWN, "%s, though %s" % (ABSENT, words))
+    except ValueError as error:
+        return _looked(UNKNOWN, "%s%s" % (error, " (%s)" % words if words else ""))
+    if found:
+        return _looked(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
+    # nvidia-smi itself keeps its driver loaded; what counts is a card.
+    if [trace for trace in seen if trace[0] == "bus" or re.search(r"/nvidia\d", trace[1])]:
+        return _looked(UNKNOWN, "nvidia-smi lists no card, though %s" % words)
+    return _looked(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
+
+
+def _looked(answer, words, found=()):
+    return {
+        "answer": answer,
+        "cards": list(found),
+        "problem": words if answer == UNKNOWN else "",
+        "evidence": words,
+    }
+
+
+def choose_card(asked, memory, cards, processes, leased):
+    """The card for a run: `auto` for the one with the most free memory, or one by its index or UUID.
+
+    `memory` is what has to be free, in MiB; `leased` says {uuid: run} of those that a run of ours has. ValueError
+    with a reason for every card that was considered.
+    """
+    if not cards:
+        raise ValueError("this host has no card that nvidia-smi knows")
+    considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
+    if not considered:
+        there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
+        raise ValueError("no card is called %s; there are %s" % (asked, there))
+    reasons, fitting = [], []
+    for card in considered:
+        reason = _hindrance(card, memory, processes, leased, asked == "auto")
+        if reason:
+            reasons.append("card %s (%s): %s" % (card["index"], card["name"], reason))
+        else:
+            fitting.append(card)
+    if not fitting:
+        raise ValueError("; ".join(reasons))
+    return max(fitting, key=free_memory)
+
+
+def free_cards(memory, cards, processes, leased):
+    """The cards that `choose_card` would give for `auto`, the one with the most free memory first."""
+    free = [card for card in cards if not _hindrance(card, memory, processes, leased, True)]
+    return sorted(free, key=free_memory, reverse=True)
+
+
+def free_memory(card):
+    """MiB of a card that nobody uses; 0 where it does not tell."""
+    return (card["memory"] or 0) - (card["used"] or 0)
+
+
+def _hindrance(card, memory, processes, leased, shy):
+    """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
+    if card["uuid"] in leased:
+        return "run %s has it" % leased[card["uuid"]]
+    if card["mode"] == "Prohibited":
+        return "its compute mode is Prohibited"
+    others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
+    if others and (shy or (card["mode"] or "").startswith("Exclusive")):
+        return "pid %s computes on it" % ", ".join(others)
+    if card["memory"] is not None and free_memory(card) < memory:
+        return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
+    return ""
+
+
+NEARLY = re.compile(
+    r"\b((?:CUDA|NVIDIA|GPU)_?VISIBLE_?(?:DEVICES?|GPUS?|DEVICES?_ID)|CUDA_DEVICES?|CUDA_VISIBLE)(?=\s*=)"
+)
+READ = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
+
+def misleading(home="~"):
+    """Remarks on settings that look as if they chose a card, and that nothing reads (CUDA_VISIBLE_DEVICE)."""
+    files = ["/etc/environment", "/etc/profile"] + sorted(glob.glob("/etc/profile.d/*.sh"))
+    files += [os.path.join(os.path.expanduser(home), name) for name in (".bashrc", ".bash_profile", ".profile")]
+    remarks = []
+    for name in files:
+        for number, line in enumerate((read_text(name) or "").splitlines(), 1):
+            for found in NEARLY.findall(line.split("#")[0]):
+                if found not in READ:
+                    remarks.append(
+                        "%s, line %d sets %s, which nothing reads: the name is CUDA_VISIBLE_DEVICES. This run is given "
+                        "its card by UUID" % (name, number, found)
+                    )
+    return remarks
+
+
+def has_card():
+    """Whether there is a card that can be used now. StackError where that cannot be told: it is no "no"."""
+    seen = look()
+    if seen["answer"] == UNKNOWN:
+        raise StackError("it cannot be told whether there is a card: %s. %s" % (seen["problem"], CURE))
+    return seen["answer"] == CARD

@@ -1,0 +1,124 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Evidence that what was built loads and does what it is for: libraries, Lua modules, small programs.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import shutil
+import tempfile
+
+from .commands import log_tail, run_logged, with_stack
+from .errors import StackError
+from .files import file_size, lines_since
+
+
+def try_part(generation, part, log, card=True, environment=None):
+    """Evidence that a part does what it is for: [{module, seconds, version}].
+
+    Its libraries have all their symbols, its modules load, its programs run. Without a `card`, what needs one is
+    only seen to be in its place.
+    """
+    evidence = resolve_libraries(generation, part.get("libraries") or [], log, environment)
+    if not card:
+        return evidence + find_modules(generation, part["loads"], log)
+    evidence += load_modules(generation, part["loads"], log, environment)
+    return evidence + try_programs(generation, part["loads"], part.get("tries") or [], log, environment)
+
+
+def resolve_libraries(generation, libraries, log, environment=None):
+    """Open each library with all its symbols resolved at once, as the loader would when it is used."""
+    evidence = []
+    for library in libraries:
+        path = os.path.join(generation, library)
+        program = "local ok, why = package.loadlib([[%s]], '*'); if not ok then error(why) end print('resolved')" % path
+        start = file_size(log)
+        argv = with_stack(generation, ["luajit", "-e", program])
+        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
+        if outcome["rc"] != 0 or "resolved" not in lines_since(log, start):
+            raise StackError("%s was built, and cannot be opened" % path, log=log, tail=log_tail(log))
+        version = "%d bytes, all symbols there" % os.path.getsize(path)
+        evidence.append({"module": os.path.basename(library), "seconds": outcome["seconds"], "version": version})
+    return evidence
+
+
+def find_modules(generation, modules, log):
+    """See that each Lua module is where `require` looks and can be parsed, without running it."""
+    evidence = []
+    for module in modules:
+        program = (
+            "local file, why = package.searchpath('%s', package.path); if not file then error(why) end "
+            "assert(loadfile(file)); print('found ' .. file)" % module
+        )
+        start = file_size(log)
+        outcome = run_logged(with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True)
+        if outcome["rc"] != 0 or not any(line.startswith("found ") for line in lines_since(log, start)):
+            raise StackError("%s was installed, and is not found" % module, log=log, tail=log_tail(log))
+        evidence.append({"module": module, "seconds": outcome["seconds"], "version": "not loaded: no card here"})
+    return evidence
+
+
+def try_programs(generation, modules, programs, log, environment=None):
+    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module.
+
+    TMPDIR names a directory of theirs alone while they run.
+    """
+    if not programs:
+        return []
+    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
+    try:
+        return run_trials(generation, modules, programs, log, dict(environment or {}, TMPDIR=private))
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def run_trials(generation, modules, programs, log, environment):
+    """As `try_programs`, in an environment that has a TMPDIR."""
+    evidence = []
+    requires = "".join("require '%s'; " % module for module in modules)
+    for number, program in enumerate(programs, 1):
+        words = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
+        start = file_size(log)
+        argv = with_stack(generation, ["luajit", "-e", words])
+        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
+        if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
+            raise StackError(
+                "%s loads, but does not do what it is for (rc %s)" % (modules[-1], outcome["rc"]),
+                log=log,
+                tail=log_tail(log),
+            )
+        evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
+    return evidence
+
+
+def load_modules(generation, modules, log, environment=None):
+    """Load each Lua module in a process of its own; [{module, seconds, version}].
+
+    A line of its own is printed at the end, for some modules (cudnn) leave one unfinished.
+
+    `th -e` returns 0 whatever happens, so this asks luajit itself, and looks for the line that it
+    prints when it got to the end.
+    """
+    evidence = []
+    for module in modules:
+        program = (
+            "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
+            "print('\\nloaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
+        )
+        start = file_size(log)
+        argv = with_stack(generation, ["luajit", "-e", program])
+        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
+        loaded = [line for line in lines_since(log, start) if line.startswith("loaded %s " % module)]
+        if outcome["rc"] != 0 or not loaded:
+            raise StackError(
+                "%s was installed, but `require '%s'` fails (rc %s)" % (module, module, outcome["rc"]),
+                log=log,
+                tail=log_tail(log),
+            )
+        version = loaded[-1].split(" ", 2)[2]
+        evidence.append({"module": module, "seconds": outcome["seconds"], "version": version})
+    return evidence

@@ -1,0 +1,30 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The stamps of a generation: what was built whole in it.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from .files import read_json
+
+
+def stamp_path(generation, component):
+    """Where the stamp of a component lies."""
+    return os.path.join(generation, "stamps", component + ".json")
+
+
+def read_stamps(generation):
+    """{component: digest} of all that was built whole in a generation."""
+    directory = os.path.join(generation, "stamps")
+    stamps = {}
+    if os.path.isdir(directory):
+        for name in sorted(os.listdir(directory)):
+            stamp = read_json(os.path.join(directory, name)) if name.endswith(".json") else None
+            if stamp and "digest" in stamp:
+                stamps[name[: -len(".json")]] = stamp["digest"]
+    return stamps

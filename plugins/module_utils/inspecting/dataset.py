@@ -1,0 +1,227 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Whether an HDF5 file and the JSON beside it are what train.lua reads: every word, number and size of them.
+
+Its main() is a program of its own, for the Python that the stack's h5py belongs to. Runs under Python 2.7 and 3; numpy
+and h5py are imported where they are used.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import io
+import json
+import os
+import re
+
+from .dataset_json import check_listed, check_words, read_told
+from .found import MOST_NAMED, Found, Rows
+
+SETS = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
+SIDE = (3, 256, 256)
+"""The shape of a picture; train.lua copies each into a tensor of that shape."""
+BLOCK = 1 << 22
+"""Numbers that are in memory at once."""
+MOST_CAPTIONS = 20000000
+MOST_WORDS = 10000
+"""Captions of a file, and words of a caption, above which a shape is taken for damaged."""
+DAMAGE = (EnvironmentError, RuntimeError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError,
+          MemoryError, SystemError)  # fmt: skip
+"""What h5py raises on a damaged file."""
+NO_HDF5 = "signature not found"
+CUT = re.compile(r"truncated file: eof = (\d+).*stored_eof = (\d+)")
+LEFT_OPEN = "consistency flag", "already open for write", "h5clear"
+DAMAGED = "bad object header", "bad symbol table", "bad B-tree", "wrong B-tree", "bad local heap", "bad global heap"
+LOCKED = "unable to lock", "lock file", "Resource temporarily unavailable"
+
+
+def check(h5, told, found, splits=()):
+    """{pictures, captions, words, splits} of a data set; what is wrong is added to `found`. No pixel is read.
+
+    `splits` are those that have to have pictures. `told` may be empty: then the HDF5 alone is looked at.
+    """
+    listed = read_told(told, found) if told else None
+    words = check_words(told, listed, found) if told else None
+    by_split = check_listed(told, listed, found, splits) if told else {}
+    try:
+        seen = check_h5(h5, found, words, told)
+    except DAMAGE as error:
+        found.fault(h5, "", "unreadable", in_words(h5, error))
+        seen = {}
+    if listed and seen.get("pictures") is not None and seen["pictures"] != len(listed["images"]):
+        words_of = "it holds %d pictures, and %s lists %d"
+        found.fault(h5, "/images", "misfit", words_of % (seen["pictures"], told, len(listed["images"])))
+    return dict(seen, words=words, splits=by_split, listed=listed["images"] if listed else [])
+
+
+def in_words(path, error):
+    """What an error of h5py's says, in words; some libraries say little more than a number."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    cut = CUT.search(said)
+    if cut:
+        return (
+            "it is truncated: it has %s bytes and should have %s. It was not copied whole, or never closed"
+            % cut.groups()
+        )
+    if any(words in said for words in LEFT_OPEN):
+        return "it was not closed by the program that wrote it, which was interrupted or writes still (%s)" % said
+    if any(words in said for words in LOCKED):
+        return "another program has it open for writing (%s)" % said
+    if NO_HDF5 in said:
+        if not os.path.getsize(path):
+            return "it is empty"
+        with io.open(path, "rb") as file:
+            zero = not file.read(4096).strip(b"\0")
+        return "it is no HDF5 file" + (": its start is all zero, as an interrupted program leaves it" if zero else "")
+    if any(words in said for words in DAMAGED):
+        return "it is damaged, as a file is whose program was interrupted while it wrote (%s)" % said
+    return "it cannot be read: %s" % said
+
+
+def check_h5(path, found, words, told):
+    """{pictures, captions, length} by the sizes in an HDF5 file; their numbers are read by blocks."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        lacks = [name for name in SETS if not isinstance(file.get(name), h5py.Dataset)]
+        if lacks:
+            found.fault(path, "", "lacks", "it lacks %s: it is not what prepro.py writes" % ", ".join(lacks))
+        sets = dict((name, file[name]) for name in SETS if name not in lacks)
+        if not check_shapes(path, sets, found):
+            return {}
+        seen = {}
+        if "images" in sets:
+            seen["pictures"] = int(sets["images"].shape[0])
+        if "labels" in sets:
+            seen["captions"], seen["length"] = map(int, sets["labels"].shape)
+            check_labels(path, sets["labels"], sets.get("label_length"), found, words, told)
+            if not [name for name in ("label_start_ix", "label_end_ix") if name in lacks]:
+                check_places(path, sets["label_start_ix"][...], sets["label_end_ix"][...], seen["captions"], found)
+        return seen
+
+
+def check_shapes(path, sets, found):
+    """Whether all have sizes and types with which one can go on."""
+    well = True
+    for name in sorted(sets):
+        shape, kind = sets[name].shape, sets[name].dtype
+        wanted = {"images": 4, "labels": 2}.get(name, 1)
+        if shape is None or len(shape) != wanted:
+            words = "it has the shape %s and not %d dimensions" % (shape, wanted)
+        elif name == "images" and shape[1:] != SIDE:
+            words = "it has the shape %s and not (N, 3, 256, 256)" % (shape,)
+        elif (kind != "uint8") if name == "images" else (kind.kind not in "iu"):
+            words = "it is of the type %s and not of %s" % (kind, "uint8" if name == "images" else "uint32")
+        elif shape[0] > MOST_CAPTIONS or (name == "labels" and not 0 < shape[1] <= MOST_WORDS):
+            words = "it has the shape %s, which no data set has" % (shape,)
+        elif not shape[0]:
+            words = "it is empty"
+        else:
+            continue
+        found.fault(path, "/" + name, "another shape", words)
+        well = False
+    for one, other in (("images", "label_start_ix"), ("images", "label_end_ix"), ("labels", "label_length")):
+        if well and one in sets and other in sets and sets[one].shape[0] != sets[other].shape[0]:
+            words = "it has %d rows, and /%s has %d" % (sets[other].shape[0], one, sets[one].shape[0])
+            found.fault(path, "/" + other, "another shape", words)
+            well = False
+    return well
+
+
+def check_labels(path, labels, lengths, found, words, told):
+    """Captions by blocks: words of the vocabulary, then zeros, as many as label_length says."""
+    import numpy
+
+    faults, most = Rows(), 0
+    step = max(1, BLOCK // labels.shape[1])
+    for start in range(0, labels.shape[0], step):
+        block = labels[start : start + step]
+        if block.dtype.kind == "i":
+            faults.add("no word", start, numpy.nonzero((block < 0).any(axis=1))[0])
+        most = max(most, int(block.max()))
+        filled = block != 0
+        count = filled.sum(axis=1)
+        faults.add("empty", start, numpy.nonzero(count == 0)[0])
+        faults.add("gap", start, numpy.nonzero((filled[:, 1:] & ~filled[:, :-1]).any(axis=1))[0])
+        if words is not None:
+            faults.add("vocabulary", start, numpy.nonzero((block > words).any(axis=1))[0])
+        if lengths is not None:
+            told_length = lengths[start : start + step]
+            faults.add("length", start, numpy.nonzero(told_length != count)[0])
+    if words is not None and most > words:
+        reason = "it has a label %d, and %s has %d words (%s)" % (most, told, words, faults.named("vocabulary"))
+        found.fault(path, "/labels", "out of the vocabulary", reason)
+    for kind, place, fault, reason in (
+        ("no word", "/labels", "out of the vocabulary", "a label is below 0 (%s)"),
+        ("empty", "/labels", "no words", "a caption has no words (%s)"),
+        ("gap", "/labels", "zero inside", "a zero stands before a word of a caption, and ends it there (%s)"),
+        ("length", "/label_length", "length", "it is not the number of words that stand in /labels (%s)"),
+    ):
+        if faults.count(kind):
+            found.fault(path, place, fault, reason % faults.named(kind))
+
+
+def check_places(path, starts, ends, captions, found):
+    """1-based inclusive places of the captions of each picture: first to last, none twice and none left out."""
+    import numpy
+
+    starts, ends = starts.astype("int64"), ends.astype("int64")
+    faults = Rows()
+    faults.add("outside", 0, numpy.nonzero((starts < 1) | (ends > captions))[0])
+    faults.add("none", 0, numpy.nonzero(ends < starts)[0])
+    if faults.count("outside"):
+        hint = ": they count from 1, not from 0" if int(starts.min()) == 0 else ""
+        reason = "the captions of a picture lie outside 1 to %d (%s)%s" % (captions, faults.named("outside"), hint)
+        found.fault(path, "/label_start_ix", "places", reason)
+    if faults.count("none"):
+        reason = "a picture has no caption: its last stands before its first (%s)" % faults.named("none")
+        found.fault(path, "/label_end_ix", "places", reason)
+    if faults.count("outside") or faults.count("none"):
+        return
+    opened, closed = (numpy.bincount(places, minlength=captions + 2) for places in (starts, ends + 1))
+    times = numpy.cumsum(opened - closed)[1 : captions + 1]
+    for kind, rows, reason in (
+        ("left", numpy.nonzero(times == 0)[0], "captions of no picture, which are never read (%s)"),
+        ("twice", numpy.nonzero(times > 1)[0], "captions of several pictures at once (%s)"),
+    ):
+        faults.add(kind, 0, rows)
+        if faults.count(kind):
+            found.remark(path, "/label_start_ix", "places", reason % faults.named(kind))
+
+
+def check_pixels(path, found, step=lambda done, total: None):
+    """How many pictures are all zero, as those to which an interrupted program never came; read by blocks."""
+    import h5py
+    import numpy
+
+    faults, last = Rows(), -1
+    with h5py.File(path, "r") as file:
+        images = file["images"]
+        total, size = images.shape[0], max(1, 4 * BLOCK // (SIDE[0] * SIDE[1] * SIDE[2]))
+        for start in range(0, total, size):
+            step(start, total)
+            filled = images[start : start + size].any(axis=(1, 2, 3))
+            faults.add("zero", start, numpy.nonzero(~filled)[0])
+            if filled.any():
+                last = start + int(numpy.nonzero(filled)[0][-1])
+    if faults.count("zero"):
+        reason = "pictures are black throughout, as those that were never written (%s)" % faults.named("zero")
+        if total - 1 - last:
+            reason += ": the last %d of %d, so whatever wrote it was interrupted" % (total - 1 - last, total)
+        found.fault(path, "/images", "never written", reason)
+    return faults.count("zero")
+
+
+def main(words):
+    """`FILE.h5 FILE.json [SPLIT ...]`: a line `misfit JSON` for each of the first faults, or a line `fits`."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError:  # another Python than the one that it was installed for
+        print("fits: not looked at")
+        return
+    found = Found()
+    seen = check(words[0], words[1], found, words[2:])
+    for entry in found.faults[:MOST_NAMED]:
+        print("misfit %s" % json.dumps(entry))
+    if not found.faults:
+        print("fits %s pictures, %s words" % (seen.get("pictures"), seen.get("words")))

@@ -1,0 +1,79 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What an inspection finds, written down line by line and counted; of a large set little of it is in memory.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import io
+import json
+
+from ..pictures.files import printed, shown
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
+
+SHOWN = 20
+"""Faults that are said one by one; the file has all."""
+
+
+class Findings(object):
+    """A file of JSON Lines, one finding each: file, place in it, fault (the word to count it by), reason, remark.
+
+    `remark` is true for what does no harm by itself. It can stand for a Found. StackError where the file cannot be
+    written.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.counts = {"faults": {}, "remarks": {}}
+        self.first = []
+        try:
+            self.file = io.open(path, "wb", 0)  # nothing is left to be written when it is closed
+        except (IOError, OSError) as error:
+            raise StackError("%s cannot be written: %s" % (printed(path), error.strerror))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.file.close()
+
+    def fault(self, file, place, fault, reason):
+        """Something that is wrong with a file, or at a place in it."""
+        self._add(file, place, fault, reason, False)
+
+    def remark(self, file, place, fault, reason):
+        """Something that may be meant so."""
+        self._add(file, place, fault, reason, True)
+
+    def _add(self, file, place, fault, reason, remark):
+        counts = self.counts["remarks" if remark else "faults"]
+        counts[fault] = counts.get(fault, 0) + 1
+        entry = {"file": shown(file), "place": as_text(place), "fault": fault, "reason": as_text(reason)}
+        if not remark and len(self.first) < SHOWN:
+            self.first.append(entry)
+        line = (as_text(json.dumps(dict(entry, remark=remark), sort_keys=True)) + "\n").encode("utf-8")
+        try:
+            while line:
+                line = line[self.file.write(line) :]
+        except (IOError, OSError) as error:
+            raise StackError("%s cannot be written: %s" % (printed(self.path), error.strerror))
+
+    def number(self, sort):
+        """How many `faults` or `remarks` there are."""
+        return sum(self.counts[sort].values())
+
+    def lines(self):
+        """The first faults in words, and how many there are of each kind."""
+        told = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in self.first]
+        more = self.number("faults") - len(self.first)
+        if more > 0:
+            told.append("and %d more" % more)
+        for sort in ("faults", "remarks"):
+            counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts[sort].items())]
+            word = sort if self.number(sort) != 1 else sort[:-1]
+            told.append("%d %s%s" % (self.number(sort), word, ": " + ", ".join(counts) if counts else ""))
+        return [as_native(as_text(line)) for line in told]

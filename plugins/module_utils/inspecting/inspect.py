@@ -1,0 +1,285 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What is wrong with data before a training finds it: a folder of pictures, captions with theirs, or a data set.
+
+Runs under Python 2.7 and 3. Pillow is used to decode pictures where it is there; a data set takes numpy and h5py.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import io
+import json
+import os
+
+from .dataset import DAMAGE, check, check_pixels, in_words
+from .findings import Findings
+from ..pictures.headers import Unusable
+from .pictures import Inspection, suffix_kind
+from ..pictures.files import find, named, opened, printed, shown, status, walk
+from ..programs.progress import Progress
+from .quarantine import LIST, Quarantine, undo
+from ..captions.sources import read
+from ..host.errors import StackError
+from ..host.texts import as_native, as_text
+from ..captions.tokens import tokenizer
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+COLUMNS = ("karpathy_split", "split_column", "file_column", "caption_column")
+MOST_JSON = 256 << 20
+"""Bytes of a file that is looked into to tell the JSON of a data set from captions."""
+
+
+def inspect(request, say):
+    """Look at data and tell what is wrong with it; `say(text)` gets lines while it goes on and a summary at the end.
+
+    request: path (a folder of pictures, a captions file, an HDF5 file or the JSON beside it), images_root (where the
+    pictures of captions or of a data set lie), input_json (the JSON of an HDF5 that is not called as it), result (a
+    path: all findings, as JSON Lines), quarantine (a folder that bad pictures are moved to), undo (a list of a
+    quarantine: then nothing else is done), jobs (processes, 0: all cores), tokens, and the columns of captions.
+
+    The result: what (folder, captions, data set), pictures, captions, faults and remarks {kind: how many}, first (some
+    faults), findings (the path), quarantined, list, not_moved [{file, reason}]; of undo moved_back, back_already, left.
+    StackError for what cannot be looked at.
+    """
+    if request.get("undo"):
+        return undone(request["undo"], say)
+    path, root = find("", request["path"]), find("", request.get("images_root") or "")
+    aside = named(request.get("quarantine") or "")
+    what = what_is(path)
+    if aside and what == "data set":
+        raise StackError("--quarantine moves pictures, and %s holds none as files" % printed(path))
+    with Findings(named(request["result"])) as found:
+        if what == "data set":
+            seen = inspect_set(path, request, root, found, say)
+        else:
+            decode = has_pillow(say)
+            look_at = inspect_folder if what == "folder" else inspect_captions
+            home = path if what == "folder" else (root or os.path.dirname(os.path.abspath(path)))
+            refuse_aside(home, aside)
+            inspection = Inspection(home, found, what == "captions", decode)
+            seen = look_at(path, inspection, request, aside, say)
+    for line in found.lines():
+        say(line)
+    if aside:
+        seen.update(quarantined(home, aside, inspection.bad, say))
+    return dict(seen, what=what, faults=found.counts["faults"], remarks=found.counts["remarks"], first=found.first,
+                findings=shown(found.path))  # fmt: skip
+
+
+def what_is(path):
+    """What a path holds: folder, data set or captions. StackError where it can be none of them."""
+    if os.path.isdir(path):
+        return "folder"
+    head = refuse_other(path)
+    if head.startswith(HDF5) or path.lower().endswith((".h5", ".hdf5")):
+        return "data set"
+    return "data set" if head.lstrip()[:1] == b"{" and is_told(path) else "captions"
+
+
+def refuse_other(path):
+    """The first bytes of an ordinary file; nothing where no path is given. StackError for anything else."""
+    if not path:
+        return b""
+    try:
+        with opened(path) as file:
+            return file.read(1 << 16)
+    except Unusable as error:
+        raise StackError("%s: %s" % (printed(path), error.reason))
+    except (IOError, OSError) as error:
+        raise StackError("%s cannot be read: %s" % (printed(path), error.strerror))
+
+
+def is_told(path):
+    """Whether a file is the JSON of a data set."""
+    if os.path.getsize(path) > MOST_JSON:
+        return False
+    try:
+        with io.open(path, "rb") as file:
+            told = json.loads(file.read(MOST_JSON).decode("utf-8"))
+    except (IOError, OSError, ValueError, RuntimeError):
+        return False
+    return isinstance(told, dict) and "ix_to_word" in told
+
+
+def has_pillow(say):
+    """Whether pictures can be decoded here."""
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        say("Pillow is not there for this Python: only the headers of the pictures are looked at")
+        return False
+    return True
+
+
+def refuse_aside(home, aside):
+    """StackError where a folder cannot take bad pictures, before hours are spent on finding them."""
+    if aside:
+        with Quarantine(home, aside):
+            pass
+
+
+def quarantined(home, aside, bad, say):
+    """Move the bad pictures aside: {quarantined, list, not_moved}."""
+    moved, left = 0, []
+    with Quarantine(home, aside) as quarantine:
+        for name, reason in sorted(bad):
+            if not os.path.lexists(os.path.join(home, name)):
+                continue
+            problem = quarantine.take(name, reason)
+            moved += not problem
+            if problem:
+                left.append({"file": shown(name), "reason": as_text(problem)})
+        words = "moved %d files to %s; `provision data inspect %s --undo %s` takes them back"
+        say(words % (moved, printed(aside), printed(home), printed(quarantine.list)))
+        for entry in left[:20]:
+            say(as_native("not moved: %(file)s: %(reason)s" % entry))
+        return {"quarantined": moved, "list": shown(quarantine.list), "not_moved": left}
+
+
+def undone(path, say):
+    """Take back what a list of a quarantine names."""
+    told = undo(find("", path), say)
+    say("%(moved_back)d files are back; %(back_already)d were there already" % told)
+    for entry in told["left"][:20]:
+        say(as_native("not moved back: %(file)s: %(reason)s" % entry))
+    return dict(told, what="undo")
+
+
+def files_below(folder, aside, result):
+    """[(name, its os.stat or an Unusable)] of a folder, without what a quarantine holds and the file of findings."""
+    found = list(walk(folder, [aside] if aside else []))
+    apart = tuple(os.path.dirname(name) + os.sep for name, _info in found if os.path.basename(name) == LIST)
+    result = os.path.realpath(result)
+    return [
+        (name, info)
+        for name, info in found
+        if not (name.startswith(apart) or name == LIST or os.path.realpath(os.path.join(folder, name)) == result)
+    ]
+
+
+def inspect_folder(path, inspection, request, aside, say):
+    """A folder of pictures: {pictures}."""
+    sizes = {}
+    for name, info in files_below(path, aside, inspection.found.path):
+        if isinstance(info, Unusable):
+            inspection.refuse(name, info)
+        else:
+            sizes[name] = info.st_size
+    say("%d files below %s" % (len(sizes), printed(path)))
+    inspection.run(sizes, say, request.get("jobs") or 0)
+    return {"pictures": len(sizes)}
+
+
+def inspect_captions(path, inspection, request, aside, say):
+    """A captions file and its pictures: {pictures, captions}."""
+    found = inspection.found
+    try:
+        entries = read([path], **dict((name, as_native(request.get(name) or "")) for name in COLUMNS))
+    except StackError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        for line in lines[1:] or lines:
+            found.fault(path, "", "captions", line)
+        if not request.get("images_root"):
+            return {"pictures": 0, "captions": 0}
+        say("the captions cannot be read, so all pictures of the folder are looked at")
+        inspection.named = False
+        return dict(inspect_folder(inspection.root, inspection, request, aside, say), captions=0)
+    words, sizes, names = tokenizer(request.get("tokens") or "words"), {}, set()
+    for number, entry in enumerate(entries):
+        name = find(inspection.root, entry["file_path"])
+        check_captions(path, number, entry, words, found)
+        if name in names:
+            found.remark(path, "picture %d" % (number + 1), "duplicate", "%s stands there twice" % printed(name))
+        names.add(name)
+        try:
+            sizes[name] = status(os.path.join(inspection.root, name)).st_size
+        except Unusable as error:
+            inspection.refuse(name, error)
+    say("%d pictures with captions in %s, below %s" % (len(entries), printed(path), printed(inspection.root)))
+    inspection.run(sizes, say, request.get("jobs") or 0)
+    tell_unnamed(path, inspection, names, aside)
+    return {"pictures": len(entries), "captions": sum(len(entry["captions"]) for entry in entries)}
+
+
+def check_captions(path, number, entry, words, found):
+    """Captions without a word, and the same one twice."""
+    texts = set()
+    place = "picture %d (%s)" % (number + 1, printed(entry["file_path"]))
+    for caption in entry["captions"]:
+        if not words(caption):
+            said = as_native(as_text(json.dumps(caption[:80])))
+            found.fault(path, place, "no words", "the caption %s has no words, only punctuation" % said)
+        if caption in texts:
+            said = as_native(as_text(json.dumps(caption[:80])))
+            found.remark(path, place, "duplicate caption", "the caption %s stands there twice" % said)
+        texts.add(caption)
+
+
+def tell_unnamed(path, inspection, names, aside):
+    """Remark on pictures in the folder that no caption names."""
+    real = set(os.path.normpath(name) for name in names)
+    for name, _info in files_below(inspection.root, aside, inspection.found.path):
+        if suffix_kind(name) and os.path.normpath(name) not in real:
+            inspection.found.remark(name, "", "no caption", "no caption of %s names it" % printed(path))
+
+
+def inspect_set(path, request, root, found, say):
+    """An HDF5 file with its JSON: {pictures, captions, words, splits}."""
+    h5, told = path, find("", request.get("input_json") or "")
+    if not path.lower().endswith((".h5", ".hdf5")) and is_told(path):
+        h5, told = beside(path, ".h5"), path
+        if not h5:
+            raise StackError(
+                "%s: there is no HDF5 file of that name beside it (.h5): give the HDF5 file" % printed(path)
+            )
+    told = told or beside(h5, ".json")
+    need_h5py()
+    if not told:
+        found.remark(h5, "", "no JSON", "there is no JSON beside it: its labels were compared with no vocabulary")
+    for file in (h5, told):
+        refuse_other(file)
+    say("looking at the labels of %s" % printed(h5))
+    seen = check(h5, told, found)
+    listed = seen.pop("listed")
+    if root:
+        check_names(told, listed, root, found)
+    if seen.get("pictures"):
+        progress = Progress(say, "read", seen["pictures"])
+
+        def step(done, _total):
+            progress.add(done - progress.done)
+            progress.tick()
+
+        try:
+            check_pixels(h5, found, step)
+        except DAMAGE as error:
+            found.fault(h5, "/images", "unreadable", in_words(h5, error))
+    return seen
+
+
+def need_h5py():
+    """StackError where a data set cannot be opened here."""
+    try:
+        import h5py  # noqa: F401
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise StackError("this Python has no h5py and numpy to open a data set with (%s)" % error)
+
+
+def beside(path, suffix):
+    """The file of the same name with another suffix; empty where there is none."""
+    other = os.path.splitext(path)[0] + suffix
+    return other if os.path.isfile(other) else ""
+
+
+def check_names(told, listed, root, found):
+    """Whether the pictures that the JSON names are there."""
+    for row, entry in enumerate(listed):
+        text = entry.get("file_path") if isinstance(entry, dict) else None
+        if not text or not hasattr(text, "lower"):
+            continue
+        try:
+            status(os.path.join(root, find(root, text)))
+        except Unusable as error:
+            found.fault(told, "images[%d]" % row, "missing", "%s: %s" % (printed(text), error.reason))

@@ -1,0 +1,144 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Pictures looked at one by one, each decoded whole where Pillow is there, by as many processes as there are cores.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library and, to decode, Pillow.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import signal
+
+from ..pictures.headers import LOADED, Unusable
+from ..pictures.files import hidden, look, opened, printed, shown
+from ..pictures.pixels import FORMATS, loaded, silence, unknown, why
+from ..programs.processes import Pool, cores
+from ..programs.progress import Progress
+from ..host.files import file_sha256
+
+SUFFIXES = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".ppm": "PPM", ".pgm": "PGM",
+    ".pbm": "PBM", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP", ".heic": "HEIF",
+    ".heif": "HEIF", ".avif": "AVIF", ".jp2": "JPEG 2000",
+}  # fmt: skip
+"""Suffixes by which a file says that it is a picture, and of which kind."""
+NETPBM = ("PPM", "PGM", "PBM")
+AT_ONCE = 8
+"""Pictures that a process gets at once."""
+
+
+def suffix_kind(name):
+    """The kind of picture that a name says; None where it says none."""
+    return SUFFIXES.get(os.path.splitext(name)[1].lower())
+
+
+class Inspection(object):
+    """Looks at pictures below a root: what it finds goes to `found`, the names of bad ones are in `bad` afterwards.
+
+    `named` says that all names were named as pictures; else a file that is none and has no suffix of one is only
+    remarked on. Without `decode` the headers alone are read.
+    """
+
+    def __init__(self, root, found, named, decode):
+        self.root, self.found, self.named, self.decode = root, found, named, decode
+        self.bad, self.digests = [], {}
+
+    def run(self, sizes, say, jobs=0):
+        """Look at the pictures {name: size in bytes}, with lines of progress."""
+        counts = {}
+        for size in sizes.values():
+            counts[size] = counts.get(size, 0) + 1
+        wanted = [[shown(name), counts[size] > 1] for name, size in sizes.items()]
+        progress = Progress(say, "looked at", len(wanted))
+
+        def done(task, answers):
+            for (text, _digest), answer in zip(task, answers):
+                self.take(hidden(text), answer)
+            progress.add(len(task))
+
+        def crashed(task, number, number_of_signal):
+            text = task[max(0, number)][0]
+            names = [name for name in dir(signal) if getattr(signal, name) == number_of_signal and name[:3] == "SIG"]
+            words = "it is damaged: its decoder crashes on it (%s)" % (names or [number_of_signal])[0]
+            self.take(hidden(text), {"fault": "not decodable", "reason": words})
+            progress.add(1)
+            return [entry for entry in task if entry[0] != text]
+
+        pool = Pool(min(jobs or cores(), 1 + len(wanted) // AT_ONCE), self.work)
+        try:
+            pool.run(pieces(wanted), done, crashed, progress.tick)
+        finally:
+            pool.end()
+        self.tell_duplicates()
+
+    def work(self, task, note):
+        """In a child: what is seen of each picture of a task."""
+        answers = []
+        for number, (text, digest) in enumerate(task):
+            note(number)
+            answers.append(seen(os.path.join(self.root, hidden(text)), digest, self.decode))
+        return answers
+
+    def take(self, name, answer):
+        """What was seen of a picture becomes findings."""
+        fault = answer.get("fault")
+        says = suffix_kind(name)
+        if fault in ("no picture", "empty") and not (self.named or says):
+            self.found.remark(name, "", fault, answer["reason"])
+        elif fault:
+            self.refuse(name, Unusable(answer["reason"], fault))
+        else:
+            kind = answer["kind"]
+            if says and says != kind and not (says in NETPBM and kind in NETPBM):
+                words = "it is a %s, whatever its name says; programs go by its content"
+                self.found.remark(name, "", "another type", words % kind)
+            if kind not in LOADED:
+                words = "it is a %s, which `data prepare` reads and eval.lua does not caption"
+                self.found.remark(name, "", "other kind", words % kind)
+            if answer.get("sha256"):
+                self.digests.setdefault(answer["sha256"], []).append(name)
+
+    def refuse(self, name, unusable):
+        """A picture that is no use."""
+        self.bad.append((name, unusable.reason))
+        self.found.fault(name, "", unusable.fault, unusable.reason)
+
+    def tell_duplicates(self):
+        """Remark on pictures with the same bytes; the first by name is taken for the original."""
+        for names in sorted(sorted(names) for names in self.digests.values() if len(names) > 1):
+            for name in names[1:]:
+                self.found.remark(name, "", "duplicate", "it has the same bytes as %s" % printed(names[0]))
+
+
+def pieces(wanted):
+    """The tasks of which each process gets one at a time."""
+    for start in range(0, len(wanted), AT_ONCE):
+        yield wanted[start : start + AT_ONCE]
+
+
+def seen(path, digest, decode):
+    """{kind, and sha256 where it is wanted} of a picture, or {fault, reason}."""
+    try:
+        kind = look(path)[0]
+        if decode:
+            decoded(path, kind)
+        return {"kind": kind, "sha256": file_sha256(path) if digest else ""}
+    except Unusable as error:
+        return {"fault": error.fault, "reason": error.reason}
+    except (IOError, OSError) as error:
+        return {"fault": "unreadable", "reason": "it cannot be read: %s" % error.strerror}
+
+
+def decoded(path, kind):
+    """Decode a picture whole. Unusable where that fails."""
+    if kind not in FORMATS:
+        raise unknown(kind)
+    with opened(path) as file, silence():
+        try:
+            loaded(file)
+        except Unusable:
+            raise
+        except Exception as error:  # a decoder that is given a damaged file may raise anything
+            raise why(file, error)

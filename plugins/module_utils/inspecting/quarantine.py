@@ -1,0 +1,239 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Files moved aside into a folder, with a list that takes them back.
+
+A line of the list is on the disk before its file is moved, so that a kill never loses track of one. No file is ever
+written over, neither on the way there nor on the way back.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+
+from ..pictures.files import Unusable, hidden, opened, printed, shown
+from ..host.errors import StackError
+from ..host.files import file_sha256, make_directory
+from ..host.texts import TEXT, as_native, as_text
+
+LIST = "quarantine.jsonl"
+LINE = 1 << 16
+"""Characters of a line of the list that are read."""
+SAME_NAME = 10000
+"""Files of one name that are kept beside each other."""
+
+
+class Quarantine(object):
+    """A folder that takes files of `root`, by their paths below it; used with `with`, by one process at a time."""
+
+    def __init__(self, root, folder):
+        self.root, self.folder = os.path.abspath(root), os.path.abspath(folder)
+        self.list = os.path.join(self.folder, LIST)
+        if contains(self.folder, self.root):
+            raise StackError("--quarantine %s is or holds the data itself: name another folder" % printed(folder))
+
+    def __enter__(self):
+        try:
+            make_directory(self.folder)
+            self.handle = os.open(
+                self.list, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644
+            )
+        except (IOError, OSError) as error:
+            raise StackError("--quarantine %s cannot be written: %s" % (printed(self.folder), error.strerror))
+        try:
+            if not stat.S_ISREG(os.fstat(self.handle).st_mode):
+                raise StackError("%s is no ordinary file: name another folder" % printed(self.list))
+            lock(self.handle, self.list)
+            size = os.fstat(self.handle).st_size
+            os.lseek(self.handle, max(0, size - 1), os.SEEK_SET)
+            if size and os.read(self.handle, 1) != b"\n":
+                os.write(self.handle, b"\n")  # a line that was cut by a kill: its file was not moved
+        except Exception:
+            os.close(self.handle)
+            raise
+        return self
+
+    def __exit__(self, *_error):
+        os.close(self.handle)
+
+    def take(self, name, reason):
+        """Move a file aside; in words why it cannot be, else empty."""
+        source = os.path.join(self.root, name)
+        inside = os.path.relpath(os.path.normpath(source), self.root)
+        if inside.split(os.sep)[0] == os.pardir:
+            return "it does not lie below %s" % printed(self.root)
+        try:
+            target = free_name(os.path.join(self.folder, inside))
+            make_directory(os.path.dirname(target))
+            entry = {"from": shown(source), "to": shown(target), "reason": as_text(reason)}
+            line = (as_text(json.dumps(entry, sort_keys=True)) + "\n").encode("utf-8")
+            if os.write(self.handle, line) != len(line):
+                return "the list %s cannot be written any more: the disk is full" % printed(self.list)
+            os.fsync(self.handle)
+            move(source, target)
+        except (IOError, OSError, StackError) as error:
+            return in_words(error)
+        return ""
+
+
+def contains(folder, path):
+    """Whether a path is a folder or lies below it, links followed."""
+    folder, path = os.path.realpath(folder), os.path.realpath(path)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def lock(handle, path):
+    """Hold the list. StackError where another process does."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (IOError, OSError):
+        raise StackError("another process works with %s: wait until it has ended" % printed(path))
+
+
+def free_name(path):
+    """The path, or with a number at its end where it is taken."""
+    if not os.path.lexists(path):
+        return path
+    for number in range(2, SAME_NAME):
+        if not os.path.lexists("%s.%d" % (path, number)):
+            return "%s.%d" % (path, number)
+    raise StackError("%s and %d others of the name are there already" % (printed(path), SAME_NAME))
+
+
+def move(source, target):
+    """Move a file, a link as a link; across disks it is copied and on the disk before it is removed here.
+
+    StackError where the target is there.
+    """
+    if os.path.lexists(target):
+        raise StackError("%s is there already" % printed(target))
+    try:
+        os.rename(source, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    info = os.lstat(source)
+    if stat.S_ISLNK(info.st_mode):
+        os.symlink(os.readlink(source), target)
+    elif stat.S_ISREG(info.st_mode):
+        copy(source, target)
+    else:
+        raise StackError("it is no ordinary file and would have to go to another disk")
+    os.unlink(source)
+
+
+def copy(source, target):
+    """Copy a file with its times and mode, whole or not at all, and have it on the disk."""
+    folder = os.path.dirname(target)
+    handle, beside = tempfile.mkstemp(dir=folder, prefix=".new-")
+    try:
+        with opened(source) as old, os.fdopen(handle, "wb") as new:
+            shutil.copyfileobj(old, new, 1 << 20)
+            new.flush()
+            os.fsync(new.fileno())
+        shutil.copystat(source, beside)
+        os.rename(beside, target)
+    except BaseException:
+        os.unlink(beside)
+        raise
+    sync(folder)
+
+
+def sync(folder):
+    """Have the names of a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # not every file system can
+        pass
+    finally:
+        os.close(handle)
+
+
+def in_words(error):
+    """What an error says."""
+    if isinstance(error, Unusable):
+        return error.reason
+    if isinstance(error, StackError):
+        return str(error)
+    return "it cannot be moved: %s" % error.strerror
+
+
+def undo(path, say):
+    """Take back what a list names, the last first: {moved_back, back_already, left: [{file, reason}]}.
+
+    What is back is left alone, so this can be done again after a kill. StackError where `path` is no such list.
+    """
+    entries, torn = read_list(path)
+    moved, already, left = 0, 0, []
+    for entry in reversed(entries):
+        home, aside = hidden(entry["from"]), hidden(entry["to"])
+        reason = ""
+        try:
+            if not os.path.lexists(aside):
+                already += bool(os.path.lexists(home))
+                reason = "" if os.path.lexists(home) else "it is neither here nor in %s" % printed(aside)
+            elif os.path.lexists(home) and not are_same(home, aside):
+                reason = "another file is there now; the old one stays in %s" % printed(aside)
+            elif os.path.lexists(home):  # a kill between the copy and the removal
+                os.unlink(aside)
+                already += 1
+            else:
+                make_directory(os.path.dirname(home))
+                move(aside, home)
+                moved += 1
+        except (IOError, OSError, Unusable, StackError) as error:
+            reason = in_words(error)
+        if reason:
+            left.append({"file": entry["from"], "reason": as_text(reason)})
+    if torn:
+        say(
+            "%d lines of %s are cut short or damaged; before such a line is whole, its file is not moved" % (torn, path)
+        )
+    return {"moved_back": moved, "back_already": already, "left": left}
+
+
+def are_same(one, other):
+    """Whether two ordinary files have the same bytes."""
+    first, second = os.lstat(one), os.lstat(other)
+    if not stat.S_ISREG(first.st_mode) or not stat.S_ISREG(second.st_mode) or first.st_size != second.st_size:
+        return False
+    return file_sha256(one) == file_sha256(other)
+
+
+def read_list(path):
+    """([{from, to, reason}], how many lines say nothing) of a list. StackError where it says nothing at all."""
+    entries, torn = [], 0
+    try:
+        with opened(path) as file:
+            for line in iter(lambda: file.readline(LINE), b""):
+                entry = entry_of(line)
+                torn += entry is None
+                entries += [entry] if entry else []
+    except Unusable as error:
+        raise StackError("--undo %s: %s" % (printed(path), error.reason))
+    except (IOError, OSError) as error:
+        raise StackError("--undo %s: it cannot be read: %s" % (printed(path), error.strerror))
+    if torn and not entries:
+        raise StackError("--undo %s: it is no list of a quarantine, which is called %s" % (printed(path), LIST))
+    return entries, torn
+
+
+def entry_of(line):
+    """What a line of a list says; None where it says nothing."""
+    try:
+        entry = json.loads(line.decode("utf-8"))
+    except (ValueError, RuntimeError):
+        return None
+    told = entry if isinstance(entry, dict) else {}
+    whole = all(isinstance(told.get(name), TEXT) and os.path.isabs(as_native(told[name])) for name in ("from", "to"))
+    return told if whole else None

@@ -1,0 +1,92 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The HDF5 file that train.lua reads, laid out before its pictures are there.
+
+Datasets as upstream's prepro.py makes them: labels uint32 (M, max_length), label_start_ix and label_end_ix uint32 (N),
+label_length uint32 (M), images uint8 (N, 3, 256, 256). `images` is one piece of the file, so that many processes can
+write its rows at their places without HDF5.
+
+Runs under Python 2.7 and 3. Needs numpy and h5py.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import ctypes
+import errno
+import os
+
+from ..pictures.pixels import BYTES, SIDE
+from ..host.errors import StackError
+from ..host.texts import as_text
+
+HEAD = 1 << 16
+"""Bytes of the file, at most, that are neither pictures nor labels."""
+
+
+def size_of(captions, rows):
+    """The bytes that the file of so many pictures takes, at most."""
+    numbers = (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix)
+    return HEAD + rows * BYTES + sum(4 * len(each) for each in numbers)
+
+
+def create(path, captions, rows):
+    """Write a file that has all but the pictures, whole and durable; the place of the first picture in it, in bytes.
+
+    The file must not be there. Its whole size is taken on the disk where the file system can. StackError where it
+    cannot be written.
+    """
+    # Others are kept out by the journal's lock; HDF5's own fails on some network file systems.
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import h5py
+    import numpy
+
+    def numbers(values):
+        return numpy.frombuffer(values, dtype=numpy.uint32)
+
+    try:
+        with h5py.File(path, "w-") as file:
+            file.create_dataset("labels", data=numbers(captions.labels).reshape(-1, captions.max_length))
+            file.create_dataset("label_start_ix", data=numbers(captions.label_start_ix))
+            file.create_dataset("label_end_ix", data=numbers(captions.label_end_ix))
+            file.create_dataset("label_length", data=numbers(captions.label_length))
+            offset = images(h5py, numpy, file, rows).get_offset()
+        reserve(path, offset, rows * BYTES)
+    except StackError:
+        raise
+    except Exception as error:  # h5py raises what HDF5's many errors are mapped to
+        raise StackError("%s cannot be written: %s" % (as_text(path), as_text(str(error))))
+    if not offset:
+        raise StackError(
+            "HDF5 gave no place for the pictures in %s: this version of h5py cannot be used" % as_text(path)
+        )
+    return offset
+
+
+def images(h5py, numpy, file, rows):
+    """The dataset of the pictures, in one piece, with its place in the file and nothing written into it."""
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_layout(h5py.h5d.CONTIGUOUS)
+    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple((rows, 3, SIDE, SIDE))
+    kind = h5py.h5t.py_create(numpy.dtype("uint8"))
+    return h5py.h5d.create(file.id, b"images", kind, space, how)
+
+
+def reserve(path, offset, length):
+    """Take the bytes on the disk, and make what is in the file durable. StackError where there is no room."""
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        # Not posix_fallocate: where the file system cannot do it, that writes into every block instead.
+        libc = ctypes.CDLL(None, use_errno=True)
+        call = getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
+        if call is not None:
+            failed = call(ctypes.c_int(handle), ctypes.c_int(0), ctypes.c_int64(offset), ctypes.c_int64(length))
+            if failed and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                words = "%s cannot have the %d bytes of its pictures: %s. Make room, or choose another output_h5"
+                raise StackError(words % (as_text(path), length, os.strerror(ctypes.get_errno())))
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,206 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What was already done of a data set that is being prepared: a file beside it, one line of JSON for each step.
+
+The first line says whose file it is. Then come: `run` (a command begins), `plan` (rows are laid out; what stood before
+is void), `block` (rows are written), `synced` (so many blocks since the plan are on the disk for good), `finishing`
+(only names are still to be given). After a reboot only what was synced counts, for a disk may have lost the rest.
+
+Whoever has the file locked works on the data set. Runs under Python 2.7 and 3 with the standard library alone.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import fcntl
+import io
+import json
+import os
+import socket
+import stat
+import time
+
+from ..host.errors import StackError
+from ..host.files import read_text
+from ..host.texts import TEXT, as_text
+
+FIRST = {"journal": "provision data prepare", "format": 1}
+BOOT = "/proc/sys/kernel/random/boot_id"
+PATIENCE = 1.0
+"""Seconds in which the processes of a command that was just killed are gone."""
+KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}
+"""The lines that may follow, and what the value of the key is that a line is told by."""
+BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}
+"""What a line of a block has beside its number."""
+
+
+class State(object):
+    """What a journal tells: `plan`, `blocks` {number: its last line}, `finishing` (None without), `run` (the last one).
+
+    `good` is the number of bytes up to the end of the last whole line.
+    """
+
+    def __init__(self):
+        self.plan, self.finishing, self.run, self.good = None, None, None, 0
+        self.lines, self.synced = [], 0
+
+    @property
+    def blocks(self):
+        return dict((line["block"], line) for line in self.lines)
+
+    def take(self, line):
+        """One line more."""
+        if "run" in line:
+            if self.run and self.run.get("boot") != line["run"].get("boot"):
+                self.lines = self.lines[: self.synced]
+            self.run = line["run"]
+        elif "plan" in line:
+            self.plan, self.lines, self.synced, self.finishing = line["plan"], [], 0, None
+        elif "block" in line:
+            self.lines.append(line)
+        elif "synced" in line:
+            self.synced = min(line["synced"], len(self.lines))
+        else:
+            self.finishing = line["finishing"]
+
+
+def replay(data):
+    """The State that a journal's bytes tell; None where it is none of ours. What follows a torn line is left out."""
+    state = State()
+    for number, text in enumerate(data.split(b"\n")[:-1]):
+        try:
+            line = json.loads(text.decode("utf-8"))
+        except ValueError:
+            line = None
+        if number == 0:
+            if line != FIRST:
+                return None
+        elif not is_line(line):
+            break
+        else:
+            state.take(line)
+        state.good += len(text) + 1
+    return state if state.good or not data.strip(b"\0") or FIRST_TEXT.startswith(data) else None
+
+
+def is_line(line):
+    """Whether this is a line of a journal."""
+    if not isinstance(line, dict):
+        return False
+    kinds = [key for key in KINDS if key in line]
+    if len(kinds) != 1 or not isinstance(line[kinds[0]], KINDS[kinds[0]]) or isinstance(line[kinds[0]], bool):
+        return False
+    if kinds == ["block"]:
+        return all(isinstance(line.get(key), kind) for key, kind in BLOCK.items()) and all(map(is_bad, line["bad"]))
+    if kinds == ["finishing"]:
+        return all(isinstance(line["finishing"].get(key), dict) for key in ("asked", "result"))
+    excluded = line["plan"].get("excluded", {}) if kinds == ["plan"] else {}
+    return isinstance(excluded, dict) and all(isinstance(told, list) for told in excluded.values())
+
+
+def is_bad(told):
+    """Whether this is [row, reason, fault]."""
+    return isinstance(told, list) and len(told) == 3 and isinstance(told[0], int)
+
+
+def text_of(line):
+    """A line as it is written."""
+    return as_text(json.dumps(line, sort_keys=True)).encode("utf-8") + b"\n"
+
+
+FIRST_TEXT = text_of(FIRST)
+
+
+class Journal(object):
+    """The journal of a data set, locked until `close`. StackError where another command has it or it is not ours."""
+
+    def __init__(self, path, shown):
+        self.path, self.shown = path, shown
+        self.handle = self.lock()
+        try:
+            with io.open(path, "rb") as file:
+                self.state = replay(file.read())
+            if self.state is None:
+                words = (
+                    "%s is no journal of this command: see what it is, then move it away, or choose another output_h5"
+                )
+                raise StackError(words % shown)
+            os.ftruncate(self.handle, self.state.good)
+        except Exception:
+            self.close()
+            raise
+
+    def lock(self):
+        """The file, open and locked, made where it was not there."""
+        deadline = time.time() + PATIENCE
+        while True:
+            try:
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+            except (IOError, OSError) as error:
+                raise StackError("%s cannot be opened: %s" % (self.shown, error.strerror))
+            try:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise StackError("%s is no ordinary file: move it away, or choose another output_h5" % self.shown)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(handle), os.lstat(self.path)):
+                    return handle  # else whoever had it has just ended and removed it
+            except (IOError, OSError) as error:
+                if error.errno == errno.ENOENT:
+                    pass
+                elif error.errno in (errno.EAGAIN, errno.EACCES):
+                    if time.time() > deadline:
+                        os.close(handle)
+                        raise StackError(self.taken())
+                    time.sleep(0.1)
+                else:
+                    os.close(handle)
+                    raise StackError("%s cannot be locked: %s" % (self.shown, error.strerror))
+            except StackError:
+                os.close(handle)
+                raise
+            os.close(handle)
+
+    def taken(self):
+        """In words, who has it."""
+        with io.open(self.path, "rb") as file:
+            state = replay(file.read())
+        run = state.run if state and state.run else {}
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.get("began") or 0))
+        who = "pid %s on %s, since %s" % (run.get("pid"), run.get("host"), when) if run else "which has just begun"
+        return "another command is preparing this data set already (%s): wait for it, or end it" % who
+
+    def empty(self):
+        """Whether nothing was written yet."""
+        return self.state.good == 0
+
+    def begin(self):
+        """Write down that a command begins here, now."""
+        if self.empty():
+            self.add(FIRST)
+        run = {
+            "pid": os.getpid(), "host": socket.gethostname(), "began": int(time.time()),
+            "boot": (read_text(BOOT, 64) or "").strip(),
+        }  # fmt: skip
+        self.add({"run": run}, durable=True)
+
+    def add(self, line, durable=False):
+        """Write one line; `durable` so that it is there after a crash of the machine."""
+        data = text_of(line)
+        while data:
+            data = data[os.write(self.handle, data) :]
+        if line is not FIRST:
+            self.state.take(json.loads(text_of(line).decode("utf-8")))
+        if durable:
+            os.fsync(self.handle)
+
+    def remove(self):
+        """The data set is done, or nothing of it is worth keeping."""
+        os.unlink(self.path)
+        self.close()
+
+    def close(self):
+        """Give the lock back."""
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None

@@ -1,0 +1,271 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""`provision data prepare`: captions and pictures become the HDF5 and the JSON that train.lua reads.
+
+What upstream's prepro.py does with the same options, with the same result. A command that was killed at any moment is
+given again as it was, and goes on: a journal beside the HDF5 tells what was done.
+
+Runs under Python 2.7 and 3. Needs numpy, h5py and Pillow.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+
+from .blocks import as_seen, peak, sync
+from .journal import Journal
+from .outputs import Outputs, told, write_unreadable
+from ..pictures.files import as_name, shown
+from ..programs.processes import DeathError, apart, crash_of
+from ..programs.progress import duration, number, size, unharmed
+from .reading import Crew, Reading, as_latin, unchanged
+from .request import checked, lasting
+from .staging import stage
+from ..host.errors import StackError
+from ..host.files import remove
+from ..host.texts import as_text
+
+MODULES = (("numpy", "numpy"), ("h5py", "h5py"), ("PIL", "Pillow"))
+
+ENDS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Ended(BaseException):
+    """A signal told this command to end."""
+
+
+def prepare(request, say):
+    """Prepare a data set and tell what came of it; `say(text)` gets lines while it goes on.
+
+    request: input_json [paths], output_json, output_h5, and as they are wanted images_root, num_val, num_test,
+    val_share, test_share, split_column, file_column, caption_column, max_length, word_count_threshold,
+    karpathy_split, tokens, set_aside, jobs (processes, 0: all cores), block (pictures that a process gets at once,
+    0: chosen here).
+
+    Result: pictures, captions, splits, words, statistics (see captions/encoding.py), converted, other_type, set_aside
+    (counts of pictures), unreadable (the list of those, or empty), resumed (pictures that were read before),
+    seconds, per_second (pictures read), memory {parent, captions, worker} (bytes: the most that this process had, the
+    one that read the captions, and any that read pictures), files {path: {bytes, sha256 (not of the HDF5)}},
+    output_json, output_h5, annotations, and `plan`, digests of what went in.
+
+    StackError where it cannot be done; what is good stays for the same command.
+    """
+    began = time.time()
+    asked = checked(request)
+    outputs = Outputs(asked["output_h5"], asked["output_json"])
+    outputs.refuse()
+    if not os.path.lexists(outputs.journal):
+        outputs.refuse_existing()
+    handlers, crew, journal = listen(), None, None
+    try:
+        crew = Crew(asked["jobs"])  # first of all: children are as small as this process is now
+        need_modules()
+        journal = open_journal(outputs)
+        finishing = journal.state.finishing
+        if finishing:
+            refuse_other(finishing["asked"], lasting(asked))
+        if not finishing:
+            outputs.refuse_existing()
+            result = Preparation(asked, outputs, crew, journal, unharmed(say)).run(began)
+            journal.add({"finishing": {"asked": lasting(asked), "result": result}}, durable=True)
+        outputs.finish()
+        result = journal.state.finishing["result"]
+        journal.remove()
+        return result
+    except Ended as ended:
+        raise StackError(words_of_end(ended, journal), signal=ended.args[0])
+    except DeathError as death:
+        raise StackError("a process that helps ended by signal %d: run the same command again" % crash_of(death))
+    except (IOError, OSError) as error:
+        where = shown(error.filename) if error.filename else "a file"
+        raise StackError("%s: %s. The same command goes on where it was" % (where, as_text(error.strerror)))
+    finally:
+        if crew is not None:
+            crew.end()
+        leave(outputs, journal)
+        for each, handler in handlers:
+            signal.signal(each, handler)
+
+
+def refuse_other(asked, now):
+    """StackError where the command that only has names to give yet is not this one."""
+    differ = sorted(key for key in now if asked.get(key) != now[key])
+    if differ:
+        words = (
+            "another command is about to give these names, and was interrupted: give that again, which ends at once; "
+        )
+        words += "it had another %s (%s)"
+        told = ", ".join(json.dumps(asked.get(key)) for key in differ)
+        raise StackError(words % (", ".join(differ), told))
+
+
+def need_modules():
+    """Import what is needed. StackError with the cure where it is not there."""
+    missing = []
+    # Neither threads of numpy's nor locks of HDF5's are of use here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module, package in MODULES:
+            try:
+                __import__(module)
+            except Exception as error:  # also one that is there and cannot be loaded
+                missing.append("%s (%s)" % (package, as_text(str(error))))
+    if missing:
+        words = "preparing data needs modules that %s (Python %s) lacks: %s. Bring their wheels with `provision mirror "
+        words += "add`, then run `provision site`; or install them with the packages of the system"
+        raise StackError(words % (sys.executable, sys.version.split()[0], ", ".join(missing)))
+
+
+def open_journal(outputs):
+    """The journal of the data set, locked, with this command in it."""
+    journal = Journal(outputs.journal, shown(outputs.journal))
+    try:
+        if journal.empty():
+            outputs.refuse_foreign()
+        journal.begin()
+        return journal
+    except Exception:
+        if journal.empty():
+            journal.remove()
+        journal.close()
+        raise
+
+
+def leave(outputs, journal):
+    """Give the journal back; where nothing was done yet that is worth keeping, nothing is left of it."""
+    if journal is None or journal.handle is None:
+        return
+    if not journal.state.lines and not journal.state.finishing:
+        outputs.remove_parts()
+        journal.remove()
+    journal.close()
+
+
+def listen():
+    """Raise Ended where this command is told to end; what the handlers were before."""
+
+    def hear(given, _frame):
+        for each in ENDS:
+            signal.signal(each, signal.SIG_IGN)  # what is good is being kept now
+        raise Ended(given)
+
+    try:
+        return [(each, signal.signal(each, hear)) for each in ENDS]
+    except ValueError:  # not the main thread
+        return []
+
+
+def words_of_end(ended, journal):
+    """What is said where a signal ended it."""
+    words = "ended by signal %d" % ended.args[0]
+    if journal is None or not journal.state.lines:
+        return words + ", before any picture was read"
+    rows = len(journal.state.blocks) * journal.state.plan["block"]
+    rows = min(rows, journal.state.plan["rows"])
+    return words + ": about %s of %s pictures are done, and the same command goes on there" % (
+        number(rows), number(journal.state.plan["rows"])
+    )  # fmt: skip
+
+
+class Preparation(object):
+    """One command at work, until all is there but the names."""
+
+    def __init__(self, asked, outputs, crew, journal, say):
+        self.asked, self.outputs, self.crew, self.journal, self.say = asked, outputs, crew, journal, say
+        self.excluded, self.restarted = {}, False
+        if asked["set_aside"] and journal.state.plan:
+            self.excluded = unchanged(journal.state.plan.get("excluded") or {})
+
+    def run(self, began):
+        """Do all of it; the result."""
+        folder = os.path.dirname(self.outputs.h5)
+        with tempfile.TemporaryFile(dir=folder) as spool:
+            while True:
+                staged, reading, resumed = self.begin(spool.fileno())
+                bad = reading.look() or self.read(reading)
+                if not bad:
+                    break
+                self.set_aside(bad, reading.plan["rows"])
+        self.say("all pictures are read; what the disk does not have yet is being written to it")
+        sync({"part": as_latin(self.outputs.part)}, None)
+        return self.result(staged, reading, resumed, began)
+
+    def begin(self, spool):
+        """Lay the data set out as far as it is known; (what was staged, a Reading, pictures that were read before)."""
+        known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
+        staged = apart(lambda: stage(asked, outputs, self.excluded, known, spool))
+        facts = staged["statistics"]
+        words = "%s captions of %s pictures (train %s, val %s, test %s); %s words are in the vocabulary"
+        counts = [facts["captions"], facts["pictures"]] + [facts["splits"][split] for split in ("train", "val", "test")]
+        self.say(words % tuple(map(number, counts + [facts["vocabulary"]])))
+        for remark in facts["remarks"]:
+            self.say(remark)
+        anew = bool(staged["why"])
+        if anew:
+            if known and self.journal.state.lines and not self.restarted:
+                self.say("what was begun here before cannot be gone on with, all pictures are read: %s" % staged["why"])
+            self.journal.add({"plan": dict(staged["plan"], excluded=self.excluded)}, durable=True)
+        reading = Reading(self.crew, self.journal, spool, outputs.part, self.say)
+        resumed = 0 if anew else reading.verify()
+        if resumed:
+            self.say("going on: %s of %s pictures were read before" % (number(resumed), number(facts["pictures"])))
+        return staged, reading, resumed
+
+    def read(self, reading):
+        """Read the pictures, and keep what was read where a signal ends it."""
+        try:
+            return reading.read()
+        except Ended:
+            reading.break_off()
+            raise
+
+    def set_aside(self, bad, rows):
+        """Leave out what cannot be used. StackError, with a list of it, where that was not asked for."""
+        if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
+            words = "none of the %s pictures is there below %s: is images_root the right folder? %s, for one: %s"
+            where = shown(self.asked["images_root"] or os.getcwd())
+            raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
+        if not self.asked["set_aside"]:
+            write_unreadable(self.outputs.unreadable, bad)
+            words = "%s\nAll of them are listed in %s. Mend them or take them out of the captions; or prepare the "
+            words += "others alone with --set-aside"
+            raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
+        self.say(told(bad, rows))
+        self.say("set aside: the data set is laid out anew without them")
+        self.restarted = True
+        for name, reason, fault in bad:
+            self.excluded[as_latin(name)] = [reason, fault] + list(as_seen(name))
+
+    def result(self, staged, reading, resumed, began):
+        """What came of it."""
+        facts, seconds = staged["statistics"], time.time() - began
+        aside = sorted((as_name(path.encode("latin-1")), kept[0], kept[1]) for path, kept in self.excluded.items())
+        if aside:
+            write_unreadable(self.outputs.unreadable, aside)
+        else:
+            remove(self.outputs.unreadable)
+        h5 = {"bytes": os.path.getsize(self.outputs.part)}
+        memory = {"parent": peak(), "captions": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}
+        memory["worker"] = reading.memory
+        words = "%s pictures are prepared in %s (%.0f a second), %s"
+        self.say(words % (number(facts["pictures"]), duration(seconds), reading.rate, size(h5["bytes"])))
+        return {
+            "pictures": facts["pictures"], "captions": facts["captions"], "splits": facts["splits"],
+            "words": facts["vocabulary"], "statistics": facts, "converted": reading.count("converted"),
+            "other_type": reading.count("other"), "set_aside": len(aside),
+            "unreadable": shown(self.outputs.unreadable) if aside else "", "resumed": resumed,
+            "seconds": round(seconds, 1), "per_second": round(reading.rate, 1), "memory": memory,
+            "files": dict(staged["files"], **{shown(self.outputs.h5): h5}), "output_json": shown(self.outputs.json),
+            "output_h5": shown(self.outputs.h5), "annotations": shown(self.outputs.annotations),
+            "plan": dict((key, staged["plan"][key]) for key in ("captions", "pictures", "pillow", "engine")),
+        }  # fmt: skip

@@ -1,0 +1,68 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What a request for preparing data says, checked field by field.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from ..pictures.files import as_bytes, as_name, shown
+from ..programs.processes import cores
+from ..host.errors import StackError
+from ..host.texts import TEXT
+
+TEXTS = {"images_root": "", "split_column": "", "file_column": "", "caption_column": "", "karpathy_split": "",
+         "tokens": "words"}  # fmt: skip
+NUMBERS = {"num_val": None, "num_test": None, "max_length": 16, "word_count_threshold": 5, "jobs": 0, "block": 0}
+SHARES = ("val_share", "test_share")
+MOST_JOBS = 256
+MOST_BLOCK = 4096
+
+
+def checked(request):
+    """The request with all its fields, of the right types, its paths as this Python opens them."""
+    asked = dict((name, request.get(name) or usual) for name, usual in TEXTS.items())
+    asked["input_json"] = request.get("input_json")
+    if not isinstance(asked["input_json"], list) or not asked["input_json"]:
+        raise StackError("input_json is %r; it has to be a list of captions files" % (asked["input_json"],))
+    for name in ("output_json", "output_h5"):
+        asked[name] = request.get(name)
+        if not asked[name]:
+            raise StackError("%s is missing: it names the file that is to be written" % name)
+    paths = [("input_json", path) for path in asked["input_json"]]
+    for name, value in paths + [(name, asked[name]) for name in list(TEXTS) + ["output_json", "output_h5"]]:
+        if not isinstance(value, (str, TEXT)) or "\0" in value:
+            raise StackError("%s is %r; it has to be a text without a NUL" % (name, value))
+    for name, usual in NUMBERS.items():
+        value = request.get(name)
+        asked[name] = usual if value is None else value
+        if asked[name] is not None and (isinstance(asked[name], bool) or not isinstance(asked[name], int)):
+            raise StackError("%s is %r; it has to be a whole number" % (name, asked[name]))
+    for name in SHARES:
+        asked[name] = request.get(name)
+    asked["set_aside"] = bool(request.get("set_aside"))
+    if not 0 <= asked["jobs"] <= MOST_JOBS:
+        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (asked["jobs"], MOST_JOBS))
+    if not 0 <= asked["block"] <= MOST_BLOCK:
+        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (asked["block"], MOST_BLOCK))
+    asked["jobs"] = asked["jobs"] or cores()
+    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
+        asked[name] = as_name(as_bytes(asked[name]))
+        if asked[name] and name != "images_root":
+            asked[name] = os.path.abspath(asked[name])
+    asked["input_json"] = [os.path.abspath(as_name(as_bytes(path))) for path in asked["input_json"]]
+    if asked["images_root"] and not os.path.isdir(asked["images_root"]):
+        raise StackError("images_root is %s, and there is no such folder" % shown(asked["images_root"]))
+    return asked
+
+
+def lasting(asked):
+    """What makes a request another one, as JSON can have it."""
+    told = dict((key, value) for key, value in asked.items() if key not in ("jobs", "block"))
+    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
+        told[name] = shown(told[name])
+    return dict(told, input_json=[shown(path) for path in told["input_json"]])

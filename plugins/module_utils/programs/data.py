@@ -1,0 +1,176 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The programs that prepare and inspect data, as a run on a host or as a child process of `provision` itself.
+
+A request is a file with one JSON object: `program`, and what that program takes (see preparing/prepare.py
+and inspecting/inspect.py). What comes of it stands beside it in result.json: the program's result, or `error`.
+
+Runs under Python 2.7 and 3. The programs need numpy, h5py and Pillow, which a stack has; this module does not.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import signal
+import sys
+import traceback
+
+from ..runs.launch import readable
+from ..pictures.files import who
+from .processes import end_with_parent, write_all
+from ..scoring.scorer import PYTHONS, found
+from ..host.commands import output_of, with_stack
+from ..host.errors import StackError
+from ..host.files import make_directory, read_native, write_json, write_whole
+from ..host.texts import as_text
+
+PROGRAMS = ("prepare", "inspect")
+REQUEST, RESULT = "request.json", "result.json"
+FINDINGS = "findings.jsonl"
+PACKAGES = "import numpy, h5py, PIL.Image"
+WORD = "data"
+"""What the command line of a packed supervisor begins with where it is to do this and not to lead runs."""
+
+
+def program_of(name):
+    """The function that does what a request asks.
+
+    Its modules are loaded only here: they are many, and most of what a host is asked has no need of them.
+    """
+    if name == "prepare":
+        from ..preparing.prepare import prepare as program
+    else:
+        from ..inspecting.inspect import inspect as program
+    return program
+
+
+def refuse(program, request, generation):
+    """StackError where a program cannot do on this host what it is asked, as far as that is seen before it starts."""
+    python_of(generation)
+    for option, path, folder in inputs(program, request):
+        readable("-" + option, path, folder)
+    for option, folder in outputs(program, request):
+        if not os.path.isdir(folder):
+            raise StackError("--%s: there is no directory %s on this host: make it first" % (option, folder))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            cure = "Make it that account's (chown), or choose another directory"
+            raise StackError("--%s: %s may not write in %s. %s" % (option, who(), folder, cure))
+    if program == "prepare":
+        from ..preparing.outputs import Outputs
+
+        made = Outputs(request["output_h5"], request["output_json"])
+        if not os.path.lexists(made.journal):
+            made.refuse_existing()
+
+
+def inputs(program, request):
+    """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
+    if program == "inspect":
+        named = [("path", request["path"], None)]
+        named += [(option, request.get(option), False) for option in ("undo", "input_json")]
+    else:
+        named = [("input_json", path, False) for path in request["input_json"]]
+        named.append(("karpathy_split", request.get("karpathy_split"), False))
+    named.append(("images_root", request.get("images_root"), True))
+    return [entry for entry in named if entry[1]]
+
+
+def outputs(program, request):
+    """[(option, directory)] of where a program writes or moves files, which has to be there."""
+    if program == "prepare":
+        named = [(option, os.path.dirname(request[option])) for option in ("output_json", "output_h5")]
+    elif request.get("quarantine"):
+        aside = request["quarantine"].rstrip(os.sep)
+        named = [("quarantine", aside if os.path.isdir(aside) else os.path.dirname(aside)), pictures_of(request)]
+    elif request.get("undo"):
+        named = [("undo", os.path.dirname(request["undo"])), pictures_of(request)]
+    else:
+        named = []
+    return [(option, folder or os.sep) for option, folder in named]
+
+
+def pictures_of(request):
+    """(the option, the directory) out of which an inspection moves pictures, or back into which."""
+    if request.get("images_root"):
+        return "images_root", request["images_root"]
+    path = request["path"]
+    return "path", path if os.path.isdir(path) else os.path.dirname(path)
+
+
+def python_of(generation):
+    """A Python of this host that loads the stack's numpy, h5py and Pillow. StackError with what each one said."""
+    said = []
+    for python in candidates():
+        words, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), patience=None)
+        if code == 0:
+            return python
+        said.append("%s: %s" % (python, (words.strip().splitlines() or ["code %s" % code])[-1]))
+    cure = (
+        "The component python of the stack brings numpy, h5py and Pillow: see that pip.source is not none, add "
+        "python-wheels to the mirror where hosts take them from it, and run `provision site`"
+    )
+    raise StackError("no Python of this host can prepare data (%s). %s" % ("; ".join(said) or "there is none", cure))
+
+
+def candidates():
+    """The Pythons that may have what a stack was installed for, the likeliest first."""
+    named = [path for path in [sys.executable] + [found(name) for name in PYTHONS] if path]
+    unique = [path for place, path in enumerate(named) if path not in named[:place]]
+    return [path for path in unique if os.access(path, os.X_OK)]
+
+
+def lay_out(run, request, program):
+    """Write the request of a run into its directory; the request as the program gets it."""
+    make_directory(run.work)
+    make_directory(run.temporary)
+    given = dict(request, program=program)
+    if program == "inspect":
+        given["result"] = os.path.join(run.path, FINDINGS)
+    write_json(os.path.join(run.path, REQUEST), given)
+    return given
+
+
+def command(run, code, generation):
+    """The command line of a run; `code` is the packed supervisor."""
+    return with_stack(generation, [python_of(generation), "-B", code, WORD, os.path.join(run.path, REQUEST)])
+
+
+def say(text):
+    """Print a line at once, in UTF-8 whatever the locale says."""
+    write_all(1, (as_text(text) + as_text("\n")).encode("utf-8", "replace"))
+
+
+def main(words):
+    """`[attached] REQUEST`: do what is asked, and write down what came of it. 0 where it was done.
+
+    `attached` is for a child of `provision` itself: it ends when that is gone, which tells of the error too.
+    """
+    attached = words[0] == "attached"
+    if attached:
+        end_with_parent(signal.SIGTERM)
+    path = words[-1]
+    result, problem = {}, ""
+    try:
+        request = read_native(path)
+        result = program_of(request["program"])(request, say)
+    except StackError as error:
+        problem = as_text(str(error))
+        result = dict(error.details)
+    except KeyboardInterrupt:
+        problem = as_text("it was interrupted. The same command goes on where it was")
+    except (IOError, OSError) as error:
+        problem = as_text("%s: %s" % (error.filename or path, error.strerror or error))
+    except MemoryError:
+        problem = as_text("there is not enough memory. Ask for fewer processes (--jobs), or free some")
+    except Exception as error:
+        report = os.path.join(os.path.dirname(path), "bug.txt")
+        write_whole(report, traceback.format_exc())
+        words = "this is a bug in neuraltalk-provision: %s: %s. Report it with %s"
+        problem = as_text(words % (type(error).__name__, error, report))
+    if problem:
+        result = dict(result, error=problem)
+        if not attached:
+            say(as_text("Error: ") + problem)
+    write_json(os.path.join(os.path.dirname(path), RESULT), result)
+    return 1 if problem else 0

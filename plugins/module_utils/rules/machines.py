@@ -1,0 +1,28 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Machine types: which ones the stack is built for, and which one an ELF file is for.
+
+Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import struct
+
+BUILT_FOR = "x86_64"
+"""The machine that everything is built for, as `uname -m` gives it."""
+SAME = (BUILT_FOR, "amd64")
+"""Names of that machine."""
+ELF = {62: BUILT_FOR, 183: "aarch64", 21: "ppc64le"}
+HEAD = 20
+"""The bytes at the start of a file that `of_elf` needs."""
+
+
+def of_elf(head):
+    # type: (bytes) -> str
+    """The machine that an ELF file is for, by its first bytes; empty for a file that is not ELF."""
+    if len(head) < HEAD or head[:4] != b"\x7fELF":
+        return ""
+    number = struct.unpack("<H", head[18:20])[0]
+    return ELF.get(number, "machine %d" % number)

@@ -1,0 +1,301 @@
+"""What a host tells of its cards, by a stand-in of nvidia-smi, and which card a run gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.programs import program
+
+# Answers in NVIDIA's format; the K80's numbers are of a published table. Neither was recorded for this project.
+K80 = {
+    "fields": "index uuid name memory.total memory.used compute_mode utilization.gpu driver_version",
+    "gpu": [
+        f"{index}, GPU-{index}0a1b2c3-d4e5, Tesla K80, 11519, {used}, Default, {use}, 352.79"
+        for index, used, use in ((0, 3007, 99), (1, 470, 0), (2, 163, 0), (3, 163, 0))
+    ],
+    "compute-apps": ["4711, GPU-00a1b2c3-d4e5, /root/torch/install/bin/luajit, 2844"],
+}
+H200 = {
+    "fields": K80["fields"] + " compute_cap",
+    "gpu": ["0, GPU-5f0a, NVIDIA H200, 143771, 0, Default, [N/A], 580.65.06, 9.0"],
+    "compute-apps": ["12, GPU-5f0a, [Not Found], [N/A]"],
+}
+SCRIPT = r"""#!/bin/sh
+# Stand-in for nvidia-smi: hands out what a test wrote down.
+what=${1#--query-}; what=${what%%=*}; fields=${1#*=}
+for field in $(echo "$fields" | tr , ' '); do
+    case " $(cat FOLDER/fields) pid gpu_uuid process_name used_memory " in
+        *" $field "*) ;;
+        *) echo "Field \"$field\" is not a valid field to query."; echo; exit 2 ;;
+    esac
+done
+cat "FOLDER/$what"
+"""
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("gpu.cards")
+
+
+@pytest.fixture
+def facts_of(load: Callable[[str], ModuleType]) -> Callable[[], dict[str, Any]]:
+    gpu_facts: Callable[[], dict[str, Any]] = load("gpu.facts").gpu_facts
+    return gpu_facts
+
+
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+    """Has nvidia-smi answer so."""
+
+    def answers(told: dict[str, Any]) -> None:
+        folder = tmp_path / "told"
+        folder.mkdir(exist_ok=True)
+        for what, lines in told.items():
+            (folder / what).write_text(lines if isinstance(lines, str) else "".join(f"{line}\n" for line in lines))
+        program(tmp_path / "bin" / "nvidia-smi", SCRIPT.replace("FOLDER", str(folder)))
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    return answers
+
+
+def test_driver_that_does_not_know_compute_capability_is_asked_without_it(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(K80)
+    cards = module.cards()
+    assert len(cards) == 4
+    assert cards[0] == {
+        "index": 0,
+        "uuid": "GPU-00a1b2c3-d4e5",
+        "name": "Tesla K80",
+        "memory": 11519,
+        "used": 3007,
+        "mode": "Default",
+        "utilization": 99,
+        "driver": "352.79",
+        "capability": None,
+    }
+    assert module.processes() == [
+        {"pid": 4711, "uuid": "GPU-00a1b2c3-d4e5", "name": "/root/torch/install/bin/luajit", "memory": 2844}
+    ]
+
+
+def test_what_is_not_available_is_none_and_not_a_word(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(H200)
+    (card,) = module.cards()
+    assert (card["capability"], card["utilization"], card["memory"]) == ("9.0", None, 143771)
+    assert module.processes() == [{"pid": 12, "uuid": "GPU-5f0a", "name": None, "memory": None}]
+
+
+def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], answers: Callable[[dict[str, Any]], None]
+) -> None:
+    answers(H200)
+    facts = facts_of()
+    assert (facts["driver"], facts["problem"], len(facts["cards"])) == ("580.65.06", "", 1)
+    assert module.has_card() is True
+
+
+@pytest.fixture
+def machine(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes a machine with what is named: `smi` a script, `driver`, `devices` and `bus` what the kernel shows."""
+
+    def machine(
+        smi: str = "", driver: bool = False, devices: tuple[str, ...] = (), bus: str = "", container: bool = False
+    ) -> None:
+        (tmp_path / "bin").mkdir()
+        if smi:
+            program(tmp_path / "bin" / "nvidia-smi", f"#!/bin/sh\n{smi}\n")
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+        (tmp_path / "dev").mkdir()
+        for name in devices:
+            (tmp_path / "dev" / name).touch()
+        if driver:
+            (tmp_path / "driver").mkdir()
+        if bus:
+            (tmp_path / "pci" / "0000:01:00.0").mkdir(parents=True)
+            vendor, kind = bus.split()
+            (tmp_path / "pci" / "0000:01:00.0" / "vendor").write_text(f"{vendor}\n")
+            (tmp_path / "pci" / "0000:01:00.0" / "class").write_text(f"{kind}\n")
+        monkeypatch.setattr(module, "DRIVER", str(tmp_path / "driver"))
+        monkeypatch.setattr(module, "DEVICES", str(tmp_path / "dev" / "nvidia*"))
+        monkeypatch.setattr(module, "BUS", str(tmp_path / "pci" / "*"))
+        monkeypatch.setattr(module, "in_container", lambda: container)
+
+    return machine
+
+
+TESLA = "0x10de 0x030200"
+FAILS = 'echo "NVIDIA-SMI has failed because it couldn\'t communicate with the NVIDIA driver."; exit 9'
+CANNOT_TELL = {
+    "nvidia-smi fails": ({"smi": FAILS}, "NVIDIA-SMI has failed because it couldn't communicate"),
+    "it fails in a container": ({"smi": FAILS, "container": True}, "NVIDIA-SMI has failed"),
+    "it fails without a word": ({"smi": "exit 6"}, "nvidia-smi ended with 6"),
+    "it fails and the bus has a card": (
+        {"smi": FAILS, "bus": TESLA},
+        "(an NVIDIA card is on the PCI bus (0000:01:00.0))",
+    ),
+    "it says something else": ({"smi": "echo Failed to initialize NVML: Driver/library version mismatch"}, "mismatch"),
+    "it lists none and the bus has one": ({"smi": "echo No devices were found", "bus": TESLA}, "lists no card, though"),
+    "it lists none and a node is there": ({"smi": "exit 0", "devices": ("nvidia0", "nvidia-caps")}, "there is"),
+    "it is gone and a node is there": (
+        {"smi": "", "devices": ("nvidia0",)},
+        "there is no nvidia-smi on the PATH, though",
+    ),
+    "there is none and the driver is loaded": ({"driver": True}, "though its driver is loaded"),
+    "there is none and the bus has a card": ({"bus": TESLA}, "though an NVIDIA card is on the PCI bus"),
+    "there is none and the bus has a VGA card": ({"bus": "0x10de 0x030000"}, "though an NVIDIA card"),
+    "there is none and a container was given a node": (
+        {"devices": ("nvidia0",), "container": True},
+        "no nvidia-smi on the PATH, though there is",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CANNOT_TELL)
+def test_it_cannot_be_told_and_that_is_no_no(
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
+) -> None:
+    made, words = CANNOT_TELL[kind]
+    machine(**made)
+    facts = facts_of()
+    assert (facts["answer"], facts["cards"]) == ("unknown", [])
+    assert words in facts["problem"]
+    with pytest.raises(module.StackError, match="gpu_stack_profile: cpu"):
+        module.has_card()
+
+
+NO_CARD = {
+    "nothing at all": {},
+    "another maker's card": {"bus": "0x1002 0x030000"},
+    "NVIDIA's sound, bridge or network": {"bus": "0x10de 0x040300"},
+    "a container that sees its machine's bus and driver": {"bus": TESLA, "driver": True, "container": True},
+    "nvidia-smi lists none and nothing else does": {"smi": "echo No devices were found", "driver": True},
+}
+
+
+@pytest.mark.parametrize("kind", NO_CARD)
+def test_no_card_is_told_by_what_is_not_there(
+    module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
+) -> None:
+    machine(**NO_CARD[kind])
+    facts = facts_of()
+    assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
+    assert facts["evidence"]
+    assert module.has_card() is False
+
+
+def test_nvidia_smi_that_cannot_be_started_is_not_absent(
+    module: ModuleType, machine: Callable[..., None], tmp_path: Path
+) -> None:
+    machine(smi="exit 0")
+    script = tmp_path / "bin" / "nvidia-smi"
+    script.write_text("#!/no/such/shell\n")
+    assert module.look()["answer"] == "unknown"
+    script.unlink()
+    script.symlink_to("/no/such/driver/nvidia-smi")
+    assert module.look()["answer"] == "unknown"
+    assert "nvidia-smi cannot be started" in module.look()["problem"]
+
+
+def test_nvidia_smi_that_hangs_is_not_waited_for(module: ModuleType, machine: Callable[..., None]) -> None:
+    machine(smi="sleep 600")
+    text, rc = module.output_of(["nvidia-smi"], patience=0.3)
+    assert (rc, "does not answer" in text) == (124, True)
+
+
+def test_container_is_known_by_what_its_engine_leaves(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONTAINERS", ())
+    for environ, inside in [("", False), ("PATH=/bin\0container=lxc", True), ("mycontainer=x", False)]:
+        monkeypatch.setattr(module, "read_text", {"/proc/1/environ": environ}.get)
+        assert module.in_container() is inside
+    monkeypatch.setattr(module, "CONTAINERS", (str(Path(__file__)),))
+    assert module.in_container() is True
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  352.79  Wed Jan 13 16:17:53 PST 2016\n", "352.79"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\n", "580.65.06"),
+        ("", ""),
+    ],
+)
+def test_kernels_driver_tells_its_version(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, text: str, version: str
+) -> None:
+    monkeypatch.setattr(module, "read_text", lambda path: text)
+    assert module.driver() == version
+
+
+def card(index: int, used: int = 0, mode: str = "Default") -> dict[str, Any]:
+    return {"index": index, "uuid": f"GPU-{index}", "name": "Tesla K80", "memory": 11519, "used": used, "mode": mode}
+
+
+BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "cards", "leased", "chosen"),
+    [
+        ("auto", [card(0), card(1, 163), card(2, 100)], {}, 2),  # somebody computes on 0; 2 has most to give
+        ("auto", [card(1), card(2, 100)], {"GPU-1": "base"}, 2),
+        ("auto", [card(1, mode="Prohibited"), card(2, 100)], {}, 2),
+        ("0", [card(0, 3000), card(1)], {}, 0),  # asked for by name, and there is room
+        ("GPU-1", [card(0), card(1, 8000)], {}, 1),
+    ],
+)
+def test_card_is_free_or_the_one_that_was_asked_for(
+    module: ModuleType, asked: str, cards: list[dict[str, Any]], leased: dict[str, str], chosen: int
+) -> None:
+    assert module.choose_card(asked, 3000, cards, BUSY, leased)["index"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "cards", "leased", "words"),
+    [
+        ("auto", [], {}, "this host has no card that nvidia-smi knows"),
+        ("7", [card(0)], {}, r"no card is called 7; there are 0 \(GPU-0\)"),
+        ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base has it"),
+        ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
+        ("auto", [card(0)], {}, "pid 4711 computes on it"),
+        ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
+        ("1", [card(1, mode="Prohibited")], {}, "its compute mode is Prohibited"),
+        ("auto", [card(0), card(1, 9000)], {}, "card 0 .*; card 1 .*2519 MiB are free"),
+    ],
+)
+def test_every_card_that_is_not_given_has_its_reason(
+    module: ModuleType, asked: str, cards: list[dict[str, Any]], leased: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        module.choose_card(asked, 3000, cards, BUSY, leased)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("export CUDA_VISIBLE_DEVICE=2,3", "CUDA_VISIBLE_DEVICE"),
+        ("CUDA_VISIBLE_GPUS=0", "CUDA_VISIBLE_GPUS"),
+        ("export CUDA_DEVICE=1", "CUDA_DEVICE"),
+        ("export CUDA_VISIBLE_DEVICES=2,3", None),
+        ("# export CUDA_VISIBLE_DEVICE=2,3", None),
+        ("export CUDA_HOME=/usr/local/cuda", None),
+    ],
+)
+def test_setting_that_nothing_reads_is_named_with_its_place(
+    module: ModuleType, tmp_path: Path, line: str, named: str | None
+) -> None:
+    (tmp_path / ".bashrc").write_text(f"# .bashrc\n{line}\n")
+    remarks = [remark for remark in module.misleading(str(tmp_path)) if str(tmp_path) in remark]
+    assert len(remarks) == (named is not None)
+    if named:
+        assert f"{tmp_path}/.bashrc, line 2 sets {named}, which nothing reads" in remarks[0]

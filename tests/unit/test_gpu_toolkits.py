@@ -1,0 +1,55 @@
+"""The CUDA directories and compilers of a host, by stand-ins of nvcc and gcc that answer as these do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.standin import cudnn
+from tests.unit.programs import program
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("gpu.toolkits")
+
+
+def cuda(root: Path, version: str, lacks: tuple[str, ...] = ()) -> Path:
+    """A CUDA directory with a stand-in nvcc that tells its release."""
+    release = f"Cuda compilation tools, release {version}, V{version}.17"
+    program(root / "bin" / "nvcc", f"#!/bin/sh\necho 'nvcc: NVIDIA (R) Cuda compiler driver'\necho '{release}'\n")
+    (root / "include").mkdir()
+    for name, header in (("cudart", "cuda_runtime.h"), ("cublas", "cublas_v2.h"), ("curand", "curand.h")):
+        if name not in lacks:
+            (root / "include" / header).write_text("")
+    if "cusparse" not in lacks:
+        (root / "include" / "cusparse.h").write_text("")
+    return root
+
+
+def test_cuda_directories_are_found_once_whatever_links_point_there(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cuda(tmp_path / "the site's cuda-7.5", "7.5")
+    cudnn.place(own, "4.0.7")
+    cuda(tmp_path / "cuda-13.0", "13.0", lacks=("cublas", "cusparse"))
+    (tmp_path / "cuda").symlink_to(own)
+    (tmp_path / "cuda-broken" / "bin").mkdir(parents=True)
+    monkeypatch.setattr(module, "TREES", (f"{tmp_path}/cuda", f"{tmp_path}/*cuda-*"))
+    found = {tree["version"]: tree for tree in module.toolkits()}
+    assert set(found) == {"7.5", "13.0"}
+    assert (found["7.5"]["path"], found["7.5"]["link"]) == (str(own), str(tmp_path / "cuda"))
+    assert found["7.5"]["cudnn"] == {"state": "whole", "header": "4.0.7", "library": "4.0.7", "phase": ""}
+    assert found["7.5"]["lacks"] == []
+    assert (found["13.0"]["lacks"], found["13.0"]["cudnn"]["state"]) == (["cublas", "cusparse"], "absent")
+    assert [tree["version"] for tree in module.toolkits(str(tmp_path / "cuda-13.0"))] == ["13.0"]
+    assert module.toolkits(str(tmp_path / "nowhere")) == []
+
+
+def test_compiler_tells_its_version_and_one_that_is_not_there_tells_none(module: ModuleType, tmp_path: Path) -> None:
+    old = program(tmp_path / "gcc-4.9", "#!/bin/sh\necho 4.9.4\n")
+    assert module.compiler(str(old)) == "4.9.4"
+    assert module.compiler(str(tmp_path / "gcc")) == ""

@@ -1,0 +1,258 @@
+"""What the modules share: files written whole, stamps, logged commands, Lua that must load."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision import paths
+from plugins.module_utils.host import commands, errors, files, lua, processes, stamps
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_file_is_written_whole_with_its_mode_and_directory(tmp_path: Path) -> None:
+    file = tmp_path / "a 'new' folder" / "f"
+    files.write_whole(str(file), "ü\n", 0o600)
+    files.write_whole(str(file), "é\n", 0o640)
+    assert file.read_text(encoding="utf-8") == "é\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [path.name for path in file.parent.iterdir()] == ["f"]
+
+
+def test_bytes_of_python_2_are_written_as_text(tmp_path: Path) -> None:
+    files.write_whole(str(tmp_path / "f"), "é".encode())
+    assert (tmp_path / "f").read_text(encoding="utf-8") == "é"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "rename"])
+def test_failed_write_leaves_the_old_file_and_no_half_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    (tmp_path / "f").write_text("old")
+
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, failing, full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_whole(str(tmp_path / "f"), "new")
+    assert (tmp_path / "f").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_directory_may_be_there_but_not_as_a_file(tmp_path: Path) -> None:
+    files.make_directory(str(tmp_path / "a" / "b"))
+    files.make_directory(str(tmp_path / "a" / "b"))
+    (tmp_path / "f").touch()
+    with pytest.raises(OSError, match="exists"):
+        files.make_directory(str(tmp_path / "f"))
+
+
+def test_directory_and_its_parents_get_their_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        files.make_directory(str(tmp_path / "a" / "b"))
+        files.make_directory(str(tmp_path / "mine" / "own"), 0o700)
+        files.make_directory(str(tmp_path / "a" / "b"), 0o700)
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o7777 for name in ("a", "a/b", "mine", "mine/own")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "mine": 0o700, "mine/own": 0o700}
+
+
+def test_whoever_imports_this_writes_for_all_users(tmp_path: Path) -> None:
+    """Also what programs write that it runs: sudoers may say `Defaults umask=0077, umask_override`."""
+    program = (
+        f"import sys; sys.path[:0] = [{str(paths.plugins())!r}]; from module_utils.host import commands; "
+        f"commands.run_logged(['touch', {str(tmp_path / 'made')!r}], {str(tmp_path / 'l' / 'log')!r})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, umask=0o077)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("made", "l", "l/log")}
+    assert modes == {"made": 0o644, "l": 0o755, "l/log": 0o644}
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"digest": "a', "\x00"])
+def test_file_that_was_cut_short_is_no_object(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    assert files.read_json(str(tmp_path / "x.json")) is None
+
+
+def test_missing_file_is_no_object_and_an_unreadable_one_is_an_error(tmp_path: Path) -> None:
+    assert files.read_json(str(tmp_path / "none" / "x")) is None
+    assert files.read_text(str(tmp_path / "none")) is None
+    with pytest.raises(OSError, match="directory"):
+        files.read_text(str(tmp_path))
+
+
+def test_object_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    files.write_json(str(tmp_path / "x.json"), {"b": "é", "a": [1, None]})
+    assert files.read_json(str(tmp_path / "x.json")) == {"a": [1, None], "b": "é"}
+
+
+def test_stamps_are_those_that_were_written_whole(generation: Path) -> None:
+    files.write_json(stamps.stamp_path(str(generation), "nn"), {"digest": "d-nn"})
+    (generation / "stamps" / "torch.json").write_text('{"digest": "d-to')
+    (generation / "stamps" / "image.json").write_text("{}")
+    (generation / "stamps" / ".new-x").write_text('{"digest": "x"}')
+    assert stamps.read_stamps(str(generation)) == {"nn": "d-nn"}
+    assert stamps.read_stamps(str(generation / "none")) == {}
+
+
+def test_command_is_logged_with_its_own_line_first(tmp_path: Path) -> None:
+    log = tmp_path / "new folder" / "x.log"
+    outcome = commands.run_logged(["sh", "-c", 'echo "$A $TERM $LC_ALL"; exit 3'], str(log), environment={"A": "é"})
+    assert outcome["rc"] == 3
+    assert log.read_text(encoding="utf-8").splitlines() == ['$ sh -c echo "$A $TERM $LC_ALL"; exit 3', "é dumb C"]
+    assert [path.name for path in log.parent.iterdir()] == ["x.log"]
+
+
+def test_log_is_begun_anew_or_gone_on_with(tmp_path: Path) -> None:
+    log = str(tmp_path / "x.log")
+    for append, expected in ((False, 2), (True, 4), (False, 2)):
+        commands.run_logged(["echo", "a"], log, append=append)
+        assert len(Path(log).read_text().splitlines()) == expected
+
+
+def test_command_has_no_input_and_its_own_directory(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    assert commands.run_logged(["sh", "-c", "pwd; cat"], str(log), chdir=str(tmp_path), timeout=20)["rc"] == 0
+    assert log.read_text().splitlines()[1:] == [str(tmp_path)]
+
+
+def test_command_that_cannot_be_started_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.StackError, match="no-such-program cannot be started: No such file") as caught:
+        commands.run_logged(["no-such-program"], str(tmp_path / "x.log"))
+    assert caught.value.details["log"] == str(tmp_path / "x.log")
+
+
+def test_time_that_is_up_ends_the_command_and_its_children(tmp_path: Path) -> None:
+    script = f"sh -c 'echo $$ > {tmp_path}/child; sleep 60' & wait"
+    outcome = commands.run_logged(["sh", "-c", script], str(tmp_path / "x.log"), timeout=1)
+    assert outcome["rc"] == 124
+    child = (tmp_path / "child").read_text().strip()
+    until(lambda: not processes.start_of(child))
+    assert not (tmp_path / "x.log.pid").exists()
+
+
+def test_running_build_is_seen_and_can_be_ended(generation: Path) -> None:
+    root = generation.parents[1]
+    log = generation / "logs" / "torch.log"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from module_utils.host import commands as c; c.run_logged(['sleep', '60'], sys.argv[2])"
+    )
+    shared = str(paths.plugins())
+    with subprocess.Popen([sys.executable, "-c", program, shared, str(log)]) as builder:
+        until(lambda: commands.running_builds(str(root)))
+        (build,) = commands.running_builds(str(root))
+        assert build["log"] == str(log)
+        assert commands.end_builds(str(root)) == [build]
+        assert builder.wait(10) == 0
+    assert not processes.start_of(build["pid"])
+    assert commands.running_builds(str(root)) == []
+
+
+@pytest.mark.parametrize("content", ["", "{gone} 1\n", "{us} 1\n", "{us}\n", "x y\n"])
+def test_pid_file_of_another_process_is_no_build(generation: Path, content: str) -> None:
+    """A host that was restarted has given the number to somebody else."""
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    (generation / "logs" / "torch.log.pid").write_text(content.format(gone=gone.pid, us=os.getpid()))
+    assert commands.running_builds(str(generation.parents[1])) == []
+
+
+def test_process_is_known_by_its_number_and_start() -> None:
+    start = processes.start_of(os.getpid())
+    assert processes.is_alive(os.getpid(), start)
+    assert not processes.is_alive(os.getpid(), "1")
+    assert not processes.is_alive(None, None)
+
+
+def test_zombie_is_not_alive() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        start = processes.start_of(process.pid)
+        assert processes.is_alive(process.pid, start)
+        assert process.stdin
+        process.stdin.close()
+        until(lambda: not processes.is_alive(process.pid, start))
+        assert Path(f"/proc/{process.pid}").exists()
+
+
+def test_log_tail_puts_what_looks_like_the_cause_first(tmp_path: Path) -> None:
+    lines = [f"line {number}" for number in range(100)]
+    lines[3] = "cc1plus: fatal error: jpeglib.h: No such file or directory"
+    lines[5] = "make: *** [all] Error 2"
+    (tmp_path / "x.log").write_text("\n".join(lines))
+    tail = commands.log_tail(str(tmp_path / "x.log"), 10)
+    assert tail[:3] == [lines[3], lines[5], "..."]
+    assert tail[3:13] == lines[-10:]
+
+
+def test_log_tail_shows_the_first_five_causes_only(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_text("".join(f"error {number}\n" for number in range(100)))
+    tail = commands.log_tail(str(tmp_path / "x.log"), 3)
+    assert tail[:6] == ["error 0", "error 1", "error 2", "error 3", "error 4", "..."]
+    assert tail[6:9] == ["error 97", "error 98", "error 99"]
+
+
+def test_short_log_is_shown_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_text("error 1\nend\n")
+    assert commands.log_tail(str(tmp_path / "x.log"))[:2] == ["error 1", "end"]
+    assert commands.log_tail(str(tmp_path / "none.log"))[:1] in ([], ["..."])
+
+
+def test_modules_that_load_are_evidence(generation: Path) -> None:
+    log = generation / "logs" / "load.log"
+    evidence = lua.load_modules(str(generation), ["torch", "pl.path"], str(log))
+    assert [(seen["module"], seen["version"]) for seen in evidence] == [("torch", "1.0"), ("pl.path", "1.0")]
+
+
+@pytest.mark.parametrize(("module", "words"), [("broken", "fails (rc 1)"), ("silent", "fails (rc 0)")])
+def test_module_that_does_not_load_is_an_error_with_the_log(generation: Path, module: str, words: str) -> None:
+    log = str(generation / "logs" / "load.log")
+    with pytest.raises(errors.StackError) as caught:
+        lua.load_modules(str(generation), ["torch", module], log)
+    assert f"{module} was installed, but `require '{module}'` {words}" in str(caught.value)
+    assert caught.value.details["log"] == log
+    assert caught.value.details["tail"]
+
+
+def test_module_that_loaded_earlier_does_not_vouch_for_itself_now(generation: Path) -> None:
+    log = generation / "logs" / "load.log"
+    log.write_text("loaded silent 1.0\n", encoding="utf-8")
+    with pytest.raises(errors.StackError, match="silent was installed"):
+        lua.load_modules(str(generation), ["silent"], str(log))
+
+
+def test_program_has_to_run_to_its_end(generation: Path) -> None:
+    log = generation / "logs" / "try.log"
+    assert len(lua.try_programs(str(generation), ["torch"], ["assert(1)", "assert(2)"], str(log))) == 2
+    with pytest.raises(errors.StackError, match=r"torch loads, but does not do what it is for \(rc 0\)"):
+        lua.try_programs(str(generation), ["torch"], ["silence()"], str(log))
+    with pytest.raises(errors.StackError, match=r"broken loads, but does not .* \(rc 1\)"):
+        lua.try_programs(str(generation), ["broken"], ["assert(1)"], str(log))
+
+
+def test_error_ends_a_module_with_its_log_and_tail() -> None:
+    said: dict[str, object] = {}
+
+    class Module:
+        def fail_json(self, **given: object) -> None:
+            said.update(given)
+
+    errors.fail_with(Module(), errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2))
+    assert said == {"msg": "it broke. The whole log: /l\na\nb", "log": "/l", "tail": ["a", "b"], "rc": 2}
