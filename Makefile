@@ -59,8 +59,9 @@ LOCAL := tests/site/test_artifact_role.py tests/site/test_kills.py tests/site/te
 local: $(VENV)/ready ## Run roles on this machine, and kill site.yml after its tasks and run it again
 	$(BIN)/python -m pytest $(LOCAL)
 
+# The first test waits until all hosts have been built, which takes long where other parts run beside it.
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
-	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12
+	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
 # The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
 test-real: $(VENV)/ready ## Test the real upstream sources; needs MIRROR=DIR
