@@ -22,7 +22,7 @@ from tests.standin import dataset
 LAB = Lab("cluster", "cluster", hosts=2, airgap=True, systemd=True)
 ONE, TWO = LAB.containers
 EVERY = 10
-PATIENCE = 90
+PATIENCE = 300
 OWN = {name.lstrip("-"): value for name, value in TRAIN.items() if name != "-max_iters"}
 # A card in name only: what train.lua asks of cutorch and cunn, answered on the processor.
 CUTORCH = """

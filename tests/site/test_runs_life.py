@@ -18,7 +18,7 @@ from tests.site.sites import Site
 from tests.site.test_runs import DATA, HOST, TRAIN, data, options, run
 
 __all__ = ["data", "run"]  # the fixtures of the runs that end by themselves
-PATIENCE = 60
+PATIENCE = 240
 ENVELOPE = {
     "name": "the stand-in's",
     "ranges": {"loss": [{"iteration": 0, "least": 0.5, "most": 4}], "CIDEr": [{"iteration": 0, "least": 0, "most": 9}]},

@@ -75,6 +75,13 @@ def mirror(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site / "mirror"
 
 
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One host, which answers as a bare one does; Ansible is not started."""
+    state = {"state": {**HOSTS["bare"]["state"]}}
+    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
+
+
 def provision(capsys: Capture, *words: object) -> tuple[int, str, str]:
     capsys.readouterr()
     code = main.boundary([str(word) for word in words])
@@ -175,7 +182,7 @@ def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) 
 )
 @pytest.mark.parametrize("verb", ["site", "verify", "mirror list", "mirror verify"])
 def test_file_that_does_not_parse_is_told_in_words(
-    capsys: Capture, site: Path, verb: str, file: str, text: str, message: str
+    capsys: Capture, site: Path, bare: None, verb: str, file: str, text: str, message: str
 ) -> None:
     (site / "mirror").mkdir()
     (site / file).write_text(text, encoding="utf-8")
@@ -184,12 +191,8 @@ def test_file_that_does_not_parse_is_told_in_words(
     assert message in err
 
 
-def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(
-    capsys: Capture, site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(capsys: Capture, site: Path, bare: None) -> None:
     lock.write(site, lock.Lock())
-    state = {"state": {**HOSTS["bare"]["state"]}}
-    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
     code, _, err = provision(capsys, "site", "--plan", "-m", site)
     assert code == 2
     assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
@@ -331,7 +334,7 @@ def test_site_that_needs_nothing_says_so(
 
 
 def test_verify_is_code_1_where_one_host_did_not_pass(
-    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, bare: None, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = operations.Verdict("node1", (Check(name="stamps", passed=True, saw="3 stamps"),))
     bad = operations.Verdict("node2", (), "nothing was seen")
