@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench release clean
+.PHONY: help demo test quick test-real gpu-tree test-gpu lint unit molecule molecule-old kills site bench release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,11 +14,12 @@ help: ## List these targets
 demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions on the screen
 	$(BIN)/python -m tests.demo
 
-test: ## Run every test that needs no GPU and no upstream sources
-	$(MAKE) --output-sync=target --jobs=2 lint unit
-	$(MAKE) --jobs=2 molecule molecule-old kills
-	$(MAKE) site
-	@echo "all tests passed"
+# All parts side by side as far as they go together; tests/__main__.py has the list of parts.
+test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources; some parts: make test ONLY="lint unit"
+	$(BIN)/python -m tests $(ONLY)
+
+quick: $(VENV)/ready ## Run lint, types and unit tests, in under 90 s, without Docker: before each commit
+	$(BIN)/python -m tests lint unit
 
 $(VENV)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(VENV) "ansible-core>=2.19"
@@ -40,8 +41,10 @@ lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
 		ansible-lint --offline --profile production
 
-unit: $(VENV)/ready ## Run the unit tests
-	$(BIN)/python -m pytest tests/unit
+# Unit tests wait for processes more than they compute, hence one process more than there are processors.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+unit: $(VENV)/ready ## Run the unit tests; WORKERS=0: in one process
+	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
 
 molecule: $(VENV)/ready ## Run the Molecule scenarios, on containers
 	$(BIN)/python -m tests.molecule

@@ -11,7 +11,9 @@ ProvisionError              exit code
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 EXIT_FINE = 0
@@ -54,7 +56,7 @@ class CheckError(ProvisionError):
 
 
 class BugError(ProvisionError):
-    """Something that nobody thought of; its traceback is in a file."""
+    """Something that nobody thought of; its traceback is in the log of the command."""
 
     exit_code = EXIT_BUG
 
@@ -63,3 +65,28 @@ class InterruptError(ProvisionError):
     """Somebody pressed Ctrl-C."""
 
     exit_code = EXIT_INTERRUPTED
+
+
+EXHAUSTED = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO}
+)
+"""What a machine lacks, whatever the program does: space, memory, handles, processes, a disk that works."""
+
+
+@contextmanager
+def naming(
+    place: object, what: str, kind: type[ProvisionError] = UsageError, *, only: Collection[int] = ()
+) -> Iterator[None]:
+    """An OSError inside becomes an error with its place and its cause: `PLACE cannot be WHAT: CAUSE`.
+
+    It stands around what may fail for reasons of this machine or of a path that a user named. An OSError that reaches
+    the command line without it is a bug. With `only` these numbers of errors alone.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        raise kind(f"{error.filename or place} cannot be {what}: {error.strerror or error}") from error

@@ -72,19 +72,29 @@ class Output:
         if self.as_json:
             _write(json.dumps(_as_json(document), indent=2, allow_nan=False) + "\n")
 
-    def error(self, error: ProvisionError) -> None:
-        """What happened, and what to do next."""
+    def error(self, error: ProvisionError, log: str = "") -> None:
+        """What happened, what to do next, and where the log of the command lies."""
         if self.as_json:
             told = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
-            self.result({**error.document, **told})
+            self.result({**error.document, **told, **({"log": log} if log else {})})
             return
         self.warn(error.message, error.advice)
+        if log:
+            self.remark("log", log)
 
     def warn(self, message: str, advice: str = "") -> None:
         """What happened, on stderr; nothing with --json."""
         self.err.print(Text.assemble(("error:", "bold red"), " ", visible(message)))
         if advice:
             self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
+
+    def remark(self, label: str, text: str) -> None:
+        """A line on stderr beside the outcome, such as `log: FILE`; nothing with --json."""
+        self.err.print(Text.assemble((f"{label}:", "bold"), " ", visible(text)))
+
+    def detail(self, text: str) -> None:
+        """Lines on stderr of what goes on, for who asked for them."""
+        self.err.print(visible(text.rstrip("\n")), markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; the cells are plain text. One of very many rows is only aligned: to fit it takes seconds."""

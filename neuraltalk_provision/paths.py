@@ -49,3 +49,8 @@ def state_dir() -> Path:
     """Where the controller keeps logs of its runs: $XDG_STATE_HOME or ~/.local/state."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "neuraltalk-provision"
+
+
+def logs_dir() -> Path:
+    """Where each command leaves its log."""
+    return state_dir() / "logs"

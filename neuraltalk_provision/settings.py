@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from neuraltalk_provision import paths, yaml_file
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, naming
 
 FILE_NAME = "provision.yml"
 
@@ -75,6 +75,11 @@ def load(file: Path | None, **overrides: Any) -> Settings:
     Relative paths count from the settings' own directory. Overrides that are not None win. Raises
     UsageError for a file that does not parse, an unknown name (with the nearest valid ones) or a bad value.
     """
+    with naming(file or FILE_NAME, "read"):
+        return _load(file, overrides)
+
+
+def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     chosen = file or Path(FILE_NAME)
     if file is not None and not file.is_file():
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 _unwritten: list[OSError] = []
 """Why a part of what was printed on stdout got lost."""
@@ -62,3 +64,29 @@ def outliving() -> Iterator[None]:
     except OSError as error:
         _unwritten.append(error)
         hush()
+
+
+class _Outliving:
+    """stdout, but for what it does when it takes no more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with outliving():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with outliving():
+            self._stream.flush()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, also what others print (Typer its help) goes nowhere from the moment on at which stdout takes no more."""
+    with contextlib.redirect_stdout(cast("TextIO", _Outliving(sys.stdout))):
+        yield

@@ -13,7 +13,7 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.cli import run
 from neuraltalk_provision.dataset import program, request
 from neuraltalk_provision.dataset.request import Inspect, Prepare
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.runs import hosts
@@ -78,7 +78,8 @@ def do(
 
 def _findings() -> Path:
     folder = paths.state_dir() / "inspect"
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder, "written"):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
 
 

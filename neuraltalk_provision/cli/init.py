@@ -10,7 +10,7 @@ import typer
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.errors import EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 
 
@@ -23,16 +23,18 @@ def init(
     output = Output(as_json=as_json)
     sources = sorted(path for path in paths.example_inventory().iterdir() if path.is_file())
     files = [directory / path.name for path in sources]
-    existing = [str(file) for file in files if file.exists()]
+    with naming(directory, "read"):
+        existing = [str(file) for file in files if file.exists()]
     if existing:
         raise UsageError(
             f"{', '.join(existing)}: already exists",
             advice="Choose an empty directory, or edit the existing files.",
         )
     if not plan:
-        (directory / "mirror").mkdir(parents=True, exist_ok=True)
-        for path in sources:
-            shutil.copyfile(path, directory / path.name)
+        with naming(directory, "written"):
+            (directory / "mirror").mkdir(parents=True, exist_ok=True)
+            for path in sources:
+                shutil.copyfile(path, directory / path.name)
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
     output.say(f"next: enter your hosts in {directory / 'hosts.yml'}, then run there `provision mirror add FILE...`")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from importlib import metadata
 
 import typer
 
-from neuraltalk_provision import paths, streams
+from neuraltalk_provision import command_log, redaction, streams
 from neuraltalk_provision.cli import (
     cudnn,
     init,
@@ -24,7 +25,16 @@ from neuraltalk_provision.cli import (
     verdict,
     watch,
 )
-from neuraltalk_provision.errors import EXIT_FINE, EXIT_USAGE, BugError, InterruptError, ProvisionError, UsageError
+from neuraltalk_provision.command_log import CommandLog
+from neuraltalk_provision.errors import (
+    EXIT_FINE,
+    EXIT_USAGE,
+    BugError,
+    HostError,
+    InterruptError,
+    ProvisionError,
+    UsageError,
+)
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(
@@ -58,8 +68,22 @@ data.command()(inspect.inspect)
 app.add_typer(data, name="data")
 
 
+_VERBOSE = re.compile(r"-v{1,9}|--verbose")
+
+
 @app.callback(invoke_without_command=True)
-def provision(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+def provision(
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+    _verbose: int = typer.Option(
+        0,
+        "--verbose",
+        "-v",
+        count=True,
+        help="Show on stderr Ansible's tasks as they go, and with -vv the modules' results too; may stand anywhere "
+        "before a `--`. Every command that asks hosts keeps all of it in a log, in "
+        "~/.local/state/neuraltalk-provision/logs or below $XDG_STATE_HOME, which its errors name.",
+    ),
+) -> None:
     """Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror."""
     if version:
         typer.echo(metadata.version("neuraltalk-provision"))
@@ -76,12 +100,32 @@ def main() -> None:
     sys.exit(code)
 
 
+def verbosity(arguments: list[str]) -> tuple[int, list[str]]:
+    """(how often -v was given, the other words): it may stand anywhere before the options of a program."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    asked = [word for word in arguments[:end] if _VERBOSE.fullmatch(word)]
+    count = sum(1 if word == "--verbose" else len(word) - 1 for word in asked)
+    return count, [word for word in arguments[:end] if word not in asked] + arguments[end:]
+
+
 def boundary(arguments: list[str]) -> int:
-    """The exit code of a command line: errors printed in words, our bugs filed with their traceback."""
-    output = Output(as_json="--json" in arguments)
-    code, told = _outcome(arguments)
+    """The exit code of a command line: errors printed in words, our bugs with where their report lies."""
+    level, words = verbosity(arguments)
+    output, beside = Output(as_json="--json" in words), Output()
+    with command_log.begin(words, verbosity=level, show=beside.detail) as log:
+        code, told = _outcome(words, log)
+    where = str(log.path) if log.path and (log.host_failed or isinstance(told, HostError | BugError)) else ""
     if told:
-        output.error(told)
+        output.error(told, where)
+    elif where and code:
+        beside.remark("log", where)
+    if log.problem:
+        beside.remark("warning", f"this command has no {'whole ' if log.path else ''}log: {log.problem}")
+    return _flushed(code, told, output)
+
+
+def _flushed(code: int, told: ProvisionError | None, output: Output) -> int:
+    """The exit code after all that was printed is written; another one where a part of it got lost."""
     lost = streams.flush()
     if lost is None:
         return code
@@ -94,7 +138,7 @@ def boundary(arguments: list[str]) -> int:
     return code or EXIT_USAGE
 
 
-def _outcome(arguments: list[str]) -> tuple[int, ProvisionError | None]:
+def _outcome(arguments: list[str], log: CommandLog) -> tuple[int, ProvisionError | None]:
     """(the exit code of a command line, the error that it ended with if there is something to say of it)."""
     try:
         return _invoke(arguments), None
@@ -104,12 +148,12 @@ def _outcome(arguments: list[str]) -> tuple[int, ProvisionError | None]:
         streams.hush()
         return EXIT_FINE, None
     except (Exception, KeyboardInterrupt) as error:
-        told = _in_words(error)
+        told = _in_words(error, log)
         # Empty where a group without a command has printed its help already.
         return told.exit_code, told if told.message else None
 
 
-def _in_words(error: BaseException) -> ProvisionError:
+def _in_words(error: BaseException, log: CommandLog) -> ProvisionError:
     match error:
         case ProvisionError():
             return error
@@ -117,26 +161,24 @@ def _in_words(error: BaseException) -> ProvisionError:
             return UsageError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
         case KeyboardInterrupt() | typer.Abort():
             return InterruptError("interrupted", advice="Run the same command again; it goes on where it was.")
-        case OSError():
-            return UsageError(f"{error.filename or 'this machine'}: {error.strerror or error}")
-    return _bug(error)
+    return _bug(error, log)
 
 
 def _invoke(arguments: list[str]) -> int:
     """Typer without its own handling of errors and interruption."""
     command = typer.main.get_command(app)
-    with command.make_context("provision", arguments) as context:
+    with streams.guarded(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
 
 
-def _bug(error: BaseException) -> ProvisionError:
-    what = f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}"
+def _bug(error: BaseException, log: CommandLog) -> ProvisionError:
+    """The error for what nobody thought of: its traceback is in the command's log, with versions and the command."""
+    what = redaction.redact(f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}")
     told = "".join(traceback.format_exception(error))
-    report = paths.state_dir() / "bug.txt"
-    try:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(told, encoding="utf-8")
-    except OSError:
-        return BugError(what, advice=f"Report it with this:\n{told}")
-    return BugError(what, advice=f"Report it with {report}.")
+    log.write(f"== {what}\n{told}")
+    if log.path and not log.problem:
+        return BugError(
+            what, advice="Send the log to the authors, and say what you did. It names your hosts and files."
+        )
+    return BugError(what, advice=f"Send this to the authors, and say what you did:\n{redaction.redact(told)}")

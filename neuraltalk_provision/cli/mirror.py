@@ -10,7 +10,7 @@ import typer
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 
@@ -35,7 +35,9 @@ def add(
         raise UsageError("--as names one artifact, and there are several files")
     catalogue = catalogues.load()
     for file in files:
-        if not file.is_file():
+        with naming(file, "read"):
+            there = file.is_file()
+        if not there:
             raise UsageError(f"{file}: there is no such file", advice="Nothing was added.")
     named = [(file, store.identify(file, catalogue, given)[0]) for file in files]
     added = []
@@ -43,7 +45,9 @@ def add(
         if plan:
             output.say(f"would add {file} as {name}")
             continue
-        with output.progress(f"adding {file.name}", file.stat().st_size) as advance:
+        with naming(file, "read"):
+            size = file.stat().st_size
+        with naming(target, "written", MirrorError), output.progress(f"adding {file.name}", size) as advance:
             entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
         added.append(entry.model_dump())
         output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")

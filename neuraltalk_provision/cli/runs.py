@@ -141,7 +141,7 @@ def stop(
 
 def _end(run: RunState, settings: Settings, output: Output, plan: bool) -> dict[str, object]:
     # Without a directory on any node it stands in Slurm's queue.
-    end = hosts.stop if run.conductor else hosts.cancel
+    end = hosts.stop if run.supervisor else hosts.cancel
     running = end(run.id, run.host, settings, plan=plan)
     what = ("would be stopped" if plan else "stopped") if running else "was not running"
     output.say(f"{run.id} on {run.host} {what}")

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import command_log, redaction
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, events, operations, playbook
+from neuraltalk_provision.site import converge, extra_vars, operations
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -101,6 +102,7 @@ def verify(
         for check in verdict.checks:
             output.say(f"{'ok  ' if check.passed else 'FAIL'} {verdict.host} {check.name}: {check.saw}")
         if verdict.failure:
+            command_log.host_failed()
             output.say(f"FAIL {verdict.host} {verdict.failure}")
     output.result({"hosts": [verdict.as_json() for verdict in verdicts]})
     good = sum(verdict.passed for verdict in verdicts)
@@ -150,11 +152,11 @@ def variables(
     given["provision_lease"] = {}
     shown = {
         **given,
-        **{name: events.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
+        **{name: redaction.redact(given[name]) for name in ("provision_pip_index_url", "provision_artifact_url")},
     }
     if file:
-        operations.write_private(file, playbook.as_yaml(given))
+        operations.write_private(file, extra_vars.as_yaml(given))
     else:
-        output.pass_on(playbook.as_yaml(shown))
+        output.pass_on(extra_vars.as_yaml(shown))
     output.result(shown)
     return EXIT_FINE

@@ -14,7 +14,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
 from neuraltalk_provision.cli.runs import Host, Id
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
 from neuraltalk_provision.runs import hosts
@@ -155,7 +155,9 @@ def write_pages(file: Path, told: page.Report, said: Sequence[page.Captioned], o
 
 def write(file: Path, told: page.Report, output: Output) -> None:
     """Write a report as HTML."""
-    file.write_text(page.render(told), encoding="utf-8")
+    text = page.render(told)
+    with naming(file, "written"):
+        file.write_text(text, encoding="utf-8")
     output.say(f"wrote {file}")
 
 

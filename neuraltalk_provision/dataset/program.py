@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.errors import CheckError, InterruptError
+from neuraltalk_provision.errors import CheckError, InterruptError, naming
 
 MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
 PACKAGE = "module_utils"
@@ -36,22 +37,25 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
 
     Raises CheckError with the program's own words where it could not do what was asked.
     """
-    with tempfile.TemporaryDirectory(prefix="neuraltalk-data-") as folder:
-        code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
-        code.write_bytes(packed())
-        asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
+    with contextlib.ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
+            code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
+            code.write_bytes(packed())
+            asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
         command = [sys.executable, "-B", str(code), "attached", str(asked)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            try:
-                for line in child.stdout:
-                    show(line.decode("utf-8", "replace"))
-            except KeyboardInterrupt:
-                child.terminate()  # a terminal has told it already; whoever told only us has not
-                child.wait()
-                raise InterruptError(
-                    "interrupted", advice="Run the same command again; it goes on where it was."
-                ) from None
+        with naming("Python", "started"):
+            started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        child = stack.enter_context(started)
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                show(line.decode("utf-8", "replace"))
+        except KeyboardInterrupt:
+            child.terminate()  # a terminal has told it already; whoever told only us has not
+            child.wait()
+            raise InterruptError("interrupted", advice="Run the same command again; it goes on where it was.") from None
+        child.wait()
         result = parsed(told.read_bytes() if told.exists() else b"")
     if child.returncode < 0:
         raise CheckError(

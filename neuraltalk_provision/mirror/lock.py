@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import yaml_file
-from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError, naming
 
 FILE_NAME = "mirror.lock"
 
@@ -58,7 +58,9 @@ class Lock(BaseModel):
 def read(mirror: Path) -> Lock:
     """The lock of a mirror. Raises MirrorError where there is none or it does not parse."""
     file = mirror / FILE_NAME
-    if not mirror.is_dir():
+    with naming(mirror, "read", MirrorError):
+        there = mirror.is_dir()
+    if not there:
         raise MirrorError(
             f"{mirror}: there is no such mirror directory",
             advice="Name it with --mirror or in provision.yml; `provision mirror add FILE` starts one.",

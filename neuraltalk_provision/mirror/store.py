@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
-from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import archive, lock, versions
 
 BLOCK = 1 << 20
@@ -213,7 +213,9 @@ def verify(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: 
     known = lock.read(mirror)
     findings = list(inspect(mirror, known.artifacts, catalogue, advance))
     listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME}
-    for path in sorted(mirror.iterdir()):
+    with naming(mirror, "read", MirrorError):
+        there = sorted(mirror.iterdir())
+    for path in there:
         if path.name not in listed and not path.name.startswith("."):
             findings.append(Finding(path.name, "surplus", "the lock does not list it"))
     return Check(len(known.artifacts), sum(e.size for e in known.artifacts), tuple(findings))

@@ -16,8 +16,9 @@ Words = Annotated[str, Field(max_length=100_000)]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Version = Annotated[str, Field(pattern=r"^[0-9.]*$", max_length=64)]
-Many = Annotated[tuple[Item, ...], Strict(False)]
-"""A list, as a tuple; its items stay strict. Each use has a bound: Annotated[Many[Text], Field(max_length=9)]."""
+Many = Annotated[tuple[Item, ...], Strict(False), Field(fail_fast=True)]
+"""A list, as a tuple, looked at up to the first item that is wrong; its items stay strict. Each use has a bound, as in
+Annotated[Many[Text], Field(max_length=9)]."""
 
 
 class Result(BaseModel):
@@ -44,7 +45,7 @@ def problems(error: ValidationError) -> str:
 def plain(value: Any) -> Any:
     """A result, or what holds some, in what JSON has; of a result only what the host did say."""
     if isinstance(value, BaseModel):
-        return value.model_dump(exclude_unset=True, by_alias=True)
+        return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

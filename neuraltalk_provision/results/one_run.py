@@ -10,7 +10,6 @@ from pydantic import Discriminator, Field, PlainValidator, Tag
 
 from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole, Words
 from neuraltalk_provision.results.run import (
-    EFFECTIVE_OF_START,
     MANY,
     Ending,
     ExitCode,
@@ -46,7 +45,7 @@ class SetAside(Result):
 class StartedRun(RunStatus):
     """A run that was started, with what its program got and what was left out."""
 
-    effective: Options = Field(validation_alias=EFFECTIVE_OF_START, serialization_alias="arguments")
+    effective: Options = Field(serialization_alias="arguments")
     set_aside: Annotated[Many[SetAside], Field(max_length=MANY)]
     images: Whole
     remarks: Annotated[Many[Words], Field(max_length=1000)]

@@ -8,18 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
 from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole, Words
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.run_log import Iteration, LogResult
-
-# The one place that knows what hosts call these today: `arguments` of a list and of the queue are those of run.json,
-# `arguments` of a start those of process.json.
-REQUESTED = AliasChoices("requested", "arguments")
-EFFECTIVE = AliasChoices("effective", "arguments_given")
-EFFECTIVE_OF_START = AliasChoices("effective", "arguments")
 
 ExitCode = Annotated[int, Field(gt=-(2**31), lt=2**31)]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -109,7 +103,7 @@ class RunStatus(Result):
     until: Annotated[dict[Text, Whole], Field(max_length=10)] | None
     needs: Text | None
     sweep: Text | None
-    conductor: Text | None
+    supervisor: Text | None
     damaged: Annotated[Many[Text], Field(max_length=100)]
     """The names of its files that are there and cannot be read."""
 
@@ -128,8 +122,8 @@ class RunRow(RunStatus):
 class RunDetail(RunRow):
     """A run in full."""
 
-    requested: Options = Field(validation_alias=REQUESTED)
-    effective: Options | None = Field(validation_alias=EFFECTIVE)
+    requested: Options
+    effective: Options | None
     tail: Words
     begins: Iteration
     checkpoints: Annotated[Many[RunFile], Field(max_length=1000)]
@@ -179,7 +173,7 @@ class QueuedRun(Result):
     reason: Words
     output: Text
     submitted: Whole
-    requested: Options = Field(validation_alias=REQUESTED)
+    requested: Options
 
 
 class RunsResult(Result):

@@ -32,6 +32,8 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, answers, playbook
 
 POLL_SECONDS = 2.0
+CHANGE, INFO = "stack_run", "stack_run_info"
+"""The modules that change a run, and that only tell of runs."""
 POINTS = 300
 """Of how many losses is told of a run where nothing else is asked."""
 
@@ -75,7 +77,7 @@ def whole(
 
     Raises HostError where a host can't be asked, or has one of its runs no more.
     """
-    here = [run for run in wanted if run.conductor or not run.job]
+    here = [run for run in wanted if run.supervisor or not run.job]
     if not here:
         return tuple(wanted)
     hosts, ids = sorted({run.host for run in here}), sorted({run.id for run in here})
@@ -123,7 +125,7 @@ def ask(
         },
     )
     shape = RunDetailsResult if ids else RunsResult
-    results, failures = answers.of(playbook.run(request).told, "stack_run", shape)
+    results, failures = answers.of(playbook.run(request).told, INFO, shape)
     if failures:
         raise advice.host_error(failures, advice="To go on without some: --limit '!HOST'.")
     found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
@@ -145,13 +147,13 @@ def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
     Raises HostError where they can't be started; then none was.
     """
     asked = {**_as_asked(runs), "state": "started"}
-    return _result(OneRunResult[StartedRun], _request(host, settings, asked)).run
+    return _change(OneRunResult[StartedRun], host, settings, asked).run
 
 
 def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> SubmittedRun:
     """Give runs to Slurm as one job, by `sbatch` on a host; its job. Raises HostError with Slurm's words."""
     asked = {**_as_asked(runs), "slurm": list(words), "state": "submitted"}
-    return _result(OneRunResult[SubmittedRun], _request(host, settings, asked)).run
+    return _change(OneRunResult[SubmittedRun], host, settings, asked).run
 
 
 def _as_asked(runs: Sequence[RunSpec]) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
 
 def _followed(run_id: str, host: str, settings: Settings, offset: int) -> FollowedRun:
     asked = {"id": run_id, "offset": offset, "state": "followed"}
-    return _result(OneRunResult[FollowedRun], _request(host, settings, asked)).run
+    return _told(OneRunResult[FollowedRun], host, settings, asked).run
 
 
 def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
@@ -206,20 +208,17 @@ def captions(run_id: str, host: str, settings: Settings) -> tuple[Caption, ...]:
 
 def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
     """End a run with all its processes; whether it was running or waiting. With `plan` nothing is ended."""
-    request = _request(host, settings, {"id": run_id, "state": "stopped"}, check=plan)
-    return _result(ChangedResult, request).changed
+    return _change(ChangedResult, host, settings, {"id": run_id, "state": "stopped"}, check=plan).changed
 
 
 def cancel(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
     """Take the job of a run back from Slurm; whether there was one to take back. With `plan` nothing is."""
-    request = _request(host, settings, {"id": run_id, "state": "cancelled"}, check=plan)
-    return _result(ChangedResult, request).changed
+    return _change(ChangedResult, host, settings, {"id": run_id, "state": "cancelled"}, check=plan).changed
 
 
 def probe(run_id: str, host: str, settings: Settings) -> tuple[OpenedModel | BrokenModel, ...]:
     """The models of a run, each opened on its host."""
-    request = _request(host, settings, {"id": run_id, "state": "probed"})
-    return _result(OneRunResult[ProbedRun], request).run.models
+    return _told(OneRunResult[ProbedRun], host, settings, {"id": run_id, "state": "probed"}).run.models
 
 
 def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> ScoredRun:
@@ -229,7 +228,7 @@ def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> 
     scorer's words where there are no scores.
     """
     asked = {"id": run_id, "annotations": annotations, "state": "scored"}
-    return _result(OneRunResult[ScoredRun], _request(host, settings, asked)).run
+    return _change(OneRunResult[ScoredRun], host, settings, asked).run
 
 
 def read(
@@ -243,8 +242,8 @@ def read(
     left = list(files)
     while left:
         bound = {"most": most} if most else {}
-        request = _request(host, settings, {"id": run_id, "files": left, "state": "read", **bound})
-        run = _result(OneRunResult[FilesOfRun], request).run
+        asked = {"id": run_id, "files": left, "state": "read", **bound}
+        run = _told(OneRunResult[FilesOfRun], host, settings, asked).run
         wanted, waiting = set(left), set(run.later)
         found |= {name: data for name, data in run.files.items() if name in wanted}
         later = [] if most else [name for name in left if name in waiting]
@@ -256,23 +255,32 @@ def read(
     return found
 
 
-def _request(host: str, settings: Settings, run: Mapping[str, Any], *, check: bool = False) -> playbook.Request:
+def _change(shape: type[Read], host: str, settings: Settings, asked: Mapping[str, Any], *, check: bool = False) -> Read:
+    """What a host returns of a run that was started, ended or scored. Raises HostError with its failure."""
+    return _of_one(CHANGE, shape, _request("run.yml", host, settings, asked, check))
+
+
+def _told(shape: type[Read], host: str, settings: Settings, asked: Mapping[str, Any]) -> Read:
+    """What a host returns of a run when it is only asked. Raises HostError with its failure."""
+    return _of_one(INFO, shape, _request("run_info.yml", host, settings, asked, False))
+
+
+def _request(name: str, host: str, settings: Settings, asked: Mapping[str, Any], check: bool) -> playbook.Request:
     return playbook.Request(
-        playbook="run.yml",
+        playbook=name,
         inventory=settings.inventory,
         limit=[host],
         check=check,
         variables={
             "provision_stack_root": settings.stack_root,
             "provision_run_user": settings.run_user,
-            "provision_run": run,
+            "provision_run": asked,
         },
     )
 
 
-def _result(shape: type[Read], request: playbook.Request) -> Read:
-    """What the one host of the request returns. Raises HostError with its failure."""
-    results, failures = answers.of(playbook.run(request).told, "stack_run", shape)
+def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:
+    results, failures = answers.of(playbook.run(request).told, module, shape)
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import Failure, Told
 
 LARGEST = 512 << 20
@@ -28,7 +29,7 @@ def fetch(told: Told, folder: Path) -> Told:
             continue
         answer = read(folder / Path(str(name)).name)
         if isinstance(answer, str):
-            failures.append(Failure(host, action, answer))
+            failures.append(Failure(host, action, answer, code=codes.ANSWER_WRONG))
         else:
             results.append((host, action, answer))
     return replace(told, results=tuple(results), failures=tuple(failures))

@@ -7,6 +7,7 @@ from typing import Any
 
 from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Read
+from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import DROPPED, Failure, Told
 
 
@@ -26,12 +27,14 @@ def of(
             continue
         found = read(shape, result)
         if isinstance(found, str):
-            failures[host] = Failure(host, action, found)
+            code = codes.ANSWER_WRONG if result else codes.ANSWER_DROPPED
+            failures[host] = Failure(host, action, found, code=code)
         else:
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
-            failures[host] = Failure(host, action, "it gave no answer, and Ansible gave no reason")
+            words = "it gave no answer, and Ansible gave no reason"
+            failures[host] = Failure(host, action, words, code=codes.ANSWER_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
 

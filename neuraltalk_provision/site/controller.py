@@ -49,8 +49,9 @@ def hindrance(lease: Lease | None, take_over: bool = False) -> str:
     if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
     lives = "it is running" if _is_alive(lease.holder) else "whether it still lives cannot be told from here"
+    who = holder.told(lease.model_dump())
     return (
-        f"another controller works there: {holder.told(lease.model_dump())}; {lives}. Wait until it ends; if it is dead, "
+        f"another controller works there: {who}; {lives}. Wait until it ends; if it is dead, "
         "run the same command with --take-over"
     )
 

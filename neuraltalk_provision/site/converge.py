@@ -165,7 +165,9 @@ def _converge(
     failures: tuple[Failure, ...] = ()
     if staging:
         outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
-        changes, failures = outcome.told.changes, outcome.told.failures
+        # A real run looks too, before it acts; in check mode all is a prediction.
+        changes = tuple(change for change in outcome.told.changes if change.predicted == check)
+        failures = outcome.told.failures
         if diff:
             output.diffs(outcome.told.diffs)
     failed = {failure.host for failure in failures}
@@ -189,13 +191,15 @@ def _run(
     check: bool = False,
     diff: bool = False,
 ) -> playbook.Outcome:
+    shown: set[tuple[str, str]] = set()
+
     def show(event: Event) -> None:
         told = change(event)
-        task = event.get("event_data", {}).get("task")
-        if told and told.change == "build" and not str(task).startswith("See "):
+        if told and told.change == "build" and told.predicted == check and (told.host, told.component) not in shown:
+            shown.add((told.host, told.component))
             output.step(told.host, told.component, "would be built" if check else "built", told.evidence)
         elif event.get("event") == "playbook_on_task_start":
-            output.busy(str(task))
+            output.busy(str(event.get("event_data", {}).get("task")))
 
     request = playbook.Request(
         playbook=name,

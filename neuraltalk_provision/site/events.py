@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from neuraltalk_provision import redaction
+from neuraltalk_provision.site import codes
+
 Event = Mapping[str, Any]
 
-_SAYS_NOTHING = ("MODULE FAILURE", "non-zero return code")
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _COMPLAINTS = ("warning", "error", "verbose")
 # Characters of what an event printed: enough for the words of a complaint.
@@ -26,23 +28,28 @@ COLLECTION = "neuraltalk.provision."
 
 @dataclass(frozen=True)
 class Failure:
-    """A host that failed, at which task, and why."""
+    """A host that failed, at which task, and why; `code` names the cause where it is a known one (codes.py)."""
 
     host: str
     task: str
     message: str
     unreachable: bool = False
     log: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one component on one host: `build` or `keep`, and what was seen."""
+    """What happened to one component on one host: `build` or `keep`, and what was seen.
+
+    `predicted` says that nothing was done: the module only looked what there would be to do.
+    """
 
     host: str
     component: str
     change: str
     evidence: Any = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,6 @@ def host_of(event: Event) -> str:
     return str(event.get("event_data", {}).get("host", ""))
 
 
-def redact(text: str) -> str:
-    """The text without the user and password of any URL in it."""
-    return re.sub(r"://[^/\s\"'<>]*@", "://***@", text)
-
-
 def bounded(event: Event) -> Event:
     """The event with no more of what it printed than is read: a host may answer with any number of bytes."""
     printed = event.get("stdout")
@@ -86,12 +88,15 @@ def failure(event: Event) -> Failure | None:
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
         return None
     result = _culprit(_mapping(data.get("res")))
+    unreachable = name == "runner_on_unreachable"
+    message = _message(result) if result else DROPPED
     return Failure(
         host=host_of(event),
         task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
-        message=_message(result) if result else DROPPED,
-        unreachable=name == "runner_on_unreachable",
+        message=message,
+        unreachable=unreachable,
         log=str(result.get("log", "")),
+        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.ANSWER_DROPPED,
     )
 
 
@@ -102,14 +107,15 @@ def change(event: Event) -> Change | None:
     if event.get("event") != "runner_on_ok" or not isinstance(told, Mapping):
         return None
     name, what = told.get("name"), told.get("change")
-    return Change(host_of(event), str(name), str(what), told.get("evidence")) if name and what else None
+    predicted = result.get("predicted") is True
+    return Change(host_of(event), str(name), str(what), told.get("evidence"), predicted) if name and what else None
 
 
 def read(events: Iterable[Event]) -> Told:
     """All of a playbook's events, in our terms."""
     results: list[tuple[str, str, Mapping[str, Any]]] = []
     failures: dict[str, Failure] = {}
-    changes: list[Change] = []
+    changes: dict[tuple[str, str, bool], Change] = {}
     diffs: list[tuple[str, Mapping[str, Any]]] = []
     complaints: list[str] = []
     for event in events:
@@ -121,11 +127,11 @@ def read(events: Iterable[Event]) -> Told:
         failed, changed = failure(event), change(event)
         if failed:
             failures[failed.host] = failures.get(failed.host, failed)
-        if changed and not data.get("task", "").startswith("See "):
-            changes.append(changed)
+        if changed:
+            changes[changed.host, changed.component, changed.predicted] = changed
         if event.get("event") in _COMPLAINTS and event.get("stdout"):
             complaints.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
-    return Told(tuple(results), tuple(failures.values()), tuple(changes), tuple(diffs), tuple(complaints))
+    return Told(tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs), tuple(complaints))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -153,18 +159,17 @@ def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
 def _message(result: Mapping[str, Any]) -> str:
     for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
         text = str(result.get(key) or "").strip()
-        if text and not text.startswith(_SAYS_NOTHING) and "See stdout/stderr for the exact error" not in text:
-            # What a module raised stands in the last line; ansible-core 2.16 hands on all of it.
-            return _short(text.splitlines()[-1] if "Traceback (most recent call last)" in text else text)
+        if text and not codes.says_nothing(text):
+            return _short(codes.without_traceback(text))
     return _short(str(result.get("msg") or "no reason was given"))
 
 
 def _short(text: str) -> str:
     """The text without secrets, its middle left out where it is longer than anybody reads."""
     half = MOST_TOLD // 2
-    told = redact(text)
+    told = redaction.redact(text)
     return told if len(told) <= MOST_TOLD else f"{told[:half]} ... {told[-half:]}"
 
 
 def _plain(text: str) -> str:
-    return redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())
+    return redaction.redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, StackVerifyResult
@@ -80,10 +80,11 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
 
 def write_private(file: Path, text: str) -> None:
     """Write a text that only its owner may read, whatever the umask and whoever could read the file before."""
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as opened:
-        os.fchmod(handle, 0o600)
-        opened.write(text)
+    with naming(file, "written"):
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            os.fchmod(handle, 0o600)
+            opened.write(text)
 
 
 def _planned(plan: HostPlan) -> list[Check]:

@@ -10,16 +10,16 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import yaml
-
-from neuraltalk_provision import paths
-from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.site import answer_files, events, masters
+from neuraltalk_provision import command_log, paths, redaction
+from neuraltalk_provision.command_log import CommandLog
+from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
+from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters, transcript
 
 # What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
 _HANDED_ON = (
@@ -44,7 +44,6 @@ class Request:
     inventory: Path
     variables: Mapping[str, Any] = field(default_factory=dict)
     limit: Sequence[str] = ()
-    tags: Sequence[str] = ()
     check: bool = False
     diff: bool = False
     forks: int = 50
@@ -63,8 +62,6 @@ def arguments(request: Request, variables: Path) -> list[str]:
     options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
     if request.limit:
         options += ["--limit", ",".join(request.limit)]
-    if request.tags:
-        options += ["--tags", ",".join(request.tags)]
     return options + ["--check"] * request.check + ["--diff"] * request.diff
 
 
@@ -75,10 +72,11 @@ def environment() -> dict[str, str]:
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", **ours}
+    # ansible-core 2.19 hands on a module's traceback only where it is told to; older ones always do.
+    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
-def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None, dry: bool = False) -> Outcome:
+def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
     """Run a playbook to its end; what it told.
 
     A fresh private directory (0700) holds the run and goes with it. Raises UsageError where Ansible could
@@ -86,33 +84,30 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     """
     import ansible_runner  # half a second that `--help` shall not cost
 
-    if not request.inventory.exists():
+    with naming(request.inventory, "read"):
+        there = request.inventory.exists()
+    if not there:
         raise UsageError(
             f"{request.inventory}: there is no such inventory",
             advice="`provision init DIR` writes an example to start from.",
         )
+    log = command_log.current()
+    if log:
+        log.hide(redaction.known(request.variables))
+        _note(log, _heading(request))
     heard: list[events.Event] = []
-
-    def hear(event: events.Event) -> bool:
-        kept = events.bounded(event)
-        heard.append(kept)
-        on_event(kept)
-        return False  # keeps the event's file unwritten
-
-    with tempfile.TemporaryDirectory(prefix="provision-") as private:
-        variables = Path(private) / "variables.yml"
-        variables.touch(mode=0o600)
-        folder = Path(private) / "answers"
-        folder.mkdir(mode=0o700)
-        given = {**request.variables, "provision_answers": str(folder)}
-        variables.write_text(as_yaml(given), encoding="utf-8")
-        with _quiet(), _our_signals():
+    with contextlib.ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
+            folder, variables = _laid_out(private, request)
+            environ = environment()
+        with naming(private, "used", only=EXHAUSTED), _quiet() as stderr, _our_signals():
             runner = ansible_runner.interface.init_runner(
-                private_data_dir=private,
+                private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=str(request.inventory),
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
-                event_handler=hear,
+                event_handler=_hearing(heard, on_event, log, stderr),
                 quiet=True,
                 # What Ansible printed is in its events; a second copy on the disk can be as large as a host likes.
                 suppress_output_file=True,
@@ -120,10 +115,13 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 settings={"pexpect_timeout": 1},
             )
             runner.config.command = _mortal(runner.config.command)
-            places = {**_collections(private), **_home(private)}
-            runner.config.env = {**_callback(runner.config.env), **environment(), **_bounded(), **places}
+            places = {**_collections(str(private)), **_home(str(private))}
+            runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
         told = answer_files.fetch(events.read(heard), folder)
+    if log:
+        log.host_failed = log.host_failed or bool(told.failures)
+        _note(log, f"== {request.playbook} ended: {runner.status}, rc {runner.rc}\n")
     if runner.status == "canceled":
         raise KeyboardInterrupt
     outcome = Outcome(runner.rc, told)
@@ -131,33 +129,44 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     return outcome
 
 
-class _Verbatim(str):
-    """Text that Ansible must not take for a template."""
+def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
+    """(the directory for large answers, the file with the request's variables), for their owner alone."""
+    folder, variables = private / "answers", private / "variables.yml"
+    folder.mkdir(mode=0o700)
+    variables.touch(mode=0o600)
+    given = {**request.variables, "provision_answers": str(folder)}
+    variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
+    return folder, variables
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes verbatim text with Ansible's !unsafe tag."""
+def _hearing(
+    heard: list[events.Event],
+    on_event: Callable[[events.Event], None],
+    log: CommandLog | None,
+    stderr: TextIO,
+) -> Callable[[events.Event], bool]:
+    """What ansible-runner calls for each event; what is shown of it goes to that stderr."""
 
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+    def hear(event: events.Event) -> bool:
+        if log:
+            with contextlib.redirect_stderr(stderr):
+                _note(log, transcript.of_event(event, max(transcript.TASKS, log.verbosity)))
+        kept = events.bounded(event)
+        heard.append(kept)
+        on_event(kept)
+        return False  # keeps the event's file unwritten
+
+    return hear
 
 
-_Dumper.add_representer(_Verbatim, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text)))
+def _note(log: CommandLog, text: str) -> None:
+    """A text for the command's log, shown where somebody asked for more than the outcome."""
+    log.write(text, shown=text if log.verbosity else "")
 
 
-def as_yaml(variables: Mapping[str, Any]) -> str:
-    """The variables as Ansible reads them: source edits and Lua hold braces, which are no templates."""
-    return str(yaml.dump(_verbatim(dict(variables)), Dumper=_Dumper, sort_keys=False))
-
-
-def _verbatim(value: Any) -> Any:
-    if isinstance(value, str):
-        return _Verbatim(value) if "{" in value else value
-    if isinstance(value, Mapping):
-        return {name: _verbatim(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_verbatim(entry) for entry in value]
-    return value
+def _heading(request: Request) -> str:
+    check = ", in check mode" if request.check else ""
+    return f"== {time.strftime('%H:%M:%S')} {request.playbook} on {', '.join(request.limit) or 'all hosts'}{check}\n"
 
 
 def _callback(env: Mapping[str, str]) -> dict[str, str]:
@@ -195,10 +204,11 @@ def _quoted(part: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ansible-runner's own words off our output."""
+def _quiet() -> Iterator[TextIO]:
+    """Keep ansible-runner's own words off our output; gives the stderr that was."""
+    before = sys.stderr
     with contextlib.redirect_stderr(io.StringIO()):
-        yield
+        yield before
 
 
 def _mortal(command: list[str]) -> list[str]:
@@ -224,12 +234,13 @@ def _our_signals() -> Iterator[None]:
 def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
     """UsageError where Ansible warned that it did something else than asked, or did nothing."""
     words = "\n".join(outcome.told.complaints)
-    if "Unable to parse" in words or "No inventory was parsed" in words or "provided hosts list is empty" in words:
-        raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
-    if "Could not match supplied host pattern" in words or "leaves us with no hosts to target" in words:
-        raise UsageError(
-            f"{request.inventory} has no host or group called {', '.join(request.limit)}",
-            advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
-        )
+    match codes.of_play(words):
+        case codes.INVENTORY_UNREADABLE:
+            raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
+        case codes.INVENTORY_NO_MATCH:
+            raise UsageError(
+                f"{request.inventory} has no host or group called {', '.join(request.limit)}",
+                advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
+            )
     if outcome.rc and not outcome.told.failures:
         raise HostError(f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}")

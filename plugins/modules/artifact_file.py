@@ -41,7 +41,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Verify torch.tgz on the host
-  artifact_file:
+  neuraltalk.provision.artifact_file:
     artifact: torch
     file: torch.tgz
     path: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
@@ -65,8 +65,9 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, remove
+from ..module_utils.host.outcome import run_module
 
 
 def refuse_exchange(artifact, directory):
@@ -112,6 +113,22 @@ def refuse(artifact, file, path, sha256, there, seen, state):
     )
 
 
+def look(module):
+    """The result of the module: whether the file is there and whole."""
+    wanted = module.params
+    path = wanted["path"]
+    if not os.path.isdir(os.path.dirname(path)) and wanted["state"] == "known":
+        return {"changed": False, "whole": False, "seen": ""}
+    refuse_exchange(wanted["artifact"], os.path.dirname(path))
+    there, seen = os.path.lexists(path), digest_of(path)
+    whole = seen == wanted["sha256"]
+    if there and not whole and not module.check_mode:
+        clear(path)
+    if not whole and wanted["state"] == "verified":
+        refuse(there=there, seen=seen, **wanted)
+    return {"changed": there and not whole, "whole": whole, "seen": seen}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -123,21 +140,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    path = wanted["path"]
-    if not os.path.isdir(os.path.dirname(path)) and wanted["state"] == "known":
-        module.exit_json(changed=False, whole=False, seen="")
-    try:
-        refuse_exchange(wanted["artifact"], os.path.dirname(path))
-        there, seen = os.path.lexists(path), digest_of(path)
-        whole = seen == wanted["sha256"]
-        if there and not whole and not module.check_mode:
-            clear(path)
-        if not whole and wanted["state"] == "verified":
-            refuse(there=there, seen=seen, **wanted)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=there and not whole, whole=whole, seen=seen)
+    run_module(module, look)
 
 
 if __name__ == "__main__":

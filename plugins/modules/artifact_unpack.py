@@ -40,7 +40,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Unpack Torch
-  artifact_unpack:
+  neuraltalk.provision.artifact_unpack:
     src: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
     dest: /opt/neuraltalk/build/0a1b/torch
 """
@@ -64,8 +64,9 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
+from ..module_utils.host.outcome import run_module
 
 try:
     import lzma
@@ -230,6 +231,11 @@ def unpack(src, dest, strip, folder, over):
     return tree.count
 
 
+def work(module):
+    """The result of the module: how many members the archive has."""
+    return {"changed": True, "members": 0 if module.check_mode else unpack(**module.params)}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -241,13 +247,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, members=0)
-    try:
-        count = unpack(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, members=count)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Stamp Torch
-  component_stamp:
+  neuraltalk.provision.component_stamp:
     generation: /opt/neuraltalk/generations/0a1b2c3d4e5f6071
     component: torch
     digest: 9f86d081
@@ -55,8 +55,45 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import read_json, remove, write_json
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import stamp_path
+
+
+def stamp(module):
+    """The result of the module: the component, and what happens to it."""
+    wanted = module.params
+    path = stamp_path(wanted["generation"], wanted["component"])
+    known = read_json(path) or {}
+    before = known.get("digest", "")
+    if wanted["state"] == "absent":
+        if not module.check_mode:
+            remove(os.path.join(wanted["generation"], "generation.json"))
+            remove(path)
+        return {"changed": bool(before)}
+    changed = before != wanted["digest"]
+    if changed and not module.check_mode:
+        if not wanted["evidence"]:
+            raise StackError("%s was not seen to work: no stamp without evidence" % wanted["component"])
+        write_json(
+            path,
+            {"digest": wanted["digest"], "evidence": wanted["evidence"], "built": int(time.time())},
+        )
+    return {
+        "changed": changed,
+        "component": {
+            "name": wanted["component"],
+            "change": "build" if changed else "keep",
+            "evidence": (None if module.check_mode else wanted["evidence"]) if changed else known.get("evidence"),
+        },
+        "diff": {
+            "before_header": wanted["component"],
+            "after_header": wanted["component"],
+            "before": "%s %s\n" % (wanted["component"], before or "not built"),
+            "after": "%s %s\n" % (wanted["component"], wanted["digest"]),
+        },
+    }
 
 
 def main():
@@ -70,37 +107,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    path = stamp_path(wanted["generation"], wanted["component"])
-    stamp = read_json(path) or {}
-    before = stamp.get("digest", "")
-    if wanted["state"] == "absent":
-        if not module.check_mode:
-            remove(os.path.join(wanted["generation"], "generation.json"))
-            remove(path)
-        module.exit_json(changed=bool(before))
-    changed = before != wanted["digest"]
-    if changed and not module.check_mode:
-        if not wanted["evidence"]:
-            module.fail_json(msg="%s was not seen to work: no stamp without evidence" % wanted["component"])
-        write_json(
-            path,
-            {"digest": wanted["digest"], "evidence": wanted["evidence"], "built": int(time.time())},
-        )
-    module.exit_json(
-        changed=changed,
-        component={
-            "name": wanted["component"],
-            "change": "build" if changed else "keep",
-            "evidence": (None if module.check_mode else wanted["evidence"]) if changed else stamp.get("evidence"),
-        },
-        diff={
-            "before_header": wanted["component"],
-            "after_header": wanted["component"],
-            "before": "%s %s\n" % (wanted["component"], before or "not built"),
-            "after": "%s %s\n" % (wanted["component"], wanted["digest"]),
-        },
-    )
+    run_module(module, stamp)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have CUDA 13 from the host and cuBLAS from wheels
-  cuda_toolkit:
+  neuraltalk.provision.cuda_toolkit:
     toolkit: /usr/local/cuda-13.0
     wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
     destination: /opt/neuraltalk/generations/0a1b/cuda
@@ -72,8 +72,9 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.commands import log_tail, output_of, run_logged
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.texts import as_text
 from ..module_utils.rules.gpu import RELEASE, architectures, compute_capability
 
@@ -199,6 +200,11 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
     return "nvcc %s from %s compiled a trial for %s in %s s" % (version.group(2), sources, archs, seconds)
 
 
+def work(module):
+    """The result of the module: what the compiler made."""
+    return {"changed": True, "evidence": "" if module.check_mode else bring_together(**module.params)}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -212,13 +218,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, evidence="")
-    try:
-        evidence = bring_together(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, evidence=evidence)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

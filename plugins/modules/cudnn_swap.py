@@ -33,8 +33,8 @@ options:
     description: Whether to replace also what is newer than the archive's, or of two pieces.
     type: bool
     default: false
-  register:
-    description: Whether ldconfig has to know the library afterwards.
+  ldconfig:
+    description: Whether ldconfig has to list the library afterwards.
     type: bool
     default: true
   state:
@@ -47,7 +47,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Replace cuDNN v4 by v5
-  cudnn_swap:
+  neuraltalk.provision.cudnn_swap:
     cuda: /usr/local/cuda-7.5
     archive: /opt/neuraltalk/artifacts/0a1b2c3d4e5f6071-cudnn-7.5-linux-x64-v5.0-ga.tgz
     version: 5.0.5
@@ -79,7 +79,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.cudnn.inspection import Tree, inspect, users
 from ..module_utils.cudnn.ldconfig import Loader
 from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.outcome import run_module
+from ..module_utils.rules.codes import of_errno
 from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 
@@ -107,6 +109,33 @@ def predict(tree, wanted, before):
     return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % wanted
 
 
+def work(module):
+    """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
+    wanted = module.params
+    tree = Tree(wanted["cuda"].rstrip("/"))
+    loader = Loader(tree.root) if wanted["ldconfig"] else None
+    before = inspect(tree)
+    seen = {"changed": False, "cudnn": before, "before": before, "users": [], "did": []}
+    if wanted["state"] == "status":
+        return dict(seen, users=users(tree))
+    if module.check_mode:
+        changed, after = predict(tree, wanted, before)
+        return dict(seen, changed=changed, diff={"before": listing(before), "after": after})
+    try:
+        if wanted["state"] == "swapped":
+            machine = os.uname()[4]
+            did = swap(tree, wanted["archive"], wanted["version"], machine, wanted["in_use"], wanted["foreign"], loader)
+        else:
+            did = restore(tree, loader)
+    except (IOError, OSError) as error:
+        words = "%s: %s. The same command again goes on from there" % (error.filename, error.strerror)
+        raise StackError(words, code=of_errno(error.errno))
+    after = inspect(tree)
+    return dict(
+        seen, changed=bool(did), cudnn=after, did=did, diff={"before": listing(before), "after": listing(after)}
+    )
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -115,41 +144,13 @@ def main():
             "version": {"type": "str", "default": ""},
             "in_use": {"type": "bool", "default": False},
             "foreign": {"type": "bool", "default": False},
-            "register": {"type": "bool", "default": True},
+            "ldconfig": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
         },
         required_if=[("state", "swapped", ("archive", "version"))],
         supports_check_mode=True,
     )
-    wanted = module.params
-    tree = Tree(wanted["cuda"].rstrip("/"))
-    loader = Loader(tree.root) if wanted["register"] else None
-    try:
-        before = inspect(tree)
-        if wanted["state"] == "status":
-            module.exit_json(changed=False, cudnn=before, before=before, users=users(tree), did=[])
-        if module.check_mode:
-            changed, after = predict(tree, wanted, before)
-            diff = {"before": listing(before), "after": after}
-            module.exit_json(changed=changed, cudnn=before, before=before, users=[], did=[], diff=diff)
-        if wanted["state"] == "swapped":
-            machine = os.uname()[4]
-            did = swap(tree, wanted["archive"], wanted["version"], machine, wanted["in_use"], wanted["foreign"], loader)
-        else:
-            did = restore(tree, loader)
-    except StackError as error:
-        fail_with(module, error)
-    except (IOError, OSError) as error:
-        module.fail_json(msg="%s: %s. The same command again goes on from there" % (error.filename, error.strerror))
-    after = inspect(tree)
-    module.exit_json(
-        changed=bool(did),
-        cudnn=after,
-        before=before,
-        users=[],
-        did=did,
-        diff={"before": listing(before), "after": listing(after)},
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Take the lease on the host
-  host_lease:
+  neuraltalk.provision.host_lease:
     stack_root: /opt/neuraltalk
     holder: "{{ provision_lease.holder }}"
     host: "{{ inventory_hostname }}"
@@ -60,7 +60,25 @@ lease:
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.lease import give, read_lease, refuse_held, take
 from ..module_utils.host.places import unsafe
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.outcome import run_module
+
+
+def work(module):
+    """The result of the module: the lease as it is now."""
+    wanted = module.params
+    root, holder, host = wanted["stack_root"], wanted["holder"], wanted["host"]
+    acts = bool(holder) and not module.check_mode
+    if wanted["state"] == "held":
+        for words in unsafe(root)[:1]:
+            raise StackError(words)
+        if acts:
+            take(root, holder, host, wanted["what"], wanted["over"])
+        else:
+            refuse_held(root, holder, host, wanted["over"])
+    elif acts:
+        give(root, holder, host, wanted["over"])
+    return {"changed": False, "lease": read_lease(root)}
 
 
 def main():
@@ -75,24 +93,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    root, holder, host = wanted["stack_root"], wanted["holder"], wanted["host"]
-    acts = bool(holder) and not module.check_mode
-    try:
-        if wanted["state"] == "held":
-            for words in unsafe(root)[:1]:
-                raise StackError(words)
-            if acts:
-                take(root, holder, host, wanted["what"], wanted["over"])
-            else:
-                refuse_held(root, holder, host, wanted["over"])
-        elif acts:
-            give(root, holder, host, wanted["over"])
-    except StackError as error:
-        fail_with(module, error)
-    except (IOError, OSError) as error:
-        module.fail_json(msg="%s: %s" % (error.filename or root, error.strerror))
-    module.exit_json(changed=False, lease=read_lease(root))
+    run_module(module, work)
 
 
 if __name__ == "__main__":

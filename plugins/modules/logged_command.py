@@ -28,8 +28,8 @@ options:
   chdir:
     description: The working directory.
     type: path
-  environment:
-    description: Variables added to the environment.
+  env:
+    description: Variables to add to the environment of the command.
     type: dict
     default: {}
   index_url:
@@ -41,7 +41,7 @@ options:
     description: Text that the output has to contain, or the command has failed whatever it returned.
     type: str
     default: ''
-  timeout:
+  time_limit:
     description: Seconds after which the command and its children are killed.
     type: int
     default: 14400
@@ -50,7 +50,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Run Torch's installer
-  logged_command:
+  neuraltalk.provision.logged_command:
     argv: [bash, install.sh, -s]
     chdir: /opt/neuraltalk/build/0a1b/torch
     log: /opt/neuraltalk/generations/0a1b/logs/torch.log
@@ -72,8 +72,9 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.secrets import pip_environment
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.texts import redact
 
 
@@ -86,25 +87,31 @@ def run(index_url, **given):
     write_whole(log, "", private)
     try:
         with pip_environment(given["argv"][0], index_url) as environment:
-            return run_plainly(**dict(given, environment=dict(given["environment"], **environment)))
+            return run_plainly(**dict(given, env=dict(given["env"], **environment)))
     finally:
         write_whole(log, redact(read_text(log) or ""))
 
 
-def run_plainly(argv, log, generation, chdir, environment, expect, timeout):
+def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
     """Run it; {'rc', 'seconds', 'printed'}, or StackError."""
     full = with_stack(generation, argv) if generation else argv
-    environment = dict((name, str(value)) for name, value in environment.items())
-    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=timeout)
+    environment = dict((name, str(value)) for name, value in env.items())
+    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=time_limit)
     # The first line is the command itself.
     missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
     if outcome["rc"] != 0 or missing:
-        why = "ran longer than %d s" % timeout if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
+        why = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
             why = "rc 0, but it did not print %r" % expect
         raise StackError("%s failed (%s)" % (redact(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome)
     outcome["printed"] = redact("\n".join(lines_since(log, 0)[1:][-3:]))
     return outcome
+
+
+def work(module):
+    """The result of the module: how the command ended, and what it printed."""
+    outcome = {"rc": 0, "seconds": 0.0, "printed": ""} if module.check_mode else run(**module.params)
+    return dict(outcome, changed=True)
 
 
 def main():
@@ -114,20 +121,14 @@ def main():
             "log": {"type": "path", "required": True},
             "generation": {"type": "path"},
             "chdir": {"type": "path"},
-            "environment": {"type": "dict", "default": {}},
+            "env": {"type": "dict", "default": {}},
             "index_url": {"type": "str", "no_log": True},
             "expect": {"type": "str", "default": ""},
-            "timeout": {"type": "int", "default": 14400},
+            "time_limit": {"type": "int", "default": 14400},
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, rc=0, seconds=0.0, printed="")
-    try:
-        outcome = run(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, **outcome)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Load Torch
-  lua_load:
+  neuraltalk.provision.lua_load:
     generation: /opt/neuraltalk/current
     modules: [torch, nn]
     log: /opt/neuraltalk/current/logs/load.log
@@ -50,8 +50,19 @@ evidence:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.errors import StackError, fail_with
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.outcome import run_module
+
+
+def load(module):
+    """The result of the module: the evidence that each Lua module loads."""
+    wanted = module.params
+    if module.check_mode:
+        return {"changed": False, "evidence": []}
+    if os.path.exists(wanted["log"]):
+        os.unlink(wanted["log"])
+    part = {"loads": wanted["modules"], "tries": wanted["tries"]}
+    return {"changed": False, "evidence": try_part(wanted["generation"], part, wanted["log"])}
 
 
 def main():
@@ -64,17 +75,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    if module.check_mode:
-        module.exit_json(changed=False, evidence=[])
-    try:
-        if os.path.exists(wanted["log"]):
-            os.unlink(wanted["log"])
-        part = {"loads": wanted["modules"], "tries": wanted["tries"]}
-        evidence = try_part(wanted["generation"], part, wanted["log"])
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=False, evidence=evidence)
+    run_module(module, load)
 
 
 if __name__ == "__main__":

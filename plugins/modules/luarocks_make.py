@@ -44,8 +44,8 @@ options:
     description: Whether the modules load only where there is a card; elsewhere they are seen, and not loaded.
     type: bool
     default: false
-  environment:
-    description: What the build and the trials find in their environment beside the generation's own.
+  env:
+    description: Variables to add to the environment of the build and of the trials.
     type: dict
     default: {}
   log:
@@ -61,7 +61,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Build cjson
-  luarocks_make:
+  neuraltalk.provision.luarocks_make:
     generation: /opt/neuraltalk/generations/0a1b
     source: /opt/neuraltalk/build/0a1b/cjson
     rockspec: lua-cjson-2.*.rockspec
@@ -83,8 +83,9 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.outcome import run_module
 
 
 def find_rockspec(source, pattern):
@@ -110,9 +111,9 @@ def clean(source):
             os.unlink(path)
 
 
-def make(generation, source, rockspec, log, jobs, needs_card, environment, **part):
+def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
     """Build, install and load; the evidence."""
-    environment = dict((name, str(value)) for name, value in environment.items())
+    environment = dict((name, str(value)) for name, value in env.items())
     spec = find_rockspec(source, rockspec)
     clean(source)
     argv = with_stack(generation, ["luarocks", "make", spec])
@@ -126,6 +127,11 @@ def make(generation, source, rockspec, log, jobs, needs_card, environment, **par
     return try_part(generation, part, log, not needs_card or has_card(), environment)
 
 
+def work(module):
+    """The result of the module: the evidence that the rock does what it is for."""
+    return {"changed": True, "evidence": [] if module.check_mode else make(**module.params)}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -136,19 +142,13 @@ def main():
             "tries": {"type": "list", "elements": "str", "default": []},
             "libraries": {"type": "list", "elements": "str", "default": []},
             "needs_card": {"type": "bool", "default": False},
-            "environment": {"type": "dict", "default": {}},
+            "env": {"type": "dict", "default": {}},
             "log": {"type": "path", "required": True},
             "jobs": {"type": "int", "default": 1},
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, evidence=[])
-    try:
-        evidence = make(**module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=True, evidence=evidence)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

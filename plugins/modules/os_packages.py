@@ -44,7 +44,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Install what builds Torch
-  os_packages:
+  neuraltalk.provision.os_packages:
     manager: dnf
     required: [gcc-c++, cmake]
     optional: [sox-plugins-freeworld]
@@ -66,8 +66,9 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.commands import log_tail, run_logged
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.packages import ask, of_dpkg, of_rpm
 from ..module_utils.rules.packages import COMMANDS
 
@@ -176,6 +177,34 @@ def install(manager, missing, optional, log):
     return [name for name in optional if name not in known]
 
 
+def work(module):
+    """The result of the module: the component C(packages), what happens to it, and what cannot be had."""
+    wanted = module.params
+    writing = wanted["repository"] if not module.check_mode else ""
+    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
+    before = manager.installed(wanted["required"] + wanted["optional"])
+    missing = [name for name in wanted["required"] if name not in before]
+    optional = [name for name in wanted["optional"] if name not in before]
+    acts = bool(missing) and not module.check_mode
+    absent = install(manager, missing, optional, wanted["log"]) if acts else []
+    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
+    return {
+        "changed": bool(missing),
+        "absent": absent,
+        "component": {
+            "name": "packages",
+            "change": "build" if missing else "keep",
+            "evidence": {"installed": after, "absent": absent},
+        },
+        "diff": {
+            "before_header": "packages",
+            "after_header": "packages",
+            "before": "",
+            "after": "".join(name + "\n" for name in missing),
+        },
+    }
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -187,34 +216,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = module.params
-    writing = wanted["repository"] if not module.check_mode else ""
-    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
-    before = manager.installed(wanted["required"] + wanted["optional"])
-    missing = [name for name in wanted["required"] if name not in before]
-    optional = [name for name in wanted["optional"] if name not in before]
-    absent = []
-    if missing and not module.check_mode:
-        try:
-            absent = install(manager, missing, optional, wanted["log"])
-        except StackError as error:
-            fail_with(module, error)
-    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
-    module.exit_json(
-        changed=bool(missing),
-        absent=absent,
-        component={
-            "name": "packages",
-            "change": "build" if missing else "keep",
-            "evidence": {"installed": after, "absent": absent},
-        },
-        diff={
-            "before_header": "packages",
-            "after_header": "packages",
-            "before": "",
-            "after": "".join(name + "\n" for name in missing),
-        },
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Have the account that runs belong to
-  run_account:
+  neuraltalk.provision.run_account:
     user: neuraltalk
     stack_root: /opt/neuraltalk
 """
@@ -42,9 +42,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import find, make_places, ready
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
-from ..module_utils.host.texts import as_text
+from ..module_utils.host.outcome import run_module
 
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
@@ -66,6 +66,24 @@ def make(module, name, root):
     make_places(root, find(name))
 
 
+def work(module):
+    """The result of the module: the component C(account), and what happens to it."""
+    name, root = module.params["user"], module.params["stack_root"]
+    changed = not ready(root, name)
+    if changed and not module.check_mode:
+        make(module, name, root)
+    account = None if module.check_mode and changed else find(name)
+    whose = "runs belong to %s (uid %d)" % (name, account.uid) if account else "runs belong to whoever Ansible is"
+    return {
+        "changed": changed,
+        "component": {
+            "name": "account",
+            "change": "build" if changed else "keep",
+            "evidence": None if changed and module.check_mode else whose,
+        },
+    }
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -74,25 +92,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    name, root = module.params["user"], module.params["stack_root"]
-    try:
-        changed = not ready(root, name)
-        if changed and not module.check_mode:
-            make(module, name, root)
-        account = None if module.check_mode and changed else find(name)
-    except StackError as error:
-        fail_with(module, error)
-    except (IOError, OSError) as error:
-        module.fail_json(msg="%s: %s" % (error.filename, as_text(str(error.strerror))))
-    whose = "runs belong to %s (uid %d)" % (name, account.uid) if account else "runs belong to whoever Ansible is"
-    module.exit_json(
-        changed=changed,
-        component={
-            "name": "account",
-            "change": "build" if changed else "keep",
-            "evidence": None if changed and module.check_mode else whose,
-        },
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Cure loadcaffe for protobuf 3.21
-  source_edit:
+  neuraltalk.provision.source_edit:
     root: /opt/neuraltalk/build/0a1b/loadcaffe
     edits:
       - file: loadcaffe.cpp
@@ -49,8 +49,10 @@ import io
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host.errors import StackError
 from ..module_utils.rules.edits import EditError, apply_edits, by_file
 from ..module_utils.host.files import file_sha256, read_json, write_json, write_whole
+from ..module_utils.host.outcome import run_module
 
 RECORD = ".provision-edits.json"
 
@@ -83,6 +85,31 @@ def already_made(root, edits):
     )
 
 
+def work(module):
+    """The result of the module: the files that are edited, each with its diff."""
+    root, edits = module.params["root"], module.params["edits"]
+    names = [name for name, _edits in by_file(edits)]
+    if os.path.isdir(root) and already_made(root, edits):
+        return {"changed": False, "files": names}
+    if not os.path.isdir(root) and module.check_mode:
+        # Not unpacked yet: the controller has checked the archive in the mirror.
+        return {"changed": bool(edits), "files": names}
+    try:
+        planned = plan_edits(root, edits)
+    except EditError as error:
+        raise StackError(error.args[0])  # str() of it ends at the first accent under Python 2.7
+    if not module.check_mode:
+        for path, _before, after in planned:
+            write_whole(path, after, os.stat(path).st_mode & 0o7777)
+        digests = dict((name, file_sha256(os.path.join(root, name))) for name in names)
+        write_json(os.path.join(root, RECORD), {"edits": edits, "files": digests})
+    diff = [
+        {"before_header": path, "after_header": path, "before": before, "after": after}
+        for path, before, after in planned
+    ]
+    return {"changed": bool(planned), "files": names, "diff": diff}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -91,30 +118,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    root, edits = module.params["root"], module.params["edits"]
-    names = [name for name, _edits in by_file(edits)]
-    if os.path.isdir(root) and already_made(root, edits):
-        module.exit_json(changed=False, files=names)
-    if not os.path.isdir(root) and module.check_mode:
-        # Not unpacked yet: the controller has checked the archive in the mirror.
-        module.exit_json(changed=bool(edits), files=names)
-    try:
-        planned = plan_edits(root, edits)
-    except EditError as error:
-        module.fail_json(msg=error.args[0])  # str() of it ends at the first accent under Python 2.7
-    if not module.check_mode:
-        for path, _before, after in planned:
-            write_whole(path, after, os.stat(path).st_mode & 0o7777)
-        digests = dict((name, file_sha256(os.path.join(root, name))) for name in names)
-        write_json(os.path.join(root, RECORD), {"edits": edits, "files": digests})
-    module.exit_json(
-        changed=bool(planned),
-        files=names,
-        diff=[
-            {"before_header": path, "after_header": path, "before": before, "after": after}
-            for path, before, after in planned
-        ],
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Make the generation current
-  stack_generation:
+  neuraltalk.provision.stack_generation:
     stack_root: /opt/neuraltalk
     id: 0a1b2c3d4e5f6071
     state: current
@@ -82,8 +82,9 @@ from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.files import active_generations
 from ..module_utils.host.commands import end_builds, running_builds
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import read_json, remove, write_json, write_whole
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 
 # Seconds. A half-built generation is of use to whoever goes on with it, for this long.
@@ -189,6 +190,37 @@ class Stack(object):
         return doomed
 
 
+def work(module):
+    """The result of the module: which generation is current now, and which one was before."""
+    wanted, dry = module.params, module.check_mode
+    stack = Stack(wanted["stack_root"])
+    before, removed, target = stack.current(), [], wanted["id"]
+    if wanted["state"] == "open":
+        ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
+        return {"changed": bool(ended), "current": before, "previous": "", "removed": [], "ended": ended}
+    if wanted["state"] == "sealed":
+        changed = not stack.is_sealed(target)
+        if changed and not dry:
+            stack.seal(target, wanted["components"])
+        return {"changed": changed, "current": before, "previous": "", "removed": []}
+    if wanted["state"] == "previous":
+        target = target or stack.history.get("previous", "")
+        if not target:
+            raise StackError("there is no generation to go back to: none was current before this one")
+    changed = before != target
+    if changed and not dry:
+        if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
+            raise StackError("generation %s is not whole on this host, or gone" % target)
+        if wanted["state"] == "withdrawn":
+            stack.withdraw(target)
+        else:
+            stack.point_at(target)
+        if wanted["state"] == "current":
+            removed = stack.prune(wanted["keep"])
+    diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
+    return {"changed": changed, "current": target, "previous": before, "removed": removed, "diff": diff}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -202,41 +234,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, dry = module.params, module.check_mode
-    stack = Stack(wanted["stack_root"])
-    before, removed, target = stack.current(), [], wanted["id"]
-    try:
-        if wanted["state"] == "open":
-            ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
-            module.exit_json(changed=bool(ended), current=before, previous="", removed=[], ended=ended)
-        if wanted["state"] == "sealed":
-            changed = not stack.is_sealed(target)
-            if changed and not dry:
-                stack.seal(target, wanted["components"])
-            module.exit_json(changed=changed, current=before, previous="", removed=[])
-        if wanted["state"] == "previous":
-            target = target or stack.history.get("previous", "")
-            if not target:
-                raise StackError("there is no generation to go back to: none was current before this one")
-        changed = before != target
-        if changed and not dry:
-            if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
-                raise StackError("generation %s is not whole on this host, or gone" % target)
-            if wanted["state"] == "withdrawn":
-                stack.withdraw(target)
-            else:
-                stack.point_at(target)
-            if wanted["state"] == "current":
-                removed = stack.prune(wanted["keep"])
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(
-        changed=changed,
-        current=target,
-        previous=before,
-        removed=removed,
-        diff={"before": "current -> %s\n" % before, "after": "current -> %s\n" % target},
-    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ options:
     default: ""
   runs:
     description:
-      - What to start, in order, for V(started) and V(submitted). Of each C(id), C(program), C(arguments) (option and
-        value), C(files) (names of arguments that have to be there), C(stage), C(until) (C(iterations), C(plateau)),
+      - What to start, in order, for V(started) and V(submitted). Of each C(id), C(program), C(requested) (option and
+        value), C(files) (names of options that have to be there), C(stage), C(until) (C(iterations), C(plateau)),
         C(needs) (the id of a run before it that has to have ended well) and C(parent) (C(id) and C(choose), best or
         last, of the run whose model it starts from).
     type: list
@@ -88,7 +88,7 @@ EXAMPLES = r"""
     runs:
       - id: captions-1
         program: eval.lua
-        arguments: {model: /data/model.t7, image_folder: /data/images}
+        requested: {model: /data/model.t7, image_folder: /data/images}
         files: [model, image_folder]
     state: started
 

@@ -45,7 +45,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Ask for the state of the stack
-  stack_state:
+  neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
   register: state
@@ -72,6 +72,7 @@ from ..module_utils.host.packages import of_dpkg, of_rpm
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import running_builds
 from ..module_utils.host.files import read_json, read_text
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules.packages import COMMANDS
 
@@ -149,18 +150,8 @@ def disk_facts(path):
     }
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "stack_root": {"type": "path", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "variables": {"type": "list", "elements": "str", "default": []},
-            "build_space": {"type": "int", "default": 1500000000},
-            "run_user": {"type": "str", "default": "root"},
-            "inventory": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
+def look(module):
+    """The result of the module: the state of the host."""
     root, said = module.params["stack_root"], module.params["inventory"]
     state = {
         "platform": platform_facts(),
@@ -180,7 +171,22 @@ def main():
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
     }
-    module.exit_json(changed=False, state=state)
+    return {"changed": False, "state": state}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack_root": {"type": "path", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "list", "elements": "str", "default": []},
+            "build_space": {"type": "int", "default": 1500000000},
+            "run_user": {"type": "str", "default": "root"},
+            "inventory": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, look)
 
 
 if __name__ == "__main__":

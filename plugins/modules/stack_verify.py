@@ -35,7 +35,7 @@ author: the neuraltalk-provision authors
 
 EXAMPLES = r"""
 - name: Prove that what is current works
-  stack_verify:
+  neuraltalk.provision.stack_verify:
     generation: /opt/neuraltalk/current
     parts: "{{ generation_recipe.parts }}"
     log: /opt/neuraltalk/current/logs/verify.log
@@ -64,6 +64,7 @@ from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, file_size, lines_since
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 
 # The user `nobody` of every Linux.
@@ -198,6 +199,29 @@ def planned_checks(generation, parts, log, files):
     return checks
 
 
+def work(module):
+    """The result of the module: the checks. StackError, with all of them in it, where one did not pass."""
+    generation = os.path.realpath(module.params["generation"])
+    log = module.params["log"]
+    results = []
+    if not os.path.isdir(generation):
+        raise StackError("%s: nothing is installed there" % generation, checks=[], generation=generation)
+    if os.path.exists(log):
+        os.unlink(log)
+    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
+        try:
+            results.append({"name": name, "passed": True, "saw": check()})
+        except StackError as error:
+            tail = "\n".join(error.details.get("tail", []))
+            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
+    failed = [result for result in results if not result["passed"]]
+    if failed:
+        words = "; ".join("%(name)s: %(saw)s" % result for result in failed)
+        words = "%d of %d checks failed: %s" % (len(failed), len(results), words)
+        raise StackError(words, checks=results, generation=generation)
+    return {"changed": False, "checks": results, "generation": generation}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -208,25 +232,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    generation = os.path.realpath(module.params["generation"])
-    log = module.params["log"]
-    results = []
-    if not os.path.isdir(generation):
-        module.fail_json(msg="%s: nothing is installed there" % generation, checks=[], generation=generation)
-    if os.path.exists(log):
-        os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
-        try:
-            results.append({"name": name, "passed": True, "saw": check()})
-        except StackError as error:
-            tail = "\n".join(error.details.get("tail", []))
-            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
-    failed = [result for result in results if not result["passed"]]
-    outcome = {"checks": results, "generation": generation}
-    if failed:
-        words = "; ".join("%(name)s: %(saw)s" % result for result in failed)
-        module.fail_json(msg="%d of %d checks failed: %s" % (len(failed), len(results), words), **outcome)
-    module.exit_json(changed=False, **outcome)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

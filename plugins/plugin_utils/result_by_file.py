@@ -25,7 +25,7 @@ class ResultByFile(ActionBase):
     _supports_async = False
 
     def run(self, tmp=None, task_vars=None):
-        result = super(ActionModule, self).run(tmp, task_vars)
+        result = super(ResultByFile, self).run(tmp, task_vars)
         answer = self._execute_module(
             module_name=self._task.action, module_args=self._task.args, task_vars=task_vars, tmp=tmp
         )

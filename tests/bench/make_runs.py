@@ -81,7 +81,7 @@ def make(place: Path, name: str, pid: int = 1 << 22, program: str = "train.lua")
     arguments = {"input_h5": "/data/cocotalk.h5", "input_json": "/data/cocotalk.json", "max_iters": "20000"}
     asked = {
         "id": name, "program": program, "arguments": arguments, "generation": "0a1b2c3d4e5f6071",
-        "started": 1_700_000_000, "conductor": str(run), "parent": None, "stage": "", "needs": "",
+        "started": 1_700_000_000, "supervisor": str(run), "parent": None, "stage": "", "needs": "",
     }  # fmt: skip
     start = ""
     stat = Path(f"/proc/{pid}/stat")

@@ -268,7 +268,7 @@ def tell(report: Mapping[str, Any]) -> None:
             print(f"  {line}")
     for name, stage in report["stages"].items():
         print(
-            f"stage {name}, led by the conductor: exit code {stage['exit_code']}, begins at {stage['begins']}, models"
+            f"stage {name}, led by the supervisor: exit code {stage['exit_code']}, begins at {stage['begins']}, models"
         )
         print(
             f"  {[model['iteration'] for model in stage['models']]}; pid {stage['pids']} on {stage['card']} in", end=" "

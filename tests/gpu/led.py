@@ -12,7 +12,7 @@ from typing import Any
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FINE = ("plateau", "iterations")
-"""Why a conductor ends a stage that went well."""
+"""Why a supervisor ends a stage that went well."""
 
 
 def shared(name: str) -> Any:
@@ -34,17 +34,17 @@ def lead(
 
     `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
     """
-    conductor, runs, gpu = shared("runs.supervisor"), shared("runs.files"), shared("gpu.cards")
+    supervisor, runs, gpu = shared("runs.supervisor"), shared("runs.files"), shared("gpu.cards")
     listing = shared("runs.summary")
     root = work / "stack"
     (root / "generations").mkdir(parents=True)
     (root / "generations" / generation.name).symlink_to(generation)
     (root / "current").symlink_to(Path("generations") / generation.name)
     given = arguments if card else {**arguments, "gpuid": "-1", "backend": "nn"}
-    base = {"id": "base", "program": "train.lua", "arguments": given, "files": [], "stage": "base"}
+    base = {"id": "base", "program": "train.lua", "requested": given, "files": [], "stage": "base"}
     goes_on = {"needs": "base", "parent": {"id": "base", "choose": "best"}}
     tuned = {**given, "finetune_cnn_after": "0"}
-    tune = {"id": "finetune", "program": "train.lua", "arguments": tuned, "files": [], "stage": "finetune", **goes_on}
+    tune = {"id": "finetune", "program": "train.lua", "requested": tuned, "files": [], "stage": "finetune", **goes_on}
     first = runs.Run(str(root), "base")
     plan = {
         "root": str(root),
@@ -52,10 +52,10 @@ def lead(
         "card": gpu.cards()[0] if card else None,
         "runs": [base, tune],
     }
-    conductor.admit(str(root), plan, first.path)
+    supervisor.admit(str(root), plan, first.path)
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    Path(first.path, "conductor.zip").write_bytes(conductor.packed())
-    command = [sys.executable, str(Path(first.path, "conductor.zip")), first.path]
+    Path(first.path, "supervisor.zip").write_bytes(supervisor.packed())
+    command = [sys.executable, str(Path(first.path, "supervisor.zip")), first.path]
     with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
         try:
             leading.wait(timeout=limit)

@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start a lab afresh; prints the folder of its inventory")
     up.add_argument("name")
     up.add_argument("--image", default="debian12", choices=images.IMAGES)
+    up.add_argument("--committed", default="", metavar="TAG", help="start from this image, made of a host of --image")
     up.add_argument("--hosts", type=int, default=1, help="how many (default: 1)")
     up.add_argument("--names", default="", help="what to call them, with commas (default: NAME-1 and so on)")
     up.add_argument("--airgap", action="store_true", help="refuse and record what leaves the lab's network")
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
                     tuple(asked.tmpfs),
                     tuple(asked.open_port),
                     names,
+                    committed=asked.committed,
                 )
                 print(hosts.up(lab))
             case "down":

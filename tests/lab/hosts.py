@@ -98,9 +98,9 @@ def address_of(container: str) -> str:
     return engine.docker("inspect", "--format", form, container).strip()
 
 
-def commit(name: str, tag: str) -> str:
+def commit(name: str, tag: str, label: str = "") -> str:
     """An image of a host as it is now, for labs that start where this one ends; its tag."""
-    engine.docker("commit", name, tag)
+    engine.docker("commit", *(("--change", f"LABEL {label}=1") if label else ()), name, tag)
     return tag
 
 

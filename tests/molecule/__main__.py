@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuraltalk_provision.paths import link_collection
-from tests.lab import ansible, paths
+from tests.lab import ansible, hosts, paths
 
 HERE = Path(__file__).resolve().parent
 WORK = paths.ROOT / ".cache" / "molecule"
@@ -36,8 +37,6 @@ LONGEST_FIRST = (
     "system_deps",
     "torch",
 )
-CLEANING_UP = "An error occurred during the test sequence action"
-"""Where Molecule, in its log, turns from what failed to removing the hosts."""
 
 
 @dataclass(frozen=True)
@@ -68,29 +67,36 @@ def suiting() -> list[str]:
 
 
 def run(scenario: str) -> Result:
-    """Run one scenario from destroy to destroy, its output in a log; says how it went when it has ended."""
+    """Run one scenario on new hosts, its output in a log; says how it went when it has ended and they are gone."""
     log = WORK / "logs" / f"{scenario}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # What Molecule remembers of hosts that were there before; the lab removes these itself when it starts.
+    folder = WORK / "run" / scenario
+    shutil.rmtree(folder, ignore_errors=True)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "MOLECULE_GLOB": "tests/molecule/*/molecule.yml",
-        "MOLECULE_EPHEMERAL_DIRECTORY": str(WORK / "run" / scenario),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),
         "NO_COLOR": "1",
         "ANSIBLE_NOCOLOR": "1",
     }
-    command = [sys.executable, "-m", "molecule", "-c", str(HERE / "base.yml"), "test", "--scenario-name", scenario]
+    molecule = (sys.executable, "-m", "molecule", "-c", str(HERE / "base.yml"))
+    command = [*molecule, "test", "--scenario-name", scenario, "--destroy", "never"]
     started = time.monotonic()
-    with log.open("w", encoding="utf-8") as output:
-        done = subprocess.run(
-            command,
-            cwd=paths.ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+    try:
+        with log.open("w", encoding="utf-8") as output:
+            done = subprocess.run(
+                command,
+                cwd=paths.ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+    finally:
+        hosts.down(scenario.replace("_", "-"))
     result = Result(scenario, done.returncode == 0, time.monotonic() - started, log)
     tell(result)
     return result
@@ -101,7 +107,7 @@ def tell(result: Result) -> None:
     line = f"{'ok  ' if result.passed else 'FAIL'} {result.scenario:<12} {result.seconds:4.0f} s"
     if not result.passed:
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.log.read_text(encoding="utf-8", errors="replace"))
-        said_last = text.partition(CLEANING_UP)[0].splitlines()[-TAIL:]
+        said_last = text.splitlines()[-TAIL:]
         tail = "\n".join(f"    {said}" for said in said_last)
         line += f"\n{tail}\n     the whole log of {result.scenario}: {result.log}"
     print(line, flush=True)

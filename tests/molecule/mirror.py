@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuraltalk_provision import catalogue as catalogues
@@ -25,19 +25,19 @@ MADE_OF = (
 DAY = 86400
 
 
-def ingredients() -> Iterator[Path]:
-    """The files that decide what a mirror holds."""
-    for place in MADE_OF:
+def ingredients(places: Sequence[str]) -> Iterator[Path]:
+    """The files in these places of the checkout."""
+    for place in places:
         path = paths.ROOT / place
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
                 yield file
 
 
-def digest() -> str:
-    """Twelve digits that change when a mirror made now would hold something else."""
+def digest(places: Sequence[str] = MADE_OF) -> str:
+    """Twelve digits that change when a file there does: if none are named, those that decide what a mirror holds."""
     total = hashlib.sha256()
-    for file in ingredients():
+    for file in ingredients(places):
         total.update(f"{file.relative_to(paths.ROOT)}\0".encode() + file.read_bytes() + b"\0")
     return total.hexdigest()[:12]
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.site.playbook import as_yaml
+from neuraltalk_provision.site.extra_vars import as_yaml
 from tests.lab import ansible
 from tests.site.command import LONG, Done
 

@@ -40,7 +40,7 @@ RUNS: Mapping[str, type[Result]] = {
 
 def shape_of(module: str, given: Mapping[str, Any]) -> type[Result] | None:
     """The type of a module's result; None for one that the controller does not read."""
-    if module != "stack_run":
+    if module not in ("stack_run", "stack_run_info"):
         return RESULTS.get(module)
     if given["state"] == "listed":
         return RunDetailsResult if given.get("ids") else RunsResult

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.results.one_run import StartedRun
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
-from neuraltalk_provision.runs.progress import health, state
+from neuraltalk_provision.rules import log as rules
+from neuraltalk_provision.runs.progress import health, log, state
+from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.state import RunState
 
 
@@ -19,13 +20,20 @@ def read(text: str) -> dict[str, Any]:
     return result
 
 
+def progress_of(text: str) -> Progress:
+    """A log as the controller reads it."""
+    reader = log.Reader()
+    reader.feed(text)
+    return reader.progress()
+
+
 def row(run_id: str = "base", **more: Any) -> dict[str, Any]:
     """A row of a training that has ended well, as stack_run returns it."""
     return {
         "id": run_id, "path": f"/r/{run_id}", "log": f"/r/{run_id}/log", "pid": 7, "begun": True, "exit_code": 0,
         "running": False, "waiting": False, "ended": None, "card": None, "elsewhere": "", "unit": "", "job": "",
         "stopped": False, "parent": None, "stage": None, "until": None, "needs": None, "sweep": None,
-        "conductor": "/r/base", "damaged": [], "program": "train.lua", "generation": "g", "started": 1, "silent": 3.0,
+        "supervisor": "/r/base", "damaged": [], "program": "train.lua", "generation": "g", "started": 1, "silent": 3.0,
         "samples": [], "progress": read(""), **more,
     }  # fmt: skip
 
@@ -33,7 +41,7 @@ def row(run_id: str = "base", **more: Any) -> dict[str, Any]:
 def detail(run_id: str = "base", **more: Any) -> dict[str, Any]:
     """The same in full."""
     return {
-        **row(run_id), "arguments": {}, "arguments_given": None, "tail": "", "begins": 0, "checkpoints": [],
+        **row(run_id), "requested": {}, "effective": None, "tail": "", "begins": 0, "checkpoints": [],
         "models": [], "scorer": {"given": None, "scored": None}, **more,
     }  # fmt: skip
 
@@ -52,5 +60,5 @@ def of_detail(given: dict[str, Any], host: str = "h", quiet: float = health.QUIE
 
 def started_run(log: str, **more: Any) -> StartedRun:
     """A run that was started, as stack_run returns it."""
-    given = {**row(), "log": log, "exit_code": None, "running": True, "arguments": {}, "set_aside": [], "images": 0}
+    given = {**row(), "log": log, "exit_code": None, "running": True, "effective": {}, "set_aside": [], "images": 0}
     return StartedRun.model_validate({**given, "remarks": [], **more})

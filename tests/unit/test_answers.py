@@ -96,7 +96,7 @@ def test_host_that_failed_is_told_once_with_what_it_said() -> None:
     gone = event("node1", {"msg": "Connection refused"}, "runner_on_unreachable")
     results, failures = answers.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
     assert results == {}
-    assert failures == (Failure("node1", "Ask", "Connection refused", unreachable=True),)
+    assert failures == (Failure("node1", "Ask", "Connection refused", True, code="host.unreachable"),)
 
 
 @pytest.mark.parametrize("res", [{}, None, "words"])

@@ -194,29 +194,6 @@ def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(
     assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
 
 
-def test_bug_is_filed_with_its_traceback_and_code_3(
-    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "verify", lambda *given: {}["nobody thought of this"])
-    code, out, err = provision(capsys, "mirror", "verify")
-    report = tmp_path / "state" / "neuraltalk-provision" / "bug.txt"
-    assert (code, out) == (3, "")
-    assert "this is a bug in neuraltalk-provision: KeyError: 'nobody thought of this'" in err
-    assert str(report) in err
-    assert "Traceback" in report.read_text(encoding="utf-8")
-
-
-def test_bug_is_told_where_it_cannot_be_filed(
-    capsys: Capture, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "state").touch()
-    monkeypatch.setattr(store, "verify", lambda *given: {}["x"])
-    code = main.boundary(["mirror", "verify", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert (code, told["kind"]) == (3, "BugError")
-    assert "KeyError" in told["advice"]
-
-
 @pytest.mark.parametrize("as_json", [False, True])
 def test_interruption_is_code_130(
     capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
@@ -228,14 +205,6 @@ def test_interruption_is_code_130(
     code, out, err = provision(capsys, "mirror", "verify", *["--json"] * as_json)
     assert code == 130
     assert "interrupted" in (json.loads(out)["error"] if as_json else err)
-
-
-def test_error_of_the_machine_names_the_file(capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_given: object) -> None:
-        raise OSError(28, "No space left on device", "/srv/mirror")
-
-    monkeypatch.setattr(store, "verify", full)
-    assert provision(capsys, "mirror", "verify") == (2, "", "error: /srv/mirror: No space left on device\n")
 
 
 def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Path) -> None:

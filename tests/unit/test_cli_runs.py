@@ -41,7 +41,7 @@ def told(run_id: str = "base", host: str = "one", **more: Any) -> RunState:
     """A training that was killed at iteration 25 and has a model of iteration 20, as its host tells of it."""
     killed = {
         "exit_code": -9, "silent": 1.0, "progress": read(LOG), "tail": LOG, "checkpoints": [FILE], "models": [MODEL],
-        "arguments": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
+        "requested": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
     }  # fmt: skip
     return of_detail(detail(run_id, **{**killed, **more}), host)
 
@@ -162,7 +162,7 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
     later = told(
         "fine", begun=False, exit_code=None, ended={"by": "skipped", "evidence": "x"}, needs="base", models=[],
         stage="finetune", parent={"id": "base", "choose": "best"}, progress=read(""),
-        arguments={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
+        requested={**DATA, "gpuid": "-1", "backend": "nn", "finetune_cnn_after": "0"},
     )  # fmt: skip
     hosts(told(), later)
     code, out, _ = provision(capsys, "runs", "resume", "base", "--detach")
@@ -258,7 +258,7 @@ def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts:
 
 
 def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Hosts) -> None:
-    many = [told(f"s-{n}", sweep="s", arguments={**DATA, "seed": str(n)}) for n in (1, 2)]
+    many = [told(f"s-{n}", sweep="s", requested={**DATA, "seed": str(n)}) for n in (1, 2)]
     hosts(told(), *many)
     assert provision(capsys, "runs", "report", "base")[:2] == (0, "wrote base.html\n")
     page = Path("base.html").read_text()
@@ -275,7 +275,7 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
 ) -> None:
     taken: list[str] = []
     monkeypatch.setattr(door, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
-    hosts(told(conductor=None, begun=False, waiting=True, exit_code=None, job="41"))
+    hosts(told(supervisor=None, begun=False, waiting=True, exit_code=None, job="41"))
     code, out, _ = provision(capsys, "runs", "stop", "base")
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
 
@@ -329,7 +329,7 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
 
     monkeypatch.setattr(door, "captions", lambda *given: said)
     monkeypatch.setattr(door, "read", read)
-    hosts(told(program="eval.lua", models=[], arguments={"model": "/m.t7"}))
+    hosts(told(program="eval.lua", models=[], requested={"model": "/m.t7"}))
     code, out, _ = provision(capsys, "runs", "report", "base", "--out", "many.html", "--pictures", "3", "--json")
     document = json.loads(out)
     assert (code, document["captions"], len(asked[0])) == (0, 5000, 3)

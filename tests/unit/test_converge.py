@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import converge, playbook
+from neuraltalk_provision.site import converge, events, playbook
 from neuraltalk_provision.site.events import Change, Failure, Told
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -131,10 +132,35 @@ def test_host_that_failed_in_activation_is_not_counted_as_activated(
 
 
 def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:
-    requests = runs(site=Told(changes=(Change("node1", "torch", "build"),)))
+    requests = runs(site=Told(changes=(Change("node1", "torch", "build", predicted=True),)))
     outcome = converged((planned("bare"),), settings, check=True, diff=True)
     assert [(request.playbook, request.check, request.diff) for request in requests] == [("site.yml", True, True)]
     assert (outcome.activated, outcome.check) == (("node1",), True)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_was_only_predicted_is_shown_in_check_mode_alone_and_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], check: bool
+) -> None:
+    def told(predicted: bool, evidence: str) -> dict[str, Any]:
+        component = {"name": "packages", "change": "build", "evidence": evidence}
+        result = {"component": component, "predicted": predicted}
+        return {"event": "runner_on_ok", "event_data": {"host": "node1", "task": "Any name", "res": result}}
+
+    happening = [told(True, "looked"), told(check, "done"), told(check, "again")]
+
+    def run(request: playbook.Request, on_event: Callable[[Any], None] = lambda event: None) -> playbook.Outcome:
+        seen = happening if request.playbook == "site.yml" else []
+        for event in seen:
+            on_event(event)
+        return playbook.Outcome(0, events.read(seen))
+
+    monkeypatch.setattr(playbook, "run", run)
+    outcome = converge.converge((planned("bare"),), settings, Output(), check=check)
+    assert [(change.evidence, change.predicted) for change in outcome.changes] == [("again", check)]
+    shown = capsys.readouterr().out
+    assert shown.count("packages") == 1
+    assert ("would be built  looked" if check else "built  done") in shown
 
 
 def test_every_refusal_of_every_host_is_told_before_anything_runs(runs: Callable[..., Runs]) -> None:

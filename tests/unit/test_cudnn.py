@@ -88,12 +88,12 @@ def versions(inspection: ModuleType, tree: Path) -> tuple[str, str, str]:
 
 
 def swap(run_module: Run, tree: Path, archive: Path, **more: Any) -> dict[str, Any]:
-    given = {"version": V5, "state": "swapped", "register": False, **more}
+    given = {"version": V5, "state": "swapped", "ldconfig": False, **more}
     return run_module("cudnn_swap", cuda=tree, archive=archive, **given)
 
 
 def restore(run_module: Run, tree: Path, **more: Any) -> dict[str, Any]:
-    return run_module("cudnn_swap", cuda=tree, state="restored", register=False, **more)
+    return run_module("cudnn_swap", cuda=tree, state="restored", ldconfig=False, **more)
 
 
 def test_v4_as_tensorflow_left_it_is_swapped_and_kept_where_the_seed_keeps_it(
@@ -268,7 +268,7 @@ def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
         refused(run_module, tree, archive, rf"is in use by pid {user.pid} \(")
         with pytest.raises(ModuleError, match="is in use by"):
             swap(run_module, tree, archive, check=True)
-        users = run_module("cudnn_swap", cuda=tree, state="status", register=False)["users"]
+        users = run_module("cudnn_swap", cuda=tree, state="status", ldconfig=False)["users"]
         assert [found["pid"] for found in users] == [user.pid]
         assert swap(run_module, tree, archive, in_use=True)["changed"] is True
         user.communicate("")

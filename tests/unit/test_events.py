@@ -104,9 +104,10 @@ def test_module_that_crashed_is_told_in_one_line(core: dict[str, Any]) -> None:
     assert "\n" not in failure.message
 
 
-def test_component_is_told_with_its_evidence_and_looking_is_no_change(core: dict[str, Any]) -> None:
-    (change,) = events.read(core["site"]).changes
-    assert (change.host, change.component, change.change) == ("here", "nn", "build")
+def test_component_is_told_with_its_evidence_and_looking_is_a_prediction(core: dict[str, Any]) -> None:
+    change, looked = events.read(core["site"]).changes
+    assert (change.host, change.component, change.change, change.predicted) == ("here", "nn", "build", False)
+    assert (looked.component, looked.change, looked.predicted) == ("nn", "keep", True)
     assert change.evidence == [{"module": "nn", "seconds": 0.1, "version": "-"}]
 
 
@@ -153,3 +154,20 @@ def test_message_is_the_one_that_says_most(result: dict[str, Any], message: str)
 def test_event_about_no_host_tells_nothing(event: dict[str, Any]) -> None:
     assert events.read([event]) == Told()
     assert events.host_of(event) == ""
+
+
+def stamped(change: str, **more: Any) -> dict[str, Any]:
+    """The event of a task, whatever its name, that tells of a component."""
+    result = {"component": {"name": "nn", "change": change}, **more}
+    return {"event": "runner_on_ok", "event_data": {"host": "h", "task": "See what is missing", "res": result}}
+
+
+def test_result_says_whether_it_is_a_prediction_and_no_name_of_a_task_does() -> None:
+    told = events.read([stamped("keep", predicted=True), stamped("build", predicted=True), stamped("build")]).changes
+    assert [(change.change, change.predicted) for change in told] == [("build", True), ("build", False)]
+
+
+@pytest.mark.parametrize("predicted", ["yes", 1, None, {}])
+def test_prediction_is_true_or_it_is_none(predicted: object) -> None:
+    (change,) = events.read([stamped("build", predicted=predicted)]).changes
+    assert change.predicted is False

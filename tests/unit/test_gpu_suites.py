@@ -37,7 +37,7 @@ def test_suite_that_ran_nothing_is_not_green() -> None:
 
 
 def stage(*samples: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A stage on card GPU-1, as the conductor's record tells of it."""
+    """A stage on card GPU-1, as the supervisor's record tells of it."""
     models = [{"file": "/m.t7", "bytes": 5, "iteration": 3, "modified": 1.0}]
     run = {"exit_code": 0, "ended": None, "begins": 0, "models": models, "card": {"uuid": "GPU-1"}, "tail": "boom\n"}
     return led.told({**run, "samples": list(samples), **more})

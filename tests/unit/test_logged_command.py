@@ -22,7 +22,7 @@ Run = Callable[..., dict[str, Any]]
 def test_command_runs_in_its_directory_with_its_environment(run_module: Run, tmp_path: Path) -> None:
     log = tmp_path / "the 'log' folder" / "x.log"
     argv = ["sh", "-c", 'echo "$A in $(pwd)"']
-    said = run_module("logged_command", argv=argv, log=log, chdir=tmp_path, environment={"A": 7})
+    said = run_module("logged_command", argv=argv, log=log, chdir=tmp_path, env={"A": 7})
     assert (said["changed"], said["rc"], said["printed"]) == (True, 0, f"7 in {tmp_path}")
 
 
@@ -64,7 +64,7 @@ def test_text_of_an_earlier_run_does_not_count(run_module: Run, tmp_path: Path) 
 
 def test_time_that_is_up_is_told(run_module: Run, tmp_path: Path) -> None:
     with pytest.raises(ModuleError, match="sleep 60 failed \\(ran longer than 1 s\\)"):
-        run_module("logged_command", argv=["sleep", "60"], log=tmp_path / "x.log", timeout=1)
+        run_module("logged_command", argv=["sleep", "60"], log=tmp_path / "x.log", time_limit=1)
 
 
 def test_check_mode_predicts_and_runs_nothing(run_module: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site import leases
 from neuraltalk_provision.site.plan import plan
 from tests.unit.modules import ModuleError
@@ -146,7 +147,7 @@ def test_module_tells_plan_refuses_and_the_lease_is_not_taken(run_module: Run, r
     said = run_module("stack_state", stack_root=root)["state"]
     (words,) = said["unsafe"]
     assert {"path": str(root), "kind": "directory", "uid": PLAIN, "gid": PLAIN, "mode": 0o755} in said["places"]
-    state = {**HOSTS["converged"]["state"], "unsafe": said["unsafe"]}
+    state = HostState.model_validate({**HOSTS["converged"]["state"], "unsafe": said["unsafe"]})
     assert plan("node1", state, RECIPE).refusals == (f"node1: {words}",)
     with pytest.raises(UsageError, match=r"node1: .* belongs to .* chown it to root"):
         leases.refuse({"node1": state})

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.host.errors import StackError
+from tests.unit import contract
 from tests.unit.test_neuraltalk_scorer import like_coco, module, wheels
 
 __all__ = ["module", "wheels"]
@@ -33,9 +34,9 @@ def ran(load: Callable[[str], ModuleType], generation: Path, wheels: Path) -> Ca
         run = load("runs.files").Run(str(root), "r1")
         place = Path(run.path)
         place.mkdir(parents=True)
-        record = {"program": program, "arguments": arguments, "generation": generation.name}
+        record = {"program": program, "requested": arguments, "generation": generation.name}
         (place / "run.json").write_text(json.dumps(record))
-        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "arguments": arguments}))
+        (place / "process.json").write_text(json.dumps({"pid": 1, "start": "x", "effective": arguments}))
         (place / "exit").write_text("0\n")
         for name, content in files.items():
             path = place / {"vis": "work/vis/vis.json", "given": "work/coco-caption/valr1.json",
@@ -57,6 +58,7 @@ def test_captions_of_an_evaluation_are_scored_and_the_scores_kept(
     run = ran("eval.lua", {"input_json": "/data/x.json"}, vis=[*SAID, {"image_id": 99, "caption": "no"}])
     before = left(run)
     told = scores.score(run)
+    contract.check("stack_run", {"state": "scored"}, {"run": told})
     assert told["scores"]["Bleu_1"] == 0.75
     assert told["scores"].keys() == {"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"}
     assert (told["used"], told["of"], told["remarks"]) == (2, 3, [])

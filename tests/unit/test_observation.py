@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.runs import sampling
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
-from tests.unit.test_conductor import train, training
 from tests.unit.test_stack_run import data, ended, root, start_all
+from tests.unit.test_supervisor import train, training
 
 __all__ = ["data", "root"]
 Run = Callable[..., dict[str, Any]]
@@ -29,20 +30,20 @@ PATIENCE = 30
 
 
 @pytest.fixture
-def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def supervisor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("runs.supervisor")
     monkeypatch.setattr(module, "POLL", 0.02)
     monkeypatch.setattr(module.signal, "signal", lambda *given: None)
     return module
 
 
-def lead(conductor: ModuleType, root: Path, generation: Path, run: dict[str, Any]) -> dict[str, Any]:
+def lead(supervisor: ModuleType, root: Path, generation: Path, run: dict[str, Any]) -> dict[str, Any]:
     """Lead one run to its end in this process; what its directory says then."""
     plan = {"root": str(root), "generation": str(generation), "card": None, "runs": [run]}
     directory = str(root / "runs" / run["id"])
-    conductor.admit(str(root), plan, directory)
-    conductor.Conductor(str(root), plan, directory).lead()
-    told: dict[str, Any] = conductor.Run(str(root), run["id"]).status()
+    supervisor.admit(str(root), plan, directory)
+    supervisor.Supervisor(str(root), plan, directory).lead()
+    told: dict[str, Any] = supervisor.Run(str(root), run["id"]).status()
     return told
 
 
@@ -82,9 +83,23 @@ def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
     ],
     ids=lambda problem: type(problem).__name__ + str(problem)[:12],
 )
-@pytest.mark.parametrize("where", ["sample", "members", "last_iteration", "reached", "keep", "report_of"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "sampling.sample",
+        "sampling.members",
+        "sampling.last_iteration",
+        "sampling.keep",
+        "supervisor.last_iteration",
+        "supervisor.keep",
+        "supervisor.reached",
+        "stage_end.last_iteration",
+        "stage_end.report_of",
+    ],
+)
 def test_whatever_a_look_meets_the_program_goes_on(
-    conductor: ModuleType,
+    load: Callable[[str], ModuleType],
+    supervisor: ModuleType,
     root: Path,
     generation: Path,
     data: Path,
@@ -97,33 +112,44 @@ def test_whatever_a_look_meets_the_program_goes_on(
     def fails(*_given: Any) -> None:
         raise problem
 
-    monkeypatch.setattr(conductor, where, fails)
+    module, _, name = where.partition(".")
+    monkeypatch.setattr(load(f"runs.{module}"), name, fails)
     until = {"iterations": 1000}
-    monkeypatch.setattr(conductor, "RHYTHM", ((float("inf"), 0.05),))
-    said = lead(conductor, root, generation, training("x", data, until=until))
+    monkeypatch.setattr(load("runs.sampling"), "RHYTHM", ((float("inf"), 0.05),))
+    said = lead(supervisor, root, generation, training("x", data, until=until))
     assert (said["exit_code"], said["ended"]) == (0, None)
     assert "whole" in (root / "runs" / "x" / "log").read_text()
 
 
 def test_what_could_not_be_seen_stands_in_the_record(
-    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType],
+    supervisor: ModuleType,
+    root: Path,
+    generation: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program(generation, "th", "sleep 0.3")
 
     def fails(*_given: Any) -> None:
         raise OSError(errno.ESRCH, "No such process")
 
-    monkeypatch.setattr(conductor, "members", fails)
-    lead(conductor, root, generation, training("x", data))
+    monkeypatch.setattr(load("runs.sampling"), "members", fails)
+    lead(supervisor, root, generation, training("x", data))
     samples = [json.loads(line) for line in (root / "runs" / "x" / "samples").read_text().splitlines()]
     assert "No such process" in samples[0]["problem"]
 
 
 def test_stage_whose_end_cannot_be_written_down_goes_on_until_it_can(
-    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType],
+    supervisor: ModuleType,
+    root: Path,
+    generation: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train(generation, [5.0, 4.0, 3.0, 2.0])
-    real, refused = conductor.write_json, []
+    real, refused = supervisor.write_json, []
 
     def full(path: str, value: object) -> None:
         if path.endswith("ended.json") and len(refused) < 2:
@@ -131,18 +157,18 @@ def test_stage_whose_end_cannot_be_written_down_goes_on_until_it_can(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, value)
 
-    monkeypatch.setattr(conductor, "write_json", full)
-    monkeypatch.setattr(conductor, "RHYTHM", ((float("inf"), 0.1),))
-    said = lead(conductor, root, generation, training("x", data, until={"iterations": 5}))
+    monkeypatch.setattr(supervisor, "write_json", full)
+    monkeypatch.setattr(load("runs.sampling"), "RHYTHM", ((float("inf"), 0.1),))
+    said = lead(supervisor, root, generation, training("x", data, until={"iterations": 5}))
     assert len(refused) == 2
     assert said["ended"]["by"] == "iterations"
 
 
 def test_exit_code_is_written_down_once_there_is_room(
-    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    supervisor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(generation, "th", "exit 3")
-    real, refused = conductor.write_whole, []
+    real, refused = supervisor.write_whole, []
 
     def full(path: str, text: str, *mode: int) -> None:
         if path.endswith("exit") and len(refused) < 3:
@@ -150,25 +176,25 @@ def test_exit_code_is_written_down_once_there_is_room(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, text, *mode)
 
-    monkeypatch.setattr(conductor, "write_whole", full)
-    assert lead(conductor, root, generation, training("x", data))["exit_code"] == 3
+    monkeypatch.setattr(supervisor, "write_whole", full)
+    assert lead(supervisor, root, generation, training("x", data))["exit_code"] == 3
     assert len(refused) == 3
 
 
 def test_full_disk_is_named_where_a_run_fails_on_one(
-    conductor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    supervisor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(generation, "th", "exit 1")
-    monkeypatch.setattr(conductor, "FULL_DISK", 1 << 62)
-    said = lead(conductor, root, generation, training("x", data))
+    monkeypatch.setattr(supervisor, "FULL_DISK", 1 << 62)
+    said = lead(supervisor, root, generation, training("x", data))
     assert (said["exit_code"], said["ended"]["by"]) == (1, "disk")
     assert "no space left on the disk of " in said["ended"]["evidence"]
 
 
-def test_clock_that_was_set_back_does_not_end_the_samples(conductor: ModuleType, root: Path) -> None:
+def test_clock_that_was_set_back_does_not_end_the_samples(supervisor: ModuleType, root: Path) -> None:
     (root / "runs" / "x").mkdir(parents=True)
     now = time.time()
-    look = conductor.Look(conductor.Run(str(root), "x"), os.getpid(), None, now)
+    look = sampling.Look(supervisor.Run(str(root), "x"), os.getpid(), None, now)
     look.last = now + 86_400
     assert look.due()
     look.last = time.time()
@@ -203,7 +229,7 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
 
 
 def test_directory_that_another_has_put_in_its_place_is_not_written_into(
-    conductor: ModuleType, root: Path, generation: Path, data: Path
+    supervisor: ModuleType, root: Path, generation: Path, data: Path
 ) -> None:
     program(generation, "th", "exec sleep 60")
     place = root / "runs" / "x"
@@ -215,7 +241,7 @@ def test_directory_that_another_has_put_in_its_place_is_not_written_into(
 
     other = threading.Thread(target=exchange)
     other.start()
-    lead(conductor, root, generation, training("x", data))
+    lead(supervisor, root, generation, training("x", data))
     other.join()
     assert list(place.iterdir()) == []
 
@@ -228,7 +254,7 @@ def test_name_is_held_as_long_as_a_process_of_the_run_lives(
     started = start_all(root, [training("x", data)])
     run = load("runs.files").Run(str(root), "x")
     time.sleep(0.3)  # by then the trap is set
-    os.kill(run.conductor()["pid"], signal.SIGKILL)
+    os.kill(run.supervisor()["pid"], signal.SIGKILL)
     shutil.rmtree(run.path)
     with pytest.raises(ModuleError, match="something of a run called x lives still"):
         start_all(root, [training("x", data)])

@@ -111,7 +111,8 @@ def test_verdict_that_is_not_as_expected_is_that_hosts_failure(
 def test_host_that_cannot_be_asked_has_failed_and_the_others_are_proved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heard = HostStates({"node2": state_of("converged")}, (Failure("node1", "Ask", "gone", True),))
+    gone = Failure("node1", "Ask", "gone", True, code="host.unreachable")
+    heard = HostStates({"node2": state_of("converged")}, (gone,))
     monkeypatch.setattr(host_state, "ask_each", lambda *given: heard)
     monkeypatch.setattr(converge, "make_plans", lambda settings, limit, given: (planned("converged", "node2"),))
     telling(monkeypatch, Told(results=(proved("node2", GOOD),)))
@@ -128,7 +129,7 @@ def test_host_passes_by_what_was_seen_and_fails_where_nothing_was(monkeypatch: p
     )
     failures = (
         Failure("node2", "Prove", "1 of 2 checks failed"),
-        Failure("node4", "Prove", "Connection refused", unreachable=True),
+        Failure("node4", "Prove", "Connection refused", True, code="host.unreachable"),
     )
     telling(monkeypatch, Told(results=results, failures=failures))
     plans = [planned("converged", f"node{number}") for number in range(1, 6)]
@@ -208,6 +209,6 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
 
 def test_rollback_that_fails_on_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device"),)))
+    telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),)))
     with pytest.raises(HostError, match="its disk is full"):
         operations.rollback(Settings(), (), "", plan=False)

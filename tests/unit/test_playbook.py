@@ -7,16 +7,17 @@ import signal
 import stat
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import answers, events, playbook
+from neuraltalk_provision.site import answers, events, extra_vars, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -49,7 +50,7 @@ def question(inventory: Path, stack_root: Path, **more: Any) -> Request:
 
 
 def test_options_follow_from_the_request() -> None:
-    request = Request("site.yml", Path("i"), limit=["node1", "!node2"], tags=["torch"], check=True, diff=True, forks=7)
+    request = Request("site.yml", Path("i"), limit=["node1", "!node2"], check=True, diff=True, forks=7)
     words = playbook.arguments(request, Path("/tmp/v"))
     assert words == [
         "--extra-vars",
@@ -58,8 +59,6 @@ def test_options_follow_from_the_request() -> None:
         "7",
         "--limit",
         "node1,!node2",
-        "--tags",
-        "torch",
         "--check",
         "--diff",
     ]
@@ -103,7 +102,7 @@ def test_variables_reach_ansible_as_they_are(value: object) -> None:
         pass
 
     Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
-    text = playbook.as_yaml({"a": [{"b": value}], "c": value})
+    text = extra_vars.as_yaml({"a": [{"b": value}], "c": value})
     assert yaml.load(text, Loader) == {"a": [{"b": value}], "c": value}
     assert ("!unsafe" in text) == ("{" in str(value))
 
@@ -209,3 +208,55 @@ def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None
 
 def test_code_of_failed_hosts_is_left_to_whoever_asked() -> None:
     playbook._refuse_nonsense(Outcome(2, Told(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i")))
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory of this test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def crashing(inventory: Path, stack_root: Path) -> Request:
+    """A question whose module breaks: a pattern that is none."""
+    asked = question(inventory, stack_root)
+    secret = {"provision_our_variables": "(", "provision_some_token": "s3cr3t-of-a-site"}
+    return replace(asked, variables={**asked.variables, **secret})
+
+
+@pytest.mark.parametrize("verbosity", [0, 1, 2])
+def test_all_that_ansible_said_stands_in_the_commands_log(
+    inventory: Path, tmp_path: Path, state: Path, verbosity: int
+) -> None:
+    shown: list[str] = []
+    with command_log.begin(["site"], verbosity=verbosity, show=shown.append) as log:
+        playbook.run(question(inventory, tmp_path / "stack"))
+        assert not log.host_failed
+        outcome = playbook.run(crashing(inventory, tmp_path / "stack"))
+    assert log.host_failed
+    assert log.path
+    text = log.path.read_text(encoding="utf-8")
+    assert text.count("state.yml on all hosts") == 2
+    assert "state.yml ended: successful, rc 0" in text
+    assert "ok: [here]" in text
+    assert "Traceback (most recent call last)" in text
+    assert "at position 0" in text
+    assert ("result of here: " in text) == (verbosity == 2)
+    assert "s3cr3t-of-a-site" not in text
+    assert "Traceback" not in outcome.told.failures[0].message
+    assert outcome.told.failures[0].message.endswith("at position 0")
+    assert shown == [] if verbosity == 0 else "ok: [here]\n" in "".join(shown)
+
+
+def test_log_of_a_host_that_answers_megabytes_has_a_bound(tmp_path: Path, state: Path) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\n" + FLOODS["a failure"][0] + "\n")
+    interpreter.chmod(0o755)
+    flood = {**HOSTS["all"]["hosts"]["here"], "ansible_python_interpreter": str(interpreter)}
+    file = tmp_path / "hosts.yml"
+    file.write_text(yaml.safe_dump({"all": {"hosts": {"node1": flood}}}), encoding="utf-8")
+    with command_log.begin(["site"], verbosity=2) as log:
+        playbook.run(question(file, tmp_path / "stack"))
+    assert log.path
+    assert "the disk is full" in log.path.read_text(encoding="utf-8")
+    assert log.path.stat().st_size < 300_000

@@ -66,7 +66,7 @@ def root(place: Path) -> Path:
 
 def captioning(place: Path, id_: str = "x", **arguments: str) -> dict[str, Any]:
     given = {"model": str(place / "m.t7"), **arguments}
-    return {"id": id_, "program": "eval.lua", "arguments": given, "files": list(given)}
+    return {"id": id_, "program": "eval.lua", "requested": given, "files": list(given)}
 
 
 def log_of(root: Path, id_: str = "x") -> str:
@@ -129,9 +129,9 @@ def test_data_that_the_account_may_not_read_is_refused_with_its_name(root: Path,
 
 def test_checkpoint_path_that_is_not_there_or_not_the_accounts_is_refused(root: Path, place: Path) -> None:
     (place / "ck").mkdir(mode=0o755)
-    run = {"id": "x", "program": "train.lua", "arguments": {}, "files": []}
+    run = {"id": "x", "program": "train.lua", "requested": {}, "files": []}
     for folder, words in (("ck", f"{USER} may not write there"), ("none", "there is no such directory")):
-        asked = {**run, "arguments": {"checkpoint_path": str(place / folder)}}
+        asked = {**run, "requested": {"checkpoint_path": str(place / folder)}}
         with pytest.raises(ModuleError, match=f"-checkpoint_path .*: {words}"):
             start_all(root, [asked], user=USER)
 
@@ -161,7 +161,9 @@ def test_run_that_was_exchanged_for_a_link_is_not_worked_on(
     shutil.rmtree(root / "runs" / "x")
     (root / "runs" / "x").symlink_to(victim)
     with pytest.raises(ModuleError, match="is no directory: somebody has put something else there"):
-        run_module("stack_run", stack_root=root, user=USER, id="x", state=state)
+        run_module(
+            "stack_run" if state == "stopped" else "stack_run_info", stack_root=root, user=USER, id="x", state=state
+        )
     assert [path.name for path in victim.iterdir()] == ["run.json"]
 
 
@@ -176,10 +178,10 @@ def test_picture_that_was_exchanged_for_a_link_to_what_is_roots_is_not_told(
     secret.write_bytes(b"P6 1 1 255 looks like a picture and is root's")
     secret.chmod(0o600)
     asked = {"stack_root": root, "user": USER, "id": "x", "files": ["images/000001.ppm"], "state": "read"}
-    assert run_module("stack_run", **asked)["run"]["files"]
+    assert run_module("stack_run_info", **asked)["run"]["files"]
     (place / "pictures" / "cat.jpg").unlink()
     (place / "pictures" / "cat.jpg").symlink_to(secret)
-    assert run_module("stack_run", **asked)["run"]["files"] == {}
+    assert run_module("stack_run_info", **asked)["run"]["files"] == {}
 
 
 def test_record_that_names_another_generation_runs_nothing_as_root(root: Path, place: Path, run_module: Run) -> None:
@@ -211,7 +213,7 @@ def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) ->
 def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_holder(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = load("runs.files")
+    runs = load("runs.leases")
     with runs.Leases(str(root)):
         assert stat.S_IMODE((root / "runs" / ".leases").stat().st_mode) == 0o600
         monkeypatch.setattr(runs, "LEASE_PATIENCE", 0.2)

@@ -36,7 +36,7 @@ WROTE = {"checkpoints": [file.model_dump() for file in END.checkpoints], "captio
 
 
 STARTED = {
-    **row(), "arguments": {"seed": "1", "id": "run-1"}, "set_aside": [], "images": 0, "remarks": [],
+    **row(), "effective": {"seed": "1", "id": "run-1"}, "set_aside": [], "images": 0, "remarks": [],
 }  # fmt: skip
 
 
@@ -59,7 +59,8 @@ def host_says(
 
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
-        return playbook.Outcome(0, Told(results=(("node1", "stack_run", {"run": next(remaining)}),)))
+        module = {"run.yml": "stack_run", "run_info.yml": "stack_run_info"}[request.playbook]
+        return playbook.Outcome(0, Told(results=(("node1", module, {"run": next(remaining)}),)))
 
     monkeypatch.setattr(playbook, "run", run)
 
@@ -92,7 +93,7 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
     assert request.variables["provision_stack_root"] == "/srv/x"
     assert request.variables["provision_run"]["state"] == "started"
     (run,) = request.variables["provision_run"]["runs"]
-    assert (run["id"], run["arguments"]) == ("run-1", {"gpuid": "-1"})
+    assert (run["id"], run["requested"]) == ("run-1", {"gpuid": "-1"})
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

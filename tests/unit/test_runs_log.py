@@ -12,7 +12,7 @@ import pytest
 
 from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.runs.progress import log
-from tests.unit.runs import of_row, read, row
+from tests.unit.runs import of_row, progress_of, read, row
 
 # As train.lua prints under th: Lua's lines end in a tab, those of C do not.
 TRAINING = """DataLoader loading json file: \t/data/cocotalk.json\t
@@ -43,7 +43,7 @@ iter 3: 2.5
 
 
 def test_whole_log_tells_losses_validations_scores_and_checkpoints() -> None:
-    progress = log.read(TRAINING)
+    progress = progress_of(TRAINING)
     assert progress.losses == ((0, 3.207015), (1, 3.1), (2, 2.95), (3, 2.5))
     assert progress.validations == ((0, 3.1894998465266), (2, 2.9))
     assert [(at, dict(scores)["CIDEr"]) for at, scores in progress.scores] == [(2, 0.554)]
@@ -54,7 +54,7 @@ def test_whole_log_tells_losses_validations_scores_and_checkpoints() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_log_that_is_cut_in_the_middle_of_a_line_tells_no_number_that_is_not_whole(cut: int) -> None:
-    assert log.read(TRAINING[:-cut]).losses[-1] == ((3, 2.5) if cut == 0 else (2, 2.95))
+    assert progress_of(TRAINING[:-cut]).losses[-1] == ((3, 2.5) if cut == 0 else (2, 2.95))
 
 
 def test_scorers_own_words_between_the_lines_are_no_hindrance() -> None:
@@ -62,30 +62,30 @@ def test_scorers_own_words_between_the_lines_are_no_hindrance() -> None:
         "validation loss: \t2.9",
         "tokenization...\nPTBTokenizer tokenized 61268 tokens at 1.2e5\nvalidation loss: \t2.9",
     ).replace("{\n  Bleu_1", "ratio: 0.99\n{\n  Bleu_1")
-    assert log.read(noisy) == log.read(TRAINING)
+    assert progress_of(noisy) == progress_of(TRAINING)
 
 
 def test_table_that_is_not_whole_is_no_score() -> None:
-    assert log.read(TRAINING[: TRAINING.index("  CIDEr")]).scores == ()
+    assert progress_of(TRAINING[: TRAINING.index("  CIDEr")]).scores == ()
 
 
 @pytest.mark.parametrize("word", ["nan", "-nan", "inf"])
 def test_loss_that_is_no_number_is_divergence(word: str) -> None:
-    progress = log.read(f"iter 0: 3.2\t\niter 25: {word}\t\n")
+    progress = progress_of(f"iter 0: 3.2\t\niter 25: {word}\t\n")
     assert progress.diverged
     assert not math.isfinite(progress.losses[-1][1])
 
 
 def test_two_trainings_in_one_log_are_told_by_iterations_that_run_backwards() -> None:
-    assert log.read(TRAINING).backwards is None
-    assert log.read(TRAINING + TRAINING).backwards == (3, 0)
-    assert log.read(TRAINING + "iter 3: 2.4\t\n").backwards == (3, 3)
+    assert progress_of(TRAINING).backwards is None
+    assert progress_of(TRAINING + TRAINING).backwards == (3, 0)
+    assert progress_of(TRAINING + "iter 3: 2.4\t\n").backwards == (3, 3)
 
 
 def test_log_cut_anywhere_is_read_and_tells_nothing_that_the_whole_one_does_not() -> None:
-    whole = log.read(TRAINING)
+    whole = progress_of(TRAINING)
     for cut in range(len(TRAINING)):
-        part = log.read(TRAINING[:cut])
+        part = progress_of(TRAINING[:cut])
         assert set(part.losses) <= set(whole.losses)
         assert set(part.validations) <= set(whole.validations)
         assert set(part.scores) <= set(whole.scores)
@@ -94,27 +94,27 @@ def test_log_cut_anywhere_is_read_and_tells_nothing_that_the_whole_one_does_not(
 
 @pytest.mark.parametrize("glued", ["iter 4: 2.4tokenization...\n", "x iter 4: 2.4\n", "iter 4: 2.4 2.5\n", "iter 4:\n"])
 def test_line_with_something_glued_to_it_is_no_loss(glued: str) -> None:
-    assert log.read(TRAINING + glued).losses == log.read(TRAINING).losses
+    assert progress_of(TRAINING + glued).losses == progress_of(TRAINING).losses
 
 
 def test_windows_line_ends_and_broken_letters_are_no_hindrance() -> None:
-    assert log.read(TRAINING.replace("\n", "\r\n")).losses == log.read(TRAINING).losses
-    assert log.read("\ufffd\ufffd\n" + TRAINING).validations == log.read(TRAINING).validations
-    assert log.read("") == log.Progress()
-    assert log.read("x" * 100_000) == log.Progress()
+    assert progress_of(TRAINING.replace("\n", "\r\n")).losses == progress_of(TRAINING).losses
+    assert progress_of("\ufffd\ufffd\n" + TRAINING).validations == progress_of(TRAINING).validations
+    assert progress_of("") == log.Progress()
+    assert progress_of("x" * 100_000) == log.Progress()
 
 
 def test_evaluation_ends_with_a_loss_and_a_training_tells_its_images() -> None:
-    progress = log.read("assigned 82783 images to split train\t\nloss: \t2.4419\t\n{\n  CIDEr : 0.695\n}\n")
+    progress = progress_of("assigned 82783 images to split train\t\nloss: \t2.4419\t\n{\n  CIDEr : 0.695\n}\n")
     assert (progress.images, progress.evaluation) == (82783, 2.4419)
     assert progress.scores == ((0, (("CIDEr", 0.695),)),)
-    folder = log.read("loss: \tnan\t\n").evaluation
+    folder = progress_of("loss: \tnan\t\n").evaluation
     assert folder is not None
     assert math.isnan(folder)
 
 
 def test_program_that_gives_up_says_so() -> None:
-    assert log.read("iter 0: 3.2\nloss seems to be exploding, quitting.\t\n").diverged
+    assert progress_of("iter 0: 3.2\nloss seems to be exploding, quitting.\t\n").diverged
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_program_that_gives_up_says_so() -> None:
     ],
 )
 def test_first_error_is_told_and_not_the_one_that_followed_from_it(text: str, error: str) -> None:
-    assert log.read(text).error == error
+    assert progress_of(text).error == error
 
 
 def steps(work: Callable[[], object]) -> int:
@@ -173,7 +173,7 @@ def steps(work: Callable[[], object]) -> int:
 )
 def test_log_of_four_times_the_length_takes_four_times_the_steps(line: str) -> None:
     short, long = ("".join(line.format(number) for number in range(count)) + "\n" for count in (200, 800))
-    assert steps(lambda: log.read(long)) < 4.5 * steps(lambda: log.read(short))
+    assert steps(lambda: progress_of(long)) < 4.5 * steps(lambda: progress_of(short))
 
 
 def reader_bound() -> int:
@@ -206,17 +206,17 @@ def test_line_that_is_no_line_of_ours_is_cut_and_tells_nothing(hostile: str, mon
         reader.feed(hostile[piece : piece + 1000])
         assert len(reader.rest) <= reader_bound() + 1
     assert max(seen) <= reader_bound()
-    assert log.read(TRAINING + hostile) == log.read(TRAINING)
+    assert progress_of(TRAINING + hostile) == progress_of(TRAINING)
 
 
 def test_twenty_thousand_validations_are_read() -> None:
-    progress = log.read("".join(f"iter {number}: 3.2\t\nvalidation loss: \t2.9\t\n" for number in range(20_000)))
+    progress = progress_of("".join(f"iter {number}: 3.2\t\nvalidation loss: \t2.9\t\n" for number in range(20_000)))
     assert progress.validations[::19_999] == ((0, 2.9), (19_999, 2.9))
     assert len(progress.validations) == 20_000
 
 
 def test_error_in_a_line_without_end_is_told_in_short() -> None:
-    error = log.read("/bin/luajit: x.lua:1: boom " + "x" * 1_000_000 + "\n").error
+    error = progress_of("/bin/luajit: x.lua:1: boom " + "x" * 1_000_000 + "\n").error
     assert error.startswith("x.lua:1: boom xxx")
     assert len(error) <= 500
 
@@ -237,7 +237,7 @@ def test_error_in_a_line_without_end_is_told_in_short() -> None:
     ],
 )
 def test_number_is_read_as_programs_and_terminals_write_it(line: str, loss: float) -> None:
-    progress = log.read(TRAINING + line + "\nvalidation loss: \t2.8\t\n")
+    progress = progress_of(TRAINING + line + "\nvalidation loss: \t2.8\t\n")
     assert progress.losses[-1] == (4, pytest.approx(loss))
     assert progress.validations[-1] == (4, 2.8)
 
@@ -247,19 +247,14 @@ def test_number_is_read_as_programs_and_terminals_write_it(line: str, loss: floa
     ["iter 4: 2.5\rsaving", "iter 4: 1" + "0" * 5_000, "iter \u0664: 2.5", "iter 4: 3.1" + "\x1b[0m" * 3_000 + "9"],
 )
 def test_number_that_is_not_whole_or_written_over_is_none(line: str) -> None:
-    assert log.read(TRAINING + line + "\n").losses == log.read(TRAINING).losses
+    assert progress_of(TRAINING + line + "\n").losses == progress_of(TRAINING).losses
 
 
 def test_coloured_table_is_a_table_of_scores() -> None:
     coloured = "{\n  \x1b[0;35mCIDEr\x1b[0m : \x1b[0;36m1e-05\x1b[0m\n  METEOR : -nan\n  Bleu_1 : abc\n}\n"
-    ((at, scores),) = log.read(coloured).scores
+    ((at, scores),) = progress_of(coloured).scores
     assert (at, scores[0]) == (0, ("CIDEr", 1e-05))
     assert [name for name, _value in scores] == ["CIDEr", "METEOR"]
-
-
-@pytest.mark.parametrize("text", [None, 7, ["iter 0: 3\n"], b"iter 0: 3\n"])
-def test_what_is_no_text_is_an_empty_log(text: Any) -> None:
-    assert log.read(text) == log.Progress()
 
 
 CARD = {"index": 0, "uuid": "GPU-1", "name": "K80"}

@@ -20,7 +20,7 @@ from tests.unit.test_cli_runs import told
 
 def said(run_id: str, **more: Any) -> dict[str, Any]:
     """A run as stack_run returns it in full."""
-    given = {"arguments": {"seed": 1}, "arguments_given": {"seed": 1, "id": run_id}, "started": 5}
+    given = {"requested": {"seed": 1}, "effective": {"seed": 1, "id": run_id}, "started": 5}
     return detail(run_id, **{**given, **more})
 
 
@@ -34,7 +34,7 @@ def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
         "submitted": 9,
         "output": "/r/.job-41.out",
     }
-    return {**known, "program": "train.lua", "arguments": {}, **more}
+    return {**known, "program": "train.lua", "requested": {}, **more}
 
 
 def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list[playbook.Request]:
@@ -42,7 +42,9 @@ def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list
 
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
-        results = tuple((host, "stack_run", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items())
+        results = tuple(
+            (host, "stack_run_info", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items()
+        )
         return playbook.Outcome(0, Told(results=results))
 
     monkeypatch.setattr(playbook, "run", run)
@@ -88,7 +90,7 @@ def test_job_that_no_host_has_a_run_of_is_told_by_slurm(
 ) -> None:
     hosts_tell(monkeypatch, one={"queued": [job("a", state)]})
     (run,) = hosts.runs(Settings())
-    assert (run.health.state, evidence in run.health.evidence, run.conductor) == (word, True, ""), run.health
+    assert (run.health.state, evidence in run.health.evidence, run.supervisor) == (word, True, ""), run.health
 
 
 def test_job_that_a_host_has_a_run_of_is_told_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def test_line_goes_back_as_far_as_the_host_has_it() -> None:
 @pytest.mark.parametrize(("images", "asked"), [("3200", "3200"), ("-1", "8")])
 def test_model_is_evaluated_on_what_its_training_validated_with(images: str, asked: str) -> None:
     given = {"input_h5": "/d/c.h5", "input_json": "/d/c.json", "val_images_use": images, "batch_size": "8"}
-    again = verify.again(told("a", arguments=given), ["a", "a-check-1"], "none", None)
+    again = verify.again(told("a", effective=given), ["a", "a-check-1"], "none", None)
     assert (again.id, again.program) == ("a-check-2", "eval.lua")
     assert (again.arguments["num_images"], again.arguments["batch_size"]) == (asked, "8")
     assert (again.arguments["input_h5"], again.arguments["language_eval"]) == ("/d/c.h5", "0")

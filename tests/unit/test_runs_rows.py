@@ -14,7 +14,7 @@ import pytest
 from neuraltalk_provision.runs.progress import health
 from tests.unit.modules import ModuleError
 from tests.unit.runs import of_detail, of_row
-from tests.unit.test_conductor import all_of
+from tests.unit.test_supervisor import all_of
 
 Tell = Callable[..., dict[str, Any]]
 
@@ -25,11 +25,11 @@ def make(root: Path, name: str, log: str = "iter 0: 3.5\t\n", code: str = "0\n",
     (place / "checkpoint").mkdir(parents=True)
     (place / "work").mkdir()
     asked = {
-        "id": name, "program": "train.lua", "arguments": {"seed": "1"}, "generation": "g", "started": 7,
-        "conductor": str(place),
+        "id": name, "program": "train.lua", "requested": {"seed": "1"}, "generation": "g", "started": 7,
+        "supervisor": str(place),
     }  # fmt: skip
     (place / "run.json").write_text(json.dumps({**asked, **record}))
-    process = {"pid": 1 << 22, "start": "1", "arguments": {"seed": "1", "id": name}, "begins": 0}
+    process = {"pid": 1 << 22, "start": "1", "effective": {"seed": "1", "id": name}, "begins": 0}
     (place / "process.json").write_text(json.dumps(process))
     (place / "log").write_text(log)
     (place / "exit").write_text(code)
@@ -100,13 +100,13 @@ DAMAGES: dict[str, tuple[str, str]] = {
     "empty record": ("run.json", ""),
     "record cut short": ("run.json", '{"id": "bad", "prog'),
     "record of another type": ("run.json", "[1, 2]"),
-    "record of numbers": ("run.json", '{"id": 7, "generation": 8, "arguments": 9, "started": "x"}'),
+    "record of numbers": ("run.json", '{"id": 7, "generation": 8, "requested": 9, "started": "x"}'),
     "code that is none": ("exit", "abc\n"),
     "empty code": ("exit", ""),
     "code of 5,000 digits": ("exit", "9" * 5000),
     "empty process": ("process.json", ""),
     "process of another type": ("process.json", '"x"'),
-    "process of odd fields": ("process.json", '{"pid": "../../x", "start": 1, "card": 7, "arguments": []}'),
+    "process of odd fields": ("process.json", '{"pid": "../../x", "start": 1, "card": 7, "effective": []}'),
     "empty end": ("ended.json", ""),
     "end of another type": ("ended.json", "[]"),
     "samples that are none": ("samples", '{"time": "x"}\nnull\n[1]\n{"ti'),
@@ -150,7 +150,7 @@ def test_files_of_a_run_are_those_of_exactly_its_name(
     for name in ("m1.t7", "m1.json", "m1.last.t7", "m1.5.t7", "m1.5.json", "m1.t7.new", "m1.5.last.t7"):
         (folder / f"model_id{name}").write_text(json.dumps({"iter": 5}))
     for name in ("m1", "m1.5"):
-        make(tmp_path, name, arguments={"checkpoint_path": str(folder)})
+        make(tmp_path, name, requested={"checkpoint_path": str(folder)})
         (tmp_path / "runs" / name / "process.json").unlink()
     files = {
         name: [Path(entry["file"]).name for entry in all_of(run_module, tmp_path, name)["checkpoints"]]
@@ -203,7 +203,7 @@ def test_report_is_read_where_the_models_are(run_module: Tell, tmp_path: Path) -
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "model_idck.json").write_text('{"iter": 4}')
-    make(tmp_path, "ck", arguments={"checkpoint_path": str(folder)})
+    make(tmp_path, "ck", requested={"checkpoint_path": str(folder)})
     (tmp_path / "runs" / "ck" / "process.json").unlink()
     names = ["model_idck.json", "../../elsewhere/model_idck.json", "model_idother.json"]
     said = run_module("stack_run_info", stack_root=tmp_path, id="ck", files=names, state="read")["run"]
@@ -258,4 +258,4 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     for place in (living, odd, pipe):
         (place / "exit").unlink()
     assert runs.active_generations(str(tmp_path)) == {"g7"}
-    assert runs.taken(str(tmp_path)) == {"GPU-1": "living"}
+    assert load("runs.leases").taken(str(tmp_path)) == {"GPU-1": "living"}

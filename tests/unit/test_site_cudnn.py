@@ -150,19 +150,18 @@ def test_altered_or_missing_archive_is_refused_before_any_host_is_touched(
 
 
 @pytest.mark.parametrize(
-    ("said", "cure"),
+    ("code", "cure"),
     [
-        ("/usr/local/cuda-7.5/lib64/libcudnn.so.4 is in use by pid 7 (python)", "--in-use"),
-        ("/usr/local/cuda-7.5 holds cuDNN 6.0.21, which is newer than the 5.0.5 that would replace it", "--foreign"),
-        ("/usr/local/cuda-7.5 is no whole cuDNN: its header says 4.0.7, its library 5.0.5", "--foreign"),
+        ("cudnn.in_use", "--in-use"),
+        ("cudnn.foreign", "--foreign"),
     ],
 )
 def test_refusal_of_a_host_names_the_way_on(
-    monkeypatch: pytest.MonkeyPatch, site: Settings, said: str, cure: str
+    monkeypatch: pytest.MonkeyPatch, site: Settings, code: str, cure: str
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")])
-    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", said),)))
+    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", "no", code=code),)))
     with pytest.raises(HostError) as caught:
         cudnn.work("swap", site, QUIET)
     assert cure in caught.value.message
-    assert said in caught.value.message
+    assert caught.value.document["failures"][0]["code"] == code

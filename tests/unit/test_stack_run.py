@@ -62,7 +62,7 @@ def start(
     root: Path, id_: str, program_: str, arguments: dict[str, Any], files: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Any]:
     """The module as Ansible runs it: a process that ends while the run goes on."""
-    run = {"id": id_, "program": program_, "arguments": arguments, "files": files}
+    run = {"id": id_, "program": program_, "requested": arguments, "files": files}
     return start_all(root, [run], **more)
 
 
@@ -90,7 +90,9 @@ def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, A
     """What is said of a run once it does not run any more."""
     deadline = time.monotonic() + 60
     while True:
-        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)["run"]
+        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)[
+            "run"
+        ]
         if not said["running"] and not said["waiting"]:
             return said
         assert time.monotonic() < deadline
@@ -147,7 +149,7 @@ def test_captions_come_back_under_the_names_that_the_images_came_with(
     aside["cut.jpg"] = "image.load: [read] broken"
     assert started["images"] == 2
     assert {file["file"]: file["reason"] for file in started["set_aside"]} == aside
-    assert started["arguments"]["num_images"] == 2
+    assert started["effective"]["num_images"] == 2
     said = ended(run_module, root, "e")
     cat = {"file": "my 'cat'.jpg", "caption": "a cat", "image_id": None, "place": "images/000001.ppm"}
     odd = {"file": "below/\\xff\\x0a.jpg", "caption": "", "image_id": None, "place": "images/000002.ppm"}
@@ -209,12 +211,12 @@ def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, 
     assert said["wrote"]["checkpoints"] == []
 
 
-def test_killed_conductor_takes_the_program_with_it(
+def test_killed_supervisor_takes_the_program_with_it(
     run_module: Run, runs: ModuleType, root: Path, generation: Path, data: Path
 ) -> None:
     program(generation, "th", "exec sleep 60")
     started = start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
-    os.kill(runs.Run(str(root), "run-1").conductor()["pid"], signal.SIGKILL)
+    os.kill(runs.Run(str(root), "run-1").supervisor()["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
     assert (said["exit_code"], said["running"], said["begun"]) == (None, False, True)
     assert runs.is_alive(started["pid"], runs.read_native(f"{root}/runs/run-1/process.json")["start"]) is False
@@ -303,7 +305,7 @@ def test_run_that_was_never_started_cannot_be_followed(run_module: Run, root: Pa
 
 
 def test_check_mode_starts_nothing(run_module: Run, root: Path) -> None:
-    asked = [{"id": "run-1", "program": "train.lua", "arguments": {}}]
+    asked = [{"id": "run-1", "program": "train.lua", "requested": {}}]
     assert run_module("stack_run", check=True, stack_root=root, runs=asked, state="started")["changed"]
     assert not (root / "runs").exists()
 
@@ -439,9 +441,9 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     place = tmp_path / "stack" / "runs" / "big"
     place.mkdir(parents=True)
     text = "".join(f"iter {n}: 5.{n:06d}\t\n" for n in range(60_000))
-    record_ = {"id": "big", "program": "train.lua", "arguments": {}, "generation": "g", "started": 1}
-    (place / "run.json").write_text(json.dumps({**record_, "conductor": str(place)}))
-    (place / "process.json").write_text('{"pid": 4194304, "start": "1", "arguments": {"seed": "1"}}')
+    record_ = {"id": "big", "program": "train.lua", "requested": {}, "generation": "g", "started": 1}
+    (place / "run.json").write_text(json.dumps({**record_, "supervisor": str(place)}))
+    (place / "process.json").write_text('{"pid": 4194304, "start": "1", "effective": {"seed": "1"}}')
     (place / "log").write_text(text)
     (place / "exit").write_text("0\n")
     inventory = tmp_path / "hosts.yml"
@@ -460,11 +462,11 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     assert whole.effective == {"seed": "1"}
 
 
-def test_conductor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
+def test_supervisor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tens of thousands of pictures on a slow disk are not linked within half a minute."""
-    module = load("stack_run")
+    module = load("runs.start")
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     run = module.Run(str(root), "slow")
     Path(run.path).mkdir(parents=True)

@@ -63,7 +63,7 @@ def test_wheel_holds_no_tests_and_no_leftovers(names: list[str]) -> None:
 
 def test_paths_are_found_beside_the_package_and_inside_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (paths.playbooks() / "site.yml").is_file()
-    assert (paths.plugins() / "module_utils" / "host" / "stack.py").is_file()
+    assert (paths.plugins() / "module_utils" / "host" / "files.py").is_file()
     installed = tmp_path / "share"
     monkeypatch.setattr(paths, "_WHEEL_SHARE", installed)
     assert paths.share() == Path(paths.__file__).parents[1]

@@ -9,10 +9,8 @@ from neuraltalk_provision.errors import CheckError
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.results.run import Ending, RunFile
+from neuraltalk_provision.rules.run import STAGE_OVER
 from neuraltalk_provision.runs.progress.log import Progress
-
-OVER = ("plateau", "iterations")
-"""Why a conductor ends a stage that went well."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class RunEnd:
     set_aside: tuple[SetAside, ...]
     losses: tuple[tuple[int, float], ...]
     ended: Ending | None = None
-    """Why its conductor ended it, or did not begin it: `by` in one word, and the evidence."""
+    """Why its supervisor ended it, or did not begin it: `by` in one word, and the evidence."""
     progress: Progress = field(default_factory=Progress)
 
     def as_json(self) -> dict[str, Any]:
@@ -42,10 +40,10 @@ def check(program: str, end: RunEnd) -> None:
     by = end.ended.by if end.ended else ""
     if end.ended and end.exit_code is None and by != "signal":
         problem = f"run {end.id} was not begun: {end.ended.evidence}"
-    elif end.exit_code is None or (end.exit_code < 0 and by not in OVER):
+    elif end.exit_code is None or (end.exit_code < 0 and by not in STAGE_OVER):
         why = f": {end.ended.evidence}" if end.ended else ""
         problem = f"run {end.id} was killed before it ended{why}"
-    elif end.exit_code != 0 and by not in OVER:
+    elif end.exit_code != 0 and by not in STAGE_OVER:
         full = f": {end.ended.evidence}" if end.ended and by == "disk" else ""
         problem = f"{program} ended with exit code {end.exit_code}{full}"
     elif program == "train.lua" and not any(file.file.endswith(".t7") for file in end.checkpoints):

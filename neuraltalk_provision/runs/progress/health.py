@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neuraltalk_provision.results.run import RunRow
+from neuraltalk_provision.rules.run import STAGE_OVER
 from neuraltalk_provision.runs.progress.log import EXPLODING, Progress
 
 State = Literal[
@@ -85,7 +86,7 @@ def _over(run: RunRow, progress: Progress) -> Health:
     if run.stopped:
         return Health("stopped", "by `provision runs stop`")
     match run.ended.by if run.ended else "":
-        case "plateau" | "iterations":
+        case by if by in STAGE_OVER:
             return Health("ended", evidence)
         case "skipped":
             return Health("skipped", evidence)

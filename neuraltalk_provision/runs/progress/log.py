@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neuraltalk_provision.rules import log as rules
 from neuraltalk_provision.results.run_log import LogResult
+from neuraltalk_provision.rules import log as rules
 
 POINTS = 1_000_000
 """Of how many losses a log that is read here is kept, evenly."""
@@ -65,13 +65,6 @@ class Reader:
     def progress(self) -> Progress:
         """What stood in it so far."""
         return progress(LogResult.model_validate(self._reader.told()))
-
-
-def read(text: str) -> Progress:
-    """A log, whole or as far as it was written."""
-    reader = Reader()
-    reader.feed(text if isinstance(text, str) else "")
-    return reader.progress()
 
 
 def progress(result: LogResult) -> Progress:

@@ -20,6 +20,7 @@ from neuraltalk_provision.results.run import (
     Scorer,
     UnreadableRun,
 )
+from neuraltalk_provision.rules import slurm
 from neuraltalk_provision.runs.progress import health, log
 from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.runs.progress.log import Progress
@@ -56,7 +57,7 @@ class RunState:
     until: Mapping[str, int] | None = None
     needs: str = ""
     sweep: str = ""
-    conductor: str = ""
+    supervisor: str = ""
     job: str = ""
     unit: str = ""
     scorer: Scorer | None = None
@@ -91,7 +92,7 @@ def of(host: str, run: RunRow | UnreadableRun, quiet: float = health.QUIET) -> R
         until=run.until,
         needs=run.needs or "",
         sweep=run.sweep or "",
-        conductor=run.conductor or "",
+        supervisor=run.supervisor or "",
         job=run.job or "",
         unit=run.unit or "",
         elsewhere=run.elsewhere,
@@ -117,21 +118,21 @@ def _unreadable(host: str, run: UnreadableRun) -> RunState:
     word = Health("unreadable", run.unreadable)
     return RunState(
         host=host, id=run.id, program="", effective={}, started=0, card=None, log="", tail="",
-        progress=Progress(), health=word, conductor="?",
+        progress=Progress(), health=word, supervisor="?",
     )  # fmt: skip
 
 
 def queued(host: str, run: QueuedRun) -> RunState:
     """A run that was given to Slurm and of which no node has a directory."""
     job = f"job {run.job} of Slurm's"
-    if run.state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"):
+    if run.state in slurm.ACTIVE:
         word = Health("waiting", f"{job}: {run.state} ({run.reason})")
-    elif run.state == "SILENT":
+    elif run.state == slurm.SILENT:
         word = Health("waiting", f"{job}, and Slurm does not answer: {run.reason}")
     elif run.state.startswith("CANCELLED"):
         word = Health("stopped", f"{job}: {run.state}")
     else:
-        seen = "Slurm knows it no more" if run.state == "GONE" else f"{run.state} on {run.node or 'no node'}"
+        seen = "Slurm knows it no more" if run.state == slurm.GONE else f"{run.state} on {run.node or 'no node'}"
         word = Health("failed", f"{job} left no run on any host: {seen}. See {run.output} there")
     return RunState(
         host=host,

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.run import SavedModel
+from neuraltalk_provision.rules.run import is_best
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
-
-LAST = ".last.t7"
 
 
 def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]:
@@ -24,7 +23,7 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]
             advice="A training writes its first one at -save_checkpoint_every. Start it again.",
         )
     if choose == "best":
-        best = [(run, model) for run, model in left if not model.file.endswith(LAST)] or left
+        best = [(run, model) for run, model in left if is_best(model.file)] or left
         judged = [(value(run, model), run, model) for run, model in best]
         known = [entry for entry in judged if entry[0] is not None]
         if known:

@@ -53,7 +53,7 @@ class RunSpec:
         return {
             "id": self.id,
             "program": self.program,
-            "arguments": dict(self.arguments),
+            "requested": dict(self.arguments),
             "files": list(self.files),
             "stage": self.stage,
             "until": dict(self.until) if self.until else None,

@@ -11,6 +11,7 @@ from statistics import fmean, median
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import BrokenModel, OpenedModel
 from neuraltalk_provision.results.run import Sample, Scorer
+from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.health import ALIVE
 from neuraltalk_provision.runs.progress.history import History
@@ -51,7 +52,7 @@ class Evidence:
     def model(self) -> OpenedModel | None:
         """The best model, as it was opened; None where none could be."""
         opened = [model for model in self.models if isinstance(model, OpenedModel)]
-        best = [model for model in opened if not model.file.endswith(".last.t7")]
+        best = [model for model in opened if rules.is_best(model.file)]
         return next(iter(best or opened), None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.results import numbers
 from neuraltalk_provision.results.run import Scorer
+from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import record, report
 from neuraltalk_provision.runs.progress.ending import RunEnd
@@ -44,7 +45,7 @@ def gather(
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
     models = hosts.probe(run.id, run.host, settings)
-    file = f"model_id{run.id}.json"
+    file = rules.report(run.id)
     told = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
     envelope = given or known(line, history)
     evidence = judge.Evidence(line, history, models, told, envelope)
@@ -70,7 +71,7 @@ def known(line: Sequence[RunState], history: History) -> Envelope | None:
 
 def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
     """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
-    best = [model for model in run.models if not model.file.endswith(".last.t7")] or list(run.models)
+    best = [model for model in run.models if rules.is_best(model.file)] or list(run.models)
     if not best:
         raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
     given = run.effective

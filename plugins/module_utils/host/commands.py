@@ -144,14 +144,20 @@ def log_tail(log, lines=LOG_TAIL_LINES):
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]
-    return (causes + ["..."] if causes else []) + tail + _full_disk(os.path.dirname(log))
+    folder = os.path.dirname(log)
+    full = ["No space left on device: %s has %d bytes free" % (folder, free_bytes(folder))] if is_full(folder) else []
+    return (causes + ["..."] if causes else []) + tail + full
 
 
-def _full_disk(directory):
-    """A line that says so where the disk is full: a program's own words did not fit into its log then."""
+def is_full(directory):
+    """Whether the disk of a directory is full: a program's own words did not fit into its log then."""
+    return free_bytes(directory) < FULL_DISK
+
+
+def free_bytes(directory):
+    """How many bytes the disk of a directory has left for an ordinary user."""
     stat = os.statvfs(directory)
-    free = stat.f_bavail * stat.f_frsize
-    return ["No space left on device: %s has %d bytes free" % (directory, free)] if free < FULL_DISK else []
+    return stat.f_bavail * stat.f_frsize
 
 
 def with_stack(generation, argv):

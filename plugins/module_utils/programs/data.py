@@ -31,7 +31,7 @@ REQUEST, RESULT = "request.json", "result.json"
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"
-"""What the command line of a packed conductor begins with where it is to do this and not to lead runs."""
+"""What the command line of a packed supervisor begins with where it is to do this and not to lead runs."""
 
 
 def program_of(name):
@@ -136,7 +136,7 @@ def lay_out(run, request, program):
 
 
 def command(run, code, generation):
-    """The command line of a run; `code` is the packed conductor."""
+    """The command line of a run; `code` is the packed supervisor."""
     return with_stack(generation, [python_of(generation), "-B", code, WORD, os.path.join(run.path, REQUEST)])
 
 

@@ -15,8 +15,8 @@ import os
 from . import data
 from ..runs import launch as torch
 
-CODE = "conductor.zip"
-"""The file in a conductor's directory that holds it, with all that it imports."""
+CODE = "supervisor.zip"
+"""The file in a supervisor's directory that holds it, with all that it imports."""
 
 
 def refuse(run, program, arguments, files, generation):
@@ -40,10 +40,10 @@ def lay_out(run, arguments, program, generation, stopped):
     return torch.lay_out(run, arguments, program, generation, stopped)
 
 
-def command(run, program, given, generation, conductor):
-    """The command line of a run; `conductor` is the directory of what leads it."""
+def command(run, program, given, generation, supervisor):
+    """The command line of a run; `supervisor` is the directory of what leads it."""
     if program in data.PROGRAMS:
-        return data.command(run, os.path.join(conductor, CODE), generation)
+        return data.command(run, os.path.join(supervisor, CODE), generation)
     return torch.command(run, program, given, generation)
 
 

@@ -17,7 +17,7 @@ from ..host.errors import StackError
 from ..host.files import make_directory, write_json
 
 
-def admit(root, plan, conductor):
+def admit(root, plan, supervisor):
     """Make a directory for every run of a plan. StackError, and nothing made, where an id is taken."""
     made = []
     make_directory(os.path.join(root, "runs"))
@@ -31,7 +31,7 @@ def admit(root, plan, conductor):
             os.mkdir(run.path, 0o700)
             made.append(run.path)
             generation = os.path.basename(plan["generation"])
-            record = dict(asked, conductor=conductor, generation=generation, started=int(time.time()))
+            record = dict(asked, supervisor=supervisor, generation=generation, started=int(time.time()))
             write_json(run.record, record)
     except Exception as error:
         for path in made:

@@ -17,13 +17,13 @@ from ..host.files import write_whole
 from ..host.processes import is_alive
 
 PATIENCE = 20.0
-"""Seconds that a conductor gets to end a run before it is killed with it."""
+"""Seconds that a supervisor gets to end a run before it is killed with it."""
 
 
 def stop(run, dry):
     """End the run and whatever it started; (whether there was something to end, its status).
 
-    Its conductor ends it and goes on with what does not depend on it. One that does not is killed with it. A run
+    Its supervisor ends it and goes on with what does not depend on it. One that does not is killed with it. A run
     whose turn has not come is passed over then.
     """
     run.asked()
@@ -37,7 +37,7 @@ def stop(run, dry):
         if not run.status()["running"]:
             return True, run.status()
         time.sleep(0.1)
-    for process in (run.conductor(), run.told(run.process)):
+    for process in (run.supervisor(), run.told(run.process)):
         if is_alive(process.get("pid"), process.get("start")):
             signalled(process["pid"], signal.SIGKILL)
     return True, run.status()

@@ -1,18 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The runs of a host: the files of one, whether it runs, and who holds its name.
 
-Runs under Python 2.7 and 3 and needs nothing beyond the standard library. What a run writes of itself:
-
-run.json      what was asked: program, arguments, parent, stage, until, conductor (a directory), generation
-process.json  the process that does it, with its start and its card; only there once it began
-images.json   pictures by the plain names that they were linked under, and those that were set aside
-log           what the program printed
-samples       one JSON object a line: what the process took, and where (see supervisor.py)
-exit          its exit code, minus the signal that ended it
-ended.json    why the conductor ended it, or never began it
-stopped       somebody asked for its end
-
-All of it belongs to the account that runs belong to. Whoever reads here does so as that account.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library. What a run writes of itself is
+listed in rules/run.py. All of it belongs to the account of the runs. Whoever reads here does so as that account.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -30,6 +20,7 @@ import stat
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, read_text
 from ..host.processes import is_alive
+from ..rules import run as rules
 from .locks import open_own
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
@@ -56,14 +47,14 @@ class Run(object):
         self.work = os.path.join(self.path, "work")
         self.checkpoint = os.path.join(self.path, "checkpoint")
         self.temporary = os.path.join(self.path, "tmp")
-        self.log = os.path.join(self.path, "log")
-        self.record = os.path.join(self.path, "run.json")
-        self.process = os.path.join(self.path, "process.json")
-        self.images = os.path.join(self.path, "images.json")
-        self.samples = os.path.join(self.path, "samples")
-        self.exit = os.path.join(self.path, "exit")
-        self.ended = os.path.join(self.path, "ended.json")
-        self.stopped = os.path.join(self.path, "stopped")
+        self.log = os.path.join(self.path, rules.LOG)
+        self.record = os.path.join(self.path, rules.RECORD)
+        self.process = os.path.join(self.path, rules.PROCESS)
+        self.images = os.path.join(self.path, rules.IMAGES)
+        self.samples = os.path.join(self.path, rules.SAMPLES)
+        self.exit = os.path.join(self.path, rules.EXIT)
+        self.ended = os.path.join(self.path, rules.ENDED)
+        self.stopped = os.path.join(self.path, rules.STOPPED)
         self.lock = os.path.join(root, "runs", ".locks", name)
 
     def asked(self):
@@ -80,10 +71,10 @@ class Run(object):
         found = read_native(path)
         return found if isinstance(found, dict) else {}
 
-    def conductor(self, record=None):
-        """{pid, start, card, unit, job} of the process that conducts it, empty before that began."""
-        place = (record or self.told(self.record)).get("conductor")
-        return self.told(os.path.join(place if isinstance(place, str) else self.path, "state.json"))
+    def supervisor(self, record=None):
+        """{pid, start, card, unit, job} of the process that supervises it, empty before that began."""
+        place = rules.supervisor(record or self.told(self.record))
+        return self.told(os.path.join(place if isinstance(place, str) else self.path, rules.STATE))
 
     def damaged(self, record, process, ended, code):
         """The names of its files that are there and say nothing; given is what they say."""
@@ -103,7 +94,7 @@ class Run(object):
         `record` is what it was asked, where that is known already.
         """
         record = record or self.told(self.record)
-        leader = self.conductor(record)
+        leader = self.supervisor(record)
         process, ended = self.told(self.process), self.told(self.ended)
         # Where hosts share a disk, only the one that computes can tell whether it does.
         elsewhere = leader.get("node", node()) != node()
@@ -132,7 +123,7 @@ class Run(object):
             "until": record.get("until"),
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
-            "conductor": record.get("conductor"),
+            "supervisor": rules.supervisor(record),
             "damaged": self.damaged(record, process, ended, code),
         }
 
@@ -148,10 +139,9 @@ class Run(object):
 
     def folder(self):
         """Where it writes its models."""
-        for told in (self.told(self.process), self.told(self.record)):
-            arguments = told.get("arguments")
-            if isinstance(arguments, dict) and isinstance(arguments.get("checkpoint_path"), str):
-                return arguments["checkpoint_path"] or self.checkpoint
+        for options in (rules.effective(self.told(self.process)), rules.requested(self.told(self.record))):
+            if isinstance(options, dict) and isinstance(options.get("checkpoint_path"), str):
+                return options["checkpoint_path"] or self.checkpoint
         return self.checkpoint
 
     def place(self, name):
@@ -163,7 +153,7 @@ class Run(object):
 
     def report(self):
         """The name of what train.lua writes beside its model."""
-        return "model_id%s.json" % self.name
+        return rules.report(self.name)
 
     def hold(self):
         """Hold its name: a file whose lock lives as long as whoever has it open, the program among them.
@@ -189,7 +179,7 @@ def names(root):
     directory = os.path.join(root, "runs")
     listed = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     named = [name for name in listed if ID.match(name) and not name.endswith(ENDINGS)]
-    return [name for name in named if os.path.exists(os.path.join(directory, name, "run.json"))]
+    return [name for name in named if os.path.exists(os.path.join(directory, name, rules.RECORD))]
 
 
 def active(root):

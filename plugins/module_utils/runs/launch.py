@@ -25,6 +25,7 @@ from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
+from ..rules.run import is_best
 from ..host.commands import log_tail, run_logged, with_stack
 from ..host.errors import StackError
 from ..host.files import lines_since, make_directory
@@ -236,5 +237,5 @@ def weights_of(parent, models):
     if not models:
         raise StackError("run %s has left no model (.t7) on this host to go on from" % parent["id"])
     if parent.get("choose") == "best":
-        models = [entry for entry in models if not entry["file"].endswith(".last.t7")] or models
+        models = [entry for entry in models if is_best(entry["file"])] or models
     return max(models, key=lambda entry: entry["modified"])

@@ -12,8 +12,9 @@ import sys
 
 from ..programs import data
 from ..programs.packed import packed as pack
+from . import supervisor
 
-OURS = __name__[: -len("runs.packaging")]
+OURS = supervisor.__name__[: -len("runs.supervisor")]
 """How the names of the modules begin that are packed: all that were imported by then."""
 MAIN = """import sys
 from module_utils.runs.supervisor import main
@@ -22,7 +23,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def packed():
-    """The conductor with all that it imports, as the bytes of one file that Python runs.
+    """The supervisor with all that it imports, as the bytes of one file that Python runs.
 
     Read before root is given up: Ansible's own modules may be for root alone.
     """

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """Runs through a site's own queue: given to Slurm by sbatch, asked after by squeue, taken back by scancel.
 
-A job brings the conductor along (see supervisor.py), so that a node needs nothing but the stack. Runs under
+A job brings the supervisor along (see supervisor.py), so that a node needs nothing but the stack. Runs under
 Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
@@ -20,13 +20,15 @@ import time
 from ..host.errors import StackError
 from ..host.files import make_directory, read_json, write_json
 from ..host.texts import as_text
+from ..rules import run as rules
+from ..rules.slurm import ACTIVE, GONE, SILENT
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: leads %(names)s on the node that Slurm chose.
 place=$(mktemp -d) || exit 1
 trap 'rm -rf "$place"' EXIT
 trap : TERM
-base64 -d > "$place/conductor.zip" <<'END'
+base64 -d > "$place/supervisor.zip" <<'END'
 %(code)s
 END
 base64 -d > "$place/plan.json" <<'END'
@@ -34,15 +36,14 @@ base64 -d > "$place/plan.json" <<'END'
 END
 for python in python3 python2.7 python2 python; do
     if command -v "$python" > /dev/null; then
-        "$python" "$place/conductor.zip" job "$place/plan.json"
+        "$python" "$place/supervisor.zip" job "$place/plan.json"
         exit $?
     fi
 done
 echo "neuraltalk-provision: there is no Python on this node"
 exit 1
 """
-GONE = {"state": "GONE", "node": "", "reason": ""}
-ACTIVE = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED")
+FORGOTTEN = {"state": GONE, "node": "", "reason": ""}
 
 
 def output_of(argv):
@@ -55,7 +56,7 @@ def output_of(argv):
 
 
 def script(plan, code):
-    """The batch script of a plan, which brings the conductor's code along."""
+    """The batch script of a plan, which brings the supervisor's code along."""
     text = as_text(json.dumps(plan, sort_keys=True)).encode("utf-8")
     names = ", ".join(asked["id"] for asked in plan["runs"])
     return SCRIPT % {"names": names, "code": lines_of(code), "plan": lines_of(text)}
@@ -78,7 +79,7 @@ def output_of_job(root, job):
 
 
 def submit(plan, words, code):
-    """Give a plan to Slurm with the conductor's code; {job, id, submitted}. StackError with Slurm's words for a no."""
+    """Give a plan to Slurm with the supervisor's code; {job, id, submitted}. StackError with Slurm's words for a no."""
     root, first = plan["root"], plan["runs"][0]["id"]
     for asked in plan["runs"]:
         known = read_json(record_of(root, asked["id"]))
@@ -112,7 +113,7 @@ def states():
 
 def state_of(job):
     """{state, node, reason} of a job; state GONE where Slurm has forgotten it."""
-    return states().get(job, GONE)
+    return states().get(job, FORGOTTEN)
 
 
 def queued(root):
@@ -124,22 +125,22 @@ def queued(root):
     if not records:
         return []
     try:
-        known, absent = states(), GONE
+        known, absent = states(), FORGOTTEN
     except StackError as error:
-        known, absent = {}, {"state": "SILENT", "node": "", "reason": str(error)}
+        known, absent = {}, {"state": SILENT, "node": "", "reason": str(error)}
     found = []
     for told in records:
         mine = [asked for asked in told["runs"] if asked["id"] == told["id"]]
         its = known.get(told["job"], absent)
         output = output_of_job(root, told["job"])
-        found.append(dict(told, runs=None, arguments=mine[0]["arguments"], output=output, **its))
+        found.append(dict(told, runs=None, requested=rules.requested(mine[0]), output=output, **its))
     return found
 
 
 def whole(told):
     """Whether a record of a job says all that is needed of it; one that was damaged is passed over."""
     try:
-        return any(asked["id"] == told["id"] and asked["arguments"] is not None for asked in told["runs"]) and bool(
+        return any(asked["id"] == told["id"] and rules.requested(asked) is not None for asked in told["runs"]) and bool(
             told["job"] and told["program"] and told["submitted"]
         )
     except (KeyError, TypeError):

@@ -19,6 +19,7 @@ from ..host.errors import StackError
 from ..host.files import write_json
 from ..host.processes import is_alive
 from ..programs.dispatch import CODE, refuse
+from ..rules import run as rules
 from .account import as_account, make_places
 from .admission import admit
 from .files import Run
@@ -29,7 +30,7 @@ from .summary import models
 from .unit import begin, writable
 
 PATIENCE = 30.0
-"""Seconds that a conductor gets to say that it has begun."""
+"""Seconds that a supervisor gets to say that it has begun."""
 LOOKED = 5.0
 """Seconds after which it is told of a run that it looks at its pictures still."""
 
@@ -45,7 +46,7 @@ def start(root, runs, gpu, memory, account):
         plan = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
             remark, process = begin(first, account, writable(root, runs), plan)
-            await_file(account, process, first, os.path.join(first.path, "state.json"))
+            await_file(account, process, first, os.path.join(first.path, rules.STATE))
         except Exception:
             as_account(account, forget, root, runs)
             raise
@@ -62,7 +63,7 @@ def prepare(root, runs, gpu, memory, generation, code):
     plan = {"root": root, "generation": generation, "card": card, "runs": runs, "python": interpreter()}
     admit(root, plan, first.path)
     try:
-        write_json(os.path.join(first.path, "plan.json"), plan)
+        write_json(os.path.join(first.path, rules.PLAN), plan)
         with io.open(os.path.join(first.path, CODE), "wb") as file:
             file.write(code)
     except (IOError, OSError) as error:
@@ -75,14 +76,14 @@ def check(root, runs, gpu, generation):
     """StackError where something is not there that can be seen before a start."""
     planned = [asked["id"] for asked in runs]
     for asked in runs:
-        arguments = needs_card(generation, asked["arguments"]) if gpu != "none" else asked["arguments"]
+        arguments = needs_card(generation, asked["requested"]) if gpu != "none" else asked["requested"]
         if asked.get("parent") and asked["parent"]["id"] not in planned:
             weights_of(asked["parent"], models(Run(root, asked["parent"]["id"])))
         refuse(Run(root, asked["id"]), asked["program"], arguments, asked.get("files", []), generation)
 
 
 def begun(root, runs):
-    """What is said of the first run once it has begun. StackError where its conductor refused it."""
+    """What is said of the first run once it has begun. StackError where its supervisor refused it."""
     first = Run(root, runs[0]["id"])
     reason = first.told(first.ended)
     if reason.get("by") == "refused":
@@ -91,14 +92,14 @@ def begun(root, runs):
     process, images = first.told(first.process), first.told(first.images)
     return dict(
         first.status(),
-        arguments=process.get("arguments", {}),
+        effective=rules.effective(process) or {},
         set_aside=images.get("set_aside", []),
         images=len(images.get("images", {})),
     )
 
 
 def await_file(account, process, run, *paths, **also):
-    """Wait until one of the files is there. StackError with the conductor's words where none comes.
+    """Wait until one of the files is there. StackError with the supervisor's words where none comes.
 
     One that lives gets its time: to look at tens of thousands of pictures takes minutes. After a few seconds the file
     `meanwhile` will do, the log in which it says how far it is.
@@ -119,14 +120,14 @@ def await_file(account, process, run, *paths, **also):
 
 
 def is_led(root, name):
-    """Whether the conductor of a run lives."""
-    told = Run(root, name).conductor()
+    """Whether the supervisor of a run lives."""
+    told = Run(root, name).supervisor()
     return is_alive(told.get("pid"), told.get("start"))
 
 
 def last_words(directory):
-    """What a conductor has left."""
-    log = os.path.join(directory, "conductor.log")
+    """What a supervisor has left."""
+    log = os.path.join(directory, "supervisor.log")
     return " | ".join(log_tail(log)) if os.path.exists(log) else "it left no log"
 
 

@@ -17,6 +17,7 @@ import time
 
 from ..pictures.headers import LOADED
 from ..rules.log import EXPLODING, Reader
+from ..rules import run as rules
 from ..pictures.files import Unusable, look
 from .files import Run, checkpoints, end_of, names, report_of, sampled
 from ..host.errors import StackError
@@ -63,7 +64,8 @@ def base(run):
     record = run.asked()
     said = run.status(record)
     log = run.log if file_size(run.log) else run.record
-    said.update((key, record.get(key)) for key in ("program", "arguments", "generation", "started"))
+    said.update((key, record.get(key)) for key in ("program", "generation", "started"))
+    said["requested"] = rules.requested(record)
     said.update(silent=max(0.0, time.time() - os.path.getmtime(log)))
     return said
 
@@ -71,7 +73,7 @@ def base(run):
 def row(run):
     """A run in a list: its state, and how far it got by the end of its log."""
     said = base(run)
-    said.pop("arguments")
+    said.pop("requested")
     seen = sampled(run, 4096)[-3:] if said["card"] and said["running"] else []
     said["samples"] = [dict((key, entry[key]) for key in ("time", "on") if key in entry) for entry in seen]
     said["progress"] = glance(run, said)
@@ -123,7 +125,7 @@ def whole(run, points, samples):
         progress=reader.told(),
         tail=end_of(run.log, TAIL),
         samples=thinned(sampled(run), samples),
-        arguments_given=process.get("arguments"),
+        effective=rules.effective(process),
         begins=process.get("begins", 0),
         checkpoints=checkpoints(run),
         models=models(run, reader),

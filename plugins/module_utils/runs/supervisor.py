@@ -29,6 +29,7 @@ from .launch import needs_card, weights_of
 from .summary import models
 from ..programs.processes import end_with_parent
 from ..programs.dispatch import command, lay_out, refuse
+from ..rules import run as rules
 from .control import signalled
 from .files import Run
 from .leases import Leases, taken
@@ -46,11 +47,9 @@ PATIENCE = 10.0
 """Seconds that a program gets to end by itself before it is killed."""
 UNWRITTEN = 600.0
 """Seconds that an end which finds no room on the disk is tried again."""
-OVER = ("plateau", "iterations")
-"""Why a conductor ends a stage that went well."""
 
 
-class Conductor(object):
+class Supervisor(object):
     """One process that leads the runs of a plan."""
 
     def __init__(self, root, plan, directory, unit=""):
@@ -72,11 +71,11 @@ class Conductor(object):
             self.places[run.name] = observed(open_directory, run.path)
             self.locks[run.name] = run.hold()
             write_down(self.locks[run.name], "pid %d" % os.getpid())
-        write_json(os.path.join(self.directory, "state.json"), state)
+        write_json(os.path.join(self.directory, rules.STATE), state)
         for asked in self.plan["runs"]:
             run = Run(self.root, asked["id"])
             try:
-                self.conduct(run, asked)
+                self.supervise(run, asked)
             finally:
                 os.close(self.locks.pop(run.name))
                 observed(os.close, self.places.pop(run.name))
@@ -88,7 +87,7 @@ class Conductor(object):
         """Whether a run's directory is still the one that was made for it."""
         try:
             return os.path.samestat(os.lstat(run.path), os.fstat(self.places[run.name]))
-        except (OSError, TypeError):  # it is gone, or was when its conductor began
+        except (OSError, TypeError):  # it is gone, or was when its supervisor began
             return False
 
     def write(self, run, path, value):
@@ -106,7 +105,7 @@ class Conductor(object):
         while not self.write(run, path, value) and time.time() < deadline:
             time.sleep(POLL)
 
-    def conduct(self, run, asked):
+    def supervise(self, run, asked):
         """One run, from its place in the queue to its exit code."""
         if not self.there(run):
             return
@@ -130,11 +129,10 @@ class Conductor(object):
         if os.path.exists(run.stopped):
             return {"by": "stopped", "evidence": "before its program began"}
         if self.told:
-            return {"by": "signal", "evidence": "its conductor was told to end by signal %d" % self.told}
+            return {"by": "signal", "evidence": "its supervisor was told to end by signal %d" % self.told}
         if asked.get("needs"):
             before = Run(self.root, asked["needs"]).status()
-            well = before["exit_code"] == 0 or (before["ended"] or {}).get("by") in OVER
-            if not well:
+            if not rules.ended_well(before["exit_code"], (before["ended"] or {}).get("by")):
                 return {"by": "skipped", "evidence": "%s, which it goes on from, did not end well" % asked["needs"]}
         return None
 
@@ -145,7 +143,7 @@ class Conductor(object):
     def begin(self, run, asked):
         """(the process of a run, when it began)."""
         generation, program = self.plan["generation"], asked["program"]
-        arguments = needs_card(generation, asked["arguments"]) if self.card else dict(asked["arguments"])
+        arguments = needs_card(generation, asked["requested"]) if self.card else dict(asked["requested"])
         begins = 0
         if asked.get("parent") and program == "train.lua":
             model = weights_of(asked["parent"], models(Run(self.root, asked["parent"]["id"])))
@@ -172,7 +170,7 @@ class Conductor(object):
                 run.process,
                 {
                     "pid": process.pid, "start": start_of(process.pid), "started": began, "card": self.card,
-                    "arguments": given, "images": len(images), "set_aside": len(aside), "begins": begins,
+                    "effective": given, "images": len(images), "set_aside": len(aside), "begins": begins,
                 },
             )  # fmt: skip
         except (IOError, OSError):
@@ -239,7 +237,7 @@ def full_disk(run):
 
 
 def mortal():
-    """In the child: a session of its own, that ends when its conductor is gone."""
+    """In the child: a session of its own, that ends when its supervisor is gone."""
     os.setsid()
     end_with_parent(signal.SIGTERM)
 
@@ -281,9 +279,9 @@ def as_job(plan):
         for asked in plan["runs"]:
             write_json(Run(root, asked["id"]).ended, {"by": "refused", "evidence": str(error)})
         raise
-    Conductor(root, plan, directory).lead()
+    Supervisor(root, plan, directory).lead()
     last = Run(root, plan["runs"][-1]["id"]).status()
-    return 0 if last["exit_code"] == 0 or (last["ended"] or {}).get("by") in OVER else 1
+    return 0 if rules.ended_well(last["exit_code"], (last["ended"] or {}).get("by")) else 1
 
 
 def main(words):
@@ -300,6 +298,6 @@ def main(words):
             print("neuraltalk-provision: %s" % error)
             return 1
     os.umask(0o077)
-    plan = read_native(os.path.join(words[0], "plan.json"))
-    Conductor(plan["root"], plan, words[0], words[1] if len(words) > 1 else "").lead()
+    plan = read_native(os.path.join(words[0], rules.PLAN))
+    Supervisor(plan["root"], plan, words[0], words[1] if len(words) > 1 else "").lead()
     return 0

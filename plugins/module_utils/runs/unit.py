@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""How a conductor is started so that it outlives us: as a confined unit of systemd's, else as a session of its own.
+"""How a supervisor is started so that it outlives us: as a confined unit of systemd's, else as a session of its own.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -56,18 +56,18 @@ def writable(root, runs):
     """The directories in which these runs write: their own, and where their models or data sets are to go."""
     own = [Run(root, asked["id"]).path for asked in runs]
     locks = [os.path.join(root, "runs", ".locks")]
-    elsewhere = [path for asked in runs for path in writes_to(asked["program"], asked["arguments"])]
+    elsewhere = [path for asked in runs for path in writes_to(asked["program"], asked["requested"])]
     return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere))
 
 
 def begin(run, account, places, plan):
-    """Start the conductor of the plan in a run's directory, such that it outlives us.
+    """Start the supervisor of the plan in a run's directory, such that it outlives us.
 
     (a remark, or nothing; its process, or None where it is systemd's).
     """
     card = plan["card"]
     words = [plan["python"], os.path.join(run.path, CODE), run.path]
-    log = os.path.join(run.path, "conductor.log")
+    log = os.path.join(run.path, "supervisor.log")
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
     if card:
         # A run may not load the driver's module for unified memory by itself, and libcuda would try.
@@ -93,7 +93,7 @@ def of_its_own(account):
 
 
 def systemd_run(unit, run, account, properties):
-    """The beginning of the command line that makes a unit of the conductor."""
+    """The beginning of the command line that makes a unit of the supervisor."""
     kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "LANG") if name in os.environ]
     argv = ["systemd-run", "--unit=" + unit, "--description=neuraltalk-provision run %s" % run.name]
     argv += ["--property=KillMode=mixed"] + kept

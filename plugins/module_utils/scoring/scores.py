@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 
+from ..rules import run as rules
 from ..runs.launch import readable
 from .scorer import (
     PROGRAM,
@@ -54,8 +55,8 @@ def score(run, annotations=""):
     status = run.status(asked)
     if status["running"] or status["waiting"]:
         raise StackError("run %s goes on: wait until it has ended, or end it (provision runs stop)" % run.name)
-    given = run.told(run.process).get("arguments")
-    given = given if isinstance(given, dict) else asked.get("arguments") or {}
+    given = rules.effective(run.told(run.process))
+    given = given if isinstance(given, dict) else rules.requested(asked) or {}
     source, captions = captioned(run, asked.get("program"), given)
     generation, remarks = generation_of(run, asked)
     if annotations:

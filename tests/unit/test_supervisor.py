@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.runs import sampling, stage_end
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import cards, data, ended, root, start, start_all
@@ -61,11 +62,11 @@ def all_of(run_module: Run, root: Path, id_: str) -> dict[str, Any]:
 
 def training(id_: str, data: Path, **more: Any) -> dict[str, Any]:
     arguments = {"input_h5": str(data / "c.h5"), **more.pop("arguments", {})}
-    return {"id": id_, "program": "train.lua", "arguments": arguments, "files": ["input_h5"], **more}
+    return {"id": id_, "program": "train.lua", "requested": arguments, "files": ["input_h5"], **more}
 
 
 @pytest.fixture
-def conductor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def supervisor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return load("runs.supervisor")
 
 
@@ -90,21 +91,21 @@ def listing(load: Callable[[str], ModuleType]) -> ModuleType:
     ],
 )
 def test_plateau_is_where_no_checkpoint_was_better_for_so_long(
-    conductor: ModuleType, history: list[tuple[int, float]], patience: int, since: int | None
+    supervisor: ModuleType, history: list[tuple[int, float]], patience: int, since: int | None
 ) -> None:
-    reason = conductor.plateau("validation loss", history, patience)
+    reason = stage_end.plateau("validation loss", history, patience)
     assert (reason is None) == (since is None)
     if reason:
         assert f"after iteration {since}, and not better in the" in reason["evidence"]
         assert (reason["by"], reason["iteration"]) == ("plateau", history[-1][0])
 
 
-def test_models_are_judged_as_the_program_judges_them(conductor: ModuleType) -> None:
+def test_models_are_judged_as_the_program_judges_them(supervisor: ModuleType) -> None:
     report = {"val_loss_history": {"0": 9.0, "10": 2.0, "5": 3.0}}
-    assert conductor.judged_by(report) == ("validation loss", [(5, -3.0), (10, -2.0)])
+    assert stage_end.judged_by(report) == ("validation loss", [(5, -3.0), (10, -2.0)])
     report["val_lang_stats_history"] = {"0": {"CIDEr": 0.1}, "5": {"CIDEr": 0.4}, "10": {"CIDEr": 0.3}}
-    assert conductor.judged_by(report) == ("CIDEr", [(5, 0.4), (10, 0.3)])
-    assert conductor.judged_by({"val_loss_history": [3.0, 2.0]}) == ("validation loss", [(1, -3.0), (2, -2.0)])
+    assert stage_end.judged_by(report) == ("CIDEr", [(5, 0.4), (10, 0.3)])
+    assert stage_end.judged_by({"val_loss_history": [3.0, 2.0]}) == ("validation loss", [(1, -3.0), (2, -2.0)])
 
 
 def test_stage_ends_at_a_plateau_and_the_next_starts_from_its_best_model(
@@ -185,7 +186,7 @@ def test_place_of_a_run_that_never_began_can_be_taken(
     """What a host that lost its power leaves of the stages that were still to come."""
     idle = runs.Run(str(root), "x-fine")
     Path(idle.path).mkdir(parents=True)
-    Path(idle.record).write_text(json.dumps({"conductor": idle.path, "generation": "g", "id": "x-fine"}))
+    Path(idle.record).write_text(json.dumps({"supervisor": idle.path, "generation": "g", "id": "x-fine"}))
     assert idle.idle()
     start_all(root, [training("x-fine", data)])
     assert ended(run_module, root, "x-fine")["exit_code"] == 0
@@ -194,7 +195,7 @@ def test_place_of_a_run_that_never_began_can_be_taken(
 def test_place_of_a_run_that_waits_on_another_host_of_a_shared_disk_cannot(runs: ModuleType, root: Path) -> None:
     there = runs.Run(str(root), "x")
     Path(there.path).mkdir(parents=True)
-    Path(there.record).write_text(json.dumps({"conductor": there.path}))
+    Path(there.record).write_text(json.dumps({"supervisor": there.path}))
     Path(there.path, "state.json").write_text(json.dumps({"node": "another", "pid": os.getpid(), "start": "1"}))
     assert there.status()["elsewhere"] == "another"
     assert not there.idle()
@@ -213,7 +214,7 @@ def test_what_a_run_takes_is_written_down(run_module: Run, root: Path, generatio
 
 
 def test_card_is_seen_with_the_process_on_it(
-    cards: None, run_module: Run, root: Path, data: Path, tmp_path: Path, conductor: ModuleType, runs: ModuleType
+    cards: None, run_module: Run, root: Path, data: Path, tmp_path: Path, supervisor: ModuleType, runs: ModuleType
 ) -> None:
     started = start(root, "one", "eval.lua", {"model": str(data / "m.t7")}, gpu="auto")
     smi = tmp_path / "smi" / "nvidia-smi"
@@ -221,7 +222,7 @@ def test_card_is_seen_with_the_process_on_it(
         "esac", f"--query-compute-apps=*) echo '{started['pid']}, GPU-1, luajit, 3007';;\nesac"
     )
     smi.write_text(known)
-    sample = conductor.sample(runs.Run(str(root), "one"), started["pid"], started["card"], time.time())
+    sample = sampling.sample(runs.Run(str(root), "one"), started["pid"], started["card"], time.time())
     assert sample["on"] == [{"pid": started["pid"], "uuid": "GPU-1", "memory": 3007}]
     assert (sample["used"], sample["utilization"]) == (63, 0)
     (tmp_path / "go").touch()
@@ -257,7 +258,7 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
     monkeypatch.setattr(module, "SYSTEMD", str(tmp_path))
     run = runs.Run(str(tmp_path), "x")
     Path(run.path).mkdir(parents=True)
-    Path(run.path, "conductor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
+    Path(run.path, "supervisor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
     plan = {"card": None, "python": sys.executable}
     assert "systemd-run said no bus" in module.begin(run, None, [run.path], plan)[0]
     deadline = time.monotonic() + 30
@@ -406,7 +407,7 @@ def test_card_that_slurm_gave_is_the_runs(
     slurm: Path, run_module: Run, root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "go").touch()
-    asked = [{"id": "x", "program": "eval.lua", "arguments": {"model": str(data / "m.t7")}}]
+    asked = [{"id": "x", "program": "eval.lua", "requested": {"model": str(data / "m.t7")}}]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     run_module("stack_run", stack_root=root, runs=asked, gpu="auto", state="submitted")
     assert "--gres=gpu:1" in (slurm / "words").read_text()
@@ -447,4 +448,6 @@ def test_files_of_a_run_are_read_and_no_others(run_module: Run, root: Path, data
     names = ["log", "../x/log", "../../current/stamps", "/etc/passwd", "none"]
     files = run_module("stack_run_info", stack_root=root, id="x", files=names, state="read")["run"]["files"]
     assert set(files) == {"log", "../x/log"}
-    assert run_module("stack_run_info", stack_root=root, id="x", files=["log"], most=1, state="read")["run"]["files"] == {}
+    assert (
+        run_module("stack_run_info", stack_root=root, id="x", files=["log"], most=1, state="read")["run"]["files"] == {}
+    )

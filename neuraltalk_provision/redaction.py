@@ -1,0 +1,70 @@
+"""Secrets taken out of text that is shown or logged: passwords, tokens, private keys. Pure.
+
+There are two ways: by the name that stands before a value (`ansible_become_password: ...`), and by values
+that are known to be secret, because a variable with such a name or the user part of a URL holds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+HIDDEN = "***"
+SHORTEST = 6
+"""A known value with fewer characters is not searched for in the text: it would also be found in ordinary words."""
+
+_PASSWORD = r"(?:passw(?:or)?d|pass|passphrase|secret|secret_key)"
+_SECRET = rf"(?:{_PASSWORD}|token|api_?key|signature)"
+# The lengths are bounded so that a text of any form is read in linear time.
+_NAME = rf"(?:[\w-]{{0,60}}[_-])?{_SECRET}"
+_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,;&}\]\"']+)"
+
+_PRIVATE_KEY = re.compile(
+    r"(?s)-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END ).)*(?:-----END [A-Z ]{0,30}-----)?"
+)
+_USER_OF_URL = re.compile(r"://[^/\s\"'<>]*@")
+_HEADER = re.compile(r"(?i)\b(authorization\s{0,3}[:=]\s{0,3})[^\r\n]+")
+# {"name": value}, as JSON and Python write it.
+_IN_MAPPING = re.compile(rf"(?i)(?P<mark>[\"'])(?P<name>{_NAME})(?P=mark)(?P<colon>\s{{0,3}}:\s{{0,3}}){_VALUE}")
+# name=value, as inventories, environments, command lines and URLs write it.
+_ASSIGNED = re.compile(rf"(?i)(?<![\w-])((?:--)?{_NAME}=){_VALUE}")
+# name: value, as YAML writes it. Compilers say `token:` too, so a single word is not enough, except for a password.
+_IN_YAML = re.compile(
+    rf"(?i)(?<![\w-])((?:[\w-]{{1,60}}[_-](?:{_PASSWORD}|token)|passw(?:or)?d):[ \t]{{1,3}})(?![\"']){_VALUE}"
+)
+_SECRET_NAME = re.compile(rf"(?i){_NAME}")
+
+
+def redact(text: str, known: Sequence[str] = ()) -> str:
+    """The text without what its form says to be secret, and without the values in `known`."""
+    for value in known:
+        text = text.replace(value, HIDDEN)
+    text = _PRIVATE_KEY.sub(f"{HIDDEN} (a private key)", text)
+    text = _USER_OF_URL.sub(f"://{HIDDEN}@", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    text = _IN_MAPPING.sub(rf"\g<mark>\g<name>\g<mark>\g<colon>\g<mark>{HIDDEN}\g<mark>", text)
+    text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)
+    return _IN_YAML.sub(rf"\1{HIDDEN}", text)
+
+
+def known(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """The secret values that variables hold, in every form in which they may be printed; the longest first."""
+    found = {form for value in _secrets(variables) for form in (value, unquote(value)) if len(form) >= SHORTEST}
+    return tuple(sorted(found, key=lambda value: (-len(value), value)))
+
+
+def _secrets(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _secrets(entry, str(key))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _secrets(entry, name)
+    elif isinstance(value, str):
+        if _SECRET_NAME.fullmatch(name):
+            yield value
+        for user in re.findall(r"://([^/\s]*)@", value):
+            # A user name alone is a token; with a password the name is none.
+            yield user.partition(":")[2] or user

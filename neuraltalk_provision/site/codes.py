@@ -1,0 +1,91 @@
+"""Names of failures: what code goes by is a code, never the words of a message. Pure.
+
+Our own modules give the code of a failure themselves (rules/codes.py). ssh, sudo, Ansible and the programs of a host
+say only words: the table here is the one place where words are read, and it gives them a code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from neuraltalk_provision.rules import codes
+
+BUG: str = codes.BUG
+DISK_FULL: str = codes.DISK_FULL
+DISK_BROKEN: str = codes.DISK_BROKEN
+MEMORY_FULL: str = codes.MEMORY_FULL
+FILE_DENIED: str = codes.FILE_DENIED
+CUDNN_IN_USE: str = codes.CUDNN_IN_USE
+CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
+UNREACHABLE = "host.unreachable"
+SSH_LOGIN = "ssh.login"
+SSH_HOST_KEY = "ssh.host_key"
+SUDO_PASSWORD = "sudo.password"
+SUDO_DENIED = "sudo.denied"
+PYTHON_MISSING = "python.missing"
+ANSWER_DROPPED = "answer.dropped"
+ANSWER_WRONG = "answer.wrong"
+ANSWER_MISSING = "answer.missing"
+INVENTORY_UNREADABLE = "inventory.unreadable"
+INVENTORY_NO_MATCH = "inventory.no_match"
+
+_FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
+
+# What others say when a host fails: the first pattern that is found counts.
+_OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), code)
+    for pattern, code in (
+        (r"missing sudo password|a password is required", SUDO_PASSWORD),
+        (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
+        (r"permission denied \(", SSH_LOGIN),
+        (r"host key verification failed", SSH_HOST_KEY),
+    )
+)
+# These say something only of a host that could be reached.
+_OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), code)
+    for pattern, code in (
+        (r"no space left on device", DISK_FULL),
+        (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
+    )
+)
+# What ansible-playbook warns of before it asks any host.
+_OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"Unable to parse|No inventory was parsed|provided hosts list is empty", INVENTORY_UNREADABLE),
+        (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
+    )
+)
+# Beginnings and parts of messages of Ansible that say nothing of the cause, which stands in another field then.
+_EMPTY_WORDS = re.compile(r"\A(?:MODULE FAILURE|non-zero return code)|See stdout/stderr for the exact error")
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> str:
+    """The code of a host's failure: the one that its module gave, else the one of its words; empty for any other."""
+    given = result.get("code")
+    if isinstance(given, str) and _FORM.fullmatch(given):
+        return given
+    return _first(_OF_A_HOST, message) or (UNREACHABLE if unreachable else _first(_OF_A_REACHED_HOST, message))
+
+
+def of_play(complaints: str) -> str:
+    """The code of what ansible-playbook complained of before it asked any host; empty for anything else."""
+    return _first(_OF_A_PLAY, complaints)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a message of Ansible names no cause."""
+    return bool(_EMPTY_WORDS.search(text))
+
+
+def without_traceback(text: str) -> str:
+    """The message of an exception where a text is its traceback (ansible-core 2.16 hands on all of it)."""
+    return text.splitlines()[-1] if _TRACEBACK in text else text
+
+
+def _first(table: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str:
+    return next((code for pattern, code in table if pattern.search(text)), "")

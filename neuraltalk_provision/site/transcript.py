@@ -1,0 +1,66 @@
+"""What of Ansible's events stands in a command's log, and is shown with -v and -vv. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from neuraltalk_provision.site.events import Event
+
+TASKS, RESULTS = 1, 2
+"""How much is told: the tasks as they go, or the modules' results too."""
+MOST_OF_ONE = 20_000
+"""Characters of one value of a result, as the callback bounds what it prints (plugins/callback/bounded_events.py)."""
+
+_BEGINNINGS = ("playbook_on_play_start", "playbook_on_task_start", "playbook_on_handler_task_start")
+_BROKEN = ("runner_on_failed", "runner_on_unreachable", "runner_item_on_failed")
+_ENDS = (*_BROKEN, "runner_on_ok", "runner_item_on_ok")
+# What Ansible writes in the place of a traceback that there is none of.
+_NO_TRACEBACK = "(traceback unavailable)"
+# Ansible prints these already, or they are about itself.
+_NOT_TOLD = (
+    "exception",
+    "invocation",
+    "diff",
+    "_ansible_no_log",
+    "_ansible_verbose_always",
+    "warnings",
+    "deprecations",
+)
+_OUTPUT = ("module_stderr", "module_stdout")
+
+
+def of_event(event: Event, level: int = TASKS) -> str:
+    """The lines of an event; a failure with the traceback of its module and what else the module printed."""
+    return "".join(f"{part.rstrip()}\n" for part in _parts(event, level) if part.strip())
+
+
+def _parts(event: Event, level: int) -> Iterator[str]:
+    name = str(event.get("event", ""))
+    printed = str(event.get("stdout") or "")
+    if name in _BEGINNINGS:
+        title = printed.strip(" *\r\n")
+        yield f"{title}  {str(event.get('created', ''))[11:19]} UTC" if title else ""
+        return
+    yield printed.strip("\r\n")
+    data = event.get("event_data")
+    result = data.get("res") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(result, Mapping) or name not in _ENDS:
+        return
+    host = str(data.get("host", ""))
+    if level >= RESULTS:
+        shown = {key: _cut(value) for key, value in result.items() if key not in _NOT_TOLD}
+        yield f"result of {host}: {json.dumps(shown, default=str, sort_keys=True)}"
+    if name in _BROKEN:
+        for key in ("exception", *_OUTPUT):
+            text = _cut(str(result.get(key) or "").strip())
+            if text and text != _NO_TRACEBACK and text not in printed.replace("\r\n", "\n"):
+                what = "traceback" if key == "exception" else key
+                yield f"{what} of {host}:\n" + "\n".join(f"    {line}" for line in str(text).splitlines())
+
+
+def _cut(value: Any) -> Any:
+    """A value of a result as it stands in a log: as it is where it is short, else the beginning of it as text."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return value if len(text) <= MOST_OF_ONE else text[:MOST_OF_ONE] + "..."

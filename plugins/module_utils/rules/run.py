@@ -1,0 +1,64 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What hosts and the controller both know of a run: names of its files, its record, its models, and a good ending.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+RECORD = "run.json"
+"""What was asked of it: `requested` (its options), program, parent, stage, until, supervisor (a directory)."""
+PROCESS = "process.json"
+"""The process that does it, with its start and its card, and `effective`: the options that its program got."""
+IMAGES = "images.json"
+"""Pictures by the plain names that they were linked under, and those that were set aside."""
+LOG = "log"
+"""What the program printed."""
+SAMPLES = "samples"
+"""One JSON object a line: what the process took, and where."""
+EXIT = "exit"
+"""Its exit code, minus the signal that ended it."""
+ENDED = "ended.json"
+"""Why the supervisor ended it, or never began it: `by`, in one word, and the evidence."""
+STOPPED = "stopped"
+"""Its presence says that somebody asked for the run's end."""
+STATE = "state.json"
+"""The supervisor's process, in the supervisor's directory."""
+PLAN = "plan.json"
+"""What the supervisor is to do."""
+STAGE_OVER = ("plateau", "iterations")
+"""`by` of an ending that was the aim of the stage."""
+BEST, LAST = ".t7", ".last.t7"
+"""How the names of models end: of the best so far, and by our source edit of one that was no better."""
+
+
+def ended_well(exit_code, by):
+    """Whether a run did what it was started for: its program ended by itself, or its stage was over."""
+    return exit_code == 0 or by in STAGE_OVER
+
+
+def report(run_id):
+    """The name of what train.lua writes beside its models."""
+    return "model_id%s.json" % run_id
+
+
+def is_best(file):
+    """Whether a model is the best that its training had written by then."""
+    return not file.endswith(LAST)
+
+
+def requested(record):
+    """The options that a run was asked with. Records written before version 0.2 call them `arguments`."""
+    return record.get("requested", record.get("arguments"))
+
+
+def effective(process):
+    """The options that a run's program got. Files written before version 0.2 call them `arguments`."""
+    return process.get("effective", process.get("arguments"))
+
+
+def supervisor(record):
+    """The directory of the supervisor of a run. Records written before version 0.2 call it `conductor`."""
+    return record.get("supervisor", record.get("conductor"))

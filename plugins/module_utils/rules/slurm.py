@@ -1,0 +1,16 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""States of Slurm's jobs, as hosts and the controller both know them.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+ACTIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED")
+"""The job waits, computes or ends just now."""
+GONE = "GONE"
+"""Our word for a job that Slurm has forgotten."""
+SILENT = "SILENT"
+"""Our word where Slurm does not answer."""

@@ -1,0 +1,105 @@
+"""`python -m tests.molecule.stages IMAGE ROLE...`: the image of a host that has these roles; prints its tag.
+
+A scenario that tests one role starts from the hosts that the roles before it left. They are built once for all
+scenarios, each from the one before, and again when something that they are made of has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab import engine, hosts, images, paths, proof, shell
+from tests.lab.errors import LabError
+from tests.lab.spec import Lab
+from tests.molecule import mirror
+
+MADE_OF = ("neuraltalk_provision", "playbooks", "plugins", "roles", "tests/molecule/stages.py")
+"""What decides what a role leaves, besides the mirror."""
+LABEL = "lab-stage"
+UMASK = "/etc/sudoers.d/umask"
+HARDENED = "Defaults umask=0077\\nDefaults umask_override\\n"
+"""Roles are applied with a umask that keeps others out: what they leave has to be readable all the same."""
+
+
+def digest(image: str, roles: Sequence[str]) -> str:
+    """Twelve digits that change when a host made now would be another one."""
+    version = importlib.metadata.version("ansible-core")
+    parts = (images.digest(image), mirror.digest(), mirror.digest(MADE_OF), version, *roles)
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+
+def tag(image: str, roles: Sequence[str]) -> str:
+    """What Docker calls the image."""
+    return f"{LABEL}-{image}-{roles[-1]}:{digest(image, roles)}"
+
+
+def ensure(image: str, roles: Sequence[str]) -> str:
+    """Have the image, and those that it is built on; returns its tag."""
+    if not roles:
+        return images.ensure(image)
+    wanted = tag(image, roles)
+    engine.ensure()
+    if not exists(wanted):
+        with paths.locked(f"stage-{image}-{roles[-1]}"):
+            if not exists(wanted):
+                make(image, roles, wanted)
+                forget_old()
+    return wanted
+
+
+def exists(wanted: str) -> bool:
+    """Whether Docker has the image."""
+    return shell.works("docker", "image", "inspect", wanted)
+
+
+def make(image: str, roles: Sequence[str], wanted: str) -> None:
+    """Apply the last of the roles to a host that has the others. Raises LabError where a host looked outside."""
+    before = ensure(image, roles[:-1])
+    lab = Lab(f"stage-{image}-{roles[-1].replace('_', '-')}", image, airgap=True, committed=before)
+    (name,) = lab.containers
+    with hosts.with_lab(lab):
+        engine.docker("exec", name, "sh", "-c", f"printf '{HARDENED}' >{UMASK} && chmod 0440 {UMASK}")
+        apply(lab, roles[-1], mirror.ensure(image))
+        if crossings := proof.record(lab.name):
+            raise LabError(f"while {roles[-1]} was applied, {name} tried to reach something outside: {crossings}")
+        engine.docker("exec", name, "rm", UMASK)
+        hosts.commit(name, wanted, LABEL)
+
+
+def apply(lab: Lab, role: str, from_mirror: Path) -> None:
+    """Run playbooks/site.yml for one role, as the scenarios do."""
+    asked = ("variables", "--inventory", str(lab.inventory), "--mirror", str(from_mirror))
+    variables = shell.run(sys.executable, "-m", "neuraltalk_provision", *asked, cwd=lab.folder, env=searched())
+    (lab.folder / "variables.yml").write_text(variables, encoding="utf-8")
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    given = ("--inventory", str(lab.inventory), "--extra-vars", f"@{lab.folder / 'variables.yml'}", "--tags", role)
+    config = {"ANSIBLE_CONFIG": str(paths.ROOT / "playbooks" / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    playbook = str(paths.ROOT / "playbooks" / "site.yml")
+    shell.run(program, *given, playbook, env={**searched(), **config}, cwd=paths.ROOT, timeout=900)
+
+
+def searched() -> dict[str, str]:
+    """The environment in which this checkout's modules and this environment's programs are found first."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "PYTHONPATH": f"{paths.ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
+    }
+
+
+def forget_old() -> None:
+    """Remove the images that have been there for a day and that no container uses."""
+    engine.docker("image", "prune", "--all", "--force", "--filter", "until=24h", "--filter", f"label={LABEL}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.molecule.stages", description=__doc__)
+    parser.add_argument("image", choices=images.IMAGES)
+    parser.add_argument("role", nargs="+", help="tags of playbooks/site.yml, in their order")
+    given = parser.parse_args()
+    print(ensure(given.image, given.role))

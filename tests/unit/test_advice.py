@@ -1,0 +1,128 @@
+"""What to do about a failure: looked up by its code, and the code found in the words of others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.site import advice, codes, events
+from neuraltalk_provision.site.events import Failure
+
+EVENTS = Path(__file__).parent / "data" / "events"
+
+
+def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more: Any) -> Failure:
+    """The failure that an event with this result tells of."""
+    name = "runner_on_unreachable" if unreachable else "runner_on_failed"
+    data = {"host": "node1", "task": task, "res": {"msg": message, **more}}
+    failure = events.failure({"event": name, "event_data": data})
+    assert failure
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("message", "unreachable", "said"),
+    [
+        ("Missing sudo password", False, "set ansible_become_password, or give it NOPASSWD"),
+        ("Task failed: Premature end of stream\nsudo: a password is required", False, "no sudo without a password"),
+        ("ops is not in the sudoers file.  This incident will be reported.", False, "may not become root"),
+        ("Sorry, user ops is not allowed to execute '/bin/sh' as root", False, "may not become root"),
+        ("/bin/sh: 1: sudo: not found", False, "may not become root"),
+        (
+            "Failed to connect: ops@node1: Permission denied (publickey,password).",
+            True,
+            "check ansible_user and the key",
+        ),
+        ("Host key verification failed.", True, "its SSH host key is not known"),
+        ("ssh: connect to host node1 port 22: Connection timed out", True, "it cannot be reached by SSH"),
+        ("ssh: Could not resolve hostname nod1: Name or service not known", True, "it cannot be reached by SSH"),
+        ("cc1: fatal error: x.s: No space left on device", False, "its disk is full"),
+        ("The module interpreter '/usr/bin/python9' was not found.", False, "set ansible_python_interpreter"),
+        ("/bin/sh: 1: /usr/bin/python3: not found", False, "set ansible_python_interpreter"),
+        ("/bin/sh: python: command not found", False, "set ansible_python_interpreter"),
+    ],
+)
+def test_known_cause_is_explained_with_what_to_do_and_what_was_said(message: str, unreachable: bool, said: str) -> None:
+    words = advice.explain(failed(message, unreachable=unreachable))
+    assert words.startswith("node1: " if unreachable else "node1, Ask: ")
+    assert said in words
+    assert words.endswith(f"\n  {message}")
+
+
+@pytest.mark.parametrize(
+    "message", ["luarocks make failed (rc 1)", "python: module h5py not found", "cannot find -lgfortran"]
+)
+def test_unknown_cause_is_told_as_it_is(message: str) -> None:
+    assert advice.explain(failed(message, task="torch : Build")) == f"node1, torch : Build: {message}"
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("gone", "cannot be reached by SSH"),
+        ("nosudo", "no sudo without a password"),
+        ("nopython", "no Python was found there"),
+    ],
+)
+def test_cause_is_recognised_in_what_ansible_really_said(core: str, host: str, said: str) -> None:
+    recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
+    (failure,) = (failure for failure in events.read(recorded["site"]).failures if failure.host == host)
+    assert said in advice.explain(failure)
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
+def test_full_disk_is_recognised_in_a_module_that_crashed(core: str) -> None:
+    recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
+    (failure,) = events.read(recorded["crash"]).failures
+    assert "its disk is full" in advice.explain(failure)
+
+
+@pytest.mark.parametrize("code", advice.ADVICE)
+def test_code_of_a_module_decides_whatever_its_message_says(code: str) -> None:
+    for message in (
+        "xyzzy",
+        "sudo: a password is required",
+        "No space left on device",
+        "Permission denied (publickey).",
+    ):
+        failure = failed(message, code=code)
+        assert failure.code == code
+        assert advice.explain(failure) == f"node1, Ask: {advice.ADVICE[code]}\n  {message}"
+
+
+@pytest.mark.parametrize("code", [7, None, "", "no code at all", "A.B", "x" * 41, "a..b", ["disk.full"], "a\n"])
+def test_what_is_no_code_is_not_taken_for_one(code: object) -> None:
+    assert failed("xyzzy", code=code).code == ""
+    assert failed("No space left on device", code=code).code == codes.DISK_FULL
+
+
+@pytest.mark.parametrize("unreachable", [False, True])
+def test_words_of_a_host_that_was_reached_say_nothing_of_one_that_was_not(unreachable: bool) -> None:
+    code = failed("No space left on device", unreachable=unreachable).code
+    assert code == (codes.UNREACHABLE if unreachable else codes.DISK_FULL)
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
+def test_other_words_change_nothing_but_words(core: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
+    failures = [failure for run in ("site", "crash", "logged") for failure in events.read(recorded[run]).failures]
+    before = advice.host_error(failures)
+    monkeypatch.setattr(advice, "ADVICE", {code: words[::-1] for code, words in advice.ADVICE.items()})
+    after = advice.host_error([replace(failure, message="xyzzy", task="plugh") for failure in failures])
+    assert (after.exit_code, type(after)) == (before.exit_code, type(before))
+    assert after.message != before.message
+
+    def without_words(document: Any) -> list[dict[str, Any]]:
+        return [{**failure, "message": "", "task": ""} for failure in document["failures"]]
+
+    assert without_words(after.document) == without_words(before.document)
+    assert {failure["code"] for failure in after.document["failures"]} >= {
+        "host.unreachable",
+        "sudo.password",
+        "disk.full",
+    }
