@@ -53,7 +53,6 @@ members:
 """
 
 import contextlib
-import errno
 import fnmatch
 import io
 import os
@@ -67,6 +66,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
 from ..module_utils.host.outcome import run_module
+from ..module_utils.rules import codes
 
 try:
     import lzma
@@ -224,8 +224,8 @@ def unpack(src, dest, strip, folder, over):
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise StackError("%s is not a whole tar archive: %s" % (src, error))
     except EnvironmentError as error:
-        why = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise StackError("%s cannot be unpacked to %s: %s" % (src, error.filename or dest, why))
+        words = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
+        raise StackError(words, code=codes.of_errno(error.errno))
     except StackError as error:
         raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
     return tree.count

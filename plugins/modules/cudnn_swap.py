@@ -81,7 +81,7 @@ from ..module_utils.cudnn.ldconfig import Loader
 from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.outcome import run_module
-from ..module_utils.rules.codes import of_errno
+from ..module_utils.rules import codes
 from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 
@@ -100,12 +100,12 @@ def predict(tree, wanted, before):
         return False, listing(before)
     reason = "" if before["state"] == UNFINISHED else refusal(before, wanted["version"], wanted["foreign"])
     if reason:
-        raise StackError(reason)
+        raise StackError(reason, code=codes.CUDNN_FOREIGN)
     if tree.journal() and before["state"] != UNFINISHED:
         raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
     mapped = [] if wanted["in_use"] else users(tree)
     if mapped:
-        raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0])
+        raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0], code=codes.CUDNN_IN_USE)
     return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % wanted
 
 
@@ -129,7 +129,7 @@ def work(module):
             did = restore(tree, loader)
     except (IOError, OSError) as error:
         words = "%s: %s. The same command again goes on from there" % (error.filename, error.strerror)
-        raise StackError(words, code=of_errno(error.errno))
+        raise StackError(words, code=codes.of_errno(error.errno))
     after = inspect(tree)
     return dict(
         seen, changed=bool(did), cudnn=after, did=did, diff={"before": listing(before), "after": listing(after)}

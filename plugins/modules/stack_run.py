@@ -147,7 +147,8 @@ run:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.errors import StackError
+from ..module_utils.host.outcome import run_module
 from ..module_utils.runs.account import account_for, as_account, find, make_places, owner_of
 from ..module_utils.runs.control import stop
 from ..module_utils.runs.files import Run
@@ -192,6 +193,12 @@ def end_or_score(wanted, dry):
     return [True, {"id": run.name} if dry else dict(score(run, wanted["annotations"]), id=run.name)]
 
 
+def work(module):
+    """The result of the module: the run that was asked for, as it is now."""
+    changed, run = change(module.params, module.check_mode)
+    return {"changed": changed, "run": run}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -208,11 +215,7 @@ def main():
         required_if=[("state", state, ("id",)) for state in OF_ONE],
         supports_check_mode=True,
     )
-    try:
-        changed, run = change(module.params, module.check_mode)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=changed, run=run)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ queued:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.host.errors import StackError, fail_with
+from ..module_utils.host.outcome import run_module
 from ..module_utils.runs.account import account_for, as_account, owner_of
 from ..module_utils.runs.files import Run
 from ..module_utils.runs.leases import free_now
@@ -210,6 +210,11 @@ def of_one(wanted):
     return dict(read_files(run, wanted["files"], wanted["most"]), id=run.name)
 
 
+def look(module):
+    """The result of the module: what was asked of the runs."""
+    return dict(answer(module.params), changed=False)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -229,11 +234,7 @@ def main():
         required_if=[("state", state, ("id",)) for state in OF_ONE],
         supports_check_mode=True,
     )
-    try:
-        told_of = answer(module.params)
-    except StackError as error:
-        fail_with(module, error)
-    module.exit_json(changed=False, **told_of)
+    run_module(module, look)
 
 
 if __name__ == "__main__":

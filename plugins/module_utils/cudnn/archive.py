@@ -15,6 +15,7 @@ import tarfile
 
 from ..host.errors import StackError
 from ..host.files import make_directory
+from ..rules import codes
 from ..rules.cudnn import HEADERS, LIBRARIES, WHOLE
 from .inspection import Tree, describe, inspect, machine_of
 
@@ -54,7 +55,8 @@ def with_room(tree, archive):
     state = os.statvfs(tree.root)
     free = state.f_bavail * state.f_frsize
     if free < needed:
-        raise StackError("%s has %d bytes free, and the new cuDNN needs %d: make room" % (tree.root, free, needed))
+        words = "%s has %d bytes free, and the new cuDNN needs %d: make room" % (tree.root, free, needed)
+        raise StackError(words, code=codes.DISK_FULL)
 
 
 def members(archive):
@@ -99,4 +101,5 @@ def unpack(archive, place):
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise StackError("%s is not a whole archive: %s" % (archive, error))
     except (IOError, OSError) as error:
-        raise StackError("%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error))
+        words = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
+        raise StackError(words, code=codes.of_errno(error.errno))

@@ -50,7 +50,7 @@ class Loader(object):
         path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
         text, code = output_of([self.command] + list(options), patience=PATIENCE, environment={"PATH": path})
         if code is None:
-            raise StackError("%s cannot be run: there is none on the PATH" % self.command)
+            raise StackError("%s cannot be run: there is no such program" % self.command)
         if code:
             raise StackError("%s ended with %d: %s" % (self.command, code, text.strip()))
         return text

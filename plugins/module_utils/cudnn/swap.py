@@ -20,6 +20,7 @@ import shutil
 
 from ..host.errors import StackError
 from ..host.files import make_directory, remove, write_json
+from ..rules import codes
 from ..rules.cudnn import MIXED, NEWER, RESTORING, SWAPPED, SWAPPING, branch, is_in_place, obstacle
 from .archive import stage
 from .inspection import describe, inspect, users
@@ -37,7 +38,7 @@ def check_tree(tree):
         if not os.path.isdir(place):
             raise StackError("%s is not there: %s is no CUDA directory" % (place, tree.root))
         if not os.access(place, os.W_OK) or os.statvfs(place).f_flag & getattr(os, "ST_RDONLY", 1):
-            raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()))
+            raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()), code=codes.FILE_DENIED)
     if len(set(os.stat(place).st_dev for place in (tree.root, tree.include, tree.lib))) > 1:
         raise StackError("%s, its include and its lib64 lie on several file systems" % tree.root)
 
@@ -71,7 +72,7 @@ class Locked(object):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (IOError, OSError):
                 self.file.close()
-                raise StackError("another swap is at work in %s" % self.tree.root)
+                raise StackError("another swap is at work in %s" % self.tree.root, code=codes.BUSY)
             # Whoever held it before may have removed the directory: then this is the lock of nothing.
             if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
                 return self
@@ -97,14 +98,15 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
             return words
         reason = refusal(seen, version, foreign)
         if reason:
-            raise StackError(reason + ". Nothing was changed")
+            raise StackError(reason + ". Nothing was changed", code=codes.CUDNN_FOREIGN)
         if tree.journal():
             raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
         mapped = users(tree)
         if mapped and not in_use:
             raise StackError(
                 "%s is in use by %s. Nothing was changed"
-                % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5]))
+                % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5])),
+                code=codes.CUDNN_IN_USE,
             )
         label = "cudnn_v%d" % branch(seen["header"] or seen["library"])
         old = dict((name, describe(tree.path(name))) for name in tree.names())
@@ -131,7 +133,8 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
             if isinstance(error, StackError):
                 raise StackError("%s. What was there is back" % error, **error.details)
             if isinstance(error, (IOError, OSError)):
-                raise StackError("%s: %s. What was there is back" % (error.filename, error.strerror))
+                words = "%s: %s. What was there is back" % (error.filename, error.strerror)
+                raise StackError(words, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         write_json(tree.journal_file, dict(journal, phase=SWAPPED))

@@ -36,8 +36,13 @@ PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name")
 ABSENT = "there is no nvidia-smi on the PATH"
 DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+UNKNOWN_FIELD = "not a valid field"
 NO_DEVICES = "No devices were found"
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
+
+
+class FieldError(ValueError):
+    """nvidia-smi does not know a field that it was asked for."""
 
 
 class AbsentError(ValueError):
@@ -50,6 +55,8 @@ def query(what, fields):
     text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
     if rc is None:
         raise AbsentError(ABSENT)
+    if rc != 0 and UNKNOWN_FIELD in text:
+        raise FieldError(text.strip())
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
@@ -74,10 +81,8 @@ def cards():
     """Every card, with its compute capability where the driver tells it (else None). Memory in MiB."""
     try:
         return query("gpu", CARD_FIELDS + (CAPABILITY,))
-    except ValueError as error:
-        if "not a valid field" not in str(error):
-            raise
-    return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
+    except FieldError:
+        return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
 
 
 def processes():

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Commands: with their output as a text or in a log, and those with a log that still run.
+"""The two ways in which commands are run: with their output in a log, or with it as the answer to a question.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -13,62 +13,25 @@ import glob
 import io
 import os
 import re
+import select
 import signal
 import subprocess
-import tempfile
 import time
 
 from .errors import StackError
 from .files import make_directory, read_text, remove, write_whole
 from .processes import is_alive, start_of
 from .texts import as_text, redact
+from ..rules import codes
 
 LOG_TAIL_LINES = 25
+PATIENCE = 60
+"""Seconds. A driver in trouble can hang nvidia-smi for good, and a full queue systemctl."""
+MOST_PRINTED = 16 << 20
+"""Bytes of an answer that are kept."""
 # Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
 FULL_DISK = 16 << 20
-PATIENCE = 60
-"""Seconds that a short command may take. A driver in trouble can hang nvidia-smi for ever."""
-MOST_OUTPUT = 1 << 20
-"""Bytes of a short command's output that are read."""
 _INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
-
-
-def output_of(argv, patience=PATIENCE, errors=True, environment=None):
-    """(what a short command printed, its return code); ('', None) where there is no such command.
-
-    The return code is 126 where the command is there and cannot be started, 124 where it has not ended after `patience`
-    seconds. Without `errors` what it prints to stderr is left out.
-    """
-    with tempfile.TemporaryFile() as output, io.open(os.devnull, "r+b") as nothing:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=nothing,
-                stdout=output,
-                stderr=output if errors else nothing,
-                env=dict(os.environ, LC_ALL="C", **(environment or {})),
-                preexec_fn=os.setsid,
-            )
-        except OSError as error:
-            if error.errno == errno.ENOENT and not _is_there(argv[0]):
-                return "", None
-            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
-        deadline = time.time() + patience
-        while process.poll() is None:
-            if time.time() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
-                time.sleep(0.2)
-                process.poll()
-                return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
-            time.sleep(0.01)
-        output.seek(0)
-        return output.read(MOST_OUTPUT).decode("utf-8", "replace"), process.returncode
-
-
-def _is_there(program):
-    """Whether there is a file for a command, even one that cannot be started."""
-    directories = os.environ.get("PATH", "").split(os.pathsep)
-    return os.sep in program or any(os.path.lexists(os.path.join(directory, program)) for directory in directories)
 
 
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
@@ -89,7 +52,8 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
                 argv, cwd=chdir, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid
             )
         except OSError as error:
-            raise StackError("%s cannot be started: %s" % (argv[0], error.strerror), log=log)
+            words = "%s cannot be started: %s" % (argv[0], error.strerror)
+            raise StackError(words, log=log, code=codes.of_errno(error.errno))
         try:
             write_whole(log + ".pid", "%d %s\n" % (process.pid, start_of(process.pid)))
             rc = _wait(process, started + timeout if timeout else None)
@@ -109,6 +73,67 @@ def _wait(process, deadline):
             return 124
         time.sleep(0.05)
     return process.returncode
+
+
+def output_of(argv, patience=PATIENCE, chdir=None, environment=None, errors=True):
+    """(what a command printed, its code); ('', None) where there is no such command.
+
+    126 where it is there and cannot be started, 124 where it has not ended after `patience` seconds (None: it may take
+    any time). What it writes on its stderr counts as printed, unless `errors` is False. It has no standard input, and
+    a process group of its own; children that go on when it has ended are not waited for.
+    """
+    env = dict(os.environ, LC_ALL="C")
+    env.update(environment or {})
+    with io.open(os.devnull, "r+b") as nothing:
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=chdir,
+                env=env,
+                stdin=nothing,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if errors else nothing,
+                preexec_fn=os.setsid,
+            )
+        except OSError as error:
+            if error.errno == errno.ENOENT and not _is_there(argv[0], env.get("PATH", "")):
+                return "", None
+            return "%s cannot be started: %s" % (argv[0], error.strerror), 126
+    try:
+        printed = _printed(process, time.time() + patience if patience else None)
+    finally:
+        process.stdout.close()
+    if printed is None:
+        return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
+    return printed.decode("utf-8", "replace"), process.wait()
+
+
+def _is_there(program, path):
+    folders = [""] if os.sep in program else path.split(os.pathsep)
+    return any(os.path.lexists(os.path.join(folder, program)) for folder in folders)
+
+
+def _printed(process, deadline):
+    """What a process prints until it ends; None, and it is killed, where it has not ended by then."""
+    pieces, size = [], 0
+    while True:
+        if deadline and time.time() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.2)
+            process.poll()
+            return None
+        if select.select([process.stdout], [], [], 0.05)[0]:
+            piece = os.read(process.stdout.fileno(), 1 << 16)
+            if not piece and process.poll() is not None:
+                break
+            if not piece:
+                time.sleep(0.01)
+            if size < MOST_PRINTED:
+                pieces.append(piece)
+                size += len(piece)
+        elif process.poll() is not None:
+            break
+    return b"".join(pieces)
 
 
 def running_builds(root):

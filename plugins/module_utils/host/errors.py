@@ -14,20 +14,10 @@ from .texts import as_native
 class StackError(Exception):
     """Something on the host that a person has to know; `details` go into the module's result.
 
-    str() of it is the message; under Python 2.7 that are bytes in UTF-8.
+    `code` among them names the cause, where somebody goes by it (rules/codes.py). str() of it is the message; under
+    Python 2.7 that are bytes in UTF-8.
     """
 
     def __init__(self, message, **details):
         super(StackError, self).__init__(as_native(message))
         self.details = details
-
-
-def fail_with(module, error):
-    """End the module with what a StackError says."""
-    details = dict(error.details)
-    message = str(error)
-    if details.get("log"):
-        message += ". The whole log: %s" % details["log"]
-    if details.get("tail"):
-        message += "\n" + "\n".join(details["tail"])
-    module.fail_json(msg=message, **details)

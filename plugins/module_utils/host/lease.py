@@ -16,6 +16,7 @@ import os
 import stat
 import time
 
+from ..rules import codes
 from ..rules.holder import plain, told
 from .errors import StackError
 from .files import make_directory, remove, write_json
@@ -113,7 +114,7 @@ class Lock(object):
             if time.time() > deadline:
                 holder = os.read(self.handle, 64).decode("utf-8", "replace").strip()
                 words = "%s has been locked for %d s by pid %s: end that process if it hangs"
-                raise StackError(words % (self.path, self.patience, holder or "unknown"))
+                raise StackError(words % (self.path, self.patience, holder or "unknown"), code=codes.BUSY)
             time.sleep(0.05)
         os.ftruncate(self.handle, 0)
         os.write(self.handle, ("%d\n" % os.getpid()).encode("ascii"))
@@ -139,7 +140,8 @@ def refuse_held(root, holder, host, over):
         return
     raise StackError(
         "another controller works on %s: %s. Wait until it ends; if it is dead, run the same command with --take-over"
-        % (root, told(lease))
+        % (root, told(lease)),
+        code=codes.BUSY,
     )
 
 

@@ -28,11 +28,13 @@ def run_module(module, function):
         result = function(module)
     except StackError as error:
         details = dict(error.details)
-        if "code" not in details and _lies_on_a_full_disk(details.get("log")):
-            details["code"] = codes.DISK_FULL
+        if not details.get("code"):
+            details.pop("code", None)
+            if _lies_on_a_full_disk(details.get("log")):
+                details["code"] = codes.DISK_FULL
         _fail(module, message_of(error), details)
     except (IOError, OSError) as error:
-        code = codes.of_errno(error.errno)
+        code = codes.of_errno(error.errno, codes.BUG)
         words = "%s: %s" % (error.filename, error.strerror) if error.filename and error.strerror else _words(error)
         _fail(module, _unexpected(error) if code == codes.BUG else words, {"code": code})
     except MemoryError:
@@ -54,7 +56,8 @@ def message_of(error):
 
 def _fail(module, message, details):
     told = redact(as_text(traceback.format_exc()))
-    module.fail_json(msg=as_native(message), exception=as_native(told), **details)
+    # What ran as another account has a traceback of its own.
+    module.fail_json(msg=as_native(message), **dict({"exception": as_native(told)}, **details))
 
 
 def _unexpected(error):

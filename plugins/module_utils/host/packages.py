@@ -17,8 +17,9 @@ PATIENCE = 600
 
 
 def ask(argv):
-    """What a command of a package manager prints, in English; empty where there is no such command."""
-    return output_of(argv, PATIENCE, errors=False)[0]
+    """What a command of a package manager prints, in English; empty where it cannot be asked."""
+    text, code = output_of(argv, PATIENCE, errors=False)
+    return "" if code in (None, 124, 126) else text
 
 
 def of_dpkg(names):

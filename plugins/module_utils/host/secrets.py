@@ -11,12 +11,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import contextlib
-import io
 import os
 import re
 import shutil
-import subprocess
 import tempfile
+
+from .commands import output_of
 
 try:
     from urllib.parse import unquote
@@ -52,8 +52,4 @@ def pip_environment(python, url):
 
 
 def _reads_netrc(python):
-    with io.open(os.devnull, "r+b") as nothing:
-        try:
-            return subprocess.call([python, "-c", READS_NETRC], stdin=nothing, stdout=nothing, stderr=nothing) == 0
-        except OSError:
-            return False
+    return output_of([python, "-c", READS_NETRC], patience=None)[1] == 0

@@ -13,7 +13,6 @@ __metaclass__ = type
 
 import os
 import signal
-import subprocess
 import sys
 import traceback
 
@@ -21,7 +20,7 @@ from ..runs.launch import readable
 from ..pictures.files import who
 from .processes import end_with_parent, write_all
 from ..scoring.scorer import PYTHONS, found
-from ..host.commands import with_stack
+from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
 from ..host.texts import as_text
@@ -103,13 +102,10 @@ def python_of(generation):
     """A Python of this host that loads the stack's numpy, h5py and Pillow. StackError with what each one said."""
     said = []
     for python in candidates():
-        process = subprocess.Popen(
-            with_stack(generation, [python, "-B", "-c", PACKAGES]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        words = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
-        if process.returncode == 0:
+        words, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), patience=None)
+        if code == 0:
             return python
-        said.append("%s: %s" % (python, words[-1] if words else "code %s" % process.returncode))
+        said.append("%s: %s" % (python, (words.strip().splitlines() or ["code %s" % code])[-1]))
     cure = (
         "The component python of the stack brings numpy, h5py and Pillow: see that pip.source is not none, add "
         "python-wheels to the mirror where hosts take them from it, and run `provision site`"

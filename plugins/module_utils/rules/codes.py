@@ -17,6 +17,8 @@ DISK_FULL = "disk.full"
 DISK_BROKEN = "disk.broken"
 MEMORY_FULL = "memory.full"
 FILE_DENIED = "file.denied"
+BUSY = "busy"
+"""Somebody else is at work there."""
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
 
@@ -31,6 +33,6 @@ _OF_ERRNO = {
 }
 
 
-def of_errno(number):
-    """The code of an error of the operating system; a bug where a program should have known better."""
-    return _OF_ERRNO.get(number, BUG)
+def of_errno(number, otherwise=""):
+    """The code of an error of the operating system, `otherwise` for one that says nothing of the machine's state."""
+    return _OF_ERRNO.get(number, otherwise)

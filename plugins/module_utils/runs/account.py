@@ -21,6 +21,7 @@ import traceback
 
 from ..host.errors import StackError
 from ..host.texts import as_native, as_text
+from ..rules import codes
 
 PR_SET_NO_NEW_PRIVS = 38
 PLACES = ("runs", "runs/.locks", "queue")
@@ -120,7 +121,8 @@ def answer(account, send, work, given):
             text = json.dumps({"error": as_text(str(error)), "details": error.details})
         except Exception as error:
             words = "%s as %s: %s" % (type(error).__name__, account.name, error)
-            details = {"exception": as_text(traceback.format_exc())}
+            cause = codes.of_errno(getattr(error, "errno", None), codes.BUG)
+            details = {"exception": as_text(traceback.format_exc()), "code": cause}
             text = json.dumps({"error": as_text(words), "details": details})
         with os.fdopen(send, "wb") as pipe:
             pipe.write(as_text(text).encode("utf-8"))

@@ -15,6 +15,7 @@ import time
 from .files import Run
 from ..host.errors import StackError
 from ..host.files import make_directory, write_json
+from ..rules.codes import of_errno
 
 
 def admit(root, plan, supervisor):
@@ -37,5 +38,6 @@ def admit(root, plan, supervisor):
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, (IOError, OSError)):
-            raise StackError("%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror))
+            words = "%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror)
+            raise StackError(words, code=of_errno(error.errno))
         raise

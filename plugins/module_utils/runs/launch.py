@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -26,7 +25,7 @@ from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
 from ..rules.run import is_best
-from ..host.commands import log_tail, run_logged, with_stack
+from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.errors import StackError
 from ..host.files import lines_since, make_directory
 from ..host.stamps import read_stamps
@@ -94,9 +93,8 @@ def interpreter():
     """
     for path in [sys.executable] + [found(name) for name in PYTHONS]:
         if path and os.access(path, os.X_OK):
-            with io.open(os.devnull, "r+b") as nothing:
-                if subprocess.call([path, "-c", "import json"], stdin=nothing, stdout=nothing, stderr=nothing) == 0:
-                    return path
+            if output_of([path, "-c", "import json"], patience=None)[1] == 0:
+                return path
     words = "%s may run no Python of this host: neither %s nor one of the PATH. Install the distribution's python3"
     raise StackError(words % (who(), sys.executable))
 

@@ -14,9 +14,9 @@ import io
 import json
 import os
 import re
-import subprocess
 import time
 
+from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import make_directory, read_json, write_json
 from ..host.texts import as_text
@@ -46,13 +46,12 @@ exit 1
 FORGOTTEN = {"state": GONE, "node": "", "reason": ""}
 
 
-def output_of(argv):
-    """(what a command printed, its code). StackError where there is no such command."""
-    try:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except OSError as error:
-        raise StackError("%s: %s. Is Slurm's client installed on this host?" % (argv[0], error.strerror))
-    return process.communicate()[0].decode("utf-8", "replace").strip(), process.returncode
+def answer_of(argv):
+    """(what a command of Slurm's printed, its code). StackError where there is no such command."""
+    said, code = output_of(argv, patience=None)
+    if code is None:
+        raise StackError("%s: there is no such program. Is Slurm's client installed on this host?" % argv[0])
+    return said.strip(), code
 
 
 def script(plan, code):
@@ -92,7 +91,7 @@ def submit(plan, words, code):
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
     argv = ["sbatch", "--parsable", "--job-name=neuraltalk-%s" % first, "--nodes=1", "--no-requeue", "--chdir=/"]
     argv += ["--output=%s" % output_of_job(root, "%j")] + gres + list(words) + [file]
-    said, code = output_of(argv)
+    said, code = answer_of(argv)
     job = re.search(r"^(\d+)(;\S+)?$", said, re.M)
     if code or not job:
         raise StackError("sbatch took no job: %s" % (said or "code %s" % code))
@@ -104,7 +103,7 @@ def submit(plan, words, code):
 
 def states():
     """{job: {state, node, reason}} of all jobs that Slurm remembers. StackError where it does not answer."""
-    said, code = output_of(["squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%r"])
+    said, code = answer_of(["squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%r"])
     if code:
         raise StackError("squeue: %s" % (said or "code %s" % code))
     rows = (line.strip().split("|") for line in said.splitlines())
@@ -154,7 +153,7 @@ def cancel(root, name, dry):
         raise StackError("run %s was not given to Slurm on this host" % name)
     active = state_of(told["job"])["state"] in ACTIVE
     if active and not dry:
-        said, code = output_of(["scancel", told["job"]])
+        said, code = answer_of(["scancel", told["job"]])
         if code:
             raise StackError("scancel %s: %s" % (told["job"], said))
     return active

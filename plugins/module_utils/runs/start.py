@@ -18,6 +18,7 @@ from ..host.commands import log_tail
 from ..host.errors import StackError
 from ..host.files import write_json
 from ..host.processes import is_alive
+from ..rules.codes import of_errno
 from ..programs.dispatch import CODE, refuse
 from ..rules import run as rules
 from .account import as_account, make_places
@@ -68,7 +69,8 @@ def prepare(root, runs, gpu, memory, generation, code):
             file.write(code)
     except (IOError, OSError) as error:
         forget(root, runs)
-        raise StackError("%s cannot be written: %s. Nothing was started" % (first.path, error.strerror))
+        words = "%s cannot be written: %s. Nothing was started" % (first.path, error.strerror)
+        raise StackError(words, code=of_errno(error.errno))
     return plan
 
 

@@ -17,9 +17,8 @@ import glob
 import json
 import os
 import shutil
-import subprocess
 
-from ..host.commands import with_stack
+from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_json, read_text, write_whole
 from ..host.texts import TEXT, as_native
@@ -163,15 +162,8 @@ def scorer_lacks(generation, annotations):
 
 def tried(generation, argv, folder):
     """The lines that a command prints in a folder where it fails, at least one; none where it ends well."""
-    process = subprocess.Popen(
-        with_stack(generation, argv),
-        cwd=folder,
-        env=dict(os.environ, MPLBACKEND="Agg"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    said = as_native(process.communicate()[0].decode("utf-8", "replace").strip()).splitlines()
-    return (said or ["code %s" % process.returncode]) if process.returncode else []
+    said, code = output_of(with_stack(generation, argv), None, chdir=folder, environment={"MPLBACKEND": "Agg"})
+    return (as_native(said.strip()).splitlines() or ["code %s" % code]) if code else []
 
 
 def annotated(path, generation):
