@@ -122,20 +122,21 @@ def installed_packages(wanted):
 def stack_facts(root):
     """The generations and which of them is current."""
     current = os.path.join(root, "current")
-    facts = {"current": None, "previous": None, "generations": {}}
-    if os.path.islink(current):
-        facts["current"] = os.path.basename(os.readlink(current))
+    generations = {}
     history = read_json(os.path.join(root, "history.json")) or {}
-    facts["previous"] = history.get("previous")
     directory = os.path.join(root, "generations")
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         generation = os.path.join(directory, name)
-        facts["generations"][name] = {
+        generations[name] = {
             "stamps": read_stamps(generation),
             "sealed": os.path.isfile(os.path.join(generation, "generation.json")),
             "manifest": has_manifest(generation),
         }
-    return facts
+    return {
+        "current": os.path.basename(os.readlink(current)) if os.path.islink(current) else None,
+        "previous": history.get("previous"),
+        "generations": generations,
+    }
 
 
 def disk_facts(path):

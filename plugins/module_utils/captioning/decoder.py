@@ -22,7 +22,8 @@ import signal
 import subprocess
 import time
 
-from ..pictures.files import Unusable, as_bytes, printed
+from ..pictures.files import as_bytes, printed
+from ..pictures.headers import Unusable
 from ..programs.processes import cores, end_with_parent
 from ..runs.control import signalled
 from ..host.commands import with_stack
@@ -198,7 +199,7 @@ class Process(object):
             )
         except OSError as error:
             raise StackError("%s cannot be started: %s" % (argv[0], error.strerror))
-        self.handle = self.process.stdout.fileno()
+        self.handle = self.process.stdout.fileno()  # type: ignore[union-attr]
         self.ready, self.began, self.has = False, False, None
         self.since = time.time()
         self.text, self.said = b"", []
@@ -217,7 +218,7 @@ class Process(object):
     def give(self, place, path):
         """Let it read a picture; False where it has ended, which is seen by its output."""
         try:
-            os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")
+            os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")  # type: ignore[union-attr]
         except OSError as error:
             if error.errno != errno.EPIPE:
                 raise
@@ -265,7 +266,7 @@ class Process(object):
             time.sleep(0.002)
         for pipe in (self.process.stdin, self.process.stdout):
             try:
-                pipe.close()
+                pipe.close()  # type: ignore[union-attr]
             except (IOError, OSError):
                 pass
         return -signal.SIGKILL if self.process.returncode is None else self.process.returncode

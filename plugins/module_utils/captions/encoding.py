@@ -69,7 +69,8 @@ class Captions(
         """
         split = tokenizer(self.tokens)
         some = any("id" in picture for picture in self.pictures)
-        images, annotations = [], []
+        images = []  # type: list[dict[str, object]]
+        annotations = []  # type: list[dict[str, object]]
         for place, picture in enumerate(self.pictures, 1):
             if not picture.get("scored", True) or (some and "id" not in picture):
                 continue
@@ -151,7 +152,8 @@ def _tokenise(pictures, split_into_words, entries):
     StackError that names captions without words, in the order of `entries`, as the user knows them.
     """
     numbers, lengths = array.array("I"), array.array("I")
-    known, examples, beyond, unspaced, empty = {}, [], 0, 0, []
+    known = {}  # type: dict[bytes, int]
+    examples, beyond, unspaced, empty = [], 0, 0, []
     for place, picture in enumerate(pictures):
         for index, caption in enumerate(picture["captions"]):
             words = split_into_words(caption)
@@ -169,7 +171,7 @@ def _tokenise(pictures, split_into_words, entries):
     counts = [0] * len(known)
     for number in numbers:
         counts[number] += 1
-    return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
+    return _Tokens(numbers, lengths, sorted(known, key=known.__getitem__), counts, examples, beyond, unspaced)
 
 
 def _refuse(empty, entries):

@@ -58,7 +58,7 @@ _LETTERS_OR_REST = re.compile(as_text("%s|(?:(?!%s).)+") % (_ONE, _ONE), re.DOTA
 _UNSPACED = re.compile(as_text("(?:%s){%d}") % (_ONE, LONG_RUN))
 
 
-class _WithoutPunctuation(dict):
+class _WithoutPunctuation(dict):  # type: ignore[type-arg]
     """For translate(): what becomes of a character, found out when it comes first."""
 
     def __missing__(self, code):

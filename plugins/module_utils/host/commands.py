@@ -102,7 +102,7 @@ def output_of(argv, patience=PATIENCE, chdir=None, environment=None, errors=True
     try:
         printed = _printed(process, time.time() + patience if patience else None)
     finally:
-        process.stdout.close()
+        process.stdout.close()  # type: ignore[union-attr]
     if printed is None:
         return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
     return printed.decode("utf-8", "replace"), process.wait()

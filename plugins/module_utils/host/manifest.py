@@ -18,6 +18,7 @@ import stat
 
 from .errors import StackError
 from .files import file_sha256, read_json, read_text, write_whole
+from .texts import as_native
 
 FILE = "manifest"
 SEAL = "generation.json"
@@ -107,7 +108,7 @@ def in_words(wrong):
     """The first files that differ, and how many there are."""
     more = ["and %d more" % (len(wrong) - TOLD)] if len(wrong) > TOLD else []
     text = ", ".join(["%s %s" % pair for pair in wrong[:TOLD]] + more)
-    return text.encode("utf-8") if str is bytes else text
+    return as_native(text)
 
 
 def walk(generation):

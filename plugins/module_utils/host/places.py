@@ -26,7 +26,7 @@ def places_of(root):
 
     `kind` is directory, link, other, or absent, which ends the path. A link that leads round is `other`.
     """
-    found = []
+    found = []  # type: list[dict[str, str | int]]
     whole = _walk(os.path.abspath(root), found, [0])
     if whole:
         for name in OURS:

@@ -29,9 +29,9 @@ FIRST = {"journal": "provision data prepare", "format": 1}
 BOOT = "/proc/sys/kernel/random/boot_id"
 PATIENCE = 1.0
 """Seconds in which the processes of a command that was just killed are gone."""
-KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}
+KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}  # type: dict[str, type]
 """The lines that may follow, and what the value of the key is that a line is told by."""
-BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}
+BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: dict[str, type]
 """What a line of a block has beside its number."""
 
 

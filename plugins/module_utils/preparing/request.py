@@ -45,10 +45,11 @@ def checked(request):
     for name in SHARES:
         asked[name] = request.get(name)
     asked["set_aside"] = bool(request.get("set_aside"))
-    if not 0 <= asked["jobs"] <= MOST_JOBS:
-        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (asked["jobs"], MOST_JOBS))
-    if not 0 <= asked["block"] <= MOST_BLOCK:
-        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (asked["block"], MOST_BLOCK))
+    jobs, block = int(asked["jobs"]), int(asked["block"])
+    if not 0 <= jobs <= MOST_JOBS:
+        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (jobs, MOST_JOBS))
+    if not 0 <= block <= MOST_BLOCK:
+        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (block, MOST_BLOCK))
     asked["jobs"] = asked["jobs"] or cores()
     for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
         asked[name] = as_name(as_bytes(asked[name]))

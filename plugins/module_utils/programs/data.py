@@ -67,7 +67,7 @@ def refuse(program, request, generation):
 def inputs(program, request):
     """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
     if program == "inspect":
-        named = [("path", request["path"], None)]
+        named = [("path", request["path"], None)]  # type: list[tuple[str, str, bool | None]]
         named += [(option, request.get(option), False) for option in ("undo", "input_json")]
     else:
         named = [("input_json", path, False) for path in request["input_json"]]

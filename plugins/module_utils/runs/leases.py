@@ -63,7 +63,7 @@ class Leases(object):
 
 def taken(root):
     """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
-    found = {}
+    found = {}  # type: dict[str, str]
     for _run, status in active(root):
         uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
         if uuid:

@@ -14,7 +14,7 @@ import subprocess
 
 from .account import become
 from ..host.commands import output_of
-from .launch import found
+from ..scoring.scorer import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
 

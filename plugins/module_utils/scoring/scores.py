@@ -160,8 +160,9 @@ def scored(run, generation, annotations, captions):
             why = ["the scorer did not end within %d s" % LIMIT]
         raise StackError("run %s could not be scored: %s" % (run.name, as_native(why[-1])), log=kept)
     used = [USED.match(line.strip()) for line in said]
-    counts = [(int(match.group(1)), int(match.group(2))) for match in used if match] or [(None, len(captions))]
-    return {"scores": found, "used": counts[-1][0], "of": counts[-1][1]}
+    counts = [(int(match.group(1)), int(match.group(2))) for match in used if match]
+    how_many, of = counts[-1] if counts else (None, len(captions))
+    return {"scores": found, "used": how_many, "of": of}
 
 
 def sweep(run):
