@@ -58,7 +58,7 @@ def prepare(
     ] = "",
     max_length: Annotated[
         int, typer.Option("--max_length", "--max-length", help="Words of a caption; longer ones are cut.")
-    ] = 16,
+    ] = Prepare.max_length,
     word_count_threshold: Annotated[
         int,
         typer.Option(
@@ -66,7 +66,7 @@ def prepare(
             "--word-count-threshold",
             help="Words that occur more often than this get into the vocabulary, the others become UNK.",
         ),
-    ] = 5,
+    ] = Prepare.word_count_threshold,
     tokens: Annotated[
         Tokens, typer.Option("--tokens", help="words, or chars for scripts without spaces such as Chinese.")
     ] = Tokens.WORDS,

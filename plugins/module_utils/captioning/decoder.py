@@ -24,6 +24,7 @@ import time
 
 from ..pictures.files import as_bytes, printed
 from ..pictures.headers import Unusable
+from ..rules.texts import without_colours
 from ..programs.processes import cores, end_with_parent
 from ..runs.control import signalled
 from ..host.commands import with_stack
@@ -79,7 +80,6 @@ HOPELESS = 20
 LINE = 1 << 14
 _ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
 _PLACE = re.compile(r"^(?:\S*/)?[^/:\s]+:\d+: ")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Stopped(Exception):  # noqa: N818  (it was asked for)
@@ -274,7 +274,7 @@ class Process(object):
 
 def words_of(told):
     """The words of an error of Lua's in one line, without the place in a program and without colours."""
-    text = _COLOUR.sub("", binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
+    text = without_colours(binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
     words = _PLACE.sub("", " ".join(text.split()))
     return printed(as_native(words[:300])) or "it said nothing"
 

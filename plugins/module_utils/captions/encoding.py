@@ -21,6 +21,7 @@ from .python2 import order_of_keys, shuffle
 from .splits import assign
 from ..host.errors import StackError
 from ..host.texts import as_text
+from ..rules.data import CHARS, WORDS
 from .statistics import gather, remarks
 from .tokens import is_unspaced, tokenizer
 
@@ -77,7 +78,7 @@ class Captions(
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
             for caption in picture["captions"]:
-                if self.tokens == "chars":
+                if self.tokens == CHARS:
                     caption = b" ".join(split(caption)).decode("utf-8")
                 annotations.append({"image_id": number, "id": len(annotations) + 1, "caption": caption})
         return {
@@ -105,7 +106,7 @@ def lay_out(entries, options):
     """
     max_length = _number(options, "max_length", 16, 1, LONGEST)
     threshold = _number(options, "word_count_threshold", 5, 0, 1 << 31)
-    mode = options.get("tokens") or "words"
+    mode = options.get("tokens") or WORDS
     split_into_words = tokenizer(mode)
     if not entries:
         raise StackError("there is no picture with captions, so there is nothing to prepare")

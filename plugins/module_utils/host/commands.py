@@ -21,7 +21,8 @@ import time
 from .errors import StackError
 from .files import make_directory, read_text, remove, write_whole
 from .processes import is_alive, start_of
-from .texts import as_text, redact
+from .texts import as_text
+from ..rules.texts import without_users
 from ..rules import codes
 
 LOG_TAIL_LINES = 25
@@ -45,7 +46,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     env.update(environment or {})
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write(("$ %s\n" % redact(" ".join(as_text(word) for word in argv))).encode("utf-8"))
+        output.write(("$ %s\n" % without_users(" ".join(as_text(word) for word in argv))).encode("utf-8"))
         output.flush()
         try:
             process = subprocess.Popen(
@@ -165,7 +166,7 @@ def end_builds(root):
 
 def log_tail(log, lines=LOG_TAIL_LINES):
     """The last lines of a log, after the first lines that look like the true cause."""
-    text = redact(read_text(log) or "")
+    text = without_users(read_text(log) or "")
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]

@@ -8,7 +8,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import re
 import sys
 
 PY2 = sys.version_info[0] == 2
@@ -20,11 +19,6 @@ TEXT = type(b"".decode("utf-8"))
 def as_text(value):
     """A text, also where Python 2.7 hands out bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def redact(text):
-    """`text` without the user and password of any URL in it."""
-    return re.sub(r"://[^/\s\"'<>]*@", "://***@", text)
 
 
 def as_native(value):

@@ -14,11 +14,18 @@ from ..pictures.files import as_bytes, as_name, shown
 from ..programs.processes import cores
 from ..host.errors import StackError
 from ..host.texts import TEXT
+from ..rules.data import MAX_LENGTH, SHARES, WORD_COUNT_THRESHOLD, WORDS
 
 TEXTS = {"images_root": "", "split_column": "", "file_column": "", "caption_column": "", "karpathy_split": "",
-         "tokens": "words"}  # fmt: skip
-NUMBERS = {"num_val": None, "num_test": None, "max_length": 16, "word_count_threshold": 5, "jobs": 0, "block": 0}
-SHARES = ("val_share", "test_share")
+         "tokens": WORDS}  # fmt: skip
+NUMBERS = {
+    "num_val": None,
+    "num_test": None,
+    "max_length": MAX_LENGTH,
+    "word_count_threshold": WORD_COUNT_THRESHOLD,
+    "jobs": 0,
+    "block": 0,
+}
 MOST_JOBS = 256
 MOST_BLOCK = 4096
 

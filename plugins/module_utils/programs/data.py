@@ -24,9 +24,9 @@ from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
 from ..host.texts import as_text
+from ..rules.data import REQUEST, RESULT
 
 PROGRAMS = ("prepare", "inspect")
-REQUEST, RESULT = "request.json", "result.json"
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"

@@ -9,7 +9,8 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import re
-import time
+
+from .texts import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 NOWHERE = "-"
 """Stands for what a machine does not tell of itself."""
+BOOT = "/proc/sys/kernel/random/boot_id"
+"""Where Linux has the id of its boot."""
 FORM = re.compile(
     r"(?P<host>\S+) pid (?P<pid>\d+) since (?P<since>\d+)"
     r" boot (?P<boot>\S+) space (?P<space>\S+) machine (?P<machine>\S+)\Z"
@@ -46,7 +49,7 @@ def told(lease):
     """Who has a lease {holder, host, what, since}, since when and from where, in words."""
     parts = parse(lease.get("holder"))
     who = "pid %(pid)s on %(host)s (machine %(machine)s)" % parts if parts else lease.get("holder") or "somebody"
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(lease.get("since") or 0))
+    when = moment(lease.get("since"))
     return plain("%s has had it since %s, for `%s`" % (who, when, lease.get("what") or "provision"))
 
 

@@ -34,6 +34,8 @@ PLAN = "plan.json"
 """What the supervisor is to do."""
 STAGE_OVER = ("plateau", "iterations")
 """`by` of an ending that was the aim of the stage."""
+VALIDATION_LOSS = "validation loss"
+"""What a training judges its models by where it has no scores."""
 BEST, LAST = ".t7", ".last.t7"
 """How the names of models end: of the best so far, and by our source edit of one that was no better."""
 
