@@ -38,6 +38,7 @@ def run_module(load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         if result.get("failed"):
             raise modules.ModuleError(result)
+        modules.check_described(name, result)
         if not check:
             contract.check(name, plain, result)
         return result
