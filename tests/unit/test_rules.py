@@ -14,6 +14,7 @@ import pytest
 
 import neuraltalk_provision
 from neuraltalk_provision import paths
+from neuraltalk_provision.rules import layout
 
 CONTROLLER = Path(neuraltalk_provision.__file__).parent
 HOSTS = paths.plugins()
@@ -21,6 +22,13 @@ RULES = sorted(file for file in (CONTROLLER / "rules").glob("*.py") if file.stem
 LONGEST = 300
 """Lines of a file."""
 TO_BE_SPLIT = {"supervisor.py"}
+
+FILES = [
+    file
+    for root in (CONTROLLER, HOSTS)
+    for file in sorted(root.rglob("*.py"))
+    if "share" not in file.relative_to(root).parts
+]
 
 # What may stand on both sides, because somebody else gave it its name, or because the two have nothing to do with each
 # other.
@@ -92,6 +100,21 @@ def test_what_a_rule_holds_stands_nowhere_else(file: Path) -> None:
     assert again == {}
 
 
+def joined(file: Path) -> Iterator[object]:
+    """The constant parts of the paths that a file joins."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("path.join"):
+            yield from (word.value for word in node.args if isinstance(word, ast.Constant))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
+            yield node.right.value
+
+
+def test_places_below_the_stack_root_are_named_by_the_layout_alone() -> None:
+    """These are plain words, which may stand anywhere but in a path."""
+    names = {layout.GENERATIONS, layout.CURRENT, layout.ARTIFACTS, layout.RUNS, layout.QUEUE, layout.STAMPS}
+    assert {file.name: sorted(again) for file in FILES if (again := names & set(joined(file)))} == {}
+
+
 def test_both_searches_find_what_they_look_for(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text('"""run.json of the docstring"""\nFILES = ("run.json", "other.json")\nx = 3\n')
     assert {value for value in literals(tmp_path / "one.py") if is_told_apart(value)} == {
@@ -103,14 +126,10 @@ def test_both_searches_find_what_they_look_for(tmp_path: Path) -> None:
     assert not any(map(is_told_apart, ("whole", "is_best", 4096, None, ": ")))
 
 
-FILES = [
-    file
-    for root in (CONTROLLER, HOSTS)
-    for file in sorted(root.rglob("*.py"))
-    if "share" not in file.relative_to(root).parts and file.name not in TO_BE_SPLIT
-]
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONTROLLER.parent)))
+@pytest.mark.parametrize(
+    "file",
+    [file for file in FILES if file.name not in TO_BE_SPLIT],
+    ids=lambda file: str(file.relative_to(CONTROLLER.parent)),
+)
 def test_file_is_no_longer_than_one_reads_at_once(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST

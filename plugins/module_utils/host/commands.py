@@ -24,6 +24,7 @@ from .processes import is_alive, start_of
 from .texts import as_text
 from ..rules.texts import without_users
 from ..rules import codes
+from ..rules import layout
 
 LOG_TAIL_LINES = 25
 PATIENCE = 60
@@ -140,8 +141,8 @@ def _printed(process, deadline):
 def running_builds(root):
     """[{log, pid}] of commands that run below a stack root now, started by whatever controller."""
     running = []
-    for pattern in ("logs/*.pid", "generations/*/logs/*.pid"):
-        for path in sorted(glob.glob(os.path.join(root, pattern))):
+    for place in (root, layout.generation(root, "*")):
+        for path in sorted(glob.glob(os.path.join(place, layout.LOGS, "*.pid"))):
             words = (read_text(path) or "").split()
             if len(words) == 2 and is_alive(*words):
                 running.append({"log": path[: -len(".pid")], "pid": int(words[0])})

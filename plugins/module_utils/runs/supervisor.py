@@ -29,6 +29,7 @@ from .launch import needs_card, weights_of
 from .summary import models
 from ..programs.processes import end_with_parent
 from ..programs.dispatch import command, lay_out, refuse
+from ..rules import layout
 from ..rules import run as rules
 from .control import signalled
 from .files import Run
@@ -266,7 +267,7 @@ def given_card(plan):
 def as_job(plan):
     """Lead the runs of a plan as a job of Slurm's: their directories are made here, on the node that it chose."""
     root = plan["root"]
-    plan = dict(plan, generation=os.path.realpath(os.path.join(root, "current")))
+    plan = dict(plan, generation=os.path.realpath(layout.current(root)))
     directory = Run(root, plan["runs"][0]["id"]).path
     if not os.path.isdir(plan["generation"]):
         raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)
