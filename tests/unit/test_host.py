@@ -245,14 +245,3 @@ def test_program_has_to_run_to_its_end(generation: Path) -> None:
         lua.try_programs(str(generation), ["torch"], ["silence()"], str(log))
     with pytest.raises(errors.StackError, match=r"broken loads, but does not .* \(rc 1\)"):
         lua.try_programs(str(generation), ["broken"], ["assert(1)"], str(log))
-
-
-def test_error_ends_a_module_with_its_log_and_tail() -> None:
-    said: dict[str, object] = {}
-
-    class Module:
-        def fail_json(self, **given: object) -> None:
-            said.update(given)
-
-    errors.fail_with(Module(), errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2))
-    assert said == {"msg": "it broke. The whole log: /l\na\nb", "log": "/l", "tail": ["a", "b"], "rc": 2}
