@@ -13,6 +13,7 @@ from typing import Any
 from neuraltalk_provision.rules import codes
 
 BUG: str = codes.BUG
+BUSY: str = codes.BUSY
 DISK_FULL: str = codes.DISK_FULL
 DISK_BROKEN: str = codes.DISK_BROKEN
 MEMORY_FULL: str = codes.MEMORY_FULL
