@@ -11,6 +11,7 @@ from neuraltalk_provision.catalogue.compatibility import Fact
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import Card, HostState
 from neuraltalk_provision.results.host_state import Toolkit as CudaDirectory
+from neuraltalk_provision.rules.gpu import SEARCHED, architectures, compute_capability
 
 WITHOUT_NVCC = "-libraries"
 """Ends the lock's version of wheels that hold CUDA's libraries and not its compiler."""
@@ -54,7 +55,7 @@ def only(trees: Sequence[Toolkit], release: str) -> Toolkit:
 
 def arch_list(text: str) -> str:
     """What an inventory says to build for, as TORCH_CUDA_ARCH_LIST has it."""
-    return " ".join(re.split(r"[\s;,]+", str(text).strip()))
+    return " ".join(architectures(text))
 
 
 def capability(card: Card, table: Compatibility) -> str:
@@ -88,7 +89,7 @@ def toolkits_of(
     if trees:
         return trees
     lacking = [f"{tree.path} (CUDA {tree.version}) lacks {', '.join(tree.lacks)}" for tree in toolkits]
-    what = "; ".join(lacking) or "no nvcc was found in /usr/local/cuda*, /opt/cuda* and /usr/bin"
+    what = "; ".join(lacking) or f"no nvcc was found in {SEARCHED}"
     raise RefusalError(f"{what}. Install a CUDA toolkit, name it with gpu_stack_cuda, or add {name}.tar to the mirror")
 
 
@@ -104,7 +105,7 @@ def facts_of(
     facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.words for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
     if archs:
-        listed = arch_list(archs).replace("+PTX", "").replace(" ", ",")
+        listed = ",".join(compute_capability(arch) for arch in architectures(archs))
         facts.append(Fact("capability", (listed,), f"gpu_stack_arch_list {archs}"))
     else:
         listed = capabilities(gpu.cards, table).replace(" ", ",")

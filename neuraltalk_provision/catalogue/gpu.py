@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,8 @@ from neuraltalk_provision.catalogue.facts import (
 )
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import HostState, HostVariables
+from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures
 
-ARCHITECTURE = re.compile(r"\d+\.\d(\+PTX)?")
 MODES = ("swap", "private")
 PROFILES = ("auto", "cpu", "legacy", "modern")
 
@@ -95,7 +94,7 @@ def _refuse_misspelt(said: HostVariables) -> None:
         wrong.append(f"gpu_stack_profile is {said.profile}, and can be {', '.join(PROFILES)}")
     if said.cudnn_mode and said.cudnn_mode not in MODES:
         wrong.append(f"gpu_stack_cudnn_mode is {said.cudnn_mode}, and can be {' or '.join(MODES)}")
-    bad = [arch for arch in arch_list(said.arch_list).split() if not ARCHITECTURE.fullmatch(arch)]
+    bad = [arch for arch in architectures(said.arch_list) if not ARCHITECTURE.match(arch)]
     if bad:
         wrong.append(f"gpu_stack_arch_list holds {', '.join(bad)}; compute capabilities such as 3.7 or 9.0+PTX")
     if wrong:
@@ -112,10 +111,7 @@ def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
     if wanted == "cpu":
         return "the profile cpu leaves its cards unused" if cards else ""
     if facts.problem:
-        raise RefusalError(
-            f"it cannot be told whether it has a card: {facts.problem}. Repair its driver until nvidia-smi answers, "
-            "or, where its cards are not to be used, say gpu_stack_profile: cpu in its inventory"
-        )
+        raise RefusalError(f"it cannot be told whether it has a card: {facts.problem}. {CURE}")
     if not cards and not archs:
         if said.profile in ("legacy", "modern"):
             raise RefusalError(f"it has no card: say in its inventory what to build for, {_ARCH_EXAMPLE}")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostPlatform
+from neuraltalk_provision.rules.packages import COMMANDS
 
 Manager = Literal["apt", "dnf", "yum"]
 
@@ -48,10 +49,10 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
     A system whose ID nobody has heard of is taken for what its ID_LIKE says, and failing that for what its
     package manager says. Raises UsageError where neither helps.
     """
-    managers = set(facts.managers)
+    there = {name for name, command in COMMANDS.items() if command in facts.managers}
     family = {facts.id, *facts.id_like}
-    rpm: Manager | None = "dnf" if "dnf" in managers else "yum" if "yum" in managers else None
-    apt: Manager | None = "apt" if "apt-get" in managers else None
+    rpm: Manager | None = "dnf" if "dnf" in there else "yum" if "yum" in there else None
+    apt: Manager | None = "apt" if "apt" in there else None
     if family & _RPM_IDS:
         manager = rpm or apt
     elif family & _APT_IDS:
@@ -60,7 +61,7 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
         manager = apt or rpm
     if manager is None:
         raise UsageError(
-            f"{host}: {facts.name or facts.id} has none of apt-get, dnf and yum",
+            f"{host}: {facts.name or facts.id} has none of {', '.join(COMMANDS.values())}",
             advice="Only hosts with one of these package managers can be provisioned.",
         )
     return Platform(

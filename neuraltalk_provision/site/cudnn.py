@@ -15,6 +15,7 @@ from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, LibraryUser
 from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
+from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
 
@@ -106,7 +107,7 @@ def _tree(host: str, state: HostState, asked: str) -> Toolkit:
     """The host's CUDA directory: the one that was asked for, or the only one, or the only one with a cuDNN."""
     found = list(state.gpu.toolkits)
     if not found:
-        where = asked or "/usr/local/cuda*, /opt/cuda* and /usr/bin"
+        where = asked or SEARCHED
         raise UsageError(
             f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
         )

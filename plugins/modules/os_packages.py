@@ -65,19 +65,15 @@ absent:
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.commands import log_tail, output_of, run_logged
+from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
+from ..module_utils.host.packages import ask, of_dpkg, of_rpm
+from ..module_utils.rules.packages import COMMANDS
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
-
-
-def _output(argv):
-    """What a command printed; empty where there is no such command."""
-    text, code = output_of(argv, patience=None, errors=False)
-    return "" if code in (None, 126) else text
 
 
 class Apt(object):
@@ -111,14 +107,12 @@ class Apt(object):
         return argv + self.options + ["install"] + names
 
     def known(self, names):
-        listing = _output(["apt-cache"] + self.options + ["policy"] + names)
+        listing = ask(["apt-cache"] + self.options + ["policy"] + names)
         blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
         return [name for name, candidate in blocks if candidate != "(none)"]
 
     def installed(self, names):
-        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
-        listing = _output(["dpkg-query", "-W", "-f", form] + names)
-        return dict(re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+        return of_dpkg(names)
 
 
 class Rpm(object):
@@ -148,13 +142,12 @@ class Rpm(object):
     def known(self, names):
         # dnf 5 knows the option only, yum the word only, dnf 4 both.
         available = "available" if self.command == "yum" else "--available"
-        listing = _output([self.command, "-q"] + self.options + ["list", available] + names)
+        listing = ask([self.command, "-q"] + self.options + ["list", available] + names)
         listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 
     def installed(self, names):
-        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}\\n"] + names)
-        return dict((n, v) for n, v in re.findall(r"^(\S+) (\S+)$", listing, re.M) if n in names)
+        return of_rpm(names)
 
 
 def _run(argv, log):
@@ -215,7 +208,7 @@ def work(module):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "manager": {"type": "str", "choices": ["apt", "dnf", "yum"], "required": True},
+            "manager": {"type": "str", "choices": sorted(COMMANDS), "required": True},
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "default": ""},

@@ -68,13 +68,13 @@ from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
+from ..module_utils.host.packages import of_dpkg, of_rpm
 from ..module_utils.host.places import places_of, unsafe
-from ..module_utils.host.commands import output_of, running_builds
+from ..module_utils.host.commands import running_builds
 from ..module_utils.host.files import read_json, read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
-
-MANAGERS = ("apt-get", "dnf", "yum")
+from ..module_utils.rules.packages import COMMANDS
 
 
 def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
@@ -83,12 +83,6 @@ def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
     return None
-
-
-def _output(argv):
-    """What a command printed; empty where it cannot be started."""
-    text, code = output_of(argv, patience=None, errors=False)
-    return "" if code in (None, 126) else text
 
 
 def os_release():
@@ -115,20 +109,13 @@ def platform_facts():
         "libc": "-".join(platform.libc_ver()),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "managers": [name for name in MANAGERS if _which(name)],
+        "managers": [name for name in sorted(COMMANDS.values()) if _which(name)],
     }
 
 
 def installed_packages(wanted):
     """{name: version} of the wanted packages that are installed, by dpkg and by rpm."""
-    found = {}
-    if wanted and _which("rpm"):
-        listing = _output(["rpm", "-q", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n"] + wanted)
-        found.update(re.findall(r"^(\S+) ([^\s]+)$", listing, re.M))
-    if wanted and _which("dpkg-query"):
-        form = "${Package} ${Version} ${db:Status-Abbrev}\\n"
-        listing = _output(["dpkg-query", "-W", "-f", form] + wanted)
-        found.update((name, version) for name, version in re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+    found = dict(of_rpm(wanted), **of_dpkg(wanted))
     return dict((name, found[name]) for name in wanted if name in found)
 
 

@@ -202,7 +202,7 @@ REFUSED = {
     "nvidia-smi that fails where the inventory says what to build for": (
         host(problem="NVIDIA-SMI has failed", said={"arch_list": "9.0"}, toolkits=[tree("13.0")]),
         ALL,
-        "say gpu_stack_profile: cpu in its inventory",
+        "set gpu_stack_profile: cpu in its inventory",
     ),
     "card that is gone since it was built for": (
         BUILT,

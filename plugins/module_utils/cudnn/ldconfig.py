@@ -20,6 +20,8 @@ from ..rules.cudnn import soname
 
 LOADER_FILE = "/etc/ld.so.conf.d/neuraltalk-cudnn-%s.conf"
 """One for each CUDA directory."""
+PATIENCE = 600
+"""Seconds. On a slow disk ldconfig reads many directories."""
 
 
 def register(tree, version, loader):
@@ -46,7 +48,7 @@ class Loader(object):
 
     def _run(self, *options):
         path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-        text, code = output_of([self.command] + list(options), patience=None, environment={"PATH": path})
+        text, code = output_of([self.command] + list(options), patience=PATIENCE, environment={"PATH": path})
         if code is None:
             raise StackError("%s cannot be run: there is no such program" % self.command)
         if code:

@@ -13,8 +13,8 @@ import os
 import re
 
 from ..cudnn.inspection import Tree, inspect
-from ..rules.gpu import DEBIAN, RELEASE, TREES
 from ..host.commands import output_of
+from ..rules.gpu import DEBIAN, RELEASE, TREES
 
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
 """What cutorch compiles against, by a header of each."""

@@ -1,0 +1,46 @@
+"""OS packages that are installed, by what dpkg and rpm print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def module(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("host.packages")
+
+
+def printing(module: ModuleType, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
+    text = (DATA / "packages" / listing).read_text(encoding="utf-8")
+    monkeypatch.setattr(module, "ask", lambda argv: text)
+
+
+def test_debian_packages_are_those_that_are_installed_whole(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printing(module, monkeypatch, "dpkg-query.txt")
+    found = module.of_dpkg(["gcc", "g++", "libc6-dev", "sox", "make", "gnuplot-nox", "nosuch"])
+    assert found == {"gcc": "4:12.2.0-3", "g++": "4:12.2.0-3", "libc6-dev": "2.36-9+deb12u14", "make": "4.3-4.1"}
+
+
+def test_rpm_packages_are_those_that_were_asked_for_and_found(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printing(module, monkeypatch, "rpm-q.txt")
+    found = module.of_rpm(["gcc-c++", "nosuch", "glibc-devel", "package"])
+    assert found == {"gcc-c++": "0.0-0.standin", "glibc-devel": "2.34-100.el9"}
+
+
+def test_no_question_is_asked_about_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ask", lambda argv: pytest.fail("it asked"))
+    assert (module.of_dpkg([]), module.of_rpm([])) == ({}, {})
+
+
+def test_tool_that_is_missing_answers_nothing(module: ModuleType) -> None:
+    assert module.ask(["no-such-program"]) == ""
