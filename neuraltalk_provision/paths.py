@@ -20,8 +20,10 @@ def link_collection(folder: Path) -> Path:
     namespace.mkdir(parents=True, exist_ok=True)
     link = namespace / "provision"
     if not link.is_symlink() or link.readlink() != share():
-        link.unlink(missing_ok=True)
-        link.symlink_to(share())
+        # By a rename: another process may do the same at this moment.
+        beside = link.with_name(f".{link.name}.{os.getpid()}")
+        beside.symlink_to(share())
+        beside.rename(link)
     return folder
 
 

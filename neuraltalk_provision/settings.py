@@ -18,18 +18,18 @@ FILE_NAME = "provision.yml"
 
 def _stack_root(value: str) -> str:
     if re.search(r"\s", value):
-        raise ValueError("has a space in it, and Torch's build refuses such a path: choose one without")
+        raise ValueError("contains a space, and Torch cannot be built in such a path: choose a path without spaces")
     path = PurePosixPath(value)
     if not path.is_absolute() or ".." in path.parts or len(path.parts) < 2:
         raise ValueError("must be an absolute path below / without '..', for example /opt/neuraltalk")
     if re.search(r"[^A-Za-z0-9_./+-]", value):
-        raise ValueError("may hold letters, digits and _ . / + - only: it is written into scripts")
+        raise ValueError("can contain only letters, digits and _ . / + -, because it is written into scripts")
     return str(path)
 
 
 def _address(value: str) -> str:
     if re.search(r"[\s\x00-\x1f\x7f]", value):
-        raise ValueError("has a space, a line end or a control character in it")
+        raise ValueError("contains a space, a line break or a control character")
     return value
 
 
@@ -106,7 +106,7 @@ def _read(file: Path) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise UsageError(f"{file} must hold settings as `name: value` lines")
+        raise UsageError(f"{file} must contain settings as `name: value` lines")
     return given
 
 
@@ -123,6 +123,6 @@ def explain(error: ValidationError, file: str, asked: Collection[str] = ()) -> s
             near = difflib.get_close_matches(place, known, n=2, cutoff=0.4)
             lines.append(f"{file}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
         else:
-            source = f"--{place.replace('_', '-')}" if place in asked else f"{file}: {place or 'the whole'}"
+            source = f"--{place.replace('_', '-')}" if place in asked else f"{file}: {place or 'the whole file'}"
             lines.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

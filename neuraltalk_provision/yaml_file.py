@@ -25,14 +25,14 @@ DEEPEST = 30
 _TAG = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,400})?\.[0-9]{0,400}(?:[eE][-+][0-9]{1,4})?")
-_QUOTE = "write it in quotes where it is text"
+_QUOTE = "write it in quotes if it is text"
 # What YAML 1.1 has a meaning for, and what to write in its place.
 _INSTEAD = {
     "int": f"write a decimal number of at most 18 digits without leading zeros, or {_QUOTE}",
     "float": f"write a decimal number such as 0.5 or 1.0e-5, or {_QUOTE}",
-    "bool": f"write true or false where it is one, or {_QUOTE}",
+    "bool": f"write true or false if it is a truth value, or {_QUOTE}",
     "timestamp": _QUOTE,
-    "merge": "write out what it stands for",
+    "merge": "write out its contents",
     "value": _QUOTE,
 }
 
@@ -76,7 +76,7 @@ def parse(text: str, name: str) -> Any:
 def no_truth(value: object) -> object:
     """The value, where it is neither true nor false nor nothing: for pydantic, which takes true for 1."""
     if isinstance(value, bool | None):
-        raise ValueError("it is neither true, false nor nothing: write a number or a name, or leave it out")
+        raise ValueError("it cannot be true, false or empty: write a number or a name, or leave it out")
     return value
 
 
@@ -99,9 +99,9 @@ class _Loader(yaml.SafeLoader):
         """The next node of the text, judged."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _Refusal(event, f"*{event.anchor}: a reference is not followed; write out what it stands for")
+            raise _Refusal(event, f"*{event.anchor}: references are not supported; write out the contents")
         if self._depth >= DEEPEST:
-            raise _Refusal(event, f"more than {DEEPEST} lists and mappings stand in each other")
+            raise _Refusal(event, f"more than {DEEPEST} lists and mappings are nested")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -110,7 +110,7 @@ class _Loader(yaml.SafeLoader):
         elif isinstance(node, yaml.MappingNode):
             _judge_keys(node)
         if node is not None and (kind := node.tag.removeprefix(_TAG)) not in _KINDS[type(node)]:
-            raise _Refusal(node, f"!!{kind}: a type is not needed here; leave it out")
+            raise _Refusal(node, f"!!{kind}: types are not supported; leave it out")
         return node
 
 
@@ -124,7 +124,7 @@ _KINDS: dict[type[yaml.Node], tuple[str, ...]] = {
 def _judge_scalar(node: yaml.ScalarNode) -> None:
     kind, value = node.tag.removeprefix(_TAG), node.value
     if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
-        raise _Refusal(node, "a letter of this text is none: a NUL, or half of a pair")
+        raise _Refusal(node, "this text contains an invalid character: a NUL, or half of a surrogate pair")
     match kind:
         case "int":
             fine = bool(_WHOLE.fullmatch(value))
@@ -135,17 +135,17 @@ def _judge_scalar(node: yaml.ScalarNode) -> None:
         case _:
             fine = kind not in _INSTEAD
     if not fine:
-        raise _Refusal(node, f"{_short(value)}: YAML may take this for something else; {_INSTEAD[kind]}")
+        raise _Refusal(node, f"{_short(value)}: YAML can read this in another way; {_INSTEAD[kind]}")
 
 
 def _judge_keys(node: yaml.MappingNode) -> None:
     first: dict[tuple[str, str], int] = {}
     for key in _keys(node):
         if not isinstance(key, yaml.ScalarNode):
-            raise _Refusal(key, "a name is needed before the colon")
+            raise _Refusal(key, "a name must be before the colon")
         named = (key.tag, key.value)
         if named in first:
-            raise _Refusal(key, f"{_short(key.value)} stands here again, after line {first[named]}; leave one out")
+            raise _Refusal(key, f"{_short(key.value)} is a duplicate of line {first[named]}; remove one")
         first[named] = _line(key.start_mark)
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "tests"
 STAGES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("lint",), ("unit",)),
-    (("site",), ("molecule",), ("molecule-old", "kills")),
+    (("site",), ("molecule",), ("molecule-old", "local")),
 )
 """One stage after the other, the next only where all went well; in a stage all streams at once, in a stream the parts
 one after the other. Parts that use the same hosts' names have to be in one stream."""

@@ -80,9 +80,10 @@ def choose(
         _refuse_nameless(state, table)
         trees = toolkits_of(state.gpu.toolkits, lock, platform, said.cuda)
         known = facts_of(state, table, lock, trees, (wanted,) if wanted != "auto" else tuple(sources))
-        answer = solve(table, known, said.vouched)
+        answer = solve(table, known, said.skip_checks)
         if isinstance(answer, Contradiction):
-            raise RefusalError(f"{answer}. Who knows better may say gpu_stack_vouched: [{', '.join(answer.rules)}]")
+            rules = ", ".join(answer.rules)
+            raise RefusalError(f"{answer}. To skip this check for this host, set gpu_stack_skip_checks: [{rules}]")
         return Chosen(_gpu(state, table, only(trees, answer["cuda"]), answer, mode))
     except RefusalError as refused:
         return Chosen(refusals=tuple(f"{host}: {words}" for words in refused.args))

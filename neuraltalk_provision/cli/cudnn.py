@@ -1,4 +1,4 @@
-"""`provision cudnn`: see, swap and restore the cuDNN of hosts' CUDA directories."""
+"""`provision cudnn`: show, swap and restore the cuDNN in hosts' CUDA directories."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from neuraltalk_provision.results.checks import CudnnTree
 from neuraltalk_provision.site import cudnn
 
 app = typer.Typer(
-    help="The cuDNN in hosts' CUDA directories: see it, swap v4 for v5, bring v4 back.", no_args_is_help=True
+    help="Manage the cuDNN in hosts' CUDA directories: show it, replace v4 by v5, restore v4.", no_args_is_help=True
 )
 
 Cuda = Annotated[
-    str, typer.Option("--cuda", help="The CUDA directory on the hosts, itself and not a link. Default: the only one.")
+    str, typer.Option("--cuda", help="The CUDA directory on the hosts, not a link to it. Default: the only one.")
 ]
 
 
@@ -30,7 +30,7 @@ def status(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Say what header and library there are, which processes use them, and what a swap keeps."""
+    """Show the versions of header and library, the processes that use them, and the backup of a swap."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory)
     states = cudnn.work("status", chosen, output, limit or (), cuda=cuda)
@@ -38,7 +38,7 @@ def status(
         seen = state.after
         output.say(f"{state.host} {seen.root}: {_words(state.after)}")
         for path in seen.backup:
-            output.say(f"  kept: {path}")
+            output.say(f"  backup: {path}")
         for user in state.users:
             output.say(f"  in use by pid {user.pid}: {user.command}")
     output.result({"hosts": [state.as_json() for state in states]})
@@ -49,10 +49,13 @@ def status(
 def swap(
     cuda: Cuda = "",
     in_use: Annotated[
-        bool, typer.Option("--in-use", help="Swap although processes have the library mapped; they keep the old one.")
+        bool, typer.Option("--in-use", help="Swap even if processes have the library mapped; they keep the old one.")
     ] = False,
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="Replace, with a backup, also what is newer or of two pieces.")
+        bool,
+        typer.Option(
+            "--foreign", help="Also replace a newer cuDNN, or one whose files do not belong together, with a backup."
+        ),
     ] = False,
     take_over: options.TakeOver = False,
     plan: options.Plan = False,
@@ -62,7 +65,7 @@ def swap(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Put the mirror's cuDNN in the place of an older one, whose files are kept beside it."""
+    """Replace an older cuDNN by the mirror's, and keep the old files as a backup."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror)
     states = cudnn.work(
@@ -90,7 +93,7 @@ def restore(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Bring back, byte for byte, what a swap replaced."""
+    """Restore, byte for byte, the files that a swap replaced."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory)
     states = cudnn.work("restore", chosen, output, limit or (), cuda=cuda, plan=plan, take_over=take_over)

@@ -1,4 +1,4 @@
-"""What the verbs of `provision data` have in common: a program that runs here, or as a run on a host."""
+"""What the verbs of `provision data` share: a program that runs on this machine, or as a run on a host."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from neuraltalk_provision.settings import Settings
 
 Host = Annotated[
     str,
-    typer.Option("--host", "-H", help="The host where the pictures are, as a run with a record. Default: here."),
+    typer.Option("--host", "-H", help="The host on which to run, where the pictures are. Default: this machine."),
 ]
-Id = Annotated[str, typer.Option("--id", help="With --host: the run's id. Default: by the clock.")]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="With --host: start it and end.")]
+Id = Annotated[str, typer.Option("--id", help="With --host: the run's id. Default: made from the time.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="With --host: start the run and return.")]
 ImagesRoot = Annotated[
     str,
     typer.Option(
         "--images_root",
         "--images-root",
-        help="What goes before the file names of the captions. Default: its directory.",
+        help="The directory of the pictures. Default: the directory of the captions file.",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes. Default: one for each processor.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="The number of processes. Default: one per CPU core.")]
 SHOWN = 1 << 20
 """Bytes of a result that a host may tell."""
 
@@ -59,9 +59,11 @@ def do(
 ) -> Mapping[str, Any] | None:
     """What came of a program, here or on a host; None where it was only to be said, or started."""
     if not host and (run_id or detach):
-        raise UsageError("--id and --detach are for a run on a host", advice="Name it with --host.")
+        raise UsageError("--id and --detach need a run on a host", advice="Give the host with --host.")
     if host and findings:
-        raise UsageError("--findings is for an inspection on this machine", advice="On a host they lie with the run.")
+        raise UsageError(
+            "--findings is only for an inspection on this machine", advice="On a host they are in the run's directory."
+        )
     request.check(asked)
     document = asked.as_asked()
     if plan:

@@ -1,4 +1,4 @@
-"""`provision data inspect`: what will not load, before a training finds it."""
+"""`provision data inspect`: find what will not load before a training does."""
 
 from __future__ import annotations
 
@@ -16,22 +16,29 @@ from neuraltalk_provision.output import Output
 
 def inspect(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A folder of pictures, a captions file, an .h5 or .json.")
+        str,
+        typer.Argument(
+            metavar="PATH", help="A directory of pictures, a captions file, or the .h5 or .json file of a data set."
+        ),
     ],
     images_root: data.ImagesRoot = "",
     input_json: Annotated[
-        str, typer.Option("--input_json", "--input-json", help="What belongs to an HDF5. Default: its name with .json.")
+        str,
+        typer.Option(
+            "--input_json", "--input-json", help="The JSON file of an HDF5 file. Default: the same name with .json."
+        ),
     ] = "",
     quarantine: Annotated[
-        str, typer.Option("--quarantine", help="Move bad pictures into this directory, with a list that undoes it.")
+        str, typer.Option("--quarantine", help="Move bad pictures to this directory, with a list for --undo.")
     ] = "",
     undo: Annotated[
-        str, typer.Option("--undo", help="A quarantine's list: move its pictures back, and look at nothing.")
+        str, typer.Option("--undo", help="The list of a quarantine: move its pictures back, and check nothing.")
     ] = "",
     findings: Annotated[
         Path | None,
         typer.Option(
-            "--findings", help="Without --host: the file for all findings, JSON Lines. Default: one is named."
+            "--findings",
+            help="Without --host: the file for all findings, JSON Lines. Default: a new file, whose path is printed.",
         ),
     ] = None,
     jobs: data.Jobs = 0,
@@ -43,7 +50,10 @@ def inspect(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Name every file that will not load, and why; code 1 where there is one. Also of a finished data set."""
+    """Report every picture, caption and label that will not load, and why.
+
+    The exit code is 1 if there is one. PATH can also be a finished data set.
+    """
     place = data.placed(host)
     asked = Inspect(
         path=place(path),

@@ -1,4 +1,4 @@
-"""`provision mirror`: file artifacts, check all of them, list them."""
+"""`provision mirror`: import artifacts, check them, list them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, Usa
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
 
-app = typer.Typer(help="The artifact mirror: the only source of what hosts get.", no_args_is_help=True)
+app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
 
 
 @app.command()
 def add(
-    files: Annotated[list[Path], typer.Argument(help="Files that somebody brought, such as torch.tgz.")],
-    given: Annotated[str, typer.Option("--as", help="The artifact's name, where the file's does not tell.")] = "",
-    version: Annotated[str, typer.Option(help="The version, for the lock.")] = "",
-    origin: Annotated[str, typer.Option(help="Where the file came from, for the lock. Default: its path.")] = "",
+    files: Annotated[list[Path], typer.Argument(help="The files to import, such as torch.tgz.")],
+    given: Annotated[
+        str, typer.Option("--as", help="The name of the artifact, if the file name does not show it.")
+    ] = "",
+    version: Annotated[str, typer.Option(help="The version to record in the lock.")] = "",
+    origin: Annotated[str, typer.Option(help="The origin to record in the lock. Default: the path of the file.")] = "",
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
     as_json: options.Json = False,
 ) -> int:
-    """File artifacts in the mirror: copy, hash, look inside, list in the lock."""
+    """Import artifacts into the mirror: copy and hash them, check their contents, add them to the lock."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
     if given and len(files) > 1:
-        raise UsageError("--as names one artifact, and there are several files")
+        raise UsageError("--as gives the name of one artifact, but several files are given")
     catalogue = catalogues.load()
     for file in files:
         with naming(file, "read"):
             there = file.is_file()
         if not there:
-            raise UsageError(f"{file}: there is no such file", advice="Nothing was added.")
+            raise UsageError(f"{file}: there is no such file", advice="No file was added.")
     named = [(file, store.identify(file, catalogue, given)[0]) for file in files]
     added = []
     for file, name in named:
@@ -57,7 +59,7 @@ def add(
 
 @app.command()
 def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """Hash every file again, look into every archive, and name all that is wrong."""
+    """Hash every file again, check every archive, and report all problems."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
     total = sum(entry.size for entry in lock.read(target).artifacts)
@@ -79,7 +81,7 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
 
 @app.command("list")
 def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """List what the lock holds, and what the catalogue knows that it does not hold."""
+    """List the artifacts in the lock, and the known artifacts that are missing."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
     listed = lock.read(target).artifacts
@@ -88,8 +90,8 @@ def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, 
     names = {entry.name for entry in listed}
     absent = [a for a in catalogues.load().artifacts if not a.per_platform and a.name not in names]
     for artifact in absent:
-        kind = "optional" if artifact.optional else "needed"
-        output.say(f"not there ({kind}): {artifact.name}, as {artifact.matches[0]}")
+        kind = "optional" if artifact.optional else "required"
+        output.say(f"missing ({kind}): {artifact.name}, for example {artifact.matches[0]}")
     output.result(
         {
             "mirror": str(target),

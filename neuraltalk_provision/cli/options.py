@@ -10,44 +10,46 @@ import typer
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", "-s", help="The site's settings. Default: ./provision.yml where there is one."),
+    typer.Option("--settings", "-s", help="The file with the site's settings. Default: ./provision.yml, if it exists."),
 ]
-Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory, in place of the settings'.")]
+Inventory = Annotated[
+    Path | None, typer.Option("--inventory", "-i", help="Use this inventory instead of the one in the settings.")
+]
 Mirror = Annotated[
-    Path | None, typer.Option("--mirror", "-m", help="The mirror's directory, in place of the settings'.")
+    Path | None, typer.Option("--mirror", "-m", help="Use this mirror directory instead of the one in the settings.")
 ]
 StackRoot = Annotated[
     str | None,
-    typer.Option("--stack-root", help="Where the stack lives on hosts, in place of the settings'."),
+    typer.Option("--stack-root", help="Use this stack root on the hosts instead of the one in the settings."),
 ]
 Limit = Annotated[
     list[str] | None,
-    typer.Option("--limit", "-l", help="Only these hosts or groups (an Ansible pattern); may be repeated."),
+    typer.Option("--limit", "-l", help="Work only on these hosts or groups (an Ansible pattern). Can be repeated."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 TakeOver = Annotated[
     bool,
-    typer.Option("--take-over", help="Take hosts over from another controller that you know to be dead."),
+    typer.Option(
+        "--take-over", help="Take over the lease of another controller. Use it only if that controller is dead."
+    ),
 ]
-Plan = Annotated[bool, typer.Option("--plan", help="Say what would happen and change nothing.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done; change nothing.")]
 
 
 class Launchers(StrEnum):
-    """Who starts a run."""
+    """What starts a run."""
 
     SSH = "ssh"
     SLURM = "slurm"
 
 
-Launcher = Annotated[
-    Launchers, typer.Option("--launcher", help="Who starts it: provision itself over SSH, or the site's Slurm.")
-]
+Launcher = Annotated[Launchers, typer.Option("--launcher", help="Start runs over SSH, or submit them to Slurm.")]
 Slurm = Annotated[
     list[str] | None,
-    typer.Option("--sbatch", help="One more word for sbatch, such as --partition=gpu; may be repeated."),
+    typer.Option("--sbatch", help="An additional option for sbatch, such as --partition=gpu. Can be repeated."),
 ]
 
 
 def names(text: str) -> list[str]:
-    """The names of a list with commas."""
+    """The names in a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]

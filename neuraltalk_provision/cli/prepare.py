@@ -1,4 +1,4 @@
-"""`provision data prepare`: pictures and captions made into what train.lua reads."""
+"""`provision data prepare`: make the files that train.lua reads from pictures and captions."""
 
 from __future__ import annotations
 
@@ -20,58 +20,77 @@ def prepare(
         typer.Option(
             "--input_json",
             "--input-json",
-            help="Captions: prepro.py's JSON, COCO's captions_*.json (both, given one after the other), CSV, TSV, "
-            "JSON or JSON Lines; may be repeated.",
+            help="The captions: prepro.py's JSON, COCO's captions_*.json (give the option twice for both files), CSV, "
+            "TSV, JSON or JSON Lines. Can be repeated.",
         ),
     ] = None,
     coco: Annotated[
-        str, typer.Option("--coco", help="The directory with COCO's annotations/, train2014/ and val2014/.")
+        str, typer.Option("--coco", help="The directory that contains COCO's annotations/, train2014/ and val2014/.")
     ] = "",
     images_root: data.ImagesRoot = "",
     output_json: Annotated[
-        str, typer.Option("--output_json", "--output-json", help="The words and pictures, one line of JSON.")
+        str,
+        typer.Option(
+            "--output_json",
+            "--output-json",
+            help="The JSON file to write: the vocabulary and the names of the pictures.",
+        ),
     ] = "data.json",
     output_h5: Annotated[
-        str, typer.Option("--output_h5", "--output-h5", help="The pictures and labels, HDF5.")
+        str, typer.Option("--output_h5", "--output-h5", help="The HDF5 file to write: the pictures and the captions.")
     ] = "data.h5",
     num_val: Annotated[
-        int | None, typer.Option("--num_val", "--num-val", help="Pictures for validation, as prepro.py counts.")
+        int | None,
+        typer.Option("--num_val", "--num-val", help="The number of pictures for validation, counted as in prepro.py."),
     ] = None,
-    num_test: Annotated[int, typer.Option("--num_test", "--num-test", help="Pictures for test.")] = 0,
+    num_test: Annotated[int, typer.Option("--num_test", "--num-test", help="The number of pictures for test.")] = 0,
     val_share: Annotated[
-        float | None, typer.Option("--val_share", "--val-share", help="In place of --num_val a share, such as 0.05.")
+        float | None, typer.Option("--val_share", "--val-share", help="Instead of --num_val: a share, such as 0.05.")
     ] = None,
     test_share: Annotated[
-        float | None, typer.Option("--test_share", "--test-share", help="In place of --num_test a share.")
+        float | None, typer.Option("--test_share", "--test-share", help="Instead of --num_test: a share.")
     ] = None,
     split_column: Annotated[
-        str, typer.Option("--split_column", "--split-column", help="The column that says train, val or test.")
+        str, typer.Option("--split_column", "--split-column", help="The column that contains train, val or test.")
     ] = "",
     file_column: Annotated[
-        str, typer.Option("--file_column", "--file-column", help="The column of file names. Default: by its name.")
+        str,
+        typer.Option("--file_column", "--file-column", help="The column of file names. Default: found by its name."),
     ] = "",
     caption_column: Annotated[
-        str, typer.Option("--caption_column", "--caption-column", help="The column of captions. Default: by its name.")
+        str,
+        typer.Option(
+            "--caption_column", "--caption-column", help="The column of captions. Default: found by its name."
+        ),
     ] = "",
     karpathy_split: Annotated[
-        str, typer.Option("--karpathy_split", "--karpathy-split", help="Karpathy's dataset_coco.json, for its splits.")
+        str,
+        typer.Option(
+            "--karpathy_split",
+            "--karpathy-split",
+            help="Take the splits from this file, such as Karpathy's dataset_coco.json.",
+        ),
     ] = "",
     max_length: Annotated[
-        int, typer.Option("--max_length", "--max-length", help="Words of a caption; longer ones are cut.")
+        int,
+        typer.Option(
+            "--max_length", "--max-length", help="The maximum number of words of a caption; longer captions are cut."
+        ),
     ] = 16,
     word_count_threshold: Annotated[
         int,
         typer.Option(
             "--word_count_threshold",
             "--word-count-threshold",
-            help="Words that occur more often than this get into the vocabulary, the others become UNK.",
+            help="Words that occur more often than this are in the vocabulary; all others become UNK.",
         ),
     ] = 5,
     tokens: Annotated[
-        Tokens, typer.Option("--tokens", help="words, or chars for scripts without spaces such as Chinese.")
+        Tokens, typer.Option("--tokens", help="words, or chars for languages without spaces, such as Chinese.")
     ] = Tokens.WORDS,
     set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Leave out pictures that cannot be read, in place of refusing.")
+        bool,
+        typer.Option("--set-aside", help="Leave out pictures that cannot be read, instead of stopping with an error."),
     ] = False,
     jobs: data.Jobs = 0,
     host: data.Host = "",
@@ -83,11 +102,9 @@ def prepare(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Make the HDF5 and the JSON that train.lua reads, as neuraltalk2's prepro.py makes them, and the annotations."""
+    """Write the HDF5 and JSON files that train.lua reads, as neuraltalk2's prepro.py does, and the annotations."""
     if coco and (input_json or images_root):
-        raise UsageError(
-            "--coco says where the captions and the pictures are: leave --input_json and --images_root out"
-        )
+        raise UsageError("--coco already gives the captions and the pictures: leave out --input_json and --images_root")
     place = data.placed(host)
     named, root = request.of_coco(place(coco)) if coco else (tuple(map(place, input_json or ())), images_root)
     asked = Prepare(

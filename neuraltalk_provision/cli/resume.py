@@ -1,4 +1,4 @@
-"""`provision runs resume`: go on where a training ended, by itself or by force."""
+"""`provision runs resume`: continue a training that ended, was stopped or was killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from neuraltalk_provision.runs.request import lineage, spec, stages
 
 
 class Choose(StrEnum):
-    """Which model of a training to go on from."""
+    """Which model of a training to continue from."""
 
     BEST = "best"
     LAST = "last"
@@ -31,15 +31,16 @@ class Choose(StrEnum):
 def resume(
     run_id: Id,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua that are to be others.")
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua to change.")
     ] = None,
     host: Host = "",
     choose: Annotated[
-        Choose, typer.Option("--from", help="The last model, or the best one of the run and all it goes back to.")
+        Choose,
+        typer.Option(
+            "--from", help="Continue from the last model, or from the best one of the run and its predecessors."
+        ),
     ] = Choose.LAST,
-    new_id: Annotated[
-        str, typer.Option("--id", help="The id of the run that goes on. Default: the old one and -r2.")
-    ] = "",
+    new_id: Annotated[str, typer.Option("--id", help="The id of the new run. Default: the old id with -r2.")] = "",
     gpu: Gpu = None,
     gpu_memory: Memory = None,
     detach: Detach = False,
@@ -49,9 +50,10 @@ def resume(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Go on with a training from its last or best model, as a run of its own; stages that were to follow still do.
+    """Continue a training from its last or best model as a new run; stages that were to follow are started too.
 
-    -max_iters and all else that counts iterations counts on. The optimiser begins anew: train.lua keeps weights only.
+    -max_iters and all other iteration counts continue. The optimiser starts without its state, because train.lua saves
+    only weights.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
@@ -76,8 +78,8 @@ def resume(
         [lineage.as_spec(stage) for stage in following],
     )
     output.say(
-        f"{runs[0].id} goes on from {model.file} (iteration {model.iteration} of {origin.id}); "
-        "the optimiser begins anew"
+        f"{runs[0].id} continues from {model.file} (iteration {model.iteration} of {origin.id}); "
+        "the optimiser starts without its state"
     )
     return run_all(runs, run.host, chosen, output, plan, detach)
 
@@ -85,13 +87,13 @@ def resume(
 def _refuse(run: RunState) -> None:
     """UsageError where there is nothing to go on with."""
     if run.program != stages.TRAIN:
-        raise UsageError(f"{run.id} ran {run.program}: only a training can be gone on with")
+        raise UsageError(f"{run.id} ran {run.program}: only a training can be resumed")
     if run.health.state in health.ALIVE:
-        raise UsageError(f"{run.id} is {run.health.state}", advice=f"`provision runs stop {run.id}` first.")
+        raise UsageError(f"{run.id} is {run.health.state}", advice=f"Stop it first: `provision runs stop {run.id}`.")
     if not run.begun:
         before = run.parent.id if run.parent else ""
-        advice = f"Go on with {before}: what was to follow it still does." if before else "Start it again."
-        raise UsageError(f"{run.id} never began: {run.health.evidence}", advice=advice)
+        advice = f"Resume {before}: its later stages are started too." if before else "Start it again."
+        raise UsageError(f"{run.id} never started: {run.health.evidence}", advice=advice)
 
 
 def later(run: RunState, everything: Sequence[RunState]) -> list[RunState]:

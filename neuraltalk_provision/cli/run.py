@@ -1,4 +1,4 @@
-"""`provision train` and `provision eval`: start, follow, end."""
+"""`provision train` and `provision eval`: start runs and follow them to their end."""
 
 from __future__ import annotations
 
@@ -26,31 +26,33 @@ from neuraltalk_provision.settings import Settings
 SHOWN = 20
 """Files set aside that are named on the screen."""
 Host = Annotated[
-    str, typer.Option("--host", "-H", help="The host that runs it; with --launcher slurm the one that has sbatch.")
+    str, typer.Option("--host", "-H", help="The host to run on; with --launcher slurm the host that has sbatch.")
 ]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start it and end: `provision runs` tells of it later.")]
-Id = Annotated[str, typer.Option("--id", help="The run's id, the name of its directory. Default: by the clock.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Start the run and return; use `provision runs` to follow it later.")
+]
+Id = Annotated[str, typer.Option("--id", help="The run's id, which names its directory. Default: made from the time.")]
 Gpu = Annotated[
     str | None,
-    typer.Option(
-        "--gpu", help="The card: auto (one that is free), an index, a UUID, or none for the processor (default)."
-    ),
+    typer.Option("--gpu", help="The GPU: auto (a free one), an index, a UUID, or none to use the CPU (default)."),
 ]
 Memory = Annotated[
     int | None,
-    typer.Option("--gpu-memory", min=0, help="MiB that have to be free on the card. Default: an estimate."),
+    typer.Option("--gpu-memory", min=0, help="MiB that must be free on the GPU. Default: an estimate."),
 ]
 Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SPEC.yml] [-- OPTIONS]",
-        help="A file with host, id, gpu, gpu_memory, options and stages; and after -- options of the program itself, "
-        "such as -max_iters 1000, which win over the file's. Paths are the host's.",
+        help="A file with host, id, gpu, gpu_memory, options and stages. After --, options of the program itself, such "
+        "as -max_iters 1000; they take precedence over those in the file. Paths are paths on the host.",
     ),
 ]
 Stages = Annotated[
     str,
-    typer.Option("--stages", help="Stages one after the other, such as base,finetune. Default: all of the file's."),
+    typer.Option(
+        "--stages", help="Stages to run one after the other, such as base,finetune. Default: all in the file."
+    ),
 ]
 
 
@@ -70,7 +72,7 @@ def train(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Start train.lua on a host, in one stage or several, follow its log, and check that it left a model."""
+    """Start train.lua on a host, in one or several stages, follow its log, and check that it wrote a model."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     file, given = document.split(words or [])
     written = document.read(file)
@@ -104,12 +106,12 @@ def evaluate(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Start eval.lua on a host, with files that are no images set aside, and print the captions."""
+    """Start eval.lua on a host and print the captions; files that are not images are set aside."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     file, given = document.split(words or [])
     written = document.read(file)
     if written.stages:
-        raise UsageError(f"{file}: stages are for a training; a captioning has none")
+        raise UsageError(f"{file}: only a training has stages; an evaluation has none")
     run = spec.parse(
         "eval.lua",
         run_id or written.id or new_id("eval"),
@@ -132,7 +134,7 @@ def new_id(verb: str) -> str:
 def named(host: str) -> str:
     """The host, if one is named."""
     if not host:
-        raise UsageError("no host is named", advice="Say it with --host, or as `host:` in the run's file.")
+        raise UsageError("no host is given", advice="Give it with --host, or as `host:` in the run's file.")
     return host
 
 
@@ -140,7 +142,7 @@ def foresee(runs: Sequence[RunSpec], where: str, output: Output) -> None:
     """Say what would run."""
     for run in runs:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
-        card = "" if run.gpu == spec.PROCESSOR else f" on card {run.gpu}, {run.memory} MiB of it"
+        card = "" if run.gpu == spec.PROCESSOR else f" on GPU {run.gpu}, with {run.memory} MiB free"
         after = f" after {run.needs}" if run.needs else ""
         origin = f", from the {run.parent['choose']} model of {run.parent['id']}" if run.parent else ""
         until = "".join(f", until {what} {number}" for what, number in (run.until or {}).items())
@@ -154,11 +156,11 @@ def submit(
     jobs = []
     for runs in sets:
         if plan:
-            foresee(runs, f"a node of Slurm's, asked from {host},", output)
+            foresee(runs, f"a Slurm node, submitted from {host},", output)
             continue
         said = hosts.submit(runs, host, words, settings)
         jobs.append({"id": said.id, "job": said.job, "host": host})
-        output.say(f"{said.id} is job {said.job} of Slurm's")
+        output.say(f"{said.id} is Slurm job {said.job}")
     if not plan:
         output.say(f"next: provision runs list; provision runs watch {sets[0][0].id}")
     output.result({"jobs": jobs, "plan": [asdict(run) for runs in sets for run in runs] if plan else None})
@@ -176,12 +178,12 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
     for remark in started.remarks:
         output.say(remark)
     card = started.card
-    where = f", card {card.index} ({card.name}, {card.uuid})" if card else ""
+    where = f", GPU {card.index} ({card.name}, {card.uuid})" if card else ""
     unit = f", unit {started.unit}" if started.unit else ""
     if started.begun:
         output.say(f"{runs[0].id} runs on {host}{where} (pid {started.pid}{unit}), log {started.log}")
     else:
-        output.say(f"{runs[0].id} looks at its pictures on {host} first, log {started.log}")
+        output.say(f"{runs[0].id} first checks its pictures on {host}, log {started.log}")
     for run in runs[1:]:
         output.say(f"{run.id} waits for {run.needs or 'its turn'}")
     if detach:
@@ -203,7 +205,7 @@ def _tell_aside(aside: Sequence[SetAside], host: str, log: str, output: Output) 
     for file in aside[:SHOWN]:
         output.say(f"set aside {file.file}: {file.reason}")
     if len(aside) > SHOWN:
-        output.say(f"{len(aside) - SHOWN} more were set aside: images.json beside {log} on {host} has them all")
+        output.say(f"{len(aside) - SHOWN} more were set aside: all are listed in images.json beside {log} on {host}")
 
 
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
@@ -212,7 +214,7 @@ def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Outp
         return hosts.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
         raise InterruptError(
-            f"no longer following; {run.id} goes on",
+            f"no longer following; {run.id} continues",
             advice=f"`provision runs watch {run.id}`; its log on {host}: {log}",
         ) from None
 

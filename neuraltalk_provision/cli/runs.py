@@ -1,4 +1,4 @@
-"""`provision runs`: list, show, read and stop trainings and captionings."""
+"""`provision runs`: list, show, read and stop runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.settings import Settings
 
-app = typer.Typer(help="Trainings and captionings: which there are, how they are, and their end.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage runs: list, watch, stop, resume, verify and report trainings and evaluations.", no_args_is_help=True
+)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
-Host = Annotated[str, typer.Option("--host", "-H", help="The host, where several have a run of that id.")]
+Host = Annotated[str, typer.Option("--host", "-H", help="The host, if several hosts have a run with that id.")]
 Quiet = Annotated[
-    float, typer.Option("--quiet", min=1, help="Seconds without a line after which a run is called hanging.")
+    float, typer.Option("--quiet", min=1, help="Seconds without log output after which a run counts as hanging.")
 ]
 SHOWN = 15
 """How many lines of a log `show` ends with."""
@@ -37,7 +39,10 @@ def list_(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """List every run of every host with its state; code 1 where one is not well and no other has gone on from it."""
+    """List every run of every host with its state.
+
+    The exit code is 1 if a run is not well and no other run resumed it.
+    """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     found = hosts.runs(chosen, limit or (), quiet)
@@ -61,17 +66,20 @@ def show(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show one run: what it was asked, how far it got, and the end of its log; code 1 where it is not well."""
+    """Show one run: its options, its progress, and the end of its log.
+
+    The exit code is 1 if the run is not well.
+    """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.named(run_id, chosen, host, quiet)
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
-    output.say(f"started {_when(run)}; {_card(run) or 'on the processor'}; log {run.log}")
+    output.say(f"started {_when(run)}; {_card(run) or 'on the CPU'}; log {run.log}")
     if run.parent:
         begins = f"{run.parent.choose} model, of its iteration {run.begins}"
-        output.say(f"goes on from {run.parent.id} ({begins})")
+        output.say(f"continues {run.parent.id} ({begins})")
     output.say(pace.in_words(pace.of(run), run))
     for iteration, loss in run.progress.validations:
         output.say(f"validation loss {loss:.4f} after iteration {iteration}")
@@ -79,7 +87,7 @@ def show(
         output.say(f"after iteration {iteration}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores))
     for iteration, file in run.progress.checkpoints:
         output.say(f"wrote {file} after iteration {iteration}")
-    output.say("the end of its log:")
+    output.say("the last lines of its log:")
     output.pass_on("".join(f"  {line}\n" for line in run.tail.splitlines()[-SHOWN:]))
     output.result(run.as_json())
     return EXIT_FINE if run.health.well else EXIT_FAILED
@@ -89,13 +97,13 @@ def show(
 def logs(
     run_id: Id,
     host: Host = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run ends.")] = False,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Print a run's whole log, and with -f what comes until it ends."""
+    """Print a run's whole log; with -f, follow it until the run ends."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.named(run_id, chosen, host)
@@ -108,7 +116,7 @@ def logs(
                 break
     except KeyboardInterrupt:
         raise InterruptError(
-            f"no longer following; {run.id} goes on", advice=f"Its log on {run.host}: {run.log}"
+            f"no longer following; {run.id} continues", advice=f"Its log on {run.host}: {run.log}"
         ) from None
     output.result({"id": run.id, "host": run.host, "log": run.log, "text": "".join(text)})
     return EXIT_FINE
@@ -124,7 +132,7 @@ def stop(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """End a run with all its processes, or all runs of a sweep; checkpoints stay."""
+    """Stop a run with all its processes, or all runs of a sweep; checkpoints are kept."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     limit = [host] if host else ()
@@ -153,13 +161,13 @@ def options_(
     program: Annotated[str, typer.Argument(metavar="PROGRAM", help="train.lua or eval.lua.")],
     as_json: options.Json = False,
 ) -> int:
-    """List every option of a program with its type, its default and what it is for."""
+    """List every option of a program with its type, default and meaning."""
     output = Output(as_json=as_json)
     if program not in ("train.lua", "eval.lua"):
         raise UsageError(f"{program} is neither train.lua nor eval.lua")
     known = catalogue.program_options(program)
     rows = [(f"-{name}", o.type, str(o.default), o.what) for name, o in known.items()]
-    output.table(program, ("option", "type", "default", "what for"), rows)
+    output.table(program, ("option", "type", "default", "meaning"), rows)
     output.result({"program": program, "options": {name: option.model_dump() for name, option in known.items()}})
     return EXIT_FINE
 

@@ -1,4 +1,4 @@
-"""`provision runs score`: what a run has captioned is scored on its host, again or for the first time."""
+"""`provision runs score`: score a run's captions on its host, again or for the first time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Annotations = Annotated[
     str,
     typer.Option(
         "--annotations",
-        help="A file on the host with the sentences to compare with, like MS COCO's captions_val2014.json. Default: "
-        "those beside the run's -input_json, else the stack's.",
+        help="A file on the host with the reference captions, in the format of COCO's captions_val2014.json. Default: "
+        "the file beside the run's -input_json, otherwise the stack's.",
     ),
 ]
 
@@ -35,20 +35,20 @@ def score(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Score what a run has captioned: BLEU, METEOR, ROUGE_L and CIDEr; code 1 where there are no scores.
+    """Compute BLEU, METEOR, ROUGE_L and CIDEr of a run's captions.
 
-    Of an evaluation its captions, of a training those of its last validation. The scores are kept in the run's
-    directory (scores.json).
+    For a training these are the captions of its last validation. The scores are saved in scores.json in the run's
+    directory. The exit code is 1 if there are no scores.
     """
     output = Output(as_json=as_json)
     if annotations and not annotations.startswith("/"):
-        raise UsageError(f"--annotations {annotations}: an absolute path on the host is needed")
+        raise UsageError(f"--annotations {annotations}: must be an absolute path on the host")
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.named(run_id, chosen, host)
     if run.health.state in health.ALIVE:
         raise UsageError(
-            f"{run.id} on {run.host} is {run.health.state}: scores are of a run that has ended",
-            advice=f"Wait until it has ended, or end it with `provision runs stop {run.id}`.",
+            f"{run.id} on {run.host} is {run.health.state}: only a run that has ended can be scored",
+            advice=f"Wait until it has ended, or stop it with `provision runs stop {run.id}`.",
         )
     if plan:
         output.say(f"{run.id} on {run.host} would be scored")
@@ -60,6 +60,6 @@ def score(
     used = found.of if found.used is None else found.used
     output.say(f"{run.id} on {run.host}: {used} of {found.of} captions were compared with {found.annotations}")
     output.say(", ".join(f"{name} {value:.3f}" for name, value in found.scores.items()))
-    output.say(f"kept in {found.file}")
+    output.say(f"saved in {found.file}")
     output.result({**plain(found), "id": run.id, "host": run.host})
     return EXIT_FINE

@@ -21,9 +21,9 @@ from neuraltalk_provision.site.plan import HostPlan
 def site(
     plan: options.Plan = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Run the roles in check mode: predict, change nothing.")
+        bool, typer.Option("--check", help="Run the roles in check mode: predict changes, make none.")
     ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what changes, line by line.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the changes line by line.")] = False,
     take_over: options.TakeOver = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -32,7 +32,7 @@ def site(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Bring every host to the stack that the mirror holds: build beside what runs, try it, make it current."""
+    """Bring every host to the state that the mirror describes: build a new generation, test it, activate it."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     plans = converge.make_plans(chosen, limit or (), take_over=take_over)
@@ -49,18 +49,18 @@ def site(
 
 
 def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
-    """One line a host: what it is, what will be built and why."""
+    """Print one line per host: its platform, what will be built, and whether the current generation changes."""
     for plan in plans:
         what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
         new = plan.current != plan.recipe.id
-        move = f"; current {plan.current or 'none'} -> {plan.recipe.id}" if new else ""
-        swap = "; cuDNN is swapped" if plan.swaps else ""
+        move = f"; current generation {plan.current or 'none'} -> {plan.recipe.id}" if new else ""
+        swap = "; cuDNN will be swapped" if plan.swaps else ""
         output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
         if plan.remark:
             output.say(plan.remark)
     left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
     if left_out:
-        output.say(f"left out, because the mirror has nothing for it: {', '.join(left_out)}")
+        output.say(f"left out, because the mirror does not contain it: {', '.join(left_out)}")
 
 
 def _platform(plan: HostPlan) -> str:
@@ -72,7 +72,7 @@ def _platform(plan: HostPlan) -> str:
 
 
 def show_end(outcome: converge.SiteOutcome, settings: Settings, output: Output) -> None:
-    """The last lines: what changed, and where to look next."""
+    """Print the last lines: what changed, and how to use it."""
     built = sorted({f"{change.component}" for change in outcome.changes if change.change == "build"})
     count = len(outcome.plans)
     if not outcome.activated and not built:
@@ -81,8 +81,8 @@ def show_end(outcome: converge.SiteOutcome, settings: Settings, output: Output) 
         output.say(f"check mode: would build {', '.join(built) or 'nothing'}; nothing was changed")
     else:
         output.say(
-            f"{len(outcome.activated)} of {count} hosts have a new generation, tried before and after it "
-            f"became current. On a host: . {settings.stack_root}/current/environment"
+            f"{len(outcome.activated)} of {count} hosts have a new current generation, tested before and after its "
+            f"activation. To use it on a host: . {settings.stack_root}/current/environment"
         )
 
 
@@ -94,7 +94,7 @@ def verify(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Prove on every host that what is current is what the mirror says, and works."""
+    """Check on every host that the current generation is the one that the mirror describes, and that it works."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     verdicts = operations.prove(chosen, limit or (), output)
@@ -112,7 +112,7 @@ def verify(
 
 def rollback(
     to: Annotated[
-        str, typer.Option("--to", help="The generation's id. Default: the one that was current before.")
+        str, typer.Option("--to", help="The id of the generation to activate. Default: the previous one.")
     ] = "",
     take_over: options.TakeOver = False,
     plan: options.Plan = False,
@@ -122,18 +122,18 @@ def rollback(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Make the generation that was current before current again: one rename on every host."""
+    """Activate the previous generation again. This renames one link on every host."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     moves = operations.rollback(chosen, limit or (), to, plan=plan, take_over=take_over)
     for move in moves:
-        output.say(f"{move.host}: current {move.before} {'would go' if plan else 'went'} back to {move.after}")
+        output.say(f"{move.host}: {'would go' if plan else 'went'} back from generation {move.before} to {move.after}")
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
     return EXIT_FINE
 
 
 def variables(
-    file: Annotated[Path | None, typer.Argument(help="Where to write them. Default: stdout.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to write. Default: stdout.")] = None,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
     mirror: options.Mirror = None,
@@ -141,9 +141,9 @@ def variables(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Write the variables that the playbooks read, for runs of plain ansible-playbook.
+    """Write the variables that the playbooks read, for use with plain ansible-playbook.
 
-    A file is for its owner alone, because pip.index_url may hold a token; on the screen tokens are left out.
+    Only the owner can read the file, because pip.index_url can contain a token. On stdout, tokens are removed.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)

@@ -1,4 +1,4 @@
-"""`provision sweep`: many trainings that differ in some options, over the free cards of the site or through Slurm."""
+"""`provision sweep`: many trainings with different options, on the free GPUs of the site or through Slurm."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def sweep(
         Path,
         typer.Argument(
             metavar="SWEEP.yml",
-            help="As a run's file, and `grid:` (option: values), `draw:` (option: least, most, log), `draws`, `seed`.",
+            help="A run's file with `grid:` (option: values), `draw:` (option: least, most, log), `draws` and `seed`.",
         ),
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua for all runs.")
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua that apply to all runs.")
     ] = None,
     host: run.Host = "",
     run_id: Annotated[
-        str, typer.Option("--id", help="What its runs are called, with a number. Default: by the clock.")
+        str, typer.Option("--id", help="The id of the sweep; its runs get a number too. Default: made from the time.")
     ] = "",
     gpu: run.Gpu = None,
     gpu_memory: run.Memory = None,
@@ -48,10 +48,10 @@ def sweep(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Start many trainings that differ in some options, spread over the free cards of all hosts.
+    """Start many trainings with different options, distributed over the free GPUs of all hosts.
 
-    Each card gets its share, one after the other, and goes on with it without this machine. With --gpu none each host
-    is one place. `provision runs report ID` compares them.
+    Each GPU executes its share one after the other, also without a connection to this machine. With --gpu none each
+    host executes one share. `provision runs report ID` compares the runs.
     """
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     output = Output(as_json=as_json)

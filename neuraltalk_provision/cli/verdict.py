@@ -1,4 +1,4 @@
-"""`provision runs verify` and `provision runs report`: a verdict with its evidence, and pictures in one file."""
+"""`provision runs verify` and `provision runs report`: a verdict with its evidence, and a report as HTML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from neuraltalk_provision.settings import Settings
 
 EnvelopeFile = Annotated[
     Path | None,
-    typer.Option("--envelope", help="A YAML file: between which values losses and scores go well. Default: COCO's."),
+    typer.Option(
+        "--envelope", help="A YAML file with the expected ranges of losses and scores. Default: those of COCO."
+    ),
 ]
 KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 SHOWN = 30
@@ -45,39 +47,44 @@ def verify_(
     host: Host = "",
     envelope: EnvelopeFile = None,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate/--no-evaluate", help="Evaluate the saved model again, which takes its time.")
+        bool, typer.Option("--evaluate/--no-evaluate", help="Evaluate the saved model again; this takes some time.")
     ] = True,
     gpu: Gpu = None,
     gpu_memory: Memory = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a report with the verdict, as HTML.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write an HTML report with the verdict to this file.")
+    ] = None,
     plan: options.Plan = False,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Judge a training that has ended: one gate a question, each with what was seen; code 1 where one is red."""
+    """Check whether a training that has ended can be trusted: nine gates, each with its evidence.
+
+    The exit code is 1 if a gate is red.
+    """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
     everything = hosts.runs(chosen, [host] if host else ())
     run = record.find(run_id, everything, host)
     if run.health.state in health.ALIVE:
-        raise UsageError(f"{run.id} is {run.health.state}: a verdict is of a training that has ended")
+        raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
     (run,) = hosts.whole([run], chosen)
     evaluation = None
     if evaluate and run.models:
         evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
     if plan:
-        what = f"its model would be evaluated as {evaluation.id}" if evaluation else "nothing would be run"
-        output.say(f"{run.id} on {run.host} would be judged; {what}")
+        what = f"its model would be evaluated as {evaluation.id}" if evaluation else "nothing would be started"
+        output.say(f"{run.id} on {run.host} would be verified; {what}")
         output.result({"id": run.id, "host": run.host, "evaluation": evaluation.as_asked() if evaluation else None})
         return EXIT_FINE
     evidence = verify.gather(run, everything, chosen, given, evaluation, output.say)
     verdict = judge.verdict(evidence)
     rows = [(gate.name, gate.colour, gate.evidence) for gate in verdict.gates]
-    output.table(f"{run.id} on {run.host}", ("gate", "verdict", "what was seen"), rows)
+    output.table(f"{run.id} on {run.host}", ("gate", "result", "evidence"), rows)
     output.say(f"{run.id} is " + ("green" if verdict.green else "red"))
     if out:
         told = page.Report(
@@ -95,22 +102,22 @@ def verify_(
 
 
 def report(
-    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's id, or a sweep's.")],
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a run or of a sweep.")],
     host: Host = "",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file. Default: ID.html.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write. Default: ID.html.")] = None,
     envelope: EnvelopeFile = None,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     pictures: Annotated[
-        int, typer.Option("--pictures", min=0, help="How many pictures are brought from the host and shown.")
+        int, typer.Option("--pictures", min=0, help="The maximum number of pictures to fetch from the host and show.")
     ] = PICTURES,
     as_json: options.Json = False,
 ) -> int:
-    """Write curves, scores and captions beside their images as HTML that needs no network.
+    """Write loss curves, scores, and captions beside their images as HTML that needs no network.
 
-    Pictures beyond --pictures are named with their captions, and many captions come on several pages. Of a sweep: its
-    runs compared. `provision runs verify --out` writes the same with a verdict.
+    Of pictures beyond --pictures only names and captions are shown; many captions are split into several pages. For a
+    sweep, the report compares its runs. `provision runs verify --out` adds the verdict.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
@@ -123,7 +130,7 @@ def report(
     else:
         run = record.find(run_id, everything, host)
         if run.program not in (verify.TRAIN, verify.EVAL):
-            raise UsageError(f"{run.id} ran {run.program}: a report is of a training or a captioning")
+            raise UsageError(f"{run.id} ran {run.program}: a report needs a training or an evaluation")
         told = _of_run(run, everything, given, chosen)
         told_of = run if run.program != verify.TRAIN else None
     file = out or Path(f"{run_id}.html")
@@ -187,7 +194,7 @@ def _of_sweep(
     varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
     return page.Report(
         title=f"sweep {sweep_id}",
-        facts=(("runs", str(len(ends))), ("differ in", ", ".join(sorted(varied)))),
+        facts=(("runs", str(len(ends))), ("different options", ", ".join(sorted(varied)))),
         made=now(),
         comparison=tuple(
             page.Comparison(
@@ -224,14 +231,14 @@ def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Cap
 def facts(run: RunState) -> tuple[tuple[str, str], ...]:
     """What a report says of a run in its head."""
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.requested.items()))
-    card = f"card {run.card.index}: {run.card.name}, {run.card.uuid}" if run.card else "the processor"
+    card = f"card {run.card.index}: {run.card.name}, {run.card.uuid}" if run.card else "the CPU"
     return (
         ("state", f"{run.health.state}: {run.health.evidence}"),
         ("program", f"{run.program} {given}"),
         ("where", f"{run.host}, {card}"),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
-        ("how far", pace.in_words(pace.of(run), run)),
-        *((("goes on from", run.parent.id),) if run.parent else ()),
+        ("progress", pace.in_words(pace.of(run), run)),
+        *((("continues", run.parent.id),) if run.parent else ()),
         ("log", run.log),
     )
 

@@ -1,4 +1,4 @@
-"""`provision runs watch`: a run's curve, its pace and its card, until it ends."""
+"""`provision runs watch`: a run's loss curve, rate and GPU, until it ends."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from neuraltalk_provision.text import visible
 def watch(
     run_id: Id,
     host: Host = "",
-    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two looks.")] = 5,
-    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two updates.")] = 5,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and return.")] = False,
     quiet: Quiet = health.QUIET,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show a run's losses as a curve, its rate, time left, scores and card, until it ends; code 1 where it is not well.
+    """Show a run's loss curve, rate, time left, scores and GPU until it ends.
 
-    A run of several stages is shown as one curve, and watching goes on from each stage to the next.
+    Several stages are shown as one curve; the display continues with the next stage. The exit code is 1 if the run is
+    not well.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
@@ -55,7 +56,7 @@ def watch(
                 else:
                     time.sleep(every)
     except KeyboardInterrupt:
-        raise InterruptError(f"no longer watching; {run_id} goes on") from None
+        raise InterruptError(f"no longer watching; {run_id} continues") from None
     output.result({**run.as_json(), "pace": pace.of(run).as_json()})
     return EXIT_FINE if run.health.well else EXIT_FAILED
 

@@ -1,4 +1,4 @@
-"""The programs that prepare and inspect data, on this machine: the same code that hosts run, as a child process."""
+"""The programs that prepare and inspect data, on this machine: the code that hosts run, as a child process."""
 
 from __future__ import annotations
 
@@ -55,13 +55,15 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
         except KeyboardInterrupt:
             child.terminate()  # a terminal has told it already; whoever told only us has not
             child.wait()
-            raise InterruptError("interrupted", advice="Run the same command again; it goes on where it was.") from None
+            raise InterruptError(
+                "interrupted", advice="Run the same command again; it continues where it stopped."
+            ) from None
         child.wait()
         result = parsed(told.read_bytes() if told.exists() else b"")
     if child.returncode < 0:
         raise CheckError(
             f"{name} on this machine was ended by signal {-child.returncode}",
-            advice="If nobody killed it, probably the out-of-memory killer did: see dmesg. The same command goes on.",
+            advice="If nobody killed it, probably the out-of-memory killer did; see dmesg. Run the command again.",
         )
     return accepted(name, result, "this machine")
 
@@ -85,5 +87,7 @@ def accepted(name: str, result: Mapping[str, Any], where: str) -> Mapping[str, A
     if isinstance(problem, str) and problem:
         raise CheckError(f"{name} on {where}: {problem}", document=dict(result))
     if not result:
-        raise CheckError(f"{name} on {where} left no result", advice="Run the same command again; it goes on.")
+        raise CheckError(
+            f"{name} on {where} wrote no result", advice="Run the same command again; it continues where it stopped."
+        )
     return result

@@ -1,4 +1,4 @@
-"""What `data prepare` and `data inspect` are asked, checked before anything is read. Pure."""
+"""Requests of `data prepare` and `data inspect`, checked before anything is read. Pure."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def check(asked: Prepare | Inspect) -> None:
     if isinstance(asked, Prepare):
         _check_prepare(asked)
     elif asked.quarantine and asked.undo:
-        raise UsageError("--quarantine moves files aside, and --undo takes them back: give one of the two")
+        raise UsageError("--quarantine moves files away and --undo moves them back: give only one of them")
 
 
 _PATHS = frozenset(
@@ -101,38 +101,38 @@ _PATHS = frozenset(
 
 def _refuse_path(name: str, path: str) -> None:
     if path and not path.startswith("/"):
-        raise UsageError(f"--{name} {path[:200]}: an absolute path on the host is needed")
+        raise UsageError(f"--{name} {path[:200]}: must be an absolute path on the host")
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
         raise UsageError(
-            f"--{name} {ascii(path)[:200]}: a path with control characters, line ends or bytes that are no UTF-8 is "
-            "not passed on",
-            advice="Rename the directory, or name one above it.",
+            f"--{name} {ascii(path)[:200]}: a path with control characters, line breaks or bytes that are "
+            "not UTF-8 cannot be used",
+            advice="Rename the directory, or give a directory above it.",
         )
     if len(path.encode("utf-8", "replace")) > _LONGEST:
-        raise UsageError(f"--{name}: a path has at most {_LONGEST} bytes")
+        raise UsageError(f"--{name}: a path can have at most {_LONGEST} bytes")
 
 
 def _check_prepare(asked: Prepare) -> None:
     if not asked.input_json:
         raise UsageError(
-            "no captions are named",
+            "no captions are given",
             advice="Give --input_json FILE, or --coco DIRECTORY where COCO's archives were unpacked.",
         )
     if asked.output_json == asked.output_h5:
-        raise UsageError(f"--output_json and --output_h5 are both {asked.output_h5}: they are two files")
+        raise UsageError(f"--output_json and --output_h5 are both {asked.output_h5}: they must be different files")
     if not asked.output_json.endswith(".json"):
         raise UsageError(
-            f"--output_json {asked.output_json}: its name has to end in .json",
-            advice="The annotations for the scorer get the same name with .annotations.json at its end.",
+            f"--output_json {asked.output_json}: its name must end in .json",
+            advice="The annotations for the scorer are written to the same name with .annotations.json at the end.",
         )
     for name in ("num_val", "num_test", "max_length", "word_count_threshold", "jobs"):
         number, least = getattr(asked, name), 1 if name == "max_length" else 0
         if number is not None and not least <= number < _WHOLE_MOST:
-            raise UsageError(f"--{name} {number}: a whole number from {least} to {_WHOLE_MOST - 1} is needed")
+            raise UsageError(f"--{name} {number}: must be a whole number from {least} to {_WHOLE_MOST - 1}")
     for name in ("val_share", "test_share"):
         share = getattr(asked, name)
         if share is not None and not (math.isfinite(share) and 0 <= share < 1):
-            raise UsageError(f"--{name} {share}: a share from 0 to less than 1 is needed, 0.1 for a tenth")
+            raise UsageError(f"--{name} {share}: must be at least 0 and less than 1; 0.1 means a tenth")
     _check_splits(asked)
 
 
@@ -147,15 +147,15 @@ def _check_splits(asked: Prepare) -> None:
     }
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} say the same in two ways: give one of them")
+        raise UsageError(f"{' and '.join(given)} choose the validation pictures in two ways: give only one of them")
     if not given:
         raise UsageError(
-            "nothing says which pictures are for validation",
+            "no option chooses the pictures for validation",
             advice="Give --num_val 5000, --val_share 0.05, --split_column NAME or --karpathy_split FILE.",
         )
     if asked.num_test and not by_number:
-        raise UsageError("--num_test goes with --num_val", advice="With --val_share it is --test_share.")
+        raise UsageError("--num_test needs --num_val", advice="With --val_share use --test_share.")
     if asked.test_share is not None and not by_share:
-        raise UsageError("--test_share goes with --val_share", advice="With --num_val it is --num_test.")
+        raise UsageError("--test_share needs --val_share", advice="With --num_val use --num_test.")
     if by_share and (asked.val_share or 0) + (asked.test_share or 0) >= 1:
-        raise UsageError("--val_share and --test_share together leave nothing to train with")
+        raise UsageError("--val_share and --test_share together leave no pictures for training")

@@ -1,4 +1,4 @@
-"""Archives: whether one may be unpacked at all, and what stands in it."""
+"""Archives: whether it is safe to unpack one, and what it contains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZM
 
 
 def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
-    """Check that `file` is a whole archive that stays within its directory and fits the catalogue.
+    """Check that `file` is a complete archive that stays within its directory and matches the catalogue.
 
     Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out
     of the tree, a device, a setuid or setgid file, a member that every user may write, more than one top
@@ -63,18 +63,18 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
                 pass  # the checksum of a compressed archive is at its very end
     except _BROKEN as error:
         raise MirrorError(
-            f"{file} is not a whole tar archive: {error}", advice="Copy it again from where it came from."
+            f"{file} is not a complete tar archive: {error}", advice="Copy it again from its origin."
         ) from None
     for name in sorted(links):
         if _leads_out(name, links):
             raise MirrorError(
-                f"{file}: {name} is a link that points out by way of others, to {links[name]}",
+                f"{file}: {name} is a link that points out of the archive through other links, to {links[name]}",
                 advice="Do not use this archive.",
             )
     if not artifact.flat and (len(tops) != 1 or names == {"."}):
         raise MirrorError(
-            f"{file} must hold one directory with everything in it; it has {len(tops)} entries at its top",
-            advice="Pack it from outside: tar czf NAME.tgz DIRECTORY",
+            f"{file} must contain one directory with everything in it; it has {len(tops)} entries at its top",
+            advice="Pack the directory from outside: tar czf NAME.tgz DIRECTORY",
         )
     return names, sources
 
@@ -105,17 +105,17 @@ def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: Collec
     if member.name.startswith("/"):
         problem = "is an absolute path"
     elif ".." in member.name.split("/"):
-        problem = "climbs out by '..'"
+        problem = "contains '..'"
     elif any(str(parent) in links for parent in PurePosixPath(name).parents):
-        problem = "lies below a link"
+        problem = "is below a link"
     elif member.issym():
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
         if member.linkname.startswith("/") or target.split("/")[0] == "..":
-            problem = f"is a link that points out, to {member.linkname}"
+            problem = f"is a link that points out of the archive, to {member.linkname}"
     elif member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
-        problem = f"is a hard link that points out, to {member.linkname}"
+        problem = f"is a hard link that points out of the archive, to {member.linkname}"
     elif not (member.isfile() or member.isdir() or member.islnk()):
-        problem = "is neither a file nor a directory nor a link"
+        problem = "is not a file, a directory or a link"
     if problem:
         raise MirrorError(f"{file}: {member.name} {problem}", advice="Do not use this archive.")
 

@@ -1,4 +1,4 @@
-"""The mirror's lock: every file with its digest, size, version, origin and the role that wants it."""
+"""The mirror's lock: every file with its digest, size, version, origin and the role that uses it."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ class Lock(BaseModel):
         return {entry.name: entry for entry in self.artifacts}
 
     def with_entry(self, entry: Entry) -> Lock:
-        """This lock with `entry` in the place of the one of its name; sorted by name."""
+        """This lock with `entry` instead of the entry of the same name; sorted by name."""
         others = [other for other in self.artifacts if other.name != entry.name]
         return self.model_copy(update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))})
 
 
 def read(mirror: Path) -> Lock:
-    """The lock of a mirror. Raises MirrorError where there is none or it does not parse."""
+    """The lock of a mirror. Raises MirrorError if it does not exist or cannot be parsed."""
     file = mirror / FILE_NAME
     with naming(mirror, "read", MirrorError):
         there = mirror.is_dir()
     if not there:
         raise MirrorError(
             f"{mirror}: there is no such mirror directory",
-            advice="Name it with --mirror or in provision.yml; `provision mirror add FILE` starts one.",
+            advice="Give it with --mirror or in provision.yml. `provision mirror add FILE` creates one.",
         )
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise MirrorError(f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` writes it.") from None
+        raise MirrorError(f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` creates it.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise MirrorError(f"{file} cannot be read: {error}") from None
     try:
@@ -77,27 +77,27 @@ def read(mirror: Path) -> Lock:
         raise MirrorError(error.message, advice=_RESTORE) from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise MirrorError(f"{file} does not parse: {place}: {first['msg']}", advice=_RESTORE) from None
     counts = Counter(entry.name for entry in lock.artifacts), Counter(entry.file for entry in lock.artifacts)
     doubles = {name for count in counts for name, times in count.items() if times > 1}
     if doubles:
-        raise MirrorError(f"{file} lists twice: {', '.join(sorted(doubles))}", advice=_RESTORE)
+        raise MirrorError(f"{file} contains duplicates: {', '.join(sorted(doubles))}", advice=_RESTORE)
     return lock
 
 
-_RESTORE = "Bring the lock back from where the mirror came from; nothing is installed from a lock in doubt."
+_RESTORE = "Restore the lock from the origin of the mirror. Nothing is installed with a damaged lock."
 
 
 def write(mirror: Path, lock: Lock) -> None:
-    """Write the lock whole: beside, then renamed."""
+    """Write the lock atomically: to a temporary file, which is then renamed."""
     with staged(mirror, lock) as beside:
         beside.replace(mirror / FILE_NAME)
 
 
 @contextmanager
 def staged(mirror: Path, lock: Lock) -> Iterator[Path]:
-    """The lock written beside the one that counts, durable: only a rename is left to do."""
+    """The lock, written and synced to a temporary file in the mirror; the caller renames it."""
     handle, name = tempfile.mkstemp(dir=mirror, prefix=f".{FILE_NAME}-")
     beside = Path(name)
     try:
@@ -113,7 +113,7 @@ def staged(mirror: Path, lock: Lock) -> Iterator[Path]:
 
 @contextmanager
 def changing(mirror: Path) -> Iterator[Lock]:
-    """The lock, while nobody else can change it; an empty one for a new mirror."""
+    """The lock, while no other process can change it; an empty lock for a new mirror."""
     mirror.mkdir(parents=True, exist_ok=True)
     with (mirror / f".{FILE_NAME}-guard").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)

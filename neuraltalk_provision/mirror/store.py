@@ -1,4 +1,4 @@
-"""Filing artifacts into the mirror, and checking all of it again."""
+"""Importing artifacts into the mirror, and checking its files again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """What a verification saw: files and bytes hashed, and what was wrong."""
+    """The result of a verification: how many files and bytes were hashed, and what is wrong."""
 
     files: int
     bytes: int
@@ -42,16 +42,16 @@ class Check:
 
 
 def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Artifact]:
-    """The lock's name for a file that somebody brought, and its artifact.
+    """The name in the lock for a file, and its artifact.
 
-    By its file name, or by `given`. What is made per platform is called `<artifact>-<platform>`. Raises
-    UsageError where neither says what it is, and for a name that a lock cannot list.
+    They are found by the file name, or by `given`. An artifact per platform is named `<artifact>-<platform>`. Raises
+    UsageError if neither name is known, and for a name that a lock cannot contain.
     """
     for text in (file.name, given or file.name):
         if not re.fullmatch(lock.PLAIN_NAME, text) or text == lock.FILE_NAME:
             raise UsageError(
-                f"{text!r} cannot stand in a mirror: letters, digits and . _ + - only, and not {lock.FILE_NAME}",
-                advice="Rename the file, then add it.",
+                f"{text!r} cannot be a name in a mirror: use letters, digits and . _ + -, and not {lock.FILE_NAME}",
+                advice="Rename the file, then add it again.",
             )
     for artifact in catalogue.artifacts:
         stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
@@ -65,8 +65,8 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
             return artifact.name, artifact
     known = ", ".join(a.name + "-PLATFORM" * a.per_platform for a in catalogue.artifacts)
     raise UsageError(
-        f"{file.name}: {'no artifact is called ' + given if given else 'the name does not tell what it is'}",
-        advice=f"Say it with --as NAME, NAME being one of {known}.",
+        f"{file.name}: {'there is no artifact ' + given if given else 'the name does not show which artifact it is'}",
+        advice=f"Give it with --as NAME, where NAME is one of {known}.",
     )
 
 
@@ -80,9 +80,9 @@ def add(
     origin: str = "",
     advance: Advance = lambda count: None,
 ) -> lock.Entry:
-    """File `file` in the mirror and list it in the lock; the entry.
+    """Import `file` into the mirror and add it to the lock; returns its entry.
 
-    The copy is hashed while it is written, inspected, and only then renamed into its place.
+    The copy is hashed while it is written, then its contents are checked, and only then it gets its final name.
     """
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
@@ -118,11 +118,11 @@ def add(
 
 
 def _refuse_double(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
-    """UsageError where another artifact's file has that name."""
+    """UsageError if the file of another artifact has that name."""
     for entry in known.artifacts:
         if entry.file == file.name and entry.name != name:
             raise UsageError(
-                f"{mirror / file.name} is already there as {entry.name}, and would be {name} as well",
+                f"{mirror / file.name} already exists as {entry.name}, and cannot be {name} as well",
                 advice="Rename the file, then add it.",
             )
 
@@ -132,8 +132,8 @@ def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
     free = shutil.disk_usage(mirror).free
     if free < size:
         raise MirrorError(
-            f"{mirror} has {free:,} bytes free and {file.name} has {size:,}",
-            advice="Make room, then add again.",
+            f"{mirror} has {free:,} bytes free, but {file.name} needs {size:,}",
+            advice="Free some space, then add the file again.",
         )
     digest = hashlib.sha256()
     handle, beside = tempfile.mkstemp(dir=mirror, prefix=".adding-")
@@ -155,7 +155,7 @@ def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
 
 
 def check(mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda count: None) -> tuple[Finding, ...]:
-    """What is wrong with these files: missing, truncated or altered. Hashed on all cores."""
+    """What is wrong with these files: missing, truncated or altered. They are hashed on all CPU cores."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = pool.map(lambda entry: _check_one(mirror, entry, advance), entries)
         return tuple(finding for finding in found if finding)
@@ -166,14 +166,14 @@ def _check_one(mirror: Path, entry: lock.Entry, advance: Advance) -> Finding | N
     try:
         size = file.stat().st_size
         if size < entry.size:
-            return Finding(entry.file, "truncated", f"{size:,} of {entry.size:,} bytes are there")
+            return Finding(entry.file, "truncated", f"it has {size:,} of {entry.size:,} bytes")
         digest = hashlib.sha256()
         with file.open("rb") as content:
             while block := content.read(BLOCK):
                 digest.update(block)
                 advance(len(block))
     except FileNotFoundError:
-        return Finding(entry.file, "missing", f"the lock lists it as {entry.name}")
+        return Finding(entry.file, "missing", f"the lock contains it as {entry.name}")
     except OSError as error:
         return Finding(entry.file, "unreadable", str(error.strerror))
     if size != entry.size or digest.hexdigest() != entry.sha256:
@@ -187,7 +187,7 @@ def inspect(
     catalogue: Catalogue,
     advance: Advance = lambda count: None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with these files: their digests, and what stands in the archives."""
+    """What is wrong with these files: their digests, and the contents of archives."""
     entries = tuple(entries)
     findings = check(mirror, entries, advance)
     bad = {finding.file for finding in findings}
@@ -209,7 +209,7 @@ def _look_into(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding
 
 
 def verify(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: None) -> Check:
-    """Hash all that the lock lists, look into every archive, and name what is there beyond it."""
+    """Hash all files in the lock, check every archive, and report files that are not in the lock."""
     known = lock.read(mirror)
     findings = list(inspect(mirror, known.artifacts, catalogue, advance))
     listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME}
@@ -217,7 +217,7 @@ def verify(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: 
         there = sorted(mirror.iterdir())
     for path in there:
         if path.name not in listed and not path.name.startswith("."):
-            findings.append(Finding(path.name, "surplus", "the lock does not list it"))
+            findings.append(Finding(path.name, "surplus", "it is not in the lock"))
     return Check(len(known.artifacts), sum(e.size for e in known.artifacts), tuple(findings))
 
 

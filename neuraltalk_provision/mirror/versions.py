@@ -1,4 +1,4 @@
-"""Versions that archives tell of themselves, for the lock: what the compatibility table is asked about."""
+"""Versions that archives contain, for the lock and the compatibility table."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def _cudnn(file: Path) -> str:
                 _refuse_other_machine(file, name, content.read(machines.HEAD))
     version = cudnn.header_version(header)
     if not version:
-        raise MirrorError(f"{file}: its cudnn.h does not tell the version", advice="Bring the archive from NVIDIA.")
+        raise MirrorError(f"{file}: its cudnn.h does not contain the version", advice="Bring the archive from NVIDIA.")
     return version
 
 
 def _refuse_other_machine(file: Path, name: str, head: bytes) -> None:
     machine = machines.of_elf(head)
     if machine != machines.BUILT_FOR:
-        what = f"a library for another machine ({machine})" if machine else "no library at all"
+        what = f"a library for another machine type ({machine})" if machine else "not a library"
         raise MirrorError(f"{file}: {name} is {what}", advice=f"Bring the archive for Linux on {machines.BUILT_FOR}.")
 
 
@@ -74,8 +74,8 @@ def _wheels(file: Path) -> str:
     if len(releases) != 1:
         found = ", ".join(f"{name} {release}" for name, release in sorted(told.items())) or "none"
         raise MirrorError(
-            f"{file}: its wheels have to be of one CUDA release; found: {found}",
-            advice="Bring nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-nvjitlink of one release, and what "
-            "goes with them.",
+            f"{file}: its wheels must belong to one CUDA release; found: {found}",
+            advice="Bring nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-nvjitlink of one release, and the "
+            "other wheels of that release.",
         )
     return releases[0] + ("" if "cuda_nvcc" in told else WITHOUT_NVCC)

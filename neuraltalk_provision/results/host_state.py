@@ -141,7 +141,7 @@ class HostVariables(Result):
     cuda: Variable = ""
     gcc: Variable = ""
     cudnn_mode: Variable = ""
-    vouched: Annotated[Many[Text], BeforeValidator(_as_names), Field(max_length=100)] = ()
+    skip_checks: Annotated[Many[Text], BeforeValidator(_as_names), Field(max_length=100)] = ()
 
 
 class HostState(Result):

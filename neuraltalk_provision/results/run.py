@@ -103,7 +103,8 @@ class RunStatus(Result):
     until: Annotated[dict[Text, Whole], Field(max_length=10)] | None
     needs: Text | None
     sweep: Text | None
-    supervisor: Text | None
+    supervisor: Text | None = Field(serialization_alias="conductor")
+    """The directory of the process that executes it; documents keep the name that they had for it."""
     damaged: Annotated[Many[Text], Field(max_length=100)]
     """The names of its files that are there and cannot be read."""
 

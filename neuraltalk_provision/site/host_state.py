@@ -31,7 +31,7 @@ KNOWN_VARIABLES = (
     "gpu_stack_cuda",
     "gpu_stack_gcc",
     "gpu_stack_cudnn_mode",
-    "gpu_stack_vouched",
+    "gpu_stack_skip_checks",
 )
 _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 

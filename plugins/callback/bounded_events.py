@@ -9,8 +9,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_runner.display_callback.callback import awx_display
-
 DOCUMENTATION = """
     name: bounded_events
     short_description: Playbook events for ansible-runner, with what is printed of results bounded
@@ -21,6 +19,8 @@ DOCUMENTATION = """
       - default_callback
       - result_format_callback
 """
+
+from ansible_runner.display_callback.callback import awx_display
 
 MOST = 20000
 DROPPED = 700000

@@ -6,37 +6,45 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: artifact_file
-short_description: Verify an artifact on the host by its sha256, before anything reads it
+short_description: Verify an artifact on the host by its sha256 before anything reads it
 description:
-  - Hashes the file where it lies on the host, whichever way it came and whatever its name says. A file that is
-    not what the mirror's lock lists is removed.
-  - Nobody but root and the user who builds may be able to exchange the file between this check and its use, so a
-    directory that others own or can write is refused.
-  - With V(known) a file that is missing or wrong is no error. The answer is O(ignore:whole), and the role brings the
-    file then. With V(verified) it is an error.
+  - Hashes the file on the host, whatever its name is and however it got there. A file that differs from the entry in
+    the mirror's lock is removed.
+  - Only root and the user who builds may be able to replace the file between this check and its use. So a directory
+    that other users own or can write to is refused.
+  - With V(known), a missing or wrong file is not an error. The result has RV(whole=false), and the role then transfers
+    the file. With V(verified), it is an error.
 options:
   artifact:
     description: The artifact's name in the mirror's lock.
     type: str
     required: true
   file:
-    description: The artifact's file in the mirror.
+    description: The artifact's file name in the mirror.
     type: str
     required: true
   path:
-    description: Where the file lies on the host.
+    description: The path of the file on the host.
     type: path
     required: true
   sha256:
-    description: The digest that the mirror's lock lists.
+    description: The sha256 in the mirror's lock.
     type: str
     required: true
   state:
-    description: Whether the file may be missing or wrong.
+    description: With V(known), the file may be missing or wrong. With V(verified), it must be there and correct.
     type: str
     choices: [known, verified]
     default: verified
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -49,12 +57,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 whole:
-  description: Whether the file is there and is what the lock lists.
+  description: Whether the file is there and has the sha256 of the lock.
   returned: success
   type: bool
 seen:
-  description: The sha256 of the file that was there, empty where there was none.
+  description: The sha256 of the file that was there; empty if there was none.
   returned: always
   type: str
 """

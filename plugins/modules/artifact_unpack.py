@@ -6,36 +6,49 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: artifact_unpack
-short_description: Unpack a verified archive into a directory, with owners and modes of ours
+short_description: Unpack a verified archive into a directory, with safe owners and modes
 description:
-  - Directories get mode 0755, files 0755 where their owner may run them and 0644 else, whatever the archive and the
-    umask say. All belong to the user who unpacks. So nothing is setuid, and nothing can be written by others.
-  - Refuses devices and pipes, names that lead out of the directory, members below a link, and links that lead out.
-  - Leaves out what a Mac packs beside files (C(._*) and C(.DS_Store)), which breaks globs and image folders later.
-  - Reads gzip, bzip2 and xz by Python itself, for a bare host has no such programs. Python 2.7 knows no xz and asks
-    the program C(xz).
+  - Directories get mode 0755. Files get mode 0755 if their owner may run them, else 0644. The archive's own modes and
+    the umask are ignored. Everything belongs to the user who unpacks. So no file is setuid, and only the owner can
+    write.
+  - Refuses devices, pipes, names that lead out of the directory, members below a link, and links that lead out.
+  - Skips the files that macOS adds to archives (C(._*) and C(.DS_Store)), because they break globs and image folders
+    later.
+  - Reads gzip, bzip2 and xz with Python's own modules, because a minimal host has no such programs. Python 2.7 cannot
+    read xz and calls the program C(xz).
 options:
   src:
     description: The archive on the host.
     type: path
     required: true
   dest:
-    description: The directory that gets the archive's content.
+    description: The directory for the archive's content.
     type: path
     required: true
   strip:
-    description: How many leading directories of the archive are dropped.
+    description: How many leading directories to remove from the members' names.
     type: int
     default: 1
   folder:
-    description: Unpack only what lies in this folder of the archive, without the folder itself.
+    description: Unpack only the content of this folder of the archive, without the folder itself.
     type: str
     default: ''
   over:
-    description: Whether what O(dest) holds stays, and is replaced name by name; else it is emptied first.
+    description:
+      - If V(true), the content of O(dest) stays, and the archive's files replace those of the same name. If V(false),
+        O(dest) is emptied first.
     type: bool
     default: false
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: A change is always reported. The archive is not read in check mode.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -46,6 +59,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 members:
   description: How many members were unpacked.
   returned: success

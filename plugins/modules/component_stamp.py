@@ -6,11 +6,11 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: component_stamp
-short_description: Say that a component of a generation was built whole, or take that back
+short_description: Record that a component of a generation was built, or remove that record
 description:
-  - A stamp is removed before its component is built and written last, so that a build that was
-    killed resumes at the component where it broke.
-  - A generation in which a component is built again is not whole meanwhile, so its seal goes first.
+  - The stamp is removed before the component is built, and written after the build. So a build that was killed resumes
+    at the component at which it stopped.
+  - While one of its components is built again, a generation is not complete. So its seal is removed first.
 options:
   generation:
     description: The generation's directory.
@@ -21,18 +21,26 @@ options:
     type: str
     required: true
   digest:
-    description: The digest of all that went into the component.
+    description: The digest of everything that the component was built from.
     type: str
     default: ''
   evidence:
-    description: What was seen when the component was tried; a stamp without evidence is refused.
+    description: What the trial of the component showed. A stamp without evidence is refused.
     type: raw
   state:
     description: V(present) after the build, V(absent) before it.
     type: str
     choices: [present, absent]
     default: present
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -45,10 +53,24 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 component:
-  description: The component and what happens to it, for the plan and the report.
-  returned: always
+  description: The component and its change, for the plan and the report.
+  returned: for O(state=present)
   type: dict
+  contains:
+    name:
+      description: The component's name.
+      type: str
+    change:
+      description: V(build) if the component is built, V(keep) if it stays.
+      type: str
+    evidence:
+      description: What the trial of the component showed; null if it will be built, in check mode.
+      type: raw
 """
 
 import os

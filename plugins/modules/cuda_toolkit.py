@@ -6,47 +6,56 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: cuda_toolkit
-short_description: Bring a CUDA toolkit together in one directory, and compile a trial with it
+short_description: Combine a CUDA toolkit in one directory and compile a test program with it
 description:
-  - Makes a directory with C(bin), C(include), C(lib64) and C(nvvm) of links into the host's CUDA directory, of
-    what NVIDIA's wheels hold, or of both where the host's lacks a part; with the unversioned names of libraries
-    that wheels leave out.
-  - Compiles a program for every architecture and links it with cuBLAS, cuRAND and cuSPARSE, so that a compiler
-    or an architecture that nvcc does not take is known before anything is built.
+  - Creates a directory with C(bin), C(include), C(lib64) and C(nvvm). They contain links into the host's CUDA
+    directory, into the content of NVIDIA's wheels, or into both if parts of the host's toolkit are missing. Names of
+    libraries without a version, which wheels leave out, are added.
+  - Compiles a program for every architecture and links it with cuBLAS, cuRAND and cuSPARSE. So a compiler or an
+    architecture that nvcc does not accept is known before anything is built.
 options:
   toolkit:
-    description: The host's CUDA directory; empty where the wheels are all of it.
+    description: The host's CUDA directory; empty if everything comes from wheels.
     type: str
     default: ""
   wheels:
-    description: A directory of wheels; empty without.
+    description: A directory of wheels; empty if there are none.
     type: str
     default: ""
   destination:
-    description: The directory that is made; what it held before is removed.
+    description: The directory to create. Its previous content is removed.
     type: path
     required: true
   release:
-    description: The release that nvcc has to be of, such as C(13.0).
+    description: The release that nvcc must have, such as V(13.0).
     type: str
     required: true
   archs:
-    description: Compute capabilities to compile for, as in TORCH_CUDA_ARCH_LIST.
+    description: Compute capabilities to compile for, as in E(TORCH_CUDA_ARCH_LIST).
     type: str
     required: true
   gcc:
-    description: The compiler that nvcc shall use; empty for its own choice.
+    description: The compiler for nvcc to use; empty for its own choice.
     type: str
     default: ""
   log:
-    description: The file for what the compiler prints.
+    description: The file for the compiler's output.
     type: path
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: A change is always reported. Nothing is compiled in check mode.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Have CUDA 13 from the host and cuBLAS from wheels
+- name: Combine CUDA 13 of the host with cuBLAS from wheels
   neuraltalk.provision.cuda_toolkit:
     toolkit: /usr/local/cuda-13.0
     wheels: /opt/neuraltalk/build/0a1b/cuda-wheels
@@ -57,8 +66,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 evidence:
-  description: What was brought together and compiled, in words.
+  description: What was combined and compiled, in words.
   returned: success
   type: str
 """

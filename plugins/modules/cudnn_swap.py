@@ -6,12 +6,12 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: cudnn_swap
-short_description: Replace the cuDNN of a CUDA directory as one transaction, and bring the old one back
+short_description: Replace the cuDNN of a CUDA directory in one transaction, and restore the old one
 description:
-  - Puts the cuDNN of an archive in the place of an older one, whose files go to C(include/cudnn_v4) and
-    C(lib64/cudnn_v4) (by the number that is found), and brings them back byte for byte.
-  - A journal in C(.neuraltalk-cudnn) of the CUDA directory says how far it got; whatever came to an end in the
-    middle is undone by the next call.
+  - Installs the cuDNN of an archive in place of an older one. The old files move to C(include/cudnn_v4) and
+    C(lib64/cudnn_v4), with the version number that was found. V(restored) brings them back byte for byte.
+  - A journal in C(.neuraltalk-cudnn) of the CUDA directory records the progress. If a swap is interrupted, the next
+    call undoes it.
 options:
   cuda:
     description: The CUDA directory itself, not a link to it.
@@ -22,27 +22,39 @@ options:
     type: path
     default: ""
   version:
-    description: What header and library of the archive have to say, such as C(5.0.5); needed for V(swapped).
+    description:
+      - The version that the header and the library of the archive must report, such as V(5.0.5); needed for
+        V(swapped).
     type: str
     default: ""
   in_use:
-    description: Whether to swap although running processes have the library mapped; they keep the old one.
+    description: Whether to swap although running processes have the library mapped. These processes keep the old one.
     type: bool
     default: false
   foreign:
-    description: Whether to replace also what is newer than the archive's, or of two pieces.
+    description:
+      - Whether to replace also a cuDNN that is newer than the archive's, or whose header and library have different
+        versions.
     type: bool
     default: false
   ldconfig:
-    description: Whether ldconfig has to list the library afterwards.
+    description: Whether ldconfig must list the library afterwards.
     type: bool
     default: true
   state:
-    description: What to bring about; V(status) changes nothing.
+    description: The state to bring about. V(status) changes nothing.
     type: str
     choices: [status, swapped, restored]
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -55,22 +67,68 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 cudnn:
-  description: What is in the tree afterwards; its versions by header and by library, its files, its backup.
+  description: The cuDNN in the CUDA directory afterwards.
   returned: success
   type: dict
+  contains: &cudnn
+    root:
+      description: The CUDA directory.
+      type: str
+    state:
+      description:
+        - V(absent), V(whole), V(mixed) (header and library have different versions) or V(unfinished) (a swap was
+          interrupted).
+      type: str
+    header:
+      description: The version in the header; empty if there is none.
+      type: str
+    library:
+      description: The version that the library itself reports; empty if there is none.
+      type: str
+    problem:
+      description: Why the library's version cannot be read; empty if it can.
+      type: str
+    files:
+      description: The files of cuDNN, relative to the CUDA directory.
+      type: list
+      elements: str
+    phase:
+      description: The phase that the journal of the last swap records; empty without a journal.
+      type: str
+    backup:
+      description: The files that V(restored) would bring back.
+      type: list
+      elements: str
 before:
-  description: The same before.
+  description: The cuDNN in the CUDA directory before.
   returned: success
   type: dict
+  contains: *cudnn
 users:
-  description: The processes that have the library mapped, for V(status).
+  description: The processes that have the library mapped; empty for other states than V(status).
   returned: success
   type: list
+  elements: dict
+  contains:
+    pid:
+      description: The process id.
+      type: int
+    command:
+      description: The first 200 characters of its command line.
+      type: str
+    file:
+      description: The library that it has mapped.
+      type: str
 did:
-  description: What was done, in words.
+  description: The steps that were done, in words.
   returned: success
   type: list
+  elements: str
 """
 
 import os

@@ -6,19 +6,19 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: host_lease
-short_description: Take or give back the lease on a host's stack
+short_description: Take or release the lease on the stack of a host
 description:
-  - One controller at a time works on a stack root. Who has the lease stands in C(lease.json) below it.
-  - It fails where somebody else has it, with who, since when and from where, and where others than root and the user
-    that it runs as could replace the stack root; in check mode too, in which it changes nothing.
-  - It never reports a change, for nothing of the stack changes by it.
+  - One controller at a time works on a stack root. The file C(lease.json) below it names the holder of the lease.
+  - Fails if somebody else holds the lease, and says who, since when and from where. Fails also if users other than root
+    and the user that it runs as could replace the stack root. In check mode it fails in the same cases.
+  - It never reports a change, because the lease is not a part of the stack.
 options:
   stack_root:
-    description: The directory that holds C(generations) and C(current). It is made where there is none.
+    description: The directory that contains C(generations) and C(current). It is created if it is missing.
     type: path
     required: true
   holder:
-    description: The controller's name. Empty to see only that nobody else has the lease.
+    description: The controller's name. If it is empty, the lease is not taken; it is an error if somebody holds it.
     type: str
     default: ''
   host:
@@ -26,19 +26,29 @@ options:
     type: str
     default: ''
   what:
-    description: The command that it is for, in words.
+    description: The command that needs the lease, in words.
     type: str
     default: provision
   over:
-    description: The holder that the lease may be taken from, because it is dead; C(damaged) for a lease without a name.
+    description:
+      - The dead holder from whom the lease may be taken; V(damaged) for a lease that names no holder.
     type: str
     default: ''
   state:
-    description: What is wanted.
+    description: Whether to take the lease or to release it.
     type: str
     choices: [held, released]
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: No change is ever reported.
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -51,10 +61,27 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 lease:
-  description: Who has the lease afterwards; nothing where nobody has it.
+  description: The lease afterwards; null if nobody holds it.
   returned: success
   type: dict
+  contains:
+    holder:
+      description: The controller that holds it; empty if the file is damaged.
+      type: str
+    host:
+      description: The name by which that controller knows this host.
+      type: str
+    what:
+      description: The command that needs the lease.
+      type: str
+    since:
+      description: When it was taken, in seconds since 1970.
+      type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -8,10 +8,9 @@ DOCUMENTATION = r"""
 module: logged_command
 short_description: Run a long command with its output in a log on the host
 description:
-  - For commands whose output is too long for Ansible's result. On failure the result carries the
-    lines that look like the cause, the last lines, and the log's path.
-  - Several programs of this stack return 0 when they failed, so a text that the output has to
-    contain can be demanded.
+  - For commands whose output is too long for Ansible's result. If the command fails, the result contains the lines
+    that look like the cause, the last lines, and the path of the log.
+  - Several programs of this stack return 0 although they failed. So O(expect) can demand a text in the output.
 options:
   argv:
     description: The command and its arguments.
@@ -23,7 +22,7 @@ options:
     type: path
     required: true
   generation:
-    description: Run in this generation's environment.
+    description: Run the command in this generation's environment.
     type: path
   chdir:
     description: The working directory.
@@ -34,18 +33,27 @@ options:
     default: {}
   index_url:
     description:
-      - For pip, with its Python as the first word of O(argv), the index to take packages from. Its user and password
-        reach neither a command line nor a log, which only its owner can read until that is so.
+      - For pip, with its Python as the first word of O(argv). The index to take packages from. Its user and password
+        appear in no command line. Until they are removed from the log, only its owner can read the log.
     type: str
   expect:
-    description: Text that the output has to contain, or the command has failed whatever it returned.
+    description: A text that the output must contain. Without it the command has failed, whatever it returned.
     type: str
     default: ''
   time_limit:
     description: Seconds after which the command and its children are killed.
     type: int
     default: 14400
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: partial
+    details: The command is not run in check mode, and a change is reported.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -57,6 +65,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
+rc:
+  description: The exit code of the command.
+  returned: always
+  type: int
 seconds:
   description: Wall time in seconds.
   returned: always

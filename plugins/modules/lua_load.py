@@ -6,10 +6,9 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: lua_load
-short_description: Load Lua modules from a generation, each in a process of its own
+short_description: Load Lua modules from a generation, each in its own process
 description:
-  - C(th -e) returns 0 whatever happens; this asks luajit, and looks for what it prints at the end.
-  - Reads only. In check mode it does nothing, for there may be nothing to load yet.
+  - C(th -e) returns 0 even if it fails. So this module runs luajit, and checks that the program printed its last line.
 options:
   generation:
     description: The generation's directory.
@@ -21,7 +20,7 @@ options:
     elements: str
     required: true
   tries:
-    description: Lua programs that have to run to their end once the modules are loaded.
+    description: Lua programs that must run to their end after the modules are loaded.
     type: list
     elements: str
     default: []
@@ -29,7 +28,17 @@ options:
     description: The file for luajit's output.
     type: path
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: partial
+    details: Nothing is loaded in check mode, because the modules may not be built yet.
+  diff_mode:
+    support: N/A
+    details: Nothing is changed.
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -41,10 +50,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 evidence:
-  description: For each module the seconds it took to load and the version that it reports.
+  description: One entry for each module and program.
   returned: success
   type: list
+  elements: dict
+  contains:
+    module:
+      description: The Lua module; V(a trial) for a program.
+      type: str
+    seconds:
+      description: How long it took to load, in seconds.
+      type: float
+    version:
+      description: The version that it reports.
+      type: str
 """
 
 import os

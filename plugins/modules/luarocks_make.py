@@ -6,12 +6,12 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: luarocks_make
-short_description: Build a rock from its source tree, strictly offline, and load it
+short_description: Build a rock from its source tree without the network, and load it
 description:
-  - Runs C(luarocks make) of a generation's own luarocks, with no rocks server configured, after
-    removing what an earlier cmake left behind.
-  - A return code of 0 does not mean that the rock loads, so every module named in O(loads) is
-    required by luajit in a process of its own afterwards.
+  - Removes what an earlier cmake left behind, then runs C(luarocks make) of the generation's own luarocks, without any
+    rocks server.
+  - A return code of 0 does not mean that the rock loads. So luajit requires every module in O(loads) afterwards, each
+    in its own process.
 options:
   generation:
     description: The generation whose Torch prefix gets the rock.
@@ -22,26 +22,27 @@ options:
     type: path
     required: true
   rockspec:
-    description: Glob of the rockspec below the source tree; exactly one file has to match.
+    description: Glob of the rockspec below the source tree. Exactly one file must match.
     type: str
     required: true
   loads:
-    description: Lua modules that have to load afterwards.
+    description: Lua modules that must load afterwards.
     type: list
     elements: str
     required: true
   tries:
-    description: Lua programs that have to run to their end once the modules are loaded.
+    description: Lua programs that must run to their end after the modules are loaded.
     type: list
     elements: str
     default: []
   libraries:
-    description: Libraries, relative to the generation, all of whose symbols have to be there afterwards.
+    description: Libraries, relative to the generation, whose symbols must all be resolved afterwards.
     type: list
     elements: str
     default: []
   needs_card:
-    description: Whether the modules load only where there is a card; elsewhere they are seen, and not loaded.
+    description:
+      - Whether the modules load only on a host with a GPU. On another host it is only checked that they are installed.
     type: bool
     default: false
   env:
@@ -53,10 +54,19 @@ options:
     type: path
     required: true
   jobs:
-    description: How many compilers run at once.
+    description: How many compilers run at the same time.
     type: int
     default: 1
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: A change is always reported. Nothing is built in check mode.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -70,10 +80,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 evidence:
-  description: For each module the seconds it took to load and the version that it reports.
+  description: One entry for each library, module and program.
   returned: success
   type: list
+  elements: dict
+  contains:
+    module:
+      description: The library or the Lua module; V(a trial) for a program.
+      type: str
+    seconds:
+      description: How long it took to load, in seconds.
+      type: float
+    version:
+      description: The version that it reports, or what was checked instead.
+      type: str
 """
 
 import glob

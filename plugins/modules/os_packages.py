@@ -6,40 +6,47 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: os_packages
-short_description: Install OS packages from the mirror's repository or the host's own
+short_description: Install OS packages from the mirror's repository or from the host's own
 description:
-  - Asks apt-get, dnf or yum itself, by their command lines. Ansible's own package modules choose by
-    facts that are wrong on systems they do not know, and need Python bindings that a host whose
-    only Python is 2.7 may lack.
-  - Required packages are installed in one transaction. Optional ones are installed where the
-    repository has them, and named in the result where it has not.
-  - Asks nobody anything. A configuration file that a site has changed, or made before its package came, stays
-    (as C(--force-confold) has it; rpm does so by itself). What an interrupted dpkg left half-way is finished first.
+  - Calls apt-get, dnf or yum directly. Ansible's own package modules choose by facts, which are wrong on systems that
+    Ansible does not know. They also need Python bindings that a host with only Python 2.7 may not have.
+  - Required packages are installed in one transaction. Optional packages are installed if the repository has them; the
+    result lists those that it does not have.
+  - Never prompts. A configuration file that the site has changed, or created before its package, stays (as with
+    C(--force-confold); rpm does this by default). If a dpkg was interrupted, its work is finished first.
 options:
   manager:
-    description: Which command installs.
+    description: The package manager to use.
     type: str
     choices: [apt, dnf, yum]
     required: true
   required:
-    description: Packages without which nothing builds.
+    description: Packages that the build needs.
     type: list
     elements: str
     required: true
   optional:
-    description: Packages that are installed where they can be had.
+    description: Packages to install if they are available.
     type: list
     elements: str
     default: []
   repository:
-    description: A directory that holds a package repository; the host's own are used where it is empty.
+    description: A directory that contains a package repository. If it is empty, the host's own repositories are used.
     type: str
     default: ''
   log:
     description: The file for the package manager's output.
     type: path
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -52,14 +59,37 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 component:
-  description: The component and what happens to it.
-  returned: always
+  description: The component C(packages) and its change, for the plan and the report.
+  returned: success
   type: dict
+  contains:
+    name:
+      description: Always V(packages).
+      type: str
+    change:
+      description: V(build) if packages are installed, else V(keep).
+      type: str
+    evidence:
+      description: What is installed afterwards.
+      type: dict
+      contains:
+        installed:
+          description: The version of each of the packages that is installed.
+          type: dict
+        absent:
+          description: Optional packages that no repository has.
+          type: list
+          elements: str
 absent:
   description: Optional packages that no repository has.
-  returned: always
+  returned: success
   type: list
+  elements: str
 """
 
 import re

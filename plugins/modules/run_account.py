@@ -6,36 +6,58 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: run_account
-short_description: Have the account that trainings and captionings belong to
+short_description: Create the account that runs belong to, with its directories
 description:
-  - Makes a system account without a login and a home where there is none of that name, and the directories in which
-    its runs are made. There it can make its own, and cannot touch what belongs to root.
-  - An account that is there already, also one of a directory service, is taken as it is, unless it is root's.
-  - Does nothing where Ansible is not root, and where the name is root's, for runs belong to whoever Ansible is then.
+  - Creates a system account without a login and without a home if there is no account of that name. Creates the
+    directories for its runs. The account can create its own directories there, and cannot touch what belongs to root.
+  - An account that exists already, also one of a directory service, is used as it is, unless it is root's.
+  - Does nothing if Ansible is not root, or if the name is root's. Runs then belong to the user that Ansible is.
 options:
   user:
     description: The account's name.
     type: str
     required: true
   stack_root:
-    description: The directory below which C(runs) and C(queue) lie.
+    description: The directory that contains C(runs) and C(queue).
     type: path
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Have the account that runs belong to
+- name: Create the account that runs belong to
   neuraltalk.provision.run_account:
     user: neuraltalk
     stack_root: /opt/neuraltalk
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 component:
-  description: The component C(account) and what happens to it, for the plan and the report.
+  description: The component C(account) and its change, for the plan and the report.
   returned: success
   type: dict
+  contains:
+    name:
+      description: Always V(account).
+      type: str
+    change:
+      description: V(build) if the account or a directory is created, else V(keep).
+      type: str
+    evidence:
+      description: Which account runs belong to, in words; null if it will be created, in check mode.
+      type: str
 """
 
 import os

@@ -6,13 +6,11 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: source_edit
-short_description: Make the catalogue's edits in an unpacked source tree
+short_description: Apply the catalogue's edits to an unpacked source tree
 description:
-  - Every edit names a file, a literal pattern, its replacement, how often the pattern has to stand
-    there, and why. A count that differs is an error that shows the lines that were found, and then
-    no file of the tree is touched.
-  - The edits made are recorded in the tree, with the digests of the edited files, so that a second
-    run changes nothing.
+  - Each edit has a file, a literal pattern, a replacement, the number of times that the pattern must occur, and the
+    reason. If a number differs, the error shows the lines that were found, and no file of the tree is changed.
+  - The edits are recorded in the tree, with the digests of the edited files. So a second run changes nothing.
 options:
   root:
     description: The top of the source tree.
@@ -23,11 +21,20 @@ options:
     type: list
     elements: dict
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: If the tree is not there yet, a change is reported. The controller has checked the edits in the mirror.
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Cure loadcaffe for protobuf 3.21
+- name: Edit loadcaffe for protobuf 3.21
   neuraltalk.provision.source_edit:
     root: /opt/neuraltalk/build/0a1b/loadcaffe
     edits:
@@ -39,10 +46,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 files:
   description: The files that were edited, or would be.
   returned: success
   type: list
+  elements: str
 """
 
 import io

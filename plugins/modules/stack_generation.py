@@ -6,45 +6,56 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_generation
-short_description: Seal a generation, make it current, or go back to the one before
+short_description: Seal a generation, make it current, or go back to the previous one
 description:
-  - A generation is built beside what runs. V(open) says which controller builds and, when told to take over,
-    ends what an interrupted one left running. V(sealed) says that it is whole, and notes in its manifest every file
-    with its mode and sha256, after giving all files modes with which others may read and not write them.
-    V(current) points the link C(current) at it by one rename and removes the oldest generations beyond O(keep),
-    V(previous) points the link at the generation that was current before. V(withdrawn) takes V(current)
-    back after it failed there; nobody goes back to what is current now, and without O(id) nothing is current.
+  - A generation is built beside the one that runs. V(open) records which controller builds. If O(take_over) is set, it
+    also ends what an interrupted controller left running.
+  - V(sealed) records that the generation is complete. All files get modes that let other users read but not write
+    them. The manifest then lists every file with its mode and sha256.
+  - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
+    O(keep). V(previous) points the link at the generation that was current before.
+  - V(withdrawn) undoes V(current) after the generation failed there. The withdrawn generation does not become the
+    previous one. Without O(id), no generation is current afterwards.
 options:
   stack_root:
-    description: The directory that holds C(generations) and C(current).
+    description: The directory that contains C(generations) and C(current).
     type: path
     required: true
   id:
-    description: The generation's id. Not used with V(previous).
+    description: The generation's id. For V(previous), empty for the one that was current before.
     type: str
     default: ''
   components:
-    description: Name and digest of each component that has to be stamped before the seal.
+    description: Name and digest of each component that must be stamped before the generation is sealed.
     type: dict
     default: {}
   keep:
-    description: How many generations stay on the host, the current one included.
+    description: How many generations stay on the host, including the current one.
     type: int
     default: 3
   controller:
-    description: Who builds, for V(open), so that a build that outlived its controller is recognised.
+    description: For V(open), the controller's name, so that a build that survived its controller is recognised.
     type: str
     default: ''
   take_over:
-    description: Whether V(open) ends builds that run there; without it they are an error.
+    description: For V(open), whether to end builds that already run there. Without it they are an error.
     type: bool
     default: false
   state:
-    description: What is wanted.
+    description: The state to bring about.
     type: str
     choices: [open, sealed, current, previous, withdrawn]
     required: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: partial
+    details: For V(current), V(previous) and V(withdrawn).
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -56,22 +67,35 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 current:
-  description: The id that C(current) points at afterwards.
+  description: The id of the generation that C(current) points at afterwards.
   returned: success
   type: str
 previous:
-  description: The id that it pointed at before.
+  description: The id that it pointed at before; empty for V(open) and V(sealed).
   returned: success
   type: str
 ended:
   description: Builds of an interrupted controller that were ended.
-  returned: for V(open)
+  returned: for O(state=open)
   type: list
+  elements: dict
+  contains:
+    log:
+      description: The log that the build wrote.
+      type: str
+    pid:
+      description: Its process id.
+      type: int
 removed:
-  description: The ids of generations that were removed.
+  description: The ids of the generations that were removed.
   returned: success
   type: list
+  elements: str
 """
 
 import os

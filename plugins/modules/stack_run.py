@@ -6,32 +6,25 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_run
-short_description: Start train.lua, eval.lua or a program for data on a host, end them, and score what they captioned
+short_description: Start train.lua, eval.lua or a program for data on a host, end runs, and score captions
 description:
-  - Each run gets a working directory of links to neuraltalk2, so that nothing that it writes (vis/,
-    C(prototxt).lua, checkpoints, scores) meets another run's.
-  - A supervisor leads the runs that are started together, one after the other on one card. It belongs to
-    systemd (a transient unit) where that runs and Ansible is root, else to a session of its own, and outlives
-    the connection. Exit codes are written beside the logs.
-  - Where Ansible is root, all that touches a run's directory is done as the account O(user), and so is the run itself,
-    in a unit of systemd's that can write nowhere but there, or with setuid where systemd does not run.
-  - Pictures to caption are read by the stack's own C(image.load) before the program starts. What it cannot read
-    (C(._) files of a Mac, truncated ones, other formats) is set aside by name and reason, because one of them ends
-    eval.lua without naming the file.
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is started, ended or scored; the result says whether something would be.
-  diff_mode:
-    support: none
-    description: There are no files to compare.
+  - Each run gets a working directory of links to neuraltalk2, so that the files that it writes (C(vis/),
+    C(prototxt).lua, checkpoints, scores) are apart from those of other runs.
+  - A supervisor starts the runs that were given together, one after the other, on one GPU. It continues when the
+    connection ends. It runs in a transient unit of systemd if systemd runs and Ansible is root, else in its own
+    session. Exit codes are written beside the logs.
+  - If Ansible is root, the account O(user) runs the program and does everything in the run's directory. With systemd
+    the unit can write only there.
+  - Before the program starts, the stack's own C(image.load) reads the pictures to caption. Files that it cannot read
+    (C(._) files of macOS, truncated files, other formats) are set aside and listed with the reason, because one of them
+    would end eval.lua without naming the file.
 options:
   stack_root:
-    description: The directory that holds C(current) and C(runs).
+    description: The directory that contains C(current) and C(runs).
     type: path
     required: true
   user:
-    description: The account that runs belong to, where Ansible is root. Empty or V(root) for root itself.
+    description: The account that runs belong to if Ansible is root. Empty or V(root) for root itself.
     type: str
     default: ""
   id:
@@ -40,45 +33,54 @@ options:
     default: ""
   runs:
     description:
-      - What to start, in order, for V(started) and V(submitted). Of each C(id), C(program), C(requested) (option and
-        value), C(files) (names of options that have to be there), C(stage), C(until) (C(iterations), C(plateau)),
-        C(needs) (the id of a run before it that has to have ended well) and C(parent) (C(id) and C(choose), best or
-        last, of the run whose model it starts from).
+      - The runs to start, in order, for V(started) and V(submitted). Each has C(id), C(program), C(requested) (option
+        and value), C(files) (names of options whose files must exist), C(stage), C(until) (C(iterations),
+        C(plateau)), C(needs) (the id of an earlier run that must have succeeded) and C(parent) (C(id) and C(choose),
+        best or last, of the run whose model it starts from).
     type: list
     elements: dict
     default: []
   gpu:
     description:
-      - The one card that the runs see. V(auto) is one that is free, else an index or a UUID; V(none) is for runs on
-        the processor. No two runs get the same one at a time.
+      - The one GPU that the runs see; V(auto) for a free one, an index or a UUID, or V(none) for runs on the CPU. Two
+        runs never get the same GPU at the same time.
     type: str
     default: none
   memory:
-    description: MiB that have to be free on the card.
+    description: MiB that must be free on the GPU.
     type: int
     default: 0
   slurm:
-    description: More words for sbatch, for V(submitted).
+    description: More options for sbatch, for V(submitted).
     type: list
     elements: str
     default: []
   annotations:
     description:
-      - For V(scored), a file on the host with the sentences to compare with, in the form of MS COCO's. By default those
-        that the run itself would take.
+      - For V(scored), a file on the host with the reference sentences, in the format of MS COCO. By default those that
+        the run itself would use.
     type: str
     default: ""
   state:
     description:
-      - V(started) starts them, V(submitted) gives them to Slurm.
-      - V(stopped) ends a run with all its processes, V(cancelled) takes its job back from Slurm.
-      - V(scored) scores the captions that one has left, and keeps the scores in its directory.
+      - V(started) starts O(runs), V(submitted) submits them to Slurm.
+      - V(stopped) ends a run with all its processes, V(cancelled) cancels its job in Slurm.
+      - V(scored) scores the captions of a run, and keeps the scores in its directory.
     type: str
     choices: [started, submitted, stopped, cancelled, scored]
     required: true
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: Nothing is started, ended or scored; the result says whether something would be.
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
 seealso:
   - module: neuraltalk.provision.stack_run_info
-author: the neuraltalk-provision authors
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -100,29 +102,65 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 run:
   description: What was started, ended or scored.
   returned: success
   type: dict
   contains:
     id:
-      description: The run's id; of several that were started together, the first one's.
+      description: The run's id; if several were started together, the id of the first.
       returned: always
       type: str
+    path: {description: "The run's directory.", type: str, returned: for V(started) and V(stopped)}
     log:
-      description: The file on the host that the program's output goes to.
-      returned: for V(started) and V(stopped)
+      description: The file on the host with the program's output.
       type: str
-    running:
-      description: Whether its program runs.
       returned: for V(started) and V(stopped)
-      type: bool
-    exit_code:
-      description: The program's exit code, minus the signal that ended it; none before its end.
-      returned: for V(started) and V(stopped)
+    pid:
+      description: The process id of its program; null before it starts.
       type: int
+      returned: for V(started) and V(stopped)
+    begun: {description: Whether its program was started., type: bool, returned: for V(started) and V(stopped)}
+    running: {description: Whether its program is running., type: bool, returned: for V(started) and V(stopped)}
+    waiting:
+      description: Whether its supervisor will start it later.
+      type: bool
+      returned: for V(started) and V(stopped)
+    stopped: {description: Whether somebody stopped it., type: bool, returned: for V(started) and V(stopped)}
+    exit_code:
+      description:
+        - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
+          was begun, does not run and has no exit code was killed.
+      type: int
+      returned: for V(started) and V(stopped)
+    ended: {description: Why it was ended or not started., type: dict, returned: for V(started) and V(stopped)}
+    card: {description: "The GPU that it got; null without.", type: dict, returned: for V(started) and V(stopped)}
+    elsewhere:
+      description: The host that computes, if it shares this disk and is another one.
+      type: str
+      returned: for V(started) and V(stopped)
+    unit: {description: The unit of systemd., type: str, returned: for V(started) and V(stopped)}
+    job:
+      description: The number of the job in Slurm.
+      type: str
+      returned: for V(started), V(stopped) and V(submitted)
+    parent: {description: The run whose model it starts from., type: dict, returned: for V(started) and V(stopped)}
+    stage: {description: The stage of the training., type: str, returned: for V(started) and V(stopped)}
+    until: {description: When the stage ends., type: dict, returned: for V(started) and V(stopped)}
+    needs: {description: The run that must have succeeded before., type: str, returned: for V(started) and V(stopped)}
+    sweep: {description: The sweep that it belongs to., type: str, returned: for V(started) and V(stopped)}
+    supervisor: {description: The directory of its supervisor., type: str, returned: for V(started) and V(stopped)}
+    damaged:
+      description: The names of its files that exist and cannot be read.
+      type: list
+      elements: str
+      returned: for V(started) and V(stopped)
     effective:
-      description: The options that the program was given, with what was added for it.
+      description: The options that the program was started with, including those that were added.
       returned: for V(started)
       type: dict
     set_aside:
@@ -131,18 +169,28 @@ run:
       type: list
       elements: dict
     remarks:
-      description: What did not hinder the start, and should be known.
-      returned: for V(started)
+      description: Remarks that did not prevent the start or the scoring.
+      returned: for V(started) and V(scored)
       type: list
       elements: str
-    job:
-      description: The number of Slurm's job.
+    images: {description: How many pictures are captioned., returned: for V(started), type: int}
+    submitted:
+      description: When the runs were submitted, in seconds since 1970.
       returned: for V(submitted)
-      type: str
-    scores:
-      description: Scores by name.
-      returned: for V(scored)
-      type: dict
+      type: int
+    runs:
+      description: The runs that were submitted, as in O(runs).
+      returned: for V(submitted)
+      type: list
+      elements: dict
+    scores: {description: Scores by name., returned: for V(scored), type: dict}
+    used: {description: How many captions were scored., returned: for V(scored), type: int}
+    of: {description: How many captions the run has., returned: for V(scored), type: int}
+    annotations: {description: The file with the reference sentences., returned: for V(scored), type: str}
+    generation: {description: The generation whose scorer was used., returned: for V(scored), type: str}
+    source: {description: The file with the captions., returned: for V(scored), type: str}
+    time: {description: "When they were scored, in seconds since 1970.", returned: for V(scored), type: int}
+    file: {description: The file that keeps the scores., returned: for V(scored), type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule

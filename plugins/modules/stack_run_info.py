@@ -6,24 +6,17 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_run_info
-short_description: Tell of the runs of a host, read on in their logs, open their models and read their files
+short_description: List the runs of a host, follow their logs, open their models and read their files
 description:
-  - Changes nothing that a run has left.
-  - Where Ansible is root, files of a run are read as the account that it belongs to.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, so there is no difference.
-  diff_mode:
-    support: none
-    description: There are no files to compare.
+  - Changes no file of a run.
+  - If Ansible is root, the files of a run are read as the account that it belongs to.
 options:
   stack_root:
-    description: The directory that holds C(current) and C(runs).
+    description: The directory that contains C(current) and C(runs).
     type: path
     required: true
   user:
-    description: The account that runs belong to, where Ansible is root. Empty or V(root) for root itself.
+    description: The account that runs belong to if Ansible is root. Empty or V(root) for root itself.
     type: str
     default: ""
   id:
@@ -31,49 +24,58 @@ options:
     type: str
     default: ""
   ids:
-    description: For V(listed), the ids of the runs of which all is told. Without any a row is told of every run.
+    description: For V(listed), the ids of the runs to return in full. Without any, every run is returned, in short.
     type: list
     elements: str
     default: []
   gpu:
-    description: With V(auto), V(listed) also tells which cards are free.
+    description: With V(auto), V(listed) also returns the free GPUs.
     type: str
     default: none
   memory:
-    description: MiB that have to be free on a card, so that it counts as free.
+    description: MiB of memory that a GPU must have free to count as free.
     type: int
     default: 0
   offset:
-    description: From which byte of the log on to read, for V(followed). Negative for nothing of it.
+    description: For V(followed), the byte of the log to start from. Negative to read nothing of it.
     type: int
     default: 0
   points:
-    description: How many losses to tell of each run at most, for V(listed) with O(ids).
+    description: For V(listed) with O(ids), the largest number of losses to return for each run.
     type: int
     default: 300
   samples:
-    description: How many samples to tell of each run at most, for V(listed) with O(ids).
+    description: For V(listed) with O(ids), the largest number of samples to return for each run.
     type: int
     default: 20
   files:
-    description: Files of the run that are wanted, for V(read), below its directory or its report by name.
+    description: For V(read), the files of the run to return, below its directory, or its report by name.
     type: list
     elements: str
     default: []
   most:
-    description: Bytes of files that are read at most in all, for V(read).
+    description: For V(read), the largest number of bytes to read from all files together.
     type: int
     default: 33554432
   state:
     description:
-      - V(listed) tells of every run of the host, V(followed) reads on in the log of one.
-      - V(probed) opens the models of one, V(read) reads files of it.
+      - V(listed) returns the runs of the host, V(followed) the next piece of the log of one run.
+      - V(probed) opens the models of a run, V(read) returns files of it.
     type: str
     choices: [listed, followed, probed, read]
     required: true
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: Nothing is changed.
+  platform:
+    platforms: posix
 seealso:
   - module: neuraltalk.provision.stack_run
-author: the neuraltalk-provision authors
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -90,83 +92,85 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 run:
-  description: What is told of one run.
+  description: The result for one run.
   returned: for V(followed), V(probed) and V(read)
   type: dict
   contains:
-    id:
-      description: The run's id.
-      returned: always
-      type: str
-    running:
-      description: Whether its program runs.
-      returned: for V(followed)
-      type: bool
+    id: {description: "The run's id.", returned: always, type: str}
+    path: {description: "The run's directory.", type: str, returned: for V(followed)}
+    log: {description: "The file on the host with the program's output.", type: str, returned: for V(followed)}
+    pid: {description: "The process id of its program; null before it starts.", type: int, returned: for V(followed)}
+    begun: {description: Whether its program was started., type: bool, returned: for V(followed)}
+    running: {description: Whether its program is running., type: bool, returned: for V(followed)}
+    waiting: {description: Whether its supervisor will start it later., type: bool, returned: for V(followed)}
+    stopped: {description: Whether somebody stopped it., type: bool, returned: for V(followed)}
     exit_code:
-      description: The program's exit code, minus the signal that ended it; none before its end.
-      returned: for V(followed)
+      description:
+        - The program's exit code, or the negative number of the signal that ended it; null while it runs. A run that
+          was begun, does not run and has no exit code was killed.
       type: int
-    text:
-      description: The next piece of its log.
       returned: for V(followed)
+    ended: {description: Why it was ended or not started., type: dict, returned: for V(followed)}
+    card: {description: "The GPU that it got; null without.", type: dict, returned: for V(followed)}
+    elsewhere:
+      description: The host that computes, if it shares this disk and is another one.
       type: str
-    offset:
-      description: The byte of the log after that piece.
       returned: for V(followed)
-      type: int
-    wrote:
-      description: Models and captions that it has left.
-      returned: for V(followed), once it has ended
-      type: dict
+    unit: {description: The unit of systemd., type: str, returned: for V(followed)}
+    job: {description: The number of the job in Slurm., type: str, returned: for V(followed)}
+    parent: {description: The run whose model it starts from., type: dict, returned: for V(followed)}
+    stage: {description: The stage of the training., type: str, returned: for V(followed)}
+    until: {description: When the stage ends., type: dict, returned: for V(followed)}
+    needs: {description: The run that must have succeeded before., type: str, returned: for V(followed)}
+    sweep: {description: The sweep that it belongs to., type: str, returned: for V(followed)}
+    supervisor: {description: The directory of its supervisor., type: str, returned: for V(followed)}
+    damaged:
+      description: The names of its files that exist and cannot be read.
+      type: list
+      elements: str
+      returned: for V(followed)
+    text: {description: The next piece of its log., returned: for V(followed), type: str}
+    offset: {description: The byte of the log at which the next piece starts., returned: for V(followed), type: int}
+    more: {description: Whether the log has more already., returned: "for V(followed), if the log was read", type: bool}
+    wrote: {description: Models and captions that it wrote., returned: "for V(followed), after its end", type: dict}
     models:
-      description: Each model with C(file), C(bytes), and what it says of itself or C(problem).
+      description: Each model with C(file), C(bytes), and its iteration, words and scores, or with C(problem).
       returned: for V(probed)
       type: list
       elements: dict
-    files:
-      description: The content of files by their names, in base64.
-      returned: for V(read)
-      type: dict
+    files: {description: "The content of the files by name, in base64.", returned: for V(read), type: dict}
     later:
-      description: Names of files that did not fit into this answer.
+      description: Names of files that did not fit into this result.
       returned: for V(read)
       type: list
       elements: str
 runs:
-  description: The state of every run and how far it got; with O(ids) all that is known of these.
+  description: The state and the progress of every run; with O(ids) these runs in full.
   returned: for V(listed)
   type: list
   elements: dict
   contains:
-    id:
-      description: The run's id.
-      returned: always
-      type: str
-    unreadable:
-      description: Why nothing else can be told of it.
-      returned: where its files are damaged
-      type: str
+    id: {description: "The run's id.", returned: always, type: str}
+    unreadable: {description: Why nothing else of it can be read., returned: if its files are damaged, type: str}
 free:
-  description: The cards that a run could have now, for V(listed) with O(gpu=auto).
+  description: The GPUs that a run could get now, with O(gpu=auto).
   returned: for V(listed)
   type: list
   elements: dict
   contains:
-    uuid:
-      description: The card's UUID.
-      returned: always
-      type: str
+    uuid: {description: "The GPU's UUID.", returned: always, type: str}
 queued:
-  description: Runs that were given to Slurm on this host, with the states of their jobs.
+  description: Runs that were submitted to Slurm on this host, with the states of their jobs.
   returned: for V(listed)
   type: list
   elements: dict
   contains:
-    job:
-      description: The number of Slurm's job.
-      returned: always
-      type: str
+    job: {description: The number of the job in Slurm., returned: always, type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -6,41 +6,51 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_state
-short_description: Everything about a host that a converge has to know, in one question
+short_description: Return everything about a host that a converge needs, in one call
 description:
-  - Reads the platform, the package manager and which of the named packages are installed, the
-    generations under the stack root with their stamps, free space, cards, driver and CUDA directories.
-  - Changes nothing. Knows no distribution by name, so that a CentOS-like one is not refused.
+  - Reads the platform, the package manager, which of the named packages are installed, the generations under the stack
+    root with their stamps, free space, GPUs, the driver and CUDA directories.
+  - Changes nothing. Does not depend on the distribution's name, so that a CentOS-like system is not refused.
 options:
   stack_root:
-    description: The directory that holds C(generations) and C(current).
+    description: The directory that contains C(generations) and C(current).
     type: path
     required: true
   packages:
-    description: OS packages to look for; names of other families are simply not found.
+    description: OS packages to look for. Names of other OS families are simply not found.
     type: list
     elements: str
     default: []
   variables:
-    description: Names of inventory variables of ours; handed back, so that misspelt ones can be named.
+    description:
+      - Names of this project's variables in the inventory. Returned as given, so that wrong names can be reported.
     type: list
     elements: str
     default: []
   build_space:
     description:
-      - The bytes that have to be free before a generation is built, without its artifacts; handed back.
+      - The bytes that must be free before a generation is built, without its artifacts. Returned as given.
       - Sources, objects and the installed tree took 500 MB.
     type: int
     default: 1500000000
   run_user:
-    description: The account that runs belong to; it is looked whether it is there, with its directories.
+    description: The account that runs belong to. The result says whether it exists, with its directories.
     type: str
     default: root
   inventory:
-    description: What the inventory says of the host's GPU half; handed back. C(cuda) and C(gcc) are looked at.
+    description: What the inventory sets for the host's GPU. Returned as given. C(cuda) and C(gcc) are inspected.
     type: dict
     default: {}
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: Nothing is changed.
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -48,14 +58,74 @@ EXAMPLES = r"""
   neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
-  register: state
+  register: answer
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 state:
-  description: The host's state; sizes in bytes.
+  description: The host's state. Sizes are in bytes.
   returned: always
   type: dict
+  contains:
+    platform:
+      description:
+        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(libc), C(python), C(executable) and
+          C(managers).
+      type: dict
+    packages:
+      description: The version of each named package that is installed.
+      type: dict
+    stack:
+      description: The ids C(current) and C(previous), and C(generations) with stamps, seal and manifest.
+      type: dict
+    disk:
+      description: The directory C(path) where the stack is or will be, C(free) bytes, and whether it is C(writable).
+      type: dict
+    busy:
+      description: Commands that run below the stack root now, each with C(log) and C(pid).
+      type: list
+      elements: dict
+    controller:
+      description: The controller that built last; empty if none is recorded.
+      type: str
+    lease:
+      description: Who holds the lease; C(holder), C(host), C(what), C(since). Null if nobody does.
+      type: dict
+    places:
+      description:
+        - The directories from C(/) to the stack root and in it, each with C(path), C(kind), C(uid), C(gid) and C(mode).
+      type: list
+      elements: dict
+    unsafe:
+      description: Why other users could replace what is in the stack root, in words.
+      type: list
+      elements: str
+    cores:
+      description: The number of processors.
+      type: int
+    user:
+      description: The C(uid) of the user that the module runs as.
+      type: dict
+    account:
+      description: Whether the account O(run_user) exists with its directories.
+      type: bool
+    gpu:
+      description: Whether there are GPUs, and C(cards), C(driver), C(processes), C(toolkits) and C(gcc).
+      type: dict
+    inventory:
+      description: The option O(inventory).
+      type: dict
+    variables:
+      description: The option O(variables).
+      type: list
+      elements: str
+    build_space:
+      description: The option O(build_space).
+      type: int
 """
 
 import os
@@ -164,7 +234,7 @@ def look(module):
         "places": places_of(root),
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
-        "user": {"uid": os.geteuid(), "luarocks": os.path.isdir(os.path.expanduser("~/.luarocks"))},
+        "user": {"uid": os.geteuid()},
         "account": ready(root, module.params["run_user"]),
         "gpu": gpu_facts(said.get("cuda") or "", said.get("gcc") or ""),
         "inventory": said,

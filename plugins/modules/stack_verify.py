@@ -6,12 +6,12 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_verify
-short_description: Prove that a generation is whole and works on this host
+short_description: Prove that a generation is complete and works on this host
 description:
-  - Compares every stamp with the recipe and every file with the manifest that was written at sealing, reads as
-    another user, loads every Lua module in a process of its own, asks
-    train.lua and eval.lua for their options, and compares the digests of the weights.
-  - Reports what it saw. A check that saw nothing fails.
+  - Compares every stamp with the recipe, and every file with the manifest that was written when the generation was
+    sealed. Reads the generation as another user. Loads every Lua module in its own process. Asks train.lua and eval.lua
+    for their options. Compares the digests of the weights.
+  - Reports what each check saw. A check that saw nothing fails.
 options:
   generation:
     description: The generation's directory, or the link C(current).
@@ -23,18 +23,28 @@ options:
     elements: dict
     required: true
   log:
-    description: The file for what the programs print.
+    description: The file for the programs' output.
     type: path
     required: true
   files:
-    description: Whether to hash all files of the generation; what did so a moment ago need not do it again.
+    description: Whether to hash all files of the generation. Not needed if they were hashed a moment ago.
     type: bool
     default: true
-author: the neuraltalk-provision authors
+extends_documentation_fragment: [action_common_attributes]
+attributes:
+  check_mode:
+    support: full
+    details: All checks run in check mode too. They write nothing but the log.
+  diff_mode:
+    support: N/A
+    details: Nothing is changed.
+  platform:
+    platforms: posix
+author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Prove that what is current works
+- name: Prove that the current generation works
   neuraltalk.provision.stack_verify:
     generation: /opt/neuraltalk/current
     parts: "{{ generation_recipe.parts }}"
@@ -42,12 +52,27 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+predicted:
+  description: Whether nothing was done because of check mode, and the result is what would be.
+  returned: success
+  type: bool
 checks:
-  description: One entry a check, with C(name), C(passed) and C(saw).
+  description: One entry for each check.
   returned: always
   type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the check.
+      type: str
+    passed:
+      description: Whether it passed.
+      type: bool
+    saw:
+      description: What it saw, in words; for a failed check also the last lines of the log.
+      type: str
 generation:
-  description: The directory that was checked, links resolved.
+  description: The directory that was checked, with links resolved.
   returned: always
   type: str
 """

@@ -104,7 +104,7 @@ def commit(name: str, tag: str, label: str = "") -> str:
     return tag
 
 
-def reach(name: str, python: str, patience: float = 30) -> inventory.Host:
+def reach(name: str, python: str, patience: float = 90) -> inventory.Host:
     """The host, once its sshd has answered."""
     address = address_of(name)
     deadline = time.monotonic() + patience

@@ -63,7 +63,7 @@ def start(lab: Lab) -> None:
         engine.docker("exec", "--interactive", name, "sh", "-c", "cat >> /etc/hosts", stdin=names)
         daemons = "systemctl start slurmctld\n" * (name == leader) + "systemctl start slurmd"
         engine.docker("exec", name, "sh", "-euc", START.format(last=CARDS - 1, daemons=daemons))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while set(said := engine.docker("exec", leader, "sinfo", "--noheader", "--format=%T").split()) != {"idle"}:
         if time.monotonic() > deadline:
             raise LabError(

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.lab import engine, hosts, images, paths, proof, shell
+from tests.lab import ansible, engine, hosts, images, paths, proof, shell
 from tests.lab.errors import LabError
 from tests.lab.spec import Lab
 from tests.molecule import mirror
 
-MADE_OF = ("neuraltalk_provision", "playbooks", "plugins", "roles", "tests/molecule/stages.py")
+MADE_OF = ("galaxy.yml", "neuraltalk_provision", "playbooks", "plugins", "roles", "tests/molecule/stages.py")
 """What decides what a role leaves, besides the mirror."""
 LABEL = "lab-stage"
 UMASK = "/etc/sudoers.d/umask"
@@ -79,9 +79,8 @@ def apply(lab: Lab, role: str, from_mirror: Path) -> None:
     (lab.folder / "variables.yml").write_text(variables, encoding="utf-8")
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     given = ("--inventory", str(lab.inventory), "--extra-vars", f"@{lab.folder / 'variables.yml'}", "--tags", role)
-    config = {"ANSIBLE_CONFIG": str(paths.ROOT / "playbooks" / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     playbook = str(paths.ROOT / "playbooks" / "site.yml")
-    shell.run(program, *given, playbook, env={**searched(), **config}, cwd=paths.ROOT, timeout=900)
+    shell.run(program, *given, playbook, env={**ansible.environment(), **searched()}, cwd=paths.ROOT, timeout=1800)
 
 
 def searched() -> dict[str, str]:

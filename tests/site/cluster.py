@@ -30,7 +30,7 @@ def power_cut(host: str) -> None:
     await_boot(host)
 
 
-def await_boot(host: str, patience: float = 60) -> None:
+def await_boot(host: str, patience: float = 180) -> None:
     """Wait until systemd has started what it starts. Raises LabError with what failed where it does not."""
     deadline = time.monotonic() + patience
     while (said := engine.docker("exec", host, "sh", "-c", "systemctl is-system-running || true").strip()) not in (

@@ -208,7 +208,8 @@ def test_back_and_forth(activated: Story) -> None:
     run, host = activated.site.directory.provision, activated.host
     run("rollback", "--plan", "--limit", host.name).ended_with(0).says(activated.before)
     assert host.current == activated.after
-    run("rollback", "--limit", host.name).ended_with(0).says(f"{activated.after} went back to {activated.before}")
+    back = run("rollback", "--limit", host.name).ended_with(0)
+    back.says(f"went back from generation {activated.after} to {activated.before}")
     assert activated.still_works()
     run("rollback", "--limit", host.name).ended_with(0)
     assert host.current == activated.after

@@ -77,7 +77,7 @@ def test_an_artifact_that_the_lock_does_not_list(converged: Site, other: Path) -
 def test_a_lock_that_does_not_parse(converged: Site, other: Path, lock: str) -> None:
     (other / mirrors.LOCK).write_text(lock, encoding="utf-8")
     refused = converged.directory.provision("site", "--mirror", str(other)).ended_with(2)
-    refused.says(str(other / mirrors.LOCK), "does not parse", "Bring the lock back")
+    refused.says(str(other / mirrors.LOCK), "does not parse", "Restore the lock")
 
 
 def climbing(archive: tarfile.TarInfo) -> None:
@@ -88,7 +88,9 @@ def pointing_out(archive: tarfile.TarInfo) -> None:
     archive.type, archive.linkname = tarfile.SYMTYPE, "/etc"
 
 
-@pytest.mark.parametrize(("spoil", "words"), [(climbing, "climbs out"), (pointing_out, "points out, to /etc")])
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(climbing, "contains '..'"), (pointing_out, "points out of the archive, to /etc")]
+)
 def test_an_archive_that_leaves_its_directory(
     converged: Site, other: Path, spoil: Callable[[tarfile.TarInfo], None], words: str
 ) -> None:

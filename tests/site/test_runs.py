@@ -112,7 +112,7 @@ def test_an_option_that_is_none(run: Run) -> None:
 
 def test_a_training_that_would_save_nothing(run: Run) -> None:
     refused = run("train", "x", options(max_iters="10")).ended_with(2)
-    refused.says("-max_iters 10 is not above -save_checkpoint_every 10", "without having written a model")
+    refused.says("-max_iters 10 is not greater than -save_checkpoint_every 10", "before it writes a model")
 
 
 def test_a_file_that_is_not_on_the_host(run: Run, converged: Site) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from ansible.module_utils import basic
+
+COMMON = {"changed", "diff", "invocation", "warnings", "deprecations", "predicted"}
+"""What every module may return without a line in its RETURN."""
 
 
 class ModuleError(Exception):
@@ -33,3 +39,19 @@ def arguments(given: dict[str, Any]) -> Iterator[None]:
     else:
         with patch_module_args(given):
             yield
+
+
+@functools.cache
+def described(name: str) -> dict[str, Any]:
+    """RETURN of a module."""
+    values: dict[str, Any] = yaml.safe_load(importlib.import_module(f"plugins.modules.{name}").RETURN)
+    return values
+
+
+def check_described(name: str, result: Mapping[str, Any]) -> None:
+    """AssertionError where a module returns what its RETURN does not describe: as a value, or as a key of one."""
+    unknown = sorted(set(result) - set(described(name)) - COMMON)
+    for value, description in described(name).items():
+        if description["type"] == "dict" and isinstance(result.get(value), dict) and "contains" in description:
+            unknown += [f"{value}.{key}" for key in sorted(set(result[value]) - set(description["contains"]))]
+    assert unknown == [], f"RETURN of {name} describes no {', '.join(unknown)}"

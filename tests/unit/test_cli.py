@@ -75,6 +75,13 @@ def mirror(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site / "mirror"
 
 
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One host, which answers as a bare one does; Ansible is not started."""
+    state = {"state": {**HOSTS["bare"]["state"]}}
+    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
+
+
 def provision(capsys: Capture, *words: object) -> tuple[int, str, str]:
     capsys.readouterr()
     code = main.boundary([str(word) for word in words])
@@ -93,7 +100,8 @@ def test_every_command_has_help_and_so_has_every_option(capsys: Capture, words: 
     code, out, err = provision(capsys, *words.split(), "--help")
     assert (code, err) == (0, "")
     assert len(COMMANDS[words].help) > 30
-    assert COMMANDS[words].help.split(":")[0].split(",")[0] in " ".join(out.split())
+    (summary, *_) = COMMANDS[words].help.split("\n\n")
+    assert " ".join(summary.split()) in " ".join(out.split())
     assert [p.name for p in COMMANDS[words].params if not getattr(p, "help", "")] == []
 
 
@@ -128,11 +136,11 @@ BROKEN = {
     "unknown command": (["frobnicate"], "No such command 'frobnicate'"),
     "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
     "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
-    "missing option": (["train", "--", "-input_h5", "/a", "-input_json", "/b"], "no host is named"),
+    "missing option": (["train", "--", "-input_h5", "/a", "-input_json", "/b"], "no host is given"),
     "missing argument": (["mirror", "add"], "Missing argument 'files'"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
-    "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: has a space in it"),
+    "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: contains a space"),
     "relative root": (["site", "--stack-root", "opt"], "--stack-root: must be an absolute path"),
     "unknown program option": (
         ["train", "--host", "h", "--", "-input_h", "x"],
@@ -174,7 +182,7 @@ def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) 
 )
 @pytest.mark.parametrize("verb", ["site", "verify", "mirror list", "mirror verify"])
 def test_file_that_does_not_parse_is_told_in_words(
-    capsys: Capture, site: Path, verb: str, file: str, text: str, message: str
+    capsys: Capture, site: Path, bare: None, verb: str, file: str, text: str, message: str
 ) -> None:
     (site / "mirror").mkdir()
     (site / file).write_text(text, encoding="utf-8")
@@ -183,12 +191,8 @@ def test_file_that_does_not_parse_is_told_in_words(
     assert message in err
 
 
-def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(
-    capsys: Capture, site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(capsys: Capture, site: Path, bare: None) -> None:
     lock.write(site, lock.Lock())
-    state = {"state": {**HOSTS["bare"]["state"]}}
-    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
     code, _, err = provision(capsys, "site", "--plan", "-m", site)
     assert code == 2
     assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
@@ -240,7 +244,7 @@ def test_mirror_is_filled_listed_and_verified(capsys: Capture, mirror: Path, tmp
     code, out, _ = provision(capsys, "mirror", "list", "--json")
     assert [entry["name"] for entry in json.loads(out)["artifacts"]] == ["nn", "scorer", "torch"]
     assert json.loads(out)["absent"] == [{"name": "weights", "optional": True}]
-    assert provision(capsys, "mirror", "list")[1].splitlines()[-1] == "not there (optional): weights, as w.bin"
+    assert provision(capsys, "mirror", "list")[1].splitlines()[-1] == "missing (optional): weights, for example w.bin"
     assert provision(capsys, "mirror", "verify")[0] == 0
 
 
@@ -248,7 +252,7 @@ def test_mirror_with_a_damaged_file_is_code_1_and_names_it(capsys: Capture, mirr
     (mirror / "nn.tgz").unlink()
     code, out, _ = provision(capsys, "mirror", "verify")
     assert code == 1
-    assert "missing    nn.tgz: the lock lists it as nn" in out
+    assert "missing    nn.tgz: the lock contains it as nn" in out
     code, out, _ = provision(capsys, "mirror", "verify", "--json")
     assert (code, [finding["problem"] for finding in json.loads(out)["findings"]]) == (1, ["missing"])
 
@@ -258,7 +262,7 @@ def test_nothing_is_added_where_one_of_several_files_is_wrong(capsys: Capture, m
     for bad in (tmp_path / "none.tgz", archives.pack(tmp_path / "what.tgz", {"s/a": "a"})):
         assert provision(capsys, "mirror", "add", good, bad)[0] == 2
     code, _, err = provision(capsys, "mirror", "add", good, good, "--as", "scorer")
-    assert (code, "--as names one artifact" in err) == (2, True)
+    assert (code, "--as gives the name of one artifact" in err) == (2, True)
     assert sorted(lock.read(mirror).by_name()) == ["nn", "torch"]
 
 
@@ -278,8 +282,10 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> converge.SiteOutcome:
 def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.SiteOutcome) -> None:
     code, out, _ = provision(capsys, "site", "--plan")
     assert code == 0
-    assert "node1 (debian-12-x86_64): build packages, torch, nn, weights; current none -> " + RECIPE.id in out
-    assert "left out, because the mirror has nothing for it: scorer" in out
+    assert (
+        "node1 (debian-12-x86_64): build packages, torch, nn, weights; current generation none -> " + RECIPE.id in out
+    )
+    assert "left out, because the mirror does not contain it: scorer" in out
     code, out, _ = provision(capsys, "site", "--plan", "--json")
     assert json.loads(out)["plans"][0]["build"][0] == {"component": "packages", "why": "missing: gcc, make"}
 
@@ -298,7 +304,7 @@ def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeyp
 def test_site_that_went_well_is_code_0(capsys: Capture, outcome: converge.SiteOutcome) -> None:
     code, out, _ = provision(capsys, "site")
     assert code == 0
-    assert "1 of 1 hosts have a new generation" in out
+    assert "1 of 1 hosts have a new current generation" in out
     code, out, _ = provision(capsys, "site", "--json")
     assert json.loads(out)["activated"] == ["node1"]
 
@@ -328,7 +334,7 @@ def test_site_that_needs_nothing_says_so(
 
 
 def test_verify_is_code_1_where_one_host_did_not_pass(
-    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, bare: None, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = operations.Verdict("node1", (Check(name="stamps", passed=True, saw="3 stamps"),))
     bad = operations.Verdict("node2", (), "nothing was seen")
@@ -342,8 +348,8 @@ def test_verify_is_code_1_where_one_host_did_not_pass(
 
 def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "rollback", lambda *given, **more: (operations.Move("node1", "b", "a"),))
-    assert provision(capsys, "rollback")[1] == "node1: current b went back to a\n"
-    assert provision(capsys, "rollback", "--plan")[1] == "node1: current b would go back to a\n"
+    assert provision(capsys, "rollback")[1] == "node1: went back from generation b to a\n"
+    assert provision(capsys, "rollback", "--plan")[1] == "node1: would go back from generation b to a\n"
     assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False
 
 
@@ -388,11 +394,11 @@ def test_of_many_files_that_were_set_aside_some_are_shown(capsys: Capture, monke
     monkeypatch.setattr(hosts, "watch", lambda *given: END)
     out = provision(capsys, *EVAL)[1]
     assert out.count("set aside ") == 20
-    assert f"5 more were set aside: images.json beside {END.log} on node1 has them all" in out
+    assert f"5 more were set aside: all are listed in images.json beside {END.log} on node1" in out
     monkeypatch.setattr(hosts, "start", lambda *given: started_run(END.log, begun=False, pid=None))
     monkeypatch.setattr(hosts, "watch", lambda *given: late)
     out = provision(capsys, *EVAL)[1]
-    assert "r looks at its pictures on node1 first" in out
+    assert "r first checks its pictures on node1" in out
     assert out.count("set aside ") == 20
 
 
@@ -416,7 +422,7 @@ def test_no_longer_following_is_code_130_and_the_run_goes_on(
     monkeypatch.setattr(hosts, "watch", interrupt)
     code, _, err = provision(capsys, *EVAL)
     assert code == 130
-    assert "r goes on" in err
+    assert "r continues" in err
     assert END.log in err
 
 

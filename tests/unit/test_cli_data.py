@@ -102,7 +102,7 @@ def test_relative_path_on_a_host_is_refused(capsys: Capture, on_host: dict[str, 
     words = "--input_json raw.json --output_json /d/t.json --output_h5 /d/t.h5 --num_val 1".split()
     code, _, err = provision(capsys, "data", "prepare", "--host", "one", *words)
     assert (code, on_host["started"]) == (2, [])
-    assert "--input_json raw.json: an absolute path on the host is needed" in err
+    assert "--input_json raw.json: must be an absolute path on the host" in err
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_relative_path_on_a_host_is_refused(capsys: Capture, on_host: dict[str, 
         (b'{"error": "no space left"}', {"exit_code": 1}, "inspect on one (log /r/log): no space left"),
         (b"", {"exit_code": None, "ended": Ending(by="refused", evidence="no numpy")}, "was not begun: no numpy"),
         (b"", {"exit_code": -9}, "was killed before it ended"),
-        (b"[]", {"exit_code": 0}, "left no result"),
+        (b"[]", {"exit_code": 0}, "wrote no result"),
     ],
 )
 def test_run_that_did_not_do_it_is_an_error_in_its_own_words(
@@ -131,5 +131,5 @@ def test_run_can_be_left_alone(capsys: Capture, on_host: dict[str, Any]) -> None
 def test_what_goes_with_a_host_only_is_refused_without_one(capsys: Capture, here: Asked) -> None:
     for words in (("prepare", "--detach"), ("prepare", "--id", "x"), ("inspect", "/d", "--id", "x")):
         code, _, err = provision(capsys, "data", *words)
-        assert (code, "for a run on a host" in err) == (2, True)
+        assert (code, "need a run on a host" in err) == (2, True)
     assert here == []

@@ -110,7 +110,7 @@ def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
     assert (code, out.count("would run on")) == (0, 4)
     hosts(free={"one": ()})
     code, _, err = provision(capsys, "sweep", sweep_file())
-    assert (code, "no card is free on any host" in err) == (2, True)
+    assert (code, "no GPU is free on any host" in err) == (2, True)
     assert started == []
 
 
@@ -136,19 +136,19 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
     monkeypatch.setattr(door, "submit", submit)
     words = ("--launcher", "slurm", "--host", "login", "--sbatch=--partition=gpu")
     code, out, _ = provision(capsys, "sweep", sweep_file(), *words)
-    assert (code, "s-4 is job 44 of Slurm's" in out) == (0, True)
+    assert (code, "s-4 is Slurm job 44" in out) == (0, True)
     assert jobs[0] == ("s-1", "auto", "login", ["--partition=gpu"])
     code, _, err = provision(capsys, "sweep", sweep_file(), "--launcher", "slurm")
-    assert (code, "no host is named" in err) == (2, True)
+    assert (code, "no host is given" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         ({"grid": {"sead": [1]}}, "train.lua has no option -sead"),
-        ({"grid": {}}, "nothing differs between the runs"),
-        ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is above most 1"),
-        ({"drawn": 3}, "drawn is nothing that a run's file says; did you mean draw"),
+        ({"grid": {}}, "all runs would be the same"),
+        ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is greater than most 1"),
+        ({"drawn": 3}, "drawn is not a setting of a run's file; did you mean draw"),
     ],
 )
 def test_sweep_that_makes_no_sense_is_refused(capsys: Capture, more: dict[str, Any], words: str) -> None:
@@ -167,7 +167,7 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
     hosts(told(), later)
     code, out, _ = provision(capsys, "runs", "resume", "base", "--detach")
     assert code == 0
-    assert "base-r2 goes on from /r/base/checkpoint/model_idbase.t7 (iteration 20 of base)" in out
+    assert "base-r2 continues from /r/base/checkpoint/model_idbase.t7 (iteration 20 of base)" in out
     ((runs, host),) = started
     assert (host, [run.id for run in runs]) == ("one", ["base-r2", "fine"])
     assert runs[0].arguments["max_iters"] == "80"
@@ -180,13 +180,13 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
     ("run", "words"),
     [
         ({"running": True, "exit_code": None}, "base is running"),
-        ({"program": "eval.lua"}, "only a training can be gone on with"),
+        ({"program": "eval.lua"}, "only a training can be resumed"),
         (
             {"begun": False, "exit_code": None, "parent": {"id": "b", "choose": "best"}},
-            "Go on with b: what was to follow",
+            "Resume b: its later stages are started too",
         ),
-        ({"models": []}, "base has left no model (.t7) to go on from"),
-        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not above -save_checkpoint_every 10"),
+        ({"models": []}, "base wrote no model (.t7) to continue from"),
+        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not more than -save_checkpoint_every 10"),
     ],
 )
 def test_run_that_cannot_be_gone_on_with_says_why(
@@ -216,7 +216,7 @@ def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch
 
     monkeypatch.setattr(door, "ask", interrupt)
     code, _, err = provision(capsys, "runs", "watch", "base")
-    assert (code, "base goes on" in err) == (130, True)
+    assert (code, "base continues" in err) == (130, True)
 
 
 def test_verdict_is_a_table_with_its_evidence_and_a_code(
@@ -247,14 +247,14 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     assert (code, "would be evaluated as base-check-1" in out, len(asked)) == (0, True, 2)
     hosts(told(running=True, exit_code=None))
     code, _, err = provision(capsys, "runs", "verify", "base")
-    assert (code, "a verdict is of a training that has ended" in err) == (2, True)
+    assert (code, "a verdict needs a training that has ended" in err) == (2, True)
 
 
 def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts: Hosts) -> None:
     hosts(told())
     Path("e.yml").write_text("name: x\nranges: {loss: [{iteration: 5, least: 2, most: 1}]}\n")
     code, _, err = provision(capsys, "runs", "verify", "base", "--envelope", "e.yml")
-    assert (code, "e.yml: ranges.loss.0: " in err, "least 2 is above most 1" in err) == (2, True, True), err
+    assert (code, "e.yml: ranges.loss.0: " in err, "least 2 is greater than most 1" in err) == (2, True, True), err
 
 
 def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Hosts) -> None:
@@ -312,7 +312,7 @@ def test_stages_are_planned_with_what_each_comes_from(capsys: Capture, started: 
     assert second.startswith("would run on one as x-finetune after x-base, from the best model of x-base: th train.lua")
     assert "-finetune_cnn_after 0" in second
     code, _, err = provision(capsys, "train", "r.yml", "--stages", "base,base")
-    assert (code, "a stage is named twice" in err) == (2, True)
+    assert (code, "a stage is given twice" in err) == (2, True)
 
 
 def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_asked_for(
@@ -345,4 +345,4 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
 def test_report_of_a_run_that_prepared_data_is_refused(capsys: Capture, hosts: Hosts) -> None:
     hosts(told("coco", program="prepare"))
     code, _, err = provision(capsys, "runs", "report", "coco")
-    assert (code, "coco ran prepare: a report is of a training or a captioning" in err) == (2, True)
+    assert (code, "coco ran prepare: a report needs a training or an evaluation" in err) == (2, True)

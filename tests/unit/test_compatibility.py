@@ -25,8 +25,8 @@ def chosen(**known: str | tuple[str, ...]) -> Assignment:
     return answer
 
 
-def contradiction(vouched: tuple[str, ...] = (), **known: str | tuple[str, ...]) -> Contradiction:
-    answer = solve(TABLE, facts(**known), vouched)
+def contradiction(skip_checks: tuple[str, ...] = (), **known: str | tuple[str, ...]) -> Contradiction:
+    answer = solve(TABLE, facts(**known), skip_checks)
     assert isinstance(answer, Contradiction), str(answer)
     return answer
 

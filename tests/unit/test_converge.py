@@ -176,7 +176,7 @@ def test_every_refusal_of_every_host_is_told_before_anything_runs(runs: Callable
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (Path.unlink, "nn.tgz is missing: the lock lists it as nn"),
+        (Path.unlink, "nn.tgz is missing: the lock contains it as nn"),
         (lambda file: file.write_bytes(file.read_bytes()[:-5]), "nn.tgz is truncated"),
         (lambda file: file.write_bytes(file.read_bytes()[:-1] + b"x"), "nn.tgz is altered"),
     ],

@@ -56,9 +56,9 @@ def test_what_a_program_prints_is_shown_and_its_result_is_returned() -> None:
     ("request_", "words"),
     [
         (asked(result='{"error": "the disk is full"}', code=1), "prepare on this machine: the disk is full"),
-        (asked(result=None, code=1), "prepare on this machine left no result"),
-        (asked(result="[1", code=0), "left no result"),
-        (asked(result="[" * 100_000, code=0), "left no result"),
+        (asked(result=None, code=1), "prepare on this machine wrote no result"),
+        (asked(result="[1", code=0), "wrote no result"),
+        (asked(result="[" * 100_000, code=0), "wrote no result"),
         (asked(result=None, signal=9), "was ended by signal 9"),
     ],
 )

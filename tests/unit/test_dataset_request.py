@@ -39,26 +39,26 @@ def test_request_that_can_be_met_is_accepted(asked: Prepare) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"input_json": ()}, "no captions are named"),
-        ({"num_val": None}, "nothing says which pictures are for validation"),
-        ({"val_share": 0.1}, "--num_val and --val_share say the same in two ways"),
+        ({"input_json": ()}, "no captions are given"),
+        ({"num_val": None}, "no option chooses the pictures for validation"),
+        ({"val_share": 0.1}, "--num_val and --val_share choose the validation pictures in two ways"),
         ({"split_column": "part"}, "--num_val and --split_column"),
         ({"num_val": None, "split_column": "part", "karpathy_split": "/d/k"}, "--split_column and --karpathy_split"),
-        ({"num_val": None, "val_share": 0.1, "num_test": 5}, "--num_test goes with --num_val"),
-        ({"test_share": 0.1}, "--test_share goes with --val_share"),
-        ({"num_val": None, "val_share": 0.5, "test_share": 0.5}, "leave nothing to train with"),
-        ({"num_val": None, "val_share": 1.0}, "--val_share 1.0: a share from 0 to less than 1"),
+        ({"num_val": None, "val_share": 0.1, "num_test": 5}, "--num_test needs --num_val"),
+        ({"test_share": 0.1}, "--test_share needs --val_share"),
+        ({"num_val": None, "val_share": 0.5, "test_share": 0.5}, "leave no pictures for training"),
+        ({"num_val": None, "val_share": 1.0}, "--val_share 1.0: must be at least 0 and less than 1"),
         ({"num_val": None, "val_share": float("nan")}, "--val_share nan"),
         ({"num_val": -1}, "--num_val -1"),
         ({"num_val": 1 << 40}, "--num_val 1099511627776"),
-        ({"max_length": 0}, "--max_length 0: a whole number from 1"),
+        ({"max_length": 0}, "--max_length 0: must be a whole number from 1"),
         ({"word_count_threshold": -1}, "--word_count_threshold -1"),
         ({"jobs": -2}, "--jobs -2"),
         ({"output_h5": "/d/talk.json"}, "are both /d/talk.json"),
-        ({"output_json": "/d/talk"}, "has to end in .json"),
-        ({"images_root": "pictures"}, "--images_root pictures: an absolute path"),
+        ({"output_json": "/d/talk"}, "must end in .json"),
+        ({"images_root": "pictures"}, "--images_root pictures: must be an absolute path"),
         ({"images_root": "/d/a\nb"}, "control characters"),
-        ({"images_root": "/d/caf\udce9"}, "no UTF-8"),
+        ({"images_root": "/d/caf\udce9"}, "not UTF-8"),
         ({"input_json": ("/" + "a" * 5000,)}, "at most 4095 bytes"),
     ],
 )
@@ -70,7 +70,7 @@ def test_request_that_cannot_be_met_is_refused_in_words(changes: dict[str, Any],
 
 def test_inspection_either_moves_aside_or_takes_back() -> None:
     request.check(Inspect("/d", quarantine="/d/aside"))
-    with pytest.raises(UsageError, match="give one of the two"):
+    with pytest.raises(UsageError, match="give only one of them"):
         request.check(Inspect("/d", quarantine="/d/aside", undo="/d/aside/quarantine.jsonl"))
 
 

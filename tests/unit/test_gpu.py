@@ -247,11 +247,11 @@ def test_host_whose_inventory_says_cpu_is_not_asked_for_its_cards(state: dict[st
     assert ask(state, profile="cpu") == Chosen()
 
 
-def test_rule_can_be_vouched_for_by_the_name_that_the_refusal_tells() -> None:
+def test_rule_can_be_skipped_by_the_name_that_the_refusal_tells() -> None:
     state, held, _words = REFUSED["gcc too new for nvcc"]
-    assert "gpu_stack_vouched: [cuda-gcc]" in ask(state, held).refusals[0]
+    assert "gpu_stack_skip_checks: [cuda-gcc]" in ask(state, held).refusals[0]
     trusted = copy.deepcopy(state)
-    trusted["inventory"]["vouched"] = ["cuda-gcc"]
+    trusted["inventory"]["skip_checks"] = ["cuda-gcc"]
     assert ask(trusted, held).gpu
 
 

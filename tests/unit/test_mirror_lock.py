@@ -60,8 +60,8 @@ def test_entry_takes_the_place_of_the_one_of_its_name_and_entries_are_sorted() -
         pytest.param(lock_text(entry(file="a b.tgz")), "artifacts.0.file", id="a space"),
         pytest.param(lock_text(entry(file=".hidden")), "artifacts.0.file", id="a hidden file"),
         pytest.param(lock_text(entry(colour="red")), "artifacts.0.colour", id="an unknown field"),
-        pytest.param(lock_text(entry(), entry(file="b.tgz")), "lists twice: torch", id="a name twice"),
-        pytest.param(lock_text(entry(), entry("nn")), "lists twice: torch.tgz", id="a file twice"),
+        pytest.param(lock_text(entry(), entry(file="b.tgz")), "contains duplicates: torch", id="a name twice"),
+        pytest.param(lock_text(entry(), entry("nn")), "contains duplicates: torch.tgz", id="a file twice"),
     ],
 )
 def test_lock_in_doubt_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
@@ -70,7 +70,7 @@ def test_lock_in_doubt_is_refused_with_its_place(tmp_path: Path, text: str, word
         lock.read(mirror)
     assert caught.value.message.startswith(str(mirror / "mirror.lock"))
     assert words in caught.value.message
-    assert "Bring the lock back" in caught.value.advice
+    assert "Restore the lock" in caught.value.advice
 
 
 def test_lock_may_name_an_artifact_as_another_ones_file(tmp_path: Path) -> None:

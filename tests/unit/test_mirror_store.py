@@ -65,14 +65,14 @@ def test_file_is_known_by_its_name_or_by_what_it_is_said_to_be(file: str, given:
 @pytest.mark.parametrize(
     ("file", "given", "words"),
     [
-        ("unknown.tgz", "", "unknown.tgz: the name does not tell what it is"),
-        ("torch.tgz", "torhc", "no artifact is called torhc"),
-        ("python-wheels.tar", "", "the name does not tell"),
-        ("wheels.tar", "python-wheels", "no artifact is called python-wheels"),
-        ("my torch.tgz", "torch", "'my torch.tgz' cannot stand in a mirror"),
-        ("torch.tgz", "torch/../x", "'torch/../x' cannot stand in a mirror"),
-        ("mirror.lock", "torch", "'mirror.lock' cannot stand in a mirror"),
-        (".torch.tgz", "torch", "'.torch.tgz' cannot stand in a mirror"),
+        ("unknown.tgz", "", "unknown.tgz: the name does not show which artifact it is"),
+        ("torch.tgz", "torhc", "there is no artifact torhc"),
+        ("python-wheels.tar", "", "the name does not show"),
+        ("wheels.tar", "python-wheels", "there is no artifact python-wheels"),
+        ("my torch.tgz", "torch", "'my torch.tgz' cannot be a name in a mirror"),
+        ("torch.tgz", "torch/../x", "'torch/../x' cannot be a name in a mirror"),
+        ("mirror.lock", "torch", "'mirror.lock' cannot be a name in a mirror"),
+        (".torch.tgz", "torch", "'.torch.tgz' cannot be a name in a mirror"),
     ],
 )
 def test_file_that_cannot_be_named_is_refused_with_advice(file: str, given: str, words: str) -> None:
@@ -116,7 +116,7 @@ def test_newer_file_of_another_name_takes_the_place_of_the_old_one(mirror: Path,
 
 def test_file_that_would_overwrite_another_artifacts_is_refused(mirror: Path, tmp_path: Path) -> None:
     other = pack(tmp_path / "other" / "torch.tgz", archives.NN)
-    with pytest.raises(UsageError, match="already there as torch, and would be nn as well"):
+    with pytest.raises(UsageError, match="already exists as torch, and cannot be nn as well"):
         store.add(mirror, other, SMALL, given="nn")
     assert store.verify(mirror, SMALL).findings == ()
 
@@ -136,7 +136,7 @@ def test_file_larger_than_the_free_space_is_refused_before_it_is_copied(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 3, 7))
-    with pytest.raises(MirrorError, match=r"7 bytes free and w\.bin has 12,800"):
+    with pytest.raises(MirrorError, match=r"7 bytes free, but w\.bin needs 12,800"):
         store.add(mirror, brought / "w.bin", SMALL)
 
 
@@ -213,8 +213,8 @@ def damage_grow(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "problem", "detail"),
     [
-        (Path.unlink, "missing", "the lock lists it as weights"),
-        (damage_truncate, "truncated", "12,793 of 12,800 bytes are there"),
+        (Path.unlink, "missing", "the lock contains it as weights"),
+        (damage_truncate, "truncated", "it has 12,793 of 12,800 bytes"),
         (damage_alter, "altered", "the lock says"),
         (damage_grow, "altered", "the lock says"),
     ],

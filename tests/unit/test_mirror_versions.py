@@ -69,5 +69,5 @@ def test_cuda_wheels_tell_their_release_and_whether_a_compiler_is_among_them(
 
 @pytest.mark.parametrize("names", [(NVCC, "nvidia_cuda_runtime-12.8.90"), ("nvidia_cublas-13.1.0.3",)])
 def test_cuda_wheels_of_no_one_release_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(MirrorError, match=re.escape("have to be of one CUDA release; found: ")):
+    with pytest.raises(MirrorError, match=re.escape("must belong to one CUDA release; found: ")):
         add(tmp_path, wheels(tmp_path / "cuda-wheels-debian-12-x86_64.tar", *names))

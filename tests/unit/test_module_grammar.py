@@ -188,10 +188,9 @@ def test_example_of_a_module_uses_options_that_it_has(load: Callable[[str], Modu
     examples = yaml.safe_load(module.EXAMPLES)
     assert examples
     for example in examples:
-        assert set(example[f"neuraltalk.provision.{name}"]) <= set(options)
-        assert {option for option, told in options.items() if told.get("required")} <= set(
-            example[f"neuraltalk.provision.{name}"]
-        )
+        given = set(example[f"neuraltalk.provision.{name}"])
+        assert given <= set(options)
+        assert {option for option, told in options.items() if told.get("required")} <= given
     assert yaml.safe_load(module.RETURN)
 
 

@@ -23,7 +23,7 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Told
 from tests.unit.conftest import program
-from tests.unit.runs import detail, read, row, started_run
+from tests.unit.runs import detail, of_detail, read, row, started_run
 from tests.unit.test_runs_rows import make
 
 STARTED = started_run("/l").model_dump()
@@ -39,6 +39,18 @@ def test_what_the_program_got_is_printed_by_the_name_that_it_always_had() -> Non
     found = base.read(StartedRun, {**STARTED, "effective": {"seed": "1"}})
     assert isinstance(found, StartedRun)
     assert base.plain(found)["arguments"] == {"seed": "1"}
+
+
+def test_documents_keep_the_keys_that_they_always_had() -> None:
+    """Scripts read them: a name that changes here changes in no document."""
+    run = of_detail(detail("x")).as_json()
+    first = "host id program arguments started card log tail progress health samples checkpoints models asked begun"
+    assert list(run) == [
+        *first.split(), *"begins parent stage until needs sweep conductor job unit scorer elsewhere".split(),
+    ]  # fmt: skip
+    status = "id path log pid begun exit_code running waiting ended card elsewhere unit job stopped parent stage until"
+    start = "needs sweep conductor damaged arguments set_aside images remarks"
+    assert set(base.plain(started_run("/l"))) == {*status.split(), *start.split()}
 
 
 def test_only_what_a_host_said_is_printed_and_nothing_that_is_unknown() -> None:

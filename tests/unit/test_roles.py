@@ -25,6 +25,7 @@ DESIGNED = {
     "neuraltalk2",
     "artifact",
     "generation",
+    "lease",
 }
 
 

@@ -81,7 +81,7 @@ def test_envelope_is_a_line_between_its_ranges_and_flat_beyond_the_last() -> Non
         ("name: x\nranges: {loss: []}", "loss has no range"),
         (
             "name: x\nranges: {loss: [{iteration: 5, least: 1, most: 2}, {iteration: 5, least: 1, most: 2}]}",
-            "do not rise",
+            "must increase",
         ),
         ("name: x\nranges: {loss: [{iteration: -5, least: 1, most: 2}]}", "ranges.loss.0.iteration"),
         ("ranges: {}", "name: Field required"),

@@ -53,13 +53,13 @@ def test_value_may_look_like_an_option() -> None:
         ("train.lua", [*WORDS, "-seed"], "-seed has no value"),
         ("train.lua", [*WORDS, "-seed", "1", "-seed", "2"], "-seed is given twice"),
         ("train.lua", [*WORDS, "-id", "x"], "-id is set to the run's own id"),
-        ("train.lua", ["-seed", "1"], "train.lua needs -input_h5 and -input_json: paths on the host"),
+        ("train.lua", ["-seed", "1"], "train.lua needs -input_h5 and -input_json, which are paths on the host"),
         ("train.lua", WORDS[:2], "train.lua needs -input_json"),
         ("eval.lua", [], "eval.lua needs -model"),
         ("eval.lua", ["-model", "m.t7"], "-model m.t7: an absolute path on the host is needed"),
         ("eval.lua", ["-model", "/m.t7", "-image_folder", "~/x"], "-image_folder ~/x: an absolute path"),
-        ("train.lua", [*WORDS, "-gpuid", "0"], "a run on the processor has -gpuid -1 and -backend nn"),
-        ("train.lua", [*WORDS, "-backend", "cudnn"], "a run on the processor has -gpuid -1 and -backend nn"),
+        ("train.lua", [*WORDS, "-gpuid", "0"], "a run on the CPU has -gpuid -1 and -backend nn"),
+        ("train.lua", [*WORDS, "-backend", "cudnn"], "a run on the CPU has -gpuid -1 and -backend nn"),
         ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
         ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
         ("train.lua", [*WORDS, "-learning_rate", "4e"], "-learning_rate 4e: a number is needed"),
@@ -91,8 +91,8 @@ def test_training_that_would_end_without_a_model_is_refused(words: str, fine: bo
         spec.parse("train.lua", "run-1", given)
         return
     error = refusal("train.lua", *given)
-    assert "would end without having written a model" in error.message
-    proposed = re.search(r"a smaller number, (\d+)", error.advice)
+    assert "would end before it writes a model" in error.message
+    proposed = re.search(r"a smaller number, for example (\d+)", error.advice)
     assert proposed
     spec.parse("train.lua", "run-1", [*WORDS, "-max_iters", "2500", "-save_checkpoint_every", proposed[1]])
 
@@ -109,7 +109,7 @@ def test_run_on_a_card_leaves_the_card_and_the_backend_to_the_host() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("-gpuid 2", "-gpuid is set to 0: the run sees one card"),
+        ("-gpuid 2", "-gpuid is set to 0, because the run sees only one GPU"),
         ("-backend cuda", "-backend cuda: it can be nn or cudnn"),
     ],
 )
@@ -281,7 +281,7 @@ def test_id_is_no_longer_than_a_name_may_be() -> None:
 
 def test_scores_of_a_folder_need_its_sentences() -> None:
     words = ["-model", "/m.t7", "-image_folder", "/images", "-language_eval", "1"]
-    assert "no sentences to compare with" in refusal("eval.lua", *words).message
+    assert "no captions to compare with" in refusal("eval.lua", *words).message
     spec.parse("eval.lua", "r", [*words, "-coco_json", "/annotations.json"])
 
 
@@ -335,7 +335,7 @@ def test_words_without_a_file_are_options() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("hots: node1\n", "hots is nothing that a run's file says; did you mean host"),
+        ("hots: node1\n", "hots is not a setting of a run's file; did you mean host"),
         ("options: [1]\n", "options: Input should be a valid dictionary"),
         ("host: [a\n", "does not parse"),
         ("gpu_memory: much\n", "gpu_memory: Input should be a valid integer"),

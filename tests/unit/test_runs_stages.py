@@ -70,18 +70,18 @@ def test_stage_that_has_an_end_of_its_own_gets_no_other() -> None:
 @pytest.mark.parametrize(
     ("more", "names", "words"),
     [
-        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "leave -start_from out"),
-        ({}, ("base", "base"), "a stage is named twice"),
+        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "leave out -start_from"),
+        ({}, ("base", "base"), "a stage is given twice"),
         ({"stages": {"base": {}}}, ("base", "tune"), "the run's file has no stage tune; it has base"),
         (
             {"stages": {"base": {"options": {"max_iters": 100}}}},
             (),
-            "-max_iters 100 is not above -save_checkpoint_every",
+            "-max_iters 100 is not greater than -save_checkpoint_every",
         ),
         (
             {"stages": {"base": {"options": {"max_iters": 100}, "until": {"plateau": 2}}, "b": {}}},
             (),
-            "stage base: -max_iters 100 is not above",
+            "stage base: -max_iters 100 is not greater than",
         ),
     ],
 )
@@ -133,7 +133,7 @@ def test_stage_that_ends_at_an_iteration_ends_there_still() -> None:
 @pytest.mark.parametrize("begins", [9000, 9500, 12000])
 def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int) -> None:
     with pytest.raises(
-        UsageError, match=f"at iteration {begins} of 10000: the .* that are left are not above"
+        UsageError, match=f"at iteration {begins} of 10000: the .* that are left are not more than"
     ) as caught:
         resumed(BASE, begins)
     assert "-max_iters" in caught.value.advice
@@ -192,7 +192,7 @@ def test_best_is_by_cider_where_it_was_scored() -> None:
 
 
 def test_run_without_a_model_cannot_be_gone_on_with() -> None:
-    with pytest.raises(UsageError, match=r"c has left no model \(\.t7\) to go on from"):
+    with pytest.raises(UsageError, match=r"c wrote no model \(\.t7\) to continue from"):
         lineage.origin([run_of("c", {})], "last")
 
 
@@ -238,12 +238,12 @@ def test_every_combination_of_the_grid_gets_its_draws() -> None:
     [
         ({"grid": {"sed": [1]}}, "train.lua has no option -sed"),
         ({"grid": {"seed": [1]}, "draw": {"seed": {"least": 1, "most": 2}}}, "seed is in grid and in draw"),
-        ({}, "nothing differs"),
+        ({}, "all runs would be the same"),
         ({"grid": {"seed": []}}, "seed has no value"),
-        ({"grid": {"seed": list(range(101)), "rnn_size": list(range(100))}}, "10,100 runs; 10,000 is the most"),
+        ({"grid": {"seed": list(range(101)), "rnn_size": list(range(100))}}, "10,100 runs; the maximum is 10,000"),
         (
             {"grid": {"seed": [1, 2]}, "draw": {"grad_clip": {"least": 1, "most": 2}}, "draws": 5001},
-            "10,002 runs; 10,000 is the most",
+            "10,002 runs; the maximum is 10,000",
         ),
     ],
 )
@@ -274,7 +274,7 @@ def test_runs_are_dealt_out_evenly_and_stages_of_one_stay_together() -> None:
     assert [run.id for run in dealt[1].runs] == ["s-2-base", "s-2-finetune", "s-4-base", "s-4-finetune"]
     assert {run.gpu for run in dealt[1].runs} == {"GPU-b"}
     assert len(sweep.spread(sets[:1], [Slot("one", "a"), Slot("two", "b")])) == 1
-    with pytest.raises(UsageError, match="no card is free on any host"):
+    with pytest.raises(UsageError, match="no GPU is free on any host"):
         sweep.spread(sets, [])
 
 
@@ -290,6 +290,6 @@ def test_training_that_has_ended_is_extended_by_as_many_iterations_as_are_said()
     assert run.arguments["max_iters"] == "5000"
     (run,) = resumed(ended, 2000, "-save_checkpoint_every", "500")
     assert (run.arguments["max_iters"], run.arguments["save_checkpoint_every"]) == ("2000", "500")
-    with pytest.raises(UsageError, match="the 0 that are left are not above") as caught:
+    with pytest.raises(UsageError, match="the 0 that are left are not more than") as caught:
         resumed(ended, 4000)
     assert "-max_iters 10000" in caught.value.advice

@@ -75,12 +75,12 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
         ("stack_rot: /opt/x\n", "stack_rot is not a setting; did you mean stack_root"),
         ("pip: {sorce: index}\n", "pip.sorce is not a setting; did you mean pip.source"),
         ("wholly_unlike: 1\n", "wholly_unlike is not a setting; did you mean mirror or inventory or"),
-        ("stack_root: /opt/my stack\n", "stack_root: has a space in it, and Torch's build refuses such a path"),
+        ("stack_root: /opt/my stack\n", "stack_root: contains a space, and Torch cannot be built in such a path"),
         ("stack_root: opt/x\n", "stack_root: must be an absolute path"),
         ("stack_root: /\n", "stack_root: must be an absolute path"),
         ("stack_root: /opt/../etc\n", "stack_root: must be an absolute path"),
-        ("stack_root: '/opt/a$b'\n", "stack_root: may hold letters, digits"),
-        ('stack_root: "/opt/a\'b"\n', "stack_root: may hold letters, digits"),
+        ("stack_root: '/opt/a$b'\n", "stack_root: can contain only letters, digits"),
+        ('stack_root: "/opt/a\'b"\n', "stack_root: can contain only letters, digits"),
         ("profile: gpu\n", "profile: Input should be 'auto', 'cpu', 'legacy' or 'modern'"),
         ("keep_generations: 1\n", "keep_generations: Input should be greater than or equal to 2"),
         ("forks: many\n", "forks: Input should be a valid integer"),
@@ -88,13 +88,13 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
         ("forks: true\n", "forks: Input should be a valid integer"),
         ("forks: 2.0\n", "forks: Input should be a valid integer"),
         ("forks: '2'\n", "forks: Input should be a valid integer"),
-        ('artifact_url: "http://a/\\nb"\n', "artifact_url: has a space, a line end"),
-        ('pip: {index_url: "http://a/ b"}\n', "pip.index_url: has a space, a line end"),
+        ('artifact_url: "http://a/\\nb"\n', "artifact_url: contains a space, a line break"),
+        ('pip: {index_url: "http://a/ b"}\n', "pip.index_url: contains a space, a line break"),
         ("pip: {source: pypi}\n", "pip.source: Input should be 'auto', 'mirror', 'index', 'host' or 'none'"),
         ("mirror: [a]\n", "mirror: "),
         ("1: 2\n", "provision.yml: "),
         ("forks: [\n", "does not parse"),
-        ("- forks\n", "must hold settings as `name: value` lines"),
+        ("- forks\n", "must contain settings as `name: value` lines"),
     ],
 )
 def test_bad_setting_is_refused_with_its_file_and_place(tmp_path: Path, text: str, words: str) -> None:
@@ -111,7 +111,7 @@ def test_every_bad_setting_is_named_at_once(tmp_path: Path) -> None:
 
 def test_bad_value_of_the_command_line_is_not_blamed_on_a_file(tmp_path: Path) -> None:
     file = write(tmp_path, "stack_root: /opt/good\n")
-    assert refusal(file, stack_root="/opt/my stack").startswith("--stack-root: has a space in it")
+    assert refusal(file, stack_root="/opt/my stack").startswith("--stack-root: contains a space")
 
 
 def test_missing_settings_file_is_named_with_the_cure(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class RunState:
 
     def as_json(self) -> dict[str, Any]:
         """The run as `--json` prints it."""
-        names = {"effective": "arguments", "requested": "asked"}
+        names = {"effective": "arguments", "requested": "asked", "supervisor": "conductor"}
         return {names.get(name, name): value for name, value in plain(self).items()}
 
 

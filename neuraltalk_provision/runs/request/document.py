@@ -100,10 +100,10 @@ def read_as(model: type[Document], file: Path) -> Document:
 
 
 def _explain(model: type[RunDocument], file: Path, place: Sequence[str | int], problem: object) -> str:
-    name = ".".join(str(part) for part in place) or "the whole"
+    name = ".".join(str(part) for part in place) or "the whole file"
     if isinstance(problem, dict) and problem.get("type") == "extra_forbidden" and len(place) > 1:
-        return f"{file}: {name} is nothing that a run's file says"
+        return f"{file}: {name} is not a setting of a run's file"
     if isinstance(problem, dict) and problem.get("type") == "extra_forbidden":
         near = difflib.get_close_matches(name, model.model_fields, n=2, cutoff=0.4) or model.model_fields
-        return f"{file}: {name} is nothing that a run's file says; did you mean {' or '.join(near)}?"
+        return f"{file}: {name} is not a setting of a run's file; did you mean {' or '.join(near)}?"
     return f"{file}: {name}: {problem['msg'] if isinstance(problem, dict) else problem}"

@@ -19,8 +19,8 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]
     left = [(run, model) for run in line for model in run.models]
     if not left:
         raise UsageError(
-            f"{line[-1].id} has left no model (.t7) to go on from",
-            advice="A training writes its first one at -save_checkpoint_every. Start it again.",
+            f"{line[-1].id} wrote no model (.t7) to continue from",
+            advice="A training writes its first model at -save_checkpoint_every. Start it again.",
         )
     if choose == "best":
         best = [(run, model) for run, model in left if is_best(model.file)] or left

@@ -83,7 +83,7 @@ def parse(
     """
     if not _ID.fullmatch(run_id):
         raise UsageError(
-            f"--id {run_id[:140]!r}: letters, digits and . _ - only, at most 128; it names a directory on the host"
+            f"--id {run_id[:140]!r}: use at most 128 letters, digits and . _ - only; it names a directory on the host"
         )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
@@ -126,7 +126,7 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
             needed = ""
     if needed:
         shown = value if len(value) <= 100 else f"{value[:100]}..."
-        raise UsageError(f"-{name} {shown}: {needed}", advice=f"It is for: {option.what}.")
+        raise UsageError(f"-{name} {shown}: {needed}", advice=f"Meaning of the option: {option.what}.")
 
 
 def _not_a_path(value: str) -> str:
@@ -174,30 +174,30 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str,
     needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
     missing = [f"-{name}" for name in needed if not arguments.get(name)]
     if missing:
-        raise UsageError(f"{program} needs {' and '.join(missing)}: paths on the host")
+        raise UsageError(f"{program} needs {' and '.join(missing)}, which are paths on the host")
     if gpu == PROCESSOR and (arguments["gpuid"] != "-1" or arguments["backend"] != "nn"):
         raise UsageError(
-            "a run on the processor has -gpuid -1 and -backend nn",
-            advice="Leave both out, or choose a card with --gpu.",
+            "a run on the CPU has -gpuid -1 and -backend nn",
+            advice="Leave both out, or choose a GPU with --gpu.",
         )
     if gpu != PROCESSOR and "gpuid" in arguments:
         raise UsageError(
-            "-gpuid is set to 0: the run sees one card, and that is its first",
-            advice="Choose the card with --gpu auto, an index or a UUID.",
+            "-gpuid is set to 0, because the run sees only one GPU",
+            advice="Choose the GPU with --gpu: auto, an index or a UUID.",
         )
     compares = program == "eval.lua" and arguments.get("language_eval") == "1"
     if compares and arguments.get("image_folder") and not arguments.get("coco_json"):
         raise UsageError(
-            "-language_eval 1 with -image_folder: there are no sentences to compare with, for eval.lua numbers the "
-            "images of a folder itself",
-            advice="Give -coco_json the annotations of these images, or leave -language_eval out.",
+            "-language_eval 1 with -image_folder: there are no captions to compare with, because eval.lua numbers "
+            "the images of a folder itself",
+            advice="Give the annotations of these images with -coco_json, or leave out -language_eval.",
         )
     if program == "train.lua":
         iterations = whole(program, arguments, "max_iters")
         every = whole(program, arguments, "save_checkpoint_every")
         if 0 < iterations <= every and not ends:
             raise UsageError(
-                f"-max_iters {iterations} is not above -save_checkpoint_every {every}: train.lua would end "
-                "without having written a model",
-                advice=f"Give -save_checkpoint_every a smaller number, {max(1, iterations // 2)} for instance.",
+                f"-max_iters {iterations} is not greater than -save_checkpoint_every {every}: train.lua "
+                "would end before it writes a model",
+                advice=f"Set -save_checkpoint_every to a smaller number, for example {max(1, iterations // 2)}.",
             )

@@ -27,7 +27,7 @@ def plan(
     """
     chosen = tuple(names) or tuple(written.stages)
     if len(set(chosen)) < len(chosen):
-        raise UsageError(f"--stages {','.join(chosen)}: a stage is named twice")
+        raise UsageError(f"--stages {','.join(chosen)}: a stage is given twice")
     if not chosen:
         return (spec.parse(TRAIN, run_id, written.words(given), gpu, memory),)
     runs: list[RunSpec] = []
@@ -41,7 +41,7 @@ def plan(
         follows = place + 1 < len(chosen)
         run = spec.parse(TRAIN, f"{run_id}-{name}", words, gpu, memory, ends=bool(until) or follows)
         if runs and run.arguments.get("start_from"):
-            raise UsageError(f"stage {name} starts from the model of stage {chosen[place - 1]}: leave -start_from out")
+            raise UsageError(f"stage {name} starts from the model of stage {chosen[place - 1]}: leave out -start_from")
         if follows and not until and spec.whole(TRAIN, run.arguments, "max_iters") <= 0:
             until = {"plateau": PATIENCE}
         runs.append(
@@ -63,8 +63,8 @@ def _refuse_no_model(run: RunSpec) -> None:
     every = spec.whole(TRAIN, run.arguments, "save_checkpoint_every")
     if 0 < iterations <= every:
         raise UsageError(
-            f"stage {run.stage}: -max_iters {iterations} is not above -save_checkpoint_every {every}: "
-            "it would end without having written a model"
+            f"stage {run.stage}: -max_iters {iterations} is not greater than -save_checkpoint_every {every}: "
+            "it would end before it writes a model"
         )
 
 
@@ -120,9 +120,9 @@ def _counted_on(run: RunSpec, begins: int, said: Collection[str]) -> dict[str, s
         if left <= every:
             raise UsageError(
                 f"run {run.id} was at iteration {begins} of {iterations}: the {max(0, left)} that are left are not "
-                f"above -save_checkpoint_every {every}, and would end without a model",
-                advice=f"Say after -- how many more there shall be, -max_iters {10 * every} for instance, or a smaller "
-                "-save_checkpoint_every.",
+                f"more than -save_checkpoint_every {every}, so it would end before it writes a model",
+                advice=f"After --, give the number of further iterations, for example -max_iters {10 * every}, or "
+                "a smaller -save_checkpoint_every.",
             )
         changed["max_iters"] = str(left)
     finetunes = spec.whole(TRAIN, run.arguments, "finetune_cnn_after")

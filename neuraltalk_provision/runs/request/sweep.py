@@ -31,9 +31,9 @@ class Draw(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Draw:
         if self.least > self.most:
-            raise ValueError(f"least {self.least:g} is above most {self.most:g}")
+            raise ValueError(f"least {self.least:g} is greater than most {self.most:g}")
         if self.log and self.least <= 0:
-            raise ValueError(f"least {self.least:g} has no exponent: it has to be above 0")
+            raise ValueError(f"least {self.least:g} has no logarithm: it must be greater than 0")
         return self
 
     def at(self, share: float) -> float:
@@ -79,13 +79,16 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
         what = [f"train.lua has no option -{name}" for name in unknown]
         raise UsageError("\n".join([*what, *(f"{name} is in grid and in draw" for name in twice)]))
     if not written.grid and not written.draw:
-        raise UsageError("nothing differs between the runs: say `grid:` or `draw:` in the sweep's file")
+        raise UsageError("all runs would be the same: add `grid:` or `draw:` to the sweep's file")
     empty = [name for name, values in written.grid.items() if not values]
     if empty:
         raise UsageError(f"grid: {', '.join(empty)} has no value")
     count = math.prod(len(values) for values in written.grid.values()) * (written.draws if written.draw else 1)
     if count > MOST:
-        raise UsageError(f"the sweep would have {count:,} runs; {MOST:,} is the most", advice="Draw some of them.")
+        raise UsageError(
+            f"the sweep would have {count:,} runs; the maximum is {MOST:,}",
+            advice="Use `draw:` to select some of them.",
+        )
     found = []
     for values in itertools.product(*written.grid.values()):
         for _draw in range(written.draws if written.draw else 1):
@@ -123,7 +126,7 @@ def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot]) -> tuple[Sh
     """
     if not slots:
         raise UsageError(
-            "no card is free on any host", advice="`provision runs list` shows who has them; or say --gpu none."
+            "no GPU is free on any host", advice="`provision runs list` shows which runs use them. Or give --gpu none."
         )
     shares = []
     for place, slot in enumerate(slots):

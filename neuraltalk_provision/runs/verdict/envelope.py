@@ -25,7 +25,7 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Range:
         if self.least > self.most:
-            raise ValueError(f"at iteration {self.iteration} least {self.least:g} is above most {self.most:g}")
+            raise ValueError(f"at iteration {self.iteration} least {self.least:g} is greater than most {self.most:g}")
         return self
 
 
@@ -41,9 +41,9 @@ class Envelope(BaseModel):
     def _ordered(self) -> Envelope:
         for what, ranges in self.ranges.items():
             if not ranges:
-                raise ValueError(f"{what} has no range")
+                raise ValueError(f"{what} has no ranges")
             if any(before.iteration >= after.iteration for before, after in pairwise(ranges)):
-                raise ValueError(f"the iterations of {what} do not rise")
+                raise ValueError(f"the iterations of {what} must increase")
         return self
 
     def at(self, what: str, iteration: int) -> tuple[float, float] | None:

@@ -1,0 +1,1 @@
+"""`ansible-test sanity` on the collection as users get it."""

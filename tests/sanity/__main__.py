@@ -1,0 +1,100 @@
+"""`python -m tests.sanity [TEST...]`: run `ansible-test sanity` on the built collection, without containers.
+
+ansible-test makes a virtual environment for each of its tests, which stay in .cache/sanity: only the first run needs an
+index of Python packages.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import ansible
+import ansible_test
+
+from tests.lab.paths import ROOT
+from tests.sanity.findings import LEFT_OUT, ignore_lines
+
+HOME = ROOT / ".cache" / "sanity"
+BIN = Path(sys.executable).parent
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
+"""What ansible-test would download: a script that installs pip into an environment. Python itself brings a pip."""
+
+
+def build(folder: Path) -> Path:
+    """The collection, as it is released, below a folder where ansible-test expects one; with the findings to ignore."""
+    run(BIN / "ansible-galaxy", "collection", "build", "--output-path", folder, cwd=ROOT)
+    (archive,) = folder.glob("neuraltalk-provision-*.tar.gz")
+    collection = folder / "ansible_collections" / "neuraltalk" / "provision"
+    collection.mkdir(parents=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(collection, filter="data")
+    ignore = collection / "tests" / "sanity" / f"ignore-{'.'.join(ansible.__version__.split('.')[:2])}.txt"
+    ignore.parent.mkdir(parents=True)
+    ignore.write_text("".join(f"{line}\n" for line in ignore_lines(collection, PYTHON)), encoding="utf-8")
+    return collection
+
+
+def prepare_home() -> None:
+    """A home in which ansible-test finds a pip for its environments, and pip its configuration.
+
+    ansible-test hands neither PIP_ variables nor another home's configuration on.
+    """
+    cache = HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    source = Path(ansible_test.__path__[0], "_internal", "python_requirements.py").read_text(encoding="utf-8")
+    for version in re.findall(r"pip='([\d.]+)'", source):
+        (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(BOOTSTRAP, encoding="utf-8")
+    listing = run(sys.executable, "-m", "pip", "config", "list", cwd=ROOT)
+    file = HOME / ".config" / "pip" / "pip.conf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # an index may have a password
+    file.write_text("".join(pip_configuration(listing)), encoding="utf-8")
+
+
+def pip_configuration(listing: str) -> Iterator[str]:
+    """The lines of a pip.conf, from what `pip config list` prints."""
+    yield "[global]\n"
+    values: dict[str, str] = {}
+    for line in listing.splitlines():
+        name, _, value = line.partition("=")
+        values[name.rpartition(".")[2]] = ast.literal_eval(value)
+    for name, value in sorted(values.items()):
+        yield f"{name} = {' '.join(value.split())}\n"
+
+
+def run(*words: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a command printed. Ends this program with it if the command fails."""
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{done.stdout}\n{' '.join(map(str, words))} failed with {done.returncode}")
+    return done.stdout
+
+
+def main(tests: Sequence[str]) -> int:
+    """Run the tests that are named, or all but those that are left out."""
+    prepare_home()
+    chosen = [f"--test={test}" for test in tests] or [f"--skip-test={test}" for test in LEFT_OUT]
+    words: list[str | Path] = [BIN / "ansible-test", "sanity", "--python", PYTHON, *chosen]
+    # Not below the checkout: of a git work tree ansible-test reads what git tracks there.
+    with tempfile.TemporaryDirectory() as folder:
+        told = run(*words, cwd=build(Path(folder)), environment={**os.environ, "HOME": str(HOME)})
+    names = re.findall(r'Running sanity test "([\w-]+)"', told)
+    if not names:
+        sys.exit(f"{told}\nansible-test ran no test")
+    print(f"ansible-test sanity: {len(names)} tests passed: {', '.join(names)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

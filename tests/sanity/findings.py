@@ -1,0 +1,36 @@
+"""Which tests of `ansible-test sanity` are not run, and which findings are ignored, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+LEFT_OUT = {
+    "changelog": "reads fragments of antsibull-changelog; CHANGELOG.md is written by hand",
+    "pep8": "ruff checks the style of all Python files, with the project's line length",
+    "pslint": "there is no PowerShell",
+    "pylint": "takes 38 s; ruff and mypy check the same files",
+    "shellcheck": "there are no shell scripts",
+    "yamllint": "`make lint` runs yamllint on all YAML files; validate-modules reads the YAML in modules",
+}
+"""Tests that are not run."""
+
+IGNORED = (
+    ("plugins/modules/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
+    ("plugins/callback/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
+    (
+        "plugins/modules/artifact_unpack.py",
+        "validate-modules:use-run-command-not-popen",
+        "reads the output as a stream",
+    ),
+    ("plugins/module_utils/runs/probe.py", "no-assert!skip", "the assertion is Lua"),
+    ("plugins/callback/bounded_events.py", "import-{python}!skip", "only ansible-runner loads it, and brings its base"),
+)
+"""(files, finding, reason); {python} is the version that the tests run with."""
+
+
+def ignore_lines(collection: Path, python: str) -> Iterator[str]:
+    """The lines of `tests/sanity/ignore-VERSION.txt`."""
+    for pattern, finding, reason in IGNORED:
+        for file in sorted(collection.glob(pattern)):
+            yield f"{file.relative_to(collection)} {finding.format(python=python)} # {reason}"

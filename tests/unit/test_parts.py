@@ -1,0 +1,116 @@
+"""How the tests are run: which parts side by side, what is told, and what is not run again."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tests.__main__ as parts
+from tests import unchanged
+
+MAKE = """
+lint unit local molecule molecule-old:
+	@echo "$@ $$MAKEFLAGS"; echo $@ >>{ran}
+site:
+	@echo it broke; echo $@ >>{ran}; false
+"""
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in which the parts that ran are listed; `site` fails."""
+    monkeypatch.setattr(parts, "ROOT", tmp_path)
+    monkeypatch.setattr(parts, "LOGS", tmp_path / "logs")
+    (tmp_path / "ran").touch()
+    (tmp_path / "Makefile").write_text(MAKE.format(ran="ran"), encoding="utf-8")
+    return tmp_path / "ran"
+
+
+def test_every_part_is_a_target_of_the_makefile_and_is_run_once() -> None:
+    text = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    assert set(parts.PARTS) <= set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    assert len(parts.PARTS) == len(set(parts.PARTS))
+
+
+def test_output_of_a_part_comes_in_one_piece_and_the_rest_of_the_stage_goes_on(
+    ran: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAKEFLAGS", "-n")
+    assert parts.main([]) == 1
+    assert sorted(ran.read_text().split()) == sorted(parts.PARTS)
+    said = capsys.readouterr().out
+    assert re.search(r"^---- site\nit broke\n(make: .*\n)+FAIL site ", said, re.MULTILINE)
+    assert re.search(r"^ok   molecule ", said, re.MULTILINE)
+    assert re.search(r"something failed after \d+ s\n\Z", said)
+
+
+def test_stage_after_one_that_failed_is_not_run(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran.with_name("Makefile").write_text("lint:\n\tfalse\n" + MAKE.replace("lint ", "").format(ran="ran"))
+    assert parts.main(["lint", "unit", "molecule"]) == 1
+    assert ran.read_text() == "unit\n"
+    assert "not run, because something before failed: molecule" in capsys.readouterr().out
+
+
+def test_parts_that_are_named_are_run_and_no_others(ran: Path) -> None:
+    assert parts.main(["molecule", "lint"]) == 0
+    assert ran.read_text() == "lint\nmolecule\n"
+
+
+def test_part_that_is_none_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parts.main(["units"])
+    assert "there is no part units; there are lint, unit, " in capsys.readouterr().err
+
+
+def test_lock_that_another_holds_on_what_is_printed_to_keeps_nobody_waiting(ran: Path, tmp_path: Path) -> None:
+    """make --output-sync waits for it: for ever, where that is /dev/null and some other make has it."""
+    program = (
+        "import sys, pathlib, tests.__main__ as p; p.ROOT = pathlib.Path(sys.argv[1]); p.LOGS = p.ROOT / 'logs';"
+        " sys.exit(p.main(['lint', 'unit']))"
+    )
+    with (tmp_path / "said").open("w") as said:
+        fcntl.lockf(said, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)],
+            cwd=Path(parts.__file__).parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert sorted(ran.read_text().split()) == ["lint", "unit"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout with one file, and a check that leaves a line each time that it is run."""
+    monkeypatch.setattr(unchanged, "ROOT", tmp_path)
+    monkeypatch.setattr(unchanged, "PASSED", tmp_path / ".cache" / "unchanged")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles" / "a.yml").write_text("a")
+    yield tmp_path
+
+
+def test_check_is_run_again_only_where_something_changed(checkout: Path) -> None:
+    runs = checkout / "runs"
+
+    def check(code: int = 0) -> int:
+        return unchanged.main(["roles", "--", "sh", "-c", f"echo x >>runs; exit {code}"])
+
+    assert (check(), check(), len(runs.read_text())) == (0, 0, 2)
+    (checkout / "roles" / "a.yml").write_text("b")
+    assert (check(), check(), len(runs.read_text())) == (0, 0, 4)
+    (checkout / "roles" / "b.yml").write_text("new")
+    assert (check(), check(), len(runs.read_text())) == (0, 0, 6)
+    (checkout / "roles" / "b.yml").unlink()
+    (checkout / "roles" / "a.yml").rename(checkout / "roles" / "c.yml")
+    assert (check(), check(), len(runs.read_text())) == (0, 0, 8)
+    assert (check(3), check(3), len(runs.read_text())) == (3, 3, 12)
