@@ -77,5 +77,6 @@ def supervisor(record):
 
 
 def split(program, options):
+    # type: (str, Mapping[str, Any]) -> Any
     """The split of a data set that a program evaluates: train.lua always val, eval.lua what -split says."""
     return "val" if program == "train.lua" else options.get("split") or "test"
