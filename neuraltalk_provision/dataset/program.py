@@ -16,11 +16,10 @@ from typing import Any
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import BugError, CheckError, InterruptError, naming
 from neuraltalk_provision.rules import codes
+from neuraltalk_provision.rules.data import REQUEST, RESULT
 
 MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
 PACKAGE = "module_utils"
-RESULT = "result.json"
-"""The file in which a program leaves what came of it, beside its request."""
 
 
 def packed() -> bytes:
@@ -41,7 +40,7 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
-            code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
+            code, asked, told = (Path(folder, name) for name in ("data.zip", REQUEST, RESULT))
             code.write_bytes(packed())
             asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
         command = [sys.executable, "-B", str(code), "attached", str(asked)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision import redaction
+from neuraltalk_provision.rules.texts import without_colours
 from neuraltalk_provision.site import codes
 
 Event = Mapping[str, Any]
@@ -172,4 +172,4 @@ def _short(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return redaction.redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())
+    return redaction.redact(without_colours(text).strip())

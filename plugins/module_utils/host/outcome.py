@@ -13,7 +13,8 @@ import traceback
 
 from .commands import is_full
 from .errors import StackError
-from .texts import as_native, as_text, redact
+from .texts import as_native, as_text
+from ..rules.texts import without_users
 from ..rules import codes
 
 
@@ -53,7 +54,7 @@ def message_of(error):
 
 
 def _fail(module, message, details):
-    told = redact(as_text(traceback.format_exc()))
+    told = without_users(as_text(traceback.format_exc()))
     # What ran as another account has a traceback of its own.
     module.fail_json(msg=as_native(message), **dict({"exception": as_native(told)}, **details))
 

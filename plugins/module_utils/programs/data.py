@@ -24,10 +24,10 @@ from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
 from ..host.texts import as_text
+from ..rules.data import REQUEST, RESULT
 from ..rules import codes
 
 PROGRAMS = ("prepare", "inspect")
-REQUEST, RESULT = "request.json", "result.json"
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"
@@ -68,7 +68,7 @@ def refuse(program, request, generation):
 def inputs(program, request):
     """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
     if program == "inspect":
-        named = [("path", request["path"], None)]
+        named = [("path", request["path"], None)]  # type: list[tuple[str, str, bool | None]]
         named += [(option, request.get(option), False) for option in ("undo", "input_json")]
     else:
         named = [("input_json", path, False) for path in request["input_json"]]

@@ -23,9 +23,9 @@ from ..host.errors import StackError
 from ..host.files import make_directory, read_json, read_text, write_whole
 from ..host.texts import TEXT, as_native
 from ..rules import run as rules
+from ..rules.data import COCO_VAL as ANNOTATIONS
 
 SCORER = "coco-caption"
-ANNOTATIONS = "annotations/captions_val2014.json"
 NOTE = "scorer.json"
 PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
