@@ -256,3 +256,15 @@ def test_verbosity_decides_what_is_shown_as_it_goes() -> None:
         log.write("TASK [x]\n", shown="TASK [x] password=s3cr3t\n")
         log.write("only for the log\n")
     assert shown == ["TASK [x] password=***\n"]
+
+
+def test_file_system_without_locks_has_logs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(log_files, "KEPT", 1)
+    old = [dead(f"20250101-00000{number}-site-7.log") for number in range(3)]
+    with command_log.begin(["site"]) as log:
+        log.write("x\n")
+    assert (log.problem, old[0].exists(), old[2].exists()) == ("", False, True)
