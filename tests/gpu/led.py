@@ -52,7 +52,7 @@ def lead(
         "card": gpu.cards()[0] if card else None,
         "runs": [base, tune],
     }
-    supervisor.admit(str(root), plan, first.path)
+    shared("runs.admission").admit(str(root), plan, first.path)
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     Path(first.path, "supervisor.zip").write_bytes(supervisor.packed())
     command = [sys.executable, str(Path(first.path, "supervisor.zip")), first.path]

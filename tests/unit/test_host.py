@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision import paths
-from plugins.module_utils.host import commands, errors, files, lua, processes, stamps
+from plugins.module_utils.host import commands, errors, files, lua, outcome, processes, stamps
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -245,3 +245,8 @@ def test_program_has_to_run_to_its_end(generation: Path) -> None:
         lua.try_programs(str(generation), ["torch"], ["silence()"], str(log))
     with pytest.raises(errors.StackError, match=r"broken loads, but does not .* \(rc 1\)"):
         lua.try_programs(str(generation), ["broken"], ["assert(1)"], str(log))
+
+
+def test_error_in_words_has_its_log_and_the_end_of_that() -> None:
+    error = errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2)
+    assert outcome.message_of(error) == "it broke. The whole log: /l\na\nb"
