@@ -157,7 +157,7 @@ def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
+    for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout", "exception"):
         text = str(result.get(key) or "").strip()
         if text and not codes.says_nothing(text):
             return _short(codes.without_traceback(text))

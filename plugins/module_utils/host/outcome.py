@@ -47,12 +47,10 @@ def run_module(module, function):
 
 def message_of(error):
     """A StackError in words: its message, the log to read, and the end of that."""
-    message = str(error)
+    message = as_text(str(error))
     if error.details.get("log"):
-        message += ". The whole log: %s" % error.details["log"]
-    if error.details.get("tail"):
-        message += "\n" + "\n".join(error.details["tail"])
-    return message
+        message += ". The whole log: " + as_text(error.details["log"])
+    return "\n".join([message] + [as_text(line) for line in error.details.get("tail") or ()])
 
 
 def _fail(module, message, details):

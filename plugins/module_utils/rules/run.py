@@ -87,3 +87,9 @@ def supervisor(record):
     # type: (Mapping[str, Any]) -> Any
     """The directory of the supervisor of a run. Records written before version 0.2 call it `conductor`."""
     return record.get("supervisor", record.get("conductor"))
+
+
+def split(program, options):
+    # type: (str, Mapping[str, Any]) -> Any
+    """The split of a data set that a program evaluates: train.lua always val, eval.lua what -split says."""
+    return "val" if program == "train.lua" else options.get("split") or "test"
