@@ -71,8 +71,9 @@ def whole(
     points: int | None = None,
     samples: int | None = None,
 ) -> tuple[RunState, ...]:
-    """All that is known of these runs, in their order; of each about so many losses and samples (else as the module says).
+    """All that is known of these runs, in their order; of each about so many losses and samples.
 
+    The module stack_run_info says how many they are where they are not given.
     Raises HostError where a host can't be asked, or has one of its runs no more.
     """
     here = [run for run in wanted if run.supervisor or not run.job]
