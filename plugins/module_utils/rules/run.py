@@ -73,19 +73,19 @@ def is_best(file):
 
 def requested(record):
     # type: (Mapping[str, Any]) -> Any
-    """The options that a run was asked with. Records written before version 0.2 call them `arguments`."""
+    """The options that a run was asked with. Records from before the first release call them `arguments`."""
     return record.get("requested", record.get("arguments"))
 
 
 def effective(process):
     # type: (Mapping[str, Any]) -> Any
-    """The options that a run's program got. Files written before version 0.2 call them `arguments`."""
+    """The options that a run's program got. Files from before the first release call them `arguments`."""
     return process.get("effective", process.get("arguments"))
 
 
 def supervisor(record):
     # type: (Mapping[str, Any]) -> Any
-    """The directory of the supervisor of a run. Records written before version 0.2 call it `conductor`."""
+    """The directory of the supervisor of a run. Records from before the first release call it `conductor`."""
     return record.get("supervisor", record.get("conductor"))
 
 
