@@ -79,6 +79,7 @@ def provision(
         "--verbose",
         "-v",
         count=True,
+        show_default=False,
         help="Show on stderr Ansible's tasks as they go, and with -vv the modules' results too; may stand anywhere "
         "before a `--`. Every command that asks hosts keeps all of it in a log, in "
         "~/.local/state/neuraltalk-provision/logs or below $XDG_STATE_HOME, which its errors name.",

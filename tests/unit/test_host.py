@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision import paths
-from plugins.module_utils.host import commands, errors, files, lua, processes, stamps
+from plugins.module_utils.host import commands, errors, files, lua, outcome, processes, stamps
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -247,12 +247,6 @@ def test_program_has_to_run_to_its_end(generation: Path) -> None:
         lua.try_programs(str(generation), ["broken"], ["assert(1)"], str(log))
 
 
-def test_error_ends_a_module_with_its_log_and_tail() -> None:
-    said: dict[str, object] = {}
-
-    class Module:
-        def fail_json(self, **given: object) -> None:
-            said.update(given)
-
-    errors.fail_with(Module(), errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2))
-    assert said == {"msg": "it broke. The whole log: /l\na\nb", "log": "/l", "tail": ["a", "b"], "rc": 2}
+def test_error_in_words_has_its_log_and_the_end_of_that() -> None:
+    error = errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2)
+    assert outcome.message_of(error) == "it broke. The whole log: /l\na\nb"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.runs import sampling
+from plugins.module_utils.runs import admission, sampling
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import data, ended, root, start_all
@@ -41,7 +41,7 @@ def lead(supervisor: ModuleType, root: Path, generation: Path, run: dict[str, An
     """Lead one run to its end in this process; what its directory says then."""
     plan = {"root": str(root), "generation": str(generation), "card": None, "runs": [run]}
     directory = str(root / "runs" / run["id"])
-    supervisor.admit(str(root), plan, directory)
+    admission.admit(str(root), plan, directory)
     supervisor.Supervisor(str(root), plan, directory).lead()
     told: dict[str, Any] = supervisor.Run(str(root), run["id"]).status()
     return told

@@ -163,7 +163,7 @@ def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
 
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
-    given = arguments.get(name, catalogue.program_options(program)[name].default)
+    given = arguments.get(name, catalogue.default(program, name))
     number = numbers.whole(given)
     if number is None:
         raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")

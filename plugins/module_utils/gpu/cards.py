@@ -17,7 +17,7 @@ import re
 from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import read_text
-from ..host.texts import as_text
+from ..host.texts import PY2, as_text
 from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
 
 CARD_FIELDS = (
@@ -60,7 +60,7 @@ def query(what, fields):
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
-    for cells in csv.reader(io.StringIO(text) if str is not bytes else text.encode("utf-8").splitlines()):
+    for cells in csv.reader(text.encode("utf-8").splitlines() if PY2 else io.StringIO(text)):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
         elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):

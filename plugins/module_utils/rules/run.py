@@ -8,6 +8,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping  # noqa: F401
+
 RECORD = "run.json"
 """What was asked of it: `requested` (its options), program, parent, stage, until, supervisor (a directory)."""
 PROCESS = "process.json"
@@ -30,35 +34,49 @@ PLAN = "plan.json"
 """What the supervisor is to do."""
 STAGE_OVER = ("plateau", "iterations")
 """`by` of an ending that was the aim of the stage."""
+VALIDATION_LOSS = "validation loss"
+"""What a training judges its models by where it has no scores."""
 BEST, LAST = ".t7", ".last.t7"
 """How the names of models end: of the best so far, and by our source edit of one that was no better."""
 
 
 def ended_well(exit_code, by):
+    # type: (int | None, str | None) -> bool
     """Whether a run did what it was started for: its program ended by itself, or its stage was over."""
     return exit_code == 0 or by in STAGE_OVER
 
 
 def report(run_id):
+    # type: (str) -> str
     """The name of what train.lua writes beside its models."""
     return "model_id%s.json" % run_id
 
 
 def is_best(file):
+    # type: (str) -> bool
     """Whether a model is the best that its training had written by then."""
     return not file.endswith(LAST)
 
 
 def requested(record):
+    # type: (Mapping[str, Any]) -> Any
     """The options that a run was asked with. Records written before version 0.2 call them `arguments`."""
     return record.get("requested", record.get("arguments"))
 
 
 def effective(process):
+    # type: (Mapping[str, Any]) -> Any
     """The options that a run's program got. Files written before version 0.2 call them `arguments`."""
     return process.get("effective", process.get("arguments"))
 
 
 def supervisor(record):
+    # type: (Mapping[str, Any]) -> Any
     """The directory of the supervisor of a run. Records written before version 0.2 call it `conductor`."""
     return record.get("supervisor", record.get("conductor"))
+
+
+def split(program, options):
+    # type: (str, Mapping[str, Any]) -> Any
+    """The split of a data set that a program evaluates: train.lua always val, eval.lua what -split says."""
+    return "val" if program == "train.lua" else options.get("split") or "test"

@@ -12,12 +12,12 @@ import sys
 
 from ..programs import data
 from ..programs.packed import packed as pack
-from . import supervisor
+from . import main as command_line
 
-OURS = supervisor.__name__[: -len("runs.supervisor")]
+OURS = command_line.__name__[: -len("runs.main")]
 """How the names of the modules begin that are packed: all that were imported by then."""
 MAIN = """import sys
-from module_utils.runs.supervisor import main
+from module_utils.runs.main import main
 sys.exit(main(sys.argv[1:]))
 """
 
