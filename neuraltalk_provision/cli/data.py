@@ -43,7 +43,14 @@ SHOWN = 1 << 20
 
 def placed(host: str) -> Callable[[str], str]:
     """What makes of a path as it was given one for the request: on this machine it counts from where we are."""
-    return (lambda path: path) if host else (lambda path: str(Path(path).absolute()) if path else "")
+    return (lambda path: path) if host else _here
+
+
+def _here(path: str) -> str:
+    if not path:
+        return ""
+    with naming("the working directory", "read"):
+        return str(Path(path).absolute())
 
 
 def do(

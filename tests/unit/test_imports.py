@@ -28,7 +28,7 @@ ALLOWED = {
     "settings": {"errors", "paths", "yaml_file"},
     "streams": set(),
     "output": {"errors", "streams", "text"},
-    "results": set(),
+    "results": {"rules"},
     "catalogue": {"errors", "paths", "rules", "results"},
     "mirror": {"errors", "catalogue", "rules", "yaml_file"},
     "site": {

@@ -21,7 +21,6 @@ HOSTS = paths.plugins()
 RULES = sorted(file for file in (CONTROLLER / "rules").glob("*.py") if file.stem != "__init__")
 LONGEST = 300
 """Lines of a file."""
-TO_BE_SPLIT = {"supervisor.py"}
 
 FILES = [
     file
@@ -128,7 +127,7 @@ def test_both_searches_find_what_they_look_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [file for file in FILES if file.name not in TO_BE_SPLIT],
+    FILES,
     ids=lambda file: str(file.relative_to(CONTROLLER.parent)),
 )
 def test_file_is_no_longer_than_one_reads_at_once(file: Path) -> None:

@@ -24,10 +24,6 @@ from ..rules import run as rules
 from .locks import open_own
 from ..rules import layout
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
-ENDINGS = (".last", ".new")
-"""What no id may end in: the file of another run's model would have the same name."""
-
 
 def node():
     """What this host calls itself."""
@@ -38,7 +34,7 @@ class Run(object):
     """The files of one run."""
 
     def __init__(self, root, name):
-        if not ID.match(name) or name.endswith(ENDINGS):
+        if not rules.is_id(name):
             raise StackError(
                 "%r is no id of a run: letters, digits and . _ - only, and not .last or .new at its end" % name
             )
@@ -179,7 +175,7 @@ def names(root):
     """The ids of all runs of a host."""
     directory = layout.runs(root)
     listed = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    named = [name for name in listed if ID.match(name) and not name.endswith(ENDINGS)]
+    named = [name for name in listed if rules.is_id(name)]
     return [name for name in named if os.path.exists(os.path.join(directory, name, rules.RECORD))]
 
 

@@ -19,7 +19,8 @@ import tempfile
 from ..inspecting import dataset, dataset_json
 from ..inspecting import found as findings_found
 from ..captioning.pictures import lay_out_pictures
-from ..gpu.cards import cards, choose_card, processes
+from ..gpu.cards import cards, processes
+from ..gpu.choice import choose_card
 from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints

@@ -12,7 +12,8 @@ import fcntl
 import os
 import time
 
-from ..gpu.cards import cards, free_cards, has_card, processes
+from ..gpu.cards import cards, has_card, processes
+from ..gpu.choice import free_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
