@@ -64,7 +64,7 @@ def query(what, fields):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
         elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
-            raise ValueError("nvidia-smi says: %s" % ",".join(as_text(cell) for cell in cells)[:500])
+            raise ValueError("nvidia-smi reports: %s" % ",".join(as_text(cell) for cell in cells)[:500])
     return rows
 
 
@@ -167,11 +167,11 @@ def choose_card(asked, memory, cards, processes, leased):
     with a reason for every card that was considered.
     """
     if not cards:
-        raise ValueError("this host has no card that nvidia-smi knows")
+        raise ValueError("nvidia-smi lists no card on this host")
     considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("no card is called %s; there are %s" % (asked, there))
+        raise ValueError("there is no card called %s; this host has %s" % (asked, there))
     reasons, fitting = [], []
     for card in considered:
         reason = _hindrance(card, memory, processes, leased, asked == "auto")
@@ -198,7 +198,7 @@ def free_memory(card):
 def _hindrance(card, memory, processes, leased, shy):
     """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
     if card["uuid"] in leased:
-        return "run %s has it" % leased[card["uuid"]]
+        return "run %s uses it" % leased[card["uuid"]]
     if card["mode"] == "Prohibited":
         return "its compute mode is Prohibited"
     others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
@@ -225,7 +225,8 @@ def misleading(home="~"):
             for found in NEARLY.findall(line.split("#")[0]):
                 if found not in READ:
                     remarks.append(
-                        "%s, line %d sets %s, which nothing reads: the name is CUDA_VISIBLE_DEVICES. This run is given "
+                        "%s, line %d sets %s, which no program reads: the correct name is CUDA_VISIBLE_DEVICES. "
+                        "This run is given "
                         "its card by UUID" % (name, number, found)
                     )
     return remarks
@@ -235,5 +236,5 @@ def has_card():
     """Whether there is a card that can be used now. StackError where that cannot be told: it is no "no"."""
     seen = look()
     if seen["answer"] == UNKNOWN:
-        raise StackError("it cannot be told whether there is a card: %s. %s" % (seen["problem"], CURE))
+        raise StackError("it is not known whether this host has a card: %s. %s" % (seen["problem"], CURE))
     return seen["answer"] == CARD
