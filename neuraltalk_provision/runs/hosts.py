@@ -34,8 +34,6 @@ from neuraltalk_provision.site import advice, answers, playbook
 POLL_SECONDS = 2.0
 CHANGE, INFO = "stack_run", "stack_run_info"
 """The modules that change a run, and that only tell of runs."""
-POINTS = 300
-"""Of how many losses is told of a run where nothing else is asked."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,12 @@ def whole(
     settings: Settings,
     quiet: float = health.QUIET,
     *,
-    points: int = POINTS,
-    samples: int = 20,
+    points: int | None = None,
+    samples: int | None = None,
 ) -> tuple[RunState, ...]:
     """All that is known of these runs, in their order; of each about so many losses and samples.
 
+    The module stack_run_info says how many they are where they are not given.
     Raises HostError where a host can't be asked, or has one of its runs no more.
     """
     here = [run for run in wanted if run.supervisor or not run.job]
@@ -99,8 +98,8 @@ def ask(
     quiet: float = health.QUIET,
     *,
     ids: Sequence[str] = (),
-    points: int = POINTS,
-    samples: int = 20,
+    points: int | None = None,
+    samples: int | None = None,
     gpu: str = "none",
     memory: int = 0,
 ) -> Site:
@@ -119,8 +118,8 @@ def ask(
             "provision_run_user": settings.run_user,
             "provision_gpu": gpu,
             "provision_memory": memory,
-            "provision_points": points,
-            "provision_samples": samples,
+            **({} if points is None else {"provision_points": points}),
+            **({} if samples is None else {"provision_samples": samples}),
             **({"provision_ids": list(ids)} if ids else {}),
         },
     )

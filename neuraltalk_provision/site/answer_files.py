@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ LARGEST = 512 << 20
 """Bytes of one answer."""
 
 
-def fetch(told: Told, folder: Path) -> Told:
-    """What was told, with each answer in the place of the file that holds it.
+def fetch(
+    told: Told, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
+) -> Told:
+    """What was told, with each answer in the place of the file that holds it; `on_answer` sees it with its host.
 
     A host whose answer cannot be read, or is larger than any that we ask for, has failed.
     """
@@ -32,6 +34,7 @@ def fetch(told: Told, folder: Path) -> Told:
             failures.append(Failure(host, action, answer, code=codes.ANSWER_WRONG))
         else:
             results.append((host, action, answer))
+            on_answer(host, answer)
     return replace(told, results=tuple(results), failures=tuple(failures))
 
 

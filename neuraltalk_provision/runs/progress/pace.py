@@ -47,7 +47,7 @@ def of(run: RunState) -> Pace:
 def _asked(run: RunState, name: str) -> int:
     """A whole number as the program has it: its own default where what its host says is none."""
     given = numbers.whole(run.effective.get(name))
-    return int(catalogue.program_options("train.lua")[name].default) if given is None else given
+    return int(catalogue.default("train.lua", name)) if given is None else given
 
 
 def _counted(samples: Sequence[Sample]) -> list[tuple[float, int]]:

@@ -14,6 +14,7 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results import numbers
+from neuraltalk_provision.rules import run as rules
 
 # MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
 # Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
@@ -22,7 +23,6 @@ _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
 _WHOLE_MOST = 1 << 53
 _PATH_MOST = 4095
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PROCESSOR = "none"
 """What --gpu says for a run on the processor."""
 
@@ -81,9 +81,10 @@ def parse(
     Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
     for combinations that are known to end without a result.
     """
-    if not _ID.fullmatch(run_id):
+    if not rules.is_id(run_id):
         raise UsageError(
-            f"--id {run_id[:140]!r}: use at most 128 letters, digits and . _ - only; it names a directory on the host"
+            f"--id {run_id[:140]!r}: use at most {rules.LONGEST_ID} letters, digits and . _ - only, and not "
+            f"{' or '.join(rules.RESERVED)} at the end; it names a directory on the host"
         )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
@@ -163,7 +164,7 @@ def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
 
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
-    given = arguments.get(name, catalogue.program_options(program)[name].default)
+    given = arguments.get(name, catalogue.default(program, name))
     number = numbers.whole(given)
     if number is None:
         raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")

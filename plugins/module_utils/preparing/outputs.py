@@ -62,7 +62,9 @@ class Outputs(object):
             if os.statvfs(folder).f_flag & READ_ONLY:
                 raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise StackError("%s may not write into %s, where %s is to be created" % (who(), shown(folder), field))
+                raise StackError(
+                    "%s may not write into %s, where %s is to be created created" % (who(), shown(folder), field)
+                )
 
     def refuse_existing(self):
         """StackError where one of the names is taken."""
@@ -134,7 +136,7 @@ def sync_folder(folder):
 
 def refuse_full(wanted):
     """StackError where the disks lack the room for {path: bytes}, and 5 % more. What a path holds already counts."""
-    disks = {}
+    disks = {}  # type: dict[int, list[tuple[str, float]]]
     for path, length in wanted.items():
         folder = os.path.dirname(path)
         there = os.lstat(path).st_blocks * 512 if os.path.lexists(path) else 0
