@@ -86,7 +86,8 @@ def refuse_exchange(artifact, directory):
     """StackError where another user could exchange the files of this directory."""
     for told in unsafe(directory)[:1]:
         raise StackError(
-            "artifact %s: a file in %s could be exchanged between its verification and its use, for %s. Then run the "
+            "artifact %s: a file in %s could be exchanged between its verification and its use, because %s. "
+            "Then run the "
             "same command again" % (artifact, directory, told)
         )
 
@@ -112,9 +113,9 @@ def clear(path):
 def refuse(artifact, file, path, sha256, there, seen, state):
     """StackError for a file that did not arrive as the lock lists it."""
     if not there:
-        what = "is not there"
+        what = "is missing"
     elif not seen:
-        what = "is no plain file that only its owner can write; it was removed"
+        what = "is not an ordinary file that only its owner can write; it was removed"
     else:
         what = "has sha256 %s; it was removed, nothing was unpacked" % seen
     raise StackError(

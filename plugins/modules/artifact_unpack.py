@@ -137,7 +137,7 @@ class Tree(object):
         self.make_directory(posixpath.dirname(name))
         path = os.path.join(self.root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
-            raise StackError("something lies below %s, which is no directory" % name)
+            raise StackError("an entry is below %s, which is not a directory" % name)
         if not os.path.isdir(path):
             os.mkdir(path)
         os.chmod(path, 0o755)
@@ -155,7 +155,9 @@ class Tree(object):
         path = os.path.join(self.root, name or "")
         inside = name and posixpath.dirname(name) in self.directories
         if not inside or os.path.islink(path) or not os.path.isfile(path):
-            raise StackError("%s is a hard link to %s, which is no file before it" % (member.name, member.linkname))
+            raise StackError(
+                "%s is a hard link to %s, which is not an earlier file of the archive" % (member.name, member.linkname)
+            )
         return path
 
     @staticmethod
@@ -198,9 +200,9 @@ def unpack(src, dest, strip, folder, over):
                 tar.members = []  # else it keeps a note of every member that it has read
         tree.refuse_links_out()
         if not tree.count:
-            raise StackError("it holds nothing%s" % (" in %s" % folder if folder else ""))
+            raise StackError("it is empty%s" % (" in %s" % folder if folder else ""))
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
-        raise StackError("%s is not a whole tar archive: %s" % (src, error))
+        raise StackError("%s is not a complete tar archive: %s" % (src, error))
     except EnvironmentError as error:
         words = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
         raise StackError(words, code=codes.of_errno(error.errno))

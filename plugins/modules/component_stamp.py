@@ -97,7 +97,9 @@ def stamp(module):
     changed = before != wanted["digest"]
     if changed and not module.check_mode:
         if not wanted["evidence"]:
-            raise StackError("%s was not seen to work: no stamp without evidence" % wanted["component"])
+            raise StackError(
+                "there is no evidence that %s works, and without evidence it gets no stamp" % wanted["component"]
+            )
         write_json(
             path,
             {"digest": wanted["digest"], "evidence": wanted["evidence"], "built": int(time.time())},

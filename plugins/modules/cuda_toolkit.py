@@ -122,7 +122,7 @@ def unpack(wheels, destination):
                 for member in wheel.infolist():
                     _unpack_member(wheel, member, destination)
         except (zipfile.BadZipfile, EOFError, RuntimeError) as error:
-            raise StackError("%s is not a whole wheel: %s" % (name, error))
+            raise StackError("%s is not a complete wheel: %s" % (name, error))
     return [os.path.basename(name) for name in names]
 
 
@@ -203,7 +203,7 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
         os.symlink("lib64", os.path.join(destination, "lib"))
     nvcc = os.path.join(destination, "bin", "nvcc")
     if not os.path.exists(nvcc):
-        raise StackError("neither %s nor the wheels hold nvcc" % (toolkit or "a directory of the host"))
+        raise StackError("neither %s nor the wheels contain nvcc" % (toolkit or "a directory of the host"))
     text = output_of([nvcc, "--version"])[0]
     version = RELEASE.search(text)
     if not version or version.group(1) != release:

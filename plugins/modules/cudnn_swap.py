@@ -186,7 +186,7 @@ def work(module):
         else:
             did = restore(tree, loader)
     except (IOError, OSError) as error:
-        words = "%s: %s. The same command again goes on from there" % (error.filename, error.strerror)
+        words = "%s: %s. Run the same command again: it continues from there" % (error.filename, error.strerror)
         raise StackError(words, code=codes.of_errno(error.errno))
     after = inspect(tree)
     return dict(

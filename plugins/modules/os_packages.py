@@ -203,7 +203,7 @@ def install(manager, missing, optional, log):
         _run(manager.install(missing + obtainable), log)
     still = [name for name in missing if name not in manager.installed(missing)]
     if still:
-        raise StackError("installed without an error, and yet absent: %s" % ", ".join(still), log=log)
+        raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
     return [name for name in optional if name not in known]
 
 

@@ -84,7 +84,9 @@ def make(module, name, root):
         words += ["--gid", name] if group else ["--user-group"]
         code, said, error = module.run_command(words + [name])
         if code:
-            raise StackError("the account %s cannot be made: %s" % (name, (error or said).strip() or "code %s" % code))
+            raise StackError(
+                "the account %s cannot be created: %s" % (name, (error or said).strip() or "code %s" % code)
+            )
     make_directory(root)
     make_places(root, find(name))
 
@@ -96,7 +98,11 @@ def work(module):
     if changed and not module.check_mode:
         make(module, name, root)
     account = None if module.check_mode and changed else find(name)
-    whose = "runs belong to %s (uid %d)" % (name, account.uid) if account else "runs belong to whoever Ansible is"
+    whose = (
+        "runs belong to %s (uid %d)" % (name, account.uid)
+        if account
+        else "runs belong to the user that Ansible works as"
+    )
     return {
         "changed": changed,
         "component": {

@@ -153,7 +153,7 @@ class Stack(object):
         stamps = read_stamps(self.path(generation))
         unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
         if unbuilt:
-            raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
+            raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
         noted = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
         write_json(layout.seal(self.path(generation)), seal)
@@ -235,7 +235,7 @@ def work(module):
     changed = before != target
     if changed and not dry:
         if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
-            raise StackError("generation %s is not whole on this host, or gone" % target)
+            raise StackError("generation %s is not complete on this host, or does not exist" % target)
         if wanted["state"] == "withdrawn":
             stack.withdraw(target)
         else:

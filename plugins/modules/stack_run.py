@@ -214,7 +214,7 @@ def change(wanted, dry):
     root, state = wanted["stack_root"], wanted["state"]
     if state in STARTS:
         if not wanted["runs"]:
-            raise StackError("no run is named that is to start")
+            raise StackError("no run to start is named")
         return True, {} if dry else begin(wanted, find(wanted["user"]))
     account = account_for(root, wanted["user"])
     if state == "cancelled":

@@ -122,7 +122,7 @@ def check_program(generation, program, log):
     outcome = run_logged(argv, log, chdir=source, timeout=600, append=True)
     options = [line.strip() for line in lines_since(log, start) if line.strip().startswith("-")]
     if outcome["rc"] != 0 or not any(line.startswith("-language_eval") for line in options):
-        raise StackError("th %s -help does not get to its options" % program, tail=log_tail(log))
+        raise StackError("th %s -help does not print its options" % program, tail=log_tail(log))
     return "%d options in %s s" % (len(options), outcome["seconds"])
 
 
@@ -132,11 +132,12 @@ def check_files(generation, digests):
     digests.update(found)
     if wrong:
         raise StackError(
-            "%d files are not as they were sealed: %s. Find out who changed them. To build this generation again from "
+            "%d files have changed since they were sealed: %s. Find out who changed them. To build this "
+            "generation again from "
             "the mirror: `provision rollback` where there is an earlier one, rm -r %s, `provision site`"
             % (len(wrong), manifest.in_words(wrong), generation)
         )
-    return "%d files as they were sealed" % len(digests)
+    return "%d files unchanged since they were sealed" % len(digests)
 
 
 def check_weights(generation, part, digests):
@@ -145,13 +146,13 @@ def check_weights(generation, part, digests):
         name = os.path.join("neuraltalk2", "model", file["file"])
         path = os.path.join(generation, name)
         if not os.path.isfile(path):
-            raise StackError("%s is gone" % path)
+            raise StackError("%s is missing" % path)
         if digests is None:
             same = os.path.getsize(path) == int(file["size"])
         else:
             same = (digests.get(name) or file_sha256(path)) == file["sha256"]
         if not same:
-            raise StackError("%s is not the mirror's file any more" % path)
+            raise StackError("%s is no longer the mirror's file" % path)
     return "%d files, %d bytes, as the mirror has them" % (
         len(part["files"]),
         sum(int(file["size"]) for file in part["files"]),
@@ -162,7 +163,7 @@ def check_readers(generation, parts, log):
     """See that other users can read all of it; as root by being one of them."""
     closed = private_parent(generation)
     if closed:
-        return "nobody else enters %s: a stack of its user's own" % closed
+        return "other users may not enter %s: this stack is private to its user" % closed
     closed = first_closed(generation)
     if closed:
         raise StackError(

@@ -160,7 +160,9 @@ def test_run_that_waits_in_the_queue_is_told_and_taken_back(queue: Directory) ->
     nodes.provision("runs", "stop", "later").ended_with(0).says("later", "stopped")
     assert runs(nodes)["later"]["health"]["state"] == "stopped"
     refused = ("--launcher", "slurm", "--sbatch=--partition=none", "--host", ONE)
-    nodes.provision("train", "--id", "no", *refused, "--", *words).ended_with(1).says("sbatch took no job", "partition")
+    nodes.provision("train", "--id", "no", *refused, "--", *words).ended_with(1).says(
+        "sbatch did not accept the job", "partition"
+    )
 
 
 def with_cards() -> None:

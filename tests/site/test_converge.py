@@ -81,7 +81,7 @@ def test_verify_shows_what_it_saw(converged: Site) -> None:
     for verdict in verdicts:
         seen = {check["name"]: check["saw"] for check in verdict["checks"]}
         assert {"stamps", "load torch", "load loadcaffe", "load hdf5", "train.lua", "eval.lua", "vgg16"} <= seen.keys()
-        assert seen["files"].endswith("files as they were sealed")
+        assert seen["files"].endswith("files unchanged since they were sealed")
         assert seen["readable by other users"].startswith("user 65534 loads torch in ")
         assert all(seen.values())
         assert verdict["passed"]

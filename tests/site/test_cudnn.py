@@ -58,7 +58,7 @@ def test_v4_is_seen_swapped_once_and_brought_back_as_it_was(site: Directory) -> 
     kept = site.provision("cudnn", "status", "--json").ended_with(0).document["hosts"][0]["after"]["backup"]
     assert f"{TREE}/lib64/cudnn_v4/libcudnn.so.4.0.7" in kept
     assert "libcudnn.so.5" in on_host("ldconfig -p")
-    site.provision("cudnn", "restore").ended_with(0).says("what was there before is back", "library 4.0.7")
+    site.provision("cudnn", "restore").ended_with(0).says("the previous files were restored", "library 4.0.7")
     assert on_host(LIST) == before
     site.provision("cudnn", "restore").ended_with(0).says("nothing to change")
 

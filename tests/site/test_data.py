@@ -58,5 +58,5 @@ def test_own_pictures_are_inspected_prepared_and_trained_on(own: Site) -> None:
 
 def test_preparing_what_exists_is_refused_before_a_run_is_made(own: Site) -> None:
     again = own.directory.provision("data", "prepare", "--host", HOST, "--id", "own-3", *PREPARE, "--set-aside")
-    again.ended_with(1).says(f"{OUT}/own.", "is there already, and is not overwritten")
+    again.ended_with(1).says(f"{OUT}/own.", "exists already, and is not overwritten")
     assert "own-3" not in {run["id"] for run in own.directory.provision("runs", "list", "--json").document["runs"]}

@@ -141,7 +141,7 @@ def envelope(converged: Site) -> str:
 def scored(converged: Site, run: Callable[..., Done], data: str) -> str:
     """A training with scores, on a host that was given a java in name only: the stand-in of the scorer calls none."""
     refused = run("train", "no-java", options(language_eval="1")).ended_with(1)
-    refused.says("-language_eval 1 cannot be had on this host", "java")
+    refused.says("-language_eval 1 is not possible on this host", "java")
     java = "printf '#!/bin/sh\\n' > /usr/local/bin/java && chmod 755 /usr/local/bin/java"
     engine.docker("exec", HOST, "sh", "-c", java)
     run("train", "scored", options(language_eval="1", max_iters="42", val_images_use="4")).ended_with(0).says("CIDEr")

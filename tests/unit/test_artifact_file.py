@@ -72,7 +72,7 @@ def test_check_mode_tells_and_removes_nothing(ask: Run, path: Path) -> None:
 
 def test_missing_file_is_brought_or_is_an_error(ask: Run, path: Path) -> None:
     assert ask("known")["whole"] is False
-    with pytest.raises(ModuleError, match="which is not there"):
+    with pytest.raises(ModuleError, match="which is missing"):
         ask()
     path.parent.rmdir()
     assert ask("known", check=True)["whole"] is False

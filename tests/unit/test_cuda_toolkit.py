@@ -120,10 +120,10 @@ def test_truncated_wheel_and_a_toolkit_without_nvcc_are_named(run_module: Run, s
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     (wheels / "nvidia_cut-13.whl").write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(ModuleError, match=r"nvidia_cut-13\.whl is not a whole wheel"):
+    with pytest.raises(ModuleError, match=r"nvidia_cut-13\.whl is not a complete wheel"):
         bring(run_module, tmp_path, wheels=wheels)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModuleError, match=r"neither .*empty nor the wheels hold nvcc"):
+    with pytest.raises(ModuleError, match=r"neither .*empty nor the wheels contain nvcc"):
         bring(run_module, tmp_path, toolkit=tmp_path / "empty")
 
 

@@ -191,8 +191,8 @@ def test_half_copied_one_is_told_by_what_header_and_library_say(run_module: Run,
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda content: content[: len(content) // 2], "is not a whole archive"),
-        (lambda content: b"<html>not found</html>", "is not a whole archive"),
+        (lambda content: content[: len(content) // 2], "is not a complete archive"),
+        (lambda content: b"<html>not found</html>", "is not a complete archive"),
     ],
     ids=["truncated", "a page"],
 )
@@ -208,7 +208,7 @@ def test_archive_that_is_not_whole_changes_nothing(
 def test_archive_of_another_version_or_machine_changes_nothing(run_module: Run, tree: Path, archives: Path) -> None:
     standin.place(tree, V4)
     refused(run_module, tree, archives / f"{V6}.tgz", "its header says 6.0.21, its library 6.0.21, expected 5.0.5")
-    refused(run_module, tree, archives / "arm.tgz", "holds a cuDNN for aarch64, and this host is a")
+    refused(run_module, tree, archives / "arm.tgz", "contains a cuDNN for aarch64, but this host is a")
 
 
 def test_link_to_the_directory_is_refused_with_what_it_points_at(
@@ -217,7 +217,7 @@ def test_link_to_the_directory_is_refused_with_what_it_points_at(
     standin.place(tree, V4)
     (tmp_path / "cuda").symlink_to(tree)
     before = picture(tree)
-    with pytest.raises(ModuleError, match="is a link, which somebody may point elsewhere") as caught:
+    with pytest.raises(ModuleError, match="is a link, which could be changed during the swap") as caught:
         swap(run_module, tmp_path / "cuda", archive)
     assert str(tree) in caught.value.result["msg"]
     assert picture(tree) == before
@@ -225,7 +225,7 @@ def test_link_to_the_directory_is_refused_with_what_it_points_at(
 
 def test_directory_that_is_no_cuda_directory_is_refused(run_module: Run, tmp_path: Path, archive: Path) -> None:
     (tmp_path / "include").mkdir()
-    with pytest.raises(ModuleError, match="lib64 is not there"):
+    with pytest.raises(ModuleError, match="lib64 does not exist"):
         swap(run_module, tmp_path, archive)
 
 
@@ -295,7 +295,7 @@ def test_backup_of_somebody_elses_hand_is_not_overwritten(run_module: Run, tree:
     standin.place(tree, V4)
     (tree / "lib64" / "cudnn_v4").mkdir()
     (tree / "lib64" / "cudnn_v4" / "libcudnn.so").write_text("mine")
-    refused(run_module, tree, archive, "is there already, and not by our hand")
+    refused(run_module, tree, archive, "exists already, and no swap created it")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -343,7 +343,7 @@ def test_library_that_is_wrong_afterwards_is_taken_back(
         real(ours, *given)
 
     monkeypatch.setattr(module, "register", spoil)
-    refused(run_module, tree, archive, "the header said - and the library 5.0.5.*What was there is back")
+    refused(run_module, tree, archive, "the header said - and the library 5.0.5.*The previous state was restored")
 
 
 LDCONFIG = """#!/bin/sh
@@ -392,7 +392,7 @@ def test_restoration_that_misses_a_kept_file_touches_nothing(run_module: Run, tr
     (tree / "lib64" / "cudnn_v4" / "libcudnn.so.4").unlink()
     before = picture(tree)
     for _again in range(2):
-        with pytest.raises(ModuleError, match=r"libcudnn\.so\.4 is gone from its place and from .*cudnn_v4"):
+        with pytest.raises(ModuleError, match=r"libcudnn\.so\.4 is missing, both in its place and in .*cudnn_v4"):
             restore(run_module, tree)
         assert picture(tree) == before
 
@@ -405,7 +405,7 @@ def test_restoration_does_not_overwrite_what_somebody_put_there_since(
     (tree / "include" / "cudnn.h").unlink()
     standin.put(tree / "include" / "cudnn.h", b"another", 0o444)
     before = picture(tree)
-    with pytest.raises(ModuleError, match=r"cudnn\.h was changed by somebody since the swap"):
+    with pytest.raises(ModuleError, match=r"cudnn\.h was changed after the swap"):
         restore(run_module, tree)
     assert picture(tree) == before
 
@@ -421,7 +421,9 @@ def test_loader_that_fails_is_no_reason_to_stay_half_way(
     loader = ldconfig.Loader(str(tree), str(tmp_path / "ours.conf"), str(command))
     ours = inspection.Tree(str(tree))
     for _again in range(2):
-        with pytest.raises(module.StackError, match=r"ended with 1: Permission denied\. What was there is back"):
+        with pytest.raises(
+            module.StackError, match=r"ended with 1: Permission denied\. The previous state was restored"
+        ):
             module.swap(ours, str(archive), V5, os.uname().machine, loader=loader)
         assert picture(tree) == before
 
@@ -440,6 +442,6 @@ def test_undoing_needs_no_room(
 
     monkeypatch.setattr(module, "write_json", full)
     monkeypatch.setattr(module, "register", lambda *given: full("x", {"phase": "x"}))
-    with pytest.raises(module.StackError, match=r"No space left on device\. What was there is back"):
+    with pytest.raises(module.StackError, match=r"No space left on device\. The previous state was restored"):
         module.swap(inspection.Tree(str(tree)), str(archive), V5, os.uname().machine)
     assert picture(tree) == before

@@ -255,4 +255,4 @@ def test_setting_that_nothing_reads_is_named_with_its_place(
     remarks = [remark for remark in module.misleading(str(tmp_path)) if str(tmp_path) in remark]
     assert len(remarks) == (named is not None)
     if named:
-        assert f"{tmp_path}/.bashrc, line 2 sets {named}, which nothing reads" in remarks[0]
+        assert f"{tmp_path}/.bashrc, line 2 sets {named}, which no program reads" in remarks[0]

@@ -40,9 +40,9 @@ def test_card_is_free_or_the_one_that_was_asked_for(
 @pytest.mark.parametrize(
     ("asked", "cards", "leased", "words"),
     [
-        ("auto", [], {}, "this host has no card that nvidia-smi knows"),
-        ("7", [card(0)], {}, r"no card is called 7; there are 0 \(GPU-0\)"),
-        ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base has it"),
+        ("auto", [], {}, "nvidia-smi lists no card on this host"),
+        ("7", [card(0)], {}, r"there is no card called 7; this host has 0 \(GPU-0\)"),
+        ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base uses it"),
         ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
         ("auto", [card(0)], {}, "pid 4711 computes on it"),
         ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),

@@ -241,7 +241,7 @@ def test_module_that_loaded_earlier_does_not_vouch_for_itself_now(generation: Pa
 def test_program_has_to_run_to_its_end(generation: Path) -> None:
     log = generation / "logs" / "try.log"
     assert len(lua.try_programs(str(generation), ["torch"], ["assert(1)", "assert(2)"], str(log))) == 2
-    with pytest.raises(errors.StackError, match=r"torch loads, but does not do what it is for \(rc 0\)"):
+    with pytest.raises(errors.StackError, match=r"torch loads, but does not work: its trial failed \(rc 0\)"):
         lua.try_programs(str(generation), ["torch"], ["silence()"], str(log))
     with pytest.raises(errors.StackError, match=r"broken loads, but does not .* \(rc 1\)"):
         lua.try_programs(str(generation), ["broken"], ["assert(1)"], str(log))

@@ -77,7 +77,7 @@ def test_only_the_one_that_is_dead_is_taken_over(run_module: Run, tmp_path: Path
 
 def test_two_names_of_one_host_are_refused(run_module: Run, tmp_path: Path) -> None:
     take(run_module, tmp_path, A, "node1")
-    with pytest.raises(ModuleError, match="by this same command, as node1"):
+    with pytest.raises(ModuleError, match="by this same command, under the name node1"):
         take(run_module, tmp_path, A, "node2")
 
 
@@ -187,7 +187,7 @@ def test_planted_lock_is_refused_and_what_it_points_at_stays(
 def test_lock_of_another_user_is_refused(module: ModuleType, tmp_path: Path) -> None:
     (tmp_path / ".lease.lock").touch()
     os.chown(tmp_path / ".lease.lock", 65534, 65534)
-    with pytest.raises(module.StackError, match="was made by uid 65534"):
+    with pytest.raises(module.StackError, match="was created by uid 65534"):
         module.take(str(tmp_path), A, "node1", "site")
 
 

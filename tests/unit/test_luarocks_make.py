@@ -101,7 +101,7 @@ def test_rock_that_was_made_and_does_not_load_is_an_error(
 
 def test_rock_that_loads_and_does_not_work_is_an_error(run_module: Run, generation: Path, source: Path) -> None:
     program(generation, "luarocks", "true")
-    with pytest.raises(ModuleError, match="nn loads, but does not do what it is for"):
+    with pytest.raises(ModuleError, match="nn loads, but does not work: its trial failed"):
         run_module("luarocks_make", **arguments(generation, source, tries=["silence()"]))
 
 

@@ -93,20 +93,20 @@ def test_what_is_read_is_linked_under_a_plain_name_and_the_rest_is_set_aside_wit
     assert told["aside"] == {
         "below/._a.jpg": "it is an AppleDouble file, which a Mac leaves beside the real one",
         "empty.jpeg": "it is empty",
-        "notes.txt": "it is no picture: it starts with 68 65 6c 6c, which no JPEG, PNG or PPM does",
-        "moving.gif": "it is a picture of another kind (GIF): image.load reads JPEG, PNG, PPM and PGM",
+        "notes.txt": "it is not a picture: it starts with 68 65 6c 6c, and no JPEG, PNG or PPM does",
+        "moving.gif": "it is a picture of another type (GIF): image.load reads JPEG, PNG, PPM and PGM",
         "cut.png": "image.load: [read] broken",
         "bomb.png": "its header asks for 65536 x 65536 pixels, more than the 178956970 that are decoded "
         "(a decompression bomb)",
         "flat.png": "it is 0 pixels wide and 2 high: it has no pixels",
         "gone.jpg": "it is a link to nowhere.jpg, which is missing",
-        "pipe.jpg": "it is a pipe (FIFO) and no ordinary file",
+        "pipe.jpg": "it is a pipe (FIFO), not an ordinary file",
     }
     assert told["given"]["num_images"] == 4
     assert told["log"].splitlines()[-1] == (
         "4 of 13 files are captioned; set aside: 1 AppleDouble, 1 decompression bomb, 1 empty, 1 missing, "
         "1 no ordinary file, 1 no picture, 1 not decodable, 1 other kind, 1 zero-sized. "
-        "Their names stand in images.json"
+        "Their names are in images.json"
     )
 
 
@@ -120,14 +120,15 @@ def test_folder_without_a_picture_is_an_error_that_names_some(
 ) -> None:
     write(folder, {f"{name}.jpg": b"" for name in "abcde"})
     words = (
-        r"holds no picture that image.load reads \(5 set aside: a.jpg: it is empty; .*c.jpg: it is empty; and so on\)"
+        r"contains no picture that image.load can read \(5 set aside: a.jpg: it is empty; .*c.jpg: it is "
+        r"empty; and so on\)"
     )
     with pytest.raises(module.StackError, match=words):
         lay_out()
 
 
 def test_empty_folder_is_an_error(module: ModuleType, lay_out: Callable[..., dict[str, Any]]) -> None:
-    with pytest.raises(module.StackError, match="reads: there is no file in it"):
+    with pytest.raises(module.StackError, match="can read: there is no file in it"):
         lay_out()
 
 
@@ -140,7 +141,7 @@ def test_progress_stands_in_the_log(
     monkeypatch.setattr(load("programs.progress"), "LEAST", 0.0)
     write(folder, {"1.jpg": JPEG, "2.jpg": JPEG, "3.jpg": b""})
     log = lay_out()["log"]
-    assert "\nlooked at the headers of 2 of 3 pictures (66 %), " in log
+    assert "\nchecked the headers of 2 of 3 pictures (66 %), " in log
     assert "\nread 1 of 2 pictures (50 %), " in log
 
 

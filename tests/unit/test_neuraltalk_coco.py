@@ -89,23 +89,23 @@ def test_every_problem_of_both_files_is_named(module: ModuleType, tmp_path: Path
     told = str(caught.value).split("\n")
     assert told[0] == f"{tmp_path}/val.json and {tmp_path}/train.json: 11 problems:"
     for words in (
-        "val.json, images entry 5: it is the number 6 and no object",
+        "val.json, images entry 5: it is the number 6, not an object",
         "val.json, images entry 6: the id is null; it has to be a number or a text",
         "val.json, images entry 7: the id is a list; it has to be a number or a text",
         "val.json, annotations entry 2: image_id is the number 99, and no picture has this id",
         "val.json, annotations entry 3: there is no caption; COCO's files with captions are captions_train2014.json",
-        'val.json, annotations entry 4: it is the text "c" and no object',
+        'val.json, annotations entry 4: it is the text "c", not an object',
         "val.json, annotations entry 5: image_id is null, and no picture has this id",
-        "val.json, images entry 3: val2014/COCO_val2014_000000000003.jpg: caption 1 is the number 5 and no text",
-        "val.json, images entry 4: the file is null and no text",
+        "val.json, images entry 3: val2014/COCO_val2014_000000000003.jpg: caption 1 is the number 5, not text",
+        "val.json, images entry 4: the file is null, not text",
         "train.json, images entry 1: train2014/COCO_train2014_000000000004.jpg: there are no captions",
-        "train.json, images entry 2: id 2 is the id of val.json, images entry 2 too",
+        "train.json, images entry 2: id 2 is also the id of val.json, images entry 2",
     ):
         assert any(line.strip().startswith(words) for line in told), (words, told)
 
 
 def test_other_fields_of_another_shape_are_told(module: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(module.StackError, match="annotations is an object and no list"):
+    with pytest.raises(module.StackError, match="annotations is an object, not a list"):
         module.read([written(tmp_path / "a.json", {"images": [], "annotations": {}})])
     with pytest.raises(module.StackError, match="there is no picture with captions"):
         module.read([written(tmp_path / "a.json", {"images": [], "annotations": []})])
@@ -115,7 +115,7 @@ def test_other_fields_of_another_shape_are_told(module: ModuleType, tmp_path: Pa
 
 def test_several_files_can_be_of_coco_alone(module: ModuleType, tmp_path: Path) -> None:
     own = written(tmp_path / "own.json", {"a.jpg": ["a"]})
-    with pytest.raises(module.StackError, match="several files can be given of COCO's annotations alone"):
+    with pytest.raises(module.StackError, match="several files can be given only of COCO's annotations"):
         module.read([written(tmp_path / "val.json", coco("val2014", [1])), own])
 
 
@@ -147,9 +147,9 @@ def test_own_pictures_get_karpathy_splits_by_file_alone(module: ModuleType, tmp_
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([], "is no list of splits"),
-        ({"images": 5}, "is no list of splits"),
-        ({"images": [5]}, "images entry 1: it is the number 5 and no object"),
+        ([], "is not a list of splits"),
+        ({"images": 5}, "is not a list of splits"),
+        ({"images": [5]}, "images entry 1: it is the number 5, not an object"),
         ({"images": [{"filename": 5, "split": "val"}]}, "filename is the number 5 and split is the text"),
         ({"images": [{"filename": "a", "split": "dev"}]}, 'the split is the text "dev"; it has to be one of restval'),
         ({"images": [{"filename": "a", "split": s} for s in ("val", "test")]}, "a is in two splits, val and test"),

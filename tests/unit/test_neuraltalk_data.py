@@ -61,7 +61,7 @@ def test_request_that_can_be_met_is_not_refused(
     [
         ({"input_json": ["{}/none.json"]}, "--input_json {}/none.json: there is no such file"),
         ({"images_root": "{}/none"}, "--images_root {}/none: there is no such file"),
-        ({"images_root": "{}/raw.json"}, "--images_root {}/raw.json: a directory is needed"),
+        ({"images_root": "{}/raw.json"}, "--images_root {}/raw.json: it has to be a directory"),
         ({"karpathy_split": "{}/none"}, "--karpathy_split {}/none"),
         ({"output_h5": "{}/none/talk.h5"}, "--output_h5: there is no directory {}/none"),
     ],
@@ -88,7 +88,7 @@ def test_output_that_exists_is_refused_before_a_run_begins_unless_it_is_half_don
     data: ModuleType, refusal: type[Exception], generation: Path, request_: dict[str, Any]
 ) -> None:
     Path(request_["output_json"]).touch()
-    with pytest.raises(refusal, match=r"talk\.json is there already, and is not overwritten"):
+    with pytest.raises(refusal, match=r"talk\.json exists already, and is not overwritten"):
         data.refuse("prepare", request_, str(generation))
     Path(request_["output_h5"] + ".part.journal").touch()
     data.refuse("prepare", request_, str(generation))

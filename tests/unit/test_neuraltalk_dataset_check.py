@@ -19,8 +19,8 @@ import pytest
 
 OUTSIDE = "c.h5 /label_start_ix: the captions of a picture lie outside 1 to 5 "
 BACKWARDS = "c.h5 /label_end_ix: a picture has no caption: its last stands before its first "
-INSIDE = "c.h5 /labels: a zero stands before a word of a caption, and ends it there "
-NUMBER = "c.h5 /label_length: it is not the number of words that stand in /labels "
+INSIDE = "c.h5 /labels: a caption has a zero before one of its words, and ends there "
+NUMBER = "c.h5 /label_length: it is not the number of words in /labels "
 SPLITS = ("train", "val", "test")
 
 
@@ -88,13 +88,13 @@ def test_what_prepro_writes_is_well(module: ModuleType, data: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("images", lambda a: a[:, :, :128], "c.h5 /images: it has the shape (3, 3, 128, 256) and not (N, 3, 256, 256)"),
-        ("images", lambda a: a[0], "c.h5 /images: it has the shape (3, 256, 256) and not 4 dimensions"),
-        ("images", lambda a: a.astype("int8"), "c.h5 /images: it is of the type int8 and not of uint8"),
+        ("images", lambda a: a[:, :, :128], "c.h5 /images: it has the shape (3, 3, 128, 256), not (N, 3, 256, 256)"),
+        ("images", lambda a: a[0], "c.h5 /images: it has the shape (3, 256, 256), not 4 dimensions"),
+        ("images", lambda a: a.astype("int8"), "c.h5 /images: it has the type int8, not uint8"),
         ("images", lambda a: a[:0], "c.h5 /images: it is empty"),
-        ("labels", lambda a: a.astype("float32"), "c.h5 /labels: it is of the type float32 and not of uint32"),
+        ("labels", lambda a: a.astype("float32"), "c.h5 /labels: it has the type float32, not uint32"),
         ("labels", lambda a: a[:, :0], "c.h5 /labels: it has the shape (5, 0), which no data set has"),
-        ("labels", lambda a: a[0], "c.h5 /labels: it has the shape (4,) and not 2 dimensions"),
+        ("labels", lambda a: a[0], "c.h5 /labels: it has the shape (4,), not 2 dimensions"),
         ("label_length", lambda a: a[:4], "c.h5 /label_length: it has 4 rows, and /labels has 5"),
         ("label_end_ix", lambda a: a[:2], "c.h5 /label_end_ix: it has 2 rows, and /images has 3"),
         ("label_start_ix", lambda a: a - 1, OUTSIDE + "(1 row: 0): they count from 1, not from 0"),
@@ -105,7 +105,7 @@ def test_what_prepro_writes_is_well(module: ModuleType, data: Path) -> None:
         ("labels", lambda a: a * [1, 0, 1, 1], INSIDE + "(2 rows: 0, 2)"),
         ("labels", lambda a: a * [[1], [1], [1], [1], [0]], "c.h5 /labels: a caption has no words (1 row: 4)"),
         ("label_length", lambda a: numpy.add(a, [0, 1, 0, 0, 0]), NUMBER + "(1 row: 1)"),
-        ("label_length", lambda a: h5py.Empty("f"), "c.h5 /label_length: it has the shape None and not 1 dimensions"),
+        ("label_length", lambda a: h5py.Empty("f"), "c.h5 /label_length: it has the shape None, not 1 dimensions"),
         ("images", lambda a: a[:2], "c.h5 /label_start_ix: it has 3 rows, and /images has 2"),
     ],
 )  # fmt: skip
@@ -162,9 +162,7 @@ def test_rows_are_counted_and_the_first_are_named(
     sets["label_end_ix"][2] = 100
     faults, _remarks = checked(module, data, sets, listed())
     numbers = ", ".join(map(str, range(20)))
-    assert faults == [
-        f"c.h5 /label_length: it is not the number of words that stand in /labels (100 rows: {numbers} and 80 more)"
-    ]
+    assert faults == [f"c.h5 /label_length: it is not the number of words in /labels (100 rows: {numbers} and 80 more)"]
 
 
 def test_chunked_and_compressed_is_as_good(module: ModuleType, data: Path) -> None:
@@ -189,7 +187,7 @@ def test_pictures_that_were_never_written_are_counted(
     found, steps = module.Found(), []
     assert module.check_pixels(h5, found, lambda done, total: steps.append((done, total))) == 3
     assert lines(found.faults) == [
-        "c.h5 /images: pictures are black throughout, as those that were never written (3 rows: 1, 3, 4): "
+        "c.h5 /images: pictures are completely black, like those that were never written (3 rows: 1, 3, 4): "
         "the last 2 of 5, so whatever wrote it was interrupted"
     ]
     assert steps == [(at, 5) for at in range(5)]
@@ -211,7 +209,7 @@ os.kill(os.getpid(), 9)
         (
             "earliest",
             (),
-            "(it is empty|it is no HDF5 file: its start is all zero|it is damaged, as a file is whose program)",
+            "(it is empty|it is not an HDF5 file: its start is all zero|it is damaged, probably because its program)",
         ),
         ("earliest", ("flushed",), "(it is truncated: it has .* bytes and should have|it lacks label)"),
         ("latest", ("flushed",), "(it was not closed by the program that wrote it|it is truncated|it lacks)"),
@@ -236,7 +234,7 @@ def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Pat
     Path(h5).write_bytes(b"<html>")
     found = module.Found()
     module.check(h5, told, found)
-    assert found.faults[0]["reason"] == "it is no HDF5 file"
+    assert found.faults[0]["reason"] == "it is not an HDF5 file"
 
 
 @pytest.mark.parametrize("error", [TypeError('data type "<u162" not understood'), MemoryError(), IndexError("x")])

@@ -66,7 +66,7 @@ def test_file_that_is_missing_or_too_large_is_a_fault(
         (lambda told: "\ufeff{}", ": it is not JSON: "),
         (
             lambda told: json.dumps(told, indent=1),
-            ": it stands on several lines, and train.lua reads only the first",
+            ": it has several lines, and train.lua reads only the first",
         ),
         (lambda told: [told], "ix_to_word: it has no ix_to_word (an object of words)"),
         (
@@ -74,14 +74,14 @@ def test_file_that_is_missing_or_too_large_is_a_fault(
             "ix_to_word: it has no ix_to_word (an object of words)",
         ),
         (lambda told: {**told, "images": {}}, "images: it has no images (a list)"),
-        (lambda told: {**told, "ix_to_word": {}}, "ix_to_word: there is no word in it"),
+        (lambda told: {**told, "ix_to_word": {}}, "ix_to_word: it contains no word"),
         (
             lambda told: {**told, "ix_to_word": {str(number): "w" for number in (0, 1, 2, 3, 5)}},
             'ix_to_word: its keys are not "1" to "5": it lacks 4',
         ),
         (
             lambda told: {**told, "ix_to_word": {**told["ix_to_word"], "2": 7}},
-            'ix_to_word["2"]: what stands there is no word',
+            'ix_to_word["2"]: its value is not a word',
         ),
         (lambda told: {**told, "images": [7, *told["images"][1:]]}, "images[0]: it has no split"),
         (lambda told: {**told, "images": [*told["images"][:2], {}]}, "images[2]: it has no split"),
@@ -106,9 +106,9 @@ def test_what_may_be_meant_so_is_remarked_on(module: ModuleType, tmp_path: Path)
     faults, remarks, seen = checked(module, tmp_path, told)
     assert (faults, seen) == ([], (5, {"train": 1, "restval": 1, "test": 1}))
     assert remarks == [
-        "ix_to_word: words that stand there more than once: 1",
-        "images[2]: it has no id, which eval.lua and the scorer take",
-        "images[2]: it has no file_path, which eval.lua and the scorer take",
+        "ix_to_word: words that occur more than once: 1",
+        "images[2]: it has no id, which eval.lua and the scorer use",
+        "images[2]: it has no file_path, which eval.lua and the scorer use",
         "images: the same file_path as a picture before it: 1",
         "images: the same id as a picture before it: 1",
         'images: no program reads the split "restval"',

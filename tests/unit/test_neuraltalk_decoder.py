@@ -96,7 +96,7 @@ def test_each_picture_has_its_own_answer(module: ModuleType, stack: Path, tmp_pa
         "image.load: [read_png_file] broken IDAT",
         "image.load was ended by SIGSEGV while it read it",
         "",
-        "image.load was ended by SIGKILL while it read it, probably by the kernel for want of memory",
+        "image.load was ended by SIGKILL while it read it, probably by the kernel because of too little memory",
         "image.load ended its process with code 3 while it read it",
         "",
         "image.load: é?",
@@ -140,7 +140,7 @@ def test_no_picture_needs_no_process(module: ModuleType, generation: Path) -> No
     ("script", "words"),
     [
         ("echo \"module 'image' not found\" >&2; exit 1", "cannot be loaded .* code 1 .*: module 'image' not found"),
-        ("exit 0", "cannot be loaded .* code 0 .*: it said nothing"),
+        ("exit 0", "cannot be loaded .* code 0 .*: it printed nothing"),
         ("echo 'neuraltalk: ready'; read x; echo neuraltalk: begin; kill -11 $$", "reads no picture .*SIGSEGV"),
     ],
 )

@@ -28,13 +28,13 @@ def test_text_is_utf_8_with_and_without_a_mark(module: ModuleType, tmp_path: Pat
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf \n", "is empty"),
-        (b"file,caption\na.jpg,caf\xe9\n", r"line 2: byte 23 of the file is no UTF-8.*iconv -f ENCODING -t UTF-8"),
-        (b"\xef\xbb\xbfa\n\xb5", "line 2: byte 6 of the file is no UTF-8"),
+        (b"file,caption\na.jpg,caf\xe9\n", r"line 2: byte 23 of the file is not UTF-8.*iconv -f ENCODING -t UTF-8"),
+        (b"\xef\xbb\xbfa\n\xb5", "line 2: byte 6 of the file is not UTF-8"),
         ("file,caption".encode("utf-16"), "is text in UTF-16: convert it with `iconv -f UTF-16"),
         (b"PK\x03\x04xlsx", "is a zip archive or an Excel workbook"),
         (b"\x1f\x8b\x08", "is compressed: unpack it with gunzip"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which holds no captions in words"),
-        (b"file\0caption", "is no text: byte 5 of it is 0"),
+        (b"file\0caption", "is not text: byte 5 of it is 0"),
     ],
 )
 def test_what_is_no_text_is_refused_with_the_cure(
@@ -51,9 +51,9 @@ def test_what_is_no_file_is_refused_at_once(module: ModuleType, tmp_path: Path) 
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for name, words in [
-        ("pipe", r"pipe \(FIFO\) and no ordinary file"),
-        (".", "directory and no ordinary file"),
-        ("/dev/zero", "device and no ordinary file"),
+        ("pipe", r"pipe \(FIFO\), not an ordinary file"),
+        (".", "directory, not an ordinary file"),
+        ("/dev/zero", "device, not an ordinary file"),
         ("none", "there is no such file"),
         ("loop", "cannot be used as a captions file"),
         ("a\0b", "cannot be used as a captions file"),
@@ -83,7 +83,7 @@ def test_file_of_many_gigabytes_is_refused_before_it_is_read(
     [
         ('{"a": 1,\n "b" 2}', "in.json is not JSON: .*line 2 column"),
         ('["a"', "is not JSON"),
-        ("[" * 200_000, "lists or objects too deep in each other"),
+        ("[" * 200_000, "lists or objects that are nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_refused_with_line_and_column(module: ModuleType, text: str, words: str) -> None:

@@ -10,11 +10,11 @@ from types import ModuleType
 import pytest
 
 DOUBLE = "it is an AppleDouble file, which a Mac leaves beside the real one"
-NUMBERS = "it is damaged: width, height and maximum do not stand in its first 4096 bytes"
+NUMBERS = "it is damaged: width, height and maximum are not in its first 4096 bytes"
 ENDS = "it is truncated: the file ends before the header of the %s does"
 LATE = "it is damaged: no frame header (SOF) in the first 2000 segments of the JPEG"
 BOMB = "its header asks for 100000 x 100000 pixels, more than the 178956970 that are decoded (a decompression bomb)"
-APPLE = "it is a PNG as iPhone programs carry it (CgBI), which no other program reads"
+APPLE = "it is a PNG in the format of iPhone programs (CgBI), which other programs cannot read"
 NO_FRAME = "it is damaged: the JPEG has no frame header (SOF) before its pixels"
 STRAY = "it is damaged: no marker of the JPEG's header in 65536 bytes"
 
@@ -65,8 +65,8 @@ def test_picture_is_told_by_its_header(module: ModuleType, content: bytes, seen:
         (b"", "empty", "it is empty"),
         (b"\0\5\x16\7\0\2\0\0Mac OS X", "AppleDouble", DOUBLE),
         (b"\0\5\x16\0", "AppleDouble", DOUBLE),
-        (b"<html>404", "no picture", "it is no picture: it starts with 3c 68 74 6d, which no JPEG, PNG or PPM does"),
-        (b"\xff", "no picture", "it is no picture: it starts with ff, which no JPEG, PNG or PPM does"),
+        (b"<html>404", "no picture", "it is not a picture: it starts with 3c 68 74 6d, and no JPEG, PNG or PPM does"),
+        (b"\xff", "no picture", "it is not a picture: it starts with ff, and no JPEG, PNG or PPM does"),
         (b"P6", "truncated", ENDS % "PPM"),
         (b"P6 12", "truncated", ENDS % "PPM"),
         (b"P6 1 1 # never", "truncated", ENDS % "PPM"),

@@ -121,20 +121,20 @@ def test_folder_of_pictures_is_looked_at_file_by_file(inspect: Inspect, folder: 
         "cut.png": ["it is truncated: the file ends before its pixels do"],
         "below/\\xff\\x0a.png": ["it is truncated: the file ends before its pixels do"],
         "header.jpg": ["it is truncated: the file ends before the header of the JPEG does"],
-        "page.jpg": ["it is no picture: it starts with 3c 68 74 6d, which no JPEG, PNG or PPM does"],
+        "page.jpg": ["it is not a picture: it starts with 3c 68 74 6d, and no JPEG, PNG or PPM does"],
         "bomb.png": [
             "its header asks for 100000 x 100000 pixels, more than the 178956970 that are decoded "
             "(a decompression bomb)"
         ],
         "flat.png": ["it is 0 pixels wide and 5 high: it has no pixels"],
         "gone.jpg": ["it is a link to nowhere.jpg, which is missing"],
-        "pipe.jpg": ["it is a pipe (FIFO) and no ordinary file"],
+        "pipe.jpg": ["it is a pipe (FIFO), not an ordinary file"],
     }
     assert told["remarked"] == {
-        "named.png": ["it is a JPEG, whatever its name says; programs go by its content"],
-        "moving.gif": ["it is a GIF, which `data prepare` reads and eval.lua does not caption"],
+        "named.png": ["it is a JPEG, although its name says otherwise; programs use its content"],
+        "moving.gif": ["it is a GIF, which `data prepare` reads but eval.lua does not caption"],
         "z copy of a.jpg": ["it has the same bytes as a.jpg"],
-        "README": ["it is no picture: it starts with 68 65 6c 6c, which no JPEG, PNG or PPM does"],
+        "README": ["it is not a picture: it starts with 68 65 6c 6c, and no JPEG, PNG or PPM does"],
         ".keep": ["it is empty"],
     }
     assert told["faults"] == {
@@ -144,7 +144,7 @@ def test_folder_of_pictures_is_looked_at_file_by_file(inspect: Inspect, folder: 
     assert told["remarks"] == {"another type": 1, "other kind": 1, "duplicate": 1, "no picture": 1, "empty": 1}
     assert (told["what"], told["pictures"]) == ("folder", 17)
     assert told["said"][-1].startswith("5 remarks: 1 another type, 1 duplicate, ")
-    assert "page.jpg: it is no picture" in " ".join(told["said"])
+    assert "page.jpg: it is not a picture" in " ".join(told["said"])
 
 
 def test_bad_pictures_are_moved_aside_and_come_back(inspect: Inspect, folder: Path) -> None:
@@ -165,7 +165,7 @@ def test_bad_pictures_are_moved_aside_and_come_back(inspect: Inspect, folder: Pa
 def test_quarantine_that_cannot_be_is_refused_before_the_look(
     module: ModuleType, inspect: Inspect, folder: Path
 ) -> None:
-    with pytest.raises(module.StackError, match="is or holds the data itself"):
+    with pytest.raises(module.StackError, match="is or contains the data itself"):
         inspect(folder, quarantine=str(folder))
     (folder / "c.h5").write_bytes(b"")
     with pytest.raises(module.StackError, match="--quarantine moves pictures"):
@@ -201,7 +201,7 @@ def test_without_pillow_the_headers_are_looked_at(
     write(folder, {"cut.jpg": JPEG[:-200], "empty.jpg": b""})
     told = inspect(folder)
     assert told["faults"] == {"empty": 1}
-    assert told["said"][0].startswith("Pillow is not there for this Python")
+    assert told["said"][0].startswith("Pillow is not installed for this Python")
 
 
 def test_captions_are_looked_at_with_their_pictures(inspect: Inspect, folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_captions_are_looked_at_with_their_pictures(inspect: Inspect, folder: Pa
         "./a.jpg": ["there is no such file"],
     }
     assert told["remarked"] == {
-        f"{captions} picture 1 (a.jpg)": ['the caption "a dog" stands there twice'],
+        f"{captions} picture 1 (a.jpg)": ['the caption "a dog" occurs twice'],
         "unnamed.jpg": [f"no caption of {captions} names it"],
     }
 
@@ -260,15 +260,15 @@ def test_data_set_without_its_json_or_hdf5(module: ModuleType, inspect: Inspect,
     with pytest.raises(module.StackError, match="there is no HDF5 file of that name beside it"):
         inspect(other)
     (folder / "rest.h5").write_bytes(b"nothing")
-    assert inspect(folder / "rest.h5")["told"] == {str(folder / "rest.h5"): ["it is no HDF5 file"]}
+    assert inspect(folder / "rest.h5")["told"] == {str(folder / "rest.h5"): ["it is not an HDF5 file"]}
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("none", "there is no such file"),
-        ("pipe", r"it is a pipe \(FIFO\) and no ordinary file"),
-        ("/dev/zero", "it is a device and no ordinary file"),
+        ("pipe", r"it is a pipe \(FIFO\), not an ordinary file"),
+        ("/dev/zero", "it is a device, not an ordinary file"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused(

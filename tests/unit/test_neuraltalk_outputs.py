@@ -65,7 +65,7 @@ def test_kill_between_link_and_removal_is_completed(module: ModuleType, part: Pa
 
 
 def test_part_that_is_gone_is_said(module: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(module.StackError, match="is gone"):
+    with pytest.raises(module.StackError, match="is missing"):
         module.place(str(tmp_path / "a.part"), str(tmp_path / "a"))
 
 
@@ -82,7 +82,7 @@ def test_room_that_a_file_has_taken_already_counts(
     part.write_bytes(bytes(1_000_000))
     monkeypatch.setattr(module.os, "statvfs", lambda _path: Disk(100))
     module.refuse_full({str(part): 1_000_000})
-    with pytest.raises(module.StackError, match=r"4\d\.\d KB are needed on the disk of .*, and 1\.0 KB are free"):
+    with pytest.raises(module.StackError, match=r"4\d\.\d KB are needed on the disk of .*, but only 1\.0 KB are free"):
         monkeypatch.setattr(module.os, "statvfs", lambda _path: Disk(1))
         module.refuse_full({str(part): 1_000_000})
 

@@ -102,7 +102,7 @@ def test_depth_and_number_have_a_bound(module: ModuleType, tmp_path: Path, monke
     (tmp_path / "1" / "2" / "3").mkdir(parents=True)
     (tmp_path / "1" / "2" / "3" / "x.jpg").write_bytes(b"1")
     monkeypatch.setattr(module, "DEEPEST", 2)
-    assert walked(module, tmp_path) == {"1/2/3": "this folder lies in 2 others and was not looked into"}
+    assert walked(module, tmp_path) == {"1/2/3": "this folder is nested in 2 others and was not searched"}
     monkeypatch.setattr(module, "MOST_FILES", 2)
     with pytest.raises(module.StackError, match="holds more than 2 files: give a folder of pictures"):
         walked(module, tmp_path)
@@ -135,10 +135,10 @@ def test_header_is_read_whatever_the_name_says(module: ModuleType, tmp_path: Pat
         ("none.jpg", "there is no such file"),
         ("link.jpg", "it is a link to none.jpg, which is missing"),
         ("round.jpg", "it cannot be read: Too many levels of symbolic links"),
-        ("pipe.jpg", "it is a pipe (FIFO) and no ordinary file"),
-        ("zero.jpg", "it is a device and no ordinary file"),
-        ("socket.jpg", "it is a socket and no ordinary file"),
-        ("folder.jpg", "it is a directory and no ordinary file"),
+        ("pipe.jpg", "it is a pipe (FIFO), not an ordinary file"),
+        ("zero.jpg", "it is a device, not an ordinary file"),
+        ("socket.jpg", "it is a socket, not an ordinary file"),
+        ("folder.jpg", "it is a directory, not an ordinary file"),
         ("nul\0.jpg", "no file can have this name"),
         ("x" * 300, "it cannot be read: File name too long"),
     ],
@@ -183,4 +183,4 @@ def test_which_permission_is_missing_is_said(
         folder.chmod(0o700)
     assert fault == "unreadable"
     who = f"may not read it: it belongs to uid {os.geteuid()} and has mode 0200"
-    assert (who if closed == "file" else f"may not look into {folder}") in reason
+    assert (who if closed == "file" else f"may not enter {folder}") in reason

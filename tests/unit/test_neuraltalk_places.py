@@ -106,8 +106,8 @@ def test_what_is_not_there_below_a_directory_of_everybody_could_be_made_first(
     (tmp_path / "pub").chmod(0o1777)
     stack = tmp_path / "pub" / "x" / "stack"
     (words,) = module.unsafe(str(stack))
-    assert words.startswith(f"{tmp_path / 'pub' / 'x'} is not there, and everybody can make it first")
-    assert f"({tmp_path / 'pub'} is mode 1777): make it with mkdir -m 755" in words
+    assert words.startswith(f"{tmp_path / 'pub' / 'x'} does not exist, and everybody could create it first")
+    assert f"({tmp_path / 'pub'} has mode 1777): create it with mkdir -m 755" in words
     stack.parent.mkdir(mode=0o755)
     assert module.unsafe(str(stack)) == []
 
@@ -152,6 +152,6 @@ def test_module_tells_plan_refuses_and_the_lease_is_not_taken(run_module: Run, r
     with pytest.raises(UsageError, match=r"node1: .* belongs to .* chown it to root"):
         leases.refuse({"node1": state})
     for check in (False, True):
-        with pytest.raises(ModuleError, match="who can replace what lies there"):
+        with pytest.raises(ModuleError, match="who can replace its contents"):
             run_module("host_lease", check=check, stack_root=root, holder="h", host="node1", state="held")
     assert not (root / "lease.json").exists()

@@ -66,14 +66,14 @@ def test_no_pictures_are_refused_and_nothing_is_left(prepare: ModuleType, made: 
 def test_output_that_exists_is_never_overwritten(prepare: ModuleType, made: Set, name: str) -> None:
     (made.folder / name).symlink_to("nowhere")
     (made.folder / "raw.json").unlink()  # nothing is read before
-    assert f"{name} is there already, and is not overwritten" in refused(prepare, made.request())
+    assert f"{name} exists already, and is not overwritten" in refused(prepare, made.request())
     assert made.left() == {name}
 
 
 def test_unfinished_file_of_another_tool_is_left_alone(prepare: ModuleType, made: Set) -> None:
     name = "data.h5.part"
     (made.folder / name).write_text("precious")
-    assert f"{name} is there without a journal of this command" in refused(prepare, made.request())
+    assert f"{name} exists without a journal of this command" in refused(prepare, made.request())
     assert made.left() == {name}
     assert (made.folder / name).read_text() == "precious"
 
@@ -82,7 +82,7 @@ def test_unfinished_file_of_another_tool_is_left_alone(prepare: ModuleType, made
 def test_file_in_the_place_of_the_journal_is_left_alone(prepare: ModuleType, made: Set, text: str) -> None:
     file = made.folder / "data.h5.part.journal"
     file.write_text(text)
-    assert "is no journal of this command" in refused(prepare, made.request())
+    assert "is not a journal of this command" in refused(prepare, made.request())
     assert (made.left(), file.read_text()) == ({file.name}, text)
 
 
@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no captions": ({"input_json": []}, "input_json is []"),
     "no output": ({"output_h5": ""}, "output_h5 is missing"),
     "the same output": ({"output_h5": "data.json", "output_json": "data.json"}, "name the same file"),
-    "no folder": ({"output_h5": "/none/data.h5"}, "/none, which is no folder"),
+    "no folder": ({"output_h5": "/none/data.h5"}, "/none, which is not a folder"),
     "no images": ({"images_root": "/none"}, "images_root is /none, and there is no such folder"),
     "a number in words": ({"num_val": "ten"}, "num_val is 'ten'; it has to be a whole number"),
     "true": ({"max_length": True}, "max_length is True"),
@@ -195,8 +195,8 @@ def test_setting_aside_gives_what_the_original_makes_of_the_others_alone(
     result = prepare.prepare(made.request(set_aside=True), lines.append)
     assert (result["set_aside"], result["pictures"]) == (6, 8)
     assert made.left() == DONE | {"data.h5.unreadable.jsonl"}
-    assert sum("laid out anew without them" in line for line in lines) == 2
-    assert not any("cannot be gone on with" in line for line in lines)
+    assert sum("laid out again without them" in line for line in lines) == 2
+    assert not any("cannot be continued" in line for line in lines)
     alone = Set(tmp_path / "alone", 14)
     entries = json.loads((made.folder / "raw.json").read_text())
     (alone.folder / "raw.json").write_text(json.dumps([each for each in entries if each["file_path"] in good]))
@@ -220,7 +220,7 @@ def test_names_of_any_bytes_are_found(prepare: ModuleType, load: Load, made: Set
 def test_all_pictures_missing_points_at_the_folder(prepare: ModuleType, made: Set) -> None:
     for set_aside in (False, True):
         words = refused(prepare, made.request(images_root=str(made.folder), set_aside=set_aside))
-        assert f"none of the 14 pictures is there below {made.folder}" in words
+        assert f"none of the 14 pictures was found below {made.folder}" in words
         assert "images_root" in words
 
 

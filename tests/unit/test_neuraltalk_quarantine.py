@@ -140,8 +140,11 @@ def test_what_cannot_be_moved_is_named(module: ModuleType, folder: Path, tmp_pat
     os.mkfifo(folder / "pipe.jpg")
     with module.Quarantine(str(folder), str(tmp_path / "aside")) as quarantine:
         assert quarantine.take("none.jpg", "bad") == "it cannot be moved: No such file or directory"
-        assert quarantine.take("pipe.jpg", "bad") == "it is no ordinary file and would have to go to another disk"
-        assert quarantine.take("../x.jpg", "bad") == f"it does not lie below {folder}"
+        assert (
+            quarantine.take("pipe.jpg", "bad") == "it is not an ordinary file, and would have to be moved to "
+            "another disk"
+        )
+        assert quarantine.take("../x.jpg", "bad") == f"it is not below {folder}"
     assert module.undo(str(tmp_path / "aside" / "quarantine.jsonl"), print)["left"] == [
         {"file": f"{folder}/none.jpg", "reason": f"it is neither here nor in {tmp_path}/aside/none.jpg"}
     ]
@@ -150,7 +153,7 @@ def test_what_cannot_be_moved_is_named(module: ModuleType, folder: Path, tmp_pat
 @pytest.mark.parametrize("place", [".", "..", "../other/../ops' pictures"])
 def test_folder_that_holds_the_data_is_refused(module: ModuleType, folder: Path, place: str) -> None:
     (folder.parent / "other").mkdir()
-    with pytest.raises(module.StackError, match="is or holds the data itself"):
+    with pytest.raises(module.StackError, match="is or contains the data itself"):
         module.Quarantine(str(folder), str(folder / place))
 
 
@@ -158,7 +161,7 @@ def test_only_one_process_works_with_a_list(module: ModuleType, folder: Path, tm
     (tmp_path / "aside").mkdir()
     with (tmp_path / "aside" / "quarantine.jsonl").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(module.StackError, match="another process works with"):
+        with pytest.raises(module.StackError, match="another process is using"):
             take_all(module, folder, tmp_path / "aside")
 
 
@@ -175,7 +178,7 @@ def test_folder_that_is_none_is_refused(module: ModuleType, folder: Path, tmp_pa
         os.mkfifo(aside / "quarantine.jsonl")
     elif kind == "list is a folder":
         (aside / "quarantine.jsonl").mkdir()
-    with pytest.raises(module.StackError, match=r"(cannot be written: |is no ordinary file)"):
+    with pytest.raises(module.StackError, match=r"(cannot be written: |is not an ordinary file)"):
         take_all(module, folder, aside)
 
 
@@ -183,10 +186,10 @@ def test_folder_that_is_none_is_refused(module: ModuleType, folder: Path, tmp_pa
     ("text", "words"),
     [
         (None, "there is no such file"),
-        ("hello\n", "it is no list of a quarantine"),
-        ('{"from": "a", "to": "/b"}\n', "it is no list of a quarantine"),
-        ('["/a", "/b"]\n{"from": 7, "to": 8}', "it is no list of a quarantine"),
-        ("[" * 70000, "it is no list of a quarantine"),
+        ("hello\n", "it is not the list of a quarantine"),
+        ('{"from": "a", "to": "/b"}\n', "it is not the list of a quarantine"),
+        ('["/a", "/b"]\n{"from": 7, "to": 8}', "it is not the list of a quarantine"),
+        ("[" * 70000, "it is not the list of a quarantine"),
     ],
 )
 def test_file_that_is_no_list_is_refused(module: ModuleType, tmp_path: Path, text: Any, words: str) -> None:

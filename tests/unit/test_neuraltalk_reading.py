@@ -29,7 +29,7 @@ def test_kill_costs_no_picture_but_those_of_blocks_in_flight(prepare: ModuleType
     result = prepare.prepare(made.request(), lines.append)
     read = sum(line["decoded"] for line in blocks)
     assert result["resumed"] == read
-    assert f"going on: {read} of 14 pictures were read before" in lines
+    assert f"continuing: {read} of 14 pictures were read before" in lines
     assert rows(made.folder / "data.h5") == rows(whole.folder / "data.h5")
     for name in ("data.json", "data.annotations.json"):
         assert (made.folder / name).read_bytes() == (whole.folder / name).read_bytes()
@@ -68,7 +68,7 @@ def test_unfinished_names_wait_for_their_own_command(prepare: ModuleType, made: 
     assert "it had another num_val (1)" in words
     assert made.left() == PARTS
     (made.folder / "data.json").write_text("precious")
-    assert "data.json came into being" in refused(prepare, made.request())
+    assert "data.json was created by another process" in refused(prepare, made.request())
     assert (made.folder / "data.json").read_text() == "precious"
     (made.folder / "data.json").unlink()
     assert prepare.prepare(made.request(), say)["pictures"] == 14
@@ -78,8 +78,8 @@ def test_unfinished_names_wait_for_their_own_command(prepare: ModuleType, made: 
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"num_val": 2}, "the captions or the options are others"),
-        ({"images_root": "the pictures/."}, "the list of pictures is another"),
+        ({"num_val": 2}, "the captions or the options are different"),
+        ({"images_root": "the pictures/."}, "the list of pictures is different"),
         ({"block": 4}, "its pictures were read in blocks of another size"),
     ],
 )
@@ -90,7 +90,7 @@ def test_another_plan_with_the_same_outputs_begins_anew_and_says_why(
     assert made.killed(5)
     lines: list[str] = []
     assert prepare.prepare(made.request(**more), lines.append)["resumed"] == 0
-    assert f"what was begun here before cannot be gone on with, all pictures are read: {why}" in lines
+    assert f"the work that was started here before cannot be continued, so all pictures are read: {why}" in lines
 
 
 @pytest.mark.parametrize("what", ["gone", "another"])
@@ -113,7 +113,7 @@ def test_commands_that_want_the_same_json_do_not_mix_it(prepare: ModuleType, mad
     made.write(["3.png", "4.png"])
     other = made.request(output_h5=str(made.folder / "other.h5"))
     assert prepare.prepare(other, say)["pictures"] == 2
-    assert "data.annotations.json came into being" in refused(prepare, made.request())
+    assert "data.annotations.json was created by another process" in refused(prepare, made.request())
     assert len(json.loads((made.folder / "data.json").read_text())["images"]) == 2
 
 
@@ -145,7 +145,7 @@ def test_second_command_on_the_same_outputs_is_refused_with_who_has_them(
     journal = module.Journal(str(made.folder / "data.h5.part.journal"), "the journal")
     journal.begin()
     words = refused(prepare, made.request())
-    assert f"another command is preparing this data set already (pid {os.getpid()} on " in words
+    assert f"another command is already preparing this data set (pid {os.getpid()} on " in words
     journal.close()
 
 
@@ -196,7 +196,7 @@ def test_full_disk_ends_it_with_words_and_the_same_command_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_all", full)
         words = refused(prepare, made.request())
-    assert "could not be written: No space left on device. Make room; the same command goes on" in words
+    assert "could not be written: No space left on device. Make room; the same command continues" in words
     assert made.left() == PARTS
     assert prepare.prepare(made.request(), say)["resumed"] > 0
     assert made.left() == DONE
@@ -217,7 +217,7 @@ def test_picture_at_which_the_decoder_crashes_is_named_and_the_others_are_read(
     monkeypatch.setattr(pixels, "decode", crashing)
     words = refused(prepare, made.request())
     assert "1 of 14 pictures cannot be used" in words
-    assert "5.png: the decoder crashes at it (signal 11)" in words
+    assert "5.png: the decoder crashes on it (signal 11)" in words
     assert prepare.prepare(made.request(set_aside=True), say)["pictures"] == 13
 
 
@@ -242,7 +242,7 @@ def test_picture_that_becomes_a_pipe_after_the_first_look_hangs_nobody(
         return usual(self)
 
     monkeypatch.setattr(reading, "read", turning)
-    assert "5.png: it is a pipe (FIFO) and no ordinary file" in refused(prepare, made.request())
+    assert "5.png: it is a pipe (FIFO), not an ordinary file" in refused(prepare, made.request())
 
 
 def test_terminal_that_is_gone_ends_nothing(prepare: ModuleType, made: Set) -> None:

@@ -175,7 +175,7 @@ def test_nothing_is_refused_where_scores_can_be_had(
     [
         ("rm bin/java", "It lacks java, which the tokenizer and METEOR are written in .*default-jre-headless"),
         ("rm annotations/captions_val2014.json", "the annotations: .*captions_val2014.json .`provision data prepare`"),
-        ("rm annotations/captions_val2014.json; mkdir annotations/captions_val2014.json", "is no file"),
+        ("rm annotations/captions_val2014.json; mkdir annotations/captions_val2014.json", "is not a file"),
         ("rm pycocoevalcap/meteor/meteor-1.5.jar", "It lacks the file .*meteor-1.5.jar"),
         (
             "echo import nosuch >pycocoevalcap/bleu/bleu.py",
@@ -218,10 +218,10 @@ def test_annotations_of_other_images_are_refused_with_numbers_and_ids(
     module: ModuleType, generation: Path, wheels: Path, data: Path
 ) -> None:
     (wheels / "annotations" / "captions_val2014.json").write_text(like_coco(*range(100, 120), "a"))
-    words = "know no image of split val .*These 2 images have ids like 2, 9; the 21 annotated images have 100, 101"
+    words = "contain no image of split val .*These 2 images have ids like 2, 9; the 21 annotated images have 100, 101"
     with pytest.raises(StackError, match=words):
         module.refuse_unscored(str(generation), "train.lua", {"input_json": str(data)})
-    with pytest.raises(StackError, match=r"know no image of split test .*These 1 images have ids like 3;"):
+    with pytest.raises(StackError, match=r"contain no image of split test .*These 1 images have ids like 3;"):
         module.refuse_unscored(str(generation), "eval.lua", {"input_json": str(data)})
 
 

@@ -113,7 +113,8 @@ def test_current_generation_scores_where_the_runs_own_is_gone_and_that_is_said(
     told = scores.score(run)
     assert told["generation"] == other.name
     assert told["remarks"] == [
-        f"generation {generation.name}, which r1 used, is gone: scored with the current one, {other.name}"
+        f"generation {generation.name}, which r1 used, is no longer on this host: scored with the current one, "
+        f"{other.name}"
     ]
     (generation.parents[1] / "current").unlink()
     with pytest.raises(StackError, match=r"neither generation .* which run r1 used, nor a current one"):
@@ -125,14 +126,14 @@ def test_run_that_goes_on_is_refused(scores: ModuleType, ran: Callable[..., Any]
     (Path(run.path) / "exit").unlink()
     start = load("host.processes").start_of(os.getpid())
     (Path(run.path) / "process.json").write_text(json.dumps({"pid": os.getpid(), "start": start}))
-    with pytest.raises(StackError, match=r"run r1 goes on: wait until it has ended"):
+    with pytest.raises(StackError, match=r"run r1 is still running: wait until it has ended"):
         scores.score(run)
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, r"run r1 has left no captions: there is neither .*vis.json nor .*valr1.json"),
+        ({}, r"run r1 has no captions: there is neither .*vis.json nor .*valr1.json"),
         ({"vis": "["}, "vis.json is not JSON"),
         ({"vis": "[" * 100_000}, "vis.json is not JSON"),
         ({"vis": {}}, "vis.json: there is no list of captions in it"),
@@ -199,6 +200,6 @@ def test_what_a_killed_scoring_left_goes_with_the_next_one(scores: ModuleType, r
 def test_scorer_that_dies_without_a_word_is_said(scores: ModuleType, ran: Callable[..., Any], wheels: Path) -> None:
     run = ran("eval.lua", {}, vis=SAID)
     (wheels / "myeval.py").write_text("import sys; sys.exit(0 if '--check' in sys.argv else 3)")
-    with pytest.raises(StackError, match=r"run r1 could not be scored: it said nothing"):
+    with pytest.raises(StackError, match=r"run r1 could not be scored: it printed nothing"):
         scores.score(run)
     shutil.rmtree(run.path)

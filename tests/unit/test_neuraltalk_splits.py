@@ -49,8 +49,8 @@ def test_splits_of_the_source_need_no_numbers(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("own", "options", "words"),
     [
-        ([None] * 3, {}, "nothing says which pictures are for validation"),
-        ([None] * 3, {"num_test": 1}, "nothing says which pictures are for validation"),
+        ([None] * 3, {}, "it is not specified which pictures are for validation"),
+        ([None] * 3, {"num_test": 1}, "it is not specified which pictures are for validation"),
         ([None] * 3, {"num_val": 3}, "3 pictures for validation and 0 for the test leave none of 3 for training"),
         ([None] * 3, {"num_val": 10**9}, "leave none of 3"),
         ([None] * 3, {"num_val": 2, "num_test": 1}, "leave none of 3"),

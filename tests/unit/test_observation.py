@@ -213,7 +213,7 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
     alive = load("host.processes").is_alive
     begun = json.loads((root / "runs" / "s" / "process.json").read_text())["start"]
     shutil.rmtree(root / "runs" / "s")
-    with pytest.raises(ModuleError, match=r"something of a run called s lives still \(pid \d+\)"):
+    with pytest.raises(ModuleError, match=r"a process of a run called s is still running \(pid \d+\)"):
         start_all(root, [training("s", data)])
     assert not (root / "runs" / "s").exists()
     wait_for(lambda: not alive(started["pid"], begun))
@@ -256,7 +256,7 @@ def test_name_is_held_as_long_as_a_process_of_the_run_lives(
     time.sleep(0.3)  # by then the trap is set
     os.kill(run.supervisor()["pid"], signal.SIGKILL)
     shutil.rmtree(run.path)
-    with pytest.raises(ModuleError, match="something of a run called x lives still"):
+    with pytest.raises(ModuleError, match="a process of a run called x is still running"):
         start_all(root, [training("x", data)])
     (tmp_path / "go").touch()
     wait_for(lambda: not load("host.processes").start_of(started["pid"]))

@@ -121,7 +121,7 @@ def test_package_that_is_absent_after_all_is_an_error(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Host(module, monkeypatch, set(), {"gcc", "make"}).breaks = True
-    with pytest.raises(ModuleError, match="installed without an error, and yet absent: gcc, make"):
+    with pytest.raises(ModuleError, match="installed without an error, but still missing: gcc, make"):
         converge(run_module, tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_account_makes_runs_and_cannot_touch_what_is_roots(root: Path, place: Pa
 
 
 def test_account_that_is_missing_is_told_with_its_cure(root: Path, place: Path) -> None:
-    with pytest.raises(ModuleError, match=r"the account no-such-one, to which runs belong, .*: run `provision site`"):
+    with pytest.raises(ModuleError, match=r"the account no-such-one, which owns the runs, .*: run `provision site`"):
         start_all(root, [captioning(place)], user="no-such-one")
     assert not (root / "runs").exists()
 
@@ -122,7 +122,7 @@ def test_data_that_the_account_may_not_read_is_refused_with_its_name(root: Path,
     folder.mkdir()
     (folder / "m.t7").write_text("x")
     (folder if closed == "folder" else folder / "m.t7").chmod(0o700)
-    with pytest.raises(ModuleError, match=rf"-model .*: {USER} may not (read it|look into {folder})"):
+    with pytest.raises(ModuleError, match=rf"-model .*: {USER} may not (read it|enter {folder})"):
         start_all(root, [captioning(place, model=str(folder / "m.t7"))], user=USER)
     assert not (root / "runs" / "x").exists()
 
@@ -140,12 +140,12 @@ def test_pipe_as_a_model_is_refused(root: Path, place: Path) -> None:
     """Whoever opened it would wait for ever."""
     (place / "m.t7").unlink()
     os.mkfifo(place / "m.t7")
-    with pytest.raises(ModuleError, match=r"-model .*: a file is needed"):
+    with pytest.raises(ModuleError, match=r"-model .*: it has to be a file"):
         start_all(root, [captioning(place)], user=USER)
 
 
 def test_directory_as_a_model_is_refused(root: Path, place: Path) -> None:
-    with pytest.raises(ModuleError, match=r"-model .*: a file is needed"):
+    with pytest.raises(ModuleError, match=r"-model .*: it has to be a file"):
         start_all(root, [captioning(place, model=str(place))], user=USER)
 
 
@@ -160,7 +160,7 @@ def test_run_that_was_exchanged_for_a_link_is_not_worked_on(
     (victim / "run.json").write_text(json.dumps({"generation": "g"}))
     shutil.rmtree(root / "runs" / "x")
     (root / "runs" / "x").symlink_to(victim)
-    with pytest.raises(ModuleError, match="is no directory: somebody has put something else there"):
+    with pytest.raises(ModuleError, match="is not a directory: look at what it is, then move it away"):
         run_module(
             "stack_run" if state == "stopped" else "stack_run_info", stack_root=root, user=USER, id="x", state=state
         )
@@ -205,7 +205,7 @@ def test_record_that_names_another_generation_runs_nothing_as_root(root: Path, p
 def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) -> None:
     (root / "runs").mkdir()
     (root / "runs" / ".leases").symlink_to(place / "m.t7")
-    with pytest.raises(ModuleError, match=r"\.leases cannot be opened: .*See what it is \(ls -l\), remove it"):
+    with pytest.raises(ModuleError, match=r"\.leases cannot be opened: .*Look at what it is \(ls -l\), remove it"):
         start_all(root, [captioning(place)], user=USER)
     assert (place / "m.t7").read_text() == "x"
 
@@ -218,7 +218,7 @@ def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_hold
         assert stat.S_IMODE((root / "runs" / ".leases").stat().st_mode) == 0o600
         monkeypatch.setattr(runs, "LEASE_PATIENCE", 0.2)
         with (
-            pytest.raises(runs.StackError, match=rf"pid {os.getpid()} since 20.*End it, then try again"),
+            pytest.raises(runs.StackError, match=rf"pid {os.getpid()} since 20.*End that process, then try again"),
             runs.Leases(str(root)),
         ):
             pass
@@ -247,7 +247,7 @@ def test_account_is_made_with_its_directories_and_then_kept(
     (place / "stack" / "runs").chmod(0o777)
     assert account(user=USER)["changed"]
     assert not (place / "words").exists(), "the account was there"
-    with pytest.raises(ModuleError, match=r"the account no-such-one, to which runs belong"):
+    with pytest.raises(ModuleError, match=r"the account no-such-one, which owns the runs"):
         account(user="no-such-one")
     words = (place / "words").read_text()
     assert "--system --no-create-home" in words
@@ -303,7 +303,8 @@ def test_unit_that_is_less_confined_than_it_should_be_says_so(
     run = load("runs.files").Run(str(root), "x")
     remark, _process = systemd.begin(run, None, [run.path], PLAN)
     assert (
-        remark == "its unit is less confined than it should be: systemd-run said Unknown assignment: ProtectClock=yes"
+        remark
+        == "its unit is less confined than it should be: systemd-run reported: Unknown assignment: ProtectClock=yes"
     )
 
 

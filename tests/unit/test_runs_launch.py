@@ -97,9 +97,9 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(failures=(Failure("node1", "Start the run", "there is a run called run-1 on this host already"),))
+    told = Told(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
-    with pytest.raises(HostError, match="node1, Start the run: there is a run called run-1"):
+    with pytest.raises(HostError, match="node1, Start the run: this host already has a run called run-1"):
         hosts.start([TRAIN], "node1", Settings())
 
 

@@ -195,7 +195,7 @@ def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that
 
 @pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
 def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModuleError, match=r"is no id of a run|missing"):
+    with pytest.raises(ModuleError, match=r"is not a valid run id|missing"):
         run_module("stack_run_info", stack_root=tmp_path, id=name, state="followed")
 
 

@@ -124,14 +124,14 @@ def test_generation_sealed_before_manifests_can_be_gone_back_to(generations: Run
 @pytest.mark.parametrize("stamps", [{"nn": "other"}, {"torch": ""}])
 def test_generation_with_another_stamp_is_not_sealed(generations: Run, root: Path, stamps: dict[str, str]) -> None:
     build(root, "a", **stamps)
-    with pytest.raises(ModuleError, match=f"generation a is not whole: {next(iter(stamps))}"):
+    with pytest.raises(ModuleError, match=f"generation a is not complete: {next(iter(stamps))}"):
         generations("sealed", "a", components=PARTS)
     assert not (root / "generations" / "a" / "generation.json").exists()
 
 
 def test_generation_without_a_stamp_is_not_sealed(generations: Run, root: Path) -> None:
     build(root, "a")
-    with pytest.raises(ModuleError, match="generation a is not whole: hdf5, image"):
+    with pytest.raises(ModuleError, match="generation a is not complete: hdf5, image"):
         generations("sealed", "a", components={**PARTS, "image": "x", "hdf5": "y"})
 
 
@@ -175,7 +175,7 @@ def test_generation_that_is_not_whole_never_becomes_current(generations: Run, ro
     generations("current", "a")
     build(root, "b")
     for id_ in ("b", "gone"):
-        with pytest.raises(ModuleError, match=f"generation {id_} is not whole on this host, or gone"):
+        with pytest.raises(ModuleError, match=f"generation {id_} is not complete on this host, or does not exist"):
             generations(state, id_)
     assert current(root) == "a"
 

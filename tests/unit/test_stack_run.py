@@ -156,8 +156,8 @@ def test_captions_come_back_under_the_names_that_the_images_came_with(
     assert said["wrote"]["captions"] == [cat, odd]
     assert {file["file"]: file["reason"] for file in said["wrote"]["set_aside"]} == aside
     assert said["text"].splitlines()[:2] == [
-        f"looking at the pictures of {folder}",
-        "2 of 4 files are captioned; set aside: 1 AppleDouble, 1 not decodable. Their names stand in images.json",
+        f"checking the pictures of {folder}",
+        "2 of 4 files are captioned; set aside: 1 AppleDouble, 1 not decodable. Their names are in images.json",
     ]
 
 
@@ -177,7 +177,7 @@ def test_stop_ends_the_look_at_the_pictures(run_module: Run, root: Path, data: P
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
     stopping.join()
     assert not started["begun"]
-    assert started["ended"] == {"by": "stopped", "evidence": "before its program began"}
+    assert started["ended"] == {"by": "stopped", "evidence": "before its program was started"}
     assert "pid" not in json.loads((root / "runs" / "e" / "ended.json").read_text())
 
 
@@ -188,13 +188,16 @@ def test_start_does_not_wait_for_a_look_at_many_pictures(run_module: Run, root: 
     started = start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert (started["begun"], started["waiting"], started["pid"]) == (False, True, None)
     said = run_module("stack_run_info", stack_root=root, id="e", state="followed")["run"]
-    assert (said["waiting"], "looking at the pictures of" in said["text"]) == (True, True)
+    assert (said["waiting"], "checking the pictures of" in said["text"]) == (True, True)
     run_module("stack_run", stack_root=root, id="e", state="stopped")
 
 
 def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Path) -> None:
     given = {"model": str(data / "m.t7"), "image_folder": str(data)}
-    words = r"holds no picture that image.load reads \(3 set aside: c.h5: it is empty; c.json: it is empty; m.t7: it is"
+    words = (
+        r"contains no picture that image.load can read \(3 set aside: c.h5: it is empty; c.json: it is "
+        "empty; m.t7: it is"
+    )
     with pytest.raises(ModuleError, match=words):
         start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert not (root / "runs" / "e").exists()
@@ -271,7 +274,7 @@ def test_missing_file_is_refused_and_leaves_nothing(root: Path, data: Path, miss
 def test_id_that_is_taken_is_refused_and_the_first_run_untouched(run_module: Run, root: Path, data: Path) -> None:
     start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     first = ended(run_module, root, "run-1")
-    with pytest.raises(ModuleError, match="there is a run called run-1 on this host already: choose another id"):
+    with pytest.raises(ModuleError, match="this host already has a run called run-1: choose another id"):
         start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
     assert ended(run_module, root, "run-1") == first
 
@@ -340,7 +343,7 @@ def test_two_runs_never_get_one_card_and_see_no_other(
     two = start(root, "two", "eval.lua", arguments, gpu="auto", memory=3000)
     assert {one["card"]["uuid"], two["card"]["uuid"]} == {"GPU-0", "GPU-1"}
     for asked in ("auto", "1", one["card"]["uuid"]):
-        with pytest.raises(ModuleError, match=r"no card for this run: .*: run (one|two) has it"):
+        with pytest.raises(ModuleError, match=r"no card for this run: .*: run (one|two) uses it"):
             start(root, "three", "eval.lua", arguments, gpu=asked)
     assert not (root / "runs" / "three").exists()
     (tmp_path / "go").touch()
@@ -361,8 +364,8 @@ def test_run_on_the_processor_sees_no_card(
 @pytest.mark.parametrize(
     ("stamp", "arguments", "words"),
     [
-        (False, {}, "was built without a card: there is no cutorch in it"),
-        (True, {"backend": "cudnn"}, "-backend cudnn: the cudnn rock is not installed here"),
+        (False, {}, "was built without GPU support: it has no cutorch"),
+        (True, {"backend": "cudnn"}, "-backend cudnn: the cudnn rock is not installed on this host"),
     ],
 )
 def test_card_is_no_use_to_a_stack_that_was_built_without(
@@ -417,7 +420,7 @@ def test_labels_that_do_not_go_with_the_vocabulary_are_refused(
     (data / "c.json").write_text(json.dumps(listed))
     given = {"input_h5": str(data / "c.h5"), "input_json": str(data / "c.json")}
     if told:
-        with pytest.raises(ModuleError, match=f"do not go together: .*{told}"):
+        with pytest.raises(ModuleError, match=f"do not belong together: .*{told}"):
             start(root, "x", "train.lua", given, ("input_h5", "input_json"))
         assert not (root / "runs" / "x").exists()
         return
@@ -477,5 +480,5 @@ def test_supervisor_that_lives_gets_its_time_and_one_that_is_gone_does_not(
     module.await_file(None, None, run, run.process)
     late.join()
     Path(run.path, "state.json").write_text(json.dumps({**told, "start": "1"}))
-    with pytest.raises(module.StackError, match=r"run slow did not begin within .*: it left no log"):
+    with pytest.raises(module.StackError, match=r"run slow did not begin within .*: there is no log"):
         module.await_file(None, None, run, run.ended)

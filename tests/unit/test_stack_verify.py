@@ -59,8 +59,8 @@ def test_whole_generation_passes_with_evidence_for_every_check(run_module: Run, 
     saw = {check["name"]: check["saw"] for check in said["checks"]}
     assert list(saw) == ["stamps", "files", "readable by other users", "load torch", "train.lua", "eval.lua", "vgg16"]
     assert saw["stamps"] == "3 stamps as the recipe says"
-    assert saw["files"] == "8 files as they were sealed"
-    assert saw["readable by other users"] == "nobody else enters /home/own: a stack of its user's own"
+    assert saw["files"] == "8 files unchanged since they were sealed"
+    assert saw["readable by other users"] == "other users may not enter /home/own: this stack is private to its user"
     assert saw["load torch"].startswith("torch 1.0 in ")
     assert saw["train.lua"].startswith("2 options in ")
     assert saw["vgg16"] == "1 files, 700 bytes, as the mirror has them"
@@ -80,7 +80,7 @@ def test_nvidia_smi_that_fails_is_no_reason_to_leave_a_card_untried(
     with pytest.raises(ModuleError) as caught:
         verify(run_module, whole, parts)
     failed = {check["name"]: check for check in caught.value.result["checks"] if not check["passed"]}["load cutorch"]
-    assert "it cannot be told whether there is a card: NVIDIA-SMI has failed" in failed["saw"]
+    assert "it is not known whether this host has a card: NVIDIA-SMI has failed" in failed["saw"]
 
 
 def test_link_is_followed(run_module: Run, whole: Path) -> None:
@@ -119,10 +119,10 @@ def lose_weights(whole: Path) -> None:
     [
         (spoil_stamp, ["stamps", "files"], "not built as the recipe says: torch"),
         (spoil_load, ["files", "load torch"], "torch was installed, but"),
-        (spoil_program, ["files", "train.lua", "eval.lua"], "th train.lua -help does not get to its options"),
-        (spoil_program_code, ["files", "train.lua", "eval.lua"], "th eval.lua -help does not get to its options"),
-        (spoil_weights, ["files", "vgg16"], "w.caffemodel is not the mirror's file any more"),
-        (lose_weights, ["files", "vgg16"], "w.caffemodel is gone"),
+        (spoil_program, ["files", "train.lua", "eval.lua"], "th train.lua -help does not print its options"),
+        (spoil_program_code, ["files", "train.lua", "eval.lua"], "th eval.lua -help does not print its options"),
+        (spoil_weights, ["files", "vgg16"], "w.caffemodel is no longer the mirror's file"),
+        (lose_weights, ["files", "vgg16"], "w.caffemodel is missing"),
     ],
 )
 def test_check_that_fails_is_named_and_the_others_are_made_all_the_same(
@@ -191,9 +191,9 @@ def test_every_file_that_differs_from_the_manifest_is_named(run_module: Run, who
     said = failing(run_module, whole)
     assert list(said) == ["files"]
     assert said["files"].startswith(
-        "7 files are not as they were sealed: torch/altered was altered, torch/extra.lua was not there, "
+        "7 files have changed since they were sealed: torch/altered was changed, torch/extra.lua was added, "
         "torch/gone is missing, torch/link has target altered, was was, torch/linked has type link, was file, "
-        "torch/longer was altered, torch/opened has mode 0666, was 0644"
+        "torch/longer was changed, torch/opened has mode 0666, was 0644"
     )
     assert "provision site" in said["files"]
 
@@ -206,8 +206,8 @@ def test_many_files_that_differ_are_counted(run_module: Run, whole: Path) -> Non
     for number in range(300):
         (whole / f"extra{number:03}").touch()
     said = failing(run_module, whole)["files"]
-    assert said.startswith("300 files are not as they were sealed")
-    assert "extra019 was not there, and 280 more" in said
+    assert said.startswith("300 files have changed since they were sealed")
+    assert "extra019 was added, and 280 more" in said
     assert "extra020" not in said
 
 
@@ -235,7 +235,7 @@ def test_what_only_looks_like_that_is_a_difference(run_module: Run, whole: Path,
     (whole / "torch").mkdir()
     seal(load_manifest(), whole)
     (whole / name).write_text("new")
-    assert f"1 files are not as they were sealed: {name} was not there" in failing(run_module, whole)["files"]
+    assert f"1 files have changed since they were sealed: {name} was added" in failing(run_module, whole)["files"]
 
 
 def test_weights_are_hashed_once(run_module: Run, whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_generation_sealed_before_manifests_is_red_with_the_cure(run_module: Run
     (whole / "generation.json").write_text('{"id": "x", "sealed": 1}')
     said = failing(run_module, whole)
     assert list(said) == ["files"]
-    assert "sealed before manifests were kept" in said["files"]
+    assert "sealed before manifests existed" in said["files"]
     assert "run `provision site`" in said["files"]
 
 
@@ -271,7 +271,7 @@ def test_manifest_that_was_exchanged_is_seen(run_module: Run, whole: Path, how: 
         (whole / "manifest").unlink()
     else:
         load_manifest().write(str(whole))
-    assert "is gone or is not the one that was sealed" in failing(run_module, whole)["files"]
+    assert "is missing, or is not the one that was sealed" in failing(run_module, whole)["files"]
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_plateau_is_where_no_checkpoint_was_better_for_so_long(
     reason = stage_end.plateau("validation loss", history, patience)
     assert (reason is None) == (since is None)
     if reason:
-        assert f"after iteration {since}, and not better in the" in reason["evidence"]
+        assert f"after iteration {since}, and did not improve in the" in reason["evidence"]
         assert (reason["by"], reason["iteration"]) == ("plateau", history[-1][0])
 
 
@@ -121,7 +121,7 @@ def test_stage_ends_at_a_plateau_and_the_next_starts_from_its_best_model(
     assert (listed["x-fine"]["waiting"], listed["x-fine"]["begun"]) == (True, False)
     first = ended(run_module, root, "x-base")
     assert first["ended"]["by"] == "plateau"
-    assert "validation loss was best (3) after iteration 10, and not better in the " in first["ended"]["evidence"]
+    assert "validation loss was best (3) after iteration 10, and did not improve in the " in first["ended"]["evidence"]
     last = ended(run_module, root, "x-fine")
     best = root / "runs" / "x-base" / "checkpoint" / "model_idx-base.t7"
     assert last["exit_code"] == 0
@@ -157,7 +157,7 @@ def test_stage_whose_first_one_fails_is_skipped_and_another_run_goes_on(
     assert ended(run_module, root, "a-base")["exit_code"] == 3
     skipped = ended(run_module, root, "a-fine")
     assert (skipped["ended"]["by"], skipped["begun"]) == ("skipped", False)
-    assert "a-base, which it goes on from, did not end well" in skipped["ended"]["evidence"]
+    assert "a-base, which it continues, did not end successfully" in skipped["ended"]["evidence"]
     assert ended(run_module, root, "b")["exit_code"] == 0
 
 
@@ -261,7 +261,7 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
     Path(run.path).mkdir(parents=True)
     Path(run.path, "supervisor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
     plan = {"card": None, "python": sys.executable}
-    assert "systemd-run said no bus" in module.begin(run, None, [run.path], plan)[0]
+    assert "systemd-run reported: no bus" in module.begin(run, None, [run.path], plan)[0]
     deadline = time.monotonic() + 30
     while not Path(run.path, "began").exists():
         assert time.monotonic() < deadline
@@ -317,7 +317,7 @@ def test_scores_are_refused_where_nothing_could_give_them(
         monkeypatch.setenv("PATH", str(tmp_path / "tools"))
     else:
         subprocess.run(["rm", "-r", place / missing], check=True)
-    with pytest.raises(ModuleError, match="-language_eval 1 cannot be had on this host. It .*" + words):
+    with pytest.raises(ModuleError, match="-language_eval 1 is not possible on this host. It .*" + words):
         start_all(root, [training("x", data, arguments={"language_eval": "1"})])
     assert not (root / "runs" / "x").exists()
 
@@ -342,7 +342,7 @@ def test_anothers_checkpoint_is_not_overwritten(root: Path, generation: Path, da
     (place / "model_idx.t7").touch()
     with pytest.raises(ModuleError, match=r"-checkpoint_path .*: this would overwrite .*model_idx.t7"):
         start_all(root, [training("x", data, arguments={"checkpoint_path": str(place)})])
-    with pytest.raises(ModuleError, match=r"-checkpoint_path .* is another run's"):
+    with pytest.raises(ModuleError, match=r"-checkpoint_path .* belongs to another run"):
         other = str(root / "runs" / "base" / "checkpoint")
         start_all(root, [training("x", data, arguments={"checkpoint_path": other})])
 
@@ -393,7 +393,7 @@ def test_job_of_slurms_makes_its_runs_where_it_is(
     assert [(entry["id"], entry["state"], entry["reason"]) for entry in told["queued"]] == [
         ("x", "PENDING", "Resources")
     ]
-    with pytest.raises(ModuleError, match="x is job 41 of Slurm's already"):
+    with pytest.raises(ModuleError, match="x is already the Slurm job 41"):
         run_module("stack_run", stack_root=root, runs=asked, state="submitted")
     assert run_module("stack_run", stack_root=root, id="x", state="cancelled", check=True)["changed"]
     assert not (slurm / "cancelled").exists()
@@ -424,7 +424,7 @@ def test_card_that_slurm_gave_is_the_runs(
 
 def test_sbatch_that_takes_no_job_says_why(slurm: Path, run_module: Run, root: Path, data: Path) -> None:
     (slurm / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition'; exit 1\n")
-    with pytest.raises(ModuleError, match="sbatch took no job: sbatch: error: invalid partition"):
+    with pytest.raises(ModuleError, match="sbatch did not accept the job: sbatch: error: invalid partition"):
         run_module("stack_run", stack_root=root, runs=[training("x", data)], state="submitted")
     (slurm / "sbatch").unlink()
     with pytest.raises(ModuleError, match=r"sbatch: .*. Is Slurm's client installed on this host\?"):

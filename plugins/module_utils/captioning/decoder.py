@@ -164,7 +164,7 @@ class Pool(object):
         if code < 0:
             name = [name for name in dir(signal) if re.match("SIG[A-Z]+$", name) and getattr(signal, name) == -code]
             reason = "image.load was ended by %s while it read it" % (name[0] if name else "signal %d" % -code)
-            reason += ", probably by the kernel for want of memory" if code == -signal.SIGKILL else ""
+            reason += ", probably by the kernel because of too little memory" if code == -signal.SIGKILL else ""
         else:
             reason = "image.load ended its process with code %d while it read it" % code
         self.lost += 1
@@ -252,7 +252,7 @@ class Process(object):
 
     def last_words(self):
         """What it said last that was no answer."""
-        return printed(" | ".join(as_native(self.said[-5:])) or "it said nothing")
+        return printed(" | ".join(as_native(self.said[-5:])) or "it printed nothing")
 
     def kill(self, patience=0.0):
         """End it with all that it started; its exit code, or the signal that ended it as a negative number.
@@ -276,7 +276,7 @@ def words_of(told):
     """The words of an error of Lua's in one line, without the place in a program and without colours."""
     text = without_colours(binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
     words = _PLACE.sub("", " ".join(text.split()))
-    return printed(as_native(words[:300])) or "it said nothing"
+    return printed(as_native(words[:300])) or "it printed nothing"
 
 
 def bounded():

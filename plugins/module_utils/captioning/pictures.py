@@ -43,14 +43,14 @@ def lay_out_pictures(run, given, generation, environment, stopped=lambda: False)
     wanted = read_coco(given["coco_json"]) if given.get("coco_json") else None
     with io.open(run.log, "ab", 0) as log:
         sight = Sight(log, stopped)
-        sight.say("looking at the pictures of %s" % printed(folder))
+        sight.say("checking the pictures of %s" % printed(folder))
         places = listed(folder, sight) if wanted is None else asked_for(folder, wanted["images"], sight)
         names = once(places)
         kinds = readable(folder, names, sight)
         taken = decoded(folder, [name for name in names if name in kinds], sight, generation, environment)
         sight.say("%d of %d files are captioned%s" % (len(taken), sight.files(len(taken)), sight.counted()))
         if not taken:
-            raise StackError("%s holds no picture that image.load reads%s" % (printed(folder), sight.examples()))
+            raise StackError("%s contains no picture that image.load can read%s" % (printed(folder), sight.examples()))
         pictures = [(name, kinds[name]) for name in taken]
         links = link_all(folder, sight.each(pictures, "linked", len(pictures)), target)
     images = dict((link, shown(name)) for name, link in links.items())
@@ -104,7 +104,7 @@ class Sight(object):
     def counted(self):
         """How many files are set aside for what; empty without any. No name of a file is in it."""
         counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts.items())]
-        return "; set aside: %s. Their names stand in images.json" % ", ".join(counts) if counts else ""
+        return "; set aside: %s. Their names are in images.json" % ", ".join(counts) if counts else ""
 
     def examples(self):
         """The first files that were set aside, and how many there are."""
@@ -138,12 +138,12 @@ def listed(folder, sight):
 def readable(folder, names, sight):
     """{name: kind} of the files that are pictures of a kind that image.load reads, by their headers."""
     kinds = {}
-    for name in sight.each(names, "looked at the headers of", len(names)):
+    for name in sight.each(names, "checked the headers of", len(names)):
         try:
             kind = look(os.path.join(folder, name))[0]
             if kind not in LOADED:
                 raise Unusable(
-                    "it is a picture of another kind (%s): image.load reads %s" % (kind, KINDS), "other kind"
+                    "it is a picture of another type (%s): image.load reads %s" % (kind, KINDS), "other kind"
                 )
             kinds[name] = kind
         except Unusable as error:

@@ -70,13 +70,13 @@ def _objects(path, value, field, problems):
     if not isinstance(found, list):
         found = []
         if problems:
-            problems.add(name, "%s is %s and no list" % (field, kind(value[field])))
+            problems.add(name, "%s is %s, not a list" % (field, kind(value[field])))
     for index, entry in enumerate(found, 1):
         place = "%s, %s entry %d" % (name, field, index)
         if isinstance(entry, dict):
             yield place, entry
         elif problems:
-            problems.add(place, "it is %s and no object" % kind(entry))
+            problems.add(place, "it is %s, not an object" % kind(entry))
 
 
 def _wrong_annotation(annotation, captions):
@@ -121,7 +121,7 @@ class KarpathySplits(object):
         images = value.get("images") if isinstance(value, dict) else None
         if not isinstance(images, list):
             raise StackError(
-                '%s is no list of splits: it has to be an object with "images": [{"filename", "split"}, ...], as '
+                '%s is not a list of splits: it has to be an object with "images": [{"filename", "split"}, ...], as '
                 "dataset_coco.json is" % printed(path)
             )
         problems = Problems([path])
@@ -134,7 +134,7 @@ class KarpathySplits(object):
     def _take(self, image):
         """Note one picture; what is wrong with it, empty where nothing is."""
         if not isinstance(image, dict):
-            return "it is %s and no object" % kind(image)
+            return "it is %s, not an object" % kind(image)
         name, split = image.get("filename"), image.get("split")
         if not isinstance(name, TEXT) or not isinstance(split, TEXT):
             return "filename is %s and split is %s; both have to be texts" % (kind(name), kind(split))

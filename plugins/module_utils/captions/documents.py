@@ -61,13 +61,13 @@ def read(path):
             raise StackError("%s %s" % (printed(path), words))
     nul = content.find(b"\0")
     if nul >= 0:
-        raise StackError("%s is no text: byte %d of it is 0" % (printed(path), nul + 1))
+        raise StackError("%s is not text: byte %d of it is 0" % (printed(path), nul + 1))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = error.start + (len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0)
         raise StackError(
-            "%s, line %d: byte %d of the file is no UTF-8, so its letters cannot be known. Convert it with "
+            "%s, line %d: byte %d of the file is not UTF-8, so its letters cannot be determined. Convert it with "
             "`iconv -f ENCODING -t UTF-8 OLD > NEW`, where ENCODING is what it was written in, often WINDOWS-1252 or "
             "GB18030" % (printed(path), content.count(b"\n", 0, place) + 1, place + 1)
         )
@@ -87,7 +87,7 @@ def _content(path):
     except (IOError, OSError) as error:
         raise StackError("%s cannot be read: %s" % (printed(path), error.strerror))
     except MemoryError:
-        raise StackError("%s has no room in the memory of this machine" % printed(path))
+        raise StackError("%s does not fit into the memory of this machine" % printed(path))
     if content is None or len(content) > MOST:
         raise StackError("%s has more than %d bytes, which is too much for captions" % (printed(path), MOST))
     return content
@@ -100,6 +100,6 @@ def parse(path, text, pairs=None):
     except ValueError as error:
         raise StackError("%s is not JSON: %s" % (printed(path), error))
     except RuntimeError:
-        raise StackError("%s has lists or objects too deep in each other for captions" % printed(path))
+        raise StackError("%s has lists or objects that are nested too deeply for captions" % printed(path))
     except MemoryError:
         raise StackError("%s takes more memory than this machine has" % printed(path))

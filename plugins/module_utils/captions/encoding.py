@@ -181,8 +181,8 @@ def _refuse(empty, entries):
     named = ["%s, caption %d: %s" % (printed(path), index, json.dumps(text[:80])) for path, index, text in empty[:TOLD]]
     more = ["and %d more" % (len(empty) - TOLD)] if len(empty) > TOLD else []
     raise StackError(
-        "%d caption(s) have no words, when punctuation is taken out; take them out of the captions file or write "
-        "them anew:\n  %s" % (len(empty), "\n  ".join(named + more))
+        "%d caption(s) have no words, when punctuation is taken out; take them out of the captions file or "
+        "rewrite them:\n  %s" % (len(empty), "\n  ".join(named + more))
     )
 
 

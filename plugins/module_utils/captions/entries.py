@@ -59,7 +59,7 @@ class Entries(object):
             self.entries.append(entry)
             self._take_id(place, entry)
         elif once:
-            self.problems.add(place, "%s is the file of %s too" % (printed(file_path), self._places[name]))
+            self.problems.add(place, "%s is also the file of %s" % (printed(file_path), self._places[name]))
         else:
             self._extend(place, known, captions, more, self._places[name])
 
@@ -67,7 +67,7 @@ class Entries(object):
         """Another row of a picture: its captions, when it says the same of the picture as the first."""
         for field in ("id", "split"):
             if known.get(field) != more.get(field):
-                words = "%s has %s %s here and %s in %s, and one picture has one; a column of something else needs "
+                words = "%s has %s %s here and %s in %s, but a picture has only one; a column of something else needs "
                 words += "another name"
                 said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
                 self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
@@ -79,7 +79,7 @@ class Entries(object):
             return
         first = self._by_id.setdefault(entry["id"], place)
         if first != place:
-            self.problems.add(place, "id %s is the id of %s too" % (printed(TEXT(entry["id"])), first))
+            self.problems.add(place, "id %s is also the id of %s" % (printed(TEXT(entry["id"])), first))
 
     def _wrong(self, file_path, captions, more):
         """What is wrong with the fields of one place; empty where nothing is."""
@@ -93,28 +93,28 @@ class Entries(object):
 
 def _wrong_path(path):
     if not isinstance(path, TEXT):
-        return "the file is %s and no text" % kind(path)
+        return "the file is %s, not text" % kind(path)
     if not path.strip():
         return "the file has no name"
     if len(path) > LONGEST_NAME or "\0" in path or _HALF_PAIR.search(path):
         return "no file has the name %s" % json.dumps(path[:80])
     if ".." in path.split("/"):
-        return "%s leads out of its folder by `..`: write the path without it" % printed(path)
+        return "%s leads out of its folder with `..`: write the path without it" % printed(path)
     return ""
 
 
 def _wrong_captions(captions):
     if not isinstance(captions, list):
-        return "the captions are %s and no list of texts" % kind(captions)
+        return "the captions are %s, not a list of texts" % kind(captions)
     if not captions:
         return "there are no captions"
     for number, caption in enumerate(captions, 1):
         if not isinstance(caption, TEXT):
-            return "caption %d is %s and no text" % (number, kind(caption))
+            return "caption %d is %s, not text" % (number, kind(caption))
         if not caption.strip():
             return "caption %d is empty" % number
         if len(caption) > LONGEST_CAPTION:
-            return "caption %d has %d letters, which is no caption" % (number, len(caption))
+            return "caption %d has %d letters, which is too long for a caption" % (number, len(caption))
         if _HALF_PAIR.search(caption):
             return "caption %d has a broken character (half of a surrogate pair): %s" % (
                 number,

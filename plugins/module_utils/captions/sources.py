@@ -54,12 +54,12 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
     paths, karpathy_split = as_native(list(paths)), as_native(karpathy_split)
     columns = Columns(file_column, caption_column, split_column)
     if karpathy_split and columns.split:
-        raise StackError("both --karpathy-split and --split-column are given: splits can come from one of them")
+        raise StackError("both --karpathy-split and --split-column are given: splits can come from only one of them")
     found = [(path,) + _recognise(path) for path in paths]
     coco = [(path, value) for path, form, value, _ in found if form == _JSON and is_coco(value)]
     if len(coco) < len(found) and len(found) > 1:
         raise StackError(
-            "%s: several files can be given of COCO's annotations alone; put the captions of others into one file"
+            "%s: several files can be given only of COCO's annotations; put the captions of others into one file"
             % " and ".join(printed(path) for path in paths)
         )
     if coco and columns.split:
@@ -137,7 +137,7 @@ def _take(gathered, place, record, columns, raw):
     chosen = columns.choose(record)
     if chosen.file is None or chosen.caption is None:
         names = ", ".join(printed(name[:40]) for name in sorted(record)[:10])
-        return "among its fields there has to be %s; they are: %s" % (columns.wanted, names or "none")
+        return "its fields have to include %s; they are: %s" % (columns.wanted, names or "none")
     captions, more = record[chosen.caption], {}
     if chosen.id is not None:
         more["id"] = record[chosen.id]
@@ -177,10 +177,10 @@ def _from_lines(text):
         except ValueError as error:
             record = "it is not JSON: %s" % re.sub(r"line 1 (column \d+) \(char \d+\)", r"\1", str(error))
         except RuntimeError:
-            record = "it has lists or objects too deep in each other for captions"
+            record = "it has lists or objects that are nested too deeply for captions"
         else:
             if not isinstance(record, dict):
-                record = "it is %s and no object" % kind(record)
+                record = "it is %s, not an object" % kind(record)
         yield "line %d" % number, record
 
 
@@ -207,7 +207,7 @@ def _from_json(path, value, text, columns):
     if isinstance(value, list):
         listed = value
     elif not isinstance(value, dict):
-        raise StackError("%s holds %s and no list of pictures with captions" % (printed(path), kind(value)))
+        raise StackError("%s contains %s, not a list of pictures with captions" % (printed(path), kind(value)))
     elif "ix_to_word" in value:
         raise StackError(
             "%s is the JSON of a finished data set, which has no captions: give the file that it was made of"
@@ -221,7 +221,7 @@ def _from_json(path, value, text, columns):
         return _of_mapping(parse(path, text, list), columns)
     places = enumerate(listed, 1)
     return (
-        ("entry %d" % n, record if isinstance(record, dict) else "it is %s and no object" % kind(record))
+        ("entry %d" % n, record if isinstance(record, dict) else "it is %s, not an object" % kind(record))
         for n, record in places
     )
 

@@ -33,7 +33,7 @@ def assign(pictures, options):
     else:
         if "num_val" not in given and "val_share" not in given:
             raise StackError(
-                "nothing says which pictures are for validation: give their number (--num-val), their share "
+                "it is not specified which pictures are for validation: give their number (--num-val), their share "
                 "(--val-share 0.05), or a column with train, val and test (--split-column)"
             )
         val, test = _size(count, options, "val"), _size(count, options, "test")
@@ -52,8 +52,8 @@ def assign(pictures, options):
 def _own(pictures, own, given):
     if given:
         raise StackError(
-            "the pictures have splits of their own in their source, and %s would give them others: leave it away, or "
-            "say `--split-column -` to pay no attention to those of the source" % " and ".join(given)
+            "the pictures have splits of their own in their source, and %s would give them others: leave it out, or "
+            "use `--split-column -` to ignore those of the source" % " and ".join(given)
         )
     if own < len(pictures):
         (first,) = [picture for picture in pictures if "split" not in picture][:1]

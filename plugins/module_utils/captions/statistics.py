@@ -57,7 +57,7 @@ def remarks(facts, pictures, threshold, max_length, mode):
     if mode == WORDS and facts["unspaced"] > MANY * captions:
         found.append(
             "%d of %d captions are in a script without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, "
-            "Burmese), so that a whole phrase counts as one word and hardly any word comes twice. Use `--tokens "
+            "Burmese), so that a whole phrase counts as one word and hardly any word occurs twice. Use `--tokens "
             "chars`, which makes every letter of such scripts a word, or put spaces between the words"
             % (facts["unspaced"], captions)
         )

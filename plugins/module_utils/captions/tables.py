@@ -46,9 +46,9 @@ def _rows(lines, header):
     twice = [name for name, count in collections.Counter(header).items() if name and count > 1]
     for place, cells, problem in lines:
         if problem or twice:
-            yield place, problem or "the column %s is there twice" % printed(twice[0][:40])
+            yield place, problem or "the column %s occurs twice" % printed(twice[0][:40])
         elif len(cells) != len(header):
-            words = "it has %d cell(s), and the header has %d; a cell with the delimiter in it stands in quotes"
+            words = "it has %d cell(s), and the header has %d; a cell that contains the delimiter has to be in quotes"
             yield place, words % (len(cells), len(header))
         else:
             yield place, dict(zip(header, cells))
@@ -66,7 +66,7 @@ def _cells(path, text, delimiter):
         except StopIteration:
             return
         except csv.Error as error:
-            words = "it cannot be read on from here (%s); a quote within a cell is written twice, and every cell that "
+            words = "it cannot be read from here on (%s); a quote within a cell is written twice, and every cell that "
             yield "line %d" % line, [], (words + "begins with a quote ends with one") % error
             return
         if cells:

@@ -36,11 +36,11 @@ def stage(tree, archive, version, machine):
         library = new.library()
         if library and machine_of(library) != machine:
             raise StackError(
-                "%s holds a cuDNN for %s, and this host is a %s" % (archive, machine_of(library) or "?", machine)
+                "%s contains a cuDNN for %s, but this host is a %s" % (archive, machine_of(library) or "?", machine)
             )
         if seen["state"] != WHOLE or (version and seen["library"] != version):
             raise StackError(
-                "%s is not whole: its header says %s, its library %s, expected %s. %s"
+                "%s is not complete: its header says %s, its library %s, expected %s. %s"
                 % (archive, seen["header"] or "-", seen["library"] or "-", version or "one version", seen["problem"])
             )
         return dict((name, describe(new.path(name))) for name in new.names())
@@ -65,7 +65,7 @@ def members(archive):
         with tarfile.open(archive) as tar:
             listed = tar.getmembers()
     except (tarfile.TarError, EOFError, IOError, OSError, ValueError) as error:
-        raise StackError("%s is not a whole archive: %s" % (archive, error))
+        raise StackError("%s is not a complete archive: %s" % (archive, error))
     found = []
     for member in listed:
         folder, name = os.path.split(member.name)
@@ -74,10 +74,12 @@ def members(archive):
         if not fits or "stubs" in member.name.split("/"):
             continue
         if not (member.isfile() or (member.issym() and "/" not in member.linkname)):
-            raise StackError("%s: %s is neither a file nor a link beside itself" % (archive, member.name))
+            raise StackError(
+                "%s: %s is neither a file nor a link to a file in its own directory" % (archive, member.name)
+            )
         found.append((member, folder + "/" + name))
     if not found:
-        raise StackError("%s holds no cuDNN: no include/cudnn.h, no lib64/libcudnn.so" % archive)
+        raise StackError("%s contains no cuDNN: no include/cudnn.h, no lib64/libcudnn.so" % archive)
     return found
 
 
@@ -99,7 +101,7 @@ def unpack(archive, place):
                 os.chmod(path, member.mode & 0o755)
                 os.utime(path, (member.mtime, member.mtime))
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise StackError("%s is not a whole archive: %s" % (archive, error))
+        raise StackError("%s is not a complete archive: %s" % (archive, error))
     except (IOError, OSError) as error:
         words = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
         raise StackError(words, code=codes.of_errno(error.errno))

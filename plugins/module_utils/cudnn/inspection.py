@@ -37,7 +37,7 @@ def library_version(path):
     answer = re.search(r"^cudnn (\d+)$", text, re.M)
     if code or not answer:
         last = text.strip().splitlines()[-1:] or ["rc %s" % code]
-        raise StackError("%s does not tell its version: %s" % (path, last[0]))
+        raise StackError("%s does not report its version: %s" % (path, last[0]))
     return number_to_version(int(answer.group(1)))
 
 

@@ -31,23 +31,23 @@ def check_tree(tree):
     """StackError where the tree is not one that can be changed as a whole."""
     if os.path.islink(tree.root):
         raise StackError(
-            "%s is a link, which somebody may point elsewhere meanwhile: name the directory itself, %s"
+            "%s is a link, which could be changed during the swap: name the directory itself, %s"
             % (tree.root, os.path.realpath(tree.root))
         )
     for place in (tree.root, tree.include, tree.lib):
         if not os.path.isdir(place):
-            raise StackError("%s is not there: %s is no CUDA directory" % (place, tree.root))
+            raise StackError("%s does not exist: %s is not a CUDA directory" % (place, tree.root))
         if not os.access(place, os.W_OK) or os.statvfs(place).f_flag & getattr(os, "ST_RDONLY", 1):
             raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()), code=codes.FILE_DENIED)
     if len(set(os.stat(place).st_dev for place in (tree.root, tree.include, tree.lib))) > 1:
-        raise StackError("%s, its include and its lib64 lie on several file systems" % tree.root)
+        raise StackError("%s, its include and its lib64 are on different file systems" % tree.root)
 
 
 def refusal(seen, version, foreign):
     """Why the cuDNN of a CUDA directory is not replaced unless the user asks for it; empty where it is replaced."""
     why = "" if foreign else obstacle(seen["state"], seen["library"], version)
     if why == MIXED:
-        return "%s is no whole cuDNN: its header says %s, its library %s%s" % (
+        return "%s is not a complete cuDNN: its header says %s, its library %s%s" % (
             seen["root"], seen["header"] or "nothing", seen["library"] or "nothing",
             " (%s)" % seen["problem"] if seen["problem"] else "",
         )  # fmt: skip
@@ -72,7 +72,7 @@ class Locked(object):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (IOError, OSError):
                 self.file.close()
-                raise StackError("another swap is at work in %s" % self.tree.root, code=codes.BUSY)
+                raise StackError("another swap is running in %s" % self.tree.root, code=codes.BUSY)
             # Whoever held it before may have removed the directory: then this is the lock of nothing.
             if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
                 return self
@@ -112,7 +112,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
         old = dict((name, describe(tree.path(name))) for name in tree.names())
         taken = [path for path in (tree.backup(name, label) for name in old) if os.path.lexists(path)]
         if taken:
-            raise StackError("%s is there already, and not by our hand: move it away. Nothing was changed" % taken[0])
+            raise StackError("%s exists already, and no swap created it: move it away. Nothing was changed" % taken[0])
         new = stage(tree, archive, version, machine)
         journal = {
             "phase": SWAPPING, "label": label, "old": old, "new": new, "version": version,
@@ -131,9 +131,9 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
         except Exception as error:
             bring_back(tree, journal, loader)
             if isinstance(error, StackError):
-                raise StackError("%s. What was there is back" % error, **error.details)
+                raise StackError("%s. The previous state was restored" % error, **error.details)
             if isinstance(error, (IOError, OSError)):
-                words = "%s: %s. What was there is back" % (error.filename, error.strerror)
+                words = "%s: %s. The previous state was restored" % (error.filename, error.strerror)
                 raise StackError(words, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
@@ -175,11 +175,11 @@ def restore(tree, loader=None):
         changed = [name for name, new in sorted(journal["new"].items()) if is_other(tree.path(name), new)]
         if changed:
             raise StackError(
-                "%s was changed by somebody since the swap, and restoring would lose it: move it away. "
+                "%s was changed after the swap, and restoring would lose that change: move it away. "
                 "Nothing was changed" % tree.path(changed[0])
             )
         remarks = bring_back(tree, journal, loader)
-        words = "cuDNN %s taken out of %s, and what was there before is back" % (journal["version"], tree.root)
+        words = "cuDNN %s was removed from %s, and the previous files were restored" % (journal["version"], tree.root)
         return [words] + remarks
 
 
@@ -198,7 +198,7 @@ def recover(tree, loader=None):
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         return []
     remarks = bring_back(tree, journal, loader)
-    return ["an interrupted swap in %s was undone: what was there before is back" % tree.root] + remarks
+    return ["an interrupted swap in %s was undone: the previous files were restored" % tree.root] + remarks
 
 
 def bring_back(tree, journal, loader=None):
@@ -210,7 +210,7 @@ def bring_back(tree, journal, loader=None):
     for name, old in sorted(journal["old"].items()):
         kept, path = tree.backup(name, journal["label"]), tree.path(name)
         if not os.path.lexists(kept) and not (os.path.lexists(path) and describe(path) == old):
-            raise StackError("%s is gone from its place and from %s" % (path, os.path.dirname(kept)))
+            raise StackError("%s is missing, both in its place and in %s" % (path, os.path.dirname(kept)))
     if journal["phase"] == SWAPPED:
         write_json(tree.journal_file, dict(journal, phase=RESTORING))
     for name in sorted(journal["old"]):
@@ -225,7 +225,7 @@ def bring_back(tree, journal, loader=None):
     _durable(tree)
     wrong = [name for name, old in sorted(journal["old"].items()) if describe(tree.path(name)) != old]
     if wrong:
-        raise StackError("not as it was: %s" % ", ".join(tree.path(name) for name in wrong))
+        raise StackError("not restored as they were: %s" % ", ".join(tree.path(name) for name in wrong))
     for folder in ("include", "lib64"):
         _remove_empty(os.path.join(tree.root, folder, journal["label"]))
     if journal.get("loader"):
@@ -236,7 +236,7 @@ def bring_back(tree, journal, loader=None):
         if loader:
             loader.refresh()
     except StackError as error:
-        return ["the files are right, but the loader was not told: %s" % error]
+        return ["the files are correct, but the cache of the loader was not updated: %s" % error]
     return []
 
 

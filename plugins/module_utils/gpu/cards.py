@@ -64,7 +64,7 @@ def query(what, fields):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
         elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
-            raise ValueError("nvidia-smi says: %s" % ",".join(as_text(cell) for cell in cells)[:500])
+            raise ValueError("nvidia-smi reports: %s" % ",".join(as_text(cell) for cell in cells)[:500])
     return rows
 
 
@@ -176,7 +176,8 @@ def misleading(home="~"):
             for found in NEARLY.findall(line.split("#")[0]):
                 if found not in READ:
                     remarks.append(
-                        "%s, line %d sets %s, which nothing reads: the name is CUDA_VISIBLE_DEVICES. This run is given "
+                        "%s, line %d sets %s, which no program reads: the correct name is CUDA_VISIBLE_DEVICES. "
+                        "This run is given "
                         "its card by UUID" % (name, number, found)
                     )
     return remarks
@@ -186,5 +187,5 @@ def has_card():
     """Whether there is a card that can be used now. StackError where that cannot be told: it is no "no"."""
     seen = look()
     if seen["answer"] == UNKNOWN:
-        raise StackError("it cannot be told whether there is a card: %s. %s" % (seen["problem"], CURE))
+        raise StackError("it is not known whether this host has a card: %s. %s" % (seen["problem"], CURE))
     return seen["answer"] == CARD

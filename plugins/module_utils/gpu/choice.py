@@ -16,11 +16,11 @@ def choose_card(asked, memory, cards, processes, leased):
     with a reason for every card that was considered.
     """
     if not cards:
-        raise ValueError("this host has no card that nvidia-smi knows")
+        raise ValueError("nvidia-smi lists no card on this host")
     considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("no card is called %s; there are %s" % (asked, there))
+        raise ValueError("there is no card called %s; this host has %s" % (asked, there))
     reasons, fitting = [], []
     for card in considered:
         reason = _hindrance(card, memory, processes, leased, asked == "auto")
@@ -47,7 +47,7 @@ def free_memory(card):
 def _hindrance(card, memory, processes, leased, shy):
     """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
     if card["uuid"] in leased:
-        return "run %s has it" % leased[card["uuid"]]
+        return "run %s uses it" % leased[card["uuid"]]
     if card["mode"] == "Prohibited":
         return "its compute mode is Prohibited"
     others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]

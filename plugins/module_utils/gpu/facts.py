@@ -20,7 +20,7 @@ def gpu_facts(cuda="", gcc=""):
         try:
             facts["processes"] = processes()
         except ValueError as error:
-            facts["problem"] = "nvidia-smi lists cards, and not what computes on them: %s" % error
+            facts["problem"] = "nvidia-smi lists cards, but not the processes on them: %s" % error
     facts["toolkits"] = toolkits(cuda)
     facts["gcc"] = compiler(gcc)
     return facts

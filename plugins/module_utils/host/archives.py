@@ -43,8 +43,8 @@ def _piped(path):
         process = subprocess.Popen(["xz", "-dc", path], stdout=subprocess.PIPE)
     except OSError:
         raise StackError(
-            "it is packed by xz, and this host has neither a Python that reads it nor the program xz. Pack it again as "
-            ".tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again"
+            "it is compressed with xz, but this host has neither a Python that reads it nor the program xz. Pack it "
+            "again as .tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again"
         )
     with contextlib.closing(process.stdout):  # type: ignore[type-var]
         yield process.stdout

@@ -81,7 +81,7 @@ def read_text(path, most=MOST):
         raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device and no ordinary file", path)
+        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
     try:
         with os.fdopen(handle, "rb") as file:
             return file.read(most).decode("utf-8", "replace")

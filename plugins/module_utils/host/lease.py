@@ -88,7 +88,7 @@ class Lock(object):
         try:
             self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError as error:
-            raise StackError("%s cannot be opened: %s. Look at who made it" % (self.path, error.strerror))
+            raise StackError("%s cannot be opened: %s. Find out who created it" % (self.path, error.strerror))
         try:
             self._own()
             self._wait()
@@ -100,7 +100,7 @@ class Lock(object):
     def _own(self):
         seen = os.fstat(self.handle)
         if not stat.S_ISREG(seen.st_mode) or seen.st_uid not in (0, os.geteuid()) or seen.st_nlink != 1:
-            raise StackError("%s was made by uid %d, who may not: remove it" % (self.path, seen.st_uid))
+            raise StackError("%s was created by uid %d, which must not own it: remove it" % (self.path, seen.st_uid))
         os.fchmod(self.handle, 0o600)
 
     def _wait(self):
@@ -135,8 +135,8 @@ def refuse_held(root, holder, host, over):
     if holder and lease["holder"] == holder:
         if lease["host"] != host:
             raise StackError(
-                "%s is being worked on by this same command, as %s: two names of the inventory are one host, or "
-                "share its stack_root. Leave one of them out" % (root, plain(lease["host"]))
+                "%s is in use by this same command, under the name %s: two names in the inventory are the same "
+                "host, or share its stack_root. Leave one of them out" % (root, plain(lease["host"]))
             )
         return
     raise StackError(

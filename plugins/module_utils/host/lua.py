@@ -40,8 +40,8 @@ def resolve_libraries(generation, libraries, log, environment=None):
         argv = with_stack(generation, ["luajit", "-e", program])
         outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
         if outcome["rc"] != 0 or "resolved" not in lines_since(log, start):
-            raise StackError("%s was built, and cannot be opened" % path, log=log, tail=log_tail(log))
-        version = "%d bytes, all symbols there" % os.path.getsize(path)
+            raise StackError("%s was built, but cannot be opened" % path, log=log, tail=log_tail(log))
+        version = "%d bytes, all symbols found" % os.path.getsize(path)
         evidence.append({"module": os.path.basename(library), "seconds": outcome["seconds"], "version": version})
     return evidence
 
@@ -57,8 +57,10 @@ def find_modules(generation, modules, log):
         start = file_size(log)
         outcome = run_logged(with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True)
         if outcome["rc"] != 0 or not any(line.startswith("found ") for line in lines_since(log, start)):
-            raise StackError("%s was installed, and is not found" % module, log=log, tail=log_tail(log))
-        evidence.append({"module": module, "seconds": outcome["seconds"], "version": "not loaded: no card here"})
+            raise StackError("%s was installed, but is not found" % module, log=log, tail=log_tail(log))
+        evidence.append(
+            {"module": module, "seconds": outcome["seconds"], "version": "not loaded: no card on this host"}
+        )
     return evidence
 
 
@@ -87,7 +89,7 @@ def run_trials(generation, modules, programs, log, environment):
         outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
         if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
             raise StackError(
-                "%s loads, but does not do what it is for (rc %s)" % (modules[-1], outcome["rc"]),
+                "%s loads, but does not work: its trial failed (rc %s)" % (modules[-1], outcome["rc"]),
                 log=log,
                 tail=log_tail(log),
             )

@@ -70,15 +70,16 @@ def write(generation):
 def read(generation):
     """{path: what it was at sealing}. StackError where there is no manifest, or another than the sealed one."""
     if not seal_of(generation):
-        raise StackError("%s is not sealed, so it is not whole: run `provision site`" % generation)
+        raise StackError("%s is not sealed, so it is not complete: run `provision site`" % generation)
     if "manifest" not in seal_of(generation):
         raise StackError(
-            "%s was sealed before manifests were kept, so its files cannot be compared with what was installed: run "
+            "%s was sealed before manifests existed, so its files cannot be compared with what was installed: run "
             "`provision site`, which seals it again" % generation
         )
     if not has_manifest(generation):
         raise StackError(
-            "the manifest of %s is gone or is not the one that was sealed, so its files cannot be compared. Find out "
+            "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
+            "Find out "
             "who changed it, then run `provision site`, which seals the generation again" % generation
         )
     entries = [json.loads(line) for line in read_text(os.path.join(generation, layout.MANIFEST)).splitlines()]
@@ -94,7 +95,7 @@ def compare(generation):
             digests[name] = found["sha256"]
         if name not in noted:
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_COME):
-                wrong.append((name, "was not there"))
+                wrong.append((name, "was added"))
             continue
         said = _difference(noted.pop(name), found, path)
         if said:
@@ -165,7 +166,7 @@ def _difference(noted, found, path):
         for key in ("type", "target", "size", "sha256", "mode"):
             if noted.get(key) != found.get(key):
                 if key in ("size", "sha256"):
-                    return "was altered"
+                    return "was changed"
                 return "has %s %s, was %s" % (key, found.get(key), noted.get(key))
     owner = os.lstat(path).st_uid
     return "" if owner in (0, os.geteuid()) else "belongs to user %d" % owner

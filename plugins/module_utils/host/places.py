@@ -91,16 +91,20 @@ def judge(places, uid):
 def _problem(place, before, uid):
     if place["kind"] == "absent":
         if before and before["mode"] & stat.S_ISVTX and _writers(before):
-            return "%s is not there, and %s can make it first (%s is mode %04o): make it with mkdir -m 755, or %s" % (
-                place["path"],
-                _writers(before),
-                before["path"],
-                before["mode"],
-                ANOTHER,
+            return (
+                "%s does not exist, and %s could create it first (%s has mode %04o): create it with mkdir -m "
+                "755, or %s"
+                % (
+                    place["path"],
+                    _writers(before),
+                    before["path"],
+                    before["mode"],
+                    ANOTHER,
+                )
             )
         return ""
     if place["uid"] not in (0, uid):
-        return "%s (%s, mode %04o) belongs to %s, who can replace what lies there: chown it to %s, or %s" % (
+        return "%s (%s, mode %04o) belongs to %s, who can replace its contents: chown it to %s, or %s" % (
             place["path"],
             place["kind"],
             place["mode"],

@@ -64,7 +64,7 @@ def in_words(path, error):
             % cut.groups()
         )
     if any(words in said for words in LEFT_OPEN):
-        return "it was not closed by the program that wrote it, which was interrupted or writes still (%s)" % said
+        return "it was not closed by the program that wrote it, which was interrupted or is still writing (%s)" % said
     if any(words in said for words in LOCKED):
         return "another program has it open for writing (%s)" % said
     if NO_HDF5 in said:
@@ -72,9 +72,11 @@ def in_words(path, error):
             return "it is empty"
         with io.open(path, "rb") as file:
             zero = not file.read(4096).strip(b"\0")
-        return "it is no HDF5 file" + (": its start is all zero, as an interrupted program leaves it" if zero else "")
+        return "it is not an HDF5 file" + (
+            ": its start is all zero, as an interrupted program leaves it" if zero else ""
+        )
     if any(words in said for words in DAMAGED):
-        return "it is damaged, as a file is whose program was interrupted while it wrote (%s)" % said
+        return "it is damaged, probably because its program was interrupted while it wrote (%s)" % said
     return "it cannot be read: %s" % said
 
 
@@ -107,11 +109,11 @@ def check_shapes(path, sets, found):
         shape, kind = sets[name].shape, sets[name].dtype
         wanted = {"images": 4, "labels": 2}.get(name, 1)
         if shape is None or len(shape) != wanted:
-            words = "it has the shape %s and not %d dimensions" % (shape, wanted)
+            words = "it has the shape %s, not %d dimensions" % (shape, wanted)
         elif name == "images" and shape[1:] != SIDE:
-            words = "it has the shape %s and not (N, 3, 256, 256)" % (shape,)
+            words = "it has the shape %s, not (N, 3, 256, 256)" % (shape,)
         elif (kind != "uint8") if name == "images" else (kind.kind not in "iu"):
-            words = "it is of the type %s and not of %s" % (kind, "uint8" if name == "images" else "uint32")
+            words = "it has the type %s, not %s" % (kind, "uint8" if name == "images" else "uint32")
         elif shape[0] > MOST_CAPTIONS or (name == "labels" and not 0 < shape[1] <= MOST_WORDS):
             words = "it has the shape %s, which no data set has" % (shape,)
         elif not shape[0]:
@@ -154,8 +156,8 @@ def check_labels(path, labels, lengths, found, words, told):
     for kind, place, fault, reason in (
         ("no word", "/labels", "out of the vocabulary", "a label is below 0 (%s)"),
         ("empty", "/labels", "no words", "a caption has no words (%s)"),
-        ("gap", "/labels", "zero inside", "a zero stands before a word of a caption, and ends it there (%s)"),
-        ("length", "/label_length", "length", "it is not the number of words that stand in /labels (%s)"),
+        ("gap", "/labels", "zero inside", "a caption has a zero before one of its words, and ends there (%s)"),
+        ("length", "/label_length", "length", "it is not the number of words in /labels (%s)"),
     ):
         if faults.count(kind):
             found.fault(path, place, fault, reason % faults.named(kind))
@@ -205,7 +207,7 @@ def check_pixels(path, found, step=lambda done, total: None):
             if filled.any():
                 last = start + int(numpy.nonzero(filled)[0][-1])
     if faults.count("zero"):
-        reason = "pictures are black throughout, as those that were never written (%s)" % faults.named("zero")
+        reason = "pictures are completely black, like those that were never written (%s)" % faults.named("zero")
         if total - 1 - last:
             reason += ": the last %d of %d, so whatever wrote it was interrupted" % (total - 1 - last, total)
         found.fault(path, "/images", "never written", reason)

@@ -35,7 +35,7 @@ def read_told(path, found):
     except (ValueError, RuntimeError) as error:  # the latter where it is too deep
         return found.fault(path, "", "no JSON", "it is not JSON: %s" % error)
     if "\n" in text.rstrip():
-        words = "it stands on several lines, and train.lua reads only the first: write it without line breaks"
+        words = "it has several lines, and train.lua reads only the first: write it without line breaks"
         found.fault(path, "", "several lines", words)
     for name, kind, words in (("ix_to_word", dict, "an object of words"), ("images", list, "a list")):
         if not isinstance(told, dict) or not isinstance(told.get(name), kind):
@@ -51,20 +51,20 @@ def check_words(path, told, found):
         return None
     words = told["ix_to_word"]
     if not words:
-        return found.fault(path, "ix_to_word", "vocabulary", "there is no word in it")
+        return found.fault(path, "ix_to_word", "vocabulary", "it contains no word")
     lacks = [str(number) for number in range(1, len(words) + 1) if str(number) not in words]
     if lacks:
         reason = 'its keys are not "1" to "%d": it lacks %s' % (len(words), some(lacks))
         found.fault(path, "ix_to_word", "vocabulary", reason)
     for number in [number for number in words if not isinstance(words[number], TEXT)][:MOST_NAMED]:
-        found.fault(path, "ix_to_word[%s]" % json.dumps(number), "vocabulary", "what stands there is no word")
+        found.fault(path, "ix_to_word[%s]" % json.dumps(number), "vocabulary", "its value is not a word")
     texts = [word for word in words.values() if isinstance(word, TEXT)]
     if len(set(texts)) < len(texts):
         found.remark(
             path,
             "ix_to_word",
             "vocabulary",
-            "words that stand there more than once: %d" % (len(texts) - len(set(texts))),
+            "words that occur more than once: %d" % (len(texts) - len(set(texts))),
         )
     return len(words)
 
@@ -86,7 +86,7 @@ def check_listed(path, told, found, splits):
         for field in ("id", "file_path"):
             value = entry.get(field)
             if not isinstance(value, (numbers.Number, TEXT)):
-                found.remark(path, place, "another shape", "it has no %s, which eval.lua and the scorer take" % field)
+                found.remark(path, place, "another shape", "it has no %s, which eval.lua and the scorer use" % field)
             elif value in seen[field]:
                 doubles[field].append(row)
             seen[field].add(value if isinstance(value, (numbers.Number, TEXT)) else None)

@@ -49,7 +49,7 @@ def inspect(request, say):
     aside = named(request.get("quarantine") or "")
     what = what_is(path)
     if aside and what == "data set":
-        raise StackError("--quarantine moves pictures, and %s holds none as files" % printed(path))
+        raise StackError("--quarantine moves pictures, but %s contains none as files" % printed(path))
     with Findings(named(request["result"])) as found:
         if what == "data set":
             seen = inspect_set(path, request, root, found, say)
@@ -108,7 +108,7 @@ def has_pillow(say):
     try:
         import PIL  # noqa: F401
     except ImportError:
-        say("Pillow is not there for this Python: only the headers of the pictures are looked at")
+        say("Pillow is not installed for this Python: only the headers of the pictures are checked")
         return False
     return True
 
@@ -141,7 +141,7 @@ def quarantined(home, aside, bad, say):
 def undone(path, say):
     """Take back what a list of a quarantine names."""
     told = undo(find("", path), say)
-    say("%(moved_back)d files are back; %(back_already)d were there already" % told)
+    say("%(moved_back)d files were moved back; %(back_already)d were there already" % told)
     for entry in told["left"][:20]:
         say(as_native("not moved back: %(file)s: %(reason)s" % entry))
     return dict(told, what="undo")
@@ -183,7 +183,7 @@ def inspect_captions(path, inspection, request, aside, say):
             found.fault(path, "", "captions", line)
         if not request.get("images_root"):
             return {"pictures": 0, "captions": 0}
-        say("the captions cannot be read, so all pictures of the folder are looked at")
+        say("the captions cannot be read, so all pictures of the folder are checked")
         inspection.named = False
         return dict(inspect_folder(inspection.root, inspection, request, aside, say), captions=0)
     words, sizes, names = tokenizer(request.get("tokens") or WORDS), {}, set()
@@ -191,7 +191,7 @@ def inspect_captions(path, inspection, request, aside, say):
         name = find(inspection.root, entry["file_path"])
         check_captions(path, number, entry, words, found)
         if name in names:
-            found.remark(path, "picture %d" % (number + 1), "duplicate", "%s stands there twice" % printed(name))
+            found.remark(path, "picture %d" % (number + 1), "duplicate", "%s occurs twice" % printed(name))
         names.add(name)
         try:
             sizes[name] = status(os.path.join(inspection.root, name)).st_size
@@ -213,7 +213,7 @@ def check_captions(path, number, entry, words, found):
             found.fault(path, place, "no words", "the caption %s has no words, only punctuation" % said)
         if caption in texts:
             said = as_native(as_text(json.dumps(caption[:80])))
-            found.remark(path, place, "duplicate caption", "the caption %s stands there twice" % said)
+            found.remark(path, place, "duplicate caption", "the caption %s occurs twice" % said)
         texts.add(caption)
 
 
@@ -237,10 +237,10 @@ def inspect_set(path, request, root, found, say):
     told = told or beside(h5, ".json")
     need_h5py()
     if not told:
-        found.remark(h5, "", "no JSON", "there is no JSON beside it: its labels were compared with no vocabulary")
+        found.remark(h5, "", "no JSON", "there is no JSON beside it: its labels were not compared with a vocabulary")
     for file in (h5, told):
         refuse_other(file)
-    say("looking at the labels of %s" % printed(h5))
+    say("checking the labels of %s" % printed(h5))
     seen = check(h5, told, found)
     listed = seen.pop("listed")
     if root:

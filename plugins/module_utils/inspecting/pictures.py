@@ -92,10 +92,10 @@ class Inspection(object):
         else:
             kind = answer["kind"]
             if says and says != kind and not (says in NETPBM and kind in NETPBM):
-                words = "it is a %s, whatever its name says; programs go by its content"
+                words = "it is a %s, although its name says otherwise; programs use its content"
                 self.found.remark(name, "", "another type", words % kind)
             if kind not in LOADED:
-                words = "it is a %s, which `data prepare` reads and eval.lua does not caption"
+                words = "it is a %s, which `data prepare` reads but eval.lua does not caption"
                 self.found.remark(name, "", "other kind", words % kind)
             if answer.get("sha256"):
                 self.digests.setdefault(answer["sha256"], []).append(name)

@@ -39,7 +39,7 @@ class Quarantine(object):
         self.root, self.folder = os.path.abspath(root), os.path.abspath(folder)
         self.list = os.path.join(self.folder, LIST)
         if contains(self.folder, self.root):
-            raise StackError("--quarantine %s is or holds the data itself: name another folder" % printed(folder))
+            raise StackError("--quarantine %s is or contains the data itself: choose another folder" % printed(folder))
 
     def __enter__(self):
         try:
@@ -51,7 +51,7 @@ class Quarantine(object):
             raise StackError("--quarantine %s cannot be written: %s" % (printed(self.folder), error.strerror))
         try:
             if not stat.S_ISREG(os.fstat(self.handle).st_mode):
-                raise StackError("%s is no ordinary file: name another folder" % printed(self.list))
+                raise StackError("%s is not an ordinary file: choose another folder" % printed(self.list))
             lock(self.handle, self.list)
             size = os.fstat(self.handle).st_size
             os.lseek(self.handle, max(0, size - 1), os.SEEK_SET)
@@ -70,14 +70,14 @@ class Quarantine(object):
         source = os.path.join(self.root, name)
         inside = os.path.relpath(os.path.normpath(source), self.root)
         if inside.split(os.sep)[0] == os.pardir:
-            return "it does not lie below %s" % printed(self.root)
+            return "it is not below %s" % printed(self.root)
         try:
             target = free_name(os.path.join(self.folder, inside))
             make_directory(os.path.dirname(target))
             entry = {"from": shown(source), "to": shown(target), "reason": as_text(reason)}
             line = (as_text(json.dumps(entry, sort_keys=True)) + "\n").encode("utf-8")
             if os.write(self.handle, line) != len(line):
-                return "the list %s cannot be written any more: the disk is full" % printed(self.list)
+                return "the list %s can no longer be written: the disk is full" % printed(self.list)
             os.fsync(self.handle)
             move(source, target)
         except (IOError, OSError, StackError) as error:
@@ -96,7 +96,7 @@ def lock(handle, path):
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (IOError, OSError):
-        raise StackError("another process works with %s: wait until it has ended" % printed(path))
+        raise StackError("another process is using %s: wait until it has ended" % printed(path))
 
 
 def free_name(path):
@@ -106,7 +106,7 @@ def free_name(path):
     for number in range(2, SAME_NAME):
         if not os.path.lexists("%s.%d" % (path, number)):
             return "%s.%d" % (path, number)
-    raise StackError("%s and %d others of the name are there already" % (printed(path), SAME_NAME))
+    raise StackError("%s and %d others of this name exist already" % (printed(path), SAME_NAME))
 
 
 def move(source, target):
@@ -115,7 +115,7 @@ def move(source, target):
     StackError where the target is there.
     """
     if os.path.lexists(target):
-        raise StackError("%s is there already" % printed(target))
+        raise StackError("%s exists already" % printed(target))
     try:
         os.rename(source, target)
         return
@@ -128,7 +128,7 @@ def move(source, target):
     elif stat.S_ISREG(info.st_mode):
         copy(source, target)
     else:
-        raise StackError("it is no ordinary file and would have to go to another disk")
+        raise StackError("it is not an ordinary file, and would have to be moved to another disk")
     os.unlink(source)
 
 
@@ -225,7 +225,7 @@ def read_list(path):
     except (IOError, OSError) as error:
         raise StackError("--undo %s: it cannot be read: %s" % (printed(path), error.strerror))
     if torn and not entries:
-        raise StackError("--undo %s: it is no list of a quarantine, which is called %s" % (printed(path), LIST))
+        raise StackError("--undo %s: it is not the list of a quarantine, which is called %s" % (printed(path), LIST))
     return entries, torn
 
 

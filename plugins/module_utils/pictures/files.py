@@ -124,7 +124,7 @@ def walk(folder, apart=()):
             if isinstance(info, Unusable) or not stat.S_ISDIR(info.st_mode):
                 yield name, info
             elif depth >= DEEPEST:
-                words = "this folder lies in %d others and was not looked into"
+                words = "this folder is nested in %d others and was not searched"
                 yield name, Unusable(words % DEEPEST, "unreadable")
             else:
                 (linked if os.path.islink(os.path.join(folder, name)) else below).append((name, depth + 1))
@@ -179,7 +179,7 @@ def refuse_kind(info):
     """Unusable where this is not the os.stat of an ordinary file."""
     for holds, kind in KINDS:
         if holds(info.st_mode):
-            raise Unusable("it is a %s and no ordinary file" % kind, "no ordinary file")
+            raise Unusable("it is a %s, not an ordinary file" % kind, "no ordinary file")
 
 
 def look(path):
@@ -204,7 +204,7 @@ def why_not(path, error):
     if error.errno in (errno.EACCES, errno.EPERM):
         closed = closed_parent(path)
         if closed:
-            return "%s may not look into %s" % (who(), printed(closed))
+            return "%s may not enter %s" % (who(), printed(closed))
         try:
             info = os.stat(path)
         except (IOError, OSError):

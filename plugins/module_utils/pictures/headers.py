@@ -65,7 +65,7 @@ def kind_of(head):
             return kind
     if head[:2] in NETPBM and re.match(r"P[1-6](?:[\s#]|$)".encode("ascii"), head):
         return NETPBM[head[:2]]
-    words = "it is no picture: it starts with %s, which no JPEG, PNG or PPM does"
+    words = "it is not a picture: it starts with %s, and no JPEG, PNG or PPM does"
     raise Unusable(words % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
 
 
@@ -112,7 +112,7 @@ def png(head):
     """(width, height) by IHDR, which has to be the first chunk."""
     length, name, width, height = numbers(">I4sII", head, 8, "PNG")
     if name == b"CgBI":
-        raise Unusable("it is a PNG as iPhone programs carry it (CgBI), which no other program reads")
+        raise Unusable("it is a PNG in the format of iPhone programs (CgBI), which other programs cannot read")
     if name != b"IHDR" or length != 13:
         raise Unusable("it is damaged: the first chunk of the PNG is not its header (IHDR)")
     return width, height
@@ -137,7 +137,7 @@ def netpbm(head):
                 r"(?:\s|#[^\r\n]*[\r\n])*(?:[0-9]*|#[^\r\n]*)\Z".encode("ascii"), head[place:]
             ):
                 raise cut_short(NETPBM[head[:2]])
-            raise Unusable("it is damaged: width, height and maximum do not stand in its first %d bytes" % PLAIN_HEADER)
+            raise Unusable("it is damaged: width, height and maximum are not in its first %d bytes" % PLAIN_HEADER)
         found.append(int(match.group(1)))
         place = match.end()
     if wanted == 3 and not 0 < found[2] < 65536:

@@ -104,7 +104,7 @@ def loaded(file):
 
 def unknown(kind):
     """What is said of a picture of a kind that is not among FORMATS."""
-    return Unusable("it is a picture of the kind %s, which is not decoded here: save it as JPEG or PNG" % kind)
+    return Unusable("it is a picture of the type %s, which is not supported: save it as JPEG or PNG" % kind)
 
 
 def as_imread(image):
@@ -202,7 +202,7 @@ def why(file, error):
     except (IOError, OSError, ValueError):
         pass
     if isinstance(error, MemoryError):
-        return Unusable("it needs more memory than there is")
+        return Unusable("it needs more memory than is available")
     if isinstance(error, (IOError, OSError)) and error.errno:
         return Unusable("it cannot be read: %s" % as_text(error.strerror), "unreadable")
     told = re.sub(r"[^ -~]+", "?", as_text(str(error)).splitlines()[0])[:200] if str(error) else ""
@@ -211,5 +211,5 @@ def why(file, error):
     if told.startswith("cannot identify"):
         return Unusable("it begins as a %s does, but is damaged: its header cannot be read" % kind)
     return Unusable(
-        "it is damaged, or of a form of %s that is not known here (%s)" % (kind, told or type(error).__name__)
+        "it is damaged, or a variant of %s that is not supported (%s)" % (kind, told or type(error).__name__)
     )

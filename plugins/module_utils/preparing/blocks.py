@@ -114,7 +114,7 @@ def stamp_of(seen, bad):
 def refuse_crash(row, crashes):
     """Unusable for a row at which a process died."""
     if row in crashes:
-        raise Unusable("the decoder crashes at it (signal %d)" % crashes[row])
+        raise Unusable("the decoder crashes on it (signal %d)" % crashes[row])
 
 
 def write(handle, place, data):
@@ -125,14 +125,14 @@ def write(handle, place, data):
     except (IOError, OSError) as error:
         words = "a picture could not be written: %s. " % as_text(error.strerror)
         if error.errno in FULL:
-            words += "Make room; the same command goes on where it was"
+            words += "Make room; the same command continues where it stopped"
         raise StackError(words)
 
 
 def without_crash(task, row, number):
     """The task that is to be done after the process that did it crashed at this row."""
     if row < 0:
-        raise StackError("a working process crashed before it read a picture (signal %d)" % number)
+        raise StackError("a worker process crashed before it read a picture (signal %d)" % number)
     return dict(task, crashes=dict(task.get("crashes", {}), **{str(row): number}))
 
 
@@ -145,5 +145,5 @@ def sync(task, _note):
         finally:
             os.close(handle)
     except (IOError, OSError) as error:
-        raise StackError("the pictures cannot be written to the disk for good: %s" % as_text(error.strerror))
+        raise StackError("the pictures cannot be written to the disk (fsync): %s" % as_text(error.strerror))
     return {}

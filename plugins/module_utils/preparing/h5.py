@@ -59,7 +59,7 @@ def create(path, captions, rows):
         raise StackError("%s cannot be written: %s" % (as_text(path), as_text(str(error))))
     if not offset:
         raise StackError(
-            "HDF5 gave no place for the pictures in %s: this version of h5py cannot be used" % as_text(path)
+            "HDF5 allocated no space for the pictures in %s: this version of h5py cannot be used" % as_text(path)
         )
     return offset
 
@@ -85,7 +85,7 @@ def reserve(path, offset, length):
         if call is not None:
             failed = call(ctypes.c_int(handle), ctypes.c_int(0), ctypes.c_int64(offset), ctypes.c_int64(length))
             if failed and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                words = "%s cannot have the %d bytes of its pictures: %s. Make room, or choose another output_h5"
+                words = "%s cannot get the %d bytes that its pictures need: %s. Make room, or choose another output_h5"
                 raise StackError(words % (as_text(path), length, os.strerror(ctypes.get_errno())))
         os.fsync(handle)
     finally:

@@ -124,7 +124,8 @@ class Journal(object):
                 self.state = replay(file.read())
             if self.state is None:
                 words = (
-                    "%s is no journal of this command: see what it is, then move it away, or choose another output_h5"
+                    "%s is not a journal of this command: look at what it is, then move it away, or choose "
+                    "another output_h5"
                 )
                 raise StackError(words % shown)
             os.ftruncate(self.handle, self.state.good)
@@ -168,8 +169,8 @@ class Journal(object):
             state = replay(file.read())
         run = state.run if state and state.run else {}
         when = moment(run.get("began"))
-        who = "pid %s on %s, since %s" % (run.get("pid"), run.get("host"), when) if run else "which has just begun"
-        return "another command is preparing this data set already (%s): wait for it, or end it" % who
+        who = "pid %s on %s, since %s" % (run.get("pid"), run.get("host"), when) if run else "which has just started"
+        return "another command is already preparing this data set (%s): wait for it, or end it" % who
 
     def empty(self):
         """Whether nothing was written yet."""

@@ -56,17 +56,21 @@ class Outputs(object):
         for field, final in (("output_json", self.json), ("output_h5", self.h5)):
             folder = os.path.dirname(final)
             if not os.path.isdir(folder):
-                raise StackError("%s is to be written into %s, which is no folder: make it" % (field, shown(folder)))
+                raise StackError(
+                    "%s is to be written into %s, which is not a folder: create it" % (field, shown(folder))
+                )
             if os.statvfs(folder).f_flag & READ_ONLY:
                 raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise StackError("%s may not write into %s, where %s is to be" % (who(), shown(folder), field))
+                raise StackError(
+                    "%s may not write into %s, where %s is to be created created" % (who(), shown(folder), field)
+                )
 
     def refuse_existing(self):
         """StackError where one of the names is taken."""
         for final in self.finals:
             if os.path.lexists(final):
-                words = "%s is there already, and is not overwritten: move it away, or choose another name"
+                words = "%s exists already, and is not overwritten: move it away, or choose another name"
                 raise StackError(words % shown(final))
 
     def refuse_foreign(self):
@@ -74,7 +78,8 @@ class Outputs(object):
         for part in self.parts():
             if os.path.lexists(part):
                 words = (
-                    "%s is there without a journal of this command: another tool, or an older one, left it. See what "
+                    "%s exists without a journal of this command: another tool, or an older version, created "
+                    "it. Look at what "
                 )
                 words += "it is, then move it away, or choose another name"
                 raise StackError(words % shown(part))
@@ -98,17 +103,18 @@ def place(part, final):
         if os.path.lexists(final):
             return  # a command did that and was killed then
         raise StackError(
-            "%s is gone, and has not become %s: remove what is left and begin anew" % (shown(part), shown(final))
+            "%s is missing, and was not renamed to %s: remove what is left and start "
+            "again" % (shown(part), shown(final))
         )
     try:
         os.link(part, final)
     except (IOError, OSError) as error:
         if error.errno == errno.EEXIST and not os.path.samestat(os.lstat(part), os.lstat(final)):
-            words = "%s came into being while it was being made: move that away, then run the same command again"
+            words = "%s was created by another process meanwhile: move that away, then run the same command again"
             raise StackError(words % shown(final))
         if error.errno != errno.EEXIST:  # a file system without hard links
             if os.path.lexists(final):
-                raise StackError("%s is there already, and is not overwritten: move it away" % shown(final))
+                raise StackError("%s exists already, and is not overwritten: move it away" % shown(final))
             os.rename(part, final)
             return
     os.unlink(part)
@@ -140,10 +146,10 @@ def refuse_full(wanted):
         disk = os.statvfs(folder)
         free = disk.f_bavail * disk.f_frsize
         if free < needed:
-            words = "%s are needed on the disk of %s, and %s are free there: make room, or choose other outputs"
+            words = "%s are needed on the disk of %s, but only %s are free there: make room, or choose other outputs"
             raise StackError(words % (size(needed), shown(folder), size(free)))
         if disk.f_files and disk.f_favail < FILES:
-            words = "the disk of %s has room for %d more files (inodes) and %d are made: remove some"
+            words = "the disk of %s has room for %d more files (inodes), but %d are needed: remove some"
             raise StackError(words % (shown(folder), disk.f_favail, FILES))
 
 

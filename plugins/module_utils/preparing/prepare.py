@@ -83,10 +83,10 @@ def prepare(request, say):
     except Ended as ended:
         raise StackError(words_of_end(ended, journal), signal=ended.args[0])
     except DeathError as death:
-        raise StackError("a process that helps ended by signal %d: run the same command again" % crash_of(death))
+        raise StackError("a worker process was ended by signal %d: run the same command again" % crash_of(death))
     except (IOError, OSError) as error:
         where = shown(error.filename) if error.filename else "a file"
-        raise StackError("%s: %s. The same command goes on where it was" % (where, as_text(error.strerror)))
+        raise StackError("%s: %s. The same command continues where it stopped" % (where, as_text(error.strerror)))
     finally:
         if crew is not None:
             crew.end()
@@ -172,7 +172,7 @@ def words_of_end(ended, journal):
         return words + ", before any picture was read"
     rows = len(journal.state.blocks) * journal.state.plan["block"]
     rows = min(rows, journal.state.plan["rows"])
-    return words + ": about %s of %s pictures are done, and the same command goes on there" % (
+    return words + ": about %s of %s pictures are done, and the same command continues there" % (
         number(rows), number(journal.state.plan["rows"])
     )  # fmt: skip
 
@@ -213,12 +213,15 @@ class Preparation(object):
         anew = bool(staged["why"])
         if anew:
             if known and self.journal.state.lines and not self.restarted:
-                self.say("what was begun here before cannot be gone on with, all pictures are read: %s" % staged["why"])
+                self.say(
+                    "the work that was started here before cannot be continued, so all pictures are read: "
+                    "%s" % staged["why"]
+                )
             self.journal.add({"plan": dict(staged["plan"], excluded=self.excluded)}, durable=True)
         reading = Reading(self.crew, self.journal, spool, outputs.part, self.say)
         resumed = 0 if anew else reading.verify()
         if resumed:
-            self.say("going on: %s of %s pictures were read before" % (number(resumed), number(facts["pictures"])))
+            self.say("continuing: %s of %s pictures were read before" % (number(resumed), number(facts["pictures"])))
         return staged, reading, resumed
 
     def read(self, reading):
@@ -232,16 +235,18 @@ class Preparation(object):
     def set_aside(self, bad, rows):
         """Leave out what cannot be used. StackError, with a list of it, where that was not asked for."""
         if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
-            words = "none of the %s pictures is there below %s: is images_root the right folder? %s, for one: %s"
+            words = "none of the %s pictures was found below %s: is images_root the right folder? For example, %s: %s"
             where = shown(self.asked["images_root"] or os.getcwd())
             raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
         if not self.asked["set_aside"]:
             write_unreadable(self.outputs.unreadable, bad)
-            words = "%s\nAll of them are listed in %s. Mend them or take them out of the captions; or prepare the "
-            words += "others alone with --set-aside"
+            words = (
+                "%s\nAll of them are listed in %s. Repair them or remove them from the captions; or prepare only the "
+            )
+            words += "others with --set-aside"
             raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
         self.say(told(bad, rows))
-        self.say("set aside: the data set is laid out anew without them")
+        self.say("set aside: the data set is laid out again without them")
         self.restarted = True
         for name, reason, fault in bad:
             self.excluded[as_latin(name)] = [reason, fault] + list(as_seen(name))

@@ -32,9 +32,9 @@ LEAST_BLOCK = 8
 SHARES = 32
 """Blocks that each process has at least, so that all end at about the same time."""
 PARTS = (
-    ("captions", "the captions or the options are others"),
-    ("pictures", "the list of pictures is another"),
-    ("pillow", "another version of Pillow is there"),
+    ("captions", "the captions or the options are different"),
+    ("pictures", "the list of pictures is different"),
+    ("pillow", "Pillow has another version"),
     ("engine", "another version of this command wrote it"),
 )
 """What has to be as it was for a command to go on, and what is said where it is not."""
@@ -107,14 +107,14 @@ def plan_of(captions, text, paths):
 def why_anew(plan, known, part):
     """In words why what was begun cannot be gone on with; empty where it can."""
     if not known:
-        return "nothing was begun"
+        return "no work was started"
     for key, words in PARTS:
         if plan[key] != known.get(key):
             return words
     try:
         same = identity(part)
     except OSError:
-        return "%s is gone" % shown(part)
+        return "%s is missing" % shown(part)
     if any(same[key] != known.get(key) for key in same) or not isinstance(known.get("place"), int):
         return "%s is another file" % shown(part)
     return "" if isinstance(known.get("block"), int) and known["block"] > 0 else "its journal is damaged"

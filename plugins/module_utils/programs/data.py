@@ -53,9 +53,9 @@ def refuse(program, request, generation):
         readable("-" + option, path, folder)
     for option, folder in outputs(program, request):
         if not os.path.isdir(folder):
-            raise StackError("--%s: there is no directory %s on this host: make it first" % (option, folder))
+            raise StackError("--%s: there is no directory %s on this host: create it first" % (option, folder))
         if not os.access(folder, os.W_OK | os.X_OK):
-            cure = "Make it that account's (chown), or choose another directory"
+            cure = "Give it to that account (chown), or choose another directory"
             raise StackError("--%s: %s may not write in %s. %s" % (option, who(), folder, cure))
     if program == "prepare":
         from ..preparing.outputs import Outputs
@@ -108,7 +108,7 @@ def python_of(generation):
             return python
         said.append("%s: %s" % (python, (words.strip().splitlines() or ["code %s" % code])[-1]))
     cure = (
-        "The component python of the stack brings numpy, h5py and Pillow: see that pip.source is not none, add "
+        "The component python of the stack brings numpy, h5py and Pillow: check that pip.source is not none, add "
         "python-wheels to the mirror where hosts take them from it, and run `provision site`"
     )
     raise StackError("no Python of this host can prepare data (%s). %s" % ("; ".join(said) or "there is none", cure))
@@ -160,12 +160,12 @@ def main(words):
         problem = as_text(str(error))
         result = dict(error.details)
     except KeyboardInterrupt:
-        problem = as_text("it was interrupted. The same command goes on where it was")
+        problem = as_text("it was interrupted. The same command continues where it stopped")
     except (IOError, OSError) as error:
         problem = as_text("%s: %s" % (error.filename or path, error.strerror or error))
         result = {"code": codes.of_errno(error.errno)}
     except MemoryError:
-        problem = as_text("there is not enough memory. Ask for fewer processes (--jobs), or free some")
+        problem = as_text("there is not enough memory. Use fewer processes (--jobs), or free some memory")
         result = {"code": codes.MEMORY_FULL}
     except Exception as error:
         problem = as_text("this is a bug in neuraltalk-provision: %s: %s" % (type(error).__name__, error))

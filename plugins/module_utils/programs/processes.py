@@ -232,10 +232,10 @@ def crash_of(death):
     if death.signal in CRASHES:
         return death.signal
     if death.signal == signal.SIGKILL:
-        words = "a working process was killed (signal 9), probably by the out-of-memory killer: run the same command "
+        words = "a worker process was killed (signal 9), probably by the out-of-memory killer: run the same command "
         words += "again with fewer processes (`--jobs`) or more memory"
         raise StackError(words)
-    words = "a working process ended (%s): run the same command again"
+    words = "a worker process ended (%s): run the same command again"
     raise StackError(words % ("signal %d" % death.signal if death.signal else "exit code %d" % death.code))
 
 
@@ -258,7 +258,7 @@ def apart(work):
                 return answer
     except DeathError as death:
         if death.signal == signal.SIGKILL:
-            raise StackError("the captions need more memory than there is: the process that read them was killed")
+            raise StackError("the captions need more memory than is available: the process that read them was killed")
         raise StackError(
             "the process that read the captions ended (signal %d, exit code %d)" % (death.signal, death.code)
         )

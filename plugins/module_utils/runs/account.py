@@ -49,8 +49,8 @@ def find(name):
         entry = pwd.getpwnam(name)
     except KeyError:
         raise StackError(
-            "the account %s, to which runs belong, is not on this host: run `provision site`, which makes it, or "
-            "choose another run_user in provision.yml" % name
+            "the account %s, which owns the runs, does not exist on this host: run `provision site`, which "
+            "creates it, or choose another run_user in provision.yml" % name
         )
     if entry.pw_uid == 0:
         return None
@@ -101,8 +101,11 @@ def as_account(account, work, *given):
         text = pipe.read().decode("utf-8", "replace")
     status = os.waitpid(child, 0)[1]
     if not text:
-        words = "what was done as %s ended without an answer (status %d): run the same command again; if that does not "
-        words += "help, the host's system log may say who killed it"
+        words = (
+            "the process that worked as %s ended without a result (status %d): run the same command again; "
+            "if that does not "
+        )
+        words += "help, the host's system log may show what killed it"
         raise StackError(words % (account.name, status))
     told = as_native(json.loads(text))
     if "result" in told:
@@ -144,7 +147,7 @@ def owner_of(path, account):
     except OSError:
         return account
     if not stat.S_ISDIR(status.st_mode):
-        raise StackError("%s is no directory: somebody has put something else there" % path)
+        raise StackError("%s is not a directory: look at what it is, then move it away" % path)
     if status.st_uid == account.uid:
         return account
     if status.st_uid == 0:
@@ -184,12 +187,15 @@ def make_places(root, account):
             os.mkdir(path, 0o755)
         except OSError:
             if not os.path.isdir(path) or os.path.islink(path):
-                raise StackError("%s is not a directory, or cannot be made: see what it is, then remove it" % path)
+                raise StackError(
+                    "%s is not a directory, or cannot be created: look at what it is, then remove it" % path
+                )
         if account is not None:
             status = os.lstat(path)
             if status.st_uid != 0:
                 raise StackError(
-                    "%s belongs to uid %d and not to root: look into it, then remove it" % (path, status.st_uid)
+                    "%s belongs to uid %d and not to root: look at what is in it, then remove "
+                    "it" % (path, status.st_uid)
                 )
             os.chown(path, 0, account.gid)
             os.chmod(path, 0o1770)

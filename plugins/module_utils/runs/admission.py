@@ -27,7 +27,7 @@ def admit(root, plan, supervisor):
         for asked in plan["runs"]:
             run = Run(root, asked["id"])
             if os.path.lexists(run.path) and not run.idle():
-                raise StackError("there is a run called %s on this host already: choose another id" % run.name)
+                raise StackError("this host already has a run called %s: choose another id" % run.name)
             os.close(run.hold())  # nobody else may lead one of that name, with or without a directory
             shutil.rmtree(run.path, ignore_errors=True)
             os.mkdir(run.path, 0o700)

@@ -36,7 +36,7 @@ class Run(object):
     def __init__(self, root, name):
         if not rules.is_id(name):
             raise StackError(
-                "%r is no id of a run: letters, digits and . _ - only, and not .last or .new at its end" % name
+                "%r is not a valid run id: use only letters, digits and . _ -, and no .last or .new at the end" % name
             )
         self.root = root
         self.name = name
@@ -60,7 +60,7 @@ class Run(object):
         if record is None and not os.path.exists(self.record):
             raise StackError("there is no run called %s on this host" % self.name)
         if not isinstance(record, dict) or not isinstance(record.get("generation"), str):
-            raise StackError("run %s: %s is damaged: it does not say what was asked" % (self.name, self.record))
+            raise StackError("run %s: %s is damaged: it does not contain the request" % (self.name, self.record))
         return record
 
     def told(self, path):
@@ -162,10 +162,10 @@ class Run(object):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError):
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "a process that left no number"
+            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
             os.close(handle)
             raise StackError(
-                "something of a run called %s lives still (%s): wait until it has ended, or choose another id"
+                "a process of a run called %s is still running (%s): wait until it has ended, or choose another id"
                 % (self.name, holder)
             )
         return handle

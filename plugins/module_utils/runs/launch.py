@@ -96,7 +96,7 @@ def interpreter():
         if path and os.access(path, os.X_OK):
             if output_of([path, "-c", "import json"], patience=None)[1] == 0:
                 return path
-    words = "%s may run no Python of this host: neither %s nor one of the PATH. Install the distribution's python3"
+    words = "%s cannot run any Python of this host: neither %s nor one on the PATH. Install the distribution's python3"
     raise StackError(words % (who(), sys.executable))
 
 
@@ -119,11 +119,14 @@ def refuse(run, program, arguments, files, generation):
     if not folder:
         return
     if os.path.realpath(folder).startswith(os.path.realpath(os.path.dirname(run.path)) + os.sep):
-        raise StackError("-checkpoint_path %s is another run's: leave it out, each run has its own" % folder)
+        raise StackError(
+            "-checkpoint_path %s belongs to another run: leave this option out, each run has a "
+            "directory of its own" % folder
+        )
     if not os.path.isdir(folder):
-        raise StackError("-checkpoint_path %s: there is no such directory on this host: make it first" % folder)
+        raise StackError("-checkpoint_path %s: there is no such directory on this host: create it first" % folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        cure = "Make it that account's (chown), or leave the option out: each run has a directory of its own"
+        cure = "Give it to that account (chown), or leave the option out: each run has a directory of its own"
         raise StackError("-checkpoint_path %s: %s may not write there. %s" % (folder, who(), cure))
     there = [entry["file"] for entry in checkpoints(run)]
     if there:
@@ -139,10 +142,10 @@ def readable(option, path, folder):
         closed = closed_parent(path)
         if closed:
             cure = "Let others pass through it (chmod o+x), move the data, or choose another run_user in provision.yml"
-            raise StackError("-%s %s: %s may not look into %s. %s" % (option, path, who(), closed, cure))
+            raise StackError("-%s %s: %s may not enter %s. %s" % (option, path, who(), closed, cure))
         raise StackError("-%s %s: there is no such file on this host" % (option, path))
     if not (os.path.isdir(path) and folder is not False or os.path.isfile(path) and not folder):
-        kind = "a directory is needed, and it is none" if folder else "a file is needed, and it is none"
+        kind = "it has to be a directory" if folder else "it has to be a file"
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         raise StackError(
@@ -172,20 +175,24 @@ def refuse_misfit(h5, told, generation, splits):
     faults = [as_native(json.loads(line[len("misfit ") :])) for line in said if line.startswith("misfit ")]
     if faults:
         some = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
-        more = "; and more, which `provision data inspect %s` names" % h5 if len(some) > 3 else ""
-        raise StackError("-input_h5 and -input_json do not go together: %s%s" % ("; ".join(some[:3]), more))
+        more = "; and more, which `provision data inspect %s` lists" % h5 if len(some) > 3 else ""
+        raise StackError("-input_h5 and -input_json do not belong together: %s%s" % ("; ".join(some[:3]), more))
     if outcome["rc"] or not said:
-        raise StackError("-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["no word"])[-1]))
+        raise StackError(
+            "-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["there is no output"])[-1])
+        )
 
 
 def needs_card(generation, arguments):
     """The arguments with the backend that this generation has for a card. StackError where it has none."""
     stamps = read_stamps(generation)
     if "cutorch" not in stamps:
-        raise StackError("what is installed here was built without a card: there is no cutorch in it. Use --gpu none")
+        raise StackError("the stack on this host was built without GPU support: it has no cutorch. Use --gpu none")
     backend = arguments.get("backend") or ("cudnn" if "cudnn-rock" in stamps else "nn")
     if backend == "cudnn" and "cudnn-rock" not in stamps:
-        raise StackError("-backend cudnn: the cudnn rock is not installed here. Leave it out, or say -backend nn")
+        raise StackError(
+            "-backend cudnn: the cudnn rock is not installed on this host. Leave the option out, or use -backend nn"
+        )
     return dict(arguments, gpuid="0", backend=backend)
 
 
@@ -234,7 +241,7 @@ def weights_of(parent, models):
     model.last.t7 where it is not.
     """
     if not models:
-        raise StackError("run %s has left no model (.t7) on this host to go on from" % parent["id"])
+        raise StackError("run %s has no model (.t7) on this host to continue from" % parent["id"])
     if parent.get("choose") == "best":
         models = [entry for entry in models if rules.is_best(entry["file"])] or models
     return max(models, key=lambda entry: entry["modified"])

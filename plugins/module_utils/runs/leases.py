@@ -48,10 +48,11 @@ class Leases(object):
                 break
             except (IOError, OSError):
                 if time.time() > deadline:
-                    holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "nobody who left a number"
+                    holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
                     os.close(self.handle)
                     words = (
-                        "another start of a run on this host holds %s for more than %d s: %s. End it, then try again"
+                        "another start of a run on this host has held %s for more than %d s: %s. End that "
+                        "process, then try again"
                     )
                     raise StackError(words % (self.path, LEASE_PATIENCE, holder))
             time.sleep(0.05)
@@ -80,4 +81,4 @@ def free_now(root, memory):
     try:
         return free_cards(memory, cards(), processes(), taken(root))
     except ValueError as error:
-        raise StackError("it cannot be told which cards are free: %s" % error)
+        raise StackError("it is not known which cards are free: %s" % error)

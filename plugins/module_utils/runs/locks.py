@@ -20,7 +20,7 @@ def open_own(path):
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        words = "%s cannot be opened: %s. See what it is (ls -l), remove it, then run the same command again"
+        words = "%s cannot be opened: %s. Look at what it is (ls -l), remove it, then run the same command again"
         raise StackError(words % (path, error.strerror))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

@@ -24,7 +24,7 @@ local checkpoint = torch.load(arg[1])
 local iter, stats = checkpoint.iter, checkpoint.val_lang_stats_history
 local words = 0
 for _ in pairs(checkpoint.vocab) do words = words + 1 end
-assert(checkpoint.protos.lm and checkpoint.protos.cnn, 'it has no model in it')
+assert(checkpoint.protos.lm and checkpoint.protos.cnn, 'it contains no model')
 print('')
 print(string.format('probed %%d %%d %%s %%s', iter, words, tostring(checkpoint.val_loss_history[iter]),
   tostring(stats and stats[iter] and stats[iter].CIDEr)))
@@ -53,7 +53,7 @@ def probe(run):
         words = [line.split() for line in lines_since(log, 0) if line.startswith("probed ")]
         seen = {"file": entry["file"], "bytes": entry["bytes"]}
         if outcome["rc"] or not words:
-            seen["problem"] = (log_tail(log) or ["nothing was said"])[-1]
+            seen["problem"] = (log_tail(log) or ["there was no output"])[-1]
         else:
             iteration, vocabulary, loss, cider = words[-1][1:]
             seen.update(iteration=int(iteration), words=int(vocabulary), loss=number(loss), cider=number(cider))

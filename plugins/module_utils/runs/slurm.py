@@ -25,7 +25,7 @@ from ..rules.slurm import ACTIVE, GONE, SILENT
 from ..rules import layout
 
 SCRIPT = """#!/bin/sh
-# Written by neuraltalk-provision: leads %(names)s on the node that Slurm chose.
+# Written by neuraltalk-provision: supervises %(names)s on the node that Slurm chose.
 place=$(mktemp -d) || exit 1
 trap 'rm -rf "$place"' EXIT
 trap : TERM
@@ -84,7 +84,7 @@ def submit(plan, words, code):
     for asked in plan["runs"]:
         known = read_json(record_of(root, asked["id"]))
         if known and state_of(known["job"])["state"] in ACTIVE:
-            raise StackError("%s is job %s of Slurm's already: choose another id" % (asked["id"], known["job"]))
+            raise StackError("%s is already the Slurm job %s: choose another id" % (asked["id"], known["job"]))
     make_directory(layout.queue(root))
     file = os.path.join(layout.queue(root), first + ".sh")
     with io.open(file, "w") as written:
@@ -95,7 +95,7 @@ def submit(plan, words, code):
     said, code = answer_of(argv)
     job = re.search(r"^(\d+)(;\S+)?$", said, re.M)
     if code or not job:
-        raise StackError("sbatch took no job: %s" % (said or "code %s" % code))
+        raise StackError("sbatch did not accept the job: %s" % (said or "code %s" % code))
     told = {"job": job.group(1), "submitted": int(time.time()), "runs": plan["runs"]}
     for asked in plan["runs"]:
         write_json(record_of(root, asked["id"]), dict(told, id=asked["id"], program=asked["program"]))
@@ -151,7 +151,7 @@ def cancel(root, name, dry):
     """Take the job of a run back; whether there was one to take back. StackError with Slurm's words."""
     told = read_json(record_of(root, name))
     if not whole(told):
-        raise StackError("run %s was not given to Slurm on this host" % name)
+        raise StackError("run %s was not submitted to Slurm on this host" % name)
     active = state_of(told["job"])["state"] in ACTIVE
     if active and not dry:
         said, code = answer_of(["scancel", told["job"]])

@@ -57,7 +57,7 @@ def plateau(name, history, patience):
     if since < patience:
         return None
     iteration, value = history[best]
-    evidence = "%s was best (%.4g) after iteration %d, and not better in the %d checkpoints since"
+    evidence = "%s was best (%.4g) after iteration %d, and did not improve in the %d checkpoints since"
     return {
         "by": "plateau",
         "iteration": history[-1][0],

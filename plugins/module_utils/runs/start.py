@@ -131,7 +131,7 @@ def is_led(root, name):
 def last_words(directory):
     """What a supervisor has left."""
     log = os.path.join(directory, "supervisor.log")
-    return " | ".join(log_tail(log)) if os.path.exists(log) else "it left no log"
+    return " | ".join(log_tail(log)) if os.path.exists(log) else "there is no log"
 
 
 def forget(root, runs):

@@ -124,13 +124,16 @@ class Supervisor(object):
     def hindrance(self, run, asked):
         """Why a run is not begun; None where it is."""
         if os.path.exists(run.stopped):
-            return {"by": "stopped", "evidence": "before its program began"}
+            return {"by": "stopped", "evidence": "before its program was started"}
         if self.told:
-            return {"by": "signal", "evidence": "its supervisor was told to end by signal %d" % self.told}
+            return {"by": "signal", "evidence": "its supervisor was ended by signal %d" % self.told}
         if asked.get("needs"):
             before = Run(self.root, asked["needs"]).status()
             if not rules.ended_well(before["exit_code"], (before["ended"] or {}).get("by")):
-                return {"by": "skipped", "evidence": "%s, which it goes on from, did not end well" % asked["needs"]}
+                return {
+                    "by": "skipped",
+                    "evidence": "%s, which it continues, did not end successfully" % asked["needs"],
+                }
         return None
 
     def unwanted(self, run):

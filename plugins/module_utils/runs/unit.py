@@ -81,9 +81,9 @@ def begin(run, account, places, plan):
             output_of(["systemctl", "reset-failed", unit])
             reply, code = output_of(systemd_run(unit, run, account, properties) + shell + [unit])
             if code == 0:
-                return said and "its unit is less confined than it should be: systemd-run said %s" % said, None
+                return said and "its unit is less confined than it should be: systemd-run reported: %s" % said, None
             said = reply.strip() or "code %s" % code
-        said = "it is no unit of systemd's, but a session of its own: systemd-run said %s" % said
+        said = "it is not a systemd unit, but a session of its own: systemd-run reported: %s" % said
     return said, subprocess.Popen(shell, preexec_fn=lambda: of_its_own(account), close_fds=True, cwd="/")
 
 

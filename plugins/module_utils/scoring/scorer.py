@@ -116,7 +116,7 @@ def refuse_unscored(generation, program, arguments):
     annotations = annotations_of(generation, arguments)
     lacks = scorer_lacks(generation, annotations)
     if lacks:
-        raise StackError("-language_eval 1 cannot be had on this host. It lacks " + "; it lacks ".join(lacks))
+        raise StackError("-language_eval 1 is not possible on this host. It lacks " + "; it lacks ".join(lacks))
     known = annotated(annotations, generation)
     split, wanted = asked(program, arguments)
     if wanted is None:
@@ -125,7 +125,9 @@ def refuse_unscored(generation, program, arguments):
     if not wanted:
         raise StackError("-language_eval 1: there is no %s that has an `id`, so nothing can be scored" % place)
     if not known & wanted:
-        words = "-language_eval 1: the annotations %s know no %s. These %d images have ids like %s; the %d annotated "
+        words = (
+            "-language_eval 1: the annotations %s contain no %s. These %d images have ids like %s; the %d annotated "
+        )
         words += "images have %s. %s"
         first_of = (len(wanted), first(wanted), len(known), first(known))
         raise StackError(words % ((annotations, place) + first_of + (CURE,)))
@@ -141,7 +143,7 @@ def scorer_lacks(generation, annotations):
     if not os.path.exists(annotations):
         lacks.append("the annotations: %s (%s)" % (annotations, CURE))
     elif not os.access(annotations, os.R_OK) or not os.path.isfile(annotations):
-        lacks.append("annotations that can be read: %s is no file, or not for this account" % annotations)
+        lacks.append("annotations that can be read: %s is not a file, or this account may not read it" % annotations)
     python = scorers_python(generation)
     if noted(generation):
         if not python:
@@ -209,7 +211,7 @@ def parsed(path, what):
     try:
         text = read_text(path)
         if text is None:
-            raise StackError("%s: there is no such file, and it would hold the %s" % (path, what))
+            raise StackError("%s: there is no such file, and it should contain the %s" % (path, what))
         return json.loads(text)
     except (IOError, OSError) as error:
         raise StackError("%s cannot be read: %s" % (path, error.strerror))

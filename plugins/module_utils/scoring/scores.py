@@ -55,7 +55,7 @@ def score(run, annotations=""):
     asked = run.asked()
     status = run.status(asked)
     if status["running"] or status["waiting"]:
-        raise StackError("run %s goes on: wait until it has ended, or end it (provision runs stop)" % run.name)
+        raise StackError("run %s is still running: wait until it has ended, or end it (provision runs stop)" % run.name)
     given = rules.effective(run.told(run.process))
     given = given if isinstance(given, dict) else rules.requested(asked) or {}
     source, captions = captioned(run, asked.get("program"), given)
@@ -94,7 +94,7 @@ def captioned(run, program, given):
     for path, key in places:
         if os.path.lexists(path):
             return path, checked(path, parsed(path, "captions"), key)
-    words = "run %s has left no captions: there is neither %s nor %s"
+    words = "run %s has no captions: there is neither %s nor %s"
     raise StackError(words % ((run.name,) + tuple(path for path, _key in places)))
 
 
@@ -105,7 +105,7 @@ def checked(path, told, key):
     if not isinstance(told, list) or not told:
         raise StackError("%s: there is no list of captions in it" % path)
     if len(told) > MOST:
-        raise StackError("%s has %d captions, and %d are scored at most" % (path, len(told), MOST))
+        raise StackError("%s has %d captions, and at most %d can be scored" % (path, len(told), MOST))
     found = []
     for number, entry in enumerate(told):
         image, caption = (entry.get("image_id"), entry.get("caption")) if isinstance(entry, dict) else (None, None)
@@ -128,7 +128,7 @@ def generation_of(run, asked):
     if not os.path.isdir(current):
         words = "neither generation %s, which run %s used, nor a current one is on this host: run `provision site`"
         raise StackError(words % (os.path.basename(used), run.name))
-    words = "generation %s, which %s used, is gone: scored with the current one, %s"
+    words = "generation %s, which %s used, is no longer on this host: scored with the current one, %s"
     return current, [words % (os.path.basename(used), run.name, os.path.basename(current))]
 
 
@@ -156,7 +156,7 @@ def scored(run, generation, annotations, captions):
     finally:
         shutil.rmtree(private, ignore_errors=True)
     if outcome["rc"] or not found:
-        why = [line[len(WORDS) :] for line in said if line.startswith(WORDS)] or said[-1:] or ["it said nothing"]
+        why = [line[len(WORDS) :] for line in said if line.startswith(WORDS)] or said[-1:] or ["it printed nothing"]
         if outcome["rc"] == 124:
             why = ["the scorer did not end within %d s" % LIMIT]
         raise StackError("run %s could not be scored: %s" % (run.name, as_native(why[-1])), log=kept)

@@ -35,7 +35,7 @@ def test_a_seal_lists_the_components_and_the_sources_are_gone(host: Host) -> Non
 
 
 def test_a_generation_without_all_stamps_is_not_sealed(host: Host) -> None:
-    assert "half is not whole: neuraltalk2" in host.file("/var/tmp/refused-seal").content_string
+    assert "half is not complete: neuraltalk2" in host.file("/var/tmp/refused-seal").content_string
     assert host.file(f"{ROOT}/generations/half/environment").exists
     assert not is_sealed(host, "half")
 

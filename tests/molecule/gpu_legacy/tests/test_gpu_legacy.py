@@ -49,7 +49,7 @@ def test_toolkit_is_the_hosts_by_links_and_compiled_a_trial_for_the_card(host: H
 def test_every_symbol_was_there_and_the_rock_computed(stack: Stack, rock: str, libraries: set[str]) -> None:
     seen = stack.seen(rock)
     assert libraries <= set(seen)
-    assert all(seen[library]["version"].endswith("all symbols there") for library in libraries)
+    assert all(seen[library]["version"].endswith("all symbols found") for library in libraries)
     assert rock in seen
     assert "a trial" in seen
 
