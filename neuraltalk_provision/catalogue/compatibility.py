@@ -36,7 +36,7 @@ class Contradiction:
 
     def __str__(self) -> str:
         found = "; ".join(fact.words for fact in self.facts)
-        return f"{found}. These do not go together: {'; '.join(self.reasons)}"
+        return f"{found}. These do not work together: {'; '.join(self.reasons)}"
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ def _cuda_gcc(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
     if row is None or within(one["gcc"], ("0", row.gcc)):
         return ""
-    return f"the nvcc of CUDA {one['cuda']} takes gcc up to {row.gcc}, and the host's is {one['gcc']}"
+    return f"the nvcc of CUDA {one['cuda']} accepts gcc up to {row.gcc}, and the host's is {one['gcc']}"
 
 
 def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
     if row is None or not row.glibc or within(one["glibc"], ("0", row.glibc)):
         return ""
-    return f"the nvcc of CUDA {one['cuda']} reads headers of glibc up to {row.glibc}, and the host's is {one['glibc']}"
+    return f"the nvcc of CUDA {one['cuda']} reads headers of glibc up to {row.glibc}, but the host's is {one['glibc']}"
 
 
 def _cuda_capability(table: Compatibility, one: Assignment) -> str:
@@ -163,7 +163,7 @@ def _cudnn_cuda(table: Compatibility, one: Assignment) -> str:
     if not _with_cudnn(one) or (row and within(one["cuda"], row.cuda)):
         return ""
     if row is None:
-        return f"no branch of the cudnn rock speaks to cuDNN {one['cudnn']}"
+        return f"no branch of the cudnn rock works with cuDNN {one['cudnn']}"
     return f"cuDNN {one['cudnn']} runs on CUDA {row.cuda[0]} to {row.cuda[1]}, not {one['cuda']}"
 
 

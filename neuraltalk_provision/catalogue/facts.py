@@ -83,7 +83,7 @@ def toolkits_of(
         if tree.version and (not tree.lacks or version.removesuffix(WITHOUT_NVCC) == tree.version)
     ]
     if asked and not toolkits:
-        raise RefusalError(f"gpu_stack_cuda is {asked}, and there is no bin/nvcc with its headers")
+        raise RefusalError(f"gpu_stack_cuda is {asked}, but it has no bin/nvcc with headers")
     if version and not version.endswith(WITHOUT_NVCC) and not asked and version not in {t.version for t in trees}:
         trees.append(Toolkit(version, "", name))
     if trees:

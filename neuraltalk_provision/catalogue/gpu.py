@@ -1,4 +1,4 @@
-"""What is built for a host's cards: decided from what it said, what its inventory says, and the mirror. Pure."""
+"""What is built for a host's cards, decided from its state, its inventory and the mirror. Pure."""
 
 from __future__ import annotations
 
@@ -97,12 +97,14 @@ def _refuse_misspelt(said: HostVariables) -> None:
         wrong.append(f"gpu_stack_cudnn_mode is {said.cudnn_mode}, and can be {' or '.join(MODES)}")
     bad = [arch for arch in architectures(said.arch_list) if not ARCHITECTURE.match(arch)]
     if bad:
-        wrong.append(f"gpu_stack_arch_list holds {', '.join(bad)}; compute capabilities such as 3.7 or 9.0+PTX")
+        wrong.append(
+            f"gpu_stack_arch_list contains {', '.join(bad)}; it must list compute capabilities such as 3.7 or 9.0+PTX"
+        )
     if wrong:
         raise RefusalError(*wrong)
 
 
-_ARCH_EXAMPLE = 'for instance gpu_stack_arch_list: "9.0"'
+_ARCH_EXAMPLE = 'for example gpu_stack_arch_list: "9.0"'
 
 
 def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
@@ -110,21 +112,21 @@ def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
     facts, said = state.gpu, state.inventory
     cards, archs = facts.cards, said.arch_list
     if wanted == "cpu":
-        return "the profile cpu leaves its cards unused" if cards else ""
+        return "its cards are not used, because its profile is cpu" if cards else ""
     if facts.problem:
-        raise RefusalError(f"it cannot be told whether it has a card: {facts.problem}. {CURE}")
+        raise RefusalError(f"it is unknown whether it has a card: {facts.problem}. {CURE}")
     if not cards and not archs:
         if said.profile in ("legacy", "modern"):
-            raise RefusalError(f"it has no card: say in its inventory what to build for, {_ARCH_EXAMPLE}")
+            raise RefusalError(f"it has no card: set in its inventory what to build for, {_ARCH_EXAMPLE}")
         if built_for_cards(state):
             raise RefusalError(
                 f"its current generation {state.stack.current} was built for cards, and none is seen now "
-                f"({facts.evidence or 'nothing tells of one'}). Bring the card back, or, where it is gone for "
-                "good, say gpu_stack_profile: cpu in its inventory"
+                f"({facts.evidence or 'nothing indicates one'}). Put the card back, or, if it was removed "
+                "permanently, set gpu_stack_profile: cpu in its inventory"
             )
         return ""
     if wanted == "auto" and not sources:
-        return "its cards stay unused, because the mirror has neither cutorch nor cunn"
+        return "its cards are not used, because the mirror has neither cutorch nor cunn"
     return None
 
 
@@ -139,7 +141,7 @@ def _refuse_nameless(state: HostState, table: Compatibility) -> None:
     nameless = sorted({card.name for card in state.gpu.cards if not capability(card, table)})
     if nameless:
         raise RefusalError(
-            f"its driver does not tell the compute capability of {', '.join(nameless)}: say it in its inventory, "
+            f"its driver does not report the compute capability of {', '.join(nameless)}: set it in its inventory, "
             + _ARCH_EXAMPLE
         )
 
@@ -149,7 +151,9 @@ def _gpu(state: HostState, table: Compatibility, tree: Toolkit, answer: Assignme
     said = state.inventory
     cudnn = answer.get("cudnn", "") if answer["profile"] == "legacy" and answer.get("rock") else ""
     if cudnn and mode == "swap" and (tree.apart or not tree.path):
-        raise RefusalError("it has no CUDA directory of one piece to swap cuDNN in: set gpu_stack_cudnn_mode: private")
+        raise RefusalError(
+            "it has no single CUDA directory in which cuDNN could be swapped: set gpu_stack_cudnn_mode: private"
+        )
     return Gpu(
         profile=answer["profile"],
         archs=arch_list(said.arch_list) or capabilities(state.gpu.cards, table),

@@ -14,7 +14,7 @@ class Row(BaseModel):
 
 
 class Artifact(Row):
-    """A file that the mirror may hold, and what it has to contain."""
+    """A file that the mirror can contain, and what it must contain itself."""
 
     name: str
     role: str
@@ -52,7 +52,7 @@ class Component(Row):
 
 
 class Edit(Row):
-    """A cure for an upstream source: `pattern` has to stand in `file` exactly `count` times."""
+    """A change of an upstream source: `pattern` must occur in `file` exactly `count` times."""
 
     file: str
     pattern: str
@@ -145,7 +145,7 @@ class Option(Row):
         bound = next((f"{word} {end:g}" for word, end, beyond in self._ends(value) if beyond), "")
         if not bound:
             return self.never.get(int(value), "") if value in self.never else ""
-        return f"it has to be {bound}" + (f": {self.why}" if self.why else "")
+        return f"it must be {bound}" + (f": {self.why}" if self.why else "")
 
     def _ends(self, value: float) -> tuple[tuple[str, float, bool], ...]:
         return (

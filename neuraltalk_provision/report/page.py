@@ -126,7 +126,7 @@ def _curves(report: Report) -> list[_Figure]:
     for svg, banded, series in drawn:
         told = [] if svg else [points.remark(what, points.series(history, what)) for what in series]
         if svg and report.envelope and points.band(report.envelope, banded, end):
-            told.insert(0, f"The band is where {banded} lies when it goes well: {report.envelope.name}")
+            told.insert(0, f"The band is the expected range of {banded}: {report.envelope.name}")
         words = " ".join(f"{sentence}." for sentence in told if sentence)
         if svg or words:
             found.append(_Figure(svg, words))

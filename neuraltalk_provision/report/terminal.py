@@ -31,11 +31,11 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
     drawn = [what for _title, series in groups for what in series]
     notes = [points.remark(points.plain(what, 20), points.series(history, what)) for what in drawn]
     if envelope and any(points.band(envelope, title, points.last(history)) for title, _series in shown):
-        notes.append(f"{_FAINT[1]} where it goes well: {points.plain(envelope.name, 80)}")
+        notes.append(f"{_FAINT[1]} expected range: {points.plain(envelope.name, 80)}")
     if not shown:
         return _sentences(["Nothing to draw yet: there is no loss and no score.", *notes], width)
     if width < _NARROWEST or height < _LOWEST:
-        return _sentences(["There is no room to draw curves.", *notes], width)
+        return _sentences(["There is not enough space to draw curves.", *notes], width)
     below = _sentences(notes, width).splitlines()[: height - _LOWEST]
     room = height - len(below)
     if room < _LOWEST * len(shown):

@@ -86,7 +86,7 @@ def whole(
     gone = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
     if gone:
         raise HostError(
-            f"{', '.join(gone)}: its directory was removed while it was asked for",
+            f"{', '.join(gone)}: its directory was removed during this command",
             advice="Run the same command again.",
         )
     return tuple(known.get((run.host, run.id), run) for run in wanted)
@@ -126,7 +126,7 @@ def ask(
     shape = RunDetailsResult if ids else RunsResult
     results, failures = answers.of(playbook.run(request).told, INFO, shape)
     if failures:
-        raise advice.host_error(failures, advice="To go on without some: --limit '!HOST'.")
+        raise advice.host_error(failures, advice="To continue without a host: --limit '!HOST'.")
     found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
     here = {run.id for run in found if not run.elsewhere}
     found = [run for run in found if not run.elsewhere or run.id not in here]
@@ -247,9 +247,7 @@ def read(
         found |= {name: data for name, data in run.files.items() if name in wanted}
         later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
-            raise HostError(
-                f"{host} does not send the files of {run_id} that it says it has", advice="Look at that host."
-            )
+            raise HostError(f"{host} does not send the files of {run_id} that it listed", advice="Check that host.")
         left = later
     return found
 
@@ -283,5 +281,5 @@ def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:
-        raise UsageError(f"--host {request.limit[0]} has to name one host; it names {len(results)}")
+        raise UsageError(f"--host {request.limit[0]} must name one host, but it names {len(results)}")
     return next(iter(results.values()))

@@ -33,7 +33,7 @@ def of(
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
-            words = "it gave no answer, and Ansible gave no reason"
+            words = "it returned no result, and Ansible gave no reason"
             failures[host] = Failure(host, action, words, code=codes.ANSWER_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
@@ -45,7 +45,7 @@ def read(shape: type[Read], result: Mapping[str, Any]) -> Read | str:
     found = base.read(shape, result)
     if isinstance(found, str):
         return (
-            f"its answer is not as expected: {found}. Another version of provision, another Python, a login script "
-            "that prints, or somebody who answers in its name does this: look at the host before anything else"
+            f"its result is not valid: {found}. Possible causes: another version of provision, another Python, a login "
+            "script that prints, or a manipulated host. Check the host first"
         )
     return found

@@ -48,7 +48,7 @@ def hindrance(lease: Lease | None, take_over: bool = False) -> str:
     """Why the lease of a host cannot be had, in words; empty where it can."""
     if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
-    lives = "it is running" if _is_alive(lease.holder) else "whether it still lives cannot be told from here"
+    lives = "it is running" if _is_alive(lease.holder) else "it is unknown here whether it is still running"
     who = holder.told(lease.model_dump())
     return (
         f"another controller works there: {who}; {lives}. Wait until it ends; if it is dead, "

@@ -108,7 +108,7 @@ def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: 
         words = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
         raise MirrorError(
             "\n".join(words),
-            advice="Nothing was changed on any host. Bring the file again and `provision mirror add` it.",
+            advice="Nothing was changed on any host. Copy the file again and import it with `provision mirror add`.",
         )
 
 
@@ -221,7 +221,7 @@ def raise_failures(outcome: SiteOutcome) -> None:
     standing = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
     raise advice.host_error(
         outcome.failures,
-        advice=f"What ran before on {', '.join(standing)} still runs: nothing is half activated. "
-        "Run the same command again; it goes on at the component that failed.",
+        advice=f"The previous stack on {', '.join(standing)} is still current; no activation is incomplete. "
+        "Run the same command again; it continues at the component that failed.",
         document=outcome.as_json(),
     )

@@ -19,8 +19,8 @@ MOST_PRINTED = 20_000
 # Characters of why a host failed: the cause, and the last lines of a log.
 MOST_TOLD = 10_000
 DROPPED = (
-    "its answer did not arrive: ansible-runner hands on an empty one where it has more than 700,000 characters. "
-    "Look into the host's logs; what answers so much is a fault of ours or an answer in the host's name"
+    "its result did not arrive: ansible-runner drops results of more than 700,000 characters. Check the logs of the "
+    "host: so large a result is a bug of this program, or the host is manipulated"
 )
 COLLECTION = "neuraltalk.provision."
 """What the full names of our modules begin with."""

@@ -53,7 +53,7 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cud
     heard = ask_each(settings, catalogue, limit, cuda)
     if heard.failures:
         raise advice.host_error(
-            heard.failures, advice="Nothing was changed on any host. To go on without some: --limit '!HOST'."
+            heard.failures, advice="Nothing was changed on any host. To continue without a host: --limit '!HOST'."
         )
     return heard
 
@@ -102,8 +102,8 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         }
         words = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
         raise UsageError(
-            f"{settings.inventory} sets variables that nothing reads: {', '.join(words)}",
-            advice="What a site decides stands in provision.yml; an inventory may set "
+            f"{settings.inventory} sets unknown variables: {', '.join(words)}",
+            advice="Settings of the site are in provision.yml; an inventory can set "
             + ", ".join(KNOWN_VARIABLES)
             + ".",
         )

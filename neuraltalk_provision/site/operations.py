@@ -98,10 +98,10 @@ def _generation(plan: HostPlan, current: str) -> Check:
     """Whether what is current is what the mirror and the settings come to."""
     wanted = plan.recipe.id
     if current == wanted:
-        return Check(name="generation", passed=True, saw=f"{current} is current, as the recipe says")
+        return Check(name="generation", passed=True, saw=f"{current} is current, as in the recipe")
     words = (
-        f"{current or 'nothing'} is current, and the recipe comes to {wanted}: run `provision site`, or go back to the "
-        "mirror and the settings that the current one was made from"
+        f"{current or 'nothing'} is current, but the recipe gives {wanted}: run `provision site`, or restore the "
+        "mirror and the settings from which the current one was built"
     )
     return Check(name="generation", passed=False, saw=words)
 

@@ -138,8 +138,8 @@ def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
         return ""
     told = f"header {cudnn.header or 'none'}, library {cudnn.library or 'none'}"
     return (
-        f"{host}: {recipe.gpu.toolkit} holds somebody else's cuDNN ({told}). `provision cudnn swap --foreign` replaces "
-        "it with a backup; gpu_stack_cudnn_mode: private leaves it alone"
+        f"{host}: {recipe.gpu.toolkit} contains a cuDNN of other origin ({told}). `provision cudnn swap --foreign` "
+        "replaces it, with a backup; with gpu_stack_cudnn_mode: private it stays"
     )
 
 
@@ -157,7 +157,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
     refusals += [f"{host}: {words}" for words in state.unsafe]
     machine = state.platform.machine
     if machine not in machines.SAME:
-        refusals.append(f"{host} is a {machine}; Torch's core is built for {machines.BUILT_FOR} here")
+        refusals.append(f"{host} has the machine type {machine}, but Torch can only be built for {machines.BUILT_FOR}")
     for build in () if decided.take_over else state.busy:
         refusals.append(
             f"{host}: something is being built there already (pid {build.pid}, {build.log}) by "
@@ -171,7 +171,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
         disk = state.disk
         if disk.free < needed and decided.builds:
             refusals.append(
-                f"{host}: {disk.path} has {_gb(disk.free)} free and the build needs {_gb(needed)}: "
+                f"{host}: {disk.path} has {_gb(disk.free)} free, but the build needs {_gb(needed)}: "
                 "make room there, or choose another stack_root"
             )
         if not disk.writable:
@@ -181,7 +181,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
             )
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(
-                f"{host}: packages have to be installed and uid {state.user.uid} may not: "
+                f"{host}: packages must be installed, but uid {state.user.uid} is not allowed to: "
                 "set ansible_become, or have an administrator install what is "
                 + next(step.why for step in decided.steps if step.component == "packages")
             )

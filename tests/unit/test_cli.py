@@ -317,7 +317,7 @@ def test_site_with_a_failed_host_is_code_1_and_one_document(
     code, _, err = provision(capsys, "site")
     assert code == 1
     assert "node1, torch : Build: cc1: killed" in err
-    assert "it goes on at the component that failed" in err
+    assert "it continues at the component that failed" in err
     code, out, _ = provision(capsys, "site", "--json")
     told = json.loads(out)
     assert (code, told["failures"][0]["log"], told["kind"]) == (1, "/l", "HostError")

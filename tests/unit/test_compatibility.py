@@ -85,7 +85,7 @@ def test_what_goes_together_is_one_choice(known: dict[str, Any], profile: str, c
         (
             {**K80, "cuda": "7.5", "gcc": "12.2.0"},
             {"cuda", "gcc"},
-            "the nvcc of CUDA 7.5 takes gcc up to 4.9, and the host's is 12.2.0",
+            "the nvcc of CUDA 7.5 accepts gcc up to 4.9, and the host's is 12.2.0",
         ),
         ({**K80, "cuda": "7.5", "glibc": "2.36"}, {"cuda", "glibc"}, "reads headers of glibc up to 2.25"),
         ({**H200, "cuda": "13.0", "driver": "570.124"}, {"cuda", "driver"}, "CUDA 13.0 needs driver 580.65.06"),

@@ -61,7 +61,7 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
     answering(monkeypatch, Told(results=(answer("node1", "generation_space", variable),)))
     with pytest.raises(UsageError) as caught:
         host_state.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
-    assert caught.value.message.startswith("/srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable)
+    assert caught.value.message.startswith("/srv/my 'site'/hosts.yml sets unknown variables: " + variable)
     assert (f"did you mean {near}?" in caught.value.message) == (near is not None)
 
 

@@ -244,7 +244,7 @@ def test_any_number_alone_can_be_drawn_or_is_said(value: float) -> None:
 
 def test_no_room_is_said() -> None:
     for width, height in ((10, 40), (80, 5), (1, 1)):
-        assert "".join(curves(TRAINING, None, width, height, False).split()).startswith("Thereisnoroom")
+        assert "".join(curves(TRAINING, None, width, height, False).split()).startswith("Thereisnotenoughspace")
 
 
 # Figures
@@ -262,7 +262,7 @@ def test_figures_have_curves_names_and_stages() -> None:
 def test_band_is_there_with_an_envelope_only() -> None:
     for draw in (figures.losses, figures.scores):
         assert classes(draw(TRAINING, ENVELOPE)).count("is-band") == 1
-        assert "where it goes well: COCO's own" in words(draw(TRAINING, ENVELOPE))
+        assert "expected range: COCO's own" in words(draw(TRAINING, ENVELOPE))
         assert "is-band" not in classes(draw(TRAINING, None))
         assert "is-band" not in classes(draw(training(5000), ENVELOPE))
 
@@ -316,7 +316,7 @@ def test_overlay_says_which_run_is_no_number_and_draws_many() -> None:
 
 def test_legend_stays_inside_the_figure() -> None:
     long = "COCO, finetuned from iteration 50,000"
-    band = f"where it goes well: {long}"
+    band = f"expected range: {long}"
     names = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "CIDEr", "METEOR", "ROUGE_L")
     for count in range(1, len(names) + 1):
         history = History(scores=tuple((i, tuple((name, 0.5) for name in names[:count])) for i in (7500, 9000)))
@@ -414,7 +414,7 @@ def test_captions_stand_beside_their_images_or_the_words_for_none(document: Docu
 
 def test_envelope_is_named_and_without_one_is_not(document: Document) -> None:
     captions = " ".join(document.said("figcaption"))
-    assert "loss lies when it goes well: COCO's own" in captions and "CIDEr lies" in captions
+    assert "expected range of loss: COCO's own" in captions and "expected range of CIDEr" in captions
     bare = page.render(Report("t", (), "", history=TRAINING))
     assert "goes well" not in bare and "is-band" not in bare
 

@@ -184,11 +184,9 @@ def test_error_of_each_call_names_host_and_field(
     )
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     monkeypatch.setattr(hosts, "_as_asked", lambda runs: {})
-    with pytest.raises(
-        HostError, match=f"node1, stack_run(_info)?: its answer is not as expected: .*{field}: "
-    ) as caught:
+    with pytest.raises(HostError, match=f"node1, stack_run(_info)?: its result is not valid: .*{field}: ") as caught:
         call()
-    assert "Another version of provision" in caught.value.message
+    assert "another version of provision" in caught.value.message
 
 
 PRINTS = """case "$2" in

@@ -115,7 +115,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "two trainings",
         lambda: judge.one_history((ran({"losses": (*LOSSES, (0, 3.0))}),)),
         "red",
-        "x: after iteration 100 comes 0: two trainings wrote one log",
+        "x: after iteration 100 comes 0: two trainings wrote to one log",
     ),
     (
         "no number",
@@ -149,7 +149,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "few",
         lambda: judge.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
         "red",
-        "3 losses were read, too few",
+        "3 losses were read, which is too few",
     ),
     (
         "fell",
@@ -174,7 +174,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "before",
         lambda: judge.within(evidence(ran({"validations": ((9, 2.6),), "scores": ()}))),
         "left out",
-        "says nothing of where this training is",
+        "has no range for this iteration",
     ),
     (
         "all the same",
@@ -213,7 +213,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "eval failed",
         lambda: judge.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
         "red",
-        "eval.lua ended with 1 and told no loss: see /r/check/log on one",
+        "eval.lua ended with 1 and printed no loss: see /r/check/log on one",
     ),
     (
         "another loss",

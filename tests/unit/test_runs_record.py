@@ -77,12 +77,12 @@ def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("state", "word", "evidence"),
     [
-        ("PENDING", "waiting", "job 41 of Slurm's: PENDING (Priority)"),
+        ("PENDING", "waiting", "Slurm job 41: PENDING (Priority)"),
         ("RUNNING", "waiting", "RUNNING"),
         ("SILENT", "waiting", "Slurm does not answer"),
         ("CANCELLED", "stopped", "CANCELLED"),
         ("FAILED", "failed", "left no run on any host: FAILED on n2. See /r/.job-41.out"),
-        ("GONE", "failed", "Slurm knows it no more"),
+        ("GONE", "failed", "Slurm no longer knows it"),
     ],
 )
 def test_job_that_no_host_has_a_run_of_is_told_by_slurm(

@@ -56,18 +56,18 @@ def test_value_may_look_like_an_option() -> None:
         ("train.lua", ["-seed", "1"], "train.lua needs -input_h5 and -input_json, which are paths on the host"),
         ("train.lua", WORDS[:2], "train.lua needs -input_json"),
         ("eval.lua", [], "eval.lua needs -model"),
-        ("eval.lua", ["-model", "m.t7"], "-model m.t7: an absolute path on the host is needed"),
-        ("eval.lua", ["-model", "/m.t7", "-image_folder", "~/x"], "-image_folder ~/x: an absolute path"),
+        ("eval.lua", ["-model", "m.t7"], "-model m.t7: it must be an absolute path on the host"),
+        ("eval.lua", ["-model", "/m.t7", "-image_folder", "~/x"], "-image_folder ~/x: it must be an absolute path"),
         ("train.lua", [*WORDS, "-gpuid", "0"], "a run on the CPU has -gpuid -1 and -backend nn"),
         ("train.lua", [*WORDS, "-backend", "cudnn"], "a run on the CPU has -gpuid -1 and -backend nn"),
         ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
         ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
         ("train.lua", [*WORDS, "-learning_rate", "4e"], "-learning_rate 4e: a number is needed"),
-        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: it has to be at least 0: with"),
-        ("train.lua", [*WORDS, "-drop_prob_lm", "1.5"], "-drop_prob_lm 1.5: it has to be below 1: it is the share"),
+        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: it must be at least 0: with"),
+        ("train.lua", [*WORDS, "-drop_prob_lm", "1.5"], "-drop_prob_lm 1.5: it must be below 1: it is the share"),
         ("train.lua", [*WORDS, "-language_eval", "yes"], "-language_eval yes: it can be 0 or 1"),
         ("train.lua", [*WORDS, "-optim", "adma"], "-optim adma: it can be rmsprop or adagrad or sgd"),
-        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: it has to be at least 1: a batch"),
+        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: it must be at least 1: a batch"),
     ],
 )
 def test_option_that_cannot_work_is_refused_in_words(program: str, words: list[str], message: str) -> None:
@@ -185,10 +185,10 @@ def test_number_that_cannot_work_is_refused_with_the_reason(program: str, name: 
 
 
 NO_NUMBERS = {
-    "1e400": "beyond the numbers that a computer has",
-    "-1e400": "beyond the numbers that a computer has",
-    "1e-400": "it is so small that it would be 0",
-    "0." + "0" * 399 + "1": "it is so small that it would be 0",
+    "1e400": "larger than the largest number",
+    "-1e400": "larger than the largest number",
+    "1e-400": "it is so small that it would become 0",
+    "0." + "0" * 399 + "1": "it is so small that it would become 0",
     "nan": "a number is needed",
     "inf": "a number is needed",
     "0x10": "a number is needed",

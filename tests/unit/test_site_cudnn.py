@@ -82,7 +82,7 @@ def test_answer_that_is_not_as_expected_is_that_hosts_failure(
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5")])
     telling(monkeypatch, Told(results=(result("node1"), ("node2", "cudnn_swap", broken))))
-    with pytest.raises(HostError, match=f"node2, cudnn_swap: its answer (.|\n)*{words}") as caught:
+    with pytest.raises(HostError, match=f"node2, cudnn_swap: its result (.|\n)*{words}") as caught:
         cudnn.work("restore", site, QUIET)
     assert "node1" not in caught.value.message
 

@@ -39,7 +39,7 @@ def check(program: str, end: RunEnd) -> None:
     problem = ""
     by = end.ended.by if end.ended else ""
     if end.ended and end.exit_code is None and by != "signal":
-        problem = f"run {end.id} was not begun: {end.ended.evidence}"
+        problem = f"run {end.id} was not started: {end.ended.evidence}"
     elif end.exit_code is None or (end.exit_code < 0 and by not in STAGE_OVER):
         why = f": {end.ended.evidence}" if end.ended else ""
         problem = f"run {end.id} was killed before it ended{why}"

@@ -32,14 +32,14 @@ ALIVE = ("waiting", "running", "hanging", "misplaced")
 
 @dataclass(frozen=True)
 class Health:
-    """The state of a run in one word, and what was seen that says so."""
+    """The state of a run, with its evidence."""
 
     state: State
     evidence: str
 
     @property
     def well(self) -> bool:
-        """Whether nobody has to look after it."""
+        """Whether nobody has to intervene."""
         return self.state in WELL
 
 
@@ -51,11 +51,11 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
         bad = next(((i, loss) for i, loss in progress.losses if not math.isfinite(loss)), None)
         return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
     if run.waiting and run.stopped:
-        return Health("stopped", "by `provision runs stop`, before its turn came")
+        return Health("stopped", "by `provision runs stop`, before it started")
     if run.waiting:
-        before = f"its turn comes after {run.needs or 'the runs before it'}"
+        before = f"it starts after {run.needs or 'the runs before it'}"
         looks = run.program == "eval.lua" and not run.needs
-        return Health("waiting", f"its pictures are looked at (its log says how far), or {before}" if looks else before)
+        return Health("waiting", f"its pictures are checked (see its log), or {before}" if looks else before)
     if run.running:
         return misplaced(run) or _alive(run, quiet)
     return _over(run, progress)
@@ -63,7 +63,7 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
 
 def _alive(run: RunRow, quiet: float) -> Health:
     if run.silent > quiet:
-        return Health("hanging", f"{_pid(run.pid)} lives, and its log has not grown for {run.silent:.0f} s")
+        return Health("hanging", f"{_pid(run.pid)} is running, but its log has not grown for {run.silent:.0f} s")
     return Health("running", f"{_pid(run.pid)}, its log grew {run.silent:.0f} s ago")
 
 
@@ -73,7 +73,7 @@ def misplaced(run: RunRow) -> Health | None:
         seen = [process for process in sample.on if process.uuid]
         wrong = [process for process in seen if run.card and process.uuid != run.card.uuid]
         if wrong and run.card:
-            return Health("misplaced", f"{_pid(wrong[0].pid)} is on card {wrong[0].uuid}, not on {run.card.uuid}")
+            return Health("misplaced", f"{_pid(wrong[0].pid)} runs on card {wrong[0].uuid}, not on {run.card.uuid}")
         if seen:
             return None
     return None
@@ -95,11 +95,13 @@ def _over(run: RunRow, progress: Progress) -> Health:
         case "signal":
             return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")
     if not run.begun:
-        return Health("killed", "it never began, and who would have begun it is gone")
+        return Health("killed", "it never started, and its supervisor is gone")
     if code is None:
-        return Health("killed", f"{_pid(run.pid)} is gone and left no exit code")
+        return Health("killed", f"{_pid(run.pid)} is gone, and there is no exit code")
     if code < 0:
-        hint = ". Nobody did? The kernel, for want of memory: see dmesg" if -code == signal.SIGKILL else ""
+        hint = (
+            ". If nobody killed it, probably the out-of-memory killer did: see dmesg" if -code == signal.SIGKILL else ""
+        )
         return Health("killed", f"{_pid(run.pid)} was ended by signal {-code} ({_name(-code)}){hint}")
     if code != 0:
         return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))

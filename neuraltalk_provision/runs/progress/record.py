@@ -17,7 +17,7 @@ def find(run_id: str, all_runs: Sequence[RunState], host: str = "") -> RunState:
         raise UsageError(f"no host has a run called {run_id}; there are: {there}")
     if len(found) > 1:
         hosts = ", ".join(run.host for run in found)
-        raise UsageError(f"{run_id} is a run on {hosts}", advice="Say which with --host.")
+        raise UsageError(f"{run_id} is a run on {hosts}", advice="Choose one with --host.")
     return found[0]
 
 

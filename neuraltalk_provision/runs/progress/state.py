@@ -124,15 +124,15 @@ def _unreadable(host: str, run: UnreadableRun) -> RunState:
 
 def queued(host: str, run: QueuedRun) -> RunState:
     """A run that was given to Slurm and of which no node has a directory."""
-    job = f"job {run.job} of Slurm's"
+    job = f"Slurm job {run.job}"
     if run.state in slurm.ACTIVE:
         word = Health("waiting", f"{job}: {run.state} ({run.reason})")
     elif run.state == slurm.SILENT:
-        word = Health("waiting", f"{job}, and Slurm does not answer: {run.reason}")
+        word = Health("waiting", f"{job}, but Slurm does not answer: {run.reason}")
     elif run.state.startswith("CANCELLED"):
         word = Health("stopped", f"{job}: {run.state}")
     else:
-        seen = "Slurm knows it no more" if run.state == slurm.GONE else f"{run.state} on {run.node or 'no node'}"
+        seen = "Slurm no longer knows it" if run.state == slurm.GONE else f"{run.state} on {run.node or 'no node'}"
         word = Health("failed", f"{job} left no run on any host: {seen}. See {run.output} there")
     return RunState(
         host=host,

@@ -133,9 +133,9 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
 def _not_a_path(value: str) -> str:
     """Why a text is no path on a host, in words; nothing where it is one, or empty."""
     if value and not value.startswith("/"):
-        return "an absolute path on the host is needed"
+        return "it must be an absolute path on the host"
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
-        return "a path with control characters, line ends or bytes that are no UTF-8 is not passed on; rename it"
+        return "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename it"
     return f"a path has at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
 
 
@@ -146,12 +146,12 @@ def _not_a_number(value: str, option: Option) -> str:
     if not _NUMBER.fullmatch(value):
         return "a number is needed"
     if option.type == "whole" and (len(value) > 20 or abs(int(value)) > _WHOLE_MOST):
-        return f"Lua counts to {_WHOLE_MOST} (2^53) and no further"
+        return f"Lua can count to {_WHOLE_MOST} (2^53) and no further"
     number = float(value)
     if not math.isfinite(number):
-        return "it is beyond the numbers that a computer has (1.8e308)"
+        return "it is larger than the largest number (1.8e308)"
     if number == 0 and re.search("[1-9]", re.split("[eE]", value)[0]):
-        return "it is so small that it would be 0; say 0 for that"
+        return "it is so small that it would become 0; write 0 instead"
     return option.misfit(number)
 
 

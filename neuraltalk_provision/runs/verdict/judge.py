@@ -112,7 +112,7 @@ def one_history(line: Sequence[RunState]) -> Gate:
     for run in line:
         if run.progress.backwards:
             before, after = run.progress.backwards
-            words = f"{run.id}: after iteration {before} comes {after}: two trainings wrote one log"
+            words = f"{run.id}: after iteration {before} comes {after}: two trainings wrote to one log"
             return Gate("one history", "red", words)
         if run.progress.diverged:
             return Gate("one history", "red", f"{run.id}: {run.health.evidence}")
@@ -148,7 +148,7 @@ def loss_fell(history: History) -> Gate:
     losses = [loss for _iteration, loss in history.losses]
     few = min(EDGE, len(losses) // 4)
     if few < 1:
-        return Gate("loss fell", "red", f"{len(losses)} losses were read, too few to tell")
+        return Gate("loss fell", "red", f"{len(losses)} losses were read, which is too few")
     before, after = fmean(losses[:few]), fmean(losses[-few:])
     first, last = history.losses[0][0], history.losses[-1][0]
     words = (
@@ -163,7 +163,7 @@ def within(evidence: Evidence) -> Gate:
     if envelope is None:
         images = evidence.line[0].progress.images
         count = "an unknown number of" if images is None else f"{images:,}"
-        return Gate(name, "left out", f"{count} images to train on are not COCO: say --envelope FILE")
+        return Gate(name, "left out", f"{count} images to train on are not COCO: give --envelope FILE")
     points = [("loss", *history.validations[-1])] if history.validations else []
     points += [(what, history.scores[-1][0], value) for what, value in history.scores[-1][1]] if history.scores else []
     words, right = [], True
@@ -176,7 +176,7 @@ def within(evidence: Evidence) -> Gate:
         relation = "in" if inside else "not in"
         words.append(f"{what} {value:.3f} at iteration {iteration:,} is {relation} {bounds[0]:.2f} to {bounds[1]:.2f}")
     if not words:
-        return Gate(name, "left out", f"the envelope ({envelope.name}) says nothing of where this training is")
+        return Gate(name, "left out", f"the envelope ({envelope.name}) has no range for this iteration")
     return gate(name, right, f"{'; '.join(words)} ({envelope.name})")
 
 

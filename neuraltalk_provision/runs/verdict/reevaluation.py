@@ -41,7 +41,9 @@ def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None,
     if model is None or isinstance(report, str):
         return Gate(NAME, "red", "there is no model, or no report of it")
     if end.exit_code != 0 or end.progress.evaluation is None:
-        return Gate(NAME, "red", f"eval.lua ended with {end.exit_code} and told no loss: see {end.log} on {end.host}")
+        return Gate(
+            NAME, "red", f"eval.lua ended with {end.exit_code} and printed no loss: see {end.log} on {end.host}"
+        )
     found, may = end.progress.evaluation, slack(len(end.captions))
     said = report.validations.get(model.iteration, model.loss)
     if said is None:

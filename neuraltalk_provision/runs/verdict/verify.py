@@ -42,7 +42,7 @@ def gather(
     Raises UsageError for a run that is no training, and HostError where the host can't be asked.
     """
     if run.program != TRAIN:
-        raise UsageError(f"{run.id} ran {run.program}: a verdict is of a training")
+        raise UsageError(f"{run.id} ran {run.program}: only a training can be verified")
     line = hosts.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
@@ -80,7 +80,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
     best = [model for model in run.models if rules.is_best(model.file)] or list(run.models)
     if not best:
-        raise UsageError(f"{run.id} has left no model (.t7) that could be evaluated again")
+        raise UsageError(f"{run.id} wrote no model (.t7) that could be evaluated again")
     given = run.effective
     batch = _option(given, "batch_size")
     images = _option(given, "val_images_use")
