@@ -109,7 +109,7 @@ def test_relative_path_on_a_host_is_refused(capsys: Capture, on_host: dict[str, 
     ("result", "end", "words"),
     [
         (b'{"error": "no space left"}', {"exit_code": 1}, "inspect on one (log /r/log): no space left"),
-        (b"", {"exit_code": None, "ended": Ending(by="refused", evidence="no numpy")}, "was not begun: no numpy"),
+        (b"", {"exit_code": None, "ended": Ending(by="refused", evidence="no numpy")}, "was not started: no numpy"),
         (b"", {"exit_code": -9}, "was killed before it ended"),
         (b"[]", {"exit_code": 0}, "wrote no result"),
     ],

@@ -106,7 +106,7 @@ def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     results = tuple((host, "stack_run", {"run": STARTED}) for host in ("node1", "node2"))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
-    with pytest.raises(UsageError, match="--host nodes has to name one host; it names 2"):
+    with pytest.raises(UsageError, match="--host nodes must name exactly one host, but it matches 2"):
         hosts.start([TRAIN], "nodes", Settings())
 
 
@@ -116,7 +116,7 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
         (TRAIN, replace(END, exit_code=None), "run run-1 was killed before it ended"),
         (TRAIN, replace(END, exit_code=-9), "run run-1 was killed before it ended"),
         (TRAIN, replace(END, exit_code=3), "train.lua ended with exit code 3"),
-        (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not begun: no"),
+        (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not started: no"),
         (
             TRAIN,
             replace(END, exit_code=-15, ended=Ending(by="signal", evidence="told")),
