@@ -73,7 +73,7 @@ def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: s
 def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
-    with pytest.raises(HostError, match="node2, stack_state: its answer") as caught:
+    with pytest.raises(HostError, match="node2, stack_state: its result") as caught:
         host_state.ask(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
     assert "node1" not in caught.value.message
@@ -89,7 +89,7 @@ def test_host_that_no_answer_came_from_has_failed() -> None:
     results, failures = answers.of(told, "stack_run", ChangedResult, ["node1", "node2", "node3"])
     assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
-    assert failures[1].message == "it gave no answer, and Ansible gave no reason"
+    assert failures[1].message == "the host returned no result, and Ansible reported no reason"
 
 
 def test_host_that_failed_is_told_once_with_what_it_said() -> None:

@@ -133,7 +133,7 @@ def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any])
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ({"changed": False}, "no reason was given"),
+        ({"changed": False}, "the host reported no reason"),
         ({"msg": "non-zero return code"}, "non-zero return code"),
         ({"msg": "non-zero return code", "stderr": "no such file"}, "no such file"),
         ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),

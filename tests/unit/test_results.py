@@ -185,7 +185,7 @@ def test_error_of_each_call_names_host_and_field(
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     monkeypatch.setattr(hosts, "_as_asked", lambda runs: {})
     with pytest.raises(
-        HostError, match=f"node1, stack_run(_info)?: its answer is not as expected: .*{field}: "
+        HostError, match=f"node1, stack_run(_info)?: its result is not as expected: .*{field}: "
     ) as caught:
         call()
     assert "Another version of provision" in caught.value.message

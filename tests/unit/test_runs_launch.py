@@ -183,5 +183,5 @@ def test_scores_of_another_shape_are_refused_at_the_door(
     monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request], wrong: dict[str, Any]
 ) -> None:
     host_says(monkeypatch, asked, [{**SCORED, **wrong}])
-    with pytest.raises(HostError, match="its answer is not as expected"):
+    with pytest.raises(HostError, match="its result is not as expected"):
         hosts.score("run-1", "node1", Settings())

@@ -16,7 +16,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results import numbers
 
 # MiB on a card: a fixed part, and a part for each image of a batch. Base training with batches of 16 used 3,007 MiB on
-# a K80. Finetuning also keeps the gradients of VGG-16 and two moments for Adam. This is an estimate for the check before
+# a K80. Finetuning also keeps the gradients of VGG-16 and two moments for Adam. This estimate is for the check before
 # the start.
 MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
