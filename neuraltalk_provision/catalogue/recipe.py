@@ -183,7 +183,7 @@ def _wanted(
             missing += absent
     if missing:
         files = ", ".join(f"{name} ({catalogue.artifact(name).matches[0]})" for name in missing)
-        raise MirrorError(f"the mirror has no {files}", advice="`provision mirror add FILE` files it there.")
+        raise MirrorError(f"the mirror has no {files}", advice="Add the file with `provision mirror add FILE`.")
     return wanted, tuple(component.name for component in left_out)
 
 
@@ -203,7 +203,7 @@ def _part(
         files = [_file(lock.get(f"{component.artifact}-{platform.key}"))] if pip_source == "mirror" else []
         if files == [None]:
             raise MirrorError(
-                f"the mirror has no {component.artifact}-{platform.key}.tar, and pip.source says `mirror`",
+                f"the mirror has no {component.artifact}-{platform.key}.tar, but pip.source is `mirror`",
                 advice="Add it with `provision mirror add`, or set pip.source to index, host or none.",
             )
     elif catalogue.artifact(component.artifact).per_platform:

@@ -179,7 +179,7 @@ def _band(axes: Axes, envelope: Envelope | None, what: str, end: int) -> Legend:
         return []
     where, least, most = zip(*band, strict=True)
     filled = axes.fill_between(where, least, most, color=_BAND, alpha=0.18, linewidth=0, zorder=1, gid="is-band")
-    return [(filled, f"where it goes well: {points.plain(envelope.name, 60)}")]
+    return [(filled, f"expected range: {points.plain(envelope.name, 60)}")]
 
 
 def _stages(axes: Axes, stages: Sequence[Stage]) -> None:

@@ -126,7 +126,7 @@ def _curves(report: Report) -> list[_Figure]:
     for svg, banded, series in drawn:
         told = [] if svg else [points.remark(what, points.series(history, what)) for what in series]
         if svg and report.envelope and points.band(report.envelope, banded, end):
-            told.insert(0, f"The band is where {banded} lies when it goes well: {report.envelope.name}")
+            told.insert(0, f"The band is the expected range of {banded}: {report.envelope.name}")
         words = " ".join(f"{sentence}." for sentence in told if sentence)
         if svg or words:
             found.append(_Figure(svg, words))
@@ -144,4 +144,4 @@ def _overlays(histories: Mapping[str, History]) -> list[_Figure]:
 def _number(value: float | None) -> str:
     if value is None:
         return "none yet"
-    return f"{value:.3f}" if math.isfinite(value) else "no number"
+    return f"{value:.3f}" if math.isfinite(value) else "not a number"

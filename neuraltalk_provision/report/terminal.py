@@ -31,7 +31,7 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
     drawn = [what for _title, series in groups for what in series]
     notes = [points.remark(points.plain(what, 20), points.series(history, what)) for what in drawn]
     if envelope and any(points.band(envelope, title, points.last(history)) for title, _series in shown):
-        notes.append(f"{_FAINT[1]} where it goes well: {points.plain(envelope.name, 80)}")
+        notes.append(f"{_FAINT[1]} expected range: {points.plain(envelope.name, 80)}")
     if not shown:
         return _sentences(["Nothing to draw yet: there is no loss and no score.", *notes], width)
     if width < _NARROWEST or height < _LOWEST:

@@ -134,7 +134,7 @@ def test_build_host_without_a_card_builds_for_what_its_inventory_names() -> None
 
 def test_card_that_no_table_knows_is_asked_for_and_not_guessed() -> None:
     strange = host(card("Quadro 9999", None, "352.79"), toolkits=[tree("7.5")], libc="2.17")
-    assert "does not tell the compute capability of Quadro 9999" in ask(strange).refusals[0]
+    assert "does not report the compute capability of Quadro 9999" in ask(strange).refusals[0]
     assert 'gpu_stack_arch_list: "9.0"' in ask(strange).refusals[0]
     told = host(*strange["gpu"]["cards"], toolkits=[tree("7.5")], libc="2.17", said={"arch_list": "3.5"})
     chosen = ask(told).gpu
@@ -176,7 +176,7 @@ REFUSED = {
     "K80 and CUDA 13": (
         host(card("Tesla K80", None, "580.65.06"), toolkits=[tree("13.0")]),
         ALL,
-        "node1: CUDA 13.0 (/usr/local/cuda-13.0); Tesla K80 (compute capability 3.7). These do not go together: "
+        "node1: CUDA 13.0 (/usr/local/cuda-13.0); Tesla K80 (compute capability 3.7). These do not work together: "
         "CUDA 13.0 builds for compute capability 7.5 to 12.1, not for 3.7",
     ),
     "Hopper and CUDA 7.5": (
@@ -187,17 +187,17 @@ REFUSED = {
     "cuDNN 6 under R5": (
         K80,
         ALL | lock(replace(CUDNN[0], version="6.0.21")),
-        "cuDNN 6.0.21; branch R5 of the cudnn rock. These do not go together: cuDNN 6.0.21 needs the branch R6",
+        "cuDNN 6.0.21; branch R5 of the cudnn rock. These do not work together: cuDNN 6.0.21 needs the branch R6",
     ),
     "gcc too new for nvcc": (
         host(*K80["gpu"]["cards"], toolkits=[tree("7.5")], gcc="12.2.0", libc="2.17"),
         lock(*LEGACY),
-        "the nvcc of CUDA 7.5 takes gcc up to 4.9, and the host's is 12.2.0",
+        "nvcc of CUDA 7.5 accepts gcc up to 4.9, but the host has 12.2.0",
     ),
     "nvidia-smi that fails": (
         host(problem="NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
         ALL,
-        "it cannot be told whether it has a card: NVIDIA-SMI has failed",
+        "it is not clear whether it has a card: NVIDIA-SMI has failed",
     ),
     "nvidia-smi that fails where the inventory says what to build for": (
         host(problem="NVIDIA-SMI has failed", said={"arch_list": "9.0"}, toolkits=[tree("13.0")]),
@@ -207,28 +207,28 @@ REFUSED = {
     "card that is gone since it was built for": (
         BUILT,
         ALL,
-        "node1: its current generation f00 was built for cards, and none is seen now (no nvidia-smi)",
+        "node1: its current generation f00 was built for cards, but no card is found now (no nvidia-smi)",
     ),
     "two CUDA trees": (
         host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), tree("13.0", "/opt/cuda")]),
         ALL,
-        "node1: it has several CUDA 13.0: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
+        "node1: it has several CUDA 13.0 directories: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
     ),
     "a swap in Debian's toolkit": (
         host(*K80["gpu"]["cards"], toolkits=[{**tree("7.5"), "apart": True}], libc="2.17"),
         ALL,
-        "no CUDA directory of one piece to swap cuDNN in: set gpu_stack_cudnn_mode: private",
+        "so cuDNN cannot be swapped there: set gpu_stack_cudnn_mode: private",
     ),
     "no nvcc": (host(*H200["gpu"]["cards"]), lock(*MODERN), "no nvcc was found in /usr/local/cuda*"),
     "no nvcc where it was said to be": (
         host(*H200["gpu"]["cards"], said={"cuda": "/opt/cuda-9"}),
         ALL,
-        "gpu_stack_cuda is /opt/cuda-9, and there is no bin/nvcc with its headers",
+        "gpu_stack_cuda is /opt/cuda-9, but there is no CUDA toolkit (bin/nvcc with its headers) there",
     ),
-    "profile without a card": (host(said={"profile": "modern"}), ALL, "node1: it has no card: say in its inventory"),
-    "misspelt profile": (host(said={"profile": "modren"}), ALL, "gpu_stack_profile is modren, and can be auto, cpu"),
-    "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, and can be swap"),
-    "nonsense to build for": (host(said={"arch_list": "9.0 sm_90"}), ALL, "gpu_stack_arch_list holds sm_90"),
+    "profile without a card": (host(said={"profile": "modern"}), ALL, "node1: it has no card: set in its inventory"),
+    "misspelt profile": (host(said={"profile": "modren"}), ALL, "gpu_stack_profile is modren, but it must be one of auto, cpu"),
+    "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, but it must be swap"),
+    "nonsense to build for": (host(said={"arch_list": "9.0 sm_90"}), ALL, "gpu_stack_arch_list contains sm_90"),
 }
 
 

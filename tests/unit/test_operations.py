@@ -57,7 +57,7 @@ def test_reason_not_to_begin_is_a_failed_check(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_card_of_which_nothing_can_be_told_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "node1: it cannot be told whether it has a card: NVIDIA-SMI has failed"
+    words = "node1: it is not clear whether it has a card: NVIDIA-SMI has failed"
     plan = replace(planned("converged"), refusals=(words,))
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert not verdict.passed
@@ -79,10 +79,8 @@ def test_generation_that_is_current_and_not_the_recipes_is_a_failed_check(
     assert not verdict.passed
     (check,) = (check for check in verdict.checks if check.name == "generation")
     assert not check.passed
-    assert (
-        f"{'generation ' + current if current else 'no generation'} is current, but the mirror and the settings describe generation {RECIPE.id}"
-        in check.saw
-    )
+    found = f"generation {current}" if current else "no generation"
+    assert f"{found} is current, but the mirror and the settings describe generation {RECIPE.id}" in check.saw
 
 
 def test_generation_is_the_one_that_was_verified_and_not_the_one_of_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,7 @@ def test_pip_takes_what_is_said_else_the_mirror_else_the_index_else_the_host(
 
 
 def test_pip_from_the_mirror_without_wheels_of_the_platform_is_refused() -> None:
-    with pytest.raises(MirrorError, match=r"no python-wheels-centos-7-x86_64\.tar, and pip\.source says `mirror`"):
+    with pytest.raises(MirrorError, match=r"no python-wheels-centos-7-x86_64\.tar, but pip\.source is `mirror`"):
         recipe(platform=CENTOS, settings=replace(SETTINGS, pip_source="mirror"))
 
 

@@ -63,11 +63,15 @@ def test_value_may_look_like_an_option() -> None:
         ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
         ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
         ("train.lua", [*WORDS, "-learning_rate", "4e"], "-learning_rate 4e: a number is needed"),
-        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: it has to be at least 0: with"),
-        ("train.lua", [*WORDS, "-drop_prob_lm", "1.5"], "-drop_prob_lm 1.5: it has to be below 1: it is the share"),
+        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: the value must be at least 0: with"),
+        (
+            "train.lua",
+            [*WORDS, "-drop_prob_lm", "1.5"],
+            "-drop_prob_lm 1.5: the value must be below 1: it is the share",
+        ),
         ("train.lua", [*WORDS, "-language_eval", "yes"], "-language_eval yes: the value must be 0 or 1"),
         ("train.lua", [*WORDS, "-optim", "adma"], "-optim adma: the value must be rmsprop or adagrad or sgd"),
-        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: it has to be at least 1: a batch"),
+        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: the value must be at least 1: a batch"),
     ],
 )
 def test_option_that_cannot_work_is_refused_in_words(program: str, words: list[str], message: str) -> None:
