@@ -42,7 +42,7 @@ lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/yamllint --strict .
 	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
 		python -m tests.unchanged $(LINTED) -- ansible-lint --offline --profile production
-	$(BIN)/python -m tests.unchanged $(LINTED) -- $(BIN)/python -m tests.sanity
+	$(BIN)/python -m tests.unchanged $(LINTED) tests/sanity -- $(BIN)/python -m tests.sanity
 
 sanity: $(VENV)/ready ## Run ansible-test sanity alone, which lint runs too
 	$(BIN)/python -m tests.sanity

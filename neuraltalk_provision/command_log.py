@@ -63,6 +63,10 @@ class CommandLog:
         """These values are secret: they are left out of all that is written from now on."""
         self._hidden = tuple(sorted({*self._hidden, *values}, key=lambda value: (-len(value), value)))
 
+    def redacted(self, text: str) -> str:
+        """The text without secrets, those of `hide` among them."""
+        return redaction.redact(text, self._hidden)
+
     def write(self, text: str, shown: str = "") -> None:
         """Append a text to the log, and show `shown` to who watches; both without secrets."""
         if shown:
@@ -79,7 +83,7 @@ class CommandLog:
 
     def _fit(self, text: str) -> str:
         """The text without secrets and without what commands a terminal, its end left out where it is very long."""
-        fit = of_a_log(redaction.redact(text[: MOST_OF_ONE + _MARGIN], self._hidden))
+        fit = of_a_log(self.redacted(text[: MOST_OF_ONE + _MARGIN]))
         if len(text) <= MOST_OF_ONE:
             return fit
         return f"{fit[:MOST_OF_ONE]} ... ({len(text) - MOST_OF_ONE:,} characters left out) ...\n"

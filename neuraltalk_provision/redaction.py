@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-HIDDEN = "***"
+from neuraltalk_provision.rules.texts import HIDDEN, without_users
+
 SHORTEST = 6
 """A known value with fewer characters is not searched for in the text: it would also be found in ordinary words."""
 
@@ -24,7 +25,6 @@ _VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,;&}\]\"'
 _PRIVATE_KEY = re.compile(
     r"(?s)-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END ).)*(?:-----END [A-Z ]{0,30}-----)?"
 )
-_USER_OF_URL = re.compile(r"://[^/\s\"'<>]*@")
 _HEADER = re.compile(r"(?i)\b(authorization\s{0,3}[:=]\s{0,3})[^\r\n]+")
 # {"name": value}, as JSON and Python write it.
 _IN_MAPPING = re.compile(rf"(?i)(?P<mark>[\"'])(?P<name>{_NAME})(?P=mark)(?P<colon>\s{{0,3}}:\s{{0,3}}){_VALUE}")
@@ -42,7 +42,7 @@ def redact(text: str, known: Sequence[str] = ()) -> str:
     for value in known:
         text = text.replace(value, HIDDEN)
     text = _PRIVATE_KEY.sub(f"{HIDDEN} (a private key)", text)
-    text = _USER_OF_URL.sub(f"://{HIDDEN}@", text)
+    text = without_users(text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _IN_MAPPING.sub(rf"\g<mark>\g<name>\g<mark>\g<colon>\g<mark>{HIDDEN}\g<mark>", text)
     text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)

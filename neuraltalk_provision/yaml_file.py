@@ -96,7 +96,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
-        """The next node of the text, judged."""
+        """The next node of the text, checked."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise _Refusal(event, f"*{event.anchor}: references are not supported; write out the contents")
@@ -106,9 +106,9 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(node, yaml.ScalarNode):
-            _judge_scalar(node)
+            _check_scalar(node)
         elif isinstance(node, yaml.MappingNode):
-            _judge_keys(node)
+            _check_keys(node)
         if node is not None and (kind := node.tag.removeprefix(_TAG)) not in _KINDS[type(node)]:
             raise _Refusal(node, f"!!{kind}: types are not supported; leave it out")
         return node
@@ -121,7 +121,7 @@ _KINDS: dict[type[yaml.Node], tuple[str, ...]] = {
 }
 
 
-def _judge_scalar(node: yaml.ScalarNode) -> None:
+def _check_scalar(node: yaml.ScalarNode) -> None:
     kind, value = node.tag.removeprefix(_TAG), node.value
     if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
         raise _Refusal(node, "this text contains an invalid character: a NUL, or half of a surrogate pair")
@@ -138,7 +138,7 @@ def _judge_scalar(node: yaml.ScalarNode) -> None:
         raise _Refusal(node, f"{_short(value)}: YAML can read this in another way; {_INSTEAD[kind]}")
 
 
-def _judge_keys(node: yaml.MappingNode) -> None:
+def _check_keys(node: yaml.MappingNode) -> None:
     first: dict[tuple[str, str], int] = {}
     for key in _keys(node):
         if not isinstance(key, yaml.ScalarNode):

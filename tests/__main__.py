@@ -1,6 +1,7 @@
 """`python -m tests [PART...]`: run parts of the test suite, those that wait beside those that compute.
 
-A part is a target of the Makefile. Its output goes to .cache/tests/PART.log and is printed when the part has ended.
+A part is a target of the Makefile. Its output goes to .cache/tests/PART.log and is printed when the part has ended; its
+last line is shown every minute.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ one after the other. Parts that use the same hosts' names have to be in one stre
 PARTS = tuple(part for stage in STAGES for stream in stage for part in stream)
 PASSED_ON = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 """Variables by which make speaks with the makes below it; the parts are on their own."""
+SIGN_OF_LIFE = 60
+"""After so many seconds the last line of what a part printed is shown."""
 _printing = threading.Lock()
 
 
@@ -51,19 +54,37 @@ def run(part: str, make: Sequence[str] = ("make", "--no-print-directory")) -> Re
     environment = {name: value for name, value in os.environ.items() if name not in PASSED_ON}
     started = time.monotonic()
     say(f"---- {part} has begun: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}")
-    with log.open("wb") as output:
-        done = subprocess.run(
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
             [*make, part],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            check=False,
-        )
-    result = Result(part, done.returncode, time.monotonic() - started)
-    say(f"---- {part}\n{log.read_text(encoding='utf-8', errors='replace')}{result.line}")
+        ) as running,
+    ):
+        while not has_ended(running, SIGN_OF_LIFE):
+            last = text_of(log).rstrip().rpartition("\n")[2]
+            say(f"---- {part}, {time.monotonic() - started:.0f} s: {last[:100]}")
+    result = Result(part, running.returncode, time.monotonic() - started)
+    say(f"---- {part}\n{text_of(log)}{result.line}")
     return result
+
+
+def has_ended(running: subprocess.Popen[bytes], patience: float) -> bool:
+    """Whether it ended within so many seconds."""
+    try:
+        running.wait(patience)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def text_of(log: Path) -> str:
+    """What stands there so far."""
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
 def run_stream(parts: Sequence[str]) -> list[Result]:

@@ -10,7 +10,18 @@ import yaml
 
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, Option
 
-__all__ = ["Artifact", "Catalogue", "Component", "Edit", "Need", "Option", "envelopes", "load", "program_options"]
+__all__ = [
+    "Artifact",
+    "Catalogue",
+    "Component",
+    "Edit",
+    "Need",
+    "Option",
+    "default",
+    "envelopes",
+    "load",
+    "program_options",
+]
 
 
 def _data(name: str) -> Any:
@@ -43,3 +54,8 @@ def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """{base or finetune: {loss or a score: ranges over iterations}} of trainings on COCO that go well."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = _data("envelopes")
     return found
+
+
+def default(program: str, name: str) -> str | int | float:
+    """The value that a program takes for an option that is not given."""
+    return program_options(program)[name].default

@@ -13,6 +13,7 @@ from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.model import Catalogue, Component
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.rules import layout
 
 # Raised when a role comes to build differently from the same inputs: everything is then built anew.
 RECIPE_VERSION = 2
@@ -88,7 +89,7 @@ class Recipe:
     @property
     def generation(self) -> PurePosixPath:
         """The directory on hosts in which it is built and stays."""
-        return PurePosixPath(self.stack_root) / "generations" / self.id
+        return PurePosixPath(layout.generation(self.stack_root, self.id))
 
     def as_vars(self) -> dict[str, Any]:
         """The recipe as Ansible reads it."""

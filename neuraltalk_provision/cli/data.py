@@ -16,6 +16,7 @@ from neuraltalk_provision.dataset.request import Inspect, Prepare
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
+from neuraltalk_provision.rules.data import RESULT
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import ending
 from neuraltalk_provision.runs.request.spec import RunSpec
@@ -42,7 +43,14 @@ SHOWN = 1 << 20
 
 def placed(host: str) -> Callable[[str], str]:
     """What makes of a path as it was given one for the request: on this machine it counts from where we are."""
-    return (lambda path: path) if host else (lambda path: str(Path(path).absolute()) if path else "")
+    return (lambda path: path) if host else _here
+
+
+def _here(path: str) -> str:
+    if not path:
+        return ""
+    with naming("the working directory", "read"):
+        return str(Path(path).absolute())
 
 
 def do(
@@ -96,7 +104,7 @@ def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detac
         output.result({"id": spec.id, "host": host, **plain(started)})
         return None
     end = run.followed(spec, host, started.log, settings, output)
-    told = hosts.read(spec.id, host, settings, [program.RESULT], most=SHOWN).get(program.RESULT, b"")
+    told = hosts.read(spec.id, host, settings, [RESULT], most=SHOWN).get(RESULT, b"")
     result = program.parsed(told)
     if not result:
         ending.check(spec.program, end)

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import typer
 
-from neuraltalk_provision import command_log, redaction, streams
+from neuraltalk_provision import command_log, streams
 from neuraltalk_provision.cli import (
     cudnn,
     init,
@@ -79,6 +79,7 @@ def provision(
         "--verbose",
         "-v",
         count=True,
+        show_default=False,
         help="Show on stderr Ansible's tasks as they go, and with -vv the modules' results too; may stand anywhere "
         "before a `--`. Every command that asks hosts keeps all of it in a log, in "
         "~/.local/state/neuraltalk-provision/logs or below $XDG_STATE_HOME, which its errors name.",
@@ -174,11 +175,11 @@ def _invoke(arguments: list[str]) -> int:
 
 def _bug(error: BaseException, log: CommandLog) -> ProvisionError:
     """The error for what nobody thought of: its traceback is in the command's log, with versions and the command."""
-    what = redaction.redact(f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}")
+    what = log.redacted(f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}")
     told = "".join(traceback.format_exception(error))
     log.write(f"== {what}\n{told}")
     if log.path and not log.problem:
         return BugError(
             what, advice="Send the log to the authors, and say what you did. It names your hosts and files."
         )
-    return BugError(what, advice=f"Send this to the authors, and say what you did:\n{redaction.redact(told)}")
+    return BugError(what, advice=f"Send this to the authors, and say what you did:\n{log.redacted(told)}")

@@ -76,7 +76,7 @@ def prepare(
         typer.Option(
             "--max_length", "--max-length", help="The maximum number of words of a caption; longer captions are cut."
         ),
-    ] = 16,
+    ] = Prepare.max_length,
     word_count_threshold: Annotated[
         int,
         typer.Option(
@@ -84,7 +84,7 @@ def prepare(
             "--word-count-threshold",
             help="Words that occur more often than this are in the vocabulary; all others become UNK.",
         ),
-    ] = 5,
+    ] = Prepare.word_count_threshold,
     tokens: Annotated[
         Tokens, typer.Option("--tokens", help="words, or chars for languages without spaces, such as Chinese.")
     ] = Tokens.WORDS,

@@ -190,7 +190,7 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.say(f"next: provision runs watch {runs[0].id}")
         output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **plain(started)})
         return EXIT_FINE
-    ends = [_judged(run, followed(run, host, started.log, settings, output)) for run in runs]
+    ends = [_accepted(run, followed(run, host, started.log, settings, output)) for run in runs]
     if not started.begun:
         _tell_aside(ends[0].set_aside, host, started.log, output)
     told = [end.as_json() for end in ends]
@@ -219,7 +219,7 @@ def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Outp
         ) from None
 
 
-def _judged(run: RunSpec, end: RunEnd) -> RunEnd:
+def _accepted(run: RunSpec, end: RunEnd) -> RunEnd:
     """The end of a run that left what it was started for. Raises CheckError for another."""
     ending.check(run.program, end)
     return end

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision import paths
-from neuraltalk_provision.errors import CheckError, InterruptError, naming
+from neuraltalk_provision import command_log, paths
+from neuraltalk_provision.errors import BugError, CheckError, InterruptError, naming
+from neuraltalk_provision.rules import codes
+from neuraltalk_provision.rules.data import REQUEST, RESULT
 
 MAIN = "import sys\nfrom module_utils.programs.data import main\nsys.exit(main(sys.argv[1:]))\n"
 PACKAGE = "module_utils"
-RESULT = "result.json"
-"""The file in which a program leaves what came of it, beside its request."""
 
 
 def packed() -> bytes:
@@ -40,7 +40,7 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
-            code, asked, told = (Path(folder, name) for name in ("data.zip", "request.json", RESULT))
+            code, asked, told = (Path(folder, name) for name in ("data.zip", REQUEST, RESULT))
             code.write_bytes(packed())
             asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
         command = [sys.executable, "-B", str(code), "attached", str(asked)]
@@ -79,6 +79,10 @@ def parsed(text: bytes) -> Mapping[str, Any]:
 def accepted(name: str, result: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The result of a program that did what was asked. Raises CheckError with its own words where it did not."""
     problem = result.get("error")
+    if isinstance(problem, str) and problem and result.get("code") == codes.BUG:
+        if log := command_log.current():
+            log.write(f"== {name} on {where}\n{result.get('traceback')}\n")
+        raise BugError(f"{name} on {where}: {problem}", advice="Send the log to the authors, and say what you did.")
     if isinstance(problem, str) and problem:
         raise CheckError(f"{name} on {where}: {problem}", document=dict(result))
     if not result:

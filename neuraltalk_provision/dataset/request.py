@@ -10,9 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.rules import data
 
-COCO = ("annotations/captions_val2014.json", "annotations/captions_train2014.json")
-"""The captions of COCO, below the directory into which its archives were unpacked."""
 _LONGEST = 4095
 """Bytes of a path."""
 _WHOLE_MOST = 1 << 31
@@ -21,8 +20,8 @@ _WHOLE_MOST = 1 << 31
 class Tokens(StrEnum):
     """What a caption is cut into."""
 
-    WORDS = "words"
-    CHARS = "chars"
+    WORDS = data.WORDS
+    CHARS = data.CHARS
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Prepare:
     split_column: str = ""
     file_column: str = ""
     caption_column: str = ""
-    max_length: int = 16
-    word_count_threshold: int = 5
+    max_length: int = data.MAX_LENGTH
+    word_count_threshold: int = data.WORD_COUNT_THRESHOLD
     karpathy_split: str = ""
     tokens: str = Tokens.WORDS
     set_aside: bool = False
@@ -79,7 +78,7 @@ def beside(files: tuple[str, ...]) -> str:
 
 def of_coco(folder: str) -> tuple[tuple[str, ...], str]:
     """(the captions files, the root of the pictures) of COCO as its archives unpack below a directory."""
-    return tuple(posixpath.join(folder, name) for name in COCO), folder
+    return tuple(posixpath.join(folder, name) for name in (data.COCO_VAL, data.COCO_TRAIN)), folder
 
 
 def check(asked: Prepare | Inspect) -> None:
@@ -129,7 +128,7 @@ def _check_prepare(asked: Prepare) -> None:
         number, least = getattr(asked, name), 1 if name == "max_length" else 0
         if number is not None and not least <= number < _WHOLE_MOST:
             raise UsageError(f"--{name} {number}: must be a whole number from {least} to {_WHOLE_MOST - 1}")
-    for name in ("val_share", "test_share"):
+    for name in data.SHARES:
         share = getattr(asked, name)
         if share is not None and not (math.isfinite(share) and 0 <= share < 1):
             raise UsageError(f"--{name} {share}: must be at least 0 and less than 1; 0.1 means a tenth")

@@ -37,7 +37,7 @@ def _cudnn(file: Path) -> str:
             content = tar.extractfile(member) if member.isfile() else None
             if content and name in cudnn.HEADERS:
                 header += content.read().decode("utf-8", "replace")
-            elif content and name.startswith("libcudnn.so"):
+            elif content and name.startswith(cudnn.LIBRARY):
                 _refuse_other_machine(file, name, content.read(machines.HEAD))
     version = cudnn.header_version(header)
     if not version:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
+from neuraltalk_provision.rules.run import VALIDATION_LOSS
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.verdict.envelope import Envelope
 
 Points: TypeAlias = Sequence[tuple[int, float]]
 
 LOSS = "loss"
-VALIDATION = "validation loss"
+VALIDATION = VALIDATION_LOSS
 FAVOURITE = "CIDEr"
 """The score that says most."""
 

@@ -14,9 +14,10 @@ from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole, Words
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.run_log import Iteration, LogResult
+from neuraltalk_provision.rules import run as rules
 
 ExitCode = Annotated[int, Field(gt=-(2**31), lt=2**31)]
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+RunId = Annotated[str, Field(pattern=f"^{rules.ID}$")]
 Value = Words | int | float | bool | None | Annotated[Many[Text], Field(max_length=10_000)]
 Options = Annotated[dict[Annotated[str, Field(max_length=200)], Value], Field(max_length=1000)]
 MANY = 1_000_000

@@ -34,8 +34,6 @@ from neuraltalk_provision.site import advice, answers, playbook
 POLL_SECONDS = 2.0
 CHANGE, INFO = "stack_run", "stack_run_info"
 """The module that changes a run, and the one that only reads runs."""
-POINTS = 300
-"""How many losses of a run a host returns by default."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,13 @@ def whole(
     settings: Settings,
     quiet: float = health.QUIET,
     *,
-    points: int = POINTS,
-    samples: int = 20,
+    points: int | None = None,
+    samples: int | None = None,
 ) -> tuple[RunState, ...]:
     """All that is known about these runs, in their order, with about so many losses and samples of each.
 
-    Raises HostError if a host fails, or no longer has one of its runs.
+    Without `points` and `samples` the module stack_run_info uses its defaults. Raises HostError if a host fails, or no
+    longer has one of its runs.
     """
     here = [run for run in wanted if run.supervisor or not run.job]
     if not here:
@@ -98,8 +97,8 @@ def ask(
     quiet: float = health.QUIET,
     *,
     ids: Sequence[str] = (),
-    points: int = POINTS,
-    samples: int = 20,
+    points: int | None = None,
+    samples: int | None = None,
     gpu: str = "none",
     memory: int = 0,
 ) -> Site:
@@ -118,8 +117,8 @@ def ask(
             "provision_run_user": settings.run_user,
             "provision_gpu": gpu,
             "provision_memory": memory,
-            "provision_points": points,
-            "provision_samples": samples,
+            **({} if points is None else {"provision_points": points}),
+            **({} if samples is None else {"provision_samples": samples}),
             **({"provision_ids": list(ids)} if ids else {}),
         },
     )

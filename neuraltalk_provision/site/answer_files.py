@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ LARGEST = 512 << 20
 """The largest size of one result, in bytes."""
 
 
-def fetch(told: Told, folder: Path) -> Told:
-    """The same outcome, with each result file replaced by its content.
+def fetch(
+    told: Told, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
+) -> Told:
+    """The same outcome, with each result file replaced by its content; `on_answer` gets the host and the result.
 
     A host whose result cannot be read, or is too large, counts as failed.
     """
@@ -32,6 +34,7 @@ def fetch(told: Told, folder: Path) -> Told:
             failures.append(Failure(host, action, answer, code=codes.ANSWER_WRONG))
         else:
             results.append((host, action, answer))
+            on_answer(host, answer)
     return replace(told, results=tuple(results), failures=tuple(failures))
 
 

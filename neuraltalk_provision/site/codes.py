@@ -13,6 +13,7 @@ from typing import Any
 from neuraltalk_provision.rules import codes
 
 BUG: str = codes.BUG
+BUSY: str = codes.BUSY
 DISK_FULL: str = codes.DISK_FULL
 DISK_BROKEN: str = codes.DISK_BROKEN
 MEMORY_FULL: str = codes.MEMORY_FULL
@@ -60,7 +61,9 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 # Messages of Ansible that do not name the cause; the cause is in another field then.
-_EMPTY_WORDS = re.compile(r"\A(?:MODULE FAILURE|non-zero return code)|See stdout/stderr for the exact error")
+_EMPTY_WORDS = re.compile(
+    r"\A(?:MODULE FAILURE|non-zero return code|\(traceback unavailable\))|See stdout/stderr for the exact error"
+)
 _TRACEBACK = "Traceback (most recent call last)"
 
 

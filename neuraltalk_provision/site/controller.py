@@ -74,7 +74,7 @@ def _is_hidden(pid: int) -> bool:
 
 
 def _boot() -> str:
-    return _line("/proc/sys/kernel/random/boot_id")
+    return _line(holder.BOOT)
 
 
 def _machine() -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision import redaction
+from neuraltalk_provision.rules.texts import without_colours
 from neuraltalk_provision.site import codes
 
 Event = Mapping[str, Any]
@@ -157,7 +157,7 @@ def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout"):
+    for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout", "exception"):
         text = str(result.get(key) or "").strip()
         if text and not codes.says_nothing(text):
             return _short(codes.without_traceback(text))
@@ -172,4 +172,4 @@ def _short(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return redaction.redact(re.sub(r"\x1b\[[0-9;]*m", "", text).strip())
+    return redaction.redact(without_colours(text).strip())

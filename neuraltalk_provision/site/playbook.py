@@ -10,16 +10,15 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from neuraltalk_provision import command_log, paths, redaction
-from neuraltalk_provision.command_log import CommandLog
+from neuraltalk_provision import paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
-from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters, transcript
+from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters
+from neuraltalk_provision.site.recorder import Recorder
 
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
 _HANDED_ON = (
@@ -91,23 +90,21 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             f"{request.inventory}: there is no such inventory",
             advice="`provision init DIR` writes an example inventory.",
         )
-    log = command_log.current()
-    if log:
-        log.hide(redaction.known(request.variables))
-        _note(log, _heading(request))
+    record = Recorder(request.variables)
+    record.begin(request.playbook, request.limit, check=request.check)
     received: list[events.Event] = []
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _laid_out(private, request)
             environ = environment()
-        with naming(private, "used", only=EXHAUSTED), _quiet() as stderr, _our_signals():
+        with naming(private, "used", only=EXHAUSTED), _quiet(), _our_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=str(request.inventory),
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
-                event_handler=_handler(received, on_event, log, stderr),
+                event_handler=_handler(received, record, on_event),
                 quiet=True,
                 # Ansible's output is in its events; a second copy on the disk could grow without limit.
                 suppress_output_file=True,
@@ -118,10 +115,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
-        told = answer_files.fetch(events.read(received), folder)
-    if log:
-        log.host_failed = log.host_failed or bool(told.failures)
-        _note(log, f"== {request.playbook} ended: {runner.status}, rc {runner.rc}\n")
+        told = answer_files.fetch(events.read(received), folder, record.answer)
+    record.end(request.playbook, runner.status, runner.rc, failed=bool(told.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
     outcome = Outcome(runner.rc, told)
@@ -140,33 +135,18 @@ def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
 
 
 def _handler(
-    received: list[events.Event],
-    on_event: Callable[[events.Event], None],
-    log: CommandLog | None,
-    stderr: TextIO,
+    received: list[events.Event], record: Recorder, on_event: Callable[[events.Event], None]
 ) -> Callable[[events.Event], bool]:
-    """The function that ansible-runner calls for each event; it shows the event on that stderr."""
+    """The function that ansible-runner calls for each event."""
 
     def handle(event: events.Event) -> bool:
-        if log:
-            with contextlib.redirect_stderr(stderr):
-                _note(log, transcript.of_event(event, max(transcript.TASKS, log.verbosity)))
+        record.event(event)
         kept = events.bounded(event)
         received.append(kept)
         on_event(kept)
         return False  # ansible-runner then writes no file for the event
 
     return handle
-
-
-def _note(log: CommandLog, text: str) -> None:
-    """Write a text to the command's log; with -v it is shown too."""
-    log.write(text, shown=text if log.verbosity else "")
-
-
-def _heading(request: Request) -> str:
-    check = ", in check mode" if request.check else ""
-    return f"== {time.strftime('%H:%M:%S')} {request.playbook} on {', '.join(request.limit) or 'all hosts'}{check}\n"
 
 
 def _callback(env: Mapping[str, str]) -> dict[str, str]:
@@ -204,11 +184,10 @@ def _quoted(part: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[TextIO]:
-    """Hide ansible-runner's own messages; yields the original stderr."""
-    before = sys.stderr
+def _quiet() -> Iterator[None]:
+    """Hide ansible-runner's own messages."""
     with contextlib.redirect_stderr(io.StringIO()):
-        yield before
+        yield
 
 
 def _ends_with_us(command: list[str]) -> list[str]:

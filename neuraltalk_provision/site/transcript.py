@@ -36,6 +36,12 @@ def of_event(event: Event, level: int = TASKS) -> str:
     return "".join(f"{part.rstrip()}\n" for part in _parts(event, level) if part.strip())
 
 
+def of_result(host: str, result: Mapping[str, Any]) -> str:
+    """A module's result as a line."""
+    shown = {key: _cut(value) for key, value in result.items() if key not in _NOT_SHOWN}
+    return f"result of {host}: {json.dumps(shown, default=str, sort_keys=True)}\n"
+
+
 def _parts(event: Event, level: int) -> Iterator[str]:
     name = str(event.get("event", ""))
     printed = str(event.get("stdout") or "")
@@ -50,8 +56,7 @@ def _parts(event: Event, level: int) -> Iterator[str]:
         return
     host = str(data.get("host", ""))
     if level >= RESULTS:
-        shown = {key: _cut(value) for key, value in result.items() if key not in _NOT_SHOWN}
-        yield f"result of {host}: {json.dumps(shown, default=str, sort_keys=True)}"
+        yield of_result(host, result)
     if name in _BROKEN:
         for key in ("exception", *_OUTPUT):
             text = _cut(str(result.get(key) or "").strip())

@@ -88,7 +88,7 @@ from ..module_utils.rules import codes
 try:
     import lzma
 except ImportError:  # Python 2.7
-    lzma = None
+    lzma = None  # type: ignore[assignment]
 
 BLOCK = 1 << 20
 LEFT_OUT = ("._*", ".DS_Store")
@@ -117,9 +117,9 @@ def _piped(path):
             "it is packed by xz, and this host has neither a Python that reads it nor the program xz. Pack it again as "
             ".tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again"
         )
-    with contextlib.closing(process.stdout):
+    with contextlib.closing(process.stdout):  # type: ignore[type-var]
         yield process.stdout
-        while process.stdout.read(BLOCK):
+        while process.stdout.read(BLOCK):  # type: ignore[union-attr]
             pass
     if process.wait() != 0:
         raise StackError("it cannot be unpacked: xz ended with rc %s" % process.returncode)

@@ -73,7 +73,6 @@ component:
       type: raw
 """
 
-import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -81,6 +80,7 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import read_json, remove, write_json
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import stamp_path
+from ..module_utils.rules import layout
 
 
 def stamp(module):
@@ -91,7 +91,7 @@ def stamp(module):
     before = known.get("digest", "")
     if wanted["state"] == "absent":
         if not module.check_mode:
-            remove(os.path.join(wanted["generation"], "generation.json"))
+            remove(layout.seal(wanted["generation"]))
             remove(path)
         return {"changed": bool(before)}
     changed = before != wanted["digest"]

@@ -91,7 +91,7 @@ from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
 from ..module_utils.host.outcome import run_module
-from ..module_utils.host.texts import redact
+from ..module_utils.rules.texts import without_users
 
 
 def run(index_url, **given):
@@ -105,7 +105,7 @@ def run(index_url, **given):
         with pip_environment(given["argv"][0], index_url) as environment:
             return run_plainly(**dict(given, env=dict(given["env"], **environment)))
     finally:
-        write_whole(log, redact(read_text(log) or ""))
+        write_whole(log, without_users(read_text(log) or ""))
 
 
 def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
@@ -119,8 +119,10 @@ def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
         why = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
             why = "rc 0, but it did not print %r" % expect
-        raise StackError("%s failed (%s)" % (redact(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome)
-    outcome["printed"] = redact("\n".join(lines_since(log, 0)[1:][-3:]))
+        raise StackError(
+            "%s failed (%s)" % (without_users(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome
+        )
+    outcome["printed"] = without_users("\n".join(lines_since(log, 0)[1:][-3:]))
     return outcome
 
 

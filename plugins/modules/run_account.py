@@ -67,6 +67,7 @@ from ..module_utils.runs.account import find, make_places, ready
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
+from ..module_utils.rules import layout
 
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
@@ -77,7 +78,7 @@ def make(module, name, root):
         find(name)
     except StackError:
         shell = next((path for path in SHELLS if os.path.exists(path)), SHELLS[-1])
-        home = os.path.join(root, "runs")
+        home = layout.runs(root)
         words = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
         _code, group, _error = module.run_command(["getent", "group", name])
         words += ["--gid", name] if group else ["--user-group"]

@@ -110,6 +110,7 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import read_json, remove, write_json, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
+from ..module_utils.rules import layout
 
 # Seconds. A half-built generation is of use to whoever goes on with it, for this long.
 ABANDONED = 7 * 86400
@@ -121,20 +122,20 @@ class Stack(object):
 
     def __init__(self, root):
         self.root = root
-        self.link = os.path.join(root, "current")
-        self.history = read_json(os.path.join(root, "history.json")) or {}
+        self.link = layout.current(root)
+        self.history = read_json(layout.history(root)) or {}
 
     def path(self, generation):
-        return os.path.join(self.root, "generations", generation)
+        return layout.generation(self.root, generation)
 
     def current(self):
         return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
 
     def sealed(self):
         """The ids of all whole generations, the one that was last in use first."""
-        directory = os.path.join(self.root, "generations")
+        directory = layout.generations(self.root)
         names = os.listdir(directory) if os.path.isdir(directory) else []
-        whole = [name for name in names if os.path.isfile(os.path.join(directory, name, "generation.json"))]
+        whole = [name for name in names if os.path.isfile(layout.seal(os.path.join(directory, name)))]
         used = self.history.get("activated", {})
         return sorted(whole, key=lambda name: used.get(name, 0), reverse=True)
 
@@ -144,7 +145,7 @@ class Stack(object):
         if running and not take_over:
             raise StackError("%(log)s is being written by pid %(pid)d: another build runs here" % running[0])
         ended = end_builds(self.root)
-        write_whole(os.path.join(self.root, "logs", "controller"), "%s\n" % controller)
+        write_whole(layout.controller(self.root), "%s\n" % controller)
         return ended
 
     def seal(self, generation, components):
@@ -155,7 +156,7 @@ class Stack(object):
             raise StackError("generation %s is not whole: %s" % (generation, ", ".join(unbuilt)))
         noted = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
-        write_json(os.path.join(self.path(generation), "generation.json"), seal)
+        write_json(layout.seal(self.path(generation)), seal)
 
     def is_sealed(self, generation):
         """Whether it has a seal, with a manifest that is about what is there."""
@@ -183,19 +184,19 @@ class Stack(object):
     def remember(self, previous, activated):
         """Write down what was current before, and when each generation last became so."""
         self.history = {"previous": previous, "activated": activated}
-        write_json(os.path.join(self.root, "history.json"), self.history)
+        write_json(layout.history(self.root), self.history)
 
     def link_to(self, generation):
         """Rename a new link over `current`."""
         beside = self.link + ".new"
         if os.path.lexists(beside):
             os.unlink(beside)
-        os.symlink(os.path.join("generations", generation), beside)
+        os.symlink(layout.generation("", generation), beside)
         os.rename(beside, self.link)
 
     def idle(self, generation):
         """Seconds since a log or a stamp of a generation was begun."""
-        places = [os.path.join(self.path(generation), name) for name in ("", "logs", "stamps")]
+        places = [os.path.join(self.path(generation), name) for name in ("", layout.LOGS, layout.STAMPS)]
         return time.time() - max(os.path.getmtime(place) for place in places if os.path.isdir(place))
 
     def prune(self, keep):
@@ -208,9 +209,9 @@ class Stack(object):
         half = [n for n in sorted(os.listdir(self.path(""))) if n not in whole and self.idle(n) > ABANDONED]
         doomed = [name for name in whole[max(keep, 1):] + half if name not in spared]  # fmt: skip
         for name in doomed:
-            remove(os.path.join(self.path(name), "generation.json"))
+            remove(layout.seal(self.path(name)))
             shutil.rmtree(self.path(name))
-            shutil.rmtree(os.path.join(self.root, "build", name), ignore_errors=True)
+            shutil.rmtree(os.path.join(self.root, layout.BUILD, name), ignore_errors=True)
         return doomed
 
 

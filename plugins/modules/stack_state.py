@@ -138,6 +138,7 @@ from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
+from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import running_builds
@@ -191,21 +192,22 @@ def installed_packages(wanted):
 
 def stack_facts(root):
     """The generations and which of them is current."""
-    current = os.path.join(root, "current")
-    facts = {"current": None, "previous": None, "generations": {}}
-    if os.path.islink(current):
-        facts["current"] = os.path.basename(os.readlink(current))
-    history = read_json(os.path.join(root, "history.json")) or {}
-    facts["previous"] = history.get("previous")
-    directory = os.path.join(root, "generations")
+    current = layout.current(root)
+    generations = {}
+    history = read_json(layout.history(root)) or {}
+    directory = layout.generations(root)
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         generation = os.path.join(directory, name)
-        facts["generations"][name] = {
+        generations[name] = {
             "stamps": read_stamps(generation),
-            "sealed": os.path.isfile(os.path.join(generation, "generation.json")),
+            "sealed": os.path.isfile(layout.seal(generation)),
             "manifest": has_manifest(generation),
         }
-    return facts
+    return {
+        "current": os.path.basename(os.readlink(current)) if os.path.islink(current) else None,
+        "previous": history.get("previous"),
+        "generations": generations,
+    }
 
 
 def disk_facts(path):
@@ -229,7 +231,7 @@ def look(module):
         "stack": stack_facts(root),
         "disk": disk_facts(root),
         "busy": running_builds(root),
-        "controller": (read_text(os.path.join(root, "logs", "controller")) or "").strip(),
+        "controller": (read_text(layout.controller(root)) or "").strip(),
         "lease": read_lease(root),
         "places": places_of(root),
         "unsafe": unsafe(root),

@@ -77,6 +77,7 @@ generation:
   type: str
 """
 
+import functools
 import os
 import pwd
 import stat
@@ -208,19 +209,19 @@ def first_closed(generation):
 
 def planned_checks(generation, parts, log, files):
     """[(name, function)] of what there is to prove."""
-    digests = {} if files else None
-    checks = [("stamps", lambda: check_stamps(generation, parts))]
+    digests = {} if files else None  # type: dict[str, str] | None
+    checks = [("stamps", functools.partial(check_stamps, generation, parts))]
     if files:
-        checks.append(("files", lambda: check_files(generation, digests)))
-    checks.append(("readable by other users", lambda: check_readers(generation, parts, log)))
+        checks.append(("files", functools.partial(check_files, generation, digests)))
+    checks.append(("readable by other users", functools.partial(check_readers, generation, parts, log)))
     for part in parts:
         if part["loads"]:
-            checks.append(("load " + part["name"], lambda part=part: check_loads(generation, part, log)))
+            checks.append(("load " + part["name"], functools.partial(check_loads, generation, part, log)))
         if part["name"] == "neuraltalk2":
             for program in ("train.lua", "eval.lua"):
-                checks.append((program, lambda p=program: check_program(generation, p, log)))
+                checks.append((program, functools.partial(check_program, generation, program, log)))
         if part["name"] == "vgg16":
-            checks.append(("vgg16", lambda part=part: check_weights(generation, part, digests)))
+            checks.append(("vgg16", functools.partial(check_weights, generation, part, digests)))
     return checks
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-FINE = ("plateau", "iterations")
-"""Why a supervisor ends a stage that went well."""
 
 
 def shared(name: str) -> Any:
@@ -90,7 +88,7 @@ def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
     """What is wrong with stages on a card, in words; empty where nothing is."""
     found = []
     for name, stage in stages.items():
-        if stage["exit_code"] != 0 and (stage["ended"] or {}).get("by") not in FINE:
+        if not shared("rules.run").ended_well(stage["exit_code"], (stage["ended"] or {}).get("by")):
             found.append(f"stage {name} ended with {stage['exit_code']} ({stage['ended']})")
         if not stage["models"]:
             found.append(f"stage {name} left no model")

@@ -19,11 +19,12 @@ from pathlib import Path
 import ansible
 import ansible_test
 
+from tests.lab import collection
+from tests.lab.collection import BIN
 from tests.lab.paths import ROOT
 from tests.sanity.findings import LEFT_OUT, ignore_lines
 
 HOME = ROOT / ".cache" / "sanity"
-BIN = Path(sys.executable).parent
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
 """What ansible-test would download: a script that installs pip into an environment. Python itself brings a pip."""
@@ -31,16 +32,14 @@ BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
 
 def build(folder: Path) -> Path:
     """The collection, as it is released, below a folder where ansible-test expects one; with the findings to ignore."""
-    run(BIN / "ansible-galaxy", "collection", "build", "--output-path", folder, cwd=ROOT)
-    (archive,) = folder.glob("neuraltalk-provision-*.tar.gz")
-    collection = folder / "ansible_collections" / "neuraltalk" / "provision"
-    collection.mkdir(parents=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(collection, filter="data")
-    ignore = collection / "tests" / "sanity" / f"ignore-{'.'.join(ansible.__version__.split('.')[:2])}.txt"
+    where = folder / "ansible_collections" / "neuraltalk" / "provision"
+    where.mkdir(parents=True)
+    with tarfile.open(collection.build(folder)) as tar:
+        tar.extractall(where, filter="data")
+    ignore = where / "tests" / "sanity" / f"ignore-{'.'.join(ansible.__version__.split('.')[:2])}.txt"
     ignore.parent.mkdir(parents=True)
-    ignore.write_text("".join(f"{line}\n" for line in ignore_lines(collection, PYTHON)), encoding="utf-8")
-    return collection
+    ignore.write_text("".join(f"{line}\n" for line in ignore_lines(where, PYTHON)), encoding="utf-8")
+    return where
 
 
 def prepare_home() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,18 @@ def change_parts(file: Path, change: Callable[[Parts], Parts], to: Path) -> Path
     return to
 
 
-def run(playbook: str, inventory: Path, variables: Path, *options: str) -> Done:
-    """Run one of the playbooks to its end."""
+def run(
+    playbook: str, inventory: Path, variables: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Done:
+    """Run one of the playbooks to its end: a file of this checkout, or the name of one that the environment has."""
     line = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         *("--inventory", str(inventory), "--extra-vars", f"@{variables}", *options),
-        str(paths.playbooks() / playbook),
+        playbook if environment else str(paths.playbooks() / playbook),
     ]
     done = subprocess.run(
         line,
-        env=ansible.environment(),
+        env=environment or ansible.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

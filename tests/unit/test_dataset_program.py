@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.dataset import program
-from neuraltalk_provision.errors import CheckError
+from neuraltalk_provision.errors import BugError, CheckError
 
 # Stands in for programs/data.py: it does what the request says.
 STANDIN = """
@@ -72,3 +73,14 @@ def test_what_is_run_here_is_all_that_hosts_have(monkeypatch: pytest.MonkeyPatch
     with zipfile.ZipFile(io.BytesIO(program.packed())) as archive:
         packed = {Path(name) for name in archive.namelist() if name != "__main__.py"}
     assert packed == {path.relative_to(paths.plugins()) for path in paths.plugins().glob("module_utils/**/*.py")}
+
+
+def test_bug_of_a_program_is_one_of_ours_with_its_trace_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    result = json.dumps({"error": "this is a bug: KeyError: 'x'", "code": "bug", "traceback": "Traceback: in read"})
+    with command_log.begin(["data", "prepare"]) as log, pytest.raises(BugError, match="prepare on this machine: this"):
+        program.run("prepare", asked(result=result, code=1), lambda text: None)
+    assert log.path
+    assert "Traceback: in read" in log.path.read_text()

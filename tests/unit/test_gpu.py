@@ -226,7 +226,11 @@ REFUSED = {
         "gpu_stack_cuda is /opt/cuda-9, but there is no CUDA toolkit (bin/nvcc with its headers) there",
     ),
     "profile without a card": (host(said={"profile": "modern"}), ALL, "node1: it has no card: set in its inventory"),
-    "misspelt profile": (host(said={"profile": "modren"}), ALL, "gpu_stack_profile is modren, but it must be one of auto, cpu"),
+    "misspelt profile": (
+        host(said={"profile": "modren"}),
+        ALL,
+        "gpu_stack_profile is modren, but it must be one of auto, cpu",
+    ),
     "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, but it must be swap"),
     "nonsense to build for": (host(said={"arch_list": "9.0 sm_90"}), ALL, "gpu_stack_arch_list contains sm_90"),
 }

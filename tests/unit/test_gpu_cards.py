@@ -1,4 +1,4 @@
-"""What a host tells of its cards, by a stand-in of nvidia-smi, and which card a run gets."""
+"""What a host tells of its cards, by a stand-in of nvidia-smi."""
 
 from __future__ import annotations
 
@@ -235,49 +235,6 @@ def test_kernels_driver_tells_its_version(
 ) -> None:
     monkeypatch.setattr(module, "read_text", lambda path: text)
     assert module.driver() == version
-
-
-def card(index: int, used: int = 0, mode: str = "Default") -> dict[str, Any]:
-    return {"index": index, "uuid": f"GPU-{index}", "name": "Tesla K80", "memory": 11519, "used": used, "mode": mode}
-
-
-BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
-
-
-@pytest.mark.parametrize(
-    ("asked", "cards", "leased", "chosen"),
-    [
-        ("auto", [card(0), card(1, 163), card(2, 100)], {}, 2),  # somebody computes on 0; 2 has most to give
-        ("auto", [card(1), card(2, 100)], {"GPU-1": "base"}, 2),
-        ("auto", [card(1, mode="Prohibited"), card(2, 100)], {}, 2),
-        ("0", [card(0, 3000), card(1)], {}, 0),  # asked for by name, and there is room
-        ("GPU-1", [card(0), card(1, 8000)], {}, 1),
-    ],
-)
-def test_card_is_free_or_the_one_that_was_asked_for(
-    module: ModuleType, asked: str, cards: list[dict[str, Any]], leased: dict[str, str], chosen: int
-) -> None:
-    assert module.choose_card(asked, 3000, cards, BUSY, leased)["index"] == chosen
-
-
-@pytest.mark.parametrize(
-    ("asked", "cards", "leased", "words"),
-    [
-        ("auto", [], {}, "this host has no card that nvidia-smi knows"),
-        ("7", [card(0)], {}, r"no card is called 7; there are 0 \(GPU-0\)"),
-        ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base has it"),
-        ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
-        ("auto", [card(0)], {}, "pid 4711 computes on it"),
-        ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
-        ("1", [card(1, mode="Prohibited")], {}, "its compute mode is Prohibited"),
-        ("auto", [card(0), card(1, 9000)], {}, "card 0 .*; card 1 .*2519 MiB are free"),
-    ],
-)
-def test_every_card_that_is_not_given_has_its_reason(
-    module: ModuleType, asked: str, cards: list[dict[str, Any]], leased: dict[str, str], words: str
-) -> None:
-    with pytest.raises(ValueError, match=words):
-        module.choose_card(asked, 3000, cards, BUSY, leased)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "paths": set(),
-    "redaction": set(),
+    "redaction": {"rules"},
     "log_files": {"paths"},
     "command_log": {"log_files", "paths", "redaction", "text"},
     "text": {"rules"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "settings": {"errors", "paths", "yaml_file"},
     "streams": set(),
     "output": {"errors", "streams", "text"},
-    "results": set(),
+    "results": {"rules"},
     "catalogue": {"errors", "paths", "rules", "results"},
     "mirror": {"errors", "catalogue", "rules", "yaml_file"},
     "site": {
@@ -45,8 +45,8 @@ ALLOWED = {
         "results",
     },
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site", "results"},
-    "dataset": {"errors", "paths"},
-    "report": {"text", "runs"},
+    "dataset": {"errors", "command_log", "paths", "rules"},
+    "report": {"rules", "text", "runs"},
     "cli": {
         "errors",
         "command_log",
@@ -63,6 +63,7 @@ ALLOWED = {
         "dataset",
         "report",
         "results",
+        "rules",
     },
     "__main__": {"cli"},
 }

@@ -152,8 +152,10 @@ def test_what_went_wrong_stands_in_the_result_and_at_the_end_of_the_log(
         raise errors.pop(0)
 
     monkeypatch.setattr(data, "program_of", lambda name: prepare)
-    for said in words:
+    causes = [None, "disk.full", "memory.full", None, "bug"]
+    for said, cause in zip(words, causes, strict=True):
         code, result = asked(data, tmp_path, "prepare")
+        assert result.get("code") == cause
         assert (code, said in result["error"]) == (1, True), result
         assert capfd.readouterr().out == f"Error: {result['error']}\n"
     assert "Traceback" in (tmp_path / "bug.txt").read_text()

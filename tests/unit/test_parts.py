@@ -57,6 +57,23 @@ def test_stage_after_one_that_failed_is_not_run(ran: Path, capsys: pytest.Captur
     assert "not run, because something before failed: molecule" in capsys.readouterr().out
 
 
+def test_part_that_takes_long_shows_its_last_line_meanwhile(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def say(words: str) -> None:
+        said.append(words)
+        if re.fullmatch(r"---- lint, \d+ s: second", words):
+            ran.with_name("go").touch()
+
+    monkeypatch.setattr(parts, "SIGN_OF_LIFE", 0.1)
+    monkeypatch.setattr(parts, "say", say)
+    ran.with_name("Makefile").write_text(
+        "lint:\n\t@echo first; echo second; while ! test -e go; do sleep 0.05; done; echo third\n"
+    )
+    assert parts.main(["lint"]) == 0
+    assert said[-1].startswith("---- lint\nfirst\nsecond\nthird\n")
+
+
 def test_parts_that_are_named_are_run_and_no_others(ran: Path) -> None:
     assert parts.main(["molecule", "lint"]) == 0
     assert ran.read_text() == "lint\nmolecule\n"

@@ -17,7 +17,7 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import answers, events, extra_vars, playbook
+from neuraltalk_provision.site import answers, codes, events, extra_vars, playbook
 from neuraltalk_provision.site.events import Failure, Told
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -217,11 +217,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-def crashing(inventory: Path, stack_root: Path) -> Request:
-    """A question whose module breaks: a pattern that is none."""
-    asked = question(inventory, stack_root)
-    secret = {"provision_our_variables": "(", "provision_some_token": "s3cr3t-of-a-site"}
-    return replace(asked, variables={**asked.variables, **secret})
+def crashing(inventory: Path) -> Request:
+    """A question whose module meets what nobody expected: a path that is longer than any may be."""
+    asked = question(inventory, Path("/" + "x" * 300))
+    return replace(asked, variables={**asked.variables, "provision_some_token": "s3cr3t-of-a-site"})
 
 
 @pytest.mark.parametrize("verbosity", [0, 1, 2])
@@ -232,7 +231,7 @@ def test_all_that_ansible_said_stands_in_the_commands_log(
     with command_log.begin(["site"], verbosity=verbosity, show=shown.append) as log:
         playbook.run(question(inventory, tmp_path / "stack"))
         assert not log.host_failed
-        outcome = playbook.run(crashing(inventory, tmp_path / "stack"))
+        outcome = playbook.run(crashing(inventory))
     assert log.host_failed
     assert log.path
     text = log.path.read_text(encoding="utf-8")
@@ -240,11 +239,12 @@ def test_all_that_ansible_said_stands_in_the_commands_log(
     assert "state.yml ended: successful, rc 0" in text
     assert "ok: [here]" in text
     assert "Traceback (most recent call last)" in text
-    assert "at position 0" in text
+    assert "in run_module" in text
     assert ("result of here: " in text) == (verbosity == 2)
     assert "s3cr3t-of-a-site" not in text
     assert "Traceback" not in outcome.told.failures[0].message
-    assert outcome.told.failures[0].message.endswith("at position 0")
+    assert outcome.told.failures[0].message.startswith("unexpected OSError: ")
+    assert outcome.told.failures[0].code == codes.BUG
     assert shown == [] if verbosity == 0 else "ok: [here]\n" in "".join(shown)
 
 

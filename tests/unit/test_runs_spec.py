@@ -279,8 +279,13 @@ def test_path_of_any_letters_is_passed_on() -> None:
 
 
 def test_id_is_no_longer_than_a_name_may_be() -> None:
-    assert spec.parse("train.lua", "a" * 128, WORDS).id == "a" * 128
+    assert spec.parse("train.lua", "a" * 121, WORDS).id == "a" * 121
     assert len(refusal("train.lua", *WORDS, run_id="a" * 5_000).message) < 300
+
+
+@pytest.mark.parametrize("run_id", ["a" * 122, "run.last", "run.new", "run\n", "-run", ""])
+def test_id_that_a_host_would_refuse_is_refused_here(run_id: str) -> None:
+    assert "--id" in refusal("train.lua", *WORDS, run_id=run_id).message
 
 
 def test_scores_of_a_folder_need_its_sentences() -> None:

@@ -202,8 +202,9 @@ def test_place_of_a_run_that_waits_on_another_host_of_a_shared_disk_cannot(runs:
 
 
 def test_what_a_run_takes_is_written_down(run_module: Run, root: Path, generation: Path, data: Path) -> None:
-    busy = "end=$(($(date +%s) + 1)); while [ $(date +%s) -le $end ]; do echo 'iter 7: 1.0'; done"
-    program(generation, "th", busy)
+    # It runs until it has had so much processor time, however long that takes on a busy machine.
+    busy = "import time\nprint('iter 7: 1.0', flush=True)\nwhile time.process_time() < 0.25: pass\n"
+    program(generation, "th", f'exec {sys.executable} -c "{busy}"')
     started = start_all(root, [training("x", data)])
     ended(run_module, root, "x")
     samples = all_of(run_module, root, "x")["samples"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision import paths
+from tests.lab import collection
 
 SHARED = ("playbooks", "roles", "plugins", "inventory")
 
@@ -38,6 +40,17 @@ def test_wheel_holds_every_file_of(names: list[str], folder: str) -> None:
     wanted = {f"neuraltalk_provision/share/{file}" for file in files if "__pycache__" not in file.parts}
     assert wanted
     assert wanted <= set(names)
+
+
+def test_wheel_holds_the_whole_collection(names: list[str], tmp_path: Path) -> None:
+    """What `ansible-galaxy collection build` packs: somebody who has the wheel has the collection."""
+    with tarfile.open(collection.build(tmp_path)) as tar:
+        packed = {member.name for member in tar if member.isfile()} - {"MANIFEST.json", "FILES.json"}
+    share = "neuraltalk_provision/share/"
+    held = {name.removeprefix(share) for name in names if name.startswith(share)}
+    beside = {name for name in held if name.startswith("inventory/")} | {"galaxy.yml", "requirements.txt"}
+    assert held - beside == packed
+    assert "galaxy.yml" in held
 
 
 def test_wheel_holds_the_package_with_its_catalogue(names: list[str]) -> None:

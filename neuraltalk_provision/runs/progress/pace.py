@@ -47,7 +47,7 @@ def of(run: RunState) -> Pace:
 def _option(run: RunState, name: str) -> int:
     """An option that is a whole number: as the program received it, else the program's own default."""
     given = numbers.whole(run.effective.get(name))
-    return int(catalogue.program_options("train.lua")[name].default) if given is None else given
+    return int(catalogue.default("train.lua", name)) if given is None else given
 
 
 def _counted(samples: Sequence[Sample]) -> list[tuple[float, int]]:

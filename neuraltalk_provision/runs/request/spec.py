@@ -14,6 +14,7 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results import numbers
+from neuraltalk_provision.rules import run as rules
 
 # MiB on a card: a fixed part, and a part for each image of a batch. Base training with batches of 16 used 3,007 MiB on
 # a K80. Finetuning also keeps the gradients of VGG-16 and two moments for Adam. This estimate is for the check before
@@ -23,7 +24,6 @@ _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
 _WHOLE_MOST = 1 << 53
 _PATH_MOST = 4095
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PROCESSOR = "none"
 """The value of --gpu for a run on the CPU."""
 
@@ -82,9 +82,10 @@ def parse(
     Raises UsageError for an unknown option (with the nearest ones), for one without a value or given twice, and for
     combinations that are known to end without a result.
     """
-    if not _ID.fullmatch(run_id):
+    if not rules.is_id(run_id):
         raise UsageError(
-            f"--id {run_id[:140]!r}: use at most 128 letters, digits and . _ - only; it names a directory on the host"
+            f"--id {run_id[:140]!r}: use at most {rules.LONGEST_ID} letters, digits and . _ - only, and not "
+            f"{' or '.join(rules.RESERVED)} at the end; it names a directory on the host"
         )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
@@ -167,7 +168,7 @@ def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
 
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     """The value of an option that is a whole number: as given, else the program's default. UsageError if it is none."""
-    given = arguments.get(name, catalogue.program_options(program)[name].default)
+    given = arguments.get(name, catalogue.default(program, name))
     number = numbers.whole(given)
     if number is None:
         raise UsageError(f"-{name} {str(given)[:100]}: a whole number is needed")

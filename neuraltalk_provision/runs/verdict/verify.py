@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.results import numbers
 from neuraltalk_provision.results.run import Scorer
@@ -59,14 +61,19 @@ def gather(
 def known(line: Sequence[RunState], history: History) -> Envelope | None:
     """The envelope for such a training: that of COCO, if it has as many images and the default batch size."""
     first = line[0]
-    usual = str(first.effective.get("batch_size", "16")) == "16"
+    usual = _option(first.effective, "batch_size") == str(catalogue.default(TRAIN, "batch_size"))
     if not usual or (first.progress.images or 0) < COCO:
         return None
     for run, stage in zip(line, history.stages, strict=True):
-        finetunes = numbers.whole(run.effective.get("finetune_cnn_after", "-1"))
+        finetunes = numbers.whole(_option(run.effective, "finetune_cnn_after"))
         if finetunes is not None and finetunes >= 0:
             return envelopes.of_coco(stage.start + finetunes)
     return envelopes.of_coco()
+
+
+def _option(options: Mapping[str, Any], name: str) -> str:
+    """The value that train.lua had for an option: its own default where none was given."""
+    return str(options.get(name, catalogue.default(TRAIN, name)))
 
 
 def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
@@ -78,8 +85,8 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
             advice="Run the same command with --no-evaluate.",
         )
     given = run.effective
-    batch = str(given.get("batch_size", "16"))
-    images = str(given.get("val_images_use", "3200"))
+    batch = _option(given, "batch_size")
+    images = _option(given, "val_images_use")
     words = {
         "model": best[0].file,
         "input_h5": str(given["input_h5"]),

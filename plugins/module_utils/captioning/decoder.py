@@ -22,7 +22,9 @@ import signal
 import subprocess
 import time
 
-from ..pictures.files import Unusable, as_bytes, printed
+from ..pictures.files import as_bytes, printed
+from ..pictures.headers import Unusable
+from ..rules.texts import without_colours
 from ..programs.processes import cores, end_with_parent
 from ..runs.control import signalled
 from ..host.commands import with_stack
@@ -78,7 +80,6 @@ HOPELESS = 20
 LINE = 1 << 14
 _ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
 _PLACE = re.compile(r"^(?:\S*/)?[^/:\s]+:\d+: ")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Stopped(Exception):  # noqa: N818  (it was asked for)
@@ -198,7 +199,7 @@ class Process(object):
             )
         except OSError as error:
             raise StackError("%s cannot be started: %s" % (argv[0], error.strerror))
-        self.handle = self.process.stdout.fileno()
+        self.handle = self.process.stdout.fileno()  # type: ignore[union-attr]
         self.ready, self.began, self.has = False, False, None
         self.since = time.time()
         self.text, self.said = b"", []
@@ -217,7 +218,7 @@ class Process(object):
     def give(self, place, path):
         """Let it read a picture; False where it has ended, which is seen by its output."""
         try:
-            os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")
+            os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")  # type: ignore[union-attr]
         except OSError as error:
             if error.errno != errno.EPIPE:
                 raise
@@ -265,7 +266,7 @@ class Process(object):
             time.sleep(0.002)
         for pipe in (self.process.stdin, self.process.stdout):
             try:
-                pipe.close()
+                pipe.close()  # type: ignore[union-attr]
             except (IOError, OSError):
                 pass
         return -signal.SIGKILL if self.process.returncode is None else self.process.returncode
@@ -273,7 +274,7 @@ class Process(object):
 
 def words_of(told):
     """The words of an error of Lua's in one line, without the place in a program and without colours."""
-    text = _COLOUR.sub("", binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
+    text = without_colours(binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
     words = _PLACE.sub("", " ".join(text.split()))
     return printed(as_native(words[:300])) or "it said nothing"
 

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import collections
 import contextlib
 import io
 import json
@@ -15,15 +16,8 @@ import os
 import time
 
 from .decoder import Stopped, tried
-from ..pictures.headers import LOADED
-from ..pictures.files import (
-    Unusable,
-    find,
-    look,
-    printed,
-    shown,
-    walk,
-)
+from ..pictures.files import find, look, printed, shown, walk
+from ..pictures.headers import LOADED, Unusable
 from ..programs.progress import Progress
 from ..host.errors import StackError
 from ..host.files import MOST, make_directory, read_text, write_json, write_whole
@@ -173,7 +167,7 @@ def decoded(folder, names, sight, generation, environment):
 def link_all(folder, pictures, target):
     """{name: link} of the pictures [(name, kind)], linked under plain names in the order in which they are given."""
     make_directory(target)
-    links = {}
+    links = {}  # type: dict[str, str]
     for name, kind in pictures:
         links[name] = "%06d%s" % (len(links) + 1, SUFFIXES[kind])
         os.symlink(os.path.join(os.path.abspath(folder), name), os.path.join(target, links[name]))
@@ -216,8 +210,7 @@ def asked_for(folder, entries, sight):
 
 def once(names):
     """The names that are there, each once, in their order."""
-    seen = set([None])
-    return [name for name in names if not (name in seen or seen.add(name))]
+    return list(collections.OrderedDict.fromkeys(name for name in names if name is not None))
 
 
 def write_coco(path, told, names, links):

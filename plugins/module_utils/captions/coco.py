@@ -36,7 +36,7 @@ def entries(files):
     files = sorted(files, key=lambda file: _is_train(*file))
     problems = Problems([path for path, _ in files])
     gathered = Entries(problems)
-    captions = {}
+    captions = {}  # type: dict[object, list[str]]
     for path, value in files:
         for image in _objects(path, value, "images", problems):
             number = image[1].get("id")
@@ -91,7 +91,8 @@ def _wrong_annotation(annotation, captions):
 def _is_train(path, value):
     """Whether these are the pictures of a training set: as most of their names say, else as the file's name says."""
     names = [image.get("file_name") for image in value["images"] if isinstance(image, dict)]
-    told = [_FOLDER.search(name).group(1) for name in names if isinstance(name, TEXT) and _FOLDER.search(name)]
+    found = [_FOLDER.search(name) for name in names if isinstance(name, TEXT)]
+    told = [match.group(1) for match in found if match]
     if told:
         return told.count("train") * 2 > len(told)
     return b"train" in os.path.basename(as_bytes(path))
@@ -103,13 +104,11 @@ def _file_path(path, name):
     As the picture's own name says (COCO_train2014_*), else as the name of the captions file says (captions_val2017);
     where neither says anything, it is the user's own set, and the name stays as it is.
     """
-    folder = _FOLDER.search(name)
-    if folder is None:
-        in_path = re.search(_FOLDER.pattern.encode("ascii"), os.path.basename(as_bytes(path)))
-        folder = in_path and in_path.group(0).decode("ascii")
-    else:
-        folder = folder.group(0)
-    return posixpath.join(as_text(folder), name) if folder else name
+    in_name = _FOLDER.search(name)
+    if in_name:
+        return posixpath.join(as_text(in_name.group(0)), name)
+    in_path = re.search(_FOLDER.pattern.encode("ascii"), os.path.basename(as_bytes(path)))
+    return posixpath.join(in_path.group(0).decode("ascii"), name) if in_path else name
 
 
 class KarpathySplits(object):

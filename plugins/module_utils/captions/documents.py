@@ -12,7 +12,8 @@ import codecs
 import json
 import os
 
-from ..pictures.files import Unusable, opened, printed
+from ..pictures.files import opened, printed
+from ..pictures.headers import Unusable
 from ..host.errors import StackError
 
 MOST = 2 << 30
@@ -64,11 +65,11 @@ def read(path):
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        start = error.start + (len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0)
+        place = error.start + (len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0)
         raise StackError(
             "%s, line %d: byte %d of the file is no UTF-8, so its letters cannot be known. Convert it with "
             "`iconv -f ENCODING -t UTF-8 OLD > NEW`, where ENCODING is what it was written in, often WINDOWS-1252 or "
-            "GB18030" % (printed(path), content.count(b"\n", 0, start) + 1, start + 1)
+            "GB18030" % (printed(path), content.count(b"\n", 0, place) + 1, place + 1)
         )
     if not text.strip():
         raise StackError("%s is empty" % printed(path))

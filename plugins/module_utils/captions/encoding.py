@@ -21,6 +21,7 @@ from .python2 import order_of_keys, shuffle
 from .splits import assign
 from ..host.errors import StackError
 from ..host.texts import as_text
+from ..rules.data import CHARS, WORDS
 from .statistics import gather, remarks
 from .tokens import is_unspaced, tokenizer
 
@@ -69,14 +70,15 @@ class Captions(
         """
         split = tokenizer(self.tokens)
         some = any("id" in picture for picture in self.pictures)
-        images, annotations = [], []
+        images = []  # type: list[dict[str, object]]
+        annotations = []  # type: list[dict[str, object]]
         for place, picture in enumerate(self.pictures, 1):
             if not picture.get("scored", True) or (some and "id" not in picture):
                 continue
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
             for caption in picture["captions"]:
-                if self.tokens == "chars":
+                if self.tokens == CHARS:
                     caption = b" ".join(split(caption)).decode("utf-8")
                 annotations.append({"image_id": number, "id": len(annotations) + 1, "caption": caption})
         return {
@@ -104,7 +106,7 @@ def lay_out(entries, options):
     """
     max_length = _number(options, "max_length", 16, 1, LONGEST)
     threshold = _number(options, "word_count_threshold", 5, 0, 1 << 31)
-    mode = options.get("tokens") or "words"
+    mode = options.get("tokens") or WORDS
     split_into_words = tokenizer(mode)
     if not entries:
         raise StackError("there is no picture with captions, so there is nothing to prepare")
@@ -151,7 +153,8 @@ def _tokenise(pictures, split_into_words, entries):
     StackError that names captions without words, in the order of `entries`, as the user knows them.
     """
     numbers, lengths = array.array("I"), array.array("I")
-    known, examples, beyond, unspaced, empty = {}, [], 0, 0, []
+    known = {}  # type: dict[bytes, int]
+    examples, beyond, unspaced, empty = [], 0, 0, []
     for place, picture in enumerate(pictures):
         for index, caption in enumerate(picture["captions"]):
             words = split_into_words(caption)
@@ -169,7 +172,7 @@ def _tokenise(pictures, split_into_words, entries):
     counts = [0] * len(known)
     for number in numbers:
         counts[number] += 1
-    return _Tokens(numbers, lengths, sorted(known, key=known.get), counts, examples, beyond, unspaced)
+    return _Tokens(numbers, lengths, sorted(known, key=known.__getitem__), counts, examples, beyond, unspaced)
 
 
 def _refuse(empty, entries):

@@ -66,7 +66,11 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
         raise StackError(
             "COCO's captions files have no column of splits: use --karpathy-split, --num-val or --val-share"
         )
-    listed = entries(coco) if coco else _own(*found[0], columns=columns)
+    if coco:
+        listed = entries(coco)
+    else:
+        path, form, value, text = found[0]
+        listed = _own(path, form, value, text, columns)
     if not listed:
         raise StackError("%s: there is no picture with captions" % " and ".join(printed(path) for path in paths))
     if karpathy_split:
@@ -88,7 +92,8 @@ def _is_lines(path, text):
     """Whether a text that begins like JSON is JSON Lines: its first line is an object, and more follows."""
     if os.path.splitext(path)[1].lower() in LINES:
         return True
-    end = text.find("\n", re.match(r"\s*", text).end())
+    first = re.compile(r"\S").search(text)
+    end = text.find("\n", first.start()) if first else -1
     if end < 0 or re.compile(r"\S").search(text, end) is None:
         return False
     try:

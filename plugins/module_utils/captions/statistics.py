@@ -11,6 +11,7 @@ __metaclass__ = type
 import collections
 
 from ..pictures.files import printed
+from ..rules.data import WORDS
 
 TOP = 20
 MANY = 0.05
@@ -53,7 +54,7 @@ def remarks(facts, pictures, threshold, max_length, mode):
     captions, words = facts["captions"], facts["total_words"]
     without = sum(1 for picture in pictures if "id" not in picture)
     found = []
-    if mode == "words" and facts["unspaced"] > MANY * captions:
+    if mode == WORDS and facts["unspaced"] > MANY * captions:
         found.append(
             "%d of %d captions are in a script without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, "
             "Burmese), so that a whole phrase counts as one word and hardly any word comes twice. Use `--tokens "

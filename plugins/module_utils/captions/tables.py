@@ -15,6 +15,7 @@ import re
 
 from ..pictures.files import printed
 from ..host.errors import StackError
+from ..host.texts import PY2, as_native, as_text
 
 DELIMITERS = ("\t", ",", ";", "|")
 _FLICKR = re.compile(r"([^\t\n]+)#[0-9]+\t(.*)")
@@ -55,8 +56,8 @@ def _rows(lines, header):
 
 def _cells(path, text, delimiter):
     """(place, cells, "") of each row that is not empty. The last one has a problem where the table breaks off."""
-    native = text if str is not bytes else text.encode("utf-8")
-    source = io.StringIO(native, newline="") if str is not bytes else native.splitlines(True)
+    native = as_native(text)
+    source = native.splitlines(True) if PY2 else io.StringIO(native, newline="")
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     line = 1
     while True:
@@ -69,7 +70,7 @@ def _cells(path, text, delimiter):
             yield "line %d" % line, [], (words + "begins with a quote ends with one") % error
             return
         if cells:
-            yield "line %d" % line, [cell if str is not bytes else cell.decode("utf-8") for cell in cells], ""
+            yield "line %d" % line, [as_text(cell) for cell in cells], ""
         line = reader.line_num + 1
 
 

@@ -24,8 +24,8 @@ import unicodedata
 from .entries import kind
 from ..host.errors import StackError
 from ..host.texts import as_text
+from ..rules.data import CHARS, TOKENS
 
-MODES = ("words", "chars")
 LONG_RUN = 10
 """Letters of a script without spaces that stand together where somebody did not put spaces between the words."""
 _PUNCTUATION = string.punctuation.encode("ascii")
@@ -58,7 +58,7 @@ _LETTERS_OR_REST = re.compile(as_text("%s|(?:(?!%s).)+") % (_ONE, _ONE), re.DOTA
 _UNSPACED = re.compile(as_text("(?:%s){%d}") % (_ONE, LONG_RUN))
 
 
-class _WithoutPunctuation(dict):
+class _WithoutPunctuation(dict):  # type: ignore[type-arg]
     """For translate(): what becomes of a character, found out when it comes first."""
 
     def __missing__(self, code):
@@ -93,9 +93,9 @@ def plain(caption):
 
 def tokenizer(mode):
     """A function from the text of a caption to its words, for `words` or `chars`. StackError for another mode."""
-    if mode not in MODES:
-        raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(MODES)))
-    split = _letters if mode == "chars" else _words
+    if mode not in TOKENS:
+        raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(TOKENS)))
+    split = _letters if mode == CHARS else _words
 
     def words(caption):
         try:

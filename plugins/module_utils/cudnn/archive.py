@@ -93,7 +93,7 @@ def unpack(archive, place):
                     os.symlink(member.linkname, path)
                     continue
                 with io.open(path, "wb") as file:
-                    shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
+                    shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)  # type: ignore[arg-type]
                     file.flush()
                     os.fsync(file.fileno())
                 os.chmod(path, member.mode & 0o755)

@@ -20,7 +20,7 @@ from ..host.errors import StackError
 from ..host.files import file_sha256, read_json, read_text
 from ..host.texts import as_text
 from ..rules import machines
-from ..rules.cudnn import HEADERS, LIBRARIES, header_version, number_to_version, state_of
+from ..rules.cudnn import HEADERS, LIBRARIES, LIBRARY, header_version, number_to_version, state_of
 
 
 OURS = ".neuraltalk-cudnn"
@@ -99,8 +99,8 @@ class Tree(object):
 
     def library(self):
         """The library that programs get: libcudnn.so, else the one with the highest number; None without one."""
-        numbered = sorted(glob.glob(os.path.join(self.lib, "libcudnn.so.*")), key=_numbers)
-        plain = os.path.join(self.lib, "libcudnn.so")
+        numbered = sorted(glob.glob(os.path.join(self.lib, LIBRARY + ".*")), key=_numbers)
+        plain = os.path.join(self.lib, LIBRARY)
         return plain if os.path.exists(plain) else numbered[-1] if numbered else None
 
 

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The cards of a host and what computes on them, as nvidia-smi and the kernel tell, and which card a run gets.
+"""The cards of a host and what computes on them, as nvidia-smi and the kernel tell.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -17,7 +17,7 @@ import re
 from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import read_text
-from ..host.texts import as_text
+from ..host.texts import PY2, as_text
 from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
 
 CARD_FIELDS = (
@@ -60,7 +60,7 @@ def query(what, fields):
     if rc != 0:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
-    for cells in csv.reader(io.StringIO(text) if str is not bytes else text.encode("utf-8").splitlines()):
+    for cells in csv.reader(text.encode("utf-8").splitlines() if PY2 else io.StringIO(text)):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
         elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
@@ -158,55 +158,6 @@ def _looked(answer, words, found=()):
         "problem": words if answer == UNKNOWN else "",
         "evidence": words,
     }
-
-
-def choose_card(asked, memory, cards, processes, leased):
-    """The card for a run: `auto` for the one with the most free memory, or one by its index or UUID.
-
-    `memory` is what has to be free, in MiB; `leased` says {uuid: run} of those that a run of ours has. ValueError
-    with a reason for every card that was considered.
-    """
-    if not cards:
-        raise ValueError("this host has no card that nvidia-smi knows")
-    considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
-    if not considered:
-        there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("no card is called %s; there are %s" % (asked, there))
-    reasons, fitting = [], []
-    for card in considered:
-        reason = _hindrance(card, memory, processes, leased, asked == "auto")
-        if reason:
-            reasons.append("card %s (%s): %s" % (card["index"], card["name"], reason))
-        else:
-            fitting.append(card)
-    if not fitting:
-        raise ValueError("; ".join(reasons))
-    return max(fitting, key=free_memory)
-
-
-def free_cards(memory, cards, processes, leased):
-    """The cards that `choose_card` would give for `auto`, the one with the most free memory first."""
-    free = [card for card in cards if not _hindrance(card, memory, processes, leased, True)]
-    return sorted(free, key=free_memory, reverse=True)
-
-
-def free_memory(card):
-    """MiB of a card that nobody uses; 0 where it does not tell."""
-    return (card["memory"] or 0) - (card["used"] or 0)
-
-
-def _hindrance(card, memory, processes, leased, shy):
-    """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
-    if card["uuid"] in leased:
-        return "run %s has it" % leased[card["uuid"]]
-    if card["mode"] == "Prohibited":
-        return "its compute mode is Prohibited"
-    others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
-    if others and (shy or (card["mode"] or "").startswith("Exclusive")):
-        return "pid %s computes on it" % ", ".join(others)
-    if card["memory"] is not None and free_memory(card) < memory:
-        return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
-    return ""
 
 
 NEARLY = re.compile(

@@ -61,7 +61,7 @@ def toolkit(root):
 
 def toolkits(asked=""):
     """Every CUDA tree of the host, each once; only the one that was asked for where one was."""
-    found = []
+    found = []  # type: list[dict[str, object]]
     for pattern in (asked,) if asked else TREES:
         for root in sorted(glob.glob(pattern)):
             tree = toolkit(root)

@@ -21,8 +21,10 @@ import time
 from .errors import StackError
 from .files import make_directory, read_text, remove, write_whole
 from .processes import is_alive, start_of
-from .texts import as_text, redact
+from .texts import as_text
+from ..rules.texts import without_users
 from ..rules import codes
+from ..rules import layout
 
 LOG_TAIL_LINES = 25
 PATIENCE = 60
@@ -45,7 +47,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     env.update(environment or {})
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write(("$ %s\n" % redact(" ".join(as_text(word) for word in argv))).encode("utf-8"))
+        output.write(("$ %s\n" % without_users(" ".join(as_text(word) for word in argv))).encode("utf-8"))
         output.flush()
         try:
             process = subprocess.Popen(
@@ -102,7 +104,7 @@ def output_of(argv, patience=PATIENCE, chdir=None, environment=None, errors=True
     try:
         printed = _printed(process, time.time() + patience if patience else None)
     finally:
-        process.stdout.close()
+        process.stdout.close()  # type: ignore[union-attr]
     if printed is None:
         return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
     return printed.decode("utf-8", "replace"), process.wait()
@@ -139,8 +141,8 @@ def _printed(process, deadline):
 def running_builds(root):
     """[{log, pid}] of commands that run below a stack root now, started by whatever controller."""
     running = []
-    for pattern in ("logs/*.pid", "generations/*/logs/*.pid"):
-        for path in sorted(glob.glob(os.path.join(root, pattern))):
+    for place in (root, layout.generation(root, "*")):
+        for path in sorted(glob.glob(os.path.join(place, layout.LOGS, "*.pid"))):
             words = (read_text(path) or "").split()
             if len(words) == 2 and is_alive(*words):
                 running.append({"log": path[: -len(".pid")], "pid": int(words[0])})
@@ -165,7 +167,7 @@ def end_builds(root):
 
 def log_tail(log, lines=LOG_TAIL_LINES):
     """The last lines of a log, after the first lines that look like the true cause."""
-    text = redact(read_text(log) or "")
+    text = without_users(read_text(log) or "")
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]

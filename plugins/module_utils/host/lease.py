@@ -21,6 +21,7 @@ from ..rules.holder import plain, told
 from .errors import StackError
 from .files import make_directory, remove, write_json
 from .texts import as_text
+from ..rules import layout
 
 MOST = 65536
 """Bytes of a lease that are read."""
@@ -30,7 +31,7 @@ PATIENCE = 20
 
 def path_of(root):
     """Where the lease lies."""
-    return os.path.join(root, "lease.json")
+    return os.path.join(root, layout.LEASE)
 
 
 def read_lease(root):

@@ -18,11 +18,11 @@ import stat
 
 from .errors import StackError
 from .files import file_sha256, read_json, read_text, write_whole
+from .texts import as_native
+from ..rules import layout
 
-FILE = "manifest"
-SEAL = "generation.json"
 # Not looked at. Every verification writes logs, and the seal names the manifest; Python compiles when it likes.
-OURS = ("logs", FILE, SEAL)
+OURS = (layout.LOGS, layout.MANIFEST, layout.SEAL)
 COMPILED = ("__pycache__", "*.pyc")
 # What programs write beside their sources when somebody runs them by hand in the generation, instead of by
 # `provision train`. They may come; what of these was there at sealing has to stay as it was. Loadcaffe writes
@@ -42,12 +42,12 @@ TOLD = 20
 
 def seal_of(generation):
     """The seal of a generation, {} where there is none."""
-    return read_json(os.path.join(generation, SEAL)) or {}
+    return read_json(layout.seal(generation)) or {}
 
 
 def has_manifest(generation):
     """Whether a generation is sealed with a manifest that is still the one that was written then."""
-    path = os.path.join(generation, FILE)
+    path = os.path.join(generation, layout.MANIFEST)
     return os.path.isfile(path) and seal_of(generation).get("manifest") == file_sha256(path)
 
 
@@ -63,8 +63,8 @@ def write(generation):
     for name, path in walk(generation):
         _open_to_readers(path)
         lines.append(json.dumps(dict(_describe(path), path=name), sort_keys=True))
-    write_whole(os.path.join(generation, FILE), "\n".join(lines) + "\n")
-    return file_sha256(os.path.join(generation, FILE))
+    write_whole(os.path.join(generation, layout.MANIFEST), "\n".join(lines) + "\n")
+    return file_sha256(os.path.join(generation, layout.MANIFEST))
 
 
 def read(generation):
@@ -81,7 +81,7 @@ def read(generation):
             "the manifest of %s is gone or is not the one that was sealed, so its files cannot be compared. Find out "
             "who changed it, then run `provision site`, which seals the generation again" % generation
         )
-    entries = [json.loads(line) for line in read_text(os.path.join(generation, FILE)).splitlines()]
+    entries = [json.loads(line) for line in read_text(os.path.join(generation, layout.MANIFEST)).splitlines()]
     return dict((entry.pop("path"), entry) for entry in entries)
 
 
@@ -107,7 +107,7 @@ def in_words(wrong):
     """The first files that differ, and how many there are."""
     more = ["and %d more" % (len(wrong) - TOLD)] if len(wrong) > TOLD else []
     text = ", ".join(["%s %s" % pair for pair in wrong[:TOLD]] + more)
-    return text.encode("utf-8") if str is bytes else text
+    return as_native(text)
 
 
 def walk(generation):

@@ -13,7 +13,8 @@ import traceback
 
 from .commands import is_full
 from .errors import StackError
-from .texts import as_native, as_text, redact
+from .texts import as_native, as_text
+from ..rules.texts import without_users
 from ..rules import codes
 
 
@@ -46,16 +47,14 @@ def run_module(module, function):
 
 def message_of(error):
     """A StackError in words: its message, the log to read, and the end of that."""
-    message = str(error)
+    message = as_text(str(error))
     if error.details.get("log"):
-        message += ". The whole log: %s" % error.details["log"]
-    if error.details.get("tail"):
-        message += "\n" + "\n".join(error.details["tail"])
-    return message
+        message += ". The whole log: " + as_text(error.details["log"])
+    return "\n".join([message] + [as_text(line) for line in error.details.get("tail") or ()])
 
 
 def _fail(module, message, details):
-    told = redact(as_text(traceback.format_exc()))
+    told = without_users(as_text(traceback.format_exc()))
     # What ran as another account has a traceback of its own.
     module.fail_json(msg=as_native(message), **dict({"exception": as_native(told)}, **details))
 

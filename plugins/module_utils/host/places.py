@@ -14,9 +14,8 @@ import grp
 import os
 import pwd
 import stat
+from ..rules import layout
 
-OURS = ("generations", "artifacts", "build", "logs", "current", "lease.json", "history.json")
-"""What is looked at below the stack root; runs belong to who runs them."""
 MOST_LINKS = 40
 ANOTHER = "choose another stack_root"
 
@@ -26,14 +25,14 @@ def places_of(root):
 
     `kind` is directory, link, other, or absent, which ends the path. A link that leads round is `other`.
     """
-    found = []
+    found = []  # type: list[dict[str, str | int]]
     whole = _walk(os.path.abspath(root), found, [0])
     if whole:
-        for name in OURS:
+        for name in layout.OURS:
             place = _look(os.path.join(root, name))
             if place["kind"] != "absent":
                 found.append(place)
-        generations = os.path.join(root, "generations")
+        generations = layout.generations(root)
         if os.path.isdir(generations):
             found += [_look(os.path.join(generations, name)) for name in sorted(os.listdir(generations))]
     return found

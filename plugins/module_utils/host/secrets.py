@@ -17,11 +17,12 @@ import shutil
 import tempfile
 
 from .commands import output_of
+from .texts import PY2
 
-try:
-    from urllib.parse import unquote
-except ImportError:
+if PY2:
     from urllib import unquote
+else:
+    from urllib.parse import unquote
 
 USER = re.compile(r"://(?P<user>[^/\s:]*)(?::(?P<password>[^/\s]*))?@(?P<host>[^/\s:@]+)")
 PLAIN = re.compile(r"[^\s\"'\\#]+\Z")
@@ -37,7 +38,7 @@ def pip_environment(python, url):
     """The environment by which pip of that Python takes its index from `url`; gone afterwards."""
     found = USER.search(url)
     words = [unquote(found.group(name) or "") for name in ("user", "password")] if found else []
-    if not words or not all(PLAIN.match(word) for word in words) or not _reads_netrc(python):
+    if found is None or not all(PLAIN.match(word) for word in words) or not _reads_netrc(python):
         yield {"PIP_INDEX_URL": url}
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-index-")

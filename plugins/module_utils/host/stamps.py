@@ -11,16 +11,17 @@ __metaclass__ = type
 import os
 
 from .files import read_json
+from ..rules import layout
 
 
 def stamp_path(generation, component):
     """Where the stamp of a component lies."""
-    return os.path.join(generation, "stamps", component + ".json")
+    return os.path.join(generation, layout.STAMPS, component + ".json")
 
 
 def read_stamps(generation):
     """{component: digest} of all that was built whole in a generation."""
-    directory = os.path.join(generation, "stamps")
+    directory = os.path.join(generation, layout.STAMPS)
     stamps = {}
     if os.path.isdir(directory):
         for name in sorted(os.listdir(directory)):

@@ -73,7 +73,9 @@ def check_listed(path, told, found, splits):
     """{split: how many pictures} of what the JSON lists."""
     if told is None:
         return {}
-    counts, seen, doubles = {}, {"id": set(), "file_path": set()}, {"id": [], "file_path": []}
+    counts = {}  # type: dict[str, int]
+    seen = {"id": set(), "file_path": set()}  # type: dict[str, set[object]]
+    doubles = {"id": [], "file_path": []}  # type: dict[str, list[int]]
     for row, entry in enumerate(told["images"]):
         place = "images[%d]" % row
         split = entry.get("split") if isinstance(entry, dict) else None

@@ -28,7 +28,7 @@ class Findings(object):
 
     def __init__(self, path):
         self.path = path
-        self.counts = {"faults": {}, "remarks": {}}
+        self.counts = {"faults": {}, "remarks": {}}  # type: dict[str, dict[str, int]]
         self.first = []
         try:
             self.file = io.open(path, "wb", 0)  # nothing is left to be written when it is closed

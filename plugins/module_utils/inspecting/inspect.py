@@ -22,6 +22,7 @@ from .quarantine import LIST, Quarantine, undo
 from ..captions.sources import read
 from ..host.errors import StackError
 from ..host.texts import as_native, as_text
+from ..rules.data import WORDS
 from ..captions.tokens import tokenizer
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -185,7 +186,7 @@ def inspect_captions(path, inspection, request, aside, say):
         say("the captions cannot be read, so all pictures of the folder are looked at")
         inspection.named = False
         return dict(inspect_folder(inspection.root, inspection, request, aside, say), captions=0)
-    words, sizes, names = tokenizer(request.get("tokens") or "words"), {}, set()
+    words, sizes, names = tokenizer(request.get("tokens") or WORDS), {}, set()
     for number, entry in enumerate(entries):
         name = find(inspection.root, entry["file_path"])
         check_captions(path, number, entry, words, found)

@@ -47,7 +47,7 @@ class Inspection(object):
 
     def run(self, sizes, say, jobs=0):
         """Look at the pictures {name: size in bytes}, with lines of progress."""
-        counts = {}
+        counts = {}  # type: dict[int, int]
         for size in sizes.values():
             counts[size] = counts.get(size, 0) + 1
         wanted = [[shown(name), counts[size] > 1] for name, size in sizes.items()]

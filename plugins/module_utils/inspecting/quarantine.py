@@ -19,7 +19,8 @@ import shutil
 import stat
 import tempfile
 
-from ..pictures.files import Unusable, hidden, opened, printed, shown
+from ..pictures.files import hidden, opened, printed, shown
+from ..pictures.headers import Unusable
 from ..host.errors import StackError
 from ..host.files import file_sha256, make_directory
 from ..host.texts import TEXT, as_native, as_text

@@ -19,7 +19,7 @@ import stat
 
 from .headers import Unusable, header
 from ..host.errors import StackError
-from ..host.texts import TEXT, as_native
+from ..host.texts import PY2, TEXT, as_native
 
 DEEPEST = 32
 """Folders in folders that are walked."""
@@ -44,14 +44,14 @@ def as_bytes(name):
     if isinstance(name, bytes):
         return name
     try:
-        return name.encode("utf-8") if str is bytes else os.fsencode(name)
+        return name.encode("utf-8") if PY2 else os.fsencode(name)
     except UnicodeEncodeError:  # half of a pair, as JSON can have it: no file has such a name
         return name.encode("utf-8", "surrogatepass")
 
 
 def as_name(data):
     """The name of a file as this Python opens it: bytes under 2.7, else text with what is not UTF-8 escaped in it."""
-    return data if str is bytes else os.fsdecode(data)
+    return data if PY2 else os.fsdecode(data)
 
 
 def named(text):
@@ -97,7 +97,8 @@ def walk(folder, apart=()):
     opened is told as a file is. StackError where `folder` itself cannot be read, or holds too many files.
     """
     seen = set(identity(os.stat(path)) for path in apart if os.path.isdir(path))
-    count, waiting, linked = 0, [("", 0)], []
+    count, waiting = 0, [("", 0)]
+    linked = []  # type: list[tuple[str, int]]
     while waiting or linked:
         place, depth = waiting.pop() if waiting else linked.pop(0)
         path = os.path.join(folder, place) if place else folder
@@ -114,7 +115,7 @@ def walk(folder, apart=()):
         if count > MOST_FILES:
             words = "%s holds more than %d files: give a folder of pictures, or a part of it"
             raise StackError(words % (printed(folder), MOST_FILES))
-        below = []
+        below = []  # type: list[tuple[str, int]]
         for name in [os.path.join(place, name) for name in names]:
             try:
                 info = status(os.path.join(folder, name))

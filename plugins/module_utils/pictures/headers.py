@@ -128,7 +128,8 @@ def bmp(head):
 def netpbm(head):
     """(width, height) of a PPM, PGM or PBM."""
     wanted = 2 if head[:2] in (b"P1", b"P4") else 3
-    found, place = [], 2
+    found = []  # type: list[int]
+    place = 2
     while len(found) < wanted:
         match = _NUMBER.match(head, place)
         if not match:

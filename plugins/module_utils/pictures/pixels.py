@@ -88,8 +88,10 @@ def loaded(file):
     if FORMATS[kind] not in Image.OPEN:
         Image.init()  # Pillow imports some of its decoders only when asked
     # Older Pillows take no list of formats. They choose by the first bytes, too, and these are of a kind above.
-    chosen = {} if int(PIL.__version__.split(".")[0]) < 8 else {"formats": [FORMATS[kind]]}
-    image = Image.open(file, **chosen)
+    if int(PIL.__version__.split(".")[0]) < 8:
+        image = Image.open(file)
+    else:
+        image = Image.open(file, formats=[FORMATS[kind]])
     width, height = image.size
     if width < 1 or height < 1:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
@@ -161,7 +163,7 @@ def stretched(image):
     import numpy
 
     data = numpy.asarray(image)
-    kind = numpy.float32 if data.dtype.kind == "f" else numpy.float64
+    kind = numpy.dtype("float32" if data.dtype.kind == "f" else "float64").type
     with numpy.errstate(all="ignore"):
         least = data.min()
         span = kind(data.max()) - kind(least)

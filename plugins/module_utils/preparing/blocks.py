@@ -17,7 +17,8 @@ import os
 import re
 
 from ..pictures import pixels
-from ..pictures.files import Unusable, as_name, look
+from ..pictures.files import as_name, look
+from ..pictures.headers import Unusable
 from ..pictures.pixels import BYTES
 from ..programs.processes import untiring, write_all
 from ..host.errors import StackError
@@ -61,7 +62,7 @@ def read(task, paths, crashes, note):
     this process had, in bytes}
     """
     handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
-    told = {"bad": [], "decoded": 0, "converted": 0, "bytes": 0}
+    bad, told = [], {"decoded": 0, "converted": 0, "bytes": 0}
     seen = [as_seen(path) for path in paths]
     try:
         for row in task.get("only") or range(len(paths)):
@@ -71,7 +72,7 @@ def read(task, paths, crashes, note):
                 refuse_crash(row, crashes)
                 data, converted = pixels.decode(paths[row])
             except Unusable as error:
-                told["bad"].append([row, as_text(error.reason), error.fault])
+                bad.append([row, as_text(error.reason), error.fault])
                 continue
             write(handle, task["place"] + row * BYTES, data)
             told["decoded"] += 1
@@ -79,7 +80,7 @@ def read(task, paths, crashes, note):
     finally:
         os.close(handle)
     told["memory"] = peak()
-    return dict(told, stamp=stamp_of(seen, [row for row, _reason, _fault in told["bad"]]))
+    return dict(told, bad=bad, stamp=stamp_of(seen, [row for row, _reason, _fault in bad]))
 
 
 def stamp(task, paths, _crashes, _note):

@@ -24,14 +24,15 @@ import time
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import TEXT, as_text
+from ..rules.holder import BOOT
+from ..rules.texts import moment
 
 FIRST = {"journal": "provision data prepare", "format": 1}
-BOOT = "/proc/sys/kernel/random/boot_id"
 PATIENCE = 1.0
 """Seconds in which the processes of a command that was just killed are gone."""
-KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}
+KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}  # type: dict[str, type]
 """The lines that may follow, and what the value of the key is that a line is told by."""
-BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}
+BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: dict[str, type]
 """What a line of a block has beside its number."""
 
 
@@ -166,7 +167,7 @@ class Journal(object):
         with io.open(self.path, "rb") as file:
             state = replay(file.read())
         run = state.run if state and state.run else {}
-        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.get("began") or 0))
+        when = moment(run.get("began"))
         who = "pid %s on %s, since %s" % (run.get("pid"), run.get("host"), when) if run else "which has just begun"
         return "another command is preparing this data set already (%s): wait for it, or end it" % who
 

@@ -130,7 +130,7 @@ def sync_folder(folder):
 
 def refuse_full(wanted):
     """StackError where the disks lack the room for {path: bytes}, and 5 % more. What a path holds already counts."""
-    disks = {}
+    disks = {}  # type: dict[int, list[tuple[str, float]]]
     for path, length in wanted.items():
         folder = os.path.dirname(path)
         there = os.lstat(path).st_blocks * 512 if os.path.lexists(path) else 0

@@ -18,6 +18,7 @@ import os
 import time
 
 from .blocks import as_seen, sync, without_crash, work
+from ..host.texts import PY2
 from ..pictures.files import as_bytes, as_name
 from ..pictures.pixels import BYTES, import_early
 from ..programs.processes import Pool, Process, readable
@@ -52,7 +53,7 @@ class Reading(object):
         self.plan = journal.state.plan
         self.kept, self.found, self.other, self.memory = {}, [], {}, 0
         self.syncing, self.synced = None, time.time()
-        self.lines = array.array("Q" if str is not bytes else str("L"), [0])
+        self.lines = array.array(str("L") if PY2 else "Q", [0])
         with io.open(os.dup(spool), "rb") as file:
             file.seek(0)
             for line in file:

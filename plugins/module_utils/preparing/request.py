@@ -14,11 +14,18 @@ from ..pictures.files import as_bytes, as_name, shown
 from ..programs.processes import cores
 from ..host.errors import StackError
 from ..host.texts import TEXT
+from ..rules.data import MAX_LENGTH, SHARES, WORD_COUNT_THRESHOLD, WORDS
 
 TEXTS = {"images_root": "", "split_column": "", "file_column": "", "caption_column": "", "karpathy_split": "",
-         "tokens": "words"}  # fmt: skip
-NUMBERS = {"num_val": None, "num_test": None, "max_length": 16, "word_count_threshold": 5, "jobs": 0, "block": 0}
-SHARES = ("val_share", "test_share")
+         "tokens": WORDS}  # fmt: skip
+NUMBERS = {
+    "num_val": None,
+    "num_test": None,
+    "max_length": MAX_LENGTH,
+    "word_count_threshold": WORD_COUNT_THRESHOLD,
+    "jobs": 0,
+    "block": 0,
+}
 MOST_JOBS = 256
 MOST_BLOCK = 4096
 
@@ -45,10 +52,11 @@ def checked(request):
     for name in SHARES:
         asked[name] = request.get(name)
     asked["set_aside"] = bool(request.get("set_aside"))
-    if not 0 <= asked["jobs"] <= MOST_JOBS:
-        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (asked["jobs"], MOST_JOBS))
-    if not 0 <= asked["block"] <= MOST_BLOCK:
-        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (asked["block"], MOST_BLOCK))
+    jobs, block = int(asked["jobs"]), int(asked["block"])
+    if not 0 <= jobs <= MOST_JOBS:
+        raise StackError("jobs is %d; it has to be from 1 to %d, or 0 for all cores" % (jobs, MOST_JOBS))
+    if not 0 <= block <= MOST_BLOCK:
+        raise StackError("block is %d; it has to be from 1 to %d, or 0" % (block, MOST_BLOCK))
     asked["jobs"] = asked["jobs"] or cores()
     for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
         asked[name] = as_name(as_bytes(asked[name]))

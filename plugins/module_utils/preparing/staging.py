@@ -25,7 +25,7 @@ from ..pictures.files import as_bytes, hidden, shown
 from ..programs.processes import write_all
 from ..host.errors import StackError
 from ..host.files import remove, write_whole
-from ..host.texts import as_text
+from ..host.texts import PY2, as_text
 
 MOST_BLOCK = 128
 LEAST_BLOCK = 8
@@ -96,7 +96,7 @@ def plan_of(captions, text, paths):
     words = hashlib.sha256(text.encode("utf-8"))
     for numbers in (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix):
         words.update(("%d " % len(numbers)).encode("ascii"))
-        words.update(memoryview(numbers) if str is not bytes else numbers.tostring())
+        words.update(numbers.tostring() if PY2 else memoryview(numbers))
     names = hashlib.sha256("\0".join(paths).encode("latin-1"))
     return {
         "captions": words.hexdigest(), "pictures": names.hexdigest(), "rows": len(paths),

@@ -24,9 +24,10 @@ from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
 from ..host.texts import as_text
+from ..rules.data import REQUEST, RESULT
+from ..rules import codes
 
 PROGRAMS = ("prepare", "inspect")
-REQUEST, RESULT = "request.json", "result.json"
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
 WORD = "data"
@@ -67,7 +68,7 @@ def refuse(program, request, generation):
 def inputs(program, request):
     """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
     if program == "inspect":
-        named = [("path", request["path"], None)]
+        named = [("path", request["path"], None)]  # type: list[tuple[str, str, bool | None]]
         named += [(option, request.get(option), False) for option in ("undo", "input_json")]
     else:
         named = [("input_json", path, False) for path in request["input_json"]]
@@ -144,7 +145,8 @@ def say(text):
 def main(words):
     """`[attached] REQUEST`: do what is asked, and write down what came of it. 0 where it was done.
 
-    `attached` is for a child of `provision` itself: it ends when that is gone, which tells of the error too.
+    `attached` is for a child of `provision` itself: it ends when that is gone, which tells of the error too, and of a
+    bug with the traceback that stands in the result.
     """
     attached = words[0] == "attached"
     if attached:
@@ -161,13 +163,17 @@ def main(words):
         problem = as_text("it was interrupted. The same command goes on where it was")
     except (IOError, OSError) as error:
         problem = as_text("%s: %s" % (error.filename or path, error.strerror or error))
+        result = {"code": codes.of_errno(error.errno)}
     except MemoryError:
         problem = as_text("there is not enough memory. Ask for fewer processes (--jobs), or free some")
+        result = {"code": codes.MEMORY_FULL}
     except Exception as error:
-        report = os.path.join(os.path.dirname(path), "bug.txt")
-        write_whole(report, traceback.format_exc())
-        words = "this is a bug in neuraltalk-provision: %s: %s. Report it with %s"
-        problem = as_text(words % (type(error).__name__, error, report))
+        problem = as_text("this is a bug in neuraltalk-provision: %s: %s" % (type(error).__name__, error))
+        result = {"code": codes.BUG, "traceback": as_text(traceback.format_exc())}
+        if not attached:
+            report = os.path.join(os.path.dirname(path), "bug.txt")
+            write_whole(report, result["traceback"])
+            problem += as_text(". Report it with ") + as_text(report)
     if problem:
         result = dict(result, error=problem)
         if not attached:

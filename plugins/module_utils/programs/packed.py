@@ -16,7 +16,7 @@ from ..host.files import read_text
 
 ROOT = "module_utils"
 """The package of all that modules share, and its name in what is packed."""
-_sources = {}
+_sources = {}  # type: dict[str, str]
 """The text of each module that was packed, by its name."""
 
 

@@ -90,7 +90,7 @@ class Process(object):
         with warnings.catch_warnings():
             # Python 3.12 warns of threads; numpy's do nothing here.
             warnings.simplefilter("ignore")
-            self.pid = os.fork()
+            self.pid = os.fork()  # type: int | None
         if self.pid == 0:
             try:
                 die_with(parent)
@@ -194,7 +194,8 @@ class Pool(object):
         number, signal)` gives the task that is to be done in its place; `number` is the last note. StackError where a
         child fails or is killed; the others go on until `end`.
         """
-        tasks, again = iter(tasks), collections.deque()
+        tasks = iter(tasks)
+        again = collections.deque()  # type: collections.deque[object]
         idle, busy = list(self.members), {}
         while True:
             while idle:

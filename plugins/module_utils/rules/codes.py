@@ -34,5 +34,6 @@ _OF_ERRNO = {
 
 
 def of_errno(number, otherwise=""):
+    # type: (int | None, str) -> str
     """The code of an error of the operating system, `otherwise` for one that says nothing of the machine's state."""
-    return _OF_ERRNO.get(number, otherwise)
+    return otherwise if number is None else _OF_ERRNO.get(number, otherwise)

@@ -12,6 +12,8 @@ import re
 
 HEADERS = ("cudnn.h", "cudnn_version.h")
 """The headers that can hold the version; cuDNN 8 and later have it in the second one."""
+LIBRARY = "libcudnn.so"
+"""How the names of the shared libraries begin."""
 LIBRARIES = re.compile(r"^libcudnn(\.so(\.\d+)*|_static(_v\d+)?\.a)$")
 """The names of cuDNN's libraries in a CUDA directory."""
 ABSENT, WHOLE, MIXED, UNFINISHED = "absent", "whole", "mixed", "unfinished"
@@ -49,7 +51,7 @@ def branch(version):
 def soname(version):
     # type: (str) -> str
     """The name that programs built with that version load: `libcudnn.so.5`."""
-    return "libcudnn.so.%d" % branch(version)
+    return "%s.%d" % (LIBRARY, branch(version))
 
 
 def state_of(header, library, has_library, phase):

@@ -5,12 +5,17 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Mapping, Sequence  # noqa: F401
+
 
 class EditError(Exception):
     """An edit that does not fit its file."""
 
 
 def apply_edits(text, edits):
+    # type: (str, Iterable[Mapping[str, Any]]) -> str
     """`text` with all edits made, in order; EditError where a pattern's count differs.
 
     An edit is {pattern, replacement, count, file, reason}; patterns are literal.
@@ -24,6 +29,7 @@ def apply_edits(text, edits):
 
 
 def _mismatch(text, edit, found):
+    # type: (str, Mapping[str, Any], int) -> str
     needle = max(edit["pattern"].strip().splitlines(), key=len).strip()
     words = sorted(needle.replace("(", " ").replace(")", " ").split(), key=len)
     likely = [
@@ -46,8 +52,9 @@ def _mismatch(text, edit, found):
 
 
 def by_file(edits):
+    # type: (Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]
     """[(file, edits of it)] in the order of first mention."""
-    order = []
+    order = []  # type: list[str]
     for edit in edits:
         if edit["file"] not in order:
             order.append(edit["file"])

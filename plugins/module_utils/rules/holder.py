@@ -9,10 +9,17 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import re
-import time
+
+from .texts import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping  # noqa: F401
 
 NOWHERE = "-"
 """Stands for what a machine does not tell of itself."""
+BOOT = "/proc/sys/kernel/random/boot_id"
+"""Where Linux has the id of its boot."""
 FORM = re.compile(
     r"(?P<host>\S+) pid (?P<pid>\d+) since (?P<since>\d+)"
     r" boot (?P<boot>\S+) space (?P<space>\S+) machine (?P<machine>\S+)\Z"
@@ -20,6 +27,7 @@ FORM = re.compile(
 
 
 def name_of(host, pid, since, boot, space, machine):
+    # type: (str, int, int, str, str, str) -> str
     """A controller's name.
 
     `since` is the kernel's start of the process, in ticks since boot, `boot` the id of that boot, `space` the process
@@ -30,19 +38,22 @@ def name_of(host, pid, since, boot, space, machine):
 
 
 def parse(name):
+    # type: (str | None) -> dict[str, str | Any] | None
     """The parts of a controller's name; None where it is none."""
     found = FORM.match(name or "")
     return found.groupdict() if found else None
 
 
 def told(lease):
+    # type: (Mapping[str, Any]) -> str
     """Who has a lease {holder, host, what, since}, since when and from where, in words."""
     parts = parse(lease.get("holder"))
     who = "pid %(pid)s on %(host)s (machine %(machine)s)" % parts if parts else lease.get("holder") or "somebody"
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(lease.get("since") or 0))
+    when = moment(lease.get("since"))
     return plain("%s has had it since %s, for `%s`" % (who, when, lease.get("what") or "provision"))
 
 
 def plain(text):
+    # type: (str) -> str
     """The text in printable ASCII: whoever wrote a lease chose its words."""
     return re.sub(r"[\x00-\x1f\x7f]", "?", str(text.encode("ascii", "backslashreplace").decode("ascii")))

@@ -15,6 +15,10 @@ __metaclass__ = type
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 LINE = 8192
 """Characters of a line that are looked at."""
 KEPT = 5000
@@ -47,10 +51,14 @@ class Series(object):
     """Entries in order, of which about `most` are kept, evenly, and always the last."""
 
     def __init__(self, most):
+        # type: (int) -> None
         self.most = max(1, most)
-        self.kept, self.step, self.count, self.last = [], 1, 0, None
+        self.kept = []  # type: list[Any]
+        self.last = None  # type: Any
+        self.step, self.count = 1, 0
 
     def add(self, entry):
+        # type: (Any) -> None
         self.last = entry
         if self.count % self.step == 0:
             self.kept.append(entry)
@@ -60,6 +68,7 @@ class Series(object):
         self.count += 1
 
     def entries(self):
+        # type: () -> list[Any]
         """What is kept; the last one is among it."""
         if self.count and self.kept[-1] is not self.last:
             return self.kept + [self.last]
@@ -70,15 +79,22 @@ class Reader(object):
     """Reads a log in pieces of any size; `told()` says at any time what stood in it so far."""
 
     def __init__(self, points, kept=KEPT):
+        # type: (int, int) -> None
         self.rest = ""
         self.losses = Series(points)
         self.validations, self.scores, self.checkpoints = Series(kept), Series(kept), Series(kept)
-        self.written = {}  # the last iteration at which each of the files was written, of a few files
-        self.table = None  # the scores of a table that is being read
-        self.images = self.evaluation = self.backwards = self.not_finite = None
+        # The last iteration at which each of the files was written, of a few files.
+        self.written = {}  # type: dict[str, int]
+        # The scores of a table that is being read.
+        self.table = None  # type: dict[str, str] | None
+        self.images = None  # type: int | None
+        self.evaluation = None  # type: str | None
+        self.backwards = None  # type: tuple[int, int] | None
+        self.not_finite = None  # type: tuple[int, str] | None
         self.exploding, self.error = False, ""
 
     def feed(self, text):
+        # type: (str) -> None
         """Read on. A line that is not whole yet is kept, up to one character beyond the bound of a line."""
         start = 0
         while True:
@@ -93,6 +109,7 @@ class Reader(object):
             self.line(line[:LINE], len(line) <= LINE)
 
     def line(self, line, whole):
+        # type: (str, bool) -> None
         """Look at one line, as a terminal would leave it; one that was cut has no number, only words."""
         if "\x1b" in line or "\r" in line:
             line = SEQUENCES.sub("", line).rstrip("\r").rpartition("\r")[2]
@@ -118,10 +135,12 @@ class Reader(object):
             self.seldom(line)
 
     def at(self):
+        # type: () -> int
         """The last iteration that was printed; 0 before the first."""
         return self.losses.last[0] if self.losses.last else 0
 
     def iteration(self, line):
+        # type: (str) -> None
         found = ITERATION.match(line)
         if not found:
             return
@@ -134,6 +153,7 @@ class Reader(object):
             self.not_finite = (number, loss)
 
     def of_table(self, line):
+        # type: (str) -> bool
         """Whether a line belongs to a table of scores, or ends one; what is no such line ends it, and it was none."""
         table, found = self.table, ENTRY.match(line)
         if found:
@@ -147,6 +167,7 @@ class Reader(object):
         return line.rstrip() == "}"
 
     def seldom(self, line):
+        # type: (str) -> None
         """The lines of which a log has few."""
         if line.startswith("loss:"):
             found = EVALUATION.match(line)
@@ -159,6 +180,7 @@ class Reader(object):
         self.words(line)
 
     def words(self, line):
+        # type: (str) -> None
         """What a line says of an end that is none."""
         if EXPLODING in line:
             self.exploding = True
@@ -166,6 +188,7 @@ class Reader(object):
             self.error = error_of(line)[:SHOWN]
 
     def told(self):
+        # type: () -> dict[str, Any]
         """All of it, as JSON has it: numbers that are none stand as text."""
         return {
             "losses": [[number, plain(loss)] for number, loss in self.losses.entries()],
@@ -185,6 +208,7 @@ class Reader(object):
 
 
 def error_of(line):
+    # type: (str) -> str
     """What a line says of an error; empty where it says nothing of one."""
     place = line.find(LUAJIT)
     if place == 0 or (place > 0 and line[place - 1] == "/"):
@@ -195,10 +219,12 @@ def error_of(line):
 
 
 def finite(word):
+    # type: (str) -> bool
     """Whether a number, as it was printed, is one."""
     return float(word) - float(word) == 0.0
 
 
 def plain(word):
+    # type: (str) -> float | str
     """A number as it was printed: as a number, and where it is none (nan, inf, 1e400) as text."""
     return float(word) if finite(word) else str(float(word))

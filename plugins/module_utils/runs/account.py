@@ -22,9 +22,10 @@ import traceback
 from ..host.errors import StackError
 from ..host.texts import as_native, as_text
 from ..rules import codes
+from ..rules import layout
 
 PR_SET_NO_NEW_PRIVS = 38
-PLACES = ("runs", "runs/.locks", "queue")
+PLACES = (layout.RUNS, layout.locks(""), layout.QUEUE)
 """Where below the stack root the account makes directories and files of its own."""
 DEVICES = "/dev/nvidia"
 """How the names of the devices begin that a run on a card has to open."""
@@ -197,7 +198,7 @@ def make_places(root, account):
 def account_for(root, user):
     """The account of runs where those of a host belong to one: then it has to be there also for who only asks."""
     try:
-        belong = os.lstat(os.path.join(root, "runs")).st_gid != 0
+        belong = os.lstat(layout.runs(root)).st_gid != 0
     except OSError:
         belong = False
     return find(user) if belong else None

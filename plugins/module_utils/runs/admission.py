@@ -16,12 +16,13 @@ from .files import Run
 from ..host.errors import StackError
 from ..host.files import make_directory, write_json
 from ..rules.codes import of_errno
+from ..rules import layout
 
 
 def admit(root, plan, supervisor):
     """Make a directory for every run of a plan. StackError, and nothing made, where an id is taken."""
     made = []
-    make_directory(os.path.join(root, "runs"))
+    make_directory(layout.runs(root))
     try:
         for asked in plan["runs"]:
             run = Run(root, asked["id"])

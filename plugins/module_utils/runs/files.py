@@ -22,10 +22,7 @@ from ..host.files import make_directory, read_native, read_text
 from ..host.processes import is_alive
 from ..rules import run as rules
 from .locks import open_own
-
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
-ENDINGS = (".last", ".new")
-"""What no id may end in: the file of another run's model would have the same name."""
+from ..rules import layout
 
 
 def node():
@@ -37,13 +34,13 @@ class Run(object):
     """The files of one run."""
 
     def __init__(self, root, name):
-        if not ID.match(name) or name.endswith(ENDINGS):
+        if not rules.is_id(name):
             raise StackError(
                 "%r is no id of a run: letters, digits and . _ - only, and not .last or .new at its end" % name
             )
         self.root = root
         self.name = name
-        self.path = os.path.join(root, "runs", name)
+        self.path = os.path.join(layout.runs(root), name)
         self.work = os.path.join(self.path, "work")
         self.checkpoint = os.path.join(self.path, "checkpoint")
         self.temporary = os.path.join(self.path, "tmp")
@@ -55,7 +52,7 @@ class Run(object):
         self.exit = os.path.join(self.path, rules.EXIT)
         self.ended = os.path.join(self.path, rules.ENDED)
         self.stopped = os.path.join(self.path, rules.STOPPED)
-        self.lock = os.path.join(root, "runs", ".locks", name)
+        self.lock = os.path.join(layout.locks(root), name)
 
     def asked(self):
         """What was asked of it. StackError where there is no such run, or nobody can tell any more."""
@@ -176,9 +173,9 @@ class Run(object):
 
 def names(root):
     """The ids of all runs of a host."""
-    directory = os.path.join(root, "runs")
+    directory = layout.runs(root)
     listed = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    named = [name for name in listed if ID.match(name) and not name.endswith(ENDINGS)]
+    named = [name for name in listed if rules.is_id(name)]
     return [name for name in named if os.path.exists(os.path.join(directory, name, rules.RECORD))]
 
 

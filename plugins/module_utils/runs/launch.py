@@ -19,12 +19,13 @@ import tempfile
 from ..inspecting import dataset, dataset_json
 from ..inspecting import found as findings_found
 from ..captioning.pictures import lay_out_pictures
-from ..gpu.cards import cards, choose_card, processes
+from ..gpu.cards import cards, processes
+from ..gpu.choice import choose_card
 from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
-from ..rules.run import is_best
+from ..rules import run as rules
 from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.errors import StackError
 from ..host.files import lines_since, make_directory
@@ -109,7 +110,7 @@ def refuse(run, program, arguments, files, generation):
     if str(arguments.get("language_eval", 0)) == "1":
         refuse_unscored(generation, program, arguments)
     if arguments.get("input_h5") and arguments.get("input_json"):
-        splits = ["train", "val"] if program == "train.lua" else [arguments.get("split") or "test"]
+        splits = ["train"] * (program == "train.lua") + [rules.split(program, arguments)]
         refuse_misfit(arguments["input_h5"], arguments["input_json"], generation, splits)
     if program != "train.lua":
         return
@@ -235,5 +236,5 @@ def weights_of(parent, models):
     if not models:
         raise StackError("run %s has left no model (.t7) on this host to go on from" % parent["id"])
     if parent.get("choose") == "best":
-        models = [entry for entry in models if is_best(entry["file"])] or models
+        models = [entry for entry in models if rules.is_best(entry["file"])] or models
     return max(models, key=lambda entry: entry["modified"])

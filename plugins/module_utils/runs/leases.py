@@ -12,11 +12,13 @@ import fcntl
 import os
 import time
 
-from ..gpu.cards import cards, free_cards, has_card, processes
+from ..gpu.cards import cards, has_card, processes
+from ..gpu.choice import free_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
 from .locks import open_own, write_down
+from ..rules import layout
 
 LEASE_PATIENCE = 60.0
 """Seconds that another start of a run on this host may take before ours gives up."""
@@ -29,7 +31,7 @@ class Leases(object):
     """
 
     def __init__(self, root, account=None):
-        self.root = os.path.join(root, "runs")
+        self.root = layout.runs(root)
         self.path = os.path.join(self.root, ".leases")
         self.account = account
         make_directory(self.root)
@@ -63,7 +65,7 @@ class Leases(object):
 
 def taken(root):
     """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
-    found = {}
+    found = {}  # type: dict[str, str]
     for _run, status in active(root):
         uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
         if uuid:

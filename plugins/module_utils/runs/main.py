@@ -13,6 +13,7 @@ import os
 from ..host.errors import StackError
 from ..host.files import read_native, write_json
 from ..programs import data
+from ..rules import layout
 from ..rules import run as rules
 from . import launch
 from .admission import admit
@@ -34,7 +35,7 @@ def given_card(plan):
 def as_job(plan):
     """Lead the runs of a plan as a job of Slurm's: their directories are made here, on the node that it chose."""
     root = plan["root"]
-    plan = dict(plan, generation=os.path.realpath(os.path.join(root, "current")))
+    plan = dict(plan, generation=os.path.realpath(layout.current(root)))
     directory = Run(root, plan["runs"][0]["id"]).path
     if not os.path.isdir(plan["generation"]):
         raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)

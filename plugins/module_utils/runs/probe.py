@@ -15,6 +15,7 @@ from ..host.commands import log_tail, run_logged, with_stack
 from ..host.files import lines_since, remove
 from ..host.texts import as_text
 from .files import checkpoints
+from ..rules import layout
 
 PROBE = """
 require 'torch' require 'nn' require 'nngraph' require 'misc.LanguageModel'
@@ -32,7 +33,7 @@ print(string.format('probed %%d %%d %%s %%s', iter, words, tostring(checkpoint.v
 
 def probe(run):
     """[{file, bytes, iteration, words, loss, cider}] of a run's models, each opened; `problem` where one does not."""
-    generation = os.path.join(run.root, "generations", os.path.basename(run.asked()["generation"]))
+    generation = layout.generation(run.root, os.path.basename(run.asked()["generation"]))
     card = run.told(run.process).get("card")
     program = os.path.join(run.path, "probe.lua")
     with io.open(program, "w") as file:

@@ -42,7 +42,7 @@ class Look(object):
     def __init__(self, run, group, card, began):
         self.run, self.group, self.card, self.began = run, group, card, began
         self.samples = observed(open_to_append, run.samples)
-        self.last = None
+        self.last = None  # type: float | None
         self.asking = None
         self.problem = ""
 
@@ -75,7 +75,7 @@ class Look(object):
         try:
             told = sample(self.run, self.group, card, self.last)
         except Exception as error:
-            told = {"time": round(self.last, 1), "iteration": None, "pids": [], "cpu": 0.0}
+            told = {"time": round(self.last or time.time(), 1), "iteration": None, "pids": [], "cpu": 0.0}
             told["problem"] = "%s: %s" % (type(error).__name__, error)
         if self.problem:
             told, self.problem = dict(told, problem=self.problem), ""

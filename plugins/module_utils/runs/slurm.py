@@ -22,6 +22,7 @@ from ..host.files import make_directory, read_json, write_json
 from ..host.texts import as_text
 from ..rules import run as rules
 from ..rules.slurm import ACTIVE, GONE, SILENT
+from ..rules import layout
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: leads %(names)s on the node that Slurm chose.
@@ -69,12 +70,12 @@ def lines_of(data):
 
 def record_of(root, name):
     """Where it stands which job a run became."""
-    return os.path.join(root, "queue", name + ".json")
+    return os.path.join(layout.queue(root), name + ".json")
 
 
 def output_of_job(root, job):
     """Where a node writes what a job itself prints: below the stack root, where nobody else can make a file first."""
-    return os.path.join(root, "runs", ".job-%s.out" % job)
+    return os.path.join(layout.runs(root), ".job-%s.out" % job)
 
 
 def submit(plan, words, code):
@@ -84,8 +85,8 @@ def submit(plan, words, code):
         known = read_json(record_of(root, asked["id"]))
         if known and state_of(known["job"])["state"] in ACTIVE:
             raise StackError("%s is job %s of Slurm's already: choose another id" % (asked["id"], known["job"]))
-    make_directory(os.path.join(root, "queue"))
-    file = os.path.join(root, "queue", first + ".sh")
+    make_directory(layout.queue(root))
+    file = os.path.join(layout.queue(root), first + ".sh")
     with io.open(file, "w") as written:
         written.write(as_text(script(plan, code)))
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
@@ -117,7 +118,7 @@ def state_of(job):
 
 def queued(root):
     """Every run that was given to Slurm on this host, with the state of its job; SILENT where Slurm does not answer."""
-    folder = os.path.join(root, "queue")
+    folder = layout.queue(root)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     records = [read_json(os.path.join(folder, name)) for name in names if name.endswith(".json")]
     records = [told for told in records if whole(told)]

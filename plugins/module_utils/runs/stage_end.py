@@ -10,6 +10,7 @@ __metaclass__ = type
 
 from .files import report_of
 from .sampling import last_iteration
+from ..rules.run import VALIDATION_LOSS
 
 
 def reached(run, until):
@@ -39,7 +40,7 @@ def judged_by(report):
         history = [(int(key), entry["CIDEr"]) for key, entry in pairs(scores) if "CIDEr" in entry]
         return "CIDEr", sorted(entry for entry in history if entry[0] > 0)
     history = [(int(key), -value) for key, value in pairs(report.get("val_loss_history") or {})]
-    return "validation loss", sorted(entry for entry in history if entry[0] > 0)
+    return VALIDATION_LOSS, sorted(entry for entry in history if entry[0] > 0)
 
 
 def pairs(table):

@@ -29,6 +29,7 @@ from .leases import Leases, taken
 from .packaging import packed
 from .summary import models
 from .unit import begin, writable
+from ..rules import layout
 
 PATIENCE = 30.0
 """Seconds that a supervisor gets to say that it has begun."""
@@ -38,7 +39,7 @@ LOOKED = 5.0
 
 def start(root, runs, gpu, memory, account):
     """Start the runs; the status of the first, with what was set aside."""
-    generation = os.path.realpath(os.path.join(root, "current"))
+    generation = os.path.realpath(layout.current(root))
     if not os.path.isdir(generation):
         raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
     make_places(root, account)

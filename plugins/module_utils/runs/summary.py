@@ -15,10 +15,10 @@ import io
 import os
 import time
 
-from ..pictures.headers import LOADED
+from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
 from ..rules import run as rules
-from ..pictures.files import Unusable, look
+from ..pictures.files import look
 from .files import Run, checkpoints, end_of, names, report_of, sampled
 from ..host.errors import StackError
 from ..host.files import file_size, read_native
@@ -235,7 +235,9 @@ def read_files(run, wanted, most):
     Of what it links to, only pictures are told: whoever exchanged one for something else gains nothing.
     """
     run.asked()
-    found, left, later = {}, most, []
+    found = {}  # type: dict[str, str]
+    later = []  # type: list[str]
+    left = most
     for name in wanted:
         path = run.place(name)
         if later:

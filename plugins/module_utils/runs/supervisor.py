@@ -23,7 +23,7 @@ import subprocess
 import time
 
 from . import files, launch
-from ..captioning.pictures import Stopped
+from ..captioning.decoder import Stopped
 from .launch import needs_card, weights_of
 from .summary import models
 from ..programs.processes import end_with_parent

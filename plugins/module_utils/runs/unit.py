@@ -14,9 +14,10 @@ import subprocess
 
 from .account import become
 from ..host.commands import output_of
-from .launch import found
+from ..scoring.scorer import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
+from ..rules import layout
 
 SYSTEMD = "/run/systemd/system"
 """There where systemd runs the host."""
@@ -55,7 +56,7 @@ WITHOUT_CARD = (("PrivateDevices=yes", 235), ("DevicePolicy=closed", 235))
 def writable(root, runs):
     """The directories in which these runs write: their own, and where their models or data sets are to go."""
     own = [Run(root, asked["id"]).path for asked in runs]
-    locks = [os.path.join(root, "runs", ".locks")]
+    locks = [layout.locks(root)]
     elsewhere = [path for asked in runs for path in writes_to(asked["program"], asked["requested"])]
     return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere))
 

@@ -22,9 +22,10 @@ from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_json, read_text, write_whole
 from ..host.texts import TEXT, as_native
+from ..rules import run as rules
+from ..rules.data import COCO_VAL as ANNOTATIONS
 
 SCORER = "coco-caption"
-ANNOTATIONS = "annotations/captions_val2014.json"
 NOTE = "scorer.json"
 PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
@@ -184,7 +185,7 @@ def annotated(path, generation):
 
 def asked(program, arguments):
     """[split, the ids of its images] that a program will caption; None for the ids where they cannot be told."""
-    split = "val" if program == "train.lua" else arguments.get("split") or "test"
+    split = rules.split(program, arguments)
     if not arguments.get("input_json") or arguments.get("image_folder"):
         return [split, None]
     try:

@@ -32,6 +32,7 @@ from ..host.errors import StackError
 from ..host.files import lines_since, read_json, write_json, write_whole
 from ..host.processes import is_alive, start_of
 from ..host.texts import TEXT, as_native
+from ..rules import layout
 
 PRIVATE = ".score-"
 LIMIT = 4 * 3600.0
@@ -120,10 +121,10 @@ def checked(path, told, key):
 
 def generation_of(run, asked):
     """(the generation to score with, remarks): the one that the run used, else the current one."""
-    used = os.path.join(run.root, "generations", os.path.basename(asked["generation"]))
+    used = layout.generation(run.root, os.path.basename(asked["generation"]))
     if os.path.isdir(used):
         return used, []
-    current = os.path.realpath(os.path.join(run.root, "current"))
+    current = os.path.realpath(layout.current(run.root))
     if not os.path.isdir(current):
         words = "neither generation %s, which run %s used, nor a current one is on this host: run `provision site`"
         raise StackError(words % (os.path.basename(used), run.name))
@@ -160,8 +161,9 @@ def scored(run, generation, annotations, captions):
             why = ["the scorer did not end within %d s" % LIMIT]
         raise StackError("run %s could not be scored: %s" % (run.name, as_native(why[-1])), log=kept)
     used = [USED.match(line.strip()) for line in said]
-    counts = [(int(match.group(1)), int(match.group(2))) for match in used if match] or [(None, len(captions))]
-    return {"scores": found, "used": counts[-1][0], "of": counts[-1][1]}
+    counts = [(int(match.group(1)), int(match.group(2))) for match in used if match]
+    how_many, of = counts[-1] if counts else (None, len(captions))
+    return {"scores": found, "used": how_many, "of": of}
 
 
 def sweep(run):

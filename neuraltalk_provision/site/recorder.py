@@ -1,0 +1,50 @@
+"""What a playbook does, written into the command's log as it happens, and shown where somebody asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neuraltalk_provision import command_log, redaction
+from neuraltalk_provision.site import transcript
+from neuraltalk_provision.site.events import Event
+
+
+class Recorder:
+    """The record of one playbook's run; of nothing where no command runs."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._log = command_log.current()
+        # Somebody may redirect it while the playbook runs.
+        self._stderr = sys.stderr
+        if self._log:
+            self._log.hide(redaction.known(variables))
+
+    def begin(self, playbook: str, limit: Sequence[str], *, check: bool) -> None:
+        """Note which playbook begins, and on what."""
+        mode = ", in check mode" if check else ""
+        self._note(f"== {time.strftime('%H:%M:%S')} {playbook} on {', '.join(limit) or 'all hosts'}{mode}\n")
+
+    def event(self, event: Event) -> None:
+        """Note an event of Ansible."""
+        if self._log:
+            self._note(transcript.of_event(event, max(transcript.TASKS, self._log.verbosity)))
+
+    def answer(self, host: str, result: Mapping[str, Any]) -> None:
+        """Note a result that did not come in an event, where results are noted."""
+        if self._log and self._log.verbosity >= transcript.RESULTS:
+            self._note(transcript.of_result(host, result))
+
+    def end(self, playbook: str, status: str, rc: int, *, failed: bool) -> None:
+        """Note how a playbook ended."""
+        if self._log:
+            self._log.host_failed = self._log.host_failed or failed
+        self._note(f"== {playbook} ended: {status}, rc {rc}\n")
+
+    def _note(self, text: str) -> None:
+        if self._log:
+            with contextlib.redirect_stderr(self._stderr):
+                self._log.write(text, shown=text if self._log.verbosity else "")

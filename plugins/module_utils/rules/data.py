@@ -1,0 +1,23 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The programs that prepare and inspect data: their files, and what applies where a request says nothing.
+
+Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+REQUEST, RESULT = "request.json", "result.json"
+"""The files in which a program finds what is asked of it, and leaves what came of it."""
+COCO_VAL, COCO_TRAIN = "annotations/captions_val2014.json", "annotations/captions_train2014.json"
+"""The captions of MS COCO, below the directory into which its archives were unpacked."""
+MAX_LENGTH = 16
+"""How many words of a caption are kept."""
+WORD_COUNT_THRESHOLD = 5
+"""Words that occur more often than this are in the vocabulary."""
+WORDS, CHARS = "words", "chars"
+"""What a caption is cut into; words where a request says nothing."""
+TOKENS = (WORDS, CHARS)
+SHARES = ("val_share", "test_share")
+"""The options that give pictures to validation and test by share."""
