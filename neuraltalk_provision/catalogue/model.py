@@ -14,7 +14,7 @@ class Row(BaseModel):
 
 
 class Artifact(Row):
-    """A file that the mirror may hold, and what it has to contain."""
+    """A file that the mirror can contain, and what it must contain itself."""
 
     name: str
     role: str
@@ -52,7 +52,7 @@ class Component(Row):
 
 
 class Edit(Row):
-    """A cure for an upstream source: `pattern` has to stand in `file` exactly `count` times."""
+    """A change of an upstream source: `pattern` must occur in `file` exactly `count` times."""
 
     file: str
     pattern: str

@@ -35,7 +35,7 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
     if not shown:
         return _sentences(["Nothing to draw yet: there is no loss and no score.", *notes], width)
     if width < _NARROWEST or height < _LOWEST:
-        return _sentences(["There is no room to draw curves.", *notes], width)
+        return _sentences(["There is not enough space to draw curves.", *notes], width)
     below = _sentences(notes, width).splitlines()[: height - _LOWEST]
     room = height - len(below)
     if room < _LOWEST * len(shown):

@@ -80,14 +80,14 @@ def make(place: Path, name: str, pid: int = 1 << 22, program: str = "train.lua")
     (run / "checkpoint").mkdir(parents=True)
     arguments = {"input_h5": "/data/cocotalk.h5", "input_json": "/data/cocotalk.json", "max_iters": "20000"}
     asked = {
-        "id": name, "program": program, "arguments": arguments, "generation": "0a1b2c3d4e5f6071",
+        "id": name, "program": program, "requested": arguments, "generation": "0a1b2c3d4e5f6071",
         "started": 1_700_000_000, "supervisor": str(run), "parent": None, "stage": "", "needs": "",
     }  # fmt: skip
     start = ""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         start = stat.read_text().rpartition(")")[2].split()[19]
-    process = {"pid": pid, "start": start, "started": 1.7e9, "card": None, "arguments": arguments, "begins": 0}
+    process = {"pid": pid, "start": start, "started": 1.7e9, "card": None, "effective": arguments, "begins": 0}
     (run / "run.json").write_text(json.dumps(asked))
     (run / "process.json").write_text(json.dumps(process))
     (run / "state.json").write_text(json.dumps({"pid": pid, "start": start, "node": os.uname()[1]}))

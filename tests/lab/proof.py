@@ -24,7 +24,11 @@ def state_of(name: str) -> dict[str, Any]:
 
 
 def record(name: str, *, clear: bool = False) -> list[dict[str, Any]]:
-    """Every attempt of the lab's hosts to cross the gap, each kind once; an empty list proves none."""
+    """Every attempt of the lab's hosts to cross the gap, each kind once; an empty list proves none.
+
+    The lab's own probe is left out, unless the record begins anew (`clear`): its name may be asked again, and noted,
+    after that.
+    """
     lab, state = Lab(name), state_of(name)
     if not state["airgap"]:
         raise LabError(f"the lab {name!r} has no air gap, so nothing was recorded: start it with --airgap")
@@ -37,7 +41,8 @@ def record(name: str, *, clear: bool = False) -> list[dict[str, Any]]:
         gap.forget(lab.bridge)
         lab.state.write_text(json.dumps({**state, "cleared": now}), encoding="utf-8")
     hosts: dict[str, str] = state["hosts"]
-    return [crossing.as_json(hosts) for crossing in crossings]
+    found = [crossing.as_json(hosts) for crossing in crossings]
+    return found if clear else [crossing for crossing in found if crossing["destination"] not in PROBE]
 
 
 def prove(name: str) -> None:

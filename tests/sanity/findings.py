@@ -18,11 +18,6 @@ LEFT_OUT = {
 IGNORED = (
     ("plugins/modules/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
     ("plugins/callback/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
-    (
-        "plugins/modules/artifact_unpack.py",
-        "validate-modules:use-run-command-not-popen",
-        "reads the output as a stream",
-    ),
     ("plugins/module_utils/runs/probe.py", "no-assert!skip", "the assertion is Lua"),
     ("plugins/callback/bounded_events.py", "import-{python}!skip", "only ansible-runner loads it, and brings its base"),
 )

@@ -206,7 +206,7 @@ def test_check_mode_unpacks_nothing(unpack: Run, tree: Path) -> None:
 def test_python_2_7_reads_xz_by_the_program_or_says_what_to_do(
     unpack: Run, tree: Path, load: Callable[[str], ModuleType], monkeypatch: Any, there: bool
 ) -> None:
-    monkeypatch.setattr(load("artifact_unpack"), "lzma", None)
+    monkeypatch.setattr(load("host.archives"), "lzma", None)
     if there and not shutil.which("xz"):
         pytest.skip("this machine has no program xz")
     if there:

@@ -19,7 +19,7 @@ from neuraltalk_provision.site.plan import HostPlan
 from tests.unit.plans import HOSTS, RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
-GOOD = Check(name="stamps", passed=True, saw="3 stamps as the recipe says")
+GOOD = Check(name="stamps", passed=True, saw="3 stamps as in the recipe")
 BAD = Check(name="load nn", passed=False, saw="nn does not load")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +132,10 @@ def test_check_is_run_again_only_where_something_changed(checkout: Path) -> None
     (checkout / "roles" / "a.yml").rename(checkout / "roles" / "c.yml")
     assert (check(), check(), len(runs.read_text())) == (0, 0, 8)
     assert (check(3), check(3), len(runs.read_text())) == (3, 3, 12)
+
+
+def test_check_is_always_run_where_git_knows_no_files(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    for count in (1, 2):
+        assert unchanged.main(["roles", "--", "sh", "-c", "echo x >>runs"]) == 0
+        assert (checkout / "runs").read_text() == "x\n" * count

@@ -244,7 +244,7 @@ def test_any_number_alone_can_be_drawn_or_is_said(value: float) -> None:
 
 def test_no_room_is_said() -> None:
     for width, height in ((10, 40), (80, 5), (1, 1)):
-        assert "".join(curves(TRAINING, None, width, height, False).split()).startswith("Thereisnoroom")
+        assert "".join(curves(TRAINING, None, width, height, False).split()).startswith("Thereisnotenoughspace")
 
 
 # Figures

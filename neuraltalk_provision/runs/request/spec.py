@@ -134,7 +134,7 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
 def _not_a_path(value: str) -> str:
     """Why a text cannot be a path on a host; empty if it can, or if it is empty itself."""
     if value and not value.startswith("/"):
-        return "an absolute path on the host is needed"
+        return "it must be an absolute path on the host"
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
         return (
             "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename the file "

@@ -129,7 +129,7 @@ def test_training_gets_a_card_of_its_own_and_the_backend_that_the_host_has(
     assert any(checkpoint["file"].endswith(".t7") for checkpoint in end["checkpoints"])
     record = json.loads(host.file(f"{stack.root}/runs/on-a-card/process.json").content_string)
     assert record["card"]["uuid"] == uuid
-    assert (record["arguments"]["gpuid"], record["arguments"]["backend"]) == ("0", "cudnn")
+    assert (record["effective"]["gpuid"], record["effective"]["backend"]) == ("0", "cudnn")
 
 
 def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
