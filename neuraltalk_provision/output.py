@@ -223,7 +223,7 @@ def _short(evidence: Any) -> str:
 def _known(evidence: Any) -> str:
     if isinstance(evidence, Mapping) and "installed" in evidence:
         absent = evidence.get("absent") or ()
-        lacking = f", not to be had: {', '.join(absent)}" if absent else ""
+        lacking = f", not available: {', '.join(absent)}" if absent else ""
         return f"{len(evidence['installed'])} packages{lacking}"
     if isinstance(evidence, Mapping) and "loads" in evidence:
         return f"in {evidence['seconds']:.0f} s, {_known(evidence['loads'])}"

@@ -1,7 +1,7 @@
-"""What goes with what: one consistent choice for a host, or the smallest set of facts that contradict each other.
+"""Which versions work together: one consistent choice for a host, or the smallest set of facts that contradict.
 
-The table is data (data/compatibility.yaml); a rule is a relation between a few of the variables below. A variable
-about which nothing is known is free: it may take any value of the table, or none. Pure.
+The table is data (data/compatibility.yaml); a rule is a relation between a few variables. A variable without a fact is
+free: it can have any value of the table, or none. Pure.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from itertools import combinations, product
 from neuraltalk_provision.catalogue.model import Compatibility
 
 Assignment = Mapping[str, str]
-"""{variable: value}, empty where nothing is known or nothing is there."""
+"""{variable: value}; the value is empty if it is not known or the thing does not exist."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What is known of one variable: the values that it can have here, and how a person would say it."""
+    """What is known about one variable: the values that it can have, and words for messages."""
 
     variable: str
     values: tuple[str, ...]
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Facts of which no one can be left out, and the rules that they break."""
+    """The smallest set of facts that contradict each other, and the rules that they break."""
 
     facts: tuple[Fact, ...]
     reasons: tuple[str, ...]
@@ -41,7 +41,7 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class Rule:
-    """A relation; `broken` says in words how an assignment breaks it, and nothing where it does not."""
+    """A relation; `broken` returns how an assignment breaks it, or an empty text if it does not."""
 
     name: str
     variables: tuple[str, ...]
@@ -96,39 +96,43 @@ def _broken(table: Compatibility, assignment: Assignment, rule: Rule) -> str:
 
 
 def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Contradiction:
-    """Told by the assignment that breaks the fewest rules: that is the one which somebody meant."""
-    told = [
+    """Explained with the assignment that breaks the fewest rules: it is most probably the intended one."""
+    broken = [
         {rule.name: words for rule in rules if (words := _broken(table, assignment, rule))}
         for assignment in _assignments(table, facts)
     ]
-    least = min(told, key=len)
+    least = min(broken, key=len)
     return Contradiction(tuple(facts), tuple(least.values()), tuple(least))
 
 
 def _cuda_known(table: Compatibility, one: Assignment) -> str:
     known = sorted(table.cuda, key=number)
-    return "" if one["cuda"] in table.cuda else f"CUDA {one['cuda']} is none of {known[0]} to {known[-1]}"
+    return (
+        ""
+        if one["cuda"] in table.cuda
+        else f"CUDA {one['cuda']} is not one of the supported releases {known[0]} to {known[-1]}"
+    )
 
 
 def _cuda_driver(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
     if row is None or number(one["driver"]) >= number(row.driver):
         return ""
-    return f"CUDA {one['cuda']} needs driver {row.driver} or later, and the host's is {one['driver']}"
+    return f"CUDA {one['cuda']} needs driver {row.driver} or later, but the host has {one['driver']}"
 
 
 def _cuda_gcc(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
     if row is None or within(one["gcc"], ("0", row.gcc)):
         return ""
-    return f"the nvcc of CUDA {one['cuda']} accepts gcc up to {row.gcc}, and the host's is {one['gcc']}"
+    return f"nvcc of CUDA {one['cuda']} accepts gcc up to {row.gcc}, but the host has {one['gcc']}"
 
 
 def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
     if row is None or not row.glibc or within(one["glibc"], ("0", row.glibc)):
         return ""
-    return f"the nvcc of CUDA {one['cuda']} reads headers of glibc up to {row.glibc}, but the host's is {one['glibc']}"
+    return f"nvcc of CUDA {one['cuda']} can read headers of glibc up to {row.glibc}, but the host has {one['glibc']}"
 
 
 def _cuda_capability(table: Compatibility, one: Assignment) -> str:
@@ -148,14 +152,14 @@ def _cuda_profile(table: Compatibility, one: Assignment) -> str:
 
 
 def _with_cudnn(one: Assignment) -> bool:
-    """Whether cuDNN plays a part at all: the profile `modern` does without."""
+    """Whether cuDNN is used at all: the profile `modern` does not use it."""
     return one.get("profile", "legacy") == "legacy"
 
 
 def _cudnn_archive(table: Compatibility, one: Assignment) -> str:
     if not _with_cudnn(one) or one["cudnn_cuda"] == one["cuda"]:
         return ""
-    return f"the cuDNN archive is made for CUDA {one['cudnn_cuda']}, not {one['cuda']}"
+    return f"the cuDNN archive is for CUDA {one['cudnn_cuda']}, not {one['cuda']}"
 
 
 def _cudnn_cuda(table: Compatibility, one: Assignment) -> str:
@@ -180,7 +184,7 @@ def _cudnn_rock(table: Compatibility, one: Assignment) -> str:
     row = table.cudnn.get(one["cudnn"].split(".")[0])
     if not _with_cudnn(one) or row is None or row.rock == one["rock"]:
         return ""
-    return f"cuDNN {one['cudnn']} needs the branch {row.rock} of the cudnn rock, and the mirror's is {one['rock']}"
+    return f"cuDNN {one['cudnn']} needs the branch {row.rock} of the cudnn rock, but the mirror has {one['rock']}"
 
 
 def _hdf5(table: Compatibility, one: Assignment) -> str:
@@ -194,7 +198,7 @@ def _protobuf(table: Compatibility, one: Assignment) -> str:
 def _covered(what: str, version: str, bounds: tuple[str, str], rock: str) -> str:
     if within(version, bounds):
         return ""
-    return f"{rock} and its edits go with {what} {bounds[0]} to {bounds[1]}, not {version}"
+    return f"{rock} and its edits support {what} {bounds[0]} to {bounds[1]}, not {version}"
 
 
 RULES = (

@@ -9,7 +9,7 @@ from neuraltalk_provision.rules import edits as rules
 
 
 def problems(sources: Mapping[str, str], edits: Iterable[Edit]) -> list[str]:
-    """What hinders the edits in these sources ({file: text}), in words; empty where all fit."""
+    """Why edits cannot be applied to these sources ({file: text}); empty if all can be applied."""
     found = []
     for name, of_file in rules.by_file([edit.model_dump() for edit in edits]):
         try:

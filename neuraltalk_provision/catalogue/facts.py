@@ -1,4 +1,4 @@
-"""What is known of a host for the compatibility table: its toolkits and cards, its versions, the mirror's. Pure."""
+"""The facts about a host for the compatibility table: its toolkits, cards and versions, and the mirror's. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from neuraltalk_provision.results.host_state import Toolkit as CudaDirectory
 from neuraltalk_provision.rules.gpu import SEARCHED, architectures, compute_capability
 
 WITHOUT_NVCC = "-libraries"
-"""Ends the lock's version of wheels that hold CUDA's libraries and not its compiler."""
+"""The end of the version in the lock if the wheels contain the libraries of CUDA but not its compiler."""
 
 
 class Versioned(Protocol):
-    """A file of the mirror's lock, with what it said of its version when it was filed."""
+    """A file in the mirror's lock, with the version that was found when it was added."""
 
     @property
     def file(self) -> str: ...
@@ -28,7 +28,7 @@ class Versioned(Protocol):
 
 @dataclass(frozen=True)
 class Toolkit:
-    """A toolkit that a host could build with; `apart` where no one directory holds all of it."""
+    """A toolkit with which a host can build; `apart` if its files are not all in one directory."""
 
     version: str
     path: str
@@ -41,7 +41,7 @@ class Toolkit:
 
 
 class RefusalError(Exception):
-    """A reason not to begin; its arguments are the words."""
+    """A reason not to start; its arguments are the messages."""
 
 
 def only(trees: Sequence[Toolkit], release: str) -> Toolkit:
@@ -49,17 +49,17 @@ def only(trees: Sequence[Toolkit], release: str) -> Toolkit:
     fitting = [tree for tree in trees if tree.version == release]
     if len(fitting) > 1:
         places = ", ".join(tree.path for tree in fitting)
-        raise RefusalError(f"it has several CUDA {release}: {places}. Set gpu_stack_cuda to one")
+        raise RefusalError(f"it has several CUDA {release} directories: {places}. Set gpu_stack_cuda to one of them")
     return fitting[0]
 
 
 def arch_list(text: str) -> str:
-    """What an inventory says to build for, as TORCH_CUDA_ARCH_LIST has it."""
+    """The inventory's list of architectures in the form of TORCH_CUDA_ARCH_LIST."""
     return " ".join(architectures(text))
 
 
 def capability(card: Card, table: Compatibility) -> str:
-    """The card's compute capability: told by its driver, else by its name; the longest name that fits."""
+    """The card's compute capability: from its driver, else from the longest name in the table that matches."""
     if card.capability:
         return card.capability
     named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(?!\d)", card.name)]
@@ -83,7 +83,7 @@ def toolkits_of(
         if tree.version and (not tree.lacks or version.removesuffix(WITHOUT_NVCC) == tree.version)
     ]
     if asked and not toolkits:
-        raise RefusalError(f"gpu_stack_cuda is {asked}, but it has no bin/nvcc with headers")
+        raise RefusalError(f"gpu_stack_cuda is {asked}, but there is no CUDA toolkit (bin/nvcc with its headers) there")
     if version and not version.endswith(WITHOUT_NVCC) and not asked and version not in {t.version for t in trees}:
         trees.append(Toolkit(version, "", name))
     if trees:
@@ -100,7 +100,7 @@ def facts_of(
     trees: Sequence[Toolkit],
     profiles: tuple[str, ...],
 ) -> list[Fact]:
-    """What is known, the toolkit first, for that is what a person can change."""
+    """What is known; the toolkit comes first, because it is the easiest to change."""
     gpu, packages, archs = state.gpu, state.packages, state.inventory.arch_list
     facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.words for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
@@ -128,7 +128,7 @@ def facts_of(
 
 
 def made_for(file: str) -> str:
-    """The CUDA release that a cuDNN archive is made for, which only its name tells; empty where it does not."""
+    """The CUDA release of a cuDNN archive, which only its file name shows; empty if it does not."""
     release = re.match(r"cudnn-(\d+\.\d+)-", file)
     return release[1] if release else ""
 

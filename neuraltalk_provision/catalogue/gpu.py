@@ -1,4 +1,4 @@
-"""What is built for a host's cards, decided from its state, its inventory and the mirror. Pure."""
+"""What is built for a host's cards: decided from its state, its inventory and the mirror. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen for a host's cards: nothing without a card; every reason not to begin; a remark."""
+    """The choice for a host's cards (None without a card), the refusals (reasons not to start), and a remark."""
 
     gpu: Gpu | None = None
     refusals: tuple[str, ...] = ()
@@ -65,22 +65,22 @@ def choose(
 ) -> Chosen:
     """What is built for the host's cards.
 
-    `profile` and `cudnn_mode` are the site's; the host's inventory may say otherwise. A host without a card is
-    left out, unless its inventory names an architecture to build for (a build host). Nothing is guessed: what
-    cannot be known is a refusal that says which inventory variable tells it.
+    `profile` and `cudnn_mode` are the site's settings; the host's inventory can override them. Nothing is built for a
+    host without a card, unless its inventory names an architecture to build for (a build host). Nothing is guessed: if
+    something is unknown, the host is refused, and the refusal names the inventory variable that sets it.
     """
-    said = state.inventory
-    wanted, mode = said.profile or profile, said.cudnn_mode or cudnn_mode
+    given = state.inventory
+    wanted, mode = given.profile or profile, given.cudnn_mode or cudnn_mode
     try:
-        _refuse_misspelt(said)
+        _refuse_misspelt(given)
         sources = [name for name, row in table.profiles.items() if row.cutorch in lock and row.cunn in lock]
         idle = _idle(state, wanted, sources)
         if idle is not None:
             return Chosen(remark=f"{host}: {idle}" if idle else "")
         _refuse_nameless(state, table)
-        trees = toolkits_of(state.gpu.toolkits, lock, platform, said.cuda)
+        trees = toolkits_of(state.gpu.toolkits, lock, platform, given.cuda)
         known = facts_of(state, table, lock, trees, (wanted,) if wanted != "auto" else tuple(sources))
-        answer = solve(table, known, said.skip_checks)
+        answer = solve(table, known, given.skip_checks)
         if isinstance(answer, Contradiction):
             rules = ", ".join(answer.rules)
             raise RefusalError(f"{answer}. To skip this check for this host, set gpu_stack_skip_checks: [{rules}]")
@@ -89,13 +89,13 @@ def choose(
         return Chosen(refusals=tuple(f"{host}: {words}" for words in refused.args))
 
 
-def _refuse_misspelt(said: HostVariables) -> None:
+def _refuse_misspelt(given: HostVariables) -> None:
     wrong = []
-    if said.profile and said.profile not in PROFILES:
-        wrong.append(f"gpu_stack_profile is {said.profile}, and can be {', '.join(PROFILES)}")
-    if said.cudnn_mode and said.cudnn_mode not in MODES:
-        wrong.append(f"gpu_stack_cudnn_mode is {said.cudnn_mode}, and can be {' or '.join(MODES)}")
-    bad = [arch for arch in architectures(said.arch_list) if not ARCHITECTURE.match(arch)]
+    if given.profile and given.profile not in PROFILES:
+        wrong.append(f"gpu_stack_profile is {given.profile}, but it must be one of {', '.join(PROFILES)}")
+    if given.cudnn_mode and given.cudnn_mode not in MODES:
+        wrong.append(f"gpu_stack_cudnn_mode is {given.cudnn_mode}, but it must be {' or '.join(MODES)}")
+    bad = [arch for arch in architectures(given.arch_list) if not ARCHITECTURE.match(arch)]
     if bad:
         wrong.append(
             f"gpu_stack_arch_list contains {', '.join(bad)}; it must list compute capabilities such as 3.7 or 9.0+PTX"
@@ -108,21 +108,21 @@ _ARCH_EXAMPLE = 'for example gpu_stack_arch_list: "9.0"'
 
 
 def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
-    """Why nothing is built for cards, empty where that needs no word; None where something is."""
-    facts, said = state.gpu, state.inventory
-    cards, archs = facts.cards, said.arch_list
+    """Why nothing is built for cards, empty if there is nothing to remark; None if something is built."""
+    facts, given = state.gpu, state.inventory
+    cards, archs = facts.cards, given.arch_list
     if wanted == "cpu":
         return "its cards are not used, because its profile is cpu" if cards else ""
     if facts.problem:
-        raise RefusalError(f"it is unknown whether it has a card: {facts.problem}. {CURE}")
+        raise RefusalError(f"it is not clear whether it has a card: {facts.problem}. {CURE}")
     if not cards and not archs:
-        if said.profile in ("legacy", "modern"):
+        if given.profile in ("legacy", "modern"):
             raise RefusalError(f"it has no card: set in its inventory what to build for, {_ARCH_EXAMPLE}")
         if built_for_cards(state):
             raise RefusalError(
-                f"its current generation {state.stack.current} was built for cards, and none is seen now "
-                f"({facts.evidence or 'nothing indicates one'}). Put the card back, or, if it was removed "
-                "permanently, set gpu_stack_profile: cpu in its inventory"
+                f"its current generation {state.stack.current} was built for cards, but no card is found now "
+                f"({facts.evidence or 'there is no sign of a card'}). Repair the card or its driver. If the card was "
+                "removed, set gpu_stack_profile: cpu in its inventory"
             )
         return ""
     if wanted == "auto" and not sources:
@@ -131,7 +131,7 @@ def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
 
 
 def built_for_cards(state: HostState) -> bool:
-    """Whether what is current on the host has a GPU half."""
+    """Whether the current generation of the host has a GPU half."""
     return "cutorch" in state.stack.generation(state.stack.current or "").stamps
 
 
@@ -147,20 +147,21 @@ def _refuse_nameless(state: HostState, table: Compatibility) -> None:
 
 
 def _gpu(state: HostState, table: Compatibility, tree: Toolkit, answer: Assignment, mode: str) -> Gpu:
-    """The GPU half that an answer of the table comes to."""
-    said = state.inventory
+    """The GPU half for an assignment of the table."""
+    given = state.inventory
     cudnn = answer.get("cudnn", "") if answer["profile"] == "legacy" and answer.get("rock") else ""
     if cudnn and mode == "swap" and (tree.apart or not tree.path):
         raise RefusalError(
-            "it has no single CUDA directory in which cuDNN could be swapped: set gpu_stack_cudnn_mode: private"
+            "its CUDA toolkit is not in one directory, so cuDNN cannot be swapped there: "
+            "set gpu_stack_cudnn_mode: private"
         )
     return Gpu(
         profile=answer["profile"],
-        archs=arch_list(said.arch_list) or capabilities(state.gpu.cards, table),
+        archs=arch_list(given.arch_list) or capabilities(state.gpu.cards, table),
         toolkit=tree.path,
         cuda=tree.version,
         wheels=tree.wheels,
-        gcc=said.gcc,
+        gcc=given.gcc,
         cudnn=cudnn,
         cudnn_mode=mode if cudnn else "",
     )

@@ -145,7 +145,7 @@ class Option(Row):
         bound = next((f"{word} {end:g}" for word, end, beyond in self._ends(value) if beyond), "")
         if not bound:
             return self.never.get(int(value), "") if value in self.never else ""
-        return f"it must be {bound}" + (f": {self.why}" if self.why else "")
+        return f"the value must be {bound}" + (f": {self.why}" if self.why else "")
 
     def _ends(self, value: float) -> tuple[tuple[str, float, bool], ...]:
         return (

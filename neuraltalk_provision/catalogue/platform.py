@@ -1,4 +1,4 @@
-"""Which platform a host is, from what it said of itself. Pure."""
+"""Finds the platform of a host from its state. Pure."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Platform:
 def recognise(facts: HostPlatform, host: str) -> Platform:
     """The platform that `facts` describe.
 
-    A system whose ID nobody has heard of is taken for what its ID_LIKE says, and failing that for what its
-    package manager says. Raises UsageError where neither helps.
+    If the ID of a system is unknown, its ID_LIKE decides, and without that its package manager. Raises UsageError if it
+    has none of the package managers.
     """
     there = {name for name, command in COMMANDS.items() if command in facts.managers}
     family = {facts.id, *facts.id_like}
@@ -61,7 +61,7 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
         manager = apt or rpm
     if manager is None:
         raise UsageError(
-            f"{host}: {facts.name or facts.id} has none of {', '.join(COMMANDS.values())}",
+            f"{host}: {facts.name or facts.id} has none of the package managers {', '.join(COMMANDS.values())}",
             advice="Only hosts with one of these package managers can be provisioned.",
         )
     return Platform(

@@ -184,7 +184,7 @@ def _wanted(
             missing += absent
     if missing:
         files = ", ".join(f"{name} ({catalogue.artifact(name).matches[0]})" for name in missing)
-        raise MirrorError(f"the mirror has no {files}", advice="Import it with `provision mirror add FILE`.")
+        raise MirrorError(f"the mirror has no {files}", advice="Add the file with `provision mirror add FILE`.")
     return wanted, tuple(component.name for component in left_out)
 
 

@@ -144,4 +144,4 @@ def _overlays(histories: Mapping[str, History]) -> list[_Figure]:
 def _number(value: float | None) -> str:
     if value is None:
         return "none yet"
-    return f"{value:.3f}" if math.isfinite(value) else "no number"
+    return f"{value:.3f}" if math.isfinite(value) else "not a number"

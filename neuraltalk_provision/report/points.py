@@ -46,7 +46,7 @@ def remark(what: str, points: Points) -> str:
     left_out = [(iteration, value) for iteration, value in points if not _fits(value)]
     if not left_out:
         return ""
-    is_what = "too large to draw" if all(math.isfinite(value) for _iteration, value in left_out) else "no number"
+    is_what = "too large to draw" if all(math.isfinite(value) for _iteration, value in left_out) else "not a number"
     first = left_out[0][0]
     if all(not _fits(value) for iteration, value in points if iteration >= first):
         return f"{what} is {is_what} from iteration {first:,} on"

@@ -1,1 +1,1 @@
-"""Trainings and captionings on hosts."""
+"""Trainings, evaluations and data preparations on hosts."""

@@ -1,4 +1,4 @@
-"""The one door to hosts for runs: ask what runs they have, start, follow, read and end them."""
+"""All access to the runs of hosts: list, start, follow, read and end them. No other module runs the run playbooks."""
 
 from __future__ import annotations
 
@@ -33,30 +33,29 @@ from neuraltalk_provision.site import advice, answers, playbook
 
 POLL_SECONDS = 2.0
 CHANGE, INFO = "stack_run", "stack_run_info"
-"""The modules that change a run, and that only tell of runs."""
+"""The module that changes a run, and the one that only reads runs."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the hosts told: their runs, the latest first, and the cards that are free on each, the best first."""
+    """The runs of the hosts, the latest first, and the free cards of each host, the best first."""
 
     runs: tuple[RunState, ...]
     free: Mapping[str, tuple[Card, ...]]
 
 
 def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
-    """A row of every run of every host, the latest first: its state, and how far it got.
+    """One row for every run of every host, the latest first: its state, and how far it got.
 
-    Its options, models, samples and the whole of its log are told by `whole`. Raises HostError naming the hosts that
-    could not be asked.
+    `whole` adds its options, models, samples and its whole log. Raises HostError that names the hosts that failed.
     """
     return ask(settings, limit, quiet).runs
 
 
 def named(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
-    """All that is known of the run of that id; only that one is asked for, unless it may stand in a queue.
+    """All that is known about the run with that id. Other runs are read only if it may be waiting in a queue.
 
-    Raises UsageError where no host has it, or several have.
+    Raises UsageError if no host has it, or several hosts have it.
     """
     limit = [host] if host else ()
     found = [run for run in ask(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
@@ -71,10 +70,10 @@ def whole(
     points: int | None = None,
     samples: int | None = None,
 ) -> tuple[RunState, ...]:
-    """All that is known of these runs, in their order; of each about so many losses and samples.
+    """All that is known about these runs, in their order, with about so many losses and samples of each.
 
-    The module stack_run_info says how many they are where they are not given.
-    Raises HostError where a host can't be asked, or has one of its runs no more.
+    Without `points` and `samples` the module stack_run_info uses its defaults. Raises HostError if a host fails, or no
+    longer has one of its runs.
     """
     here = [run for run in wanted if run.supervisor or not run.job]
     if not here:
@@ -83,10 +82,10 @@ def whole(
     known = {
         (run.host, run.id): run for run in ask(settings, hosts, quiet, points=points, samples=samples, ids=ids).runs
     }
-    gone = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
-    if gone:
+    removed = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
+    if removed:
         raise HostError(
-            f"{', '.join(gone)}: its directory was removed during this command",
+            f"{', '.join(removed)}: the directory of the run was removed while it was being read",
             advice="Run the same command again.",
         )
     return tuple(known.get((run.host, run.id), run) for run in wanted)
@@ -103,10 +102,10 @@ def ask(
     gpu: str = "none",
     memory: int = 0,
 ) -> Site:
-    """A row of every run of the hosts, or all that is known of those with `ids`, and what stands in Slurm's queue.
+    """One row for every run of the hosts, or all that is known about those in `ids`, and the jobs in Slurm's queue.
 
-    With `gpu` auto the cards too that have so much memory (MiB) free. `quiet` is after how many seconds without a
-    line a run is called hanging. Raises HostError naming the hosts that could not be asked.
+    With `gpu` auto also the cards that have so much memory (MiB) free. After `quiet` seconds without a new line in its
+    log, a run counts as hanging. Raises HostError that names the hosts that failed.
     """
     request = playbook.Request(
         playbook="runs.yml",
@@ -126,7 +125,7 @@ def ask(
     shape = RunDetailsResult if ids else RunsResult
     results, failures = answers.of(playbook.run(request).told, INFO, shape)
     if failures:
-        raise advice.host_error(failures, advice="To continue without a host: --limit '!HOST'.")
+        raise advice.host_error(failures, advice="To leave out a host, give --limit '!HOST'.")
     found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
     here = {run.id for run in found if not run.elsewhere}
     found = [run for run in found if not run.elsewhere or run.id not in here]
@@ -141,27 +140,27 @@ def ask(
 
 
 def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
-    """Start runs, one after the other on one card; what the host says of the first.
+    """Start runs, one after the other on one card; returns the host's result for the first.
 
-    Raises HostError where they can't be started; then none was.
+    Raises HostError if they cannot be started; then none was started.
     """
-    asked = {**_as_asked(runs), "state": "started"}
-    return _change(OneRunResult[StartedRun], host, settings, asked).run
+    request = {**_as_request(runs), "state": "started"}
+    return _change(OneRunResult[StartedRun], host, settings, request).run
 
 
 def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> SubmittedRun:
-    """Give runs to Slurm as one job, by `sbatch` on a host; its job. Raises HostError with Slurm's words."""
-    asked = {**_as_asked(runs), "slurm": list(words), "state": "submitted"}
-    return _change(OneRunResult[SubmittedRun], host, settings, asked).run
+    """Submit runs to Slurm as one job, with `sbatch` on a host. Raises HostError with Slurm's own message."""
+    request = {**_as_request(runs), "slurm": list(words), "state": "submitted"}
+    return _change(OneRunResult[SubmittedRun], host, settings, request).run
 
 
-def _as_asked(runs: Sequence[RunSpec]) -> dict[str, Any]:
-    """Runs that share one card, as a host is asked for them."""
+def _as_request(runs: Sequence[RunSpec]) -> dict[str, Any]:
+    """Runs that share one card, as options of the module stack_run."""
     return {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
 
 
 def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
-    """What the host says of a run, every few seconds, until it ended; `text` is what its log gained."""
+    """The state of a run every few seconds until it has ended; `text` is the new part of its log."""
     offset = 0
     while True:
         run = _followed(run_id, host, settings, offset)
@@ -174,12 +173,12 @@ def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
 
 
 def _followed(run_id: str, host: str, settings: Settings, offset: int) -> FollowedRun:
-    asked = {"id": run_id, "offset": offset, "state": "followed"}
-    return _told(OneRunResult[FollowedRun], host, settings, asked).run
+    request = {"id": run_id, "offset": offset, "state": "followed"}
+    return _info(OneRunResult[FollowedRun], host, settings, request).run
 
 
 def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
-    """Follow a run to its end, showing its log as it grows; the memory that it takes does not grow with the log."""
+    """Follow a run to its end and show its log as it grows, in memory that does not grow with the log."""
     reader = log.Reader()
     for run in follow(run_id, host, settings):
         show(run.text)
@@ -200,69 +199,74 @@ def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None
 
 
 def captions(run_id: str, host: str, settings: Settings) -> tuple[Caption, ...]:
-    """The captions that a run has written, whatever the size of its log."""
+    """The captions that a run has written."""
     wrote = _followed(run_id, host, settings, -1).wrote
     return wrote.captions if wrote else ()
 
 
 def stop(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
-    """End a run with all its processes; whether it was running or waiting. With `plan` nothing is ended."""
+    """End a run with all its processes; returns whether it was running or waiting. With `plan` nothing is ended."""
     return _change(ChangedResult, host, settings, {"id": run_id, "state": "stopped"}, check=plan).changed
 
 
 def cancel(run_id: str, host: str, settings: Settings, *, plan: bool) -> bool:
-    """Take the job of a run back from Slurm; whether there was one to take back. With `plan` nothing is."""
+    """Cancel the Slurm job of a run; returns whether there was one. With `plan` nothing is cancelled."""
     return _change(ChangedResult, host, settings, {"id": run_id, "state": "cancelled"}, check=plan).changed
 
 
 def probe(run_id: str, host: str, settings: Settings) -> tuple[OpenedModel | BrokenModel, ...]:
-    """The models of a run, each opened on its host."""
-    return _told(OneRunResult[ProbedRun], host, settings, {"id": run_id, "state": "probed"}).run.models
+    """The models of a run, each of them opened on its host."""
+    return _info(OneRunResult[ProbedRun], host, settings, {"id": run_id, "state": "probed"}).run.models
 
 
 def score(run_id: str, host: str, settings: Settings, annotations: str = "") -> ScoredRun:
-    """What a run has captioned, scored on its host: scores by name, how many captions were used, and of what.
+    """The captions of a run, scored on its host: scores by name, how many captions were used, and the annotations.
 
-    `annotations` is a file on the host; by default those that the run itself would take. Raises HostError with the
-    scorer's words where there are no scores.
+    `annotations` is a file on the host; the default is the file that the run itself would use. Raises HostError with
+    the scorer's message if there are no scores.
     """
-    asked = {"id": run_id, "annotations": annotations, "state": "scored"}
-    return _change(OneRunResult[ScoredRun], host, settings, asked).run
+    request = {"id": run_id, "annotations": annotations, "state": "scored"}
+    return _change(OneRunResult[ScoredRun], host, settings, request).run
 
 
 def read(
     run_id: str, host: str, settings: Settings, files: Sequence[str], *, most: int | None = None
 ) -> dict[str, bytes]:
-    """Files of a run by their names; those that are not there, or larger than any answer, are left out.
+    """{name: content} of files of a run. Files that do not exist or are too large to be sent are left out.
 
-    With `most` the first of them that have so many bytes together.
+    With `most` only the first of them, as many as have so many bytes together.
     """
     found: dict[str, bytes] = {}
     left = list(files)
     while left:
         bound = {"most": most} if most else {}
-        asked = {"id": run_id, "files": left, "state": "read", **bound}
-        run = _told(OneRunResult[FilesOfRun], host, settings, asked).run
+        request = {"id": run_id, "files": left, "state": "read", **bound}
+        run = _info(OneRunResult[FilesOfRun], host, settings, request).run
         wanted, waiting = set(left), set(run.later)
         found |= {name: data for name, data in run.files.items() if name in wanted}
         later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
-            raise HostError(f"{host} does not send the files of {run_id} that it listed", advice="Check that host.")
+            raise HostError(
+                f"{host} lists files of run {run_id} but does not send them: {', '.join(later[:10])}",
+                advice="Check on that host whether these files can be read, then run the same command again.",
+            )
         left = later
     return found
 
 
-def _change(shape: type[Read], host: str, settings: Settings, asked: Mapping[str, Any], *, check: bool = False) -> Read:
-    """What a host returns of a run that was started, ended or scored. Raises HostError with its failure."""
-    return _of_one(CHANGE, shape, _request("run.yml", host, settings, asked, check))
+def _change(
+    shape: type[Read], host: str, settings: Settings, request: Mapping[str, Any], *, check: bool = False
+) -> Read:
+    """The result of starting, ending or scoring a run. Raises HostError with the host's failure."""
+    return _of_one(CHANGE, shape, _request("run.yml", host, settings, request, check))
 
 
-def _told(shape: type[Read], host: str, settings: Settings, asked: Mapping[str, Any]) -> Read:
-    """What a host returns of a run when it is only asked. Raises HostError with its failure."""
-    return _of_one(INFO, shape, _request("run_info.yml", host, settings, asked, False))
+def _info(shape: type[Read], host: str, settings: Settings, request: Mapping[str, Any]) -> Read:
+    """The result of reading from a run, which changes nothing. Raises HostError with the host's failure."""
+    return _of_one(INFO, shape, _request("run_info.yml", host, settings, request, False))
 
 
-def _request(name: str, host: str, settings: Settings, asked: Mapping[str, Any], check: bool) -> playbook.Request:
+def _request(name: str, host: str, settings: Settings, run: Mapping[str, Any], check: bool) -> playbook.Request:
     return playbook.Request(
         playbook=name,
         inventory=settings.inventory,
@@ -271,7 +275,7 @@ def _request(name: str, host: str, settings: Settings, asked: Mapping[str, Any],
         variables={
             "provision_stack_root": settings.stack_root,
             "provision_run_user": settings.run_user,
-            "provision_run": asked,
+            "provision_run": run,
         },
     )
 
@@ -281,5 +285,5 @@ def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:
-        raise UsageError(f"--host {request.limit[0]} must name one host, but it names {len(results)}")
+        raise UsageError(f"--host {request.limit[0]} must name exactly one host, but it matches {len(results)}")
     return next(iter(results.values()))

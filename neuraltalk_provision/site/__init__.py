@@ -1,1 +1,1 @@
-"""From what hosts say of themselves to hosts that run the stack: host states, plan, stage, activate."""
+"""Work on hosts: read host states, plan, stage, activate, verify, roll back."""

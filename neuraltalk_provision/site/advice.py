@@ -1,4 +1,4 @@
-"""What to do about a host's failure, by its code. Pure."""
+"""Advice for the failures of hosts, by their codes. Pure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import Failure
 
 ADVICE: Mapping[str, str] = {
-    codes.SUDO_PASSWORD: "its user has no sudo without a password: set ansible_become_password, or give it NOPASSWD",
-    codes.SUDO_DENIED: "its user may not become root: choose another ansible_user, or give it sudo",
-    codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the key",
-    codes.SSH_HOST_KEY: "its SSH host key is not known: log in once by hand, or add it to known_hosts",
-    codes.UNREACHABLE: "it cannot be reached by SSH: check ansible_host, the network and sshd",
-    codes.DISK_FULL: "its disk is full: make room, then run the same command again; it goes on where it stopped",
-    codes.MEMORY_FULL: "it has not enough memory: free some, or ask for less (build_jobs in provision.yml, --jobs)",
-    codes.DISK_BROKEN: "its disk or file system reports errors: look into dmesg there",
-    codes.FILE_DENIED: "the user that Ansible becomes there may not do this: set ansible_become, or mount it writable",
-    codes.PYTHON_MISSING: "no Python was found there: set ansible_python_interpreter",
-    codes.CUDNN_IN_USE: "end what uses it, or swap under it with --in-use: it keeps the old library until it ends",
-    codes.CUDNN_FOREIGN: "somebody else's cuDNN is there: `provision cudnn swap --foreign` replaces it, with a backup",
-    codes.BUG: "this is a bug in neuraltalk-provision: report it with the log of this command",
+    codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers",
+    codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
+    codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key",
+    codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
+    codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
+    codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
+    codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
+    codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
+    codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
+    codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
+    codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or give --in-use: they keep the old library until they "
+    "end",
+    codes.CUDNN_FOREIGN: "the installed cuDNN is newer than the mirror's, or a mix of versions: `provision cudnn swap "
+    "--foreign` replaces it and keeps a backup",
+    codes.BUG: "this is a bug in neuraltalk-provision: report it and attach the log of this command",
 }
 
 
 def explain(failure: Failure) -> str:
-    """A failure in words: the host, the task, what to do where the cause is known, and what was said."""
+    """A failure in words: the host, the task, the advice if the cause is known, and the host's own message."""
     advice = ADVICE.get(failure.code, "")
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{advice}\n  {failure.message}" if advice else f"{where}{failure.message}"
@@ -37,7 +39,7 @@ def explain(failure: Failure) -> str:
 def host_error(
     failures: Iterable[Failure], *, advice: str = "", document: Mapping[str, Any] | None = None
 ) -> HostError:
-    """The error that names every host that failed; its document has their failures as data."""
+    """The error that names every host that failed; its document contains the failures as data."""
     listed = tuple(failures)
-    told = {"failures": [asdict(failure) for failure in listed]}
-    return HostError("\n".join(map(explain, listed)), advice=advice, document={**(document or {}), **told})
+    data = {"failures": [asdict(failure) for failure in listed]}
+    return HostError("\n".join(map(explain, listed)), advice=advice, document={**(document or {}), **data})

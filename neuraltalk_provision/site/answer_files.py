@@ -1,4 +1,4 @@
-"""Answers that were too large for Ansible's events: the action plugin stack_run puts them into files."""
+"""Results that are too large for Ansible's events: the action plugin of stack_run writes them to files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import Failure, Told
 
 LARGEST = 512 << 20
-"""Bytes of one answer."""
+"""The largest size of one result, in bytes."""
 
 
 def fetch(
     told: Told, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
 ) -> Told:
-    """What was told, with each answer in the place of the file that holds it; `on_answer` sees it with its host.
+    """The same outcome, with each result file replaced by its content; `on_answer` gets the host and the result.
 
-    A host whose answer cannot be read, or is larger than any that we ask for, has failed.
+    A host whose result cannot be read, or is too large, counts as failed.
     """
     results: list[tuple[str, str, Mapping[str, Any]]] = []
     failures = list(told.failures)
@@ -39,13 +39,13 @@ def fetch(
 
 
 def read(file: Path) -> Mapping[str, Any] | str:
-    """The answer in a file; in words why there is none."""
+    """The result in a file, or the reason why it cannot be read."""
     try:
         size = file.stat().st_size
         if size > LARGEST:
-            return f"its answer has {size:,} bytes, and none that we ask for has more than {LARGEST:,}"
+            return f"its result is too large: {size:,} bytes; at most {LARGEST:,} are accepted"
         with file.open(encoding="utf-8") as content:
             answer = json.load(content)
     except (OSError, ValueError, RecursionError) as error:
-        return f"its answer cannot be read: {error}"
-    return answer if isinstance(answer, Mapping) else "its answer is no object"
+        return f"its result cannot be read: {error}"
+    return answer if isinstance(answer, Mapping) else "its result is not a JSON object"

@@ -1,4 +1,4 @@
-"""What hosts answered, at the door: the typed result of each host, or that host's failure with the field. Pure."""
+"""Checks results on arrival: the typed result of each host, or a failure that names the host and the field. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ def of(
 ) -> tuple[dict[str, Read], tuple[Failure, ...]]:
     """({host: its result of the module `action`}, the failures of all other hosts).
 
-    A host that failed, that said nothing (one of `hosts` that no result came from), whose result was dropped on its
-    way for its size, or whose result is not of that type, is a failure with its name and the field. Pass
-    `playbook.Outcome.told`.
+    A host is a failure if it failed itself, if it is one of `hosts` and sent no result, if its result was dropped
+    because of its size, or if its result is not of that type. Pass `playbook.Outcome.told`.
     """
     failures = {failure.host: failure for failure in told.failures}
     results: dict[str, Read] = {}
@@ -33,19 +32,19 @@ def of(
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
-            words = "it returned no result, and Ansible gave no reason"
+            words = "the host returned no result, and Ansible reported no reason"
             failures[host] = Failure(host, action, words, code=codes.ANSWER_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
 
 def read(shape: type[Read], result: Mapping[str, Any]) -> Read | str:
-    """One result as that type; in words why it is none: it was dropped, or each field that is not as expected."""
+    """One result as that type, or why it cannot be read: it was dropped, or the fields that are not as expected."""
     if not result:
         return DROPPED
     found = base.read(shape, result)
     if isinstance(found, str):
         return (
-            f"its result is not valid: {found}. Possible causes: another version of provision, another Python, a login "
-            "script that prints, or a manipulated host. Check the host first"
+            f"its result is not as expected: {found}. Possible causes: another version of provision, another Python, a "
+            "login script that prints text, or a host that is not the one you expect. Check the host before you go on"
         )
     return found

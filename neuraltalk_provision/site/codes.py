@@ -1,7 +1,7 @@
-"""Names of failures: what code goes by is a code, never the words of a message. Pure.
+"""Codes of failures. Decisions depend on these codes and never on the words of a message. Pure.
 
-Our own modules give the code of a failure themselves (rules/codes.py). ssh, sudo, Ansible and the programs of a host
-say only words: the table here is the one place where words are read, and it gives them a code.
+Our own modules return the code of a failure themselves (rules/codes.py). ssh, sudo, Ansible and the programs of a host
+only print text: the table here is the one place where such text is matched, and it assigns a code to it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INVENTORY_NO_MATCH = "inventory.no_match"
 
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
-# What others say when a host fails: the first pattern that is found counts.
+# Messages of other programs when a host fails: the first pattern that matches counts.
 _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
@@ -44,7 +44,7 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"host key verification failed", SSH_HOST_KEY),
     )
 )
-# These say something only of a host that could be reached.
+# These patterns apply only to a host that could be reached.
 _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
@@ -52,7 +52,7 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
     )
 )
-# What ansible-playbook warns of before it asks any host.
+# Warnings that ansible-playbook prints before it connects to any host.
 _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
@@ -60,7 +60,7 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
     )
 )
-# Beginnings and parts of messages of Ansible that say nothing of the cause, which stands in another field then.
+# Messages of Ansible that do not name the cause; the cause is in another field then.
 _EMPTY_WORDS = re.compile(
     r"\A(?:MODULE FAILURE|non-zero return code|\(traceback unavailable\))|See stdout/stderr for the exact error"
 )
@@ -68,7 +68,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> str:
-    """The code of a host's failure: the one that its module gave, else the one of its words; empty for any other."""
+    """The code of a host's failure: the one that its module returned, else the one of its message; empty if unknown."""
     given = result.get("code")
     if isinstance(given, str) and _FORM.fullmatch(given):
         return given
@@ -76,17 +76,17 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
 
 
 def of_play(complaints: str) -> str:
-    """The code of what ansible-playbook complained of before it asked any host; empty for anything else."""
+    """The code of a warning that ansible-playbook printed before it connected to any host; empty if unknown."""
     return _first(_OF_A_PLAY, complaints)
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a message of Ansible names no cause."""
+    """Whether a message of Ansible does not name the cause."""
     return bool(_EMPTY_WORDS.search(text))
 
 
 def without_traceback(text: str) -> str:
-    """The message of an exception where a text is its traceback (ansible-core 2.16 hands on all of it)."""
+    """The message of an exception if the text is its traceback (ansible-core 2.16 passes the whole traceback on)."""
     return text.splitlines()[-1] if _TRACEBACK in text else text
 
 

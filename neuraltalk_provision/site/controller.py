@@ -1,4 +1,4 @@
-"""This controller's name, as hosts note it, whether another one still lives, and who has a host's lease."""
+"""The name of this controller, as hosts record it; whether another one is still running; the holder of a lease."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from neuraltalk_provision.rules import holder
 
 
 def name() -> str:
-    """`<host> pid <pid> since <start> boot <id> space <namespace> machine <id>`: no other process ever has it."""
+    """`<host> pid <pid> since <start> boot <id> space <namespace> machine <id>`: unique for every process."""
     return str(
         holder.name_of(socket.gethostname(), os.getpid(), _started(os.getpid()), _boot(), _namespace(), _machine())
     )
 
 
 def is_dead(other: str) -> bool:
-    """Whether `other` was a process of this machine that has ended; False where that can't be known from here.
+    """Whether `other` was a process of this machine that has ended; False if that cannot be determined from here.
 
-    A machine that has booted since has none of its processes any more. In one boot a pid tells where it is counted as
-    ours are: a process of another container cannot be seen from here.
+    If this machine has booted since, the process has ended. Within one boot, a pid can be compared only in the same
+    pid namespace: processes of another container are not visible from here.
     """
     found: Mapping[str, str] | None = holder.parse(other)
     if found is None:
@@ -38,20 +38,20 @@ def is_dead(other: str) -> bool:
 
 
 def over(lease: Lease | None, take_over: bool = False) -> str:
-    """The holder from whom a host's lease may be taken: a dead one, or with `take_over` whoever has it; else empty."""
+    """The holder whose lease on a host may be replaced: one that has ended, or any with `take_over`; else empty."""
     if lease is None or lease.holder == name():
         return ""
     return (lease.holder or "damaged") if take_over or is_dead(lease.holder) else ""
 
 
 def hindrance(lease: Lease | None, take_over: bool = False) -> str:
-    """Why the lease of a host cannot be had, in words; empty where it can."""
+    """Why the lease of a host cannot be acquired; empty if it can."""
     if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
-    lives = "it is running" if _is_alive(lease.holder) else "it is unknown here whether it is still running"
+    state = "it is running" if _is_alive(lease.holder) else "this machine cannot check whether it is still running"
     who = holder.told(lease.model_dump())
     return (
-        f"another controller works there: {who}; {lives}. Wait until it ends; if it is dead, "
+        f"another controller is working on this host: {who}; {state}. Wait until it ends. If it is no longer running, "
         "run the same command with --take-over"
     )
 
@@ -63,7 +63,7 @@ def _is_alive(other: str) -> bool:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether there is such a process, of somebody else, that /proc does not show us (hidepid)."""
+    """Whether the process exists, but belongs to another user and is hidden from us in /proc (hidepid)."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -78,10 +78,10 @@ def _boot() -> str:
 
 
 def _machine() -> str:
-    """The machine's id, hashed, for it is no secret of the host's; empty where it has none: images are made without."""
-    said = _line("/etc/machine-id")
-    whole = re.fullmatch(r"[0-9a-f]{32}", said)
-    return hashlib.sha256(f"neuraltalk-provision {said}".encode()).hexdigest()[:32] if whole else ""
+    """The machine's id, hashed, because it must not be published; empty if there is none, as in fresh images."""
+    machine = _line("/etc/machine-id")
+    whole = re.fullmatch(r"[0-9a-f]{32}", machine)
+    return hashlib.sha256(f"neuraltalk-provision {machine}".encode()).hexdigest()[:32] if whole else ""
 
 
 def _namespace() -> str:
@@ -99,7 +99,7 @@ def _line(path: str) -> str:
 
 
 def _started(pid: int) -> int:
-    """The process's start in clock ticks since boot; 0 where there is none."""
+    """The start of a process in clock ticks since boot; 0 if it does not exist."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

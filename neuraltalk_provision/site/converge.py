@@ -1,4 +1,4 @@
-"""`provision site`: host states, plan, mirror checked, stage, activate, outcome."""
+"""`provision site`: read the host states, plan, check the mirror, stage, activate, report the outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuraltalk_provision.site.plan import HostPlan, plan
 
 @dataclass(frozen=True)
 class SiteOutcome:
-    """What `provision site` did: per component and host, which hosts were activated, and who failed."""
+    """What `provision site` did: changes by component and host, the hosts that were activated, and the failures."""
 
     plans: tuple[HostPlan, ...]
     changes: tuple[Change, ...] = ()
@@ -43,18 +43,18 @@ class SiteOutcome:
 def make_plans(
     settings: Settings,
     limit: Sequence[str] = (),
-    asked: HostStates | None = None,
+    known: HostStates | None = None,
     *,
     take_over: bool = False,
 ) -> tuple[HostPlan, ...]:
-    """A plan for every host; asks each host once, unless `asked` has its state, and changes nothing.
+    """A plan for every host. Reads the state of each host once, unless `known` contains it, and changes nothing.
 
-    With `take_over` a lease is no reason not to begin: whoever has it is said to be dead.
+    With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
     """
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
-    asked = asked or host_state.ask(settings, catalogue, limit)
-    chosen = recipes.of_hosts(asked.states, settings, catalogue, listed)
+    known = known or host_state.ask(settings, catalogue, limit)
+    chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
     return tuple(
         plan(
             host,
@@ -65,30 +65,29 @@ def make_plans(
             remark=chosen[host].remark,
             over=controller.over(state.lease, take_over),
         )
-        for host, state in asked.states.items()
+        for host, state in known.states.items()
     )
 
 
 def refuse(plans: Sequence[HostPlan]) -> None:
-    """UsageError naming all reasons not to begin, of all hosts, at once."""
+    """UsageError with the refusals of all hosts at once."""
     refusals = [refusal for plan in plans for refusal in plan.refusals]
     if refusals:
-        told = {"plans": [plan.as_json() for plan in plans]}
-        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.", document=told)
+        document = {"plans": [plan.as_json() for plan in plans]}
+        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.", document=document)
 
 
 def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:
     """Hash and inspect every file of the mirror that the plans will send. Raises MirrorError.
 
-    They are compared with what the plans say, which is what the lock said when it was read, and what hosts are told
-    to expect: the lock itself is not read a second time. A plan that builds nothing sends nothing, and costs nothing
-    here.
+    They are compared with the digests in the plans, which come from the lock and which the hosts will expect: the lock
+    itself is not read a second time. For a plan that builds nothing, nothing is hashed.
     """
     check_entries(_sent(plans), settings, catalogue, output)
 
 
 def _sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
-    """The files of the mirror that go to hosts, each once, by their names."""
+    """The files of the mirror that will be sent to hosts, each once, sorted by name."""
     files: dict[str, Mapping[str, Any]] = {}
     for host in plans:
         parts = [part for part in host.recipe.parts if part.name in host.builds]
@@ -101,27 +100,28 @@ def _sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
 
 
 def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: Catalogue, output: Output) -> None:
-    """Hash and inspect these files of the mirror. Raises MirrorError naming all that is wrong."""
+    """Hash and inspect these files of the mirror. Raises MirrorError with all problems."""
     with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:
         findings = store.inspect(settings.mirror, entries, catalogue, advance)
     if findings:
         words = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
         raise MirrorError(
             "\n".join(words),
-            advice="Nothing was changed on any host. Copy the file again and import it with `provision mirror add`.",
+            advice="Nothing was changed on any host. Copy the file again from its origin, then run "
+            "`provision mirror add FILE`.",
         )
 
 
 def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
-    """What the playbooks read, the same for `provision` and for anybody who runs them by hand."""
+    """The variables of the playbooks, the same for `provision` and for those who run the playbooks directly."""
     listed = tuple(plans)
     return {
-        # By id: hosts of one platform may differ in their package manager, and then have recipes of their own.
+        # By id: hosts of one platform can have different package managers, and then they have different recipes.
         "provision_recipes": {plan.recipe.id: plan.recipe.as_vars() for plan in listed},
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
-        # Apart from the recipe, which is shown: it may hold a token.
+        # Not in the recipe, because the recipe is printed and the URL can contain a token.
         "provision_pip_index_url": settings.pip.index_url,
         "provision_controller": controller.name(),
         "provision_lease": leases.variables("provision site", {plan.host: plan.over for plan in listed}),
@@ -141,11 +141,11 @@ def converge(
     check: bool = False,
     diff: bool = False,
 ) -> SiteOutcome:
-    """Stage on every host that has something to build, then activate where staging went well."""
+    """Stage on every host that has something to build, then activate where staging succeeded."""
     refuse(plans)
     check_mirror(plans, settings, catalogues.load(), output)
     given = variables(plans, settings)
-    # A dead one's lease goes also where there is nothing to do.
+    # The lease of a controller that has ended is removed even if there is nothing to do.
     held = [plan.host for plan in plans if (plan.changes or plan.over) and not check]
     with leases.given_back(held, given, settings):
         return _converge(plans, given, settings, output, check=check, diff=diff)
@@ -165,7 +165,7 @@ def _converge(
     failures: tuple[Failure, ...] = ()
     if staging:
         outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
-        # A real run looks too, before it acts; in check mode all is a prediction.
+        # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
         changes = tuple(change for change in outcome.told.changes if change.predicted == check)
         failures = outcome.told.failures
         if diff:
@@ -194,10 +194,10 @@ def _run(
     shown: set[tuple[str, str]] = set()
 
     def show(event: Event) -> None:
-        told = change(event)
-        if told and told.change == "build" and told.predicted == check and (told.host, told.component) not in shown:
-            shown.add((told.host, told.component))
-            output.step(told.host, told.component, "would be built" if check else "built", told.evidence)
+        one = change(event)
+        if one and one.change == "build" and one.predicted == check and (one.host, one.component) not in shown:
+            shown.add((one.host, one.component))
+            output.step(one.host, one.component, "would be built" if check else "built", one.evidence)
         elif event.get("event") == "playbook_on_task_start":
             output.busy(str(event.get("event_data", {}).get("task")))
 
@@ -215,13 +215,13 @@ def _run(
 
 
 def raise_failures(outcome: SiteOutcome) -> None:
-    """HostError in words for every host that failed."""
+    """HostError that explains the failure of every host that failed."""
     if not outcome.failures:
         return
-    standing = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
+    unchanged = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
     raise advice.host_error(
         outcome.failures,
-        advice=f"The previous stack on {', '.join(standing)} is still current; no activation is incomplete. "
+        advice=f"The generation that was current on {', '.join(unchanged)} is still current and complete. "
         "Run the same command again; it continues at the component that failed.",
         document=outcome.as_json(),
     )

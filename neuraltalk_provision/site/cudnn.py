@@ -1,4 +1,4 @@
-"""`provision cudnn`: what cuDNN hosts have in their CUDA directory, its swap, and the way back."""
+"""`provision cudnn`: show the cuDNN in the CUDA directory of each host, swap it, and restore the previous one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARCHIVE = "cudnn-archive"
 
 @dataclass(frozen=True)
 class CudnnState:
-    """What one host has: `before` and `after` as the module tells them, what was done, who has it mapped."""
+    """The cuDNN of one host, `before` and `after`, what was done, and the processes that have it mapped."""
 
     host: str
     before: CudnnTree
@@ -51,10 +51,10 @@ def work(
     plan: bool = False,
     take_over: bool = False,
 ) -> tuple[CudnnState, ...]:
-    """Do it on every host; with `plan` say what would be done.
+    """Run a verb on every host; with `plan` only predict what it would do.
 
-    `cuda` names the CUDA directory; without it each host must have but one. Raises UsageError and MirrorError
-    before any host is touched, HostError naming every host that refused or failed.
+    `cuda` names the CUDA directory; without it each host must have only one. Raises UsageError and MirrorError
+    before any host is changed, and HostError that names every host that refused or failed.
     """
     states = host_state.ask(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
@@ -72,7 +72,7 @@ def work(
         variables={
             "provision_cudnn": {
                 "verb": verb,
-                # The name as it was given: one that is a link is refused, with what it points at.
+                # The path as it was given: the module refuses a link and names its target.
                 "trees": {host: cuda or tree.path for host, tree in trees.items()},
                 "archive": archive,
                 "version": version,
@@ -86,8 +86,8 @@ def work(
         },
     )
     with output.working(f"cudnn {verb}"):
-        told = playbook.run(request).told
-    results, failures = answers.of(told, "cudnn_swap", CudnnSwapResult, list(states))
+        outcome = playbook.run(request)
+    results, failures = answers.of(outcome.told, "cudnn_swap", CudnnSwapResult, list(states))
     if failures:
         raise advice.host_error(failures)
     return tuple(
@@ -103,13 +103,14 @@ def work(
     )
 
 
-def _tree(host: str, state: HostState, asked: str) -> Toolkit:
-    """The host's CUDA directory: the one that was asked for, or the only one, or the only one with a cuDNN."""
+def _tree(host: str, state: HostState, requested: str) -> Toolkit:
+    """The host's CUDA directory: the requested one, or the only one, or the only one with a cuDNN."""
     found = list(state.gpu.toolkits)
     if not found:
-        where = asked or SEARCHED
+        where = requested or SEARCHED
         raise UsageError(
-            f"{host}: no nvcc with its headers in {where}", advice="Name the CUDA directory with --cuda DIRECTORY."
+            f"{host}: no CUDA toolkit (bin/nvcc with its headers) was found in {where}",
+            advice="Name the CUDA directory with --cuda DIRECTORY.",
         )
     holding = [tree for tree in found if tree.cudnn.state != ABSENT] or found
     if len(holding) > 1:
@@ -119,11 +120,12 @@ def _tree(host: str, state: HostState, asked: str) -> Toolkit:
 
 
 def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
-    """The mirror's cuDNN archive, hashed and looked into, and the version that it holds."""
+    """The mirror's cuDNN archive, hashed and inspected, and the version that it contains."""
     entry = lock.read(settings.mirror).by_name().get(ARCHIVE)
     if entry is None:
         raise MirrorError(
-            f"{settings.mirror} has no cuDNN archive", advice="`provision mirror add cudnn-7.5-linux-x64-v5.0-ga.tgz`"
+            f"{settings.mirror} has no cuDNN archive",
+            advice="Add it, for example with `provision mirror add cudnn-7.5-linux-x64-v5.0-ga.tgz`.",
         )
     converge.check_entries([entry], settings, catalogues.load(), output)
     return entry.model_dump(include={"name", "file", "sha256", "size"}), entry.version
@@ -134,6 +136,7 @@ def _refuse_other_release(file: str, trees: Mapping[str, Toolkit]) -> None:
     other = [f"{host}: {t.path} is CUDA {t.version}" for host, t in trees.items() if t.version != release]
     if release and other:
         raise UsageError(
-            f"{file} is made for CUDA {release}\n" + "\n".join(other),
-            advice="Nothing was changed on any host. Leave these out with --limit, or bring their archive.",
+            f"{file} is for CUDA {release}\n" + "\n".join(other),
+            advice="Nothing was changed on any host. Leave these hosts out with --limit, or add the cuDNN archive for "
+            "their CUDA release to the mirror.",
         )

@@ -1,4 +1,4 @@
-"""What Ansible's events say, in our terms. Pure."""
+"""Reads Ansible's events: results, failures, changes, diffs and warnings. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Event = Mapping[str, Any]
 
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _COMPLAINTS = ("warning", "error", "verbose")
-# Characters of what an event printed: enough for the words of a complaint.
+# How many characters of an event's output are kept: enough for a warning.
 MOST_PRINTED = 20_000
-# Characters of why a host failed: the cause, and the last lines of a log.
+# How many characters of a failure are kept: the cause, and the last lines of a log.
 MOST_TOLD = 10_000
 DROPPED = (
-    "its result did not arrive: ansible-runner drops results of more than 700,000 characters. Check the logs of the "
-    "host: so large a result is a bug of this program, or the host is manipulated"
+    "its result was lost, because ansible-runner drops results of more than 700,000 characters. Check the logs on that "
+    "host. A result of this size is a bug in neuraltalk-provision, or it does not come from its modules"
 )
 COLLECTION = "neuraltalk.provision."
-"""What the full names of our modules begin with."""
+"""The prefix of the full names of our modules."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A host that failed, at which task, and why; `code` names the cause where it is a known one (codes.py)."""
+    """A host that failed, the task, and the reason; `code` names the cause if it is a known one (codes.py)."""
 
     host: str
     task: str
@@ -40,9 +40,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one component on one host: `build` or `keep`, and what was seen.
+    """What happened to one component on one host: `build` or `keep`, and the evidence.
 
-    `predicted` says that nothing was done: the module only looked what there would be to do.
+    `predicted` means that nothing was done: the module only found out what it would have to do.
     """
 
     host: str
@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Told:
-    """Everything of interest that a playbook's events told."""
+    """Everything of interest in the events of a playbook."""
 
     results: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -68,12 +68,12 @@ class Told:
 
 
 def host_of(event: Event) -> str:
-    """The host that an event is about; empty for one about the whole play."""
+    """The host that an event is about; empty if it is about the whole play."""
     return str(event.get("event_data", {}).get("host", ""))
 
 
 def bounded(event: Event) -> Event:
-    """The event with no more of what it printed than is read: a host may answer with any number of bytes."""
+    """The event with its output cut to what is needed: a host can return any number of bytes."""
     printed = event.get("stdout")
     if not printed:
         return event
@@ -82,7 +82,7 @@ def bounded(event: Event) -> Event:
 
 
 def failure(event: Event) -> Failure | None:
-    """The failure that an event tells of; None for any other event, and for one that was handled."""
+    """The failure that an event reports; None for any other event, and for a failure that is ignored."""
     data = event.get("event_data", {})
     name = event.get("event")
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
@@ -101,18 +101,18 @@ def failure(event: Event) -> Failure | None:
 
 
 def change(event: Event) -> Change | None:
-    """The component that an event tells of, if it does."""
+    """The change of a component that an event reports; None for any other event."""
     result = _mapping((event.get("event_data") or {}).get("res"))
-    told = result.get("component")
-    if event.get("event") != "runner_on_ok" or not isinstance(told, Mapping):
+    component = result.get("component")
+    if event.get("event") != "runner_on_ok" or not isinstance(component, Mapping):
         return None
-    name, what = told.get("name"), told.get("change")
+    name, what = component.get("name"), component.get("change")
     predicted = result.get("predicted") is True
-    return Change(host_of(event), str(name), str(what), told.get("evidence"), predicted) if name and what else None
+    return Change(host_of(event), str(name), str(what), component.get("evidence"), predicted) if name and what else None
 
 
 def read(events: Iterable[Event]) -> Told:
-    """All of a playbook's events, in our terms."""
+    """Everything of interest in all events of a playbook."""
     results: list[tuple[str, str, Mapping[str, Any]]] = []
     failures: dict[str, Failure] = {}
     changes: dict[tuple[str, str, bool], Change] = {}
@@ -135,7 +135,7 @@ def read(events: Iterable[Event]) -> Told:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is a mapping; an empty one for what was dropped, and for what a host made of it."""
+    """The value if it is a mapping, else an empty one: a result was dropped, or a host sent something else."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -150,7 +150,7 @@ def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The result of a loop's first item that failed; the result itself where there was no loop."""
+    """The result of the first failed item of a loop; the result itself if there was no loop."""
     listed = result.get("results")
     items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
     return next((item for item in items if item.get("failed")), result)
@@ -161,14 +161,14 @@ def _message(result: Mapping[str, Any]) -> str:
         text = str(result.get(key) or "").strip()
         if text and not codes.says_nothing(text):
             return _short(codes.without_traceback(text))
-    return _short(str(result.get("msg") or "no reason was given"))
+    return _short(str(result.get("msg") or "the host reported no reason"))
 
 
 def _short(text: str) -> str:
-    """The text without secrets, its middle left out where it is longer than anybody reads."""
+    """The text without secrets; if it is very long, its middle is left out."""
     half = MOST_TOLD // 2
-    told = redaction.redact(text)
-    return told if len(told) <= MOST_TOLD else f"{told[:half]} ... {told[-half:]}"
+    safe = redaction.redact(text)
+    return safe if len(safe) <= MOST_TOLD else f"{safe[:half]} ... {safe[-half:]}"
 
 
 def _plain(text: str) -> str:

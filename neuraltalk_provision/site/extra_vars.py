@@ -1,4 +1,4 @@
-"""Variables as Ansible reads them from a file. Pure."""
+"""Writes variables in the form in which Ansible reads them from a file. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import yaml
 
 
 class _Verbatim(str):
-    """Text that Ansible must not take for a template."""
+    """Text that Ansible must not evaluate as a template."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes verbatim text with Ansible's !unsafe tag."""
+    """Writes verbatim text with the tag !unsafe."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -23,7 +23,7 @@ _Dumper.add_representer(_Verbatim, lambda dumper, text: dumper.represent_scalar(
 
 
 def as_yaml(variables: Mapping[str, Any]) -> str:
-    """The variables as Ansible reads them: source edits and Lua hold braces, which are no templates."""
+    """The variables as YAML. Source edits and Lua code contain braces, which must not be read as templates."""
     return str(yaml.dump(_verbatim(dict(variables)), Dumper=_Dumper, sort_keys=False))
 
 

@@ -1,4 +1,4 @@
-"""The state of every host: one module asks a host for all of it."""
+"""The state of every host, collected by one module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, answers, playbook
 from neuraltalk_provision.site.events import Failure
 
-# Names that an inventory may set; the rest with these prefixes is misspelt or set by `provision` itself.
+# The prefixes of our variables. An inventory may set KNOWN_VARIABLES; all other names with these prefixes are misspelt,
+# or `provision` sets them itself.
 OUR_PREFIXES = (
     "provision",
     "torch",
@@ -38,28 +39,28 @@ _OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
 
 @dataclass(frozen=True)
 class HostStates:
-    """{host: its state} of the hosts that answered well, by name, and the failures of the others."""
+    """{host: its state} of the hosts that returned one, and the failures of the other hosts."""
 
     states: Mapping[str, HostState]
     failures: tuple[Failure, ...] = ()
 
 
 def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
-    """Ask every host for its state; changes nothing. `cuda` is the one CUDA directory to look at, if there is one.
+    """Read the state of every host; changes nothing. `cuda` is the only CUDA directory to inspect, if it is given.
 
-    Raises HostError naming every host that could not be reached or asked, or whose answer is not as expected, and
-    UsageError for an inventory variable of ours that nothing reads.
+    Raises HostError that names every host that failed or whose result is not as expected, and UsageError for a variable
+    with one of our prefixes that nothing reads.
     """
-    heard = ask_each(settings, catalogue, limit, cuda)
-    if heard.failures:
+    found = ask_each(settings, catalogue, limit, cuda)
+    if found.failures:
         raise advice.host_error(
-            heard.failures, advice="Nothing was changed on any host. To continue without a host: --limit '!HOST'."
+            found.failures, advice="Nothing was changed on any host. To leave out a host, give --limit '!HOST'."
         )
-    return heard
+    return found
 
 
 def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
-    """As `ask`, for who goes on without the hosts that could not be asked: their failures are in the answer."""
+    """Like `ask`, but hosts that fail do not raise an error: their failures are part of the result."""
     outcome = playbook.run(
         playbook.Request(
             playbook="state.yml",
@@ -77,7 +78,7 @@ def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()
     )
     results, failures = answers.of(outcome.told, "stack_state", StackStateResult)
     if not results and not failures:
-        raise UsageError(f"{settings.inventory} has no hosts")
+        raise UsageError(f"the inventory {settings.inventory} has no hosts")
     states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
     return HostStates(states, failures)
@@ -102,8 +103,8 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         }
         words = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
         raise UsageError(
-            f"{settings.inventory} sets unknown variables: {', '.join(words)}",
-            advice="Settings of the site are in provision.yml; an inventory can set "
+            f"the inventory {settings.inventory} sets variables that nothing reads: {', '.join(words)}",
+            advice="Settings of a site belong in provision.yml. An inventory can set "
             + ", ".join(KNOWN_VARIABLES)
             + ".",
         )

@@ -1,4 +1,4 @@
-"""The lease on a host: one command at a time works there, and gives it back at its end."""
+"""The lease on a host: only one command at a time works there, and it gives the lease back when it ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from neuraltalk_provision.site import controller, playbook
 
 
 def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str, ...]:
-    """Why the host's lease cannot be had: who has it, since when and from where; nothing where it can."""
+    """Why the host's lease cannot be acquired: who holds it, since when and from where; empty if it can."""
     words = controller.hindrance(state.lease, take_over)
     return (f"{host}: {words}",) if words else ()
 
 
 def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
-    """UsageError naming every host on which another controller works, or whose stack root others can replace."""
+    """UsageError that names every host on which another controller works, or whose stack root others can replace."""
     words = [f"{host}: {words}" for host, state in states.items() for words in state.unsafe]
     words += [words for host, state in states.items() for words in refusals(host, state, take_over)]
     if words:
@@ -27,18 +27,21 @@ def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
 
 
 def overs(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:
-    """{host: the holder that its lease may be taken from}."""
+    """{host: the holder whose lease may be replaced}."""
     return {host: controller.over(state.lease, take_over) for host, state in states.items()}
 
 
 def variables(what: str, over: Mapping[str, str]) -> dict[str, Any]:
-    """`provision_lease`, as the playbooks take leases by it."""
+    """The variable `provision_lease`, with which the playbooks acquire leases."""
     return {"holder": controller.name(), "what": what, "over": {host: dead for host, dead in over.items() if dead}}
 
 
 @contextlib.contextmanager
 def given_back(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings) -> Iterator[None]:
-    """Give the leases of these hosts back at the end, whatever happened; one that stays is known as a dead one's."""
+    """Give the leases of these hosts back at the end, whatever happened.
+
+    If that fails, the next command finds that the holder has ended, and replaces the lease.
+    """
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""SSH's shared connections: the playbooks of one command have them in common, and they end with it."""
+"""Shared SSH connections: all playbooks of one command use them, and they end with the command."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-# Of 108 characters that a socket's path may have, ssh and Ansible add up to 28.
+# A socket's path can have 108 characters; ssh and Ansible add up to 28 to the directory.
 _LONGEST = 70
 _place: Path | None = None
 
 
 def directory() -> Path:
-    """Where this command's connections have their sockets: a directory of its own, for its user alone (0700)."""
+    """The directory for the sockets of this command's connections, readable only by its user (0700)."""
     global _place
     if _place is None or not _place.is_dir():
         _place = Path(tempfile.mkdtemp(prefix="prov-ssh-"))
@@ -27,7 +27,7 @@ def directory() -> Path:
 
 
 def end() -> None:
-    """End every connection of this command; sessions that hang on one end with it."""
+    """End every connection of this command, with all sessions that use it."""
     global _place
     if _place is None:
         return

@@ -1,4 +1,4 @@
-"""`provision verify` and `provision rollback`: one playbook each, read back in our terms."""
+"""`provision verify` and `provision rollback`: each runs one playbook and reads its results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuraltalk_provision.site.plan import HostPlan
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` saw on one host. A verdict that saw nothing has not passed."""
+    """The checks of `verify` on one host. Without checks it has not passed."""
 
     host: str
     checks: tuple[Check, ...]
@@ -38,7 +38,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Move:
-    """What `rollback` did on one host."""
+    """The generation of one host before and after `rollback`."""
 
     host: str
     before: str
@@ -46,15 +46,15 @@ class Move:
 
 
 def prove(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
-    """A verdict for every host, from what runs there now; one that cannot be asked has failed."""
-    heard = host_state.ask_each(settings, catalogues.load(), limit)
-    failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in heard.failures]
-    proved = verify(converge.make_plans(settings, limit, heard), settings, output) if heard.states else ()
+    """A verdict for every host, from its state now; a host whose state cannot be read has failed."""
+    found = host_state.ask_each(settings, catalogues.load(), limit)
+    failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in found.failures]
+    proved = verify(converge.make_plans(settings, limit, found), settings, output) if found.states else ()
     return tuple(sorted((*failed, *proved), key=lambda verdict: verdict.host))
 
 
 def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tuple[Verdict, ...]:
-    """A verdict for every host of the plans: what `provision site` would refuse, what is current, and what it does."""
+    """A verdict for every host of the plans: the refusals of `provision site`, the current generation, its checks."""
     request = playbook.Request(
         playbook="verify.yml",
         inventory=settings.inventory,
@@ -68,18 +68,21 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     failures = {failure.host: advice.explain(failure) for failure in outcome.told.failures}
     verdicts = []
     for plan in plans:
-        result = answers.read(StackVerifyResult, results[plan.host]) if plan.host in results else "nothing was seen"
-        seen = () if isinstance(result, str) else result.checks
-        wrong = result if isinstance(result, str) else "nothing was seen"
-        told = "" if seen else failures.get(plan.host) or wrong
-        # What is current may have changed since the host was asked: where it says so itself, that counts.
-        current = plan.current if isinstance(result, str) or not seen else PurePosixPath(result.generation).name
-        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *seen), told))
+        result = answers.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
+        checks = () if isinstance(result, str) else result.checks
+        wrong = result if isinstance(result, str) else _NO_CHECKS
+        failure = "" if checks else failures.get(plan.host) or wrong
+        # The current generation can have changed since the state was read: the result of the checks is newer.
+        current = plan.current if isinstance(result, str) or not checks else PurePosixPath(result.generation).name
+        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *checks), failure))
     return tuple(verdicts)
 
 
+_NO_CHECKS = "the host returned no checks"
+
+
 def write_private(file: Path, text: str) -> None:
-    """Write a text that only its owner may read, whatever the umask and whoever could read the file before."""
+    """Write a text to a file that only its owner can read, whatever the umask and the file's mode before."""
     with naming(file, "written"):
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as opened:
@@ -88,20 +91,21 @@ def write_private(file: Path, text: str) -> None:
 
 
 def _planned(plan: HostPlan) -> list[Check]:
-    """A failed check for each reason that `provision site` would not begin for; else what was seen of cards."""
+    """A failed check for each refusal of `provision site`; without refusals, the evidence about the cards."""
     if plan.refusals:
         return [Check(name="plan", passed=False, saw=words.removeprefix(f"{plan.host}: ")) for words in plan.refusals]
     return [Check(name="cards", passed=True, saw=plan.cards)] if plan.cards else []
 
 
 def _generation(plan: HostPlan, current: str) -> Check:
-    """Whether what is current is what the mirror and the settings come to."""
+    """Whether the current generation is the one that the mirror and the settings describe."""
     wanted = plan.recipe.id
     if current == wanted:
-        return Check(name="generation", passed=True, saw=f"{current} is current, as in the recipe")
+        return Check(name="generation", passed=True, saw=f"generation {current} is current, as the recipe says")
+    found = f"generation {current}" if current else "no generation"
     words = (
-        f"{current or 'nothing'} is current, but the recipe gives {wanted}: run `provision site`, or restore the "
-        "mirror and the settings from which the current one was built"
+        f"{found} is current, but the mirror and the settings describe generation {wanted}: run `provision site`, or "
+        "use the mirror and the settings from which the current generation was built"
     )
     return Check(name="generation", passed=False, saw=words)
 
@@ -109,9 +113,10 @@ def _generation(plan: HostPlan, current: str) -> Check:
 def rollback(
     settings: Settings, limit: Sequence[str], target: str, *, plan: bool, take_over: bool = False
 ) -> tuple[Move, ...]:
-    """Go back on every host. Raises UsageError, before any is touched, where one has nothing to go back to.
+    """Return to an earlier generation on every host.
 
-    So too where another controller works on one; with `take_over` that one is said to be dead.
+    Raises UsageError, before any host is changed, if a host has no such generation or another controller works there.
+    With `take_over` the operator says that the other controller has ended.
     """
     states = host_state.ask(settings, catalogues.load(), limit).states
     leases.refuse(states, take_over)
@@ -123,7 +128,8 @@ def rollback(
         if after not in whole:
             there = ", ".join(sorted(whole)) or "none"
             raise UsageError(
-                f"{host}: there is no generation {after or 'before the current one'} to go back to; whole: {there}",
+                f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
+                f"generations: {there}",
                 advice="Nothing was changed on any host.",
             )
         moves.append(Move(host, stack.current or "", after))

@@ -1,4 +1,4 @@
-"""What has to happen on a host, decided from what it said. Pure."""
+"""The plan for a host: what has to be done there, decided from its state and its recipe. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Step:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What will happen on one host.
+    """What will be done on one host.
 
-    `refusals` are reasons not to begin, `cards` what tells whether it has cards, `over` the holder from whom its lease
-    is taken: one that is dead.
+    `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
+    lease is replaced because it has ended.
     """
 
     host: str
@@ -47,17 +47,17 @@ class HostPlan:
 
     @property
     def stages(self) -> bool:
-        """Whether anything is to be done before activation."""
+        """Whether anything has to be done before activation."""
         return bool(self.builds) or not self.sealed
 
     @property
     def activates(self) -> bool:
-        """Whether another generation becomes current, or its cuDNN takes another's place again."""
+        """Whether another generation becomes current, or its cuDNN has to be swapped in again."""
         return self.current != self.recipe.id or self.swaps
 
     @property
     def changes(self) -> bool:
-        """Whether anything happens at all."""
+        """Whether anything has to be done at all."""
         return self.stages or self.activates
 
     def as_json(self) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def plan(
     remark: str = "",
     over: str = "",
 ) -> HostPlan:
-    """The plan for a host from its state (stack_state's answer) and its recipe.
+    """The plan for a host from its state and its recipe.
 
-    `orphaned` says that the controller which builds there is dead: what it left running is then ended. `refusals`
-    and `remark` are what was said when the recipe was chosen. `over` is the holder of its lease, if that one is dead.
+    `orphaned` means that the controller that builds there has ended: the processes that it left are then ended too.
+    `refusals` and `remark` come from the choice of the recipe. `over` is the holder of its lease, if that has ended.
     """
     generation = state.stack.generation(recipe.id)
     steps = [_packages(state, recipe), _account(state)]
@@ -104,7 +104,7 @@ def plan(
         recipe=recipe,
         current=state.stack.current or "",
         steps=tuple(steps),
-        # Sealed before manifests were kept: it can be gone back to, and is sealed again.
+        # A generation that was sealed before manifests existed stays usable for a rollback, but is sealed again.
         sealed=generation.sealed and generation.manifest,
         refusals=(),
         take_over=bool(orphaned and state.busy),
@@ -117,14 +117,14 @@ def plan(
 
 
 def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
-    """What cuDNN is in the CUDA directory that the recipe swaps it in; None where it swaps nothing."""
+    """The cuDNN in the CUDA directory where the recipe swaps it; None if the recipe swaps nothing."""
     if recipe.gpu is None or not recipe.swaps:
         return None
     return {tree.path: tree.cudnn for tree in state.gpu.toolkits}[recipe.gpu.toolkit]
 
 
 def _swaps(state: HostState, recipe: Recipe) -> bool:
-    """Whether the CUDA directory holds another cuDNN than the recipe's branch."""
+    """Whether the CUDA directory contains another cuDNN than the recipe's branch."""
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None:
         return False
@@ -132,14 +132,15 @@ def _swaps(state: HostState, recipe: Recipe) -> bool:
 
 
 def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
-    """Why its cuDNN is not swapped without being told so; empty where it may be."""
+    """Why its cuDNN is not swapped without --foreign; empty if it may be swapped."""
     cudnn = _cudnn(state, recipe)
     if cudnn is None or recipe.gpu is None or not cudnns.obstacle(cudnn.state, cudnn.library, recipe.gpu.cudnn):
         return ""
-    told = f"header {cudnn.header or 'none'}, library {cudnn.library or 'none'}"
+    found = f"header {cudnn.header or 'none'}, library {cudnn.library or 'none'}"
     return (
-        f"{host}: {recipe.gpu.toolkit} contains a cuDNN of other origin ({told}). `provision cudnn swap --foreign` "
-        "replaces it, with a backup; with gpu_stack_cudnn_mode: private it stays"
+        f"{host}: the cuDNN in {recipe.gpu.toolkit} is newer than the mirror's, or a mix of versions ({found}). "
+        "To replace it and keep a backup, run `provision cudnn swap --foreign`. To leave it as it is, set "
+        "gpu_stack_cudnn_mode: private"
     )
 
 
@@ -149,7 +150,7 @@ def _packages(state: HostState, recipe: Recipe) -> Step:
 
 
 def _account(state: HostState) -> Step:
-    return Step("account", not state.account, "" if state.account else "runs have no account of their own yet")
+    return Step("account", not state.account, "" if state.account else "the account for runs does not exist yet")
 
 
 def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]:
@@ -157,12 +158,13 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
     refusals += [f"{host}: {words}" for words in state.unsafe]
     machine = state.platform.machine
     if machine not in machines.SAME:
-        refusals.append(f"{host} has the machine type {machine}, but Torch can only be built for {machines.BUILT_FOR}")
+        refusals.append(
+            f"{host}: its machine type is {machine}, but this version builds Torch only for {machines.BUILT_FOR}"
+        )
     for build in () if decided.take_over else state.busy:
         refusals.append(
-            f"{host}: something is being built there already (pid {build.pid}, {build.log}) by "
-            f"{state.controller or 'another controller'}: wait until it ends, or end it there with "
-            f"`kill -9 -{build.pid}`"
+            f"{host}: a build of {state.controller or 'another controller'} is already running there (pid {build.pid}, "
+            f"log {build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`"
         )
     if decided.stages:
         sent = [part for part in decided.recipe.parts if part.name in decided.builds]
@@ -172,7 +174,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
         if disk.free < needed and decided.builds:
             refusals.append(
                 f"{host}: {disk.path} has {_gb(disk.free)} free, but the build needs {_gb(needed)}: "
-                "make room there, or choose another stack_root"
+                "free some space there, or choose another stack_root"
             )
         if not disk.writable:
             refusals.append(
@@ -181,8 +183,8 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
             )
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(
-                f"{host}: packages must be installed, but uid {state.user.uid} is not allowed to: "
-                "set ansible_become, or have an administrator install what is "
+                f"{host}: OS packages must be installed, but uid {state.user.uid} is not allowed to install packages: "
+                "set ansible_become, or ask an administrator to install what is "
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)

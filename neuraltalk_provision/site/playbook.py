@@ -1,4 +1,4 @@
-"""The door to Ansible: the only importer of ansible_runner."""
+"""Runs playbooks; the only module that imports ansible_runner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters
 from neuraltalk_provision.site.recorder import Recorder
 
-# What of the caller's environment Ansible and ssh need; nothing else is handed on or written down.
+# The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
 _HANDED_ON = (
     "HOME",
     "USER",
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a playbook's run told; `rc` is Ansible's own code and proves little."""
+    """The results of a playbook; `rc` is Ansible's own exit code, which proves little."""
 
     rc: int
     told: events.Told
@@ -65,34 +65,34 @@ def arguments(request: Request, variables: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment that Ansible runs in: ours, reduced, with this interpreter's own bin first."""
+    """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
     kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
-    # ansible-core 2.19 hands on a module's traceback only where it is told to; older ones always do.
+    # ansible-core 2.19 passes a module's traceback on only with this setting; older releases always do.
     return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
-    """Run a playbook to its end; what it told.
+    """Run a playbook to its end and return its results.
 
-    A fresh private directory (0700) holds the run and goes with it. Raises UsageError where Ansible could
-    not even begin (an inventory that does not parse, a pattern that matches no host).
+    The run uses a private directory (0700), which is removed at the end. Raises UsageError if Ansible could not
+    start (the inventory cannot be parsed, or a pattern matches no host).
     """
-    import ansible_runner  # half a second that `--help` shall not cost
+    import ansible_runner  # takes half a second, which `--help` should not need
 
     with naming(request.inventory, "read"):
         there = request.inventory.exists()
     if not there:
         raise UsageError(
             f"{request.inventory}: there is no such inventory",
-            advice="`provision init DIR` writes an example to start from.",
+            advice="`provision init DIR` writes an example inventory.",
         )
     record = Recorder(request.variables)
     record.begin(request.playbook, request.limit, check=request.check)
-    heard: list[events.Event] = []
+    received: list[events.Event] = []
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
@@ -104,18 +104,18 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=str(request.inventory),
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
-                event_handler=_hearing(heard, record, on_event),
+                event_handler=_handler(received, record, on_event),
                 quiet=True,
-                # What Ansible printed is in its events; a second copy on the disk can be as large as a host likes.
+                # Ansible's output is in its events; a second copy on the disk could grow without limit.
                 suppress_output_file=True,
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )
-            runner.config.command = _mortal(runner.config.command)
+            runner.config.command = _ends_with_us(runner.config.command)
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
-        told = answer_files.fetch(events.read(heard), folder, record.answer)
+        told = answer_files.fetch(events.read(received), folder, record.answer)
     record.end(request.playbook, runner.status, runner.rc, failed=bool(told.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
@@ -125,7 +125,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
 
 
 def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
-    """(the directory for large answers, the file with the request's variables), for their owner alone."""
+    """(the directory for large results, the file with the request's variables), readable only by their owner."""
     folder, variables = private / "answers", private / "variables.yml"
     folder.mkdir(mode=0o700)
     variables.touch(mode=0o600)
@@ -134,30 +134,30 @@ def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
     return folder, variables
 
 
-def _hearing(
-    heard: list[events.Event], record: Recorder, on_event: Callable[[events.Event], None]
+def _handler(
+    received: list[events.Event], record: Recorder, on_event: Callable[[events.Event], None]
 ) -> Callable[[events.Event], bool]:
-    """What ansible-runner calls for each event."""
+    """The function that ansible-runner calls for each event."""
 
-    def hear(event: events.Event) -> bool:
+    def handle(event: events.Event) -> bool:
         record.event(event)
         kept = events.bounded(event)
-        heard.append(kept)
+        received.append(kept)
         on_event(kept)
-        return False  # keeps the event's file unwritten
+        return False  # ansible-runner then writes no file for the event
 
-    return hear
+    return handle
 
 
 def _callback(env: Mapping[str, str]) -> dict[str, str]:
-    """What ansible-runner itself sets, so that its events come."""
+    """The variables that ansible-runner sets itself; without them it sends no events."""
     names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
     runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
 
 
 def _home(private: str) -> dict[str, str]:
-    """Another place for what Ansible keeps, where there is none in a home that is missing or cannot be written."""
+    """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
     try:
         (Path.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
     except (OSError, RuntimeError):
@@ -166,13 +166,13 @@ def _home(private: str) -> dict[str, str]:
 
 
 def _collections(private: str) -> dict[str, str]:
-    """Where Ansible searches for collections: ours first, then those of the user, whose inventory may need them."""
+    """Where Ansible searches for collections: ours first, then those of the user, which the inventory may need."""
     ours = paths.link_collection(Path(private) / "collections")
     return {"ANSIBLE_COLLECTIONS_PATH": f"{ours}:~/.ansible/collections:/usr/share/ansible/collections"}
 
 
 def _bounded() -> dict[str, str]:
-    """ansible-runner's events by way of our own callback, which prints no more of a result than somebody reads."""
+    """Our own callback for ansible-runner's events, which limits how much of a result is printed."""
     return {
         "ANSIBLE_CALLBACK_PLUGINS": str(paths.share() / "plugins" / "callback"),
         "ANSIBLE_STDOUT_CALLBACK": "bounded_events",
@@ -185,20 +185,20 @@ def _quoted(part: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep ansible-runner's own words off our output."""
+    """Hide ansible-runner's own messages."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
-def _mortal(command: list[str]) -> list[str]:
-    """The command, such that it ends when we are killed: no playbook goes on behind a dead controller."""
+def _ends_with_us(command: list[str]) -> list[str]:
+    """The command, changed so that it ends when this process is killed: a playbook ends with its controller."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
 
 
 @contextlib.contextmanager
 def _our_signals() -> Iterator[None]:
-    """Take Ctrl-C back from ansible-runner, whose handlers stay when its run is over and do nothing then."""
+    """Restore our handlers of SIGINT and SIGTERM: ansible-runner leaves its own ones behind, which do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -211,15 +211,16 @@ def _our_signals() -> Iterator[None]:
 
 
 def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
-    """UsageError where Ansible warned that it did something else than asked, or did nothing."""
+    """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
     words = "\n".join(outcome.told.complaints)
     match codes.of_play(words):
         case codes.INVENTORY_UNREADABLE:
-            raise UsageError(f"{request.inventory} is not an inventory that Ansible can read:\n{words}")
+            raise UsageError(f"Ansible cannot read the inventory {request.inventory}:\n{words}")
         case codes.INVENTORY_NO_MATCH:
             raise UsageError(
-                f"{request.inventory} has no host or group called {', '.join(request.limit)}",
-                advice="`ansible-inventory -i INVENTORY --graph` lists what it has.",
+                f"the inventory {request.inventory} has no host or group called {', '.join(request.limit)}",
+                advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.",
             )
     if outcome.rc and not outcome.told.failures:
-        raise HostError(f"ansible-playbook {request.playbook} ended with rc {outcome.rc}:\n{words or 'no output'}")
+        output = words or "there was no output"
+        raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")

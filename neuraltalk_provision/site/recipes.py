@@ -1,4 +1,4 @@
-"""The recipe of every host: what is built for its platform and its cards, from its state, settings and mirror. Pure."""
+"""The recipe of every host: what is built for its platform and cards, from its state, settings and mirror. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuraltalk_provision.settings import Settings
 
 @dataclass(frozen=True)
 class HostRecipe:
-    """The recipe of one host, and what choosing for its cards had to say: reasons not to begin, or a remark."""
+    """The recipe of one host, with the refusals (reasons not to start) or the remark from the choice for its cards."""
 
     recipe: Recipe
     refusals: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ def of_hosts(
     build = BuildSettings(
         stack_root=settings.stack_root, pip_source=settings.pip.source, pip_index_url=settings.pip.public_index_url
     )
-    asked = {}
+    found = {}
     for host, state in states.items():
         platform = recognise(state.platform, host)
         chosen = choose(
@@ -42,5 +42,5 @@ def of_hosts(
             cudnn_mode=settings.cudnn_mode,
         )
         recipe = write(catalogue, lock, platform, build, chosen.gpu)
-        asked[host] = HostRecipe(recipe, chosen.refusals, chosen.remark)
-    return asked
+        found[host] = HostRecipe(recipe, chosen.refusals, chosen.remark)
+    return found

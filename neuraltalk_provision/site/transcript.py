@@ -1,4 +1,4 @@
-"""What of Ansible's events stands in a command's log, and is shown with -v and -vv. Pure."""
+"""The text of Ansible's events in a command's log, which -v and -vv also show. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from neuraltalk_provision.site.events import Event
 
 TASKS, RESULTS = 1, 2
-"""How much is told: the tasks as they go, or the modules' results too."""
+"""The level of detail: only the tasks, or the modules' results too."""
 MOST_OF_ONE = 20_000
 """Characters of one value of a result, as the callback bounds what it prints (plugins/callback/bounded_events.py)."""
 
 _BEGINNINGS = ("playbook_on_play_start", "playbook_on_task_start", "playbook_on_handler_task_start")
 _BROKEN = ("runner_on_failed", "runner_on_unreachable", "runner_item_on_failed")
 _ENDS = (*_BROKEN, "runner_on_ok", "runner_item_on_ok")
-# What Ansible writes in the place of a traceback that there is none of.
+# Ansible writes this instead of a traceback if there is none.
 _NO_TRACEBACK = "(traceback unavailable)"
-# Ansible prints these already, or they are about itself.
-_NOT_TOLD = (
+# Ansible prints these itself, or uses them internally.
+_NOT_SHOWN = (
     "exception",
     "invocation",
     "diff",
@@ -32,13 +32,13 @@ _OUTPUT = ("module_stderr", "module_stdout")
 
 
 def of_event(event: Event, level: int = TASKS) -> str:
-    """The lines of an event; a failure with the traceback of its module and what else the module printed."""
+    """The lines of an event; for a failure also the traceback of the module and its other output."""
     return "".join(f"{part.rstrip()}\n" for part in _parts(event, level) if part.strip())
 
 
 def of_result(host: str, result: Mapping[str, Any]) -> str:
     """A module's result as a line."""
-    shown = {key: _cut(value) for key, value in result.items() if key not in _NOT_TOLD}
+    shown = {key: _cut(value) for key, value in result.items() if key not in _NOT_SHOWN}
     return f"result of {host}: {json.dumps(shown, default=str, sort_keys=True)}\n"
 
 
@@ -66,6 +66,6 @@ def _parts(event: Event, level: int) -> Iterator[str]:
 
 
 def _cut(value: Any) -> Any:
-    """A value of a result as it stands in a log: as it is where it is short, else the beginning of it as text."""
+    """A value of a result for a log: unchanged if it is short, else its beginning as text."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return value if len(text) <= MOST_OF_ONE else text[:MOST_OF_ONE] + "..."

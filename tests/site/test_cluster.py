@@ -110,8 +110,8 @@ def test_power_cut_costs_no_more_than_what_was_not_saved_and_the_stages_still_fo
     cluster.power_cut(ONE)
     told = runs(nodes)
     assert told["cut-base"]["health"]["state"] == "killed"
-    assert "there is no exit code" in told["cut-base"]["health"]["evidence"]
-    assert "it never started" in told["cut-finetune"]["health"]["evidence"]
+    assert "left no exit code" in told["cut-base"]["health"]["evidence"]
+    assert "it was never started" in told["cut-finetune"]["health"]["evidence"]
     base = whole(nodes, "cut-base")
     saved = max(model["iteration"] for model in base["models"])
     assert base["progress"]["losses"][-1][0] - saved <= EVERY

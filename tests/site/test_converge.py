@@ -17,7 +17,7 @@ LIE = ("site-3", "packages")
 
 
 def test_a_disk_without_room_is_refused(first: FirstRun) -> None:
-    first.no_room.ended_with(2).says("site-1", ROOT, "free", "GB", "make room", "Nothing was changed")
+    first.no_room.ended_with(2).says("site-1", ROOT, "free", "GB", "free some space", "Nothing was changed")
 
 
 def test_a_user_without_sudo_is_refused(first: FirstRun) -> None:

@@ -90,4 +90,4 @@ def test_archive_for_another_cuda_touches_nothing(site: Directory, tmp_path: Pat
     other.write_bytes(cudnn.archive("5.1.10"))
     store.add(tmp_path / "mirror", other, catalogue.load())
     refused = site.provision("cudnn", "swap", "--mirror", str(tmp_path / "mirror")).ended_with(2)
-    refused.says("is made for CUDA 8.0", f"{HOST}: {TREE} is CUDA 7.5")
+    refused.says("is for CUDA 8.0", f"{HOST}: {TREE} is CUDA 7.5")

@@ -163,7 +163,7 @@ def activated(story: Story, resumed: Done) -> Story:
 
 
 def test_a_disk_that_fills_up_is_named_as_the_cause(story: Story, full: Done) -> None:
-    full.ended_with(1).says("site-1", "torch", "disk is full", "make room", "run the same command again")
+    full.ended_with(1).says("site-1", "torch", "disk is full", "free some space", "run the same command again")
 
 
 def test_a_source_edit_left_out_is_told_by_host_component_and_log(no_edit: Done) -> None:

@@ -161,7 +161,7 @@ def test_training_is_judged_by_what_it_left_and_evaluated_again(
     seen = gates(said)
     assert said.document["green"]
     assert {name for name, (colour, _evidence) in seen.items() if colour != "green"} == set()
-    assert "s of processor time" in seen["computed on the processor"][1]
+    assert "s of CPU time" in seen["computed on the processor"][1]
     assert "CIDEr" in seen["evaluated again"][1]
     assert "scores written" in seen["scores are fresh"][1]
     assert "evaluated again" in report.read_text()

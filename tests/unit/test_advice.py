@@ -27,20 +27,20 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
 @pytest.mark.parametrize(
     ("message", "unreachable", "said"),
     [
-        ("Missing sudo password", False, "set ansible_become_password, or give it NOPASSWD"),
-        ("Task failed: Premature end of stream\nsudo: a password is required", False, "no sudo without a password"),
-        ("ops is not in the sudoers file.  This incident will be reported.", False, "may not become root"),
-        ("Sorry, user ops is not allowed to execute '/bin/sh' as root", False, "may not become root"),
-        ("/bin/sh: 1: sudo: not found", False, "may not become root"),
+        ("Missing sudo password", False, "set ansible_become_password, or allow NOPASSWD in sudoers"),
+        ("Task failed: Premature end of stream\nsudo: a password is required", False, "sudo asks for a password"),
+        ("ops is not in the sudoers file.  This incident will be reported.", False, "not allowed to use sudo"),
+        ("Sorry, user ops is not allowed to execute '/bin/sh' as root", False, "not allowed to use sudo"),
+        ("/bin/sh: 1: sudo: not found", False, "not allowed to use sudo"),
         (
             "Failed to connect: ops@node1: Permission denied (publickey,password).",
             True,
-            "check ansible_user and the key",
+            "check ansible_user and the SSH key",
         ),
-        ("Host key verification failed.", True, "its SSH host key is not known"),
-        ("ssh: connect to host node1 port 22: Connection timed out", True, "it cannot be reached by SSH"),
-        ("ssh: Could not resolve hostname nod1: Name or service not known", True, "it cannot be reached by SSH"),
-        ("cc1: fatal error: x.s: No space left on device", False, "its disk is full"),
+        ("Host key verification failed.", True, "the SSH host key is unknown"),
+        ("ssh: connect to host node1 port 22: Connection timed out", True, "the host cannot be reached by SSH"),
+        ("ssh: Could not resolve hostname nod1: Name or service not known", True, "the host cannot be reached by SSH"),
+        ("cc1: fatal error: x.s: No space left on device", False, "the disk is full"),
         ("The module interpreter '/usr/bin/python9' was not found.", False, "set ansible_python_interpreter"),
         ("/bin/sh: 1: /usr/bin/python3: not found", False, "set ansible_python_interpreter"),
         ("/bin/sh: python: command not found", False, "set ansible_python_interpreter"),
@@ -65,8 +65,8 @@ def test_unknown_cause_is_told_as_it_is(message: str) -> None:
     ("host", "said"),
     [
         ("gone", "cannot be reached by SSH"),
-        ("nosudo", "no sudo without a password"),
-        ("nopython", "no Python was found there"),
+        ("nosudo", "sudo asks for a password"),
+        ("nopython", "no Python was found on the host"),
     ],
 )
 def test_cause_is_recognised_in_what_ansible_really_said(core: str, host: str, said: str) -> None:
@@ -79,7 +79,7 @@ def test_cause_is_recognised_in_what_ansible_really_said(core: str, host: str, s
 def test_full_disk_is_recognised_in_a_module_that_crashed(core: str) -> None:
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
     (failure,) = events.read(recorded["crash"]).failures
-    assert "its disk is full" in advice.explain(failure)
+    assert "the disk is full" in advice.explain(failure)
 
 
 @pytest.mark.parametrize("code", advice.ADVICE)

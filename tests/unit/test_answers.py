@@ -89,7 +89,7 @@ def test_host_that_no_answer_came_from_has_failed() -> None:
     results, failures = answers.of(told, "stack_run", ChangedResult, ["node1", "node2", "node3"])
     assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
-    assert failures[1].message == "it returned no result, and Ansible gave no reason"
+    assert failures[1].message == "the host returned no result, and Ansible reported no reason"
 
 
 def test_host_that_failed_is_told_once_with_what_it_said() -> None:

@@ -186,7 +186,7 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
             "Resume b: its later stages are started too",
         ),
         ({"models": []}, "base wrote no model (.t7) to continue from"),
-        ({"models": [{**MODEL, "iteration": 95}]}, "the 5 that are left are not more than -save_checkpoint_every 10"),
+        ({"models": [{**MODEL, "iteration": 95}]}, "only 5 are left, not more than -save_checkpoint_every 10"),
     ],
 )
 def test_run_that_cannot_be_gone_on_with_says_why(
@@ -227,7 +227,7 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
 
     def gather(*given: Any) -> judge.Evidence:
         asked.append(given[4])
-        return judge.Evidence((given[0],), History(), (), "there is none", None)
+        return judge.Evidence((given[0],), History(), (), "it does not exist", None)
 
     monkeypatch.setattr(verify, "gather", gather)
     code, out, _ = provision(capsys, "runs", "verify", "base", "--out", "v.html")

@@ -117,7 +117,7 @@ def test_process_that_proc_does_not_show_is_not_dead(
 def test_controller_of_which_nothing_can_be_known_is_not_dead(name: str) -> None:
     assert not controller.is_dead(name)
     words = controller.hindrance(lease(name))
-    assert "it is unknown here whether it is still running" in words
+    assert "this machine cannot check whether it is still running" in words
     assert "--take-over" in words
     assert controller.over(lease(name)) == ""
     assert controller.over(lease(name), take_over=True) == (name or "damaged")

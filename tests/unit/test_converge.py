@@ -118,7 +118,7 @@ def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings
     with pytest.raises(HostError) as caught:
         converge.raise_failures(outcome)
     assert caught.value.message == "node1, torch : Build: it broke"
-    assert "on node1 is still current" in caught.value.advice
+    assert "current on node1 is still current and complete" in caught.value.advice
     assert caught.value.document["activated"] == ["node2"]
 
 

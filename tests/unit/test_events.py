@@ -133,13 +133,13 @@ def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any])
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ({"changed": False}, "no reason was given"),
+        ({"changed": False}, "the host reported no reason"),
         ({"msg": "non-zero return code"}, "non-zero return code"),
         ({"msg": "non-zero return code", "stderr": "no such file"}, "no such file"),
         ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),
         ({"msg": "why", "stderr": "noise"}, "why"),
         ({"exception": 'Traceback (most recent call last):\n  File "x"\nKeyError: 7\n'}, "KeyError: 7"),
-        ({"msg": "", "exception": "(traceback unavailable)"}, "no reason was given"),
+        ({"msg": "", "exception": "(traceback unavailable)"}, "the host reported no reason"),
         ({"msg": "One or more items failed", "results": [{"failed": False}, {"failed": True, "msg": "b"}]}, "b"),
         ({"msg": "All items completed", "results": []}, "All items completed"),
         ({"msg": "yum's results are text", "results": ["Loaded plugins"]}, "yum's results are text"),

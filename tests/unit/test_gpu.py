@@ -192,12 +192,12 @@ REFUSED = {
     "gcc too new for nvcc": (
         host(*K80["gpu"]["cards"], toolkits=[tree("7.5")], gcc="12.2.0", libc="2.17"),
         lock(*LEGACY),
-        "the nvcc of CUDA 7.5 accepts gcc up to 4.9, and the host's is 12.2.0",
+        "nvcc of CUDA 7.5 accepts gcc up to 4.9, but the host has 12.2.0",
     ),
     "nvidia-smi that fails": (
         host(problem="NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
         ALL,
-        "it is unknown whether it has a card: NVIDIA-SMI has failed",
+        "it is not clear whether it has a card: NVIDIA-SMI has failed",
     ),
     "nvidia-smi that fails where the inventory says what to build for": (
         host(problem="NVIDIA-SMI has failed", said={"arch_list": "9.0"}, toolkits=[tree("13.0")]),
@@ -207,27 +207,31 @@ REFUSED = {
     "card that is gone since it was built for": (
         BUILT,
         ALL,
-        "node1: its current generation f00 was built for cards, and none is seen now (no nvidia-smi)",
+        "node1: its current generation f00 was built for cards, but no card is found now (no nvidia-smi)",
     ),
     "two CUDA trees": (
         host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), tree("13.0", "/opt/cuda")]),
         ALL,
-        "node1: it has several CUDA 13.0: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
+        "node1: it has several CUDA 13.0 directories: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
     ),
     "a swap in Debian's toolkit": (
         host(*K80["gpu"]["cards"], toolkits=[{**tree("7.5"), "apart": True}], libc="2.17"),
         ALL,
-        "no single CUDA directory in which cuDNN could be swapped: set gpu_stack_cudnn_mode: private",
+        "so cuDNN cannot be swapped there: set gpu_stack_cudnn_mode: private",
     ),
     "no nvcc": (host(*H200["gpu"]["cards"]), lock(*MODERN), "no nvcc was found in /usr/local/cuda*"),
     "no nvcc where it was said to be": (
         host(*H200["gpu"]["cards"], said={"cuda": "/opt/cuda-9"}),
         ALL,
-        "gpu_stack_cuda is /opt/cuda-9, but it has no bin/nvcc with headers",
+        "gpu_stack_cuda is /opt/cuda-9, but there is no CUDA toolkit (bin/nvcc with its headers) there",
     ),
     "profile without a card": (host(said={"profile": "modern"}), ALL, "node1: it has no card: set in its inventory"),
-    "misspelt profile": (host(said={"profile": "modren"}), ALL, "gpu_stack_profile is modren, and can be auto, cpu"),
-    "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, and can be swap"),
+    "misspelt profile": (
+        host(said={"profile": "modren"}),
+        ALL,
+        "gpu_stack_profile is modren, but it must be one of auto, cpu",
+    ),
+    "misspelt mode": (host(said={"cudnn_mode": "swop"}), ALL, "gpu_stack_cudnn_mode is swop, but it must be swap"),
     "nonsense to build for": (host(said={"arch_list": "9.0 sm_90"}), ALL, "gpu_stack_arch_list contains sm_90"),
 }
 

@@ -236,7 +236,7 @@ def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_
         lease = {"holder": holder, "host": "here", "what": "provision site", "since": 1764112380}
         (root / "lease.json").write_text(json.dumps(lease))
         state = state_of("bare").model_copy(update={"lease": Lease(**lease)})
-        with pytest.raises(UsageError, match=f"here: another controller works there: pid {first.pid} on "):
+        with pytest.raises(UsageError, match=f"here: another controller is working on this host: pid {first.pid} on "):
             leases.refuse({"here": state})
         (failure,) = roll_back(site).told.failures
         assert f"another controller works on {root}: pid {first.pid} on " in failure.message

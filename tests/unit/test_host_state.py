@@ -35,7 +35,7 @@ def test_every_host_that_did_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
         Failure(host, "Ask", "Connection refused", True, code=codes.UNREACHABLE) for host in ("node1", "node2")
     )
     answering(monkeypatch, Told(results=(answer("node3"),), failures=gone))
-    with pytest.raises(HostError, match=r"node1: it cannot(.|\n)*node2: it cannot") as caught:
+    with pytest.raises(HostError, match=r"node1: the host cannot(.|\n)*node2: the host cannot") as caught:
         host_state.ask(Settings(), catalogue.load())
     assert "--limit" in caught.value.advice
 
@@ -61,7 +61,9 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
     answering(monkeypatch, Told(results=(answer("node1", "generation_space", variable),)))
     with pytest.raises(UsageError) as caught:
         host_state.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
-    assert caught.value.message.startswith("/srv/my 'site'/hosts.yml sets unknown variables: " + variable)
+    assert caught.value.message.startswith(
+        "the inventory /srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable
+    )
     assert (f"did you mean {near}?" in caught.value.message) == (near is not None)
 
 

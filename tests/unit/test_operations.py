@@ -57,7 +57,7 @@ def test_reason_not_to_begin_is_a_failed_check(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_card_of_which_nothing_can_be_told_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "node1: it is unknown whether it has a card: NVIDIA-SMI has failed"
+    words = "node1: it is not clear whether it has a card: NVIDIA-SMI has failed"
     plan = replace(planned("converged"), refusals=(words,))
     verdict = verdict_of(monkeypatch, plan, proved("node1", GOOD))
     assert not verdict.passed
@@ -79,7 +79,8 @@ def test_generation_that_is_current_and_not_the_recipes_is_a_failed_check(
     assert not verdict.passed
     (check,) = (check for check in verdict.checks if check.name == "generation")
     assert not check.passed
-    assert f"{current or 'nothing'} is current, but the recipe gives {RECIPE.id}" in check.saw
+    found = f"generation {current}" if current else "no generation"
+    assert f"{found} is current, but the mirror and the settings describe generation {RECIPE.id}" in check.saw
 
 
 def test_generation_is_the_one_that_was_verified_and_not_the_one_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +137,9 @@ def test_host_passes_by_what_was_seen_and_fails_where_nothing_was(monkeypatch: p
     verdicts = {verdict.host: verdict for verdict in operations.verify(plans, Settings(), QUIET)}
     assert {host for host, verdict in verdicts.items() if verdict.passed} == {"node1"}
     assert verdicts["node2"].checks[-2:] == (GOOD, BAD)
-    assert verdicts["node3"].failure == "nothing was seen"
+    assert verdicts["node3"].failure == "the host returned no checks"
     assert "cannot be reached by SSH" in verdicts["node4"].failure
-    assert verdicts["node5"].failure == "nothing was seen"
+    assert verdicts["node5"].failure == "the host returned no checks"
 
 
 @pytest.mark.parametrize(
@@ -187,13 +188,25 @@ def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "second", "words"),
     [
-        ("", stack("b", None, b=True), "node2: there is no generation before the current one to go back to; whole: b"),
-        ("", stack("b", "a", a=False, b=True), "node2: there is no generation a to go back to; whole: b"),
-        ("z", stack("b", "a", a=True, b=True), "node1: there is no generation z to go back to; whole: a, b"),
+        (
+            "",
+            stack("b", None, b=True),
+            "node2 has no complete generation before the current one to return to; complete generations: b",
+        ),
+        (
+            "",
+            stack("b", "a", a=False, b=True),
+            "node2 has no complete generation a to return to; complete generations: b",
+        ),
+        (
+            "z",
+            stack("b", "a", a=True, b=True),
+            "node1 has no complete generation z to return to; complete generations: a, b",
+        ),
         (
             "a",
             {"current": None, "previous": None, "generations": {}},
-            "node2: there is no generation a .*; whole: none",
+            "node2 has no complete generation a .*; complete generations: none",
         ),
     ],
 )
@@ -210,5 +223,5 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
 def test_rollback_that_fails_on_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
     telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),)))
-    with pytest.raises(HostError, match="its disk is full"):
+    with pytest.raises(HostError, match="the disk is full"):
         operations.rollback(Settings(), (), "", plan=False)

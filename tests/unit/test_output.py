@@ -85,7 +85,7 @@ def test_error_as_json_is_one_document_with_the_result_so_far(capsys: Capture, k
     ("evidence", "words"),
     [
         ([{"module": "torch", "seconds": 0.1}, {"module": "nn"}], "loads torch, nn"),
-        ({"installed": {"gcc": "1"}, "absent": ["sox"]}, "1 packages, not to be had: sox"),
+        ({"installed": {"gcc": "1"}, "absent": ["sox"]}, "1 packages, not available: sox"),
         ({"installed": {"gcc": "1", "make": "2"}, "absent": []}, "2 packages"),
         ({"seconds": 61.4, "loads": [{"module": "torch"}]}, "in 61 s, loads torch"),
         ("round trip: [12] floats", "round trip: [12] floats"),

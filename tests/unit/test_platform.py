@@ -51,7 +51,7 @@ def test_host_is_recognised_by_its_family_then_by_its_package_manager(
 
 
 def test_host_without_a_package_manager_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="node1: gentoo 2 has none of apt-get, dnf, yum"):
+    with pytest.raises(UsageError, match="node1: gentoo 2 has none of the package managers apt-get, dnf, yum"):
         recognise(facts("gentoo", "2", "", ""), "node1")
 
 

@@ -178,7 +178,7 @@ def test_pattern_that_matches_nobody_is_refused(inventory: Path, tmp_path: Path)
 
 def test_inventory_that_does_not_parse_is_refused(inventory: Path, tmp_path: Path) -> None:
     inventory.write_text("{ [\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="is not an inventory that Ansible can read"):
+    with pytest.raises(UsageError, match="Ansible cannot read the inventory"):
         playbook.run(question(inventory, tmp_path / "stack"))
 
 
@@ -187,8 +187,8 @@ def test_inventory_that_does_not_parse_is_refused(inventory: Path, tmp_path: Pat
     ("run", "limit", "words"),
     [
         ("limit", ["nobody"], "has no host or group called nobody"),
-        ("broken", [], "is not an inventory that Ansible can read"),
-        ("broken", ["node1"], "is not an inventory that Ansible can read"),
+        ("broken", [], "Ansible cannot read the inventory"),
+        ("broken", ["node1"], "Ansible cannot read the inventory"),
     ],
 )
 def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
@@ -202,7 +202,7 @@ def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
 
 def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
     told = Told(complaints=("ERROR! the role 'torch' was not found",))
-    with pytest.raises(HostError, match=r"ended with rc 1:\nERROR! the role 'torch'"):
+    with pytest.raises(HostError, match=r"ended with exit code 1:\nERROR! the role 'torch'"):
         playbook._refuse_nonsense(Outcome(1, told), Request("site.yml", Path("i")))
 
 

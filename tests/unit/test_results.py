@@ -183,8 +183,10 @@ def test_error_of_each_call_names_host_and_field(
         results=tuple(("node1", module, {"run": run, "runs": []}) for module in ("stack_run", "stack_run_info"))
     )
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
-    monkeypatch.setattr(hosts, "_as_asked", lambda runs: {})
-    with pytest.raises(HostError, match=f"node1, stack_run(_info)?: its result is not valid: .*{field}: ") as caught:
+    monkeypatch.setattr(hosts, "_as_request", lambda runs: {})
+    with pytest.raises(
+        HostError, match=f"node1, stack_run(_info)?: its result is not as expected: .*{field}: "
+    ) as caught:
         call()
     assert "another version of provision" in caught.value.message
 

@@ -156,7 +156,7 @@ def test_odd_options_leave_the_pace_without_what_they_say(odd: Any) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(math.inf, "more than a century"), (5, "5 s"), (65, "1 min 5 s"), (3700, "1 h 1 min"), (200_000, "2 d 7 h")],
+    [(math.inf, "more than 100 years"), (5, "5 s"), (65, "1 min 5 s"), (3700, "1 h 1 min"), (200_000, "2 d 7 h")],
 )
 def test_span_is_told_in_two_units(seconds: float, words: str) -> None:
     assert pace.span(seconds) == words
@@ -166,5 +166,5 @@ def test_slow_training_is_told_in_seconds_an_iteration_with_its_card() -> None:
     slow = replace(
         RUN, samples=(Sample(time=0.0, iteration=1), Sample(time=30.0, iteration=4, used=3007, utilization=97))
     )
-    assert "10.0 s an iteration" in pace.in_words(pace.of(slow), slow)
+    assert "10.0 s per iteration" in pace.in_words(pace.of(slow), slow)
     assert "card 3,007 MiB, 97 %" in pace.in_words(pace.of(slow), slow)

@@ -106,7 +106,7 @@ def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     results = tuple((host, "stack_run", {"run": STARTED}) for host in ("node1", "node2"))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
-    with pytest.raises(UsageError, match="--host nodes must name one host, but it names 2"):
+    with pytest.raises(UsageError, match="--host nodes must name exactly one host, but it matches 2"):
         hosts.start([TRAIN], "nodes", Settings())
 
 
@@ -183,5 +183,5 @@ def test_scores_of_another_shape_are_refused_at_the_door(
     monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request], wrong: dict[str, Any]
 ) -> None:
     host_says(monkeypatch, asked, [{**SCORED, **wrong}])
-    with pytest.raises(HostError, match="its result is not valid"):
+    with pytest.raises(HostError, match="its result is not as expected"):
         hosts.score("run-1", "node1", Settings())

@@ -60,10 +60,10 @@ def test_runs_of_all_hosts_are_listed_the_latest_first(monkeypatch: pytest.Monke
     assert found[0].effective == {"seed": 1, "id": "b"}
     assert found[0].requested == {"seed": 1}
     assert asked[0].variables["provision_gpu"] == "none"
-    with pytest.raises(UsageError, match="a is a run on two, one"):
+    with pytest.raises(UsageError, match="run a exists on several hosts: two, one"):
         record.find("a", found)
     assert record.find("a", found, "one").host == "one"
-    with pytest.raises(UsageError, match="no host has a run called c; there are: b, a, a"):
+    with pytest.raises(UsageError, match="no host has a run called c; the latest runs are: b, a, a"):
         record.find("c", found)
 
 
@@ -82,7 +82,7 @@ def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pyt
         ("SILENT", "waiting", "Slurm does not answer"),
         ("CANCELLED", "stopped", "CANCELLED"),
         ("FAILED", "failed", "left no run on any host: FAILED on n2. See /r/.job-41.out"),
-        ("GONE", "failed", "Slurm no longer knows it"),
+        ("GONE", "failed", "Slurm no longer knows the job"),
     ],
 )
 def test_job_that_no_host_has_a_run_of_is_told_by_slurm(
@@ -159,10 +159,13 @@ def test_report_that_was_cut_short_is_none_wherever_it_was_cut(cut: int) -> None
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (None, "there is none"),
-        (b"[1]", "it is not train.lua's"),
-        (b'{"iter": 3}', "it is not train.lua's: KeyError 'val_loss_history'"),
-        (b'{"iter": "x", "val_loss_history": {}, "val_predictions": []}', "it is not train.lua's: ValueError"),
+        (None, "it does not exist"),
+        (b"[1]", "it was not written by train.lua"),
+        (b'{"iter": 3}', "it was not written by train.lua: KeyError 'val_loss_history'"),
+        (
+            b'{"iter": "x", "val_loss_history": {}, "val_predictions": []}',
+            "it was not written by train.lua: ValueError",
+        ),
         (b"\xff\xfe", "it cannot be read"),
     ],
 )

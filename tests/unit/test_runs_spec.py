@@ -63,11 +63,15 @@ def test_value_may_look_like_an_option() -> None:
         ("train.lua", [*WORDS, "-max_iters", "ten"], "-max_iters ten: a whole number is needed"),
         ("train.lua", [*WORDS, "-max_iters", "1.5"], "-max_iters 1.5: a whole number is needed"),
         ("train.lua", [*WORDS, "-learning_rate", "4e"], "-learning_rate 4e: a number is needed"),
-        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: it must be at least 0: with"),
-        ("train.lua", [*WORDS, "-drop_prob_lm", "1.5"], "-drop_prob_lm 1.5: it must be below 1: it is the share"),
-        ("train.lua", [*WORDS, "-language_eval", "yes"], "-language_eval yes: it can be 0 or 1"),
-        ("train.lua", [*WORDS, "-optim", "adma"], "-optim adma: it can be rmsprop or adagrad or sgd"),
-        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: it must be at least 1: a batch"),
+        ("train.lua", [*WORDS, "-learning_rate", "-1"], "-learning_rate -1: the value must be at least 0: with"),
+        (
+            "train.lua",
+            [*WORDS, "-drop_prob_lm", "1.5"],
+            "-drop_prob_lm 1.5: the value must be below 1: it is the share",
+        ),
+        ("train.lua", [*WORDS, "-language_eval", "yes"], "-language_eval yes: the value must be 0 or 1"),
+        ("train.lua", [*WORDS, "-optim", "adma"], "-optim adma: the value must be rmsprop or adagrad or sgd"),
+        ("train.lua", [*WORDS, "-batch_size", "0"], "-batch_size 0: the value must be at least 1: a batch"),
     ],
 )
 def test_option_that_cannot_work_is_refused_in_words(program: str, words: list[str], message: str) -> None:
@@ -110,7 +114,7 @@ def test_run_on_a_card_leaves_the_card_and_the_backend_to_the_host() -> None:
     ("words", "message"),
     [
         ("-gpuid 2", "-gpuid is set to 0, because the run sees only one GPU"),
-        ("-backend cuda", "-backend cuda: it can be nn or cudnn"),
+        ("-backend cuda", "-backend cuda: the value must be nn or cudnn"),
     ],
 )
 def test_card_is_chosen_by_its_own_option(words: str, message: str) -> None:
@@ -185,10 +189,10 @@ def test_number_that_cannot_work_is_refused_with_the_reason(program: str, name: 
 
 
 NO_NUMBERS = {
-    "1e400": "larger than the largest number",
-    "-1e400": "larger than the largest number",
-    "1e-400": "it is so small that it would become 0",
-    "0." + "0" * 399 + "1": "it is so small that it would become 0",
+    "1e400": "the number is too large",
+    "-1e400": "the number is too large",
+    "1e-400": "the number is so small that Lua would store 0",
+    "0." + "0" * 399 + "1": "the number is so small that Lua would store 0",
     "nan": "a number is needed",
     "inf": "a number is needed",
     "0x10": "a number is needed",

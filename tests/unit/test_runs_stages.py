@@ -70,7 +70,7 @@ def test_stage_that_has_an_end_of_its_own_gets_no_other() -> None:
 @pytest.mark.parametrize(
     ("more", "names", "words"),
     [
-        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "leave out -start_from"),
+        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "remove -start_from"),
         ({}, ("base", "base"), "a stage is given twice"),
         ({"stages": {"base": {}}}, ("base", "tune"), "the run's file has no stage tune; it has base"),
         (
@@ -132,9 +132,7 @@ def test_stage_that_ends_at_an_iteration_ends_there_still() -> None:
 
 @pytest.mark.parametrize("begins", [9000, 9500, 12000])
 def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int) -> None:
-    with pytest.raises(
-        UsageError, match=f"at iteration {begins} of 10000: the .* that are left are not more than"
-    ) as caught:
+    with pytest.raises(UsageError, match=f"at iteration {begins} of 10000: only .* are left, not more than") as caught:
         resumed(BASE, begins)
     assert "-max_iters" in caught.value.advice
 
@@ -290,6 +288,6 @@ def test_training_that_has_ended_is_extended_by_as_many_iterations_as_are_said()
     assert run.arguments["max_iters"] == "5000"
     (run,) = resumed(ended, 2000, "-save_checkpoint_every", "500")
     assert (run.arguments["max_iters"], run.arguments["save_checkpoint_every"]) == ("2000", "500")
-    with pytest.raises(UsageError, match="the 0 that are left are not more than") as caught:
+    with pytest.raises(UsageError, match="only 0 are left, not more than") as caught:
         resumed(ended, 4000)
     assert "-max_iters 10000" in caught.value.advice

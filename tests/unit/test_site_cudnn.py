@@ -119,9 +119,9 @@ def test_directory_is_taken_by_the_name_that_was_given(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("trees", "words"),
     [
-        ([], r"node1: no nvcc with its headers in /usr/local/cuda\*"),
+        ([], r"node1: no CUDA toolkit .* was found in /usr/local/cuda\*"),
         ([tree("7.5"), tree("8.0")], r"node1 has several CUDA directories: /usr/local/cuda-7\.5 \(CUDA 7\.5\), "),
-        ([tree("8.0")], r"made for CUDA 7\.5\nnode1: /usr/local/cuda-8\.0 is CUDA 8\.0"),
+        ([tree("8.0")], r"is for CUDA 7\.5\nnode1: /usr/local/cuda-8\.0 is CUDA 8\.0"),
     ],
 )
 def test_no_host_is_touched_where_one_is_not_as_needed(

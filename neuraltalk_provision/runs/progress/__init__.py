@@ -1,1 +1,1 @@
-"""What is known of runs: how far they got, whether they are well, how they ended."""
+"""The state of runs: how far they got, whether they are healthy, how they ended."""

@@ -1,4 +1,4 @@
-"""How a run ended, what it left, and whether that is what it was started for. Pure."""
+"""How a run ended, what it wrote, and whether that is what it was started for. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuraltalk_provision.runs.progress.log import Progress
 
 @dataclass(frozen=True)
 class RunEnd:
-    """What a run left: its exit code (None: it was killed), checkpoints, captions, and where its log is."""
+    """The end of a run: its exit code (None: it was killed), checkpoints, captions, and the path of its log."""
 
     id: str
     host: str
@@ -26,7 +26,7 @@ class RunEnd:
     set_aside: tuple[SetAside, ...]
     losses: tuple[tuple[int, float], ...]
     ended: Ending | None = None
-    """Why its supervisor ended it, or did not begin it: `by` in one word, and the evidence."""
+    """Why its supervisor ended it or did not start it: `by` in one word, and the evidence."""
     progress: Progress = field(default_factory=Progress)
 
     def as_json(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class RunEnd:
 
 
 def check(program: str, end: RunEnd) -> None:
-    """CheckError where the run did not leave what it was started for, whatever its exit code."""
+    """CheckError if the run did not write what it was started for, whatever its exit code."""
     problem = ""
     by = end.ended.by if end.ended else ""
     if end.ended and end.exit_code is None and by != "signal":

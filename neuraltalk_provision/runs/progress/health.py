@@ -1,4 +1,4 @@
-"""Whether a run is well, from what its host and its log say, with the evidence. Pure."""
+"""Whether a run is healthy, from its host's result and its log, with the evidence. Pure."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ State = Literal[
     "unreadable",
 ]
 QUIET = 900.0
-"""Seconds without a line after which a run is called hanging: an evaluation of 3,200 images prints all the while."""
+"""Seconds without a new log line after which a run counts as hanging. Even an evaluation of 3,200 images keeps
+printing."""
 WELL = ("waiting", "running", "ended", "stopped")
 ALIVE = ("waiting", "running", "hanging", "misplaced")
 
 
 @dataclass(frozen=True)
 class Health:
-    """The state of a run, with its evidence."""
+    """The state of a run in one word, and the evidence for it."""
 
     state: State
     evidence: str
 
     @property
     def well(self) -> bool:
-        """Whether nobody has to intervene."""
+        """Whether the run needs no attention."""
         return self.state in WELL
 
 
 def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
-    """The health of a run, from what its host says of it and how far its log is; `quiet` in seconds."""
+    """The health of a run, from its host's result and the progress in its log; `quiet` in seconds."""
     if run.damaged and not run.running:
         return Health("unreadable", f"{', '.join(run.damaged)} in {run.path} cannot be read")
     if progress.diverged:
@@ -54,8 +55,8 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
         return Health("stopped", "by `provision runs stop`, before it started")
     if run.waiting:
         before = f"it starts after {run.needs or 'the runs before it'}"
-        looks = run.program == "eval.lua" and not run.needs
-        return Health("waiting", f"its pictures are checked (see its log), or {before}" if looks else before)
+        checks = run.program == "eval.lua" and not run.needs
+        return Health("waiting", f"its images are being checked (see its log), or {before}" if checks else before)
     if run.running:
         return misplaced(run) or _alive(run, quiet)
     return _over(run, progress)
@@ -63,24 +64,24 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
 
 def _alive(run: RunRow, quiet: float) -> Health:
     if run.silent > quiet:
-        return Health("hanging", f"{_pid(run.pid)} is running, but its log has not grown for {run.silent:.0f} s")
+        return Health("hanging", f"{_pid(run.pid)} is alive, but its log has not grown for {run.silent:.0f} s")
     return Health("running", f"{_pid(run.pid)}, its log grew {run.silent:.0f} s ago")
 
 
 def misplaced(run: RunRow) -> Health | None:
-    """`misplaced` where nvidia-smi last saw a process of the run on another card than its own; else None."""
+    """`misplaced` if nvidia-smi last reported a process of the run on another card than its own; else None."""
     for sample in reversed(run.samples if run.card else ()):
-        seen = [process for process in sample.on if process.uuid]
-        wrong = [process for process in seen if run.card and process.uuid != run.card.uuid]
+        found = [process for process in sample.on if process.uuid]
+        wrong = [process for process in found if run.card and process.uuid != run.card.uuid]
         if wrong and run.card:
-            return Health("misplaced", f"{_pid(wrong[0].pid)} runs on card {wrong[0].uuid}, not on {run.card.uuid}")
-        if seen:
+            return Health("misplaced", f"{_pid(wrong[0].pid)} is on card {wrong[0].uuid}, not on {run.card.uuid}")
+        if found:
             return None
     return None
 
 
 def _over(run: RunRow, progress: Progress) -> Health:
-    """The health of a run that neither runs nor waits."""
+    """The health of a run that is neither running nor waiting."""
     code = run.exit_code
     evidence = run.ended.evidence if run.ended else ""
     if run.stopped:
@@ -95,13 +96,11 @@ def _over(run: RunRow, progress: Progress) -> Health:
         case "signal":
             return Health("killed", f"{evidence}: its host was shut down, or its job was cancelled")
     if not run.begun:
-        return Health("killed", "it never started, and its supervisor is gone")
+        return Health("killed", "it was never started, and the supervisor that should start it is no longer running")
     if code is None:
-        return Health("killed", f"{_pid(run.pid)} is gone, and there is no exit code")
+        return Health("killed", f"{_pid(run.pid)} no longer exists and left no exit code")
     if code < 0:
-        hint = (
-            ". If nobody killed it, probably the out-of-memory killer did: see dmesg" if -code == signal.SIGKILL else ""
-        )
+        hint = ". If nobody killed it, the kernel ran out of memory: see dmesg" if -code == signal.SIGKILL else ""
         return Health("killed", f"{_pid(run.pid)} was ended by signal {-code} ({_name(-code)}){hint}")
     if code != 0:
         return Health("failed", f"exit code {code}" + (f": {progress.error}" if progress.error else ""))

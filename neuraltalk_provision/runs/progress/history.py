@@ -1,4 +1,4 @@
-"""What a training did over all its stages, in one line of iterations: `-start_from` counts from 0 again. Pure."""
+"""A training over all its stages, in one count of iterations: with `-start_from` a run counts from 0 again. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of a line: `start` is its iteration 0 in the line's count, `end` its last iteration there."""
+    """One run of a line of runs: `start` is its iteration 0 in the line's count, `end` its last iteration there."""
 
     id: str
     start: int
@@ -22,7 +22,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class History:
-    """A training from its first stage to its last: (iteration, value) in order, iterations of the whole line."""
+    """A training from its first stage to its last: (iteration, value) in order, counted over the whole line."""
 
     losses: tuple[tuple[int, float], ...] = ()
     validations: tuple[tuple[int, float], ...] = ()
@@ -36,7 +36,7 @@ class History:
 
 @dataclass(frozen=True)
 class Part:
-    """A run as a link of a line: what it did, counted from its own 0, and where in its parent it begins."""
+    """A run as part of a line: its progress, counted from its own 0, and where in its parent it begins."""
 
     id: str
     progress: Progress
@@ -47,7 +47,7 @@ class Part:
 def merge(line: Sequence[Part]) -> History:
     """The history of a line of runs, the first one first.
 
-    Of a parent only what led to the checkpoint is kept: what it did after it is no part of its child.
+    Of a parent only the iterations up to the checkpoint are kept: later ones are not part of its child.
     """
     losses: list[tuple[int, float]] = []
     validations: list[tuple[int, float]] = []

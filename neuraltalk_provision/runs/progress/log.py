@@ -1,6 +1,6 @@
-"""What train.lua and eval.lua print, as it is known here: by the code that reads it on hosts too (neuraltalk_log).
+"""The output of train.lua and eval.lua, read with the same rules as on hosts (rules/log.py). Pure.
 
-Pure. A host returns a log as a `LogResult`; here that becomes a `Progress`.
+A host returns a log as a `LogResult`; here that becomes a `Progress`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from neuraltalk_provision.results.run_log import LogResult
 from neuraltalk_provision.rules import log as rules
 
 POINTS = 1_000_000
-"""Of how many losses a log that is read here is kept, evenly."""
+"""How many losses of a log are kept at most when it is read here; they are spread evenly."""
 EXPLODING: str = rules.EXPLODING
 
 
@@ -22,13 +22,13 @@ class Progress:
     """How far a training got: (iteration, loss) as printed, each validation with the last iteration before it."""
 
     losses: tuple[tuple[int, float], ...] = ()
-    """Of many losses only some stand here, evenly, and always the last and the first that is no number."""
+    """If there are very many, an even selection, always with the last one and the first that is not a number."""
     validations: tuple[tuple[int, float], ...] = ()
     scores: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = ()
     checkpoints: tuple[tuple[int, str], ...] = ()
     """Every model that was written, with the last iteration before it."""
     evaluation: float | None = None
-    """The loss that eval.lua ended with; no number for a folder of pictures."""
+    """The loss that eval.lua ended with; NaN for a folder of images."""
     images: int | None = None
     """How many images there are to train on."""
     exploding: bool = False
@@ -42,12 +42,12 @@ class Progress:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss is no number any more, or the program itself gave it up."""
+        """Whether a loss is NaN or infinite, or the program itself stopped because of it."""
         return self.exploding or any(not math.isfinite(loss) for _iteration, loss in self.losses)
 
     @property
     def backwards(self) -> tuple[int, int] | None:
-        """(before, after) where the iterations run backwards: two trainings wrote one log. None where they rise."""
+        """(before, after) where the iterations decrease: two trainings wrote to one log. None where they increase."""
         numbers = [iteration for iteration, _loss in self.losses]
         return self.went_back or next(((before, after) for before, after in pairwise(numbers) if after <= before), None)
 
@@ -59,16 +59,16 @@ class Reader:
         self._reader = rules.Reader(POINTS, POINTS)
 
     def feed(self, text: str) -> None:
-        """Read on."""
+        """Read the next piece."""
         self._reader.feed(text)
 
     def progress(self) -> Progress:
-        """What stood in it so far."""
+        """The progress up to here."""
         return progress(LogResult.model_validate(self._reader.told()))
 
 
 def progress(result: LogResult) -> Progress:
-    """How far a training got, from what its host reads in its log."""
+    """How far a training got, from what its host read in its log."""
     losses = result.losses
     bad = result.not_finite
     if bad and not any(not math.isfinite(loss) for _number, loss in losses):

@@ -1,4 +1,4 @@
-"""How fast a training goes, and how far it is. Pure."""
+"""How fast a training is, and how far it got. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from neuraltalk_provision.runs.progress.health import ALIVE
 from neuraltalk_provision.runs.progress.state import RunState
 
 WINDOW = 10
-"""How many of the last samples the rate is taken from."""
+"""How many of the last samples the rate is computed from."""
 _CENTURY = 100 * 365.25 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Iterations a second, seconds that are left, passes over the images; None where that cannot be told yet."""
+    """Iterations per second, seconds left, passes over the images; None if it is not known yet."""
 
     rate: float | None
     left: float | None
@@ -30,13 +30,13 @@ class Pace:
 
 
 def of(run: RunState) -> Pace:
-    """The pace of a run, from what was sampled of it and what it was asked."""
+    """The pace of a run, from its samples and its options."""
     done = run.progress.iteration
     rate = _rate(_counted(run.samples)[-WINDOW:])
     images = run.progress.images
-    batch = _asked(run, "batch_size") if run.program == "train.lua" else 1
+    batch = _option(run, "batch_size") if run.program == "train.lua" else 1
     epochs = done * batch / images if done is not None and images else None
-    total = _asked(run, "max_iters")
+    total = _option(run, "max_iters")
     if total <= 0:
         total = (run.until or {}).get("iterations") or -1
     goes_on = run.health.state in ALIVE
@@ -44,14 +44,14 @@ def of(run: RunState) -> Pace:
     return Pace(rate, left, epochs)
 
 
-def _asked(run: RunState, name: str) -> int:
-    """A whole number as the program has it: its own default where what its host says is none."""
+def _option(run: RunState, name: str) -> int:
+    """An option that is a whole number: as the program received it, else the program's own default."""
     given = numbers.whole(run.effective.get(name))
     return int(catalogue.default("train.lua", name)) if given is None else given
 
 
 def _counted(samples: Sequence[Sample]) -> list[tuple[float, int]]:
-    """(time, iteration) of the samples that saw both."""
+    """(time, iteration) of the samples that have both."""
     return [(sample.time, sample.iteration) for sample in samples if sample.iteration is not None]
 
 
@@ -59,12 +59,12 @@ def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
     if len(counted) < 2:
         return None
     seconds = counted[-1][0] - counted[0][0]
-    gone = counted[-1][1] - counted[0][1]
-    return gone / seconds if seconds > 0 and gone > 0 else None
+    iterations = counted[-1][1] - counted[0][1]
+    return iterations / seconds if seconds > 0 and iterations > 0 else None
 
 
 def in_words(pace: Pace, run: RunState) -> str:
-    """One line: iteration, passes, rate, time left, loss, scores, and what the card does; else what it printed last."""
+    """One line: iteration, loss, epoch, rate, time left, scores, and the load of the card; else its last log line."""
     progress = run.progress
     words = []
     if progress.iteration is not None:
@@ -72,7 +72,7 @@ def in_words(pace: Pace, run: RunState) -> str:
     if pace.epochs is not None:
         words.append(f"epoch {pace.epochs:.2f}")
     if pace.rate is not None:
-        words.append(f"{pace.rate:.2f} iterations/s" if pace.rate >= 1 else f"{1 / pace.rate:.1f} s an iteration")
+        words.append(f"{pace.rate:.2f} iterations/s" if pace.rate >= 1 else f"{1 / pace.rate:.1f} s per iteration")
     if pace.left is not None:
         words.append(f"{span(pace.left)} left")
     if progress.validations:
@@ -88,9 +88,9 @@ def in_words(pace: Pace, run: RunState) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time in its two largest units."""
+    """A duration in its two largest units."""
     if not seconds < _CENTURY:
-        return "more than a century"
+        return "more than 100 years"
     minutes, hours = int(seconds // 60), int(seconds // 3600)
     if hours >= 48:
         return f"{hours // 24} d {hours % 24} h"

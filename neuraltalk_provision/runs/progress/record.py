@@ -1,4 +1,4 @@
-"""The runs of a site: one by its id, and the line of runs that one goes back to. Pure."""
+"""The runs of a site: find one by its id, and the line of runs that it continues. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from neuraltalk_provision.runs.progress.state import RunState
 
 
 def find(run_id: str, all_runs: Sequence[RunState], host: str = "") -> RunState:
-    """The run of that id. Raises UsageError where there is none, or one on several hosts."""
+    """The run with that id. Raises UsageError if no host has it, or several hosts have it."""
     found = [run for run in all_runs if run.id == run_id and host in ("", run.host)]
     if not found:
         there = ", ".join(run.id for run in all_runs[:10]) or "none"
-        raise UsageError(f"no host has a run called {run_id}; there are: {there}")
+        raise UsageError(f"no host has a run called {run_id}; the latest runs are: {there}")
     if len(found) > 1:
         hosts = ", ".join(run.host for run in found)
-        raise UsageError(f"{run_id} is a run on {hosts}", advice="Choose one with --host.")
+        raise UsageError(f"run {run_id} exists on several hosts: {hosts}", advice="Choose one with --host.")
     return found[0]
 
 
 def line(run: RunState, all_runs: Sequence[RunState]) -> tuple[RunState, ...]:
-    """The run and those that it goes back to, the first one first."""
+    """The run and the runs that it continues, the first one first."""
     found = [run]
     while (parent := found[0].parent) is not None:
         before = [other for other in all_runs if other.id == parent.id and other.host == run.host]
@@ -33,5 +33,5 @@ def line(run: RunState, all_runs: Sequence[RunState]) -> tuple[RunState, ...]:
 
 
 def history(runs_of_line: Sequence[RunState]) -> History:
-    """What a line of runs did, in one count of iterations."""
+    """The history of a line of runs, in one count of iterations."""
     return merge([Part(run.id, run.progress, run.begins) for run in runs_of_line])

@@ -1,4 +1,4 @@
-"""A run of a host: a row of a list, or all that is known of it. Pure."""
+"""A run of a host: a row of a list, or all that is known about it. Pure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from neuraltalk_provision.runs.progress.log import Progress
 
 @dataclass(frozen=True)
 class RunState:
-    """One run on one host; `started` in seconds since 1970, `card` None for one on the processor."""
+    """One run on one host; `started` in seconds since 1970, `card` None for a run on the CPU."""
 
     host: str
     id: str
     program: str
     effective: Options
-    """The options that the program got; empty before it began, and in a row of a list."""
+    """The options that the program received; empty before it started, and in a row of a list."""
     started: int
     card: Card | None
     log: str
@@ -42,13 +42,13 @@ class RunState:
     progress: Progress
     health: Health
     samples: tuple[Sample, ...] = ()
-    """What the run took, oldest first."""
+    """CPU time, processes and card use, oldest first."""
     checkpoints: tuple[RunFile, ...] = ()
     """The models and reports that it wrote."""
     models: tuple[SavedModel, ...] = ()
-    """The models among them, each with its iteration too, in the run's own count."""
+    """The models among them, each with its iteration in the run's own count."""
     requested: Options = field(default_factory=dict)
-    """The options as they were asked for; empty in a row of a list."""
+    """The options as they were requested; empty in a row of a list."""
     begun: bool = False
     begins: int = 0
     """The iteration of its parent, in the parent's own count, that it started from."""
@@ -70,7 +70,7 @@ class RunState:
 
 
 def of(host: str, run: RunRow | UnreadableRun, quiet: float = health.QUIET) -> RunState:
-    """A run from what its host returned, a row or all; one that cannot be made sense of is `unreadable`."""
+    """A run from what its host returned, a row or all of it. A run with damaged files is `unreadable`."""
     if isinstance(run, UnreadableRun):
         return _unreadable(host, run)
     progress = log.progress(run.progress)
@@ -114,7 +114,7 @@ def _in_full(state: RunState, run: RunDetail) -> RunState:
 
 
 def _unreadable(host: str, run: UnreadableRun) -> RunState:
-    """A run of which no more is known than that it is there."""
+    """A run about which nothing else is known."""
     word = Health("unreadable", run.unreadable)
     return RunState(
         host=host, id=run.id, program="", effective={}, started=0, card=None, log="", tail="",
@@ -123,7 +123,7 @@ def _unreadable(host: str, run: UnreadableRun) -> RunState:
 
 
 def queued(host: str, run: QueuedRun) -> RunState:
-    """A run that was given to Slurm and of which no node has a directory."""
+    """A run that was submitted to Slurm and that has no directory on any node."""
     job = f"Slurm job {run.job}"
     if run.state in slurm.ACTIVE:
         word = Health("waiting", f"{job}: {run.state} ({run.reason})")
@@ -132,8 +132,9 @@ def queued(host: str, run: QueuedRun) -> RunState:
     elif run.state.startswith("CANCELLED"):
         word = Health("stopped", f"{job}: {run.state}")
     else:
-        seen = "Slurm no longer knows it" if run.state == slurm.GONE else f"{run.state} on {run.node or 'no node'}"
-        word = Health("failed", f"{job} left no run on any host: {seen}. See {run.output} there")
+        forgotten = run.state == slurm.GONE
+        found = "Slurm no longer knows the job" if forgotten else f"{run.state} on {run.node or 'no node'}"
+        word = Health("failed", f"{job} left no run on any host: {found}. See {run.output} there")
     return RunState(
         host=host,
         id=run.id,

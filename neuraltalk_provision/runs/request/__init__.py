@@ -1,1 +1,1 @@
-"""What runs are asked to do: options, stages, sweeps, and what a run goes on from."""
+"""Requests for runs: options, stages, sweeps, and the run that a run continues."""

@@ -1,4 +1,4 @@
-"""A run written down: a YAML file with its host, its card and its options."""
+"""A run's file: YAML with its host, its card and its options."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from neuraltalk_provision.runs.request.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
 Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]
-"""Of an option, as it stands in a file."""
+"""The value of an option in a file."""
 Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.no_truth)]
 Document = TypeVar("Document", bound="RunDocument")
 
 
 class Until(BaseModel):
-    """Where a stage ends: after the first checkpoint at or past an iteration, or after so many that were no better."""
+    """When a stage ends: at the first checkpoint at or after an iteration, or after so many without an improvement."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,12 +29,12 @@ class Until(BaseModel):
     plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
 
     def given(self) -> dict[str, int]:
-        """What was said of it."""
+        """The conditions that are set."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
 class StageDocument(BaseModel):
-    """What a run's file may say of one stage."""
+    """One stage in a run's file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +43,7 @@ class StageDocument(BaseModel):
 
 
 class RunDocument(BaseModel):
-    """What a run's file may say; `options` are the program's own, by name, and those of a stage win over them."""
+    """A run's file. `options` are the program's own, by name; the options of a stage override them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,15 +55,15 @@ class RunDocument(BaseModel):
     stages: dict[str, StageDocument] = {}
 
     def stage(self, name: str) -> StageDocument:
-        """What is said of a stage; nothing where it is not written down."""
+        """The settings of a stage; empty if the file has no such stage."""
         return self.stages.get(name, StageDocument())
 
     def with_options(self, options: Mapping[str, str | int | float]) -> RunDocument:
-        """The same with some options changed."""
+        """A copy with some options changed."""
         return self.model_copy(update={"options": {**self.options, **options}})
 
     def words(self, given: Sequence[str]) -> list[str]:
-        """The options as words, with those of the command line in the place of the file's."""
+        """The options as words of a command line; `given` are those of the command line and override the file's."""
         named = {word.lstrip("-") for word in given[::2]}
         own = [
             part for name, value in self.options.items() if name not in named for part in (f"-{name}", as_word(value))
@@ -72,24 +72,24 @@ class RunDocument(BaseModel):
 
 
 def as_word(value: str | int | float) -> str:
-    """A value of a file as a word of the command line."""
+    """A value from a file as a word of the command line."""
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """(the file, the rest): the first word is a file where it ends in .yml or .yaml and is no option."""
+    """(the file, the rest): the first word is a file if it ends in .yml or .yaml and is not an option."""
     if words and not words[0].startswith("-") and words[0].endswith(SUFFIXES):
         return Path(words[0]), list(words[1:])
     return None, list(words)
 
 
 def read(file: Path | None) -> RunDocument:
-    """The file's content; an empty one without a file. Raises UsageError with the place of every problem."""
+    """The content of the file; empty without a file. Raises UsageError with the place of every problem."""
     return RunDocument() if file is None else read_as(RunDocument, file)
 
 
 def read_as(model: type[Document], file: Path) -> Document:
-    """The content of a file as a run's or a sweep's. Raises UsageError with the place of every problem."""
+    """The content of a run's or a sweep's file. Raises UsageError with the place of every problem."""
     given = yaml_file.read(file)
     try:
         return model.model_validate({} if given is None else given)

@@ -1,4 +1,4 @@
-"""Which model a training goes on from, and what a run that was recorded had been asked. Pure."""
+"""The model that a training continues from, and the request of a recorded run. Pure."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 
 
 def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]:
-    """(the run, its model) to go on from: the last of the line, or the best that any run of it has left.
+    """(the run, its model) to continue from: the latest model of the line, or the best of all its runs.
 
-    `line` goes from the first run to the one that is gone on with. Raises UsageError where there is no model.
+    `line` goes from the first run to the one that is continued. Raises UsageError if there is no model.
     """
-    left = [(run, model) for run in line for model in run.models]
-    if not left:
+    models = [(run, model) for run in line for model in run.models]
+    if not models:
         raise UsageError(
             f"{line[-1].id} wrote no model (.t7) to continue from",
             advice="A training writes its first model at -save_checkpoint_every. Start it again.",
         )
     if choose == "best":
-        best = [(run, model) for run, model in left if is_best(model.file)] or left
-        judged = [(value(run, model), run, model) for run, model in best]
-        known = [entry for entry in judged if entry[0] is not None]
+        best = [(run, model) for run, model in models if is_best(model.file)] or models
+        valued = [(value(run, model), run, model) for run, model in best]
+        known = [entry for entry in valued if entry[0] is not None]
         if known:
             _value, run, model = max(known, key=lambda entry: (entry[0], entry[2].modified))
             return run, model
-    return max(left, key=lambda entry: entry[1].modified)
+    return max(models, key=lambda entry: entry[1].modified)
 
 
 def value(run: RunState, model: SavedModel) -> float | None:
-    """What train.lua judges a model by, more is better: CIDEr where it was scored, else the validation loss below 0."""
+    """The number by which train.lua compares models (higher is better): CIDEr, or without scores minus the loss."""
     at = model.iteration
     scores = [dict(scores).get("CIDEr") for iteration, scores in run.progress.scores if iteration == at]
     if scores and scores[-1] is not None:
@@ -43,9 +43,9 @@ def value(run: RunState, model: SavedModel) -> float | None:
 
 
 def as_spec(run: RunState) -> RunSpec:
-    """A recorded run as it was asked for."""
+    """A recorded run as it was requested."""
     arguments = {name: str(value) for name, value in run.requested.items()}
-    if arguments.pop("gpuid", "") == "-1":  # said for it, because it ran on the processor
+    if arguments.pop("gpuid", "") == "-1":  # was added because it ran on the CPU
         arguments.pop("backend", None)
     return RunSpec(
         id=run.id,

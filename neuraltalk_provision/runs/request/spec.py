@@ -1,4 +1,4 @@
-"""What a run is asked to do: options of train.lua and eval.lua, checked before anything starts. Pure."""
+"""The request for a run: options of train.lua and eval.lua, checked before anything starts. Pure."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results import numbers
 from neuraltalk_provision.rules import run as rules
 
-# MiB on a card, at rest and for each image of a batch: the seed's K80 had 3,007 in use in base training with 16.
-# Finetuning keeps VGG-16's gradients and Adam's two moments of it as well. An estimate, to be asked before the start.
+# MiB on a card: a fixed part, and a part for each image of a batch. Base training with batches of 16 used 3,007 MiB on
+# a K80. Finetuning also keeps the gradients of VGG-16 and two moments for Adam. This estimate is for the check before
+# the start.
 MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 60)}
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
 _WHOLE_MOST = 1 << 53
 _PATH_MOST = 4095
 PROCESSOR = "none"
-"""What --gpu says for a run on the processor."""
+"""The value of --gpu for a run on the CPU."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A program with its options, by the names that the program itself uses."""
+    """A program with its options, under the names that the program itself uses."""
 
     id: str
     program: str
@@ -37,19 +38,20 @@ class RunSpec:
     files: tuple[str, ...]
     gpu: str = PROCESSOR
     memory: int = 0
-    """MiB that have to be free on the card."""
+    """MiB that must be free on the card."""
     stage: str = ""
     until: Mapping[str, int] | None = None
-    """After which iteration (`iterations`), or how many checkpoints that were no better (`plateau`), it is ended."""
+    """When it is ended: after an iteration (`iterations`), or after so many checkpoints that were no better
+    (`plateau`)."""
     needs: str = ""
-    """The run before it that has to have ended well."""
+    """The run before it that must have ended well."""
     parent: Mapping[str, str] | None = None
     """The run (`id`) whose `best` or `last` model (`choose`) it starts from."""
     sweep: str = ""
     """The sweep that it belongs to."""
 
     def as_asked(self) -> dict[str, Any]:
-        """The run as the host is asked for it."""
+        """The run as an option of the module stack_run."""
         return {
             "id": self.id,
             "program": self.program,
@@ -72,14 +74,13 @@ def parse(
     *,
     ends: bool = False,
 ) -> RunSpec:
-    """The run that `-option value` words describe, with what a run on the processor needs added.
+    """The run that `-option value` words describe, with the options that a run on the CPU needs.
 
-    `gpu` is `none`, `auto`, or a card by index or UUID; for a card, -gpuid and where not given -backend are the
-    host's to say. `memory` in MiB takes the place of the estimate. `ends` says that something else ends it than
-    -max_iters.
+    `gpu` is `none`, `auto`, or a card by index or UUID. For a card the host sets -gpuid, and -backend if it is not
+    given. `memory` in MiB replaces the estimate. `ends` means that something else than -max_iters ends the run.
 
-    Raises UsageError for an unknown option (naming the nearest), one without a value, one given twice, and
-    for combinations that are known to end without a result.
+    Raises UsageError for an unknown option (with the nearest ones), for one without a value or given twice, and for
+    combinations that are known to end without a result.
     """
     if not rules.is_id(run_id):
         raise UsageError(
@@ -89,7 +90,7 @@ def parse(
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
     given: set[str] = set()
-    words = [str(word) for word in words]  # those of a record are what its host says
+    words = [str(word) for word in words]  # the values of a recorded run are what its host returned
     while words:
         name = words.pop(0).lstrip("-")
         if name not in known:
@@ -105,7 +106,7 @@ def parse(
     if "id" in given:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
     _refuse_contradictions(program, arguments, gpu, ends)
-    # checkpoint_path is the one that need not be there yet.
+    # checkpoint_path is the only one that does not have to exist yet.
     paths = [name for name, option in known.items() if option.type in ("file", "folder") and arguments.get(name)]
     files = tuple(name for name in paths if name != "checkpoint_path")
     needed = memory_needed(program, arguments) if memory is None else memory
@@ -113,16 +114,16 @@ def parse(
 
 
 def _refuse_misfit(name: str, value: str, option: Option) -> None:
-    """UsageError where the value is not of the option's type, or beyond its bounds."""
+    """UsageError if the value is not of the option's type, or outside its bounds."""
     match option.type:
         case "file" | "folder":
             needed = _not_a_path(value)
         case "whole" | "number":
             needed = _not_a_number(value, option)
         case "flag":
-            needed = "" if value in ("0", "1") else "it can be 0 or 1"
+            needed = "" if value in ("0", "1") else "the value must be 0 or 1"
         case "choice":
-            needed = "" if value in option.choices else f"it can be {' or '.join(option.choices)}"
+            needed = "" if value in option.choices else f"the value must be {' or '.join(option.choices)}"
         case "text":
             needed = ""
     if needed:
@@ -131,39 +132,42 @@ def _refuse_misfit(name: str, value: str, option: Option) -> None:
 
 
 def _not_a_path(value: str) -> str:
-    """Why a text is no path on a host, in words; nothing where it is one, or empty."""
+    """Why a text cannot be a path on a host; empty if it can, or if it is empty itself."""
     if value and not value.startswith("/"):
         return "it must be an absolute path on the host"
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
-        return "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename it"
-    return f"a path has at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
+        return (
+            "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename the file "
+            "or directory"
+        )
+    return f"a path can have at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
 
 
 def _not_a_number(value: str, option: Option) -> str:
-    """Why a text is no number for an option, in words; nothing where it is one."""
+    """Why a text is not a valid number for an option; empty if it is one."""
     if option.type == "whole" and not _WHOLE.fullmatch(value):
         return "a whole number is needed"
     if not _NUMBER.fullmatch(value):
         return "a number is needed"
     if option.type == "whole" and (len(value) > 20 or abs(int(value)) > _WHOLE_MOST):
-        return f"Lua can count to {_WHOLE_MOST} (2^53) and no further"
+        return f"the largest whole number in Lua is {_WHOLE_MOST} (2^53)"
     number = float(value)
     if not math.isfinite(number):
-        return "it is larger than the largest number (1.8e308)"
+        return "the number is too large: the largest that Lua can store is 1.8e308"
     if number == 0 and re.search("[1-9]", re.split("[eE]", value)[0]):
-        return "it is so small that it would become 0; write 0 instead"
+        return "the number is so small that Lua would store 0; give 0 if that is meant"
     return option.misfit(number)
 
 
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:
-    """MiB that a run with these options needs on a card, estimated."""
+    """An estimate of the MiB that a run with these options needs on a card."""
     finetunes = program == "train.lua" and whole(program, arguments, "finetune_cnn_after") >= 0
     rest, image = MEMORY["finetune" if finetunes else program]
     return rest + image * whole(program, arguments, "batch_size")
 
 
 def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
-    """A whole number as the program will have it: what was given, else its own default. UsageError for another."""
+    """The value of an option that is a whole number: as given, else the program's default. UsageError if it is none."""
     given = arguments.get(name, catalogue.default(program, name))
     number = numbers.whole(given)
     if number is None:

@@ -1,4 +1,4 @@
-"""Trainings of several stages, and trainings that go on: which runs follow from which, and with what. Pure."""
+"""Trainings with several stages, and trainings that are resumed: which run follows which, with which options. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 TRAIN = "train.lua"
 FINETUNES = {"finetune_cnn_after": "0"}
 PATIENCE = 5
-"""Checkpoints without a better one after which a stage is over, where nothing else is said."""
+"""The default number of checkpoints without an improvement after which a stage ends."""
 
 
 def plan(
     written: RunDocument, names: Sequence[str], run_id: str, given: Sequence[str], gpu: str, memory: int | None
 ) -> tuple[RunSpec, ...]:
-    """The runs of the stages of these names (all that are written down where none is given), one after the other.
+    """The runs of the stages with these names, one after the other; without names, all stages of the run's file.
 
-    Each starts from the best model of the one before. A stage that is called `finetune` and says nothing of it
-    finetunes from its first iteration. A stage that another follows ends at what its `until` says, at its
-    -max_iters, or else where five checkpoints in a row were no better. Raises UsageError for what cannot be.
+    Each stage starts from the best model of the stage before. A stage called `finetune` finetunes from its first
+    iteration, unless its options say otherwise. A stage that is followed by another one ends as its `until` says, at
+    its -max_iters, or else after five checkpoints in a row without an improvement. Raises UsageError for an unknown
+    or duplicate stage and for options that cannot be combined.
     """
     chosen = tuple(names) or tuple(written.stages)
     if len(set(chosen)) < len(chosen):
@@ -41,7 +42,9 @@ def plan(
         follows = place + 1 < len(chosen)
         run = spec.parse(TRAIN, f"{run_id}-{name}", words, gpu, memory, ends=bool(until) or follows)
         if runs and run.arguments.get("start_from"):
-            raise UsageError(f"stage {name} starts from the model of stage {chosen[place - 1]}: leave out -start_from")
+            raise UsageError(
+                f"stage {name} starts from the best model of stage {chosen[place - 1]}: remove -start_from"
+            )
         if follows and not until and spec.whole(TRAIN, run.arguments, "max_iters") <= 0:
             until = {"plateau": PATIENCE}
         runs.append(
@@ -58,7 +61,7 @@ def plan(
 
 
 def _refuse_no_model(run: RunSpec) -> None:
-    """UsageError where a stage would end before it has written a model."""
+    """UsageError if a stage would end before it writes a model."""
     iterations = spec.whole(TRAIN, run.arguments, "max_iters")
     every = spec.whole(TRAIN, run.arguments, "save_checkpoint_every")
     if 0 < iterations <= every:
@@ -77,18 +80,17 @@ def resume(
     given: Sequence[str],
     later: Sequence[RunSpec] = (),
 ) -> tuple[RunSpec, ...]:
-    """The run that goes on where `run` was at its iteration `begins`, and the stages that were to follow it.
+    """The run that continues `run` from its iteration `begins`, and the stages that follow it.
 
-    It starts from the model of the run `origin`, mostly `run` itself.
+    It starts from a model of the run `origin`, which is usually `run` itself.
 
-    What counts iterations counts on: -max_iters is what is left, the decay of the learning rate and the start of
-    finetuning come as much earlier. `given` are options that are to be others: they are the new run's own, counted from
-    where it begins. The optimiser begins anew, for train.lua keeps weights only. Raises UsageError where there is
-    nothing left to do.
+    Options that count iterations are reduced by `begins`: -max_iters, the start of the learning rate's decay and the
+    start of finetuning. `given` are options that are changed: they count from the start of the new run. The optimiser
+    starts without a state, because train.lua saves only weights. Raises UsageError if there is nothing left to do.
     """
-    asked = {name: value for name, value in run.arguments.items() if name not in _OWN}
+    requested = {name: value for name, value in run.arguments.items() if name not in _OWN}
     until = _still(run.until, begins)
-    words = [word for name, value in asked.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)]
+    words = [word for name, value in requested.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)]
     whole = spec.parse(TRAIN, new_id, [*words, *given], run.gpu, run.memory or None, ends=True)
     counted = _counted_on(replace(whole, id=run.id), begins, {word.lstrip("-") for word in given[::2]})
     words = [word for name, value in {**whole.arguments, **counted}.items() for word in (f"-{name}", value)]
@@ -107,43 +109,43 @@ def resume(
 _OWN = ("id", "checkpoint_path", "start_from")
 
 
-def _counted_on(run: RunSpec, begins: int, said: Collection[str]) -> dict[str, str]:
-    """The options that count iterations, as they are for a run that starts where `run` was at `begins`.
+def _counted_on(run: RunSpec, begins: int, given: Collection[str]) -> dict[str, str]:
+    """The options that count iterations, changed for a run that continues `run` from its iteration `begins`.
 
-    `said` are the options that were given for it anew, which stay as they are.
+    `given` are the options that were given for the new run; they are not changed.
     """
     changed: dict[str, str] = {}
     iterations = spec.whole(TRAIN, run.arguments, "max_iters")
     every = spec.whole(TRAIN, run.arguments, "save_checkpoint_every")
-    if iterations > 0 and "max_iters" not in said:
+    if iterations > 0 and "max_iters" not in given:
         left = iterations - begins
         if left <= every:
             raise UsageError(
-                f"run {run.id} was at iteration {begins} of {iterations}: the {max(0, left)} that are left are not "
+                f"run {run.id} continues at iteration {begins} of {iterations}: only {max(0, left)} are left, not "
                 f"more than -save_checkpoint_every {every}, so it would end before it writes a model",
                 advice=f"After --, give the number of further iterations, for example -max_iters {10 * every}, or "
                 "a smaller -save_checkpoint_every.",
             )
         changed["max_iters"] = str(left)
     finetunes = spec.whole(TRAIN, run.arguments, "finetune_cnn_after")
-    if finetunes > 0 and "finetune_cnn_after" not in said:
+    if finetunes > 0 and "finetune_cnn_after" not in given:
         changed["finetune_cnn_after"] = str(max(0, finetunes - begins))
     decays = spec.whole(TRAIN, run.arguments, "learning_rate_decay_start")
-    if decays >= 0 and "learning_rate_decay_start" not in said:
+    if decays >= 0 and "learning_rate_decay_start" not in given:
         changed["learning_rate_decay_start"] = str(max(0, decays - begins))
         done = max(0, begins - decays)
         if done:
             half = spec.whole(TRAIN, run.arguments, "learning_rate_decay_every")
             for name, default in (("learning_rate", 4e-4), ("cnn_learning_rate", 1e-5)):
-                if name in said:
-                    continue  # the rate to go on with, not the one that it once began with
+                if name in given:
+                    continue  # a rate that is given is the rate from here on
                 rate = float(run.arguments.get(name, default)) * 0.5 ** (done / half)
                 changed[name] = f"{rate:.6g}"
     return changed
 
 
 def _still(until: Mapping[str, int] | None, begins: int) -> dict[str, int] | None:
-    """What is left of a stage's end."""
+    """The conditions for the end of a stage, with the iterations that are left."""
     if not until:
         return None
     left = dict(until)
@@ -153,7 +155,7 @@ def _still(until: Mapping[str, int] | None, begins: int) -> dict[str, int] | Non
 
 
 def next_id(run_id: str, taken: Sequence[str]) -> str:
-    """The id of a run that goes on with another: base-1 becomes base-1-r2, then base-1-r3."""
+    """The id of a run that continues another one: base-1 becomes base-1-r2, then base-1-r3."""
     root = run_id
     head, _, tail = run_id.rpartition("-r")
     if head and tail.isdigit():

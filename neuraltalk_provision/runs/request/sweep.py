@@ -1,4 +1,4 @@
-"""Many trainings that differ in some options, spread over cards. Pure."""
+"""Many trainings that differ in some options, distributed over cards. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from neuraltalk_provision.runs.request.document import Number, RunDocument, Valu
 from neuraltalk_provision.runs.request.spec import RunSpec
 
 MOST = 10_000
-"""Runs of a sweep."""
+"""The largest number of runs in a sweep."""
 
 
 class Draw(BaseModel):
-    """A number to be drawn between `least` and `most`; evenly, or with `log` evenly over its exponent."""
+    """A random number between `least` and `most`: uniform, or with `log` uniform in its logarithm."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class Draw(BaseModel):
         return self
 
     def at(self, share: float) -> float:
-        """The number at a share (0 to 1) of the way."""
+        """The number at a share (0 to 1) of the range."""
         if self.log:
             number = math.exp(math.log(self.least) + share * (math.log(self.most) - math.log(self.least)))
             return min(max(number, self.least), self.most)
@@ -45,18 +45,18 @@ class Draw(BaseModel):
 
 
 class SweepDocument(RunDocument):
-    """A run's file with what differs: every combination of `grid`, each with `draws` draws from `draw`."""
+    """A sweep's file: a run's file and what differs: every combination of `grid`, each with `draws` random draws."""
 
     grid: dict[str, list[Value]] = Field(default_factory=dict)
     draw: dict[str, Draw] = Field(default_factory=dict)
     draws: int = Field(default=1, ge=1, le=MOST, strict=True)
     seed: StrictInt = 1
-    """Of the draws: the same file gives the same runs."""
+    """The seed of the random draws: the same file gives the same runs."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place where one run at a time can compute: a card of a host by UUID, or with `none` its processor."""
+    """A place for one run at a time: a card of a host by UUID, or `none` for the host's CPU."""
 
     host: str
     gpu: str
@@ -64,14 +64,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class Share:
-    """What one slot gets: runs, one after the other."""
+    """The runs of one slot, one after the other."""
 
     slot: Slot
     runs: tuple[RunSpec, ...]
 
 
 def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[dict[str, str]]:
-    """What differs, run by run; `chance` gives numbers from 0 to 1. Raises UsageError for options that are none."""
+    """The options that differ, for each run; `chance` gives numbers from 0 to 1. UsageError for unknown options."""
     known = catalogue.program_options(stages.TRAIN)
     unknown = [name for name in (*written.grid, *written.draw) if name not in known]
     twice = sorted(set(written.grid) & set(written.draw))
@@ -109,7 +109,7 @@ def plan(
     gpu: str,
     memory: int | None,
 ) -> tuple[tuple[RunSpec, ...], ...]:
-    """The runs of each combination (several where it has stages), named by the sweep and a number."""
+    """The runs of each combination (several if it has stages), named by the sweep and a number."""
     digits = len(str(len(combined)))
     found = []
     for number, options in enumerate(combined, 1):
@@ -120,13 +120,14 @@ def plan(
 
 
 def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot]) -> tuple[Share, ...]:
-    """The runs over the slots, evenly and in order, the stages of one together; slots that get nothing are left out.
+    """Distribute the runs evenly over the slots, in order, with the stages of one training together.
 
-    Raises UsageError where there is no slot.
+    Slots without runs are left out. Raises UsageError if there is no slot.
     """
     if not slots:
         raise UsageError(
-            "no GPU is free on any host", advice="`provision runs list` shows which runs use them. Or give --gpu none."
+            "no GPU is free on any host",
+            advice="`provision runs list` shows which runs use the GPUs. With --gpu none the runs use the CPU.",
         )
     shares = []
     for place, slot in enumerate(slots):

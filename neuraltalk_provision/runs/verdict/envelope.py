@@ -1,4 +1,4 @@
-"""Between which values losses and scores of a training lie that goes well, over its iterations. Pure but for `read`."""
+"""The range in which losses and scores of a training are expected, by iteration. Pure except for `read`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuraltalk_provision.runs.request.document import Number
 
 
 class Range(BaseModel):
-    """At one iteration (of the whole line of stages): the least and the most that goes well."""
+    """The expected range, from `least` to `most`, at one iteration (counted over all stages)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,9 +47,9 @@ class Envelope(BaseModel):
         return self
 
     def at(self, what: str, iteration: int) -> tuple[float, float] | None:
-        """(least, most) of `loss` or a score there: on a line between two ranges, beyond the ends as at the end.
+        """(least, most) of `loss` or a score at an iteration: interpolated between two ranges, constant after the last.
 
-        None where the envelope says nothing of it, and before its first range.
+        None if the envelope has no ranges for it, and before the first range.
         """
         ranges = self.ranges.get(what, ())
         if not ranges or iteration < ranges[0].iteration:
@@ -70,13 +70,14 @@ def read(file: Path) -> Envelope:
         return Envelope.model_validate(yaml_file.read(file))
     except ValidationError as error:
         words = [
-            f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole'}: {e['msg']}" for e in error.errors()
+            f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole file'}: {e['msg']}"
+            for e in error.errors()
         ]
         raise UsageError("\n".join(words)) from None
 
 
 def of_coco(finetunes_at: int | None = None) -> Envelope:
-    """The envelope known for COCO and the programs' default options; finetuning begins at that iteration, or never."""
+    """The envelope for COCO and the programs' default options, with finetuning from that iteration, or without."""
     known = catalogue.envelopes()
     base = {what: tuple(Range(**row) for row in rows) for what, rows in known["base"].items()}
     if finetunes_at is None:

@@ -1,4 +1,4 @@
-"""A verdict: gates, each with what it saw. Pure."""
+"""A verdict: gates, each with its evidence. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Colour = Literal["green", "red", "left out"]
 
 @dataclass(frozen=True)
 class Gate:
-    """One question, its answer, and the evidence; `left out` is one that does not apply or was not asked for."""
+    """One check of a training with its result and evidence; `left out` if it does not apply or was not requested."""
 
     name: str
     colour: Colour
@@ -19,7 +19,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All gates of one run; green only where none is red and some are green."""
+    """All gates of one run; green only if none is red and at least one is green."""
 
     gates: tuple[Gate, ...]
 
@@ -35,5 +35,5 @@ class Verdict:
 
 
 def gate(name: str, right: bool, evidence: str) -> Gate:
-    """A gate that was asked; without evidence it is red."""
-    return Gate(name, "green" if right and evidence else "red", evidence or "nothing was seen")
+    """A gate that was checked; without evidence it is red."""
+    return Gate(name, "green" if right and evidence else "red", evidence or "there is no evidence")

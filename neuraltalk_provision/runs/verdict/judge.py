@@ -1,4 +1,4 @@
-"""Whether a run can be trusted: one gate a question, each with what was seen. Pure."""
+"""Whether a training can be trusted: one gate for each question, each with its evidence. Pure."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict, gate
 
 EDGE = 50
-"""How many losses at either end are averaged at most."""
+"""How many losses are averaged at most at the beginning and at the end."""
 SAME = 1e-6
-"""How far two readings of one number may lie apart, relatively."""
+"""The largest relative difference between two readings of one number."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of a training when it is judged."""
+    """All that is known about a training when it is judged."""
 
     line: tuple[RunState, ...]
-    """The run and those it goes back to, the first one first."""
+    """The run and the runs that it continues, the first one first."""
     history: History
     models: tuple[OpenedModel | BrokenModel, ...]
-    """Each model as it was opened on its host."""
+    """Each model, opened on its host."""
     report: Report | str
     envelope: Envelope | None
-    """None where it is not known what goes well: another set of images than COCO, and none was given."""
-    again: RunEnd | str = "it was not asked for"
-    """The best model evaluated again, or why not."""
+    """None if no range is known: the images are not COCO, and no envelope was given."""
+    again: RunEnd | str = "it was not requested"
+    """The end of the second evaluation of the best model, or why there was none."""
     again_scorer: Scorer | None = None
 
     @property
@@ -50,7 +50,7 @@ class Evidence:
 
     @property
     def model(self) -> OpenedModel | None:
-        """The best model, as it was opened; None where none could be."""
+        """The best model that was opened; None if none could be opened."""
         opened = [model for model in self.models if isinstance(model, OpenedModel)]
         best = [model for model in opened if rules.is_best(model.file)]
         return next(iter(best or opened), None)
@@ -75,44 +75,46 @@ def verdict(evidence: Evidence) -> Verdict:
 
 
 def ended(run: RunState) -> Gate:
-    """Whether it is over, and well."""
+    """Whether the run has ended, and ended well."""
     if run.health.state in ALIVE:
         return Gate("ended", "red", f"it is {run.health.state}: {run.health.evidence}")
     return gate("ended", run.health.state in ("ended", "stopped"), f"{run.health.state}: {run.health.evidence}")
 
 
 def on_its_card(run: RunState, card: Card) -> Gate:
-    """Whether its process was seen on the card that it was given, at work, and on no other."""
+    """Whether its processes used the card that it was given, and no other card."""
     name = "computed on its card"
-    seen = [(sample, process) for sample in run.samples for process in sample.on if process.uuid]
-    wrong = sorted({str(process.uuid) for _sample, process in seen if process.uuid != card.uuid})
+    found = [(sample, process) for sample in run.samples for process in sample.on if process.uuid]
+    wrong = sorted({str(process.uuid) for _sample, process in found if process.uuid != card.uuid})
     if wrong:
-        return Gate(name, "red", f"it was seen on {', '.join(wrong)}, and its card is {card.uuid}")
-    if not seen:
-        return Gate(name, "red", f"in {len(run.samples)} samples none of its processes was on {card.uuid}")
-    pids = ", ".join(sorted({str(process.pid) for _sample, process in seen}))
-    memory = max((process.memory or 0 for _sample, process in seen), default=0)
-    use = [sample.utilization for sample, _process in seen if sample.utilization is not None]
-    words = f"pid {pids} on {card.uuid} ({card.name}) in {len(seen)} of {len(run.samples)} samples"
+        return Gate(name, "red", f"it was found on {', '.join(wrong)}, but its card is {card.uuid}")
+    if not found:
+        return Gate(name, "red", f"none of its processes was on {card.uuid} in {len(run.samples)} samples")
+    pids = ", ".join(sorted({str(process.pid) for _sample, process in found}))
+    memory = max((process.memory or 0 for _sample, process in found), default=0)
+    use = [sample.utilization for sample, _process in found if sample.utilization is not None]
+    words = f"pid {pids} on {card.uuid} ({card.name}) in {len(found)} of {len(run.samples)} samples"
     words += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
-    words += f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation hidden"
+    words += (
+        f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation not reported"
+    )
     return gate(name, not use or max(use) > 0, words)
 
 
 def on_the_processor(run: RunState) -> Gate:
-    """Whether it took processor time."""
+    """Whether it used CPU time."""
     pids = sorted({pid for sample in run.samples for pid in sample.pids})
     spent = max((sample.cpu for sample in run.samples), default=0.0)
-    words = f"{spent:,.1f} s of processor time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
+    words = f"{spent:,.1f} s of CPU time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
     return gate("computed on the processor", spent > 0 and bool(pids), words + f", pid {', '.join(map(str, pids))}")
 
 
 def one_history(line: Sequence[RunState]) -> Gate:
-    """Whether each log is one training's, and no loss in them is no number."""
+    """Whether each log belongs to one training, and every loss is a finite number."""
     for run in line:
         if run.progress.backwards:
             before, after = run.progress.backwards
-            words = f"{run.id}: after iteration {before} comes {after}: two trainings wrote to one log"
+            words = f"{run.id}: iteration {after} comes after iteration {before}: two trainings wrote to one log"
             return Gate("one history", "red", words)
         if run.progress.diverged:
             return Gate("one history", "red", f"{run.id}: {run.health.evidence}")
@@ -121,7 +123,7 @@ def one_history(line: Sequence[RunState]) -> Gate:
 
 
 def models_open(evidence: Evidence) -> Gate:
-    """Whether there are models, each opens, and the best one says of itself what the report says of it."""
+    """Whether there are models, each can be opened, and the best one has the loss that the report claims."""
     if not evidence.models:
         return Gate("models open", "red", "there is no model (.t7)")
     words, right = [], True
@@ -129,7 +131,7 @@ def models_open(evidence: Evidence) -> Gate:
         name = model.file.rsplit("/", 1)[-1]
         if isinstance(model, BrokenModel):
             right = False
-            words.append(f"{name} ({model.bytes:,} bytes) does not: {model.problem}")
+            words.append(f"{name} ({model.bytes:,} bytes) cannot be opened: {model.problem}")
         else:
             what = f"iteration {model.iteration}, {model.words} words"
             words.append(f"{name} ({model.bytes:,} bytes): {what}")
@@ -139,7 +141,9 @@ def models_open(evidence: Evidence) -> Gate:
     claimed = evidence.report.validations.get(best.iteration) if best else None
     if best and (claimed is None or best.loss is None or not math.isclose(claimed, best.loss, rel_tol=SAME)):
         right = False
-        words.append(f"its report says validation loss {claimed} there, the model says {best.loss}")
+        words.append(
+            f"validation loss at iteration {best.iteration}: {claimed} in its report, {best.loss} in the model"
+        )
     return gate("models open", right, "; ".join(words))
 
 
@@ -148,7 +152,7 @@ def loss_fell(history: History) -> Gate:
     losses = [loss for _iteration, loss in history.losses]
     few = min(EDGE, len(losses) // 4)
     if few < 1:
-        return Gate("loss fell", "red", f"{len(losses)} losses were read, which is too few")
+        return Gate("loss fell", "red", f"{len(losses)} losses were read, which are too few to compare")
     before, after = fmean(losses[:few]), fmean(losses[-few:])
     first, last = history.losses[0][0], history.losses[-1][0]
     words = (
@@ -158,12 +162,12 @@ def loss_fell(history: History) -> Gate:
 
 
 def within(evidence: Evidence) -> Gate:
-    """Whether the last validation loss and the last scores lie where a training that goes well has them."""
+    """Whether the last validation loss and the last scores are in the expected range."""
     name, envelope, history = "within the envelope", evidence.envelope, evidence.history
     if envelope is None:
         images = evidence.line[0].progress.images
         count = "an unknown number of" if images is None else f"{images:,}"
-        return Gate(name, "left out", f"{count} images to train on are not COCO: give --envelope FILE")
+        return Gate(name, "left out", f"the data set ({count} training images) is not COCO: give --envelope FILE")
     points = [("loss", *history.validations[-1])] if history.validations else []
     points += [(what, history.scores[-1][0], value) for what, value in history.scores[-1][1]] if history.scores else []
     words, right = [], True
@@ -176,30 +180,32 @@ def within(evidence: Evidence) -> Gate:
         relation = "in" if inside else "not in"
         words.append(f"{what} {value:.3f} at iteration {iteration:,} is {relation} {bounds[0]:.2f} to {bounds[1]:.2f}")
     if not words:
-        return Gate(name, "left out", f"the envelope ({envelope.name}) has no range for this iteration")
+        return Gate(
+            name, "left out", f"the envelope ({envelope.name}) has no ranges for the iterations of this training"
+        )
     return gate(name, right, f"{'; '.join(words)} ({envelope.name})")
 
 
 def captions_differ(report: Report | str) -> Gate:
-    """Whether the model says different things of different images."""
+    """Whether the model gives different images different captions."""
     name = "captions differ"
     if isinstance(report, str):
         return Gate(name, "red", f"its report (.json): {report}")
     if len(report.captions) < 2:
-        return Gate(name, "left out", f"{len(report.captions)} image was captioned")
+        return Gate(name, "left out", f"captions in its report: {len(report.captions)}, too few to compare")
     counted = Counter(report.captions.values())
     caption, often = counted.most_common(1)[0]
-    words = f"{len(counted)} different ones of {len(report.captions)}; '{caption}' {often} times"
+    words = f"{len(counted)} different captions of {len(report.captions)}; '{caption}' {often} times"
     return gate(name, len(counted) > 1 and 2 * often <= len(report.captions), words)
 
 
 def scores_are_fresh(run: RunState) -> Gate:
-    """Whether the scorer wrote the last scores after it was given the last captions."""
+    """Whether the scorer wrote the last scores after it received the last captions."""
     return reevaluation.fresh("scores are fresh", str(run.effective.get("language_eval", "0")) == "1", run.scorer)
 
 
 def evaluated_again(evidence: Evidence) -> Gate:
-    """Whether the saved model gives, evaluated on its own, what its report claims."""
+    """Whether a separate evaluation of the saved model gives the results that its report claims."""
     return reevaluation.compare(evidence.again, evidence.again_scorer, evidence.model, evidence.report)
 
 

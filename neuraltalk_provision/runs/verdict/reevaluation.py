@@ -1,4 +1,4 @@
-"""A saved model evaluated again: whether it gives what its report claims, by scores that were freshly written. Pure."""
+"""A saved model evaluated again: whether it gives the loss, scores and captions that its report claims. Pure."""
 
 from __future__ import annotations
 
@@ -13,43 +13,42 @@ from neuraltalk_provision.runs.verdict.gates import Gate, gate
 
 NAME = "evaluated again"
 SCORE_SLACK = 0.01
-"""How far a score of the same captions may lie apart: a card adds up in no fixed order."""
+"""The largest difference of a score of the same captions: a card adds numbers in no fixed order."""
 ALIKE = 0.95
-"""Which share of the captions has to be the same word by word."""
+"""The share of the captions that must be the same word for word."""
 
 
 def slack(images: int) -> float:
-    """How far the validation loss of one model may lie apart, relatively: its captions are drawn anew."""
+    """The largest relative difference of a model's validation loss: its reference captions are drawn again."""
     return 0.01 + 0.5 / math.sqrt(max(1, images))
 
 
-def fresh(name: str, asked: bool, scorer: Scorer | None) -> Gate:
-    """Whether the scorer wrote its scores after it was given the captions; `asked` is whether anything was scored."""
-    if not asked:
-        return Gate(name, "left out", "-language_eval was 0: nothing was scored")
+def fresh(name: str, scores: bool, scorer: Scorer | None) -> Gate:
+    """Whether the scorer wrote its scores after it received the captions; `scores` is whether the run computes any."""
+    if not scores:
+        return Gate(name, "left out", "-language_eval was 0: no scores were computed")
     given, scored = (scorer.given, scorer.scored) if scorer else (None, None)
     if given is None or scored is None:
-        return Gate(name, "red", "the scorer was given nothing" if given is None else "the scorer wrote no scores")
+        return Gate(name, "red", "the scorer received no captions" if given is None else "the scorer wrote no scores")
     words = f"scores written {scored - given:.1f} s after the captions"
     return gate(name, scored >= given, words if scored >= given else "the scores are older than the captions")
 
 
 def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None, report: Report | str) -> Gate:
-    """The gate: `end` is how the evaluation ended, or why there was none; `model` is what was evaluated."""
+    """The gate: `end` is the end of the evaluation, or why there was none; `model` is the model that was evaluated."""
     if isinstance(end, str):
         return Gate(NAME, "left out", end)
     if model is None or isinstance(report, str):
-        return Gate(NAME, "red", "there is no model, or no report of it")
+        return Gate(NAME, "red", "there is no model, or no report about it")
     if end.exit_code != 0 or end.progress.evaluation is None:
-        return Gate(
-            NAME, "red", f"eval.lua ended with {end.exit_code} and printed no loss: see {end.log} on {end.host}"
-        )
+        problem = f"eval.lua ended with exit code {end.exit_code} and printed no loss: see {end.log} on {end.host}"
+        return Gate(NAME, "red", problem)
     found, may = end.progress.evaluation, slack(len(end.captions))
-    said = report.validations.get(model.iteration, model.loss)
-    if said is None:
+    before = report.validations.get(model.iteration, model.loss)
+    if before is None:
         return Gate(NAME, "red", f"neither model nor report has a validation loss of iteration {model.iteration}")
-    right = math.isclose(found, said, rel_tol=may)
-    words = [f"loss {found:.4f}, claimed {said:.4f} (over {len(end.captions)} images they may differ by {may:.1%})"]
+    right = math.isclose(found, before, rel_tol=may)
+    words = [f"loss {found:.4f}, claimed {before:.4f} (over {len(end.captions)} images they may differ by {may:.1%})"]
     claimed = report.scores.get(model.iteration, {})
     if claimed:
         scores = dict(end.progress.scores[-1][1]) if end.progress.scores else {}
@@ -63,12 +62,12 @@ def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None,
     if report.iteration == model.iteration:
         same, of = _alike(report.captions, end.captions)
         right = right and of > 0 and same >= ALIKE * of
-        words.append(f"{same} of {of} captions are the same word by word")
+        words.append(f"{same} of {of} captions are the same word for word")
     return gate(NAME, right, "; ".join(words))
 
 
 def _alike(before: Mapping[str, str], after: Iterable[Caption]) -> tuple[int, int]:
-    """(how many captions of the same images are equal, how many images were captioned both times)."""
+    """(number of images with equal captions, number of images that were captioned both times)."""
     now = {str(entry.image_id): entry.caption for entry in after}
     both = before.keys() & now.keys()
     return sum(before[image] == now[image] for image in both), len(both)

@@ -1,4 +1,4 @@
-"""`runs verify`: a training's evidence brought together, its best model evaluated again, and the verdict."""
+"""`runs verify`: collect the evidence of a training, evaluate its best model again, and give the verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from neuraltalk_provision.settings import Settings
 POINTS = 5000
 SAMPLES = 2000
 COCO = 70_000
-"""Images to train on from which on a set is taken for COCO's."""
+"""A data set with at least so many training images counts as COCO."""
 TRAIN, EVAL = "train.lua", "eval.lua"
 
 
@@ -37,29 +37,29 @@ def gather(
     evaluation: RunSpec | None,
     say: Callable[[str], None],
 ) -> judge.Evidence:
-    """All evidence of a training; with `evaluation` its best model is evaluated again, which takes its time.
+    """All evidence of a training. With `evaluation` its best model is evaluated again, which takes some time.
 
-    Raises UsageError for a run that is no training, and HostError where the host can't be asked.
+    Raises UsageError if the run is not a training, and HostError if the host fails.
     """
     if run.program != TRAIN:
-        raise UsageError(f"{run.id} ran {run.program}: only a training can be verified")
+        raise UsageError(f"run {run.id} is a run of {run.program}: only trainings (train.lua) can be verified")
     line = hosts.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
     models = hosts.probe(run.id, run.host, settings)
     file = rules.report(run.id)
-    told = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
+    written = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
     envelope = given or known(line, history)
-    evidence = judge.Evidence(line, history, models, told, envelope)
+    evidence = judge.Evidence(line, history, models, written, envelope)
     if evaluation is None or evidence.model is None:
         return evidence
     say(f"evaluating {evidence.model.file} again as {evaluation.id}")
     again, scorer = _evaluate(run, evaluation, settings)
-    return judge.Evidence(line, history, models, told, envelope, again, scorer)
+    return judge.Evidence(line, history, models, written, envelope, again, scorer)
 
 
 def known(line: Sequence[RunState], history: History) -> Envelope | None:
-    """The envelope that is known for such a training: COCO's, for as many images and the default batch."""
+    """The envelope for such a training: that of COCO, if it has as many images and the default batch size."""
     first = line[0]
     usual = _option(first.effective, "batch_size") == str(catalogue.default(TRAIN, "batch_size"))
     if not usual or (first.progress.images or 0) < COCO:
@@ -77,10 +77,13 @@ def _option(options: Mapping[str, Any], name: str) -> str:
 
 
 def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
-    """The evaluation of a training's best model, as train.lua itself evaluates: same images, same batch, no beam."""
+    """The run that evaluates the best model as train.lua does: same images, same batch size, no beam search."""
     best = [model for model in run.models if rules.is_best(model.file)] or list(run.models)
     if not best:
-        raise UsageError(f"{run.id} wrote no model (.t7) that could be evaluated again")
+        raise UsageError(
+            f"run {run.id} wrote no model (.t7) that could be evaluated again",
+            advice="Run the same command with --no-evaluate.",
+        )
     given = run.effective
     batch = _option(given, "batch_size")
     images = _option(given, "val_images_use")
@@ -89,7 +92,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
         "input_h5": str(given["input_h5"]),
         "input_json": str(given["input_json"]),
         "split": "val",
-        # train.lua ends a validation after its first batch where -1 is to mean all of them; eval.lua means it.
+        # With -1 train.lua ends a validation after its first batch, although its help says "all"; eval.lua uses all.
         "num_images": batch if images == "-1" else images,
         "batch_size": batch,
         "language_eval": str(given.get("language_eval", "0")),
@@ -104,7 +107,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
 
 
 def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Scorer | None]:
-    """(how the evaluation ended, when its scorer wrote), or in words why there was none."""
+    """(the end of the evaluation, when its scorer wrote); instead of the end, the reason why there was none."""
     try:
         hosts.start([evaluation], run.host, settings)
     except HostError as error:
