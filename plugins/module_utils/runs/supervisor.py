@@ -128,8 +128,7 @@ class Supervisor(object):
         if self.told:
             return {"by": "signal", "evidence": "its supervisor was told to end by signal %d" % self.told}
         if asked.get("needs"):
-            before = Run(self.root, asked["needs"]).status()
-            if not rules.ended_well(before["exit_code"], (before["ended"] or {}).get("by")):
+            if not rules.ended_well(Run(self.root, asked["needs"]).status()):
                 return {"by": "skipped", "evidence": "%s, which it goes on from, did not end well" % asked["needs"]}
         return None
 
