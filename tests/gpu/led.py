@@ -88,7 +88,7 @@ def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
     """What is wrong with stages on a card, in words; empty where nothing is."""
     found = []
     for name, stage in stages.items():
-        if not shared("rules.run").ended_well(stage["exit_code"], (stage["ended"] or {}).get("by")):
+        if not shared("rules.run").ended_well(stage):
             found.append(f"stage {name} ended with {stage['exit_code']} ({stage['ended']})")
         if not stage["models"]:
             found.append(f"stage {name} left no model")

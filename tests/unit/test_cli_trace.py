@@ -14,21 +14,18 @@ from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.site import converge, operations
+from tests.unit.test_cli import site
 
+__all__ = ["site"]
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty site's directory with a space and a quote, where we are, with an empty mirror."""
-    place = tmp_path / "the operator's site"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def mirror(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site has an empty mirror; lines of 300 characters are not broken."""
     monkeypatch.setenv("COLUMNS", "300")
-    (place / "mirror").mkdir()
-    lock.write(place / "mirror", lock.Lock())
-    return place
+    (site / "mirror").mkdir()
+    lock.write(site / "mirror", lock.Lock())
 
 
 def provision(capsys: Capture, *words: object) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ PATIENCE = 600
 
 
 def ask(argv):
-    """What a command of a package manager prints, in English; empty where it cannot be asked."""
+    """The output of a command of a package manager, in English; empty if the command cannot be run."""
     text, code = output_of(argv, PATIENCE, errors=False)
     return "" if code in (None, 124, 126) else text
 

@@ -44,7 +44,6 @@ CHECKPOINT = "wrote checkpoint to "
 EXPLODING = "loss seems to be exploding"
 LUAJIT = "luajit: "
 MEMORY = ("not enough memory", "out of memory")
-NOT_FINITE = ("nan", "inf")
 
 
 class Series(object):

@@ -15,42 +15,44 @@ if TYPE_CHECKING:
     from typing import Any, Mapping  # noqa: F401
 
 RECORD = "run.json"
-"""What was asked of it: `requested` (its options), program, parent, stage, until, supervisor (a directory)."""
+"""What the user requested: `requested` (the options), program, parent, stage, until, supervisor (a directory)."""
 PROCESS = "process.json"
-"""The process that does it, with its start and its card, and `effective`: the options that its program got."""
+"""Its process, with the start time and the card, and `effective`: the options that the program was given."""
 IMAGES = "images.json"
-"""Pictures by the plain names that they were linked under, and those that were set aside."""
+"""The original name of each picture, by the name of its link, and the pictures that were set aside."""
 LOG = "log"
 """What the program printed."""
 SAMPLES = "samples"
-"""One JSON object a line: what the process took, and where."""
+"""One JSON object per line: the processor time and the card that the run used at that time."""
 EXIT = "exit"
 """Its exit code, minus the signal that ended it."""
 ENDED = "ended.json"
-"""Why the supervisor ended it, or never began it: `by`, in one word, and the evidence."""
+"""Why the supervisor ended it or did not start it: `by`, in one word, and the evidence."""
 STOPPED = "stopped"
-"""Its presence says that somebody asked for the run's end."""
+"""This file exists if somebody has requested the end of the run."""
 STATE = "state.json"
 """The supervisor's process, in the supervisor's directory."""
 PLAN = "plan.json"
-"""What the supervisor is to do."""
+"""The runs that the supervisor starts, in order."""
+SUPERVISOR_LOG = "supervisor.log"
+"""What the supervisor itself printed, in its directory."""
 LONGEST_ID = 121
 ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (LONGEST_ID - 1)
 """The form of a run's id, which names a directory."""
 RESERVED = (".last", ".new")
 """What no id may end in: the file of another run's model would have the same name."""
 STAGE_OVER = ("plateau", "iterations")
-"""`by` of an ending that was the aim of the stage."""
+"""The values of `by` in ended.json that mean: the stage ended as planned."""
 VALIDATION_LOSS = "validation loss"
 """What a training judges its models by where it has no scores."""
 BEST, LAST = ".t7", ".last.t7"
 """How the names of models end: of the best so far, and by our source edit of one that was no better."""
 
 
-def ended_well(exit_code, by):
-    # type: (int | None, str | None) -> bool
-    """Whether a run did what it was started for: its program ended by itself, or its stage was over."""
-    return exit_code == 0 or by in STAGE_OVER
+def ended_well(status):
+    # type: (Mapping[str, Any]) -> bool
+    """Whether a run {exit_code, ended} succeeded: its program ended with 0, or its stage ended as planned."""
+    return status["exit_code"] == 0 or (status["ended"] or {}).get("by") in STAGE_OVER
 
 
 def is_id(name):
@@ -61,7 +63,7 @@ def is_id(name):
 
 def report(run_id):
     # type: (str) -> str
-    """The name of what train.lua writes beside its models."""
+    """The name of the report that train.lua writes into the directory of its models."""
     return "model_id%s.json" % run_id
 
 

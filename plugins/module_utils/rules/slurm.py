@@ -9,8 +9,8 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 ACTIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED")
-"""The job waits, computes or ends just now."""
+"""The job is waiting, running or just ending."""
 GONE = "GONE"
-"""Our word for a job that Slurm has forgotten."""
+"""The state that we report for a job that Slurm no longer knows."""
 SILENT = "SILENT"
-"""Our word where Slurm does not answer."""
+"""The state that we report if Slurm does not answer."""

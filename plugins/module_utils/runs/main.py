@@ -49,8 +49,7 @@ def as_job(plan):
             write_json(Run(root, asked["id"]).ended, {"by": "refused", "evidence": str(error)})
         raise
     Supervisor(root, plan, directory).lead()
-    last = Run(root, plan["runs"][-1]["id"]).status()
-    return 0 if rules.ended_well(last["exit_code"], (last["ended"] or {}).get("by")) else 1
+    return 0 if rules.ended_well(Run(root, plan["runs"][-1]["id"]).status()) else 1
 
 
 def main(words):

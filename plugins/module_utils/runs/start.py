@@ -34,7 +34,7 @@ from ..rules import layout
 PATIENCE = 30.0
 """Seconds that a supervisor gets to say that it has begun."""
 LOOKED = 5.0
-"""Seconds after which it is told of a run that it looks at its pictures still."""
+"""Seconds after which a start is reported although the run still checks its pictures."""
 
 
 def start(root, runs, gpu, memory, account):
@@ -86,7 +86,7 @@ def check(root, runs, gpu, generation):
 
 
 def begun(root, runs):
-    """What is said of the first run once it has begun. StackError where its supervisor refused it."""
+    """The result for the first run after it has started. StackError if its supervisor refused it."""
     first = Run(root, runs[0]["id"])
     reason = first.told(first.ended)
     if reason.get("by") == "refused":
@@ -130,7 +130,7 @@ def is_led(root, name):
 
 def last_words(directory):
     """What a supervisor has left."""
-    log = os.path.join(directory, "supervisor.log")
+    log = os.path.join(directory, rules.SUPERVISOR_LOG)
     return " | ".join(log_tail(log)) if os.path.exists(log) else "there is no log"
 
 

@@ -128,12 +128,8 @@ class Supervisor(object):
         if self.told:
             return {"by": "signal", "evidence": "its supervisor was ended by signal %d" % self.told}
         if asked.get("needs"):
-            before = Run(self.root, asked["needs"]).status()
-            if not rules.ended_well(before["exit_code"], (before["ended"] or {}).get("by")):
-                return {
-                    "by": "skipped",
-                    "evidence": "%s, which it continues, did not end successfully" % asked["needs"],
-                }
+            if not rules.ended_well(Run(self.root, asked["needs"]).status()):
+                return {"by": "skipped", "evidence": "%s, which it continues, did not end successfully" % asked["needs"]}
         return None
 
     def unwanted(self, run):

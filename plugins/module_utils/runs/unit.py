@@ -18,6 +18,7 @@ from ..scoring.scorer import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
 from ..rules import layout
+from ..rules import run as rules
 
 SYSTEMD = "/run/systemd/system"
 """There where systemd runs the host."""
@@ -68,7 +69,7 @@ def begin(run, account, places, plan):
     """
     card = plan["card"]
     words = [plan["python"], os.path.join(run.path, CODE), run.path]
-    log = os.path.join(run.path, "supervisor.log")
+    log = os.path.join(run.path, rules.SUPERVISOR_LOG)
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
     if card:
         # A run may not load the driver's module for unified memory by itself, and libcuda would try.
