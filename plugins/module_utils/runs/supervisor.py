@@ -129,7 +129,10 @@ class Supervisor(object):
             return {"by": "signal", "evidence": "its supervisor was ended by signal %d" % self.told}
         if asked.get("needs"):
             if not rules.ended_well(Run(self.root, asked["needs"]).status()):
-                return {"by": "skipped", "evidence": "%s, which it continues, did not end successfully" % asked["needs"]}
+                return {
+                    "by": "skipped",
+                    "evidence": "%s, which it continues, did not end successfully" % asked["needs"],
+                }
         return None
 
     def unwanted(self, run):
