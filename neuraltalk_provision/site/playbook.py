@@ -222,5 +222,5 @@ def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
                 advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.",
             )
     if outcome.rc and not outcome.told.failures:
-        output = words or "there was no output"
+        output = words or "Ansible printed nothing"
         raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")
