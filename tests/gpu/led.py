@@ -20,6 +20,25 @@ def shared(name: str) -> Any:
     return importlib.import_module(f"module_utils.{name}")
 
 
+def facts() -> dict[str, Any]:
+    """What hosts would say about this machine's cards, driver, toolkits and compiler."""
+    result: dict[str, Any] = shared("gpu.facts").gpu_facts()
+    return result
+
+
+def facts_problems(facts: dict[str, Any], card: dict[str, str]) -> list[str]:
+    """Where `facts` differs from what nvidia-smi was asked directly (machine.card), in words."""
+    if facts["answer"] != "card" or facts["problem"]:
+        return [f"a host would say {facts['answer']!r} about its card: {facts['problem'] or facts['evidence']}"]
+    first = facts["cards"][0]
+    pairs = {"uuid": "uuid", "name": "name", "capability": "compute_cap", "driver": "driver_version"}
+    return [
+        f"a host would say {first[ours]!r} for {theirs}, and nvidia-smi says {card[theirs]!r}"
+        for ours, theirs in pairs.items()
+        if first[ours] != card[theirs]
+    ]
+
+
 def lead(
     work: Path,
     generation: Path,
