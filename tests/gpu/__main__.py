@@ -23,8 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import led, machine, suites
-from tests.real import vgg16
+from tests.gpu import led, machine, suites, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = (
@@ -209,7 +208,7 @@ def prepare(tree: Path, out: Path, limit: float, libraries: str) -> Bench:
                     f"{library} needs {', '.join(missing)}; looked in {', '.join(bench.folders) or 'no folder'}.\n"
                     "Name the folder of this machine's CUDA libraries with --libraries, or build the tree for its CUDA."
                 )
-    vgg16.write(out / "vgg")
+    weights.write(out / "vgg")
     bench.seconds["preparation"] = time.monotonic() - started
     return bench
 

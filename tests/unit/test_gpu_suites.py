@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from tests.gpu import led, suites
+from tests.lab import paths
 
 WHOLE = (
     "seed: \t123\t\nRunning 3 tests\n"
@@ -54,9 +57,21 @@ def test_every_test_of_a_suite_is_in_one_part() -> None:
     assert sorted(chosen) == list(range(1, 11))
 
 
+def test_machine_with_the_card_needs_only_the_standard_library() -> None:
+    program = f"import sys; sys.path.insert(0, {str(paths.ROOT)!r}); import tests.gpu.__main__"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "compute_cap": "9.0", "driver_version": "580.1"}
 FACTS = {"answer": "card", "problem": "", "evidence": "1 by nvidia-smi"}
-FACT_CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "capability": "9.0", "driver": "580.1"}
+FACT_def test_machine_with_the_card_needs_only_the_standard_library() -> None:
+    program = f"import sys; sys.path.insert(0, {str(paths.ROOT)!r}); import tests.gpu.__main__"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "capability": "9.0", "driver": "580.1"}
 
 
 @pytest.mark.parametrize(
