@@ -51,7 +51,7 @@ def lead(
 
     `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
     """
-    supervisor, runs, gpu = shared("runs.supervisor"), shared("runs.files"), shared("gpu.cards")
+    packaging, runs, gpu = shared("runs.packaging"), shared("runs.files"), shared("gpu.cards")
     listing = shared("runs.summary")
     root = work / "stack"
     (root / "generations").mkdir(parents=True)
@@ -71,7 +71,7 @@ def lead(
     }
     shared("runs.admission").admit(str(root), plan, first.path)
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    Path(first.path, "supervisor.zip").write_bytes(supervisor.packed())
+    Path(first.path, "supervisor.zip").write_bytes(packaging.packed())
     command = [sys.executable, str(Path(first.path, "supervisor.zip")), first.path]
     with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
         try:

@@ -63,12 +63,6 @@ def test_machine_with_the_card_needs_only_the_standard_library() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_machine_with_the_card_needs_only_the_standard_library() -> None:
-    program = f"import sys; sys.path.insert(0, {str(paths.ROOT)!r}); import tests.gpu.__main__"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "compute_cap": "9.0", "driver_version": "580.1"}
 FACTS = {"answer": "card", "problem": "", "evidence": "1 by nvidia-smi"}
 FACT_CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "capability": "9.0", "driver": "580.1"}
