@@ -23,18 +23,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import led, machine, suites
-from tests.real import vgg16
+from tests.gpu import led, machine, suites, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = (
     "-backend nn -batch_size 2 -seq_per_img 2 -max_iters 6 -save_checkpoint_every 3 -val_images_use 2 "
     "-losses_log_every 1 -drop_prob_lm 0 -seed 123 -language_eval 0"
 ).split()
-SUITES = {
-    "cutorch.test()": "require 'cutorch'; cutorch.test(nil, 123)",
-    "nn.testcuda()": "require 'cunn'; nn.testcuda(nil, false, 1, 123)",
-}
 VGG = {"proto": "prototxt", "model": "caffemodel"}
 CLOSE = 0.02
 """How far the first validation loss of the card may be from the processor's, of the loss itself."""
@@ -56,14 +51,14 @@ class Bench:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**kept, "TERM": "dumb", "NEURALTALK_LIBRARY_PATH": libraries, "CUDA_VISIBLE_DEVICES": "0"}
 
-    def run(self, name: str, *words: str, folder: Path | None = None) -> tuple[int, str]:
+    def run(self, name: str, *words: str, folder: Path | None = None, threads: int = 0) -> tuple[int, str]:
         """(exit code, output) of a program in the tree; 124 where the time was up. The output is kept as a file."""
         command = [str(self.generation / "bin" / "with-stack"), *words]
         started = time.monotonic()
         with subprocess.Popen(
             command,
             cwd=folder or self.work,
-            env=self.environment(),
+            env={**self.environment(), **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,9 +76,9 @@ class Bench:
         (self.work / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.log").write_text(text, encoding="utf-8")
         return code, text
 
-    def suite(self, name: str, *words: str, folder: Path | None = None) -> suites.Suite:
+    def suite(self, name: str, *words: str, folder: Path | None = None, threads: int = 0) -> suites.Suite:
         """A suite of torch's Tester."""
-        text = self.run(name, *words, folder=folder)[1]
+        text = self.run(name, *words, folder=folder, threads=threads)[1]
         return suites.read(name, text, self.seconds[name])
 
 
@@ -181,9 +176,19 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         if captioned["exit_code"] or not captioned["captions"]:
             found.append(f"captions on the {where} ended with {captioned['exit_code']}")
     found += led.problems(report["stages"])
+    found += led.facts_problems(report["facts"], report["card"])
     if not report["captions"]:
         found.append("there was no model to caption with")
     return found
+
+
+def start(bench: Bench, pool: ThreadPoolExecutor, name: str) -> list[Future[suites.Suite]]:
+    """The parts of a suite, running."""
+    programs = suites.parts(*suites.SUITES[name])
+    return [
+        pool.submit(bench.suite, f"{name} part {number}", "luajit", "-e", program, threads=1)
+        for number, program in enumerate(programs, 1)
+    ]
 
 
 def prepare(tree: Path, out: Path, limit: float, libraries: str) -> Bench:
@@ -203,7 +208,7 @@ def prepare(tree: Path, out: Path, limit: float, libraries: str) -> Bench:
                     f"{library} needs {', '.join(missing)}; looked in {', '.join(bench.folders) or 'no folder'}.\n"
                     "Name the folder of this machine's CUDA libraries with --libraries, or build the tree for its CUDA."
                 )
-    vgg16.write(out / "vgg")
+    weights.write(out / "vgg")
     bench.seconds["preparation"] = time.monotonic() - started
     return bench
 
@@ -227,14 +232,14 @@ def main() -> int:
     print(f"card: {card}", flush=True)
     bench = prepare(asked.tree, asked.out.resolve(), asked.limit, asked.libraries)
     print(f"tree: {bench.generation}; CUDA libraries: {', '.join(bench.folders)}", flush=True)
-    with ThreadPoolExecutor() as pool:
-        running: list[Future[suites.Suite]] = [
-            pool.submit(bench.suite, name, "luajit", "-e", program) for name, program in SUITES.items()
-        ]
+    with ThreadPoolExecutor(sum(count for _load, _run, count in suites.SUITES.values())) as pool:
+        running = {name: start(bench, pool, name) for name in suites.SUITES}
         main_work = work(bench)
-        done = [main_work["language"], *(future.result() for future in running)]
+        divided = [suites.joined(name, [part.result() for part in parts]) for name, parts in running.items()]
+        done = [main_work["language"], *divided]
     report: dict[str, Any] = {
         "card": card,
+        "facts": led.facts(),
         "suites": [{**asdict(suite), "green": suite.green, "words": suite.words()} for suite in done],
         "training": main_work["training"],
         "captions": main_work["captions"],

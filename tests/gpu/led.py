@@ -20,6 +20,25 @@ def shared(name: str) -> Any:
     return importlib.import_module(f"module_utils.{name}")
 
 
+def facts() -> dict[str, Any]:
+    """What hosts would say about this machine's cards, driver, toolkits and compiler."""
+    result: dict[str, Any] = shared("gpu.facts").gpu_facts()
+    return result
+
+
+def facts_problems(facts: dict[str, Any], card: dict[str, str]) -> list[str]:
+    """Where `facts` differs from what nvidia-smi was asked directly (machine.card), in words."""
+    if facts["answer"] != "card" or facts["problem"]:
+        return [f"a host would say {facts['answer']!r} about its card: {facts['problem'] or facts['evidence']}"]
+    first = facts["cards"][0]
+    pairs = {"uuid": "uuid", "name": "name", "capability": "compute_cap", "driver": "driver_version"}
+    return [
+        f"a host would say {first[ours]!r} for {theirs}, and nvidia-smi says {card[theirs]!r}"
+        for ours, theirs in pairs.items()
+        if first[ours] != card[theirs]
+    ]
+
+
 def lead(
     work: Path,
     generation: Path,
@@ -32,7 +51,7 @@ def lead(
 
     `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
     """
-    supervisor, runs, gpu = shared("runs.supervisor"), shared("runs.files"), shared("gpu.cards")
+    packaging, runs, gpu = shared("runs.packaging"), shared("runs.files"), shared("gpu.cards")
     listing = shared("runs.summary")
     root = work / "stack"
     (root / "generations").mkdir(parents=True)
@@ -52,7 +71,7 @@ def lead(
     }
     shared("runs.admission").admit(str(root), plan, first.path)
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    Path(first.path, "supervisor.zip").write_bytes(supervisor.packed())
+    Path(first.path, "supervisor.zip").write_bytes(packaging.packed())
     command = [sys.executable, str(Path(first.path, "supervisor.zip")), first.path]
     with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
         try:

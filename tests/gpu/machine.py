@@ -11,8 +11,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-SONAMES = ("libcudart.so.*", "libcublas.so.*", "libcurand.so.*", "libcusparse.so.*", "libnvJitLink.so.*")
-PLACES = ("/usr/local/cuda*/lib64", "/usr/local/cuda*/targets/x86_64-linux/lib", "/opt/cuda*/lib64")
+LIBRARIES = ("cudart", "cublas", "curand", "cusparse", "nvJitLink", "cuda")
+PLACES = (
+    "/usr/local/nvidia/lib*",
+    "/usr/local/cuda*/lib64",
+    "/usr/local/cuda*/targets/x86_64-linux/lib",
+    "/opt/cuda*/lib64",
+)
 
 
 def query(what: str, *fields: str) -> list[dict[str, str]]:
@@ -30,11 +35,11 @@ def card() -> dict[str, str]:
 
 
 def library_folders(more: str = "") -> list[str]:
-    """The folders that hold CUDA's run-time libraries: a toolkit's, or those of Python packages."""
+    """The folders that hold the driver's and CUDA's run-time libraries: a toolkit's, or those of Python packages."""
     packages = Path(sysconfig.get_paths()["purelib"])
     patterns = [*filter(None, more.split(":")), *PLACES, f"{packages}/nvidia/*/lib"]
     found = [folder for pattern in patterns for folder in sorted(Path("/").glob(pattern.lstrip("/")))]
-    holding = [str(folder) for folder in found if any(any(folder.glob(soname)) for soname in SONAMES)]
+    holding = [str(folder) for folder in found if any(any(folder.glob(f"lib{name}.so.*")) for name in LIBRARIES)]
     return list(dict.fromkeys(holding))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from tests.gpu import led, suites
+from tests.lab import paths
 
 WHOLE = (
     "seed: \t123\t\nRunning 3 tests\n"
@@ -34,6 +38,47 @@ def test_suite_that_was_cut_off_is_not_green_whatever_passed() -> None:
 def test_suite_that_ran_nothing_is_not_green() -> None:
     assert not suites.read("x", "Completed 0 asserts in 0 tests with 0 failures and 0 errors\n", 0).green
     assert not suites.read("x", "module 'cutorch' not found\n", 0).green
+
+
+def test_parts_are_one_suite_and_one_that_was_cut_off_makes_it_red() -> None:
+    first = suites.read("nn.testcuda() part 1", WHOLE, 12.3)
+    second = suites.read("nn.testcuda() part 2", WHOLE[: WHOLE.index("2/3 topK")], 30)
+    both = suites.joined("nn.testcuda()", [first, second])
+    assert (both.passed, both.failed, both.seconds) == (("absTest", "absTest"), ("topK", "half"), 30)
+    assert not both.whole
+    assert any(line.startswith("nn.testcuda() part 2: 1/3 absTest") for line in both.tail)
+    assert suites.joined("nn.testcuda()", [first, first]).whole
+    assert not suites.joined("nn.testcuda()", []).green
+
+
+def test_every_test_of_a_suite_is_in_one_part() -> None:
+    firsts = [re.findall(r"for i = (\d+), #names, (\d+) do", program)[0] for program in suites.parts("a", "b", 3)]
+    chosen = [number for first, step in firsts for number in range(int(first), 11, int(step))]
+    assert sorted(chosen) == list(range(1, 11))
+
+
+def test_machine_with_the_card_needs_only_the_standard_library() -> None:
+    program = f"import sys; sys.path.insert(0, {str(paths.ROOT)!r}); import tests.gpu.__main__"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "compute_cap": "9.0", "driver_version": "580.1"}
+FACTS = {"answer": "card", "problem": "", "evidence": "1 by nvidia-smi"}
+FACT_CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "capability": "9.0", "driver": "580.1"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({**FACTS, "cards": [FACT_CARD]}, ""),
+        ({**FACTS, "cards": [{**FACT_CARD, "uuid": "GPU-2"}]}, "a host would say 'GPU-2' for uuid"),
+        ({**FACTS, "answer": "unknown", "problem": "no devices", "cards": []}, "'unknown' about its card: no devices"),
+    ],
+)
+def test_what_a_host_would_say_is_compared_with_nvidia_smi(facts: dict[str, Any], words: str) -> None:
+    found = " ".join(led.facts_problems(facts, CARD))
+    assert words in found if words else not found
 
 
 def stage(*samples: dict[str, Any], **more: Any) -> dict[str, Any]:
