@@ -56,7 +56,7 @@ def build() -> Path:
     WORK.mkdir(parents=True)
     mirror = mirrors.make(WORK / "mirror", IMAGE)
     with hosts.with_lab(Lab("bench-build", IMAGE)) as lab:
-        directory = Directory(WORK / "build").settle(mirror=str(mirror), inventory=str(lab.inventory))
+        directory = Directory(WORK / "build").configure(mirror=str(mirror), inventory=str(lab.inventory))
         directory.provision("site").ended_with(0)
         (host,) = lab.containers
         hosts.commit(host, COMMITTED)
@@ -90,7 +90,7 @@ def start_up(directory: Directory) -> Callable[[], Done]:
 def measure(count: int, rounds: int, mirror: Path) -> list[Measured]:
     """All ways on so many hosts, in turn."""
     with hosts.with_lab(Lab(f"bench-{count}", IMAGE, hosts=count, committed=COMMITTED)) as lab:
-        directory = Directory(WORK / lab.name).settle(mirror=str(mirror), inventory=str(lab.inventory))
+        directory = Directory(WORK / lab.name).configure(mirror=str(mirror), inventory=str(lab.inventory))
         ways = {
             "provision --version": start_up(directory),
             "provision site": nothing_to_do(directory),

@@ -88,7 +88,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     with hosts.with_lab(LAB) as lab:
         (host,) = lab.containers
-        directory = Directory(WORK / "site").settle(mirror=str(WORK), inventory=str(lab.inventory))
+        directory = Directory(WORK / "site").configure(mirror=str(WORK), inventory=str(lab.inventory))
         engine.docker("cp", str(MAKER), f"{host}:/root/make_runs.py")
         sizes = [str(number) for number in (asked.ended, asked.living, asked.megabytes, asked.pictures)]
         engine.docker("exec", "-d", host, "python3", "/root/make_runs.py", ROOT, *sizes)
