@@ -175,11 +175,11 @@ def ours(bench: Bench, data: Set) -> dict[str, Any]:
 
 def original(bench: Bench, data: Set) -> float:
     """Images per second of prepro.py, including its start."""
-    words = ["--input_json", str(data.raw), "--images_root", str(data.images), "--num_val", "1"]
-    words += ["--word_count_threshold", "0", "--output_json", str(bench.folder / "original.json")]
-    words += ["--output_h5", str(bench.folder / "original.h5")]
+    arguments = ["--input_json", str(data.raw), "--images_root", str(data.images), "--num_val", "1"]
+    arguments += ["--word_count_threshold", "0", "--output_json", str(bench.folder / "original.json")]
+    arguments += ["--output_h5", str(bench.folder / "original.h5")]
     began = time.monotonic()
-    subprocess.run([bench.python2, bench.prepro, *words], check=True, capture_output=True)
+    subprocess.run([bench.python2, bench.prepro, *arguments], check=True, capture_output=True)
     return data.count / (time.monotonic() - began)
 
 

@@ -89,10 +89,10 @@ def original(program: Path, python: str, entries: list[dict[str, Any]], case: Ca
         file.write_bytes(picture)
     raw, text, h5 = work / "raw.json", work / "out.json", work / "out.h5"
     raw.write_text(json.dumps(entries), encoding="utf-8")
-    words = [f"--{name}={value}" for name, value in case.options().items()]
+    arguments = [f"--{name}={value}" for name, value in case.options().items()]
     where = [f"--input_json={raw}", f"--output_json={text}", f"--output_h5={h5}", f"--images_root={work}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
-    command = [python, "-W", "ignore", str(program), *words, *where]
+    command = [python, "-W", "ignore", str(program), *arguments, *where]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"{program} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -111,8 +111,8 @@ def test_pictures_and_a_csv_become_a_data_set(host: str) -> None:
     engine.docker("exec", host, "install", "-d", "-o", "neuraltalk", OUT)
     provision("data", "prepare", "--host", host, "--id", "refused", *PREPARE, code=1)
     assert "cut.png" in provision("runs", "logs", "refused")
-    words = ("data", "prepare", "--host", host, "--id", "prepared", *PREPARE, "--set-aside", "--json")
-    result = json.loads(provision(*words))
+    arguments = ("data", "prepare", "--host", host, "--id", "prepared", *PREPARE, "--set-aside", "--json")
+    result = json.loads(provision(*arguments))
     assert (result["pictures"], result["set_aside"]) == (made.PICTURES, 1)
     provision("data", "inspect", f"{OUT}/made.h5", "--host", host)
 
@@ -153,8 +153,8 @@ def test_scores_are_the_same_when_scored_again(host: str) -> None:
 def test_new_pictures_are_captioned_correctly_and_invalid_ones_are_set_aside_with_a_reason(host: str) -> None:
     # The best model, or the last one if finetuning improved nothing.
     model = min(show("made-finetune")["models"], key=lambda one: one["file"].endswith(".last.t7"))["file"]
-    words = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
-    end = json.loads(provision(*words, "-image_folder", f"{DATA}/new"))
+    arguments = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
+    end = json.loads(provision(*arguments, "-image_folder", f"{DATA}/new"))
     assert {entry["file"] for entry in end["set_aside"]} == set(BAD)
     assert all(entry["reason"] for entry in end["set_aside"])
     captions = {entry["file"]: entry["caption"] for entry in end["captions"]}

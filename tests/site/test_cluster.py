@@ -87,8 +87,8 @@ def wait_until(nodes: Directory, what: str, ids: list[str], wanted: set[str]) ->
 
 
 def test_run_is_a_systemd_unit(nodes: Directory) -> None:
-    words = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
-    started = nodes.provision("train", "--host", ONE, "--id", "unit", "--detach", "--", *words).ended_with(0)
+    arguments = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
+    started = nodes.provision("train", "--host", ONE, "--id", "unit", "--detach", "--", *arguments).ended_with(0)
     started.says("unit neuraltalk-unit")
     unit = engine.docker("exec", ONE, "systemctl", "show", "neuraltalk-unit", "-p", "ActiveState,ControlGroup")
     assert "ActiveState=active" in unit
@@ -152,15 +152,15 @@ def test_slurm_distributes_a_sweep_of_six_over_both_nodes(queue: Directory, tmp_
 
 def test_run_in_the_queue_is_listed_and_can_be_stopped(queue: Directory) -> None:
     nodes = queue
-    words = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
+    arguments = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
     request = ("--launcher", "slurm", "--sbatch=--begin=now+1hour", "--host", ONE)
-    nodes.provision("train", "--id", "later", *request, "--", *words).ended_with(0)
+    nodes.provision("train", "--id", "later", *request, "--", *arguments).ended_with(0)
     nodes.provision("runs", "list").says("later", "waiting")
     nodes.provision("runs", "stop", "later", "--plan").ended_with(0).says("would be stopped")
     nodes.provision("runs", "stop", "later").ended_with(0).says("later", "stopped")
     assert runs(nodes)["later"]["health"]["state"] == "stopped"
     invalid = ("--launcher", "slurm", "--sbatch=--partition=none", "--host", ONE)
-    nodes.provision("train", "--id", "no", *invalid, "--", *words).ended_with(1).says(
+    nodes.provision("train", "--id", "no", *invalid, "--", *arguments).ended_with(1).says(
         "sbatch did not accept the job", "partition"
     )
 
@@ -180,14 +180,14 @@ def with_cards() -> None:
 def test_runs_get_different_cards_and_each_process_is_measured_on_its_own_card(queue: Directory) -> None:
     nodes = queue
     with_cards()
-    words = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
+    arguments = [word for name, value in OWN.items() for word in (f"-{name}", str(value))]
     wanted = ("--launcher", "slurm", "--gpu", "auto", "--host", ONE)
-    nodes.provision("train", "--id", "by-gres", *wanted, "--", *words).ended_with(0)
-    nodes.provision("train", "--host", ONE, "--id", "by-name", "--gpu", "1", "--detach", "--", *words).ended_with(0)
+    nodes.provision("train", "--id", "by-gres", *wanted, "--", *arguments).ended_with(0)
+    nodes.provision("train", "--host", ONE, "--id", "by-name", "--gpu", "1", "--detach", "--", *arguments).ended_with(0)
     wait_until(nodes, "both", ["by-gres", "by-name"], {"running"})
     rows = runs(nodes)
     assert rows["by-gres"]["card"]["uuid"] != rows["by-name"]["card"]["uuid"] or rows["by-gres"]["host"] == TWO
-    nodes.provision("train", "--host", ONE, "--id", "third", "--gpu", "1", "--", *words).ended_with(1).says(
+    nodes.provision("train", "--host", ONE, "--id", "third", "--gpu", "1", "--", *arguments).ended_with(1).says(
         "by-name has it"
     )
     time.sleep(5)

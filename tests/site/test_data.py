@@ -47,8 +47,8 @@ def test_own_pictures_are_inspected_prepared_and_trained_on(own: Site) -> None:
     assert (listed["own-2"]["program"], listed["own-2"]["health"]["state"]) == ("prepare", "ended")
     assert listed["own-1"]["health"]["state"] == "failed"
     provision("data", "inspect", f"{OUT}/own.h5", "--host", HOST).ended_with(0)
-    words = options(input_h5=f"{OUT}/own.h5", input_json=f"{OUT}/own.json")
-    trained = provision("train", "--host", HOST, "--id", "own", "--json", "--", *words).ended_with(0).document
+    arguments = options(input_h5=f"{OUT}/own.h5", input_json=f"{OUT}/own.json")
+    trained = provision("train", "--host", HOST, "--id", "own", "--json", "--", *arguments).ended_with(0).document
     assert trained["losses"][-1][1] < trained["losses"][0][1]
     annotations = json.loads(engine.docker("exec", HOST, "cat", f"{OUT}/own.annotations.json"))
     assert {Path(image["file_name"]).name for image in annotations["images"]} <= {

@@ -68,8 +68,8 @@ def test_picture_with_a_quote_in_its_name_runs_nothing(
     engine.docker("cp", str(tmp_path / "evil.json"), f"{HOST}:{DATA}/evil.json")
     engine.docker("exec", HOST, "chmod", "a+r", f"{DATA}/evil.json")
     model = f"{ROOT}/runs/{trained}/checkpoint/model_id{trained}.t7"
-    words = ["-model", model, "-input_h5", f"{DATA}/cocotalk.h5", "-input_json", f"{DATA}/evil.json"]
-    done = run("eval", "quoted", [*words, "-num_images", "2", "-dump_images", "1", "-image_root", "/"])
+    arguments = ["-model", model, "-input_h5", f"{DATA}/cocotalk.h5", "-input_json", f"{DATA}/evil.json"]
+    done = run("eval", "quoted", [*arguments, "-num_images", "2", "-dump_images", "1", "-image_root", "/"])
     done.ended_with(0).says("copy of /x")
     assert host.run("ls /tmp | grep seen || true").strip() == ""
     assert not host.has(f"{ROOT}/seen")
@@ -93,10 +93,10 @@ def test_picture_that_became_a_link_to_a_file_of_root_is_in_no_report(
 
 def test_stack_root_that_another_user_could_create_or_owns_is_refused(converged: Site, host: Host) -> None:
     host.run("mkdir -m 1777 -p /srv/shared; rm -rf /srv/shared/*")
-    words = ("site", "--plan", "--limit", host.name, "--stack-root", "/srv/shared/neuraltalk")
-    converged.directory.provision(*words).ended_with(2).says(host.name, "/srv/shared")
+    arguments = ("site", "--plan", "--limit", host.name, "--stack-root", "/srv/shared/neuraltalk")
+    converged.directory.provision(*arguments).ended_with(2).says(host.name, "/srv/shared")
     plain(host, "mkdir /srv/shared/neuraltalk")
-    refused = converged.directory.provision(*words).ended_with(2).says("/srv/shared/neuraltalk", "plain")
+    refused = converged.directory.provision(*arguments).ended_with(2).says("/srv/shared/neuraltalk", "plain")
     assert "would build" not in refused.out
 
 

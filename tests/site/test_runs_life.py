@@ -56,8 +56,8 @@ def endless(converged: Site, data: str, request: pytest.FixtureRequest) -> Itera
     """The id of a training without an end that has written a model, and whose controller was killed with SIGKILL."""
     run_id = f"endless-{request.node.name[-12:].strip('_')}"
     engine.docker("exec", HOST, "sh", "-c", "echo 0.05 > /etc/standin-pause")
-    words = ("train", "--host", HOST, "--id", run_id, "--", *options(max_iters="-1"))
-    controller = converged.directory.start(*words)
+    arguments = ("train", "--host", HOST, "--id", run_id, "--", *options(max_iters="-1"))
+    controller = converged.directory.start(*arguments)
     try:
         wait_for(lambda: show_run(converged, run_id).get("models"), "it wrote no model")
     finally:
