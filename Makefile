@@ -14,7 +14,7 @@ help: ## List these targets
 demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions on the screen
 	$(BIN)/python -m tests.demo
 
-# All parts side by side as far as they go together; tests/__main__.py has the list of parts.
+# Runs parts at the same time if they do not affect each other; tests/__main__.py has the list of parts.
 test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources; some parts: make test ONLY="lint unit"
 	$(BIN)/python -m tests $(ONLY)
 
@@ -24,7 +24,7 @@ quick: $(VENV)/ready ## Run lint, types and unit tests, in about 95 s on 2 cores
 $(VENV)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(VENV) "ansible-core>=2.19"
 
-# The last ansible-core that drives hosts whose Python is 2.7.
+# The last ansible-core that supports hosts with Python 2.7.
 $(OLD)/ready: pyproject.toml tests/setup.sh
 	tests/setup.sh $(PYTHON) $(OLD) "ansible-core>=2.16,<2.17"
 
@@ -33,7 +33,7 @@ $(OLD)/ready: pyproject.toml tests/setup.sh
 	$(BIN)/python -c "from pathlib import Path; from neuraltalk_provision import paths; \
 		paths.link_collection(Path('$@').resolve())"
 
-# What ansible-lint reads: it takes 15 s, and is left out where it passed on the same files already.
+# What ansible-lint reads. It takes 15 s, so it is skipped if it has already passed on the same files.
 LINTED := .ansible-lint .yamllint galaxy.yml $(wildcard meta) playbooks plugins roles
 lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 	$(BIN)/ruff check .
@@ -47,7 +47,7 @@ lint: $(VENV)/ready .cache/collections ## Check style, types and YAML
 sanity: $(VENV)/ready ## Run ansible-test sanity alone, which lint runs too
 	$(BIN)/python -m tests.sanity
 
-# Unit tests wait for processes more than they compute, hence one process more than there are processors.
+# Unit tests mostly wait for processes, so there is one worker more than there are processors.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 unit: $(VENV)/ready ## Run the unit tests; WORKERS=0: in one process
 	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
@@ -58,28 +58,28 @@ molecule: $(VENV)/ready ## Run the Molecule scenarios, on containers
 molecule-old: $(OLD)/ready ## Run the scenarios of Python 2.7 hosts, with ansible-core 2.16
 	$(OLD)/bin/python -m tests.molecule py27
 
-# By plain ansible-playbook, without an engine; KILL_ALL=1 kills after every task.
+# With plain ansible-playbook, without Docker. KILL_ALL=1 kills after every task.
 LOCAL := tests/site/test_artifact_role.py tests/site/test_kills.py tests/site/test_scorer_role.py
-local: $(VENV)/ready ## Run roles on this machine, and kill site.yml after its tasks and run it again
+local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks and run it again
 	$(BIN)/python -m pytest $(LOCAL)
 
-# The first test waits until all hosts have been built, which takes long where other parts run beside it.
+# The first test waits until all hosts are built, which takes long while other parts run.
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
-# The real upstream sources, from a mirror that you bring: make test-real MIRROR=DIR
+# The real upstream sources, from your own mirror: make test-real MIRROR=DIR
 test-real: $(VENV)/ready ## Test the real upstream sources; needs MIRROR=DIR
 	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s -o faulthandler_timeout=0
 
-# The GPU half from the real sources, built without a card and packed for one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
+# The GPU components from the real sources, built without a card and packed for a machine with one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
 ARCHS ?= 9.0
-gpu-tree: $(VENV)/ready ## Build the GPU half from the real sources, for test-gpu; needs MIRROR=DIR
+gpu-tree: $(VENV)/ready ## Build the GPU components from the real sources, for test-gpu; needs MIRROR=DIR
 	$(BIN)/python -m tests.gpu.tree "$(MIRROR)" --archs "$(ARCHS)"
 
-# Where the card is; needs nothing but Python 3, CUDA's libraries and the tree: make test-gpu [TREE=FILE] [OUT=DIR]
+# On a machine with a card. Needs only Python 3, CUDA's libraries and the packed tree: make test-gpu [TREE=FILE] [OUT=DIR]
 TREE ?= .cache/gpu/tree.tar.xz
 OUT ?= .cache/gpu/report
-test-gpu: ## Test that tree on a machine with a GPU; takes TREE=FILE and OUT=DIR
+test-gpu: ## Test the packed tree on a machine with a GPU; takes TREE=FILE and OUT=DIR
 	$(PYTHON) -m tests.gpu --tree "$(TREE)" --out "$(OUT)"
 
 bench: $(VENV)/ready ## Measure what a converge and many runs cost

@@ -1,7 +1,7 @@
-"""`python -m tests [PART...]`: run parts of the test suite, those that wait beside those that compute.
+"""`python -m tests [PART...]`: run parts of the test suite, several at the same time.
 
-A part is a target of the Makefile. Its output goes to .cache/tests/PART.log and is printed when the part has ended; its
-last line is shown every minute.
+A part is a target of the Makefile. Its output is written to .cache/tests/PART.log and printed when the part has ended;
+its last line is shown every minute.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ STAGES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("lint",), ("unit",)),
     (("site",), ("molecule",), ("molecule-old", "local")),
 )
-"""One stage after the other, the next only where all went well; in a stage all streams at once, in a stream the parts
-one after the other. Parts that use the same hosts' names have to be in one stream."""
+"""Stages run one after the other, and only if the previous one succeeded. The streams of a stage run at the same time;
+the parts of a stream run one after the other. Parts that use the same names of hosts must be in the same stream."""
 PARTS = tuple(part for stage in STAGES for stream in stage for part in stream)
-PASSED_ON = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
-"""Variables by which make speaks with the makes below it; the parts are on their own."""
-SIGN_OF_LIFE = 60
-"""After so many seconds the last line of what a part printed is shown."""
+MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+"""Variables that make passes to the makes that it starts. They are removed, because the parts are independent."""
+PROGRESS_INTERVAL = 60
+"""Seconds after which the last line of a part's output is shown."""
 _printing = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended."""
+    """The result of a part."""
 
     part: str
     code: int
@@ -48,12 +48,12 @@ class Result:
 
 
 def run(part: str, make: Sequence[str] = ("make", "--no-print-directory")) -> Result:
-    """Run one part to its end; its output is printed then, in one piece."""
+    """Run one part and then print its output."""
     log = LOGS / f"{part}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name not in PASSED_ON}
+    environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
     started = time.monotonic()
-    say(f"---- {part} has begun: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}")
+    say(f"---- {part} started: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}")
     with (
         log.open("wb") as output,
         subprocess.Popen(
@@ -65,7 +65,7 @@ def run(part: str, make: Sequence[str] = ("make", "--no-print-directory")) -> Re
             stderr=subprocess.STDOUT,
         ) as running,
     ):
-        while not has_ended(running, SIGN_OF_LIFE):
+        while not has_ended(running, PROGRESS_INTERVAL):
             last = text_of(log).rstrip().rpartition("\n")[2]
             say(f"---- {part}, {time.monotonic() - started:.0f} s: {last[:100]}")
     result = Result(part, running.returncode, time.monotonic() - started)
@@ -74,7 +74,7 @@ def run(part: str, make: Sequence[str] = ("make", "--no-print-directory")) -> Re
 
 
 def has_ended(running: subprocess.Popen[bytes], patience: float) -> bool:
-    """Whether it ended within so many seconds."""
+    """Wait until the process ends; False after `patience` seconds."""
     try:
         running.wait(patience)
     except subprocess.TimeoutExpired:
@@ -83,20 +83,20 @@ def has_ended(running: subprocess.Popen[bytes], patience: float) -> bool:
 
 
 def text_of(log: Path) -> str:
-    """What stands there so far."""
+    """The current content of the log."""
     return log.read_text(encoding="utf-8", errors="replace")
 
 
 def run_stream(parts: Sequence[str]) -> list[Result]:
-    """Run parts one after the other, whatever becomes of each."""
+    """Run parts one after the other, also after a failure."""
     return [run(part) for part in parts]
 
 
-def run_stages(asked: Sequence[str]) -> list[Result]:
-    """Run the parts that are asked for; no stage after one in which something failed."""
+def run_stages(requested: Sequence[str]) -> list[Result]:
+    """Run the requested parts. No stage is started after one with a failure."""
     results: list[Result] = []
     for stage in STAGES:
-        streams = [chosen for stream in stage if (chosen := [part for part in stream if part in asked])]
+        streams = [chosen for stream in stage if (chosen := [part for part in stream if part in requested])]
         if not streams:
             continue
         with ThreadPoolExecutor(len(streams)) as pool:
@@ -106,24 +106,24 @@ def run_stages(asked: Sequence[str]) -> list[Result]:
     return results
 
 
-def say(words: str) -> None:
-    """Print, so that what threads print does not mix."""
+def say(text: str) -> None:
+    """Print a text, so that the outputs of threads do not mix."""
     with _printing:
-        print(words, flush=True)
+        print(text, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what is asked for, and tell how long it took; 1 if something failed."""
+    """Run the requested parts and print how long they took. Exit code 1 if something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
-    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
-    asked = parser.parse_args(argv).part or list(PARTS)
-    if strange := sorted(set(asked) - set(PARTS)):
-        parser.error(f"there is no part {', '.join(strange)}; there are {', '.join(PARTS)}")
+    parser.add_argument("part", nargs="*", help=f"any of {', '.join(PARTS)}; default: all")
+    requested = parser.parse_args(argv).part or list(PARTS)
+    if unknown := sorted(set(requested) - set(PARTS)):
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     started = time.monotonic()
-    results = run_stages(asked)
+    results = run_stages(requested)
     for result in results:
         print(result.line)
-    left_out = [part for part in asked if part not in {result.part for result in results}]
+    left_out = [part for part in requested if part not in {result.part for result in results}]
     if left_out:
         print(f"not run, because something before failed: {', '.join(left_out)}")
     failed = any(result.code for result in results)

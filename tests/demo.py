@@ -1,6 +1,6 @@
-"""`make demo`: the main job on an embedded default, from stand-in sources to captions.
+"""`make demo`: installs a stack from stand-in sources, trains, and captions pictures.
 
-Where Docker runs or can be started, the site is two containers on a network without any route out; else it is
+If Docker runs or can be started, the site is two containers on a network without a route out. Otherwise it is
 this machine itself, under a private prefix.
 """
 
@@ -23,35 +23,35 @@ from tests.standin.__main__ import write as write_standins
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".cache" / "demo"
 PREFIX = WORK if os.geteuid() else Path("/opt/neuraltalk-demo")
-"""Where the stack and the data lie where there is no engine."""
+"""The directory of the stack and the data if there is no Docker."""
 LAB = Lab(name="demo", image="debian12", airgap=True, names=("node1", "node2"))
 TRAINING = (
     "-batch_size 1 -seq_per_img 2 -max_iters 40 -save_checkpoint_every 10 -val_images_use 4 -losses_log_every 10"
 ).split()
 
 
-def provision(*words: str) -> None:
-    """Run the command as a user would, and end the demo where it fails."""
-    print(f"\n$ provision {shlex.join(words)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "neuraltalk_provision", *words], cwd=WORK, check=False)
+def provision(*arguments: str) -> None:
+    """Run the command as a user would. Exits if it fails."""
+    print(f"\n$ provision {shlex.join(arguments)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "neuraltalk_provision", *arguments], cwd=WORK, check=False)
     if done.returncode:
-        sys.exit(f"the demo stopped: `provision {words[0]}` ended with {done.returncode}")
+        sys.exit(f"the demo stopped: `provision {arguments[0]}` ended with {done.returncode}")
 
 
 def make_mirror(image: str | None) -> None:
-    """Stand-in sources, and for containers the packages and wheels that they lack, filed in a mirror."""
-    brought = WORK / "brought"
+    """Make a mirror with stand-in sources, and for containers also with the missing packages and wheels."""
+    source = WORK / "files"
     shutil.rmtree(WORK, ignore_errors=True)
-    brought.mkdir(parents=True)
+    source.mkdir(parents=True)
     print("making stand-in sources: same names, layout and output as upstream, not upstream's code", flush=True)
-    files = write_standins(brought)
+    files = write_standins(source)
     if image:
-        files += [packages.archive(image, brought), packages.wheels_archive(image, brought)]
+        files += [packages.archive(image, source), packages.wheels_archive(image, source)]
     provision("mirror", "add", *(str(file) for file in files))
 
 
-def bring_data() -> Path:
-    """A data set made of pictures and a CSV of captions, and a folder of images with the files that a Mac leaves."""
+def make_data() -> Path:
+    """Make a data set from pictures and a CSV of captions, and a directory of images with files of macOS among them."""
     data = WORK / "data"
     own.write(data)
     captions = ("--input_json", "data/captions.csv", "--images_root", "data/pictures", "--word_count_threshold", "0")
@@ -61,18 +61,18 @@ def bring_data() -> Path:
     return data
 
 
-def bring_luajit() -> None:
-    """The stand-in Torch wraps the distribution's LuaJIT and luarocks, which no real stack needs."""
+def install_luajit() -> None:
+    """Install the distribution's LuaJIT and luarocks, which the stand-in Torch uses and a real stack does not need."""
     if all(shutil.which(name) for name in ("luajit", "luarocks")):
         return
-    words = "apt-get -q install -y luajit luarocks libluajit-5.1-dev"
+    command = "apt-get -q install -y luajit luarocks libluajit-5.1-dev"
     if os.geteuid():
-        sys.exit(f"the stand-in Torch needs the distribution's LuaJIT; as root: {words}")
-    subprocess.run(f"apt-get -q update && DEBIAN_FRONTEND=noninteractive {words}", shell=True, check=True)
+        sys.exit(f"the stand-in Torch needs the distribution's LuaJIT; as root: {command}")
+    subprocess.run(f"apt-get -q update && DEBIAN_FRONTEND=noninteractive {command}", shell=True, check=True)
 
 
-def beside_others(data: Path) -> Path:
-    """The data where the account that runs belong to can read it, which comes to no home of root's."""
+def readable_by_runs(data: Path) -> Path:
+    """Copy the data to where the account that runs belong to can read it, which it cannot below root's home."""
     if PREFIX == WORK:
         return data
     PREFIX.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def beside_others(data: Path) -> Path:
 
 
 def in_containers() -> tuple[Path, str, str]:
-    """Start the site; its inventory, the host that trains, and where the data is there."""
+    """Start the hosts; the inventory, the host that trains, and the directory of the data on it."""
     inventory = hosts.up(LAB)
     for name in LAB.containers:
         engine.docker("cp", str(WORK / "data"), f"{name}:/data")
@@ -94,23 +94,23 @@ def in_containers() -> tuple[Path, str, str]:
 
 
 def main() -> int:
-    """Do it all; 0 when captions came out."""
+    """Run the demo. Returns 0 after the captions were printed."""
     started = time.monotonic()
     try:
         engine.ensure()
         contained = True
     except LabError as error:
-        print(f"{error}\nGoing on with this machine itself, under {PREFIX}.", flush=True)
+        print(f"{error}\nContinuing on this machine itself, under {PREFIX}.", flush=True)
         contained = False
     make_mirror(LAB.image if contained else None)
-    data = bring_data()
+    data = make_data()
     settings = ["mirror: mirror"]
     if contained:
         inventory, host, there = in_containers()
         settings.append(f"inventory: {inventory}")
     else:
-        bring_luajit()
-        host, there = "localhost", str(beside_others(data))
+        install_luajit()
+        host, there = "localhost", str(readable_by_runs(data))
         settings += [f"stack_root: {PREFIX / 'stack'}", "pip: {source: none}"]
     (WORK / "provision.yml").write_text("\n".join(settings) + "\n", encoding="utf-8")
     provision("site", "--plan")
@@ -125,12 +125,12 @@ def main() -> int:
     provision(
         "eval", "--host", host, "--id", "demo-captions", "--", "-model", model, "-image_folder", f"{there}/images"
     )
-    tell(contained, host, time.monotonic() - started)
+    show_next_steps(contained, host, time.monotonic() - started)
     return 0
 
 
-def tell(contained: bool, host: str, seconds: float) -> None:
-    """Where to look next."""
+def show_next_steps(contained: bool, host: str, seconds: float) -> None:
+    """Print how to look at the result and how to remove it."""
     print(f"\nDone in {seconds:.0f} s, with stand-in sources (see README.md for the real ones).")
     if contained:
         crossings = proof.record(LAB.name)

@@ -1,37 +1,37 @@
-"""Kills a piece of work at its n-th change of the file system. Runs on hosts too, under Python 2.7 and 3."""
+"""Kills a function at its n-th change of the file system. Also runs on hosts, under Python 2.7 and 3."""
 
 import os
 import signal
 
-DOORS = ("link", "rename", "unlink", "symlink", "rmdir")
-"""The calls by which a swap of cuDNN changes the file system while something is at stake."""
+CALLS = ("link", "rename", "unlink", "symlink", "rmdir")
+"""The functions of `os` by which a swap of cuDNN changes files that are in use."""
 
 
 def killed(at, when, act):
-    """Run `act` in a child that is killed `before` or `after` its call number `at`; whether it got that far."""
+    """Run `act` in a child process that is killed `before` or `after` its call number `at`; whether it was killed."""
     child = os.fork()
     if child == 0:
         count = [0]
 
         def watched(real):
-            def door(*given, **more):
+            def wrapper(*args, **kwargs):
                 count[0] += 1
-                mine = count[0] == at
-                if mine and when == "before":
+                reached = count[0] == at
+                if reached and when == "before":
                     os.kill(os.getpid(), signal.SIGKILL)
                 try:
-                    return real(*given, **more)
+                    return real(*args, **kwargs)
                 finally:
-                    if mine:
+                    if reached:
                         os.kill(os.getpid(), signal.SIGKILL)
 
-            return door
+            return wrapper
 
-        for name in DOORS:
-            door = watched(getattr(os, name))
+        for name in CALLS:
+            wrapper = watched(getattr(os, name))
             if getattr(os, name) in getattr(os, "supports_follow_symlinks", ()):
-                os.supports_follow_symlinks.add(door)
-            setattr(os, name, door)
+                os.supports_follow_symlinks.add(wrapper)
+            setattr(os, name, wrapper)
         try:
             act()
         finally:

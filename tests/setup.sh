@@ -1,10 +1,10 @@
 #!/bin/bash
-# Makes a virtual environment with this project and its tests, and installs what this machine lacks for them:
+# Makes a virtual environment with this project and its tests, and installs missing OS packages:
 # setup.sh PYTHON DIRECTORY ANSIBLE_REQUIREMENT
 set -euo pipefail
 python=$1 venv=$2 ansible=$3
 
-# The distribution's packages that set-up, lint and unit tests call, of which this machine lacks something.
+# Prints the OS packages that set-up, lint and unit tests need and that are missing.
 lacking() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     compiles c stdlib.h || echo gcc libc6-dev

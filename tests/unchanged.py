@@ -1,7 +1,7 @@
-"""`python -m tests.unchanged FILE... -- COMMAND`: run a check, unless it passed already on files with the same content.
+"""`python -m tests.unchanged FILE... -- COMMAND`: run a check, unless it has passed on files with the same content.
 
-Folders count with all that Git knows in them or would add. What counts besides: the command, and when the environment
-that has the program was made.
+A directory means all files in it that Git tracks or would add. The check is also repeated if the command has changed,
+or if the virtual environment was made again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PASSED = ROOT / ".cache" / "unchanged"
 
 
 def files(places: Sequence[str]) -> list[Path]:
-    """The files in these places; none where this is no checkout."""
+    """The files in these places; empty outside of a Git checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *places],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def files(places: Sequence[str]) -> list[Path]:
 
 
 def digest(found: Sequence[Path], command: Sequence[str]) -> str:
-    """Another one whenever the check might say something else."""
+    """A digest of everything on which the result of the check depends."""
     made = Path(sys.prefix, "ready")
     total = hashlib.sha256(repr((command, made.stat().st_mtime if made.exists() else 0)).encode())
     for path in found:
@@ -37,9 +37,9 @@ def digest(found: Sequence[Path], command: Sequence[str]) -> str:
     return total.hexdigest()
 
 
-def main(words: Sequence[str]) -> int:
-    """The command's exit code; 0 where it need not be run."""
-    places, command = words[: words.index("--")], words[words.index("--") + 1 :]
+def main(arguments: Sequence[str]) -> int:
+    """Run the command if needed; its exit code, or 0 if it was not needed."""
+    places, command = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     found = files(places)
     mark = PASSED / digest(found, command)
     if found and mark.exists():

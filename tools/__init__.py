@@ -1,1 +1,1 @@
-"""What maintainers run; no part of the product."""
+"""Tools for maintainers; not part of the product."""

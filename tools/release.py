@@ -31,11 +31,11 @@ NOT_FOR_USERS = ("tests", "tools", ".venv", ".cache", ".git")
 
 
 class ReleaseError(Exception):
-    """Why there is no release, in words for whoever runs this."""
+    """No release was built; the message says why."""
 
 
 def versions(root: Path) -> dict[str, str]:
-    """The version that each of the three files names. Raises ReleaseError where one of them names none."""
+    """{file: version} of the three files that name it. Raises ReleaseError if one has no version."""
     project = tomllib.loads(_read(root / "pyproject.toml"))["project"]
     galaxy = yaml.safe_load(_read(root / "galaxy.yml"))
     headings = [line for line in _read(root / "CHANGELOG.md").splitlines() if line.startswith("## ")]
@@ -53,7 +53,7 @@ def _read(file: Path) -> str:
 
 
 def agreed(found: dict[str, str]) -> str:
-    """The one version. Raises ReleaseError, with each file's version, where they differ."""
+    """The common version. Raises ReleaseError, with each file's version, if they differ."""
     if len(set(found.values())) > 1:
         listing = "\n".join(f"  {file}: {version}" for file, version in found.items())
         raise ReleaseError(f"These files name different versions; change them to the same one:\n{listing}")
@@ -61,7 +61,7 @@ def agreed(found: dict[str, str]) -> str:
 
 
 def check_committed(root: Path) -> None:
-    """Raises ReleaseError where the working tree has changes that are not committed."""
+    """Raises ReleaseError if the working tree has uncommitted changes."""
     changes = _run("git", "status", "--porcelain", cwd=root).decode().rstrip()
     if changes:
         raise ReleaseError(f"A release is built from the last commit. Commit or remove these changes first:\n{changes}")
@@ -79,13 +79,13 @@ def build(root: Path, source: Path, dist: Path) -> None:
 def _run(*command: str | Path, cwd: Path) -> bytes:
     done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
-        words = " ".join(str(word) for word in command)
-        raise ReleaseError(f"`{words}` failed:\n{done.stderr.decode(errors='replace').rstrip()}")
+        line = " ".join(str(argument) for argument in command)
+        raise ReleaseError(f"`{line}` failed:\n{done.stderr.decode(errors='replace').rstrip()}")
     return done.stdout
 
 
 def check(dist: Path, version: str) -> list[Path]:
-    """The wheel, the sdist and the collection. Raises ReleaseError where one is missing or holds what it should not."""
+    """The wheel, the sdist and the collection. Raises ReleaseError if one is missing or contains private files."""
     wheel = _only(dist, f"*-{version}-py3-none-any.whl")
     collection = _only(dist, f"*-*-{version}.tar.gz")
     sdist = next((file for file in dist.glob(f"*-{version}.tar.gz") if file != collection), None)
@@ -104,7 +104,7 @@ def check(dist: Path, version: str) -> list[Path]:
 def _only(dist: Path, pattern: str) -> Path:
     found = list(dist.glob(pattern))
     if len(found) != 1:
-        raise ReleaseError(f"{dist} has {len(found)} files named {pattern}, and should have one")
+        raise ReleaseError(f"{dist} has {len(found)} files named {pattern}, but must have one")
     return found[0]
 
 
@@ -121,7 +121,7 @@ def write_sums(files: Sequence[Path]) -> None:
 
 
 def release(root: Path) -> list[Path]:
-    """Build and check a release of the last commit; what dist/ held before is removed."""
+    """Build and check a release of the last commit. The previous content of dist/ is removed."""
     version = agreed(versions(root))
     check_committed(root)
     dist = root / DIST
@@ -135,7 +135,7 @@ def release(root: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Print the files of the release, or why there is none."""
+    """Build a release and print its files, or the error. Returns the exit code."""
     try:
         files = release(ROOT)
     except ReleaseError as error:

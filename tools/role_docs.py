@@ -58,21 +58,21 @@ def _default(name: str, option: Mapping[str, Any], defaults: Mapping[str, Any]) 
 
 
 def _description(option: Mapping[str, Any]) -> str:
-    words = str(option["description"]).strip()
+    text = str(option["description"]).strip()
     if "choices" in option:
-        words += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."
-    return words
+        text += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."
+    return text
 
 
 def _example(role: Path, point: str, spec: Mapping[str, Any]) -> str:
-    """A task that calls the entry point, with the values for required variables that stand in defaults/ as comments."""
+    """A task that calls the entry point. Values of required variables come from the comments in defaults/."""
     text = (role / "defaults" / "main.yml").read_text(encoding="utf-8")
     values = dict(re.findall(r"^# (\w+): (.*)$", text, re.M))
     lines = [f"- name: {spec['short_description']}", "  ansible.builtin.include_role:"]
     lines += [f"    name: neuraltalk.provision.{role.name}"]
     lines += [f"    tasks_from: {point}"] if point != "main" else []
-    given = [f"    {name}: {values[name]}" for name, option in spec["options"].items() if option.get("required")]
-    lines += ["  vars:", *given] if given else []
+    required = [f"    {name}: {values[name]}" for name, option in spec["options"].items() if option.get("required")]
+    lines += ["  vars:", *required] if required else []
     return "\n".join(["```yaml", *lines, "```"])
 
 
@@ -81,7 +81,7 @@ def _yaml(file: Path) -> Any:
 
 
 def outdated(roles: Path) -> Iterator[tuple[Path, str]]:
-    """Each README that differs from what its role says now, with the text that it should have."""
+    """Each outdated README with its new text."""
     for role in sorted(path for path in roles.iterdir() if path.is_dir()):
         file, text = role / "README.md", readme(role)
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
@@ -89,7 +89,7 @@ def outdated(roles: Path) -> Iterator[tuple[Path, str]]:
 
 
 def main() -> int:
-    """Write what is outdated, and print which files these were."""
+    """Write the outdated files, and print their paths."""
     for file, text in outdated(ROLES):
         file.write_text(text, encoding="utf-8")
         print(file.relative_to(ROOT))

@@ -1,13 +1,13 @@
-"""`python -m tests.bench`: what a converge costs that has nothing to do; a benchmark, not a test.
+"""`python -m tests.bench`: the time of `provision site` when there is nothing to change; a benchmark, not a test.
 
-Compared, round by round in turn, on the same hosts over the same kept-open SSH connections:
+These are measured in turns, on the same hosts and over the same open SSH connections:
 
-- `provision site`, which asks each host one question;
-- the same roles by plain `ansible-playbook` (site.yml and activate.yml), tuned: pipelining, ControlPersist and forks
-  as `provision` has them, no facts.
+- `provision site`, which runs one module on each host;
+- the same roles with plain `ansible-playbook` (site.yml and activate.yml), tuned: without facts, and with the same
+  pipelining, ControlPersist and forks as `provision`.
 
-One host is built from stand-in sources; all hosts then start from an image that was made of it, for ten builds would
-say nothing more about runs that build nothing. Before the rounds that count, each way runs once.
+One host is built from stand-in sources, and all hosts start from an image of it. Each command runs once before the
+measured rounds.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Measured:
 
     @property
     def median(self) -> float:
-        """What counts."""
+        """The median."""
         return statistics.median(self.seconds)
 
 
 def build() -> Path:
-    """A mirror, and an image of a host that was built from it; gives the mirror."""
+    """Make a mirror, and an image of a host that was built from it; the mirror."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     mirror = mirrors.make(WORK / "mirror", IMAGE)
     with hosts.with_lab(Lab("bench-build", IMAGE)) as lab:
-        directory = Directory(WORK / "build").settle(mirror=str(mirror), inventory=str(lab.inventory))
+        directory = Directory(WORK / "build").configure(mirror=str(mirror), inventory=str(lab.inventory))
         directory.provision("site").ended_with(0)
         (host,) = lab.containers
         hosts.commit(host, COMMITTED)
@@ -64,7 +64,7 @@ def build() -> Path:
 
 
 def nothing_to_do(directory: Directory) -> Callable[[], Done]:
-    """`provision site` on hosts that have it all."""
+    """`provision site` on hosts that have the stack."""
     return lambda: directory.provision("site").ended_with(0).says("nothing to change")
 
 
@@ -88,9 +88,9 @@ def start_up(directory: Directory) -> Callable[[], Done]:
 
 
 def measure(count: int, rounds: int, mirror: Path) -> list[Measured]:
-    """All ways on so many hosts, in turn."""
+    """Measure all commands on `count` hosts, in turns."""
     with hosts.with_lab(Lab(f"bench-{count}", IMAGE, hosts=count, committed=COMMITTED)) as lab:
-        directory = Directory(WORK / lab.name).settle(mirror=str(mirror), inventory=str(lab.inventory))
+        directory = Directory(WORK / lab.name).configure(mirror=str(mirror), inventory=str(lab.inventory))
         ways = {
             "provision --version": start_up(directory),
             "provision site": nothing_to_do(directory),
@@ -101,14 +101,14 @@ def measure(count: int, rounds: int, mirror: Path) -> list[Measured]:
         taken: dict[str, list[float]] = {what: [] for what in ways}
         for _ in range(rounds):
             for what, way in ways.items():
-                begun = time.monotonic()
+                started = time.monotonic()
                 way()
-                taken[what].append(time.monotonic() - begun)
+                taken[what].append(time.monotonic() - started)
         return [Measured(count, what, tuple(seconds)) for what, seconds in taken.items()]
 
 
 def show(measured: list[Measured]) -> None:
-    """The table: medians, spread, and how many times longer than `provision site`."""
+    """Print the table: medians, least and most, and the ratio to `provision site`."""
     print(f"{'hosts':>5}  {'what':<24} {'median s':>9}  {'least':>6} {'most':>6}  {'ratio':>6}")
     for one in measured:
         base = next(other.median for other in measured if (other.hosts, other.what) == (one.hosts, "provision site"))
@@ -117,30 +117,30 @@ def show(measured: list[Measured]) -> None:
 
 
 def keep(measured: list[Measured], load: float) -> Path:
-    """Write all of it to a file."""
-    told = {
+    """Write all measurements to a file; its path."""
+    document = {
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load before": load},
         "measured": [{"hosts": m.hosts, "what": m.what, "median": m.median, "seconds": m.seconds} for m in measured],
     }
     file = WORK / "noop.json"
-    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return file
 
 
 def main() -> int:
-    """Build, measure, tell."""
+    """Build, measure, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 10], help="how many (default: 1 and 10)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (default: 3)")
-    asked = parser.parse_args()
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 10], help="numbers of hosts (default: 1 and 10)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command is measured (default: 3)")
+    arguments = parser.parse_args()
     engine.ensure()
     load = os.getloadavg()[0]
-    print(f"building one host; the machine's load before: {load:.1f}", flush=True)
+    print(f"building one host; load of the machine before: {load:.1f}", flush=True)
     mirror = build()
     measured: list[Measured] = []
-    for count in asked.hosts:
-        print(f"measuring with {count} hosts, {asked.rounds} rounds", flush=True)
-        measured += measure(count, asked.rounds, mirror)
+    for count in arguments.hosts:
+        print(f"measuring with {count} hosts, {arguments.rounds} rounds", flush=True)
+        measured += measure(count, arguments.rounds, mirror)
     show(measured)
     print(f"all rounds: {keep(measured, load)}")
     return 0

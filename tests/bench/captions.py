@@ -1,7 +1,7 @@
-"""`python -m tests.bench.captions [PYTHON ...]`: captions of COCO's size, read and laid out; seconds and memory.
+"""`python -m tests.bench.captions [PYTHON ...]`: seconds and memory to read and encode captions of COCO's size.
 
-123,287 made pictures with 616,435 captions of 30,000 words, as prepro.py's raw JSON and as COCO's two files, under
-each PYTHON given (this one without).
+There are 123,287 generated pictures with 616,435 captions of 30,000 words, as prepro.py's raw JSON and as COCO's two
+files. Each PYTHON is measured; without one, this Python.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def write(folder: Path) -> dict[str, list[Path]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("python", nargs="*", default=[sys.executable])
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         for kind, files in write(Path(work)).items():
-            for python in given.python:
+            for python in arguments.python:
                 command = [python, "-c", PROGRAM, str(paths.plugins()), *map(str, files)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 print(f"{kind}, {python}: {done.stdout.strip()}", flush=True)

@@ -1,4 +1,4 @@
-"""Makes runs as their directories keep them, on the host of a benchmark: make_runs.py ROOT ENDED LIVING MB PICTURES."""
+"""Makes directories of runs on the host of a benchmark: make_runs.py ROOT ENDED RUNNING MB PICTURES."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-# A JPEG of one by one pixel is all that a picture needs here.
+# A JPEG of 1 x 1 pixel.
 PICTURE = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080001000101011100ffd9")
 
 
 def main() -> None:
-    """Make them, and a file `made` at the end."""
+    """Make the runs, and at the end the file `made`."""
     root = Path(sys.argv[1])
     ended, living, megabytes, pictures = (int(word) for word in sys.argv[2:])
     subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "neuraltalk"], check=True)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def captioned(place: Path, pictures: int) -> None:
-    """A captioning that has ended."""
+    """Make a captioning run that has ended."""
     run = make(place, "many", program="eval.lua")
     (run / "log").write_text("loss: \tnan\t\n")
     (run / "exit").write_text("0\n")
@@ -63,7 +63,7 @@ def captioned(place: Path, pictures: int) -> None:
         names[f"{number:06d}.jpg"] = f"COCO_val2014_{number:012d}.jpg"
         (run / "images" / f"{number:06d}.jpg").symlink_to(source / "one.jpg")
     (run / "images.json").write_text(json.dumps({"images": names, "set_aside": []}))
-    said = [
+    captions = [
         {
             "image_id": number,
             "caption": "a man riding a wave on top of a surfboard",
@@ -71,15 +71,15 @@ def captioned(place: Path, pictures: int) -> None:
         }
         for number in range(1, pictures + 1)
     ]
-    (run / "work" / "vis" / "vis.json").write_text(json.dumps(said))
+    (run / "work" / "vis" / "vis.json").write_text(json.dumps(captions))
 
 
 def make(place: Path, name: str, pid: int = 1 << 22, program: str = "train.lua") -> Path:
-    """The directory of a run, as far as all have it."""
+    """Make the directory of a run, with the files that all runs have."""
     run = place / name
     (run / "checkpoint").mkdir(parents=True)
     arguments = {"input_h5": "/data/cocotalk.h5", "input_json": "/data/cocotalk.json", "max_iters": "20000"}
-    asked = {
+    request = {
         "id": name, "program": program, "requested": arguments, "generation": "0a1b2c3d4e5f6071",
         "started": 1_700_000_000, "supervisor": str(run), "parent": None, "stage": "", "needs": "",
     }  # fmt: skip
@@ -88,7 +88,7 @@ def make(place: Path, name: str, pid: int = 1 << 22, program: str = "train.lua")
     if stat.exists():
         start = stat.read_text().rpartition(")")[2].split()[19]
     process = {"pid": pid, "start": start, "started": 1.7e9, "card": None, "effective": arguments, "begins": 0}
-    (run / "run.json").write_text(json.dumps(asked))
+    (run / "run.json").write_text(json.dumps(request))
     (run / "process.json").write_text(json.dumps(process))
     (run / "state.json").write_text(json.dumps({"pid": pid, "start": start, "node": os.uname()[1]}))
     return run

@@ -1,15 +1,15 @@
-"""`python -m tests.bench.prepare`: what preparing pictures costs; a benchmark, not a test.
+"""`python -m tests.bench.prepare`: the speed and memory of `provision data prepare`; a benchmark, not a test.
 
-On the same pictures, in one run, round by round in turn, images a second of
+Images per second of these, measured in turns on the same pictures:
 
-- the loop of upstream's prepro.py in words of our own: one process, imread, imresize, a row of the HDF5;
-- with `--python2 PYTHON --prepro FILE` the original itself;
-- `provision data prepare`, its reading of pictures, and all of it;
-- the limit: the same pictures decoded and resized on all cores, and written nowhere;
-- decoding alone on all cores.
+- a loop like that of upstream's prepro.py: one process, imread, imresize, a row of the HDF5;
+- with `--python2 PYTHON --prepro FILE` the original prepro.py;
+- `provision data prepare`: only its reading of pictures, and the whole command;
+- the limit: the same pictures decoded and resized on all cores, without writing;
+- only decoding, on all cores.
 
-The pictures are 1,500 JPEGs of 640 x 480, noise over waves, and a set of mixed kinds and sizes. Then the memory of our
-own processes with 1,000 and with 50,000 pictures, which are links to small ones.
+The pictures are 1,500 JPEGs of 640 x 480 (waves with noise), and a set of mixed kinds and sizes. Afterwards the memory
+of our processes is measured with 1,000 and with 50,000 pictures, which are links to small ones.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ LIMIT = "the limit: decoded and resized"
 
 @dataclass(frozen=True)
 class Bench:
-    """Where it is done and with what."""
+    """The working directory, the number of processes, and the original program if there is one."""
 
     folder: Path
     jobs: int
@@ -102,7 +102,7 @@ class Set:
 
 
 def waves(numpy: Any, number: int, width: int, height: int) -> Any:
-    """Pixels (height, width, 3): waves, coarse and fine noise, so that a JPEG has the size of a photograph's."""
+    """Pixels (height, width, 3): waves with coarse and fine noise, so that JPEGs are as large as photographs."""
     random = numpy.random.default_rng(number)
     y, x = numpy.mgrid[0:height, 0:width]
     coarse = random.normal(0, 25, (height // 4 + 1, width // 4 + 1, 3)).repeat(4, axis=0).repeat(4, axis=1)
@@ -112,7 +112,7 @@ def waves(numpy: Any, number: int, width: int, height: int) -> Any:
 
 
 def describe(name: str, images: Path, names: list[str]) -> Set:
-    """Write the captions of pictures."""
+    """Write captions for the pictures; the set."""
     entries = [{"file_path": each, "captions": ["a picture of waves"], "id": place} for place, each in enumerate(names)]
     raw = images.parent / f"{name}.json"
     raw.write_text(json.dumps(entries), encoding="utf-8")
@@ -120,7 +120,7 @@ def describe(name: str, images: Path, names: list[str]) -> Set:
 
 
 def photographs(folder: Path, count: int) -> Set:
-    """JPEGs of 640 x 480; 200 different ones, and copies of them."""
+    """Make JPEGs of 640 x 480: 200 different ones, and copies of them."""
     import numpy
     from PIL import Image
 
@@ -149,18 +149,18 @@ def mixed(folder: Path, count: int) -> Set:
         if number % 11 == 5:
             image = image.quantize(64)
         names.append(f"{number:05}.png" if image.mode == "P" or number % 4 == 1 else f"{number:05}.jpg")
-        image.save(folder / names[-1], progressive=number % 3 == 0)  # a PNG does not care
+        image.save(folder / names[-1], progressive=number % 3 == 0)  # ignored for PNG
     return describe("mixed", folder, names)
 
 
-def python(program: str, *words: str) -> str:
-    """What a program prints on its last line."""
-    argv = [sys.executable, "-c", program, *words]
+def python(program: str, *arguments: str) -> str:
+    """Run a program; the last line of its output."""
+    argv = [sys.executable, "-c", program, *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
 
 
 def ours(bench: Bench, data: Set) -> dict[str, Any]:
-    """`provision data prepare`, the engine alone: its result, and `wall`, the seconds of the whole process."""
+    """Run the code of `provision data prepare` alone; its result, with `wall`, the seconds of the process."""
     for old in bench.folder.glob("out.*"):
         old.unlink()
     request = {
@@ -174,17 +174,17 @@ def ours(bench: Bench, data: Set) -> dict[str, Any]:
 
 
 def original(bench: Bench, data: Set) -> float:
-    """Images a second of prepro.py, its start and all else included."""
-    words = ["--input_json", str(data.raw), "--images_root", str(data.images), "--num_val", "1"]
-    words += ["--word_count_threshold", "0", "--output_json", str(bench.folder / "original.json")]
-    words += ["--output_h5", str(bench.folder / "original.h5")]
+    """Images per second of prepro.py, including its start."""
+    arguments = ["--input_json", str(data.raw), "--images_root", str(data.images), "--num_val", "1"]
+    arguments += ["--word_count_threshold", "0", "--output_json", str(bench.folder / "original.json")]
+    arguments += ["--output_h5", str(bench.folder / "original.h5")]
     began = time.monotonic()
-    subprocess.run([bench.python2, bench.prepro, *words], check=True, capture_output=True)
+    subprocess.run([bench.python2, bench.prepro, *arguments], check=True, capture_output=True)
     return data.count / (time.monotonic() - began)
 
 
 def compare(bench: Bench, data: Set, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Images a second of all ways, in turn, and the milliseconds of processor time of each image, starts included."""
+    """Images per second of all programs, and the milliseconds of CPU time per image, including starts."""
     taken: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
 
@@ -196,7 +196,7 @@ def compare(bench: Bench, data: Set, rounds: int) -> tuple[dict[str, list[float]
     def all_cores(what: str) -> float:
         return float(python(ALL_CORES, str(data.images), what, str(bench.jobs)))
 
-    # The two that are to be compared stand side by side.
+    # The two that are compared run one after the other.
     ways: dict[str, Callable[[], float]] = {
         "upstream's loop, serial": lambda: float(python(LOOP, str(data.images), str(bench.folder / "loop.h5"))),
         LIMIT: lambda: all_cores("resized"),
@@ -214,13 +214,13 @@ def compare(bench: Bench, data: Set, rounds: int) -> tuple[dict[str, list[float]
 
 
 def processor() -> float:
-    """Seconds of processor time of all children that have ended."""
+    """Seconds of CPU time of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def show(data: Set, taken: dict[str, list[float]], spent: dict[str, list[float]]) -> None:
-    """The medians, the spread, the share of the limit, and the processor time."""
+    """Print medians, least and most, the share of the limit, and the CPU time."""
     median = {what: statistics.median(rates) for what, rates in taken.items()}
     limit = median[LIMIT]
     print(f"\n{data.count} pictures, {data.name}: images a second (least, most), share of the limit, processor ms each")
@@ -231,7 +231,7 @@ def show(data: Set, taken: dict[str, list[float]], spent: dict[str, list[float]]
 
 
 def memory(bench: Bench, count: int) -> dict[str, int]:
-    """The most memory of each of our processes with so many pictures, in bytes."""
+    """The largest memory of each of our processes with `count` pictures, in bytes."""
     import numpy
     from PIL import Image
 
@@ -250,25 +250,27 @@ def memory(bench: Bench, count: int) -> dict[str, int]:
 
 
 def main() -> int:
-    """Make the pictures, measure, tell."""
+    """Make the pictures, measure, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.prepare", description=__doc__.partition("\n")[0])
-    parser.add_argument("--pictures", type=int, default=1500, help="JPEGs of 640 x 480 (default: 1500)")
-    parser.add_argument("--mixed", type=int, default=300, help="pictures of mixed sizes (default: 300)")
-    parser.add_argument("--many", type=int, nargs="+", default=[1000, 50_000], help="links (default: 1000 50000)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (default: 3)")
+    parser.add_argument("--pictures", type=int, default=1500, help="number of JPEGs of 640 x 480 (default: 1500)")
+    parser.add_argument("--mixed", type=int, default=300, help="number of pictures of mixed sizes (default: 300)")
+    parser.add_argument(
+        "--many", type=int, nargs="+", default=[1000, 50_000], help="numbers of links (default: 1000 50000)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each program is measured (default: 3)")
     parser.add_argument("--python2", default="", help="a Python 2.7 with numpy, scipy 1.1.0, h5py and Pillow")
     parser.add_argument("--prepro", default="", help="upstream's prepro.py")
-    parser.add_argument("--folder", default=None, help="where pictures and HDF5 go (default: a temporary one)")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=asked.folder) as name:
-        bench = Bench(Path(name), len(os.sched_getaffinity(0)), asked.python2, asked.prepro)
-        sets = [photographs(bench.folder / "jpeg", asked.pictures), mixed(bench.folder / "mixed", asked.mixed)]
-        size = sum(file.stat().st_size for file in sets[0].images.iterdir()) / asked.pictures
+    parser.add_argument("--folder", default=None, help="directory for pictures and HDF5 (default: a temporary one)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        bench = Bench(Path(name), len(os.sched_getaffinity(0)), arguments.python2, arguments.prepro)
+        sets = [photographs(bench.folder / "jpeg", arguments.pictures), mixed(bench.folder / "mixed", arguments.mixed)]
+        size = sum(file.stat().st_size for file in sets[0].images.iterdir()) / arguments.pictures
         print(f"{bench.jobs} cores, load before: {os.getloadavg()[0]:.1f}; JPEGs of {size / 1000:.0f} KB", flush=True)
         for data in sets:
-            show(data, *compare(bench, data, asked.rounds))
+            show(data, *compare(bench, data, arguments.rounds))
         print(f"\nthe most memory of a process; load now: {os.getloadavg()[0]:.1f}")
-        for count in asked.many:
+        for count in arguments.many:
             memory(bench, count)
     return 0
 

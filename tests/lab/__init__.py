@@ -1,1 +1,1 @@
-"""A machine room on one machine: containers for bare hosts, and an air gap that keeps a record."""
+"""Hosts for tests on one machine: containers as bare hosts, and an air gap that records connection attempts."""

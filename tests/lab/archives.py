@@ -1,4 +1,4 @@
-"""Archives for the mirror, kept in the cache by the digest of what went into them."""
+"""Archives for the mirror, cached by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.lab import paths
 
 
 def kept(file: str, ingredients: object, dest: Path, fill: Callable[[Path], None]) -> Path:
-    """`dest`/`file`: a tar of what `fill` put into an empty folder, made once for the same ingredients."""
+    """`dest`/`file`: a tar of the files that `fill` writes into an empty directory. Made once per ingredients."""
     digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=str).encode()).hexdigest()[:16]
     stored = paths.cache("archives", digest) / file
     if not stored.exists():
@@ -30,7 +30,7 @@ def kept(file: str, ingredients: object, dest: Path, fill: Callable[[Path], None
 
 
 def make(stored: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder, pack it, and only then let it be seen."""
+    """Fill a directory and pack it. The archive gets its name only when it is complete."""
     with paths.scratch() as folder:
         content = folder / "content"
         content.mkdir()
@@ -43,7 +43,7 @@ def make(stored: Path, fill: Callable[[Path], None]) -> None:
 
 
 def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The member without what differs from machine to machine."""
+    """The member without owner, time and mode, which differ between machines."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     member.mtime = 0

@@ -1,4 +1,4 @@
-"""The collection as its users have it: built, and installed without a network into an empty environment."""
+"""The collection as its users get it: built, and installed without the network into an empty environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build(folder: Path) -> Path:
 
 
 def install(archive: Path, home: Path) -> dict[str, str]:
-    """Install it below a new home; the environment in which Ansible finds it, and nothing of the checkout."""
+    """Install it below a new home. Returns an environment in which Ansible finds it and nothing of the checkout."""
     home.mkdir(parents=True)
     environment = {
         "HOME": str(home),
@@ -37,19 +37,19 @@ def install(archive: Path, home: Path) -> dict[str, str]:
 
 
 def installed(home: Path) -> Path:
-    """Where `install` puts it."""
+    """The directory into which `install` puts it."""
     return home / ".ansible" / "collections" / "ansible_collections" / "neuraltalk" / "provision"
 
 
 @functools.cache
 def without_network() -> tuple[str, ...]:
-    """The words before a command that take its network away; none where this machine does not allow it."""
+    """The prefix of a command that runs it without the network; empty if this machine does not allow that."""
     done = subprocess.run([*NO_NETWORK, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return NO_NETWORK if done.returncode == 0 else ()
 
 
-def _run(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+def _run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
-        words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"

@@ -1,4 +1,4 @@
-"""The Docker engine: the door to it, and a start of it where nothing else starts it."""
+"""Calls the Docker engine, and starts it if nothing else does."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.lab import paths, shell
 from tests.lab.errors import LabError
 
 _daemons: list[subprocess.Popen[bytes]] = []
-"""The engines that we started: they outlive us, which Python would warn of if nobody held them."""
+"""The engines that this process started. They outlive it; without the reference Python would print a warning."""
 
 
 def docker(*args: str, timeout: float | None = 600, stdin: str | None = None) -> str:
-    """What `docker ARGS` printed."""
+    """The output of `docker ARGS`."""
     return shell.run("docker", *args, timeout=timeout, stdin=stdin)
 
 
 def logs(container: str, *options: str) -> str:
-    """What the container's program has said, on both of its channels."""
+    """The standard output and error output of the container's program."""
     return shell.run("docker", "logs", *options, container, merged=True)
 
 
 def build(tag: str, folder: Path, recipe: str, **arguments: str) -> None:
-    """Build an image by a recipe in the folder; its RUN lines use this machine's own network and resolver."""
-    # The client falls back to the old builder only when told so, and BuildKit needs the buildx plug-in.
+    """Build an image from a recipe in the directory. Its RUN lines use this machine's network and resolver."""
+    # The client uses the old builder only if DOCKER_BUILDKIT is 0, and BuildKit needs the buildx plug-in.
     buildx = shell.works("docker", "buildx", "version")
     env = {} if buildx else {"DOCKER_BUILDKIT": "0"}
     tidy = () if buildx else ("--force-rm",)
@@ -43,7 +43,7 @@ def answers() -> bool:
 
 
 def ensure() -> None:
-    """Have an engine that answers: an existing one, else (as root) our own, which outlives this process."""
+    """Use a running engine, or start one as root, which outlives this process. Raises LabError if there is none."""
     if answers():
         return
     with paths.locked("engine"):

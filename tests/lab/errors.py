@@ -1,4 +1,4 @@
-"""The lab's one error."""
+"""The lab's error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The air gap of a lab: what its hosts send out of their network is refused at once, and recorded.
+"""The air gap of a lab: connections of its hosts out of their network are refused at once, and recorded.
 
-Docker's internal networks do not isolate from the machine that runs them, and keep no record; nftables does
-both. It sees IPv4: Docker turns IPv6 off inside containers whose network has none.
+Docker's internal networks do not isolate hosts from the machine that runs them, and record nothing; nftables does
+both. It only handles IPv4: Docker disables IPv6 in containers whose network has none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.lab import shell
 
 @dataclass(frozen=True, order=True)
 class Crossing:
-    """One attempt to get out: a connection, or a name asked for (protocol dns)."""
+    """One attempt to leave the network: a connection, or a DNS query (protocol dns)."""
 
     source: str
     destination: str
@@ -25,19 +25,19 @@ class Crossing:
     port: int
 
     def as_json(self, names: dict[str, str]) -> dict[str, Any]:
-        """The crossing as a record's entry, with the host's name."""
+        """The crossing as an entry of the record, with the host's name."""
         return {"host": names.get(self.source, self.source), **asdict(self)}
 
 
 def rules(table: str, bridge: str, subnet: str, gateway: str, open_ports: Iterable[int] = ()) -> str:
     """The nftables table of a gap, as `nft -f` reads it.
 
-    Replies to what this machine asks of the hosts are no new connections, and pass. A port of this machine
-    that hosts may use (the mirror's) is neither refused nor recorded.
+    Replies to connections of this machine are not new connections, so they pass. A port of this machine that
+    hosts can use (the mirror's) is neither refused nor recorded.
     """
     ports = ", ".join(str(port) for port in sorted(set(open_ports)))
     let_in = f"ip daddr {gateway} tcp dport {{ {ports} }} return" if ports else ""
-    seen = "add @crossings { ip saddr . ip daddr . meta l4proto"
+    record = "add @crossings { ip saddr . ip daddr . meta l4proto"
     return f"""
 table inet {table} {{
     set crossings {{
@@ -47,8 +47,8 @@ table inet {table} {{
     chain outward {{
         {let_in}
         ip daddr {subnet} ip daddr != {gateway} return
-        meta l4proto {{ tcp, udp }} {seen} . th dport }}
-        meta l4proto != {{ tcp, udp }} {seen} . 0 }}
+        meta l4proto {{ tcp, udp }} {record} . th dport }}
+        meta l4proto != {{ tcp, udp }} {record} . 0 }}
     }}
     chain refuse {{
         {let_in}
@@ -72,27 +72,27 @@ table inet {table} {{
 
 
 def nft(*args: str, stdin: str | None = None) -> str:
-    """What `nft ARGS` printed, run as root."""
+    """Run `nft ARGS` as root; its output."""
     shell.need("nft", "nftables")
     sudo = ("sudo", "-n") if os.geteuid() else ()
-    hint = "nftables wants root: run as root or allow sudo without a password"
+    hint = "nftables needs root: run as root or allow sudo without a password"
     return shell.run(*sudo, "nft", *args, stdin=stdin, hint=hint)
 
 
 def close(table: str, bridge: str, subnet: str, gateway: str, open_ports: Iterable[int] = ()) -> None:
-    """Put the gap up, with an empty record."""
+    """Close the gap, with an empty record."""
     open_up(table)
     nft("-f", "-", stdin=rules(table, bridge, subnet, gateway, open_ports))
 
 
 def open_up(table: str) -> None:
-    """Take the gap away; nothing happens if there is none."""
+    """Remove the gap, if there is one."""
     if f"table inet {table}" in nft("list", "tables").splitlines():
         nft("delete", "table", "inet", table)
 
 
 def connections(table: str) -> list[Crossing]:
-    """The connections that were tried."""
+    """The attempted connections."""
     return parse_set(nft("-j", "list", "set", "inet", table, "crossings"))
 
 
@@ -102,7 +102,7 @@ def forget(table: str) -> None:
 
 
 def parse_set(listing: str) -> list[Crossing]:
-    """The crossings in what `nft -j list set` prints."""
+    """The crossings in the output of `nft -j list set`."""
     found = []
     for entry in json.loads(listing)["nftables"]:
         for element in entry.get("set", {}).get("elem", []):
@@ -112,6 +112,6 @@ def parse_set(listing: str) -> list[Crossing]:
 
 
 def parse_names(log: str) -> list[Crossing]:
-    """The names asked for, from what the sink wrote, each once per host."""
-    asked = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return sorted({Crossing(one["source"], one["name"], "dns", 53) for one in asked})
+    """The DNS queries in the log of the sink, each once per host."""
+    queries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return sorted({Crossing(one["source"], one["name"], "dns", 53) for one in queries})

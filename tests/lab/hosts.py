@@ -1,4 +1,4 @@
-"""A lab's life: up and down."""
+"""Starts and removes labs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.lab.errors import LabError
 from tests.lab.spec import Lab, tmpfs_option
 
 SYSTEMD = ("--cgroupns=private", "--cap-add=SYS_ADMIN", "--tmpfs=/run", "--tmpfs=/run/lock")
-"""What a container needs for systemd to run in it."""
+"""Options with which systemd runs in a container."""
 SINK = Path(__file__).resolve().parent / "sink.py"
 
 
 def up(lab: Lab) -> Path:
-    """Start the lab afresh and wait until its hosts take ssh; returns the folder of its inventory."""
+    """Start a new lab and wait until its hosts accept SSH; returns the directory of its inventory."""
     image = lab.committed or images.ensure(lab.image)
     sink = images.ensure("bare") if lab.airgap else ""
     down(lab.name)
@@ -34,7 +34,7 @@ def up(lab: Lab) -> Path:
         resolver = start_sink(lab, sink) if lab.airgap else ()
         start_hosts(lab, image, resolver, key.with_suffix(".pub").read_text(encoding="utf-8").strip())
         if lab.airgap:
-            lead_to_gap(lab, sink, gateway)
+            route_to_gap(lab, sink, gateway)
         found = [reach(name, images.find(lab.image).python) for name in lab.containers]
     except BaseException:
         down(lab.name)
@@ -51,16 +51,16 @@ def make_network(lab: Lab) -> str:
     internal = ["--internal"] if lab.airgap else []
     named = ["-o", f"com.docker.network.bridge.name={lab.bridge}"]
     engine.docker("network", "create", *internal, *named, lab.network)
-    told = engine.docker("network", "inspect", "--format", "{{json .IPAM.Config}}", lab.network)
-    config: dict[str, str] = json.loads(told)[0]
+    output = engine.docker("network", "inspect", "--format", "{{json .IPAM.Config}}", lab.network)
+    config: dict[str, str] = json.loads(output)[0]
     if lab.airgap:
         gap.close(lab.bridge, lab.bridge, config["Subnet"], config["Gateway"], lab.open_ports)
     return config["Gateway"]
 
 
 def start_sink(lab: Lab, image: str) -> tuple[str, ...]:
-    """Start the name server that knows no name; returns the options that make hosts ask it."""
-    # The script goes in as an argument, not as a mount: the engine need not share this file system.
+    """Start the name server that knows no names; returns the Docker options with which hosts use it."""
+    # The script is an argument and not a mount, because the engine may use another file system.
     script = ("-u", "-c", SINK.read_text(encoding="utf-8"))
     start_container(lab, lab.sink, "--entrypoint", "/usr/bin/python3", image, *script)
     return ("--dns", address_of(lab.sink))
@@ -76,10 +76,10 @@ def start_hosts(lab: Lab, image: str, resolver: tuple[str, ...], key: str) -> No
         start_container(lab, name, *own, *resolver, *cpus, *disks, *boots, image)
 
 
-def lead_to_gap(lab: Lab, image: str, gateway: str) -> None:
-    """Route what leaves the hosts to the gap, which refuses and records it.
+def route_to_gap(lab: Lab, image: str, gateway: str) -> None:
+    """Route traffic out of the network to the gap, which refuses and records it.
 
-    Engines of 2024 and later (26.1 was seen) give closed networks no default route, older ones do.
+    Engines since 2024 (for example 26.1) give closed networks no default route, older ones do.
     """
     route = ("--cap-add", "NET_ADMIN", "--entrypoint", "ip", image, "route", "replace", "default", "via", gateway)
     for name in lab.containers:
@@ -99,13 +99,13 @@ def address_of(container: str) -> str:
 
 
 def commit(name: str, tag: str, label: str = "") -> str:
-    """An image of a host as it is now, for labs that start where this one ends; its tag."""
+    """Make an image of the current state of a host, for other labs; its tag."""
     engine.docker("commit", *(("--change", f"LABEL {label}=1") if label else ()), name, tag)
     return tag
 
 
 def reach(name: str, python: str, patience: float = 90) -> inventory.Host:
-    """The host, once its sshd has answered."""
+    """Wait until sshd of the host answers; the host. Raises LabError after `patience` seconds."""
     address = address_of(name)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -119,15 +119,15 @@ def reach(name: str, python: str, patience: float = 90) -> inventory.Host:
             time.sleep(0.1)
         if engine.docker("inspect", "--format", "{{.State.Running}}", name).strip() != "true":
             break
-    said = engine.logs(name)[-1000:] or "nothing"
+    output = engine.logs(name)[-1000:] or "nothing"
     raise LabError(
         f"{name} does not answer on port 22 (address: {address or 'none, it ended'}).\n"
-        f"what it said: {said}\nwhat to do: start the image by hand, or fix its recipe in {paths.RECIPES}"
+        f"its output: {output}\nwhat to do: start the image by hand, or fix its recipe in {paths.RECIPES}"
     )
 
 
 def down(name: str) -> None:
-    """Remove the lab with all that it left; nothing happens if there is none."""
+    """Remove the lab completely, if it exists."""
     lab = Lab(name)
     engine.ensure()
     containers = engine.docker("ps", "--all", "--quiet", "--filter", f"label={lab.network}").split()
@@ -143,7 +143,7 @@ def down(name: str) -> None:
 
 @contextmanager
 def with_lab(lab: Lab) -> Iterator[Lab]:
-    """The lab, up for as long as the block runs."""
+    """The lab, which runs during the block."""
     up(lab)
     try:
         yield lab

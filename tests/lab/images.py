@@ -1,4 +1,4 @@
-"""The lab's images: made once, and again only when their recipe changes."""
+"""The lab's images. Each is made once, and again when its recipe changes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.lab.errors import LabError
 
 @dataclass(frozen=True)
 class Image:
-    """A kind of host: what it is built on, what it calls itself, and which Python Ansible finds there."""
+    """A kind of host: the parent image, the platform without the machine, and the Python for Ansible."""
 
     name: str
     parent: str
     system: str
     python: str = "/usr/bin/python3"
     lacks: tuple[str, ...] | None = None
-    """Of the packages that packages.yaml asks for, what this image has not got; None where it has none of them."""
+    """The packages of packages.yaml that this image does not have; None if it has none of them."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ class Image:
 
     @property
     def platform(self) -> str:
-        """The name its artifacts carry in the mirror."""
+        """The platform in the names of its artifacts."""
         return f"{self.system}-{platform.machine()}"
 
 
@@ -61,13 +61,13 @@ def find(name: str) -> Image:
 
 
 def recipe(name: str, recipes: Path = paths.RECIPES) -> list[Path]:
-    """The files that an image is built from, besides its parent: its own folder, and what images share."""
+    """The files that an image is built from, besides its parent: those of its own directory and the shared ones."""
     own = (recipes / name).rglob("*")
     return sorted(path for path in (*own, *(recipes / "shared").rglob("*")) if path.is_file())
 
 
 def digest(name: str, recipes: Path = paths.RECIPES) -> str:
-    """Twelve digits that change when the recipe of the image, or of one that it is built on, does."""
+    """Twelve digits that change when the recipe of the image or of one of its parents changes."""
     if name in BASES:
         return hashlib.sha256(f"{name} {BASES[name]}".encode()).hexdigest()[:12]
     total = hashlib.sha256(" ".join((digest(IMAGES[name].parent, recipes), *IMAGES[name].packages)).encode())
@@ -77,22 +77,22 @@ def digest(name: str, recipes: Path = paths.RECIPES) -> str:
 
 
 def tag(name: str) -> str:
-    """What Docker calls the image that the present recipe gives."""
+    """Docker's tag of the image of the current recipe."""
     return f"lab-{name}:{digest(name)}"
 
 
 def exists(name: str) -> bool:
-    """Whether Docker has that image already."""
+    """Whether Docker has the image."""
     return shell.works("docker", "image", "inspect", tag(name))
 
 
 def identity(name: str) -> str:
-    """What Docker knows the image's content by: another one each time it is built."""
+    """Docker's id of the image, which is new with each build."""
     return engine.docker("image", "inspect", "--format", "{{.Id}}", ensure(name)).strip()
 
 
 def ensure(name: str) -> str:
-    """Have the image and those it is built on; returns its tag."""
+    """Make the image and its parents if they are missing; returns the tag."""
     if name not in BASES:
         find(name)
     engine.ensure()
@@ -112,7 +112,7 @@ def make(name: str) -> None:
 
 
 def make_base(code_name: str) -> None:
-    """Get a minimal Debian: from the engine's registry if that is reached, else by mmdebstrap."""
+    """Get a minimal Debian from the engine's registry, or with mmdebstrap if the registry cannot be reached."""
     if registry_reached():
         engine.docker("pull", "--quiet", BASES[code_name])
         engine.docker("tag", BASES[code_name], tag(code_name))
@@ -121,25 +121,25 @@ def make_base(code_name: str) -> None:
     with paths.scratch() as folder:
         archive = folder / "root.tar"
         lines = "\n".join(source.line() for source in sources.of_this_machine(code_name))
-        where = ["-"] if lines else []  # without a line of ours mmdebstrap takes its own default
+        source = ["-"] if lines else []  # without lines mmdebstrap uses its own default
         shell.run(
             "mmdebstrap",
             "--variant=minbase",
             "--include=ca-certificates",
             code_name,
             str(archive),
-            *where,
+            *source,
             stdin=lines,
             timeout=1200,
-            hint="see that this machine reaches a Debian archive (apt-get update)",
+            hint="check that this machine can reach a Debian archive (apt-get update)",
         )
         engine.docker("import", str(archive), tag(code_name))
 
 
 def registry_reached() -> bool:
-    """Whether the engine's own registry takes connections; a no costs two seconds at most."""
+    """Whether the engine's own registry accepts connections. Takes at most two seconds."""
     address = engine.docker("info", "--format", "{{.IndexServerAddress}}").strip()
     host = urllib.parse.urlsplit(address).hostname or ""
-    # A resolver that doesn't answer can't be given up on from within: hence another process.
+    # A call of the resolver cannot be interrupted, so it runs in another process.
     probe = "import socket, sys; socket.create_connection((sys.argv[1], 443), 1.5)"
     return bool(host) and shell.works(sys.executable, "-c", probe, host, timeout=2)

@@ -1,4 +1,4 @@
-"""What Ansible and ssh need to reach a lab: an inventory, and the hosts' keys: none is taken on trust."""
+"""The files with which Ansible and ssh reach a lab: an inventory, and the host keys, which are all checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Host:
-    """A container as ssh sees it."""
+    """The address, host key and Python of a container."""
 
     name: str
     address: str
@@ -21,7 +21,7 @@ class Host:
 
 
 def ssh_options(folder: Path) -> str:
-    """The ssh options for a lab, quoted for Ansible and for ssh: the folder's name may hold spaces."""
+    """The ssh options for a lab, quoted for Ansible and for ssh, because the path can contain spaces."""
     known = shlex.quote(f'UserKnownHostsFile="{folder}/known_hosts"')
     return f"-o {known} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
 
@@ -31,7 +31,7 @@ def entry(host: Host, folder: Path, user: str) -> dict[str, Any]:
     return {
         "ansible_host": host.address,
         "ansible_user": user,
-        # Who has no sudo can't become root; whether a play should say so is what its tests look at.
+        # Only the user ops has sudo.
         "ansible_become": user == "ops",
         "ansible_python_interpreter": host.python,
         "ansible_ssh_private_key_file": str(folder / "id_ed25519"),
@@ -46,12 +46,12 @@ def tree(hosts: list[Host], folder: Path, user: str) -> dict[str, Any]:
 
 
 def known_hosts(hosts: list[Host]) -> str:
-    """The lines of ssh's file of known hosts: by address, as Ansible calls them, and by name."""
+    """The lines of ssh's known_hosts file, with address and name of each host."""
     return "".join(f"{host.address},{host.name} {' '.join(host.key.split()[:2])}\n" for host in hosts)
 
 
 def write(hosts: list[Host], folder: Path, user: str) -> Path:
-    """Put both files into the lab's folder; returns the inventory's folder."""
+    """Write both files into the lab's directory; returns the inventory's directory."""
     (folder / "known_hosts").write_text(known_hosts(hosts), encoding="utf-8")
     target = folder / "inventory"
     target.mkdir(exist_ok=True)

@@ -13,11 +13,11 @@ from tests.lab.errors import LabError
 
 Kind = Literal["apt", "rpm"]
 SMALL_OPTIONAL = ("git", "curl", "gnuplot-nox")
-"""The optional packages that a repository of ours holds; the others' absence is to be met, and reported."""
+"""The optional packages in the stand-in repositories. The others are missing on purpose, to test that."""
 
 
 def release(platform: str) -> tuple[str, ...]:
-    """What a mapping in packages.yaml may call the platform: by its own name, or as an EL of that release."""
+    """The keys in packages.yaml that match the platform: its own name, the EL release, or `default`."""
     own, major = platform.split("-")[:2]
     like = () if own in ("debian", "ubuntu") else (f"el-{major}",)
     return (f"{own}-{major}", *like, "default")
@@ -37,7 +37,7 @@ def wanted(
     optional: Collection[str] | None = SMALL_OPTIONAL,
     catalogue: Path = paths.PACKAGES_YAML,
 ) -> list[str]:
-    """All required packages, and the optional ones named (None: every one)."""
+    """All required packages, and these optional ones (None: all optional ones)."""
     try:
         needs = yaml.safe_load(catalogue.read_text(encoding="utf-8"))["needs"]
     except (OSError, KeyError, TypeError) as error:

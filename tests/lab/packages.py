@@ -1,4 +1,4 @@
-"""Stand-in package repositories: real Debian packages, empty RPMs, and wheels, as a mirror holds them."""
+"""Package archives for mirrors: real Debian packages, empty stand-in RPMs, and wheels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["archive", "debian_archive", "rpm_archive", "wheels_archive"]
 
 
 def archive(image: str, dest: Path) -> Path:
-    """The packages for hosts of an image: what packages.yaml asks for, without the large optional ones."""
+    """The packages of packages.yaml for hosts of an image, without the large optional ones."""
     system = images.find(image).system
     if system.startswith("debian"):
         return debian_archive(image, names.wanted("apt", system), dest)
@@ -22,7 +22,7 @@ def archive(image: str, dest: Path) -> Path:
 
 
 def debian_archive(image: str, wanted: Sequence[str], dest: Path) -> Path:
-    """packages-PLATFORM.tar in `dest`: all that a host of the image lacks to have the wanted packages."""
+    """packages-PLATFORM.tar in `dest`: the wanted packages and their dependencies that the image does not have."""
     tag = images.ensure(image)
 
     def fill(folder: Path) -> None:
@@ -36,7 +36,7 @@ def debian_archive(image: str, wanted: Sequence[str], dest: Path) -> Path:
 
 
 def download(tag: str, wanted: Sequence[str], folder: Path) -> None:
-    """Have apt, in a throw-away container of the image, fetch what it would install."""
+    """Download the packages with apt in a temporary container of the image."""
     script = (
         "apt-get -qq update && "
         "apt-get -y --no-install-recommends --download-only "

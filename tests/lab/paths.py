@@ -1,4 +1,4 @@
-"""Where the lab keeps things, and the lock that makes building them happen once."""
+"""The directories of the lab, and the lock with which only one process builds something."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES_YAML = ROOT / "neuraltalk_provision" / "catalogue" / "data" / "packages
 
 
 def cache(*parts: str) -> Path:
-    """A folder under the lab's cache, made if need be."""
+    """A directory in the lab's cache; created if it is missing."""
     folder = CACHE.joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -24,7 +24,7 @@ def cache(*parts: str) -> Path:
 
 @contextmanager
 def locked(what: str) -> Iterator[None]:
-    """One process at a time does `what`; the others wait, and then look again whether it is done."""
+    """A lock between processes. Those that waited must check again whether the work is done."""
     with (cache("locks") / what).open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -32,10 +32,10 @@ def locked(what: str) -> Iterator[None]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A temporary folder in the cache's file system, so that a rename out of it is atomic."""
+    """A temporary directory in the cache's file system, so that a rename out of it is atomic."""
     folder = Path(tempfile.mkdtemp(dir=cache("scratch")))
     try:
-        folder.chmod(0o755)  # apt drops its privileges and must still reach what is mounted from here
+        folder.chmod(0o755)  # apt runs without privileges and must be able to read the mounted directory
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

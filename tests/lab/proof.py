@@ -1,4 +1,4 @@
-"""What a lab's hosts tried to reach across the air gap, and the proof that this is noticed."""
+"""The record of a lab's air gap, and the check that attempts are recorded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.lab.errors import LabError
 from tests.lab.spec import Lab
 
 PROBE = ("192.0.2.1", "probe.invalid")
-"""An address and a name that are nobody's (RFC 5737, RFC 6761)."""
+"""A reserved address and a reserved name (RFC 5737, RFC 6761)."""
 
 
 def state_of(name: str) -> dict[str, Any]:
-    """What stands: if it has an air gap, this machine's address (gateway), the hosts by address."""
+    """The state of a running lab: `airgap`, `gateway` (this machine's address), and `hosts` as {address: name}."""
     file = Lab(name).state
     if not file.exists():
         raise LabError(f"there is no lab {name!r}: start it with `python -m tests.lab up {name}`")
@@ -24,16 +24,18 @@ def state_of(name: str) -> dict[str, Any]:
 
 
 def record(name: str, *, clear: bool = False) -> list[dict[str, Any]]:
-    """Every attempt of the lab's hosts to cross the gap, each kind once; an empty list proves none.
+    """Every attempt of the lab's hosts to cross the gap, each kind once; an empty list proves that there was none.
 
-    The lab's own probe is left out, unless the record begins anew (`clear`): its name may be asked again, and noted,
-    after that.
+    The lab's own probe is not included, except with `clear`, which starts a new record. The resolver of a host may
+    repeat the query of the probe after that.
     """
     lab, state = Lab(name), state_of(name)
     if not state["airgap"]:
         raise LabError(f"the lab {name!r} has no air gap, so nothing was recorded: start it with --airgap")
     if engine.docker("inspect", "--format", "{{.State.Running}}", lab.sink).strip() != "true":
-        raise LabError(f"{lab.sink} has ended, so the record of names is not whole: see `docker logs {lab.sink}`")
+        raise LabError(
+            f"{lab.sink} has ended, so the record of DNS queries is incomplete: see `docker logs {lab.sink}`"
+        )
     now = datetime.datetime.now(datetime.UTC).isoformat()
     since = ("--since", state["cleared"]) if "cleared" in state else ()
     crossings = [*gap.connections(lab.bridge), *gap.parse_names(engine.logs(lab.sink, *since))]
@@ -46,9 +48,9 @@ def record(name: str, *, clear: bool = False) -> list[dict[str, Any]]:
 
 
 def prove(name: str) -> None:
-    """Have a host try to get out, see both attempts in the record, and begin a new one.
+    """Try from a host to leave the network, check that both attempts are in the record, and start a new one.
 
-    Without this an empty record might as well mean that nobody was looking.
+    Without this an empty record could also mean that nothing was recorded.
     """
     address, unknown = PROBE
     host = next(iter(state_of(name)["hosts"].values()))
@@ -57,4 +59,4 @@ def prove(name: str) -> None:
     missing = set(PROBE) - {entry["destination"] for entry in record(name, clear=True)}
     if missing:
         tried = ", ".join(sorted(missing))
-        raise LabError(f"{host} tried to reach {tried} and the record missed it: see `nft list ruleset`")
+        raise LabError(f"{host} tried to reach {tried} and the record does not have it: see `nft list ruleset`")

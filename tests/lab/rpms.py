@@ -1,4 +1,4 @@
-"""Stand-in RPMs: a name and one line of text, no compilers, so that installing can be tested."""
+"""Stand-in RPMs: each has only a name and one line of text, to test the installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.lab import shell
 from tests.lab.archives import kept
 
 LEFT_OUT = ("sox-plugins-freeworld",)
-"""From RPM Fusion: a plain repository has not got it, and what installs must say so and go on."""
+"""From RPM Fusion, so not in a plain repository. The installation must report it as missing and continue."""
 
 
 def spec(name: str) -> str:
@@ -47,12 +47,12 @@ def rpm_archive(platform: str, names: Sequence[str], dest: Path) -> Path:
 
 
 def build(name: str, folder: Path) -> None:
-    """Build one stand-in into the folder."""
+    """Build one stand-in into the directory."""
     work = folder.parent / "rpmbuild"
     work.mkdir(exist_ok=True)
     recipe = work / f"{name}.spec"
     recipe.write_text(spec(name), encoding="utf-8")
-    # gzip: the compression that an EL 7 reads as well. Names without a folder: a flat repository.
+    # gzip, because EL 7 cannot read newer compressions. File names without a directory, for a flat repository.
     options = {
         "_topdir": str(work),
         "_rpmdir": str(folder),

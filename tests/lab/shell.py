@@ -1,4 +1,4 @@
-"""The lab's one door to other programs."""
+"""Runs other programs for the lab."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(
     cwd: Path | None = None,
     merged: bool = False,
 ) -> str:
-    """What the program printed, its errors too if merged; LabError with the end of it if it failed."""
+    """Run a program; its output, and with `merged` its error output. LabError with the last lines if it fails."""
     line = shlex.join(args)
     shown = line if len(line) < 400 else line[:400] + " ..."
     try:
@@ -41,15 +41,15 @@ def run(
     except FileNotFoundError as error:
         raise LabError(f"{args[0]} is not installed; install it, then try again") from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"no end after {timeout:g} s: {shown}\nwhat to do: {hint}") from error
+        raise LabError(f"not ended after {timeout:g} s: {shown}\nwhat to do: {hint}") from error
     if done.returncode:
-        said = "\n".join(((done.stderr or "").strip() or done.stdout.strip()).splitlines()[-15:])
-        raise LabError(f"exit code {done.returncode}: {shown}\n{said}\nwhat to do: {hint}")
+        output = "\n".join(((done.stderr or "").strip() or done.stdout.strip()).splitlines()[-15:])
+        raise LabError(f"exit code {done.returncode}: {shown}\n{output}\nwhat to do: {hint}")
     return done.stdout
 
 
 def works(*args: str, timeout: float = 20) -> bool:
-    """Whether the program ran and was content."""
+    """Whether the program ran and succeeded."""
     try:
         run(*args, timeout=timeout)
     except LabError:
@@ -58,16 +58,16 @@ def works(*args: str, timeout: float = 20) -> bool:
 
 
 def need(program: str, package: str) -> None:
-    """Have a program on this machine: as root it is installed by apt, else the reader is asked to."""
+    """Install a program with apt if it is missing. Raises LabError if that needs root or failed."""
     if shutil.which(program):
         return
     if os.geteuid() or not shutil.which("apt-get"):
-        raise LabError(f"{program} is not installed and only root may install it: apt-get install {package}")
+        raise LabError(f"{program} is not installed and only root can install it: apt-get install {package}")
     install = ("apt-get", "install", "-y", "--no-install-recommends", package)
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(*install, env=env)
     except LabError:
-        # The lists may be old or missing. One that fails to update may be of no concern: go on.
+        # apt's package lists may be old or missing. A list that cannot be updated may not be needed, so continue.
         works("apt-get", "update", timeout=300)
         run(*install, env=env, hint=f"install {package} by hand")

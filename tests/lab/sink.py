@@ -1,6 +1,6 @@
-"""A name server that knows no name: every question is answered "no such name" and written down.
+"""A name server that answers every query with "no such name" (NXDOMAIN) and logs it.
 
-Runs inside a container, as a script, with nothing but the standard library.
+Runs as a script in a container, with only the standard library.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 
 
 def question(packet: bytes) -> tuple[str, int]:
-    """The name that a DNS packet asks for, and where its first question ends."""
+    """The name in a DNS query, and the offset at which its first question ends."""
     labels, at = [], 12
     while packet[at]:
         labels.append(packet[at + 1 : at + 1 + packet[at]].decode("ascii", "replace"))
@@ -19,13 +19,15 @@ def question(packet: bytes) -> tuple[str, int]:
 
 
 def refusal(packet: bytes, end: int) -> bytes:
-    """The answer NXDOMAIN, which makes a tool give up at once instead of after its time-out."""
-    flags = bytes([0x80 | packet[2] & 0x79, 0x83])  # an answer, opcode and recursion as asked, name error
+    """The answer NXDOMAIN, with which a program fails at once and not after its timeout."""
+    flags = bytes(
+        [0x80 | packet[2] & 0x79, 0x83]
+    )  # a response, with opcode and recursion flag of the query, name error
     return packet[:2] + flags + b"\0\1\0\0\0\0\0\0" + packet[12:end]
 
 
 def serve(port: int = 53) -> None:
-    """Answer for ever; one JSON object per question on standard output."""
+    """Answer queries without end; prints one JSON object per query."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", port))
     while True:

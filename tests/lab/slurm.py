@@ -1,4 +1,4 @@
-"""A Slurm of a lab's hosts: the first one leads, all of them compute."""
+"""A Slurm cluster of the hosts of a lab: the first one is the controller, and all are nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.lab.errors import LabError
 from tests.lab.spec import Lab
 
 CARDS = 2
-"""Cards of each host, in name only: Slurm wants a device file for each."""
+"""Number of stand-in cards of each host. Slurm needs a device file for each."""
 CONFIGURATION = """
 ClusterName=lab
 SlurmctldHost={leader}
@@ -43,7 +43,7 @@ systemctl start munge
 
 
 def start(lab: Lab) -> None:
-    """Form the cluster and wait until every node is idle. Raises LabError, with Slurm's words, where one is not."""
+    """Start the cluster and wait until every node is idle. Raises LabError with Slurm's output after 180 seconds."""
     leader = lab.containers[0]
     addresses = {name: hosts.address_of(name) for name in lab.containers}
     cores = max(1, os.cpu_count() or 1)
@@ -64,10 +64,10 @@ def start(lab: Lab) -> None:
         daemons = "systemctl start slurmctld\n" * (name == leader) + "systemctl start slurmd"
         engine.docker("exec", name, "sh", "-euc", START.format(last=CARDS - 1, daemons=daemons))
     deadline = time.monotonic() + 180
-    while set(said := engine.docker("exec", leader, "sinfo", "--noheader", "--format=%T").split()) != {"idle"}:
+    while set(states := engine.docker("exec", leader, "sinfo", "--noheader", "--format=%T").split()) != {"idle"}:
         if time.monotonic() > deadline:
             raise LabError(
-                f"Slurm's nodes are not idle: {said}\n" + engine.docker("exec", leader, "sinfo", "--list-reasons")
+                f"Slurm's nodes are not idle: {states}\n" + engine.docker("exec", leader, "sinfo", "--list-reasons")
             )
         time.sleep(0.5)
 

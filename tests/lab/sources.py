@@ -1,4 +1,4 @@
-"""Which servers serve Debian here: read from the machine's own apt sources, never named in this project."""
+"""The Debian servers of this machine, read from its apt sources and never named in this project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ APT = Path("/etc/apt")
 
 @dataclass(frozen=True)
 class Source:
-    """One line of apt's sources: a server's folder, a suite of it and the key ring it is trusted by."""
+    """One entry of apt's sources: the URL, the suite, the components and the key ring."""
 
     uri: str
     suite: str
@@ -55,10 +55,10 @@ def parse_lines(text: str) -> list[Source]:
 
 
 def debian(found: list[Source], code_name: str) -> list[Source]:
-    """The sources that serve Debian itself, for the release of that code name.
+    """The sources of Debian itself, for the release with that code name.
 
-    A machine's own release tells which of its sources are Debian's: those whose suites are a known code name,
-    alone or with -security or -updates. Lists of other vendors name their own suites, so they drop out.
+    Debian's sources are those whose suite is a known code name, alone or with -security or -updates. Sources of other
+    vendors have other suites, so they are not included.
     """
     own = re.compile(r"(bullseye|bookworm|trixie|forky|stable|oldstable)(-security|-updates)?")
     matches = [(source, own.fullmatch(source.suite)) for source in found]
@@ -72,7 +72,7 @@ def debian(found: list[Source], code_name: str) -> list[Source]:
 
 
 def of_this_machine(code_name: str, apt: Path = APT) -> list[Source]:
-    """Debian's sources as this machine reaches them; empty where it is no Debian."""
+    """The Debian sources of this machine; empty if it has none."""
     folder = apt / "sources.list.d"
     found: list[Source] = []
     for file in [apt / "sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]:

@@ -1,4 +1,4 @@
-"""What a lab is asked to be, and what it calls its parts."""
+"""The options of a lab, and the names of its parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lab.errors import LabError
 
 @dataclass(frozen=True)
 class Lab:
-    """What a lab is asked to be."""
+    """The options of a lab."""
 
     name: str
     image: str = "debian12"
@@ -22,21 +22,23 @@ class Lab:
     user: str = "ops"
     cpus: str = ""
     tmpfs: tuple[str, ...] = ()
-    """SIZE:PATH each, for instance 64m:/opt/neuraltalk, to have a disk that is soon full."""
+    """Small disks, each as SIZE:PATH, for example 64m:/opt/neuraltalk."""
     open_ports: tuple[int, ...] = ()
-    """Ports of this machine that the hosts may use across the gap: the mirror's."""
+    """Ports of this machine that the hosts can use in spite of the air gap."""
     names: tuple[str, ...] = ()
-    """What the hosts are called, if not NAME-1 and so on."""
+    """The names of the hosts; default: NAME-1 and so on."""
     systemd: bool = False
-    """Whether systemd runs the hosts."""
+    """Whether the hosts run systemd."""
     committed: str = ""
-    """What Docker calls an image that was made of a host of such a lab; the hosts start from it."""
+    """Docker's tag of an image that was made from a host of another lab; the hosts start from it."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", self.name):
-            raise LabError(f"{self.name!r} is no name for a lab: use small letters, digits and hyphens, 41 at most")
+            raise LabError(
+                f"{self.name!r} is not a valid name of a lab: use at most 41 lower-case letters, digits and hyphens"
+            )
         if self.user not in ("ops", "plain", "root"):
-            raise LabError(f"the hosts have no user {self.user!r}: take ops (sudo), plain (no sudo) or root")
+            raise LabError(f"the hosts have no user {self.user!r}: use ops (sudo), plain (no sudo) or root")
 
     @property
     def containers(self) -> tuple[str, ...]:
@@ -45,32 +47,32 @@ class Lab:
 
     @property
     def folder(self) -> Path:
-        """Where the lab's keys and inventory stand."""
+        """The directory of the lab's keys and inventory."""
         return paths.CACHE / self.name
 
     @property
     def state(self) -> Path:
-        """The file that says what stands."""
+        """The file with the state of the lab."""
         return self.folder / "lab.json"
 
     @property
     def inventory(self) -> Path:
-        """The inventory's folder."""
+        """The inventory's directory."""
         return self.folder / "inventory"
 
     @property
     def network(self) -> str:
-        """Docker's name of the lab's network, and of its label."""
+        """The name of the lab's network and label in Docker."""
         return f"lab-{self.name}"
 
     @property
     def bridge(self) -> str:
-        """The network's interface here, of 15 characters at most; its nftables table is called so too."""
+        """The network's interface on this machine, at most 15 characters; also the name of its nftables table."""
         return "lab" + hashlib.sha256(self.name.encode()).hexdigest()[:10]
 
     @property
     def sink(self) -> str:
-        """The container that answers the hosts' questions for names."""
+        """The container that answers the hosts' DNS queries."""
         return f"lab-{self.name}-names"
 
 
@@ -78,5 +80,5 @@ def tmpfs_option(spec: str) -> str:
     """Docker's --tmpfs value for SIZE:PATH."""
     size, _, path = spec.partition(":")
     if not re.fullmatch(r"\d+[kmg]?", size) or not path.startswith("/"):
-        raise LabError(f"{spec!r} is no SIZE:PATH: write for instance 64m:/opt")
+        raise LabError(f"{spec!r} is not SIZE:PATH; an example is 64m:/opt")
     return f"{path}:rw,exec,mode=0755,size={size}"

@@ -1,4 +1,4 @@
-"""Python wheels for hosts without an index: fetched by pip for the host's Python, not this machine's."""
+"""Python wheels for hosts without an index, downloaded by pip for the host's Python and not for this machine's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ version, here = sys.argv.pop(1), markers.default_environment
 markers.default_environment = lambda: {**here(), "python_version": version, "python_full_version": version + ".0"}
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
-"""pip, with what only the host's Python needs: its --python-version chooses files, not requirements."""
+"""Runs pip with the requirements of the host's Python: pip's --python-version only selects files, not requirements."""
 
 
 def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Path:
-    """python-wheels-PLATFORM.tar in `dest`: these projects and what they need, for hosts of the image."""
+    """python-wheels-PLATFORM.tar in `dest`: these projects and their dependencies, for hosts of the image."""
     host = images.find(image)
     version, abi = PYTHONS[host.python]
 
@@ -36,7 +36,7 @@ def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Pat
 
 
 def fetch(version: str, abi: str, names: Sequence[str], folder: Path) -> None:
-    """Have pip download wheels for that Python."""
+    """Download wheels for that Python with pip."""
     tags = [part for tag in MANYLINUX for part in ("--platform", f"{tag}_{platform.machine()}")]
     shell.run(
         sys.executable,
@@ -60,5 +60,5 @@ def fetch(version: str, abi: str, names: Sequence[str], folder: Path) -> None:
         *tags,
         *names,
         timeout=900,
-        hint="see that pip reaches a package index with wheels for that Python",
+        hint="check that pip can reach a package index with wheels for that Python",
     )

@@ -1,1 +1,1 @@
-"""The roles on their own, and the whole stack on other platforms, by Molecule."""
+"""Molecule scenarios: each role alone, and the whole stack on other platforms."""

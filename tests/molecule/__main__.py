@@ -1,4 +1,4 @@
-"""`python -m tests.molecule [SCENARIO...]`: run the scenarios that suit this ansible-core, two at a time."""
+"""`python -m tests.molecule [SCENARIO...]`: run the scenarios for this version of ansible-core, two at a time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ WORK = paths.ROOT / ".cache" / "molecule"
 AT_ONCE = 2
 TAIL = 60
 OLD_PYTHON = "py27"
-"""The scenario whose hosts have Python 2.7 only, which no ansible-core after 2.16 speaks to."""
+"""The scenario whose hosts only have Python 2.7, which no ansible-core after 2.16 supports."""
 WITH_OLD = (OLD_PYTHON, "el9")
-"""What an ansible-core 2.16 is tried on."""
+"""The scenarios for ansible-core 2.16."""
 LONGEST_FIRST = (
     "gpu_legacy",
     "unknown",
@@ -41,7 +41,7 @@ LONGEST_FIRST = (
 
 @dataclass(frozen=True)
 class Result:
-    """How a scenario ended."""
+    """The result of a scenario."""
 
     scenario: str
     passed: bool
@@ -50,27 +50,27 @@ class Result:
 
 
 def known() -> list[str]:
-    """All scenarios, those that take longest first, so that the last ones to end are short."""
+    """All scenarios, the longest first, so that both workers end at about the same time."""
     found = sorted(file.parent.name for file in HERE.glob("*/molecule.yml"))
     return sorted(found, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(found))
 
 
 def is_old() -> bool:
-    """Whether this ansible-core still drives Python 2.7."""
+    """Whether this ansible-core still supports hosts with Python 2.7."""
     major, minor = importlib.metadata.version("ansible-core").split(".")[:2]
     return (int(major), int(minor)) <= (2, 16)
 
 
-def suiting() -> list[str]:
-    """The scenarios that are run when none is named."""
+def default_scenarios() -> list[str]:
+    """The scenarios that are run by default."""
     return list(WITH_OLD) if is_old() else [name for name in known() if name != OLD_PYTHON]
 
 
 def run(scenario: str) -> Result:
-    """Run one scenario on new hosts, its output in a log; says how it went when it has ended and they are gone."""
+    """Run one scenario on new hosts, with its output in a log. Removes the hosts and prints the result."""
     log = WORK / "logs" / f"{scenario}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    # What Molecule remembers of hosts that were there before; the lab removes these itself when it starts.
+    # Molecule's state of earlier hosts. The lab removes the hosts themselves when it starts.
     folder = WORK / "run" / scenario
     shutil.rmtree(folder, ignore_errors=True)
     environment = {
@@ -98,34 +98,33 @@ def run(scenario: str) -> Result:
     finally:
         hosts.down(scenario.replace("_", "-"))
     result = Result(scenario, done.returncode == 0, time.monotonic() - started, log)
-    tell(result)
+    report(result)
     return result
 
 
-def tell(result: Result) -> None:
-    """One line; after a failure also the end of the log, as far as it is about that."""
+def report(result: Result) -> None:
+    """Print one line; after a failure also the end of the log."""
     line = f"{'ok  ' if result.passed else 'FAIL'} {result.scenario:<12} {result.seconds:4.0f} s"
     if not result.passed:
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.log.read_text(encoding="utf-8", errors="replace"))
-        said_last = text.splitlines()[-TAIL:]
-        tail = "\n".join(f"    {said}" for said in said_last)
+        tail = "\n".join(f"    {line_of_log}" for line_of_log in text.splitlines()[-TAIL:])
         line += f"\n{tail}\n     the whole log of {result.scenario}: {result.log}"
     print(line, flush=True)
 
 
 def main() -> int:
-    """Run what was asked for; 1 if any failed, 2 if it can't be run here."""
+    """Run the given scenarios. Exit code 1 if any failed, 2 if one cannot be run here."""
     parser = argparse.ArgumentParser(prog="python -m tests.molecule", description=__doc__)
-    parser.add_argument("scenario", nargs="*", help=f"of {', '.join(known())}; default: all that suit")
-    asked = parser.parse_args().scenario or suiting()
-    strange = sorted(set(asked) - set(known()))
-    if strange:
-        parser.error(f"there is no scenario {', '.join(strange)}; there are {', '.join(known())}")
-    if OLD_PYTHON in asked and not is_old():
-        parser.error(f"{OLD_PYTHON} wants ansible-core 2.16, and this is newer")
+    parser.add_argument("scenario", nargs="*", help=f"any of {', '.join(known())}; default: all for this ansible-core")
+    scenarios = parser.parse_args().scenario or default_scenarios()
+    unknown = sorted(set(scenarios) - set(known()))
+    if unknown:
+        parser.error(f"there is no scenario {', '.join(unknown)}; there are {', '.join(known())}")
+    if OLD_PYTHON in scenarios and not is_old():
+        parser.error(f"{OLD_PYTHON} needs ansible-core 2.16, and this one is newer")
     link_collection(ansible.COLLECTIONS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(run, asked))
+        results = list(pool.map(run, scenarios))
     failed = [result for result in results if not result.passed]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

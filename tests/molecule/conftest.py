@@ -1,4 +1,4 @@
-"""What the tests of all scenarios look at: the generation that was built, its recipe, and the record of the gap."""
+"""Fixtures of all scenarios: the generation that was built, its recipe, and the record of the air gap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.lab import proof
 
 EPHEMERAL = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "."))
 PREPARED = "/var/tmp/prepared"
-"""The file that the scenario's prepare.yml leaves last: what is newer was written by the roles under test."""
+"""The last file that prepare.yml creates: newer files were written by the roles under test."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,7 +32,7 @@ _Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(
 
 @dataclass(frozen=True)
 class Stack:
-    """The generation that the scenario's variables describe, on one host."""
+    """The generation of the scenario's variables, on one host."""
 
     host: Host
     variables: dict[str, Any]
@@ -45,7 +45,7 @@ class Stack:
 
     @cached_property
     def mirror(self) -> Path:
-        """The mirror that it was built from."""
+        """The mirror from which it was built."""
         return Path(self.variables["provision_mirror"])
 
     @property
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def build(self) -> str:
-        """Where its sources are."""
+        """The directory of its sources."""
         return f"{self.root}/build/{self.recipe['id']}"
 
     def part(self, name: str) -> dict[str, Any]:
@@ -68,27 +68,27 @@ class Stack:
         return next(part for part in self.recipe["parts"] if part["name"] == name)
 
     def stamp(self, name: str) -> dict[str, Any]:
-        """The stamp of a component, which has to be there."""
+        """The stamp of a component. It must exist."""
         return cast(dict[str, Any], json.loads(self.host.file(f"{self.path}/stamps/{name}.json").content_string))
 
-    def seen(self, name: str) -> dict[str, dict[str, Any]]:
-        """What a component's stamp says was seen of each Lua module, by the module's name."""
-        evidence = self.stamp(name)["evidence"]
-        loads = evidence["loads"] if isinstance(evidence, dict) else evidence
+    def evidence(self, name: str) -> dict[str, dict[str, Any]]:
+        """The evidence about each Lua module in a component's stamp, by module name."""
+        found = self.stamp(name)["evidence"]
+        loads = found["loads"] if isinstance(found, dict) else found
         return {entry["module"]: entry for entry in loads}
 
     def run(self, *command: str) -> CommandResult:
-        """Run a command in the generation's environment, and in no other."""
+        """Run a command in the generation's environment, with no other variables."""
         return self.host.run(f"cd / && env -i HOME=$HOME TMPDIR=$HOME {self.path}/bin/with-stack {shlex.join(command)}")
 
     def lua(self, program: str) -> str:
-        """What a Lua program prints, which has to end well."""
+        """The output of a Lua program, which must succeed."""
         done = self.run("luajit", "-e", program)
         assert done.rc == 0, done.stdout + done.stderr
         return str(done.stdout.strip())
 
     def sha256(self, artifact: str) -> str:
-        """What the mirror's lock says of an artifact."""
+        """The SHA-256 of an artifact in the mirror's lock."""
         return lock.read(self.mirror).by_name()[artifact].sha256
 
 
@@ -101,11 +101,11 @@ def stack(host: Host) -> Stack:
 
 @pytest.fixture
 def crossings() -> list[dict[str, Any]]:
-    """What the scenario's hosts have tried to reach outside so far."""
+    """What the scenario's hosts have tried to reach outside the lab."""
     return proof.record(os.environ["MOLECULE_SCENARIO_NAME"].replace("_", "-"))
 
 
 def newer_than_prepared(host: Host, *places: str) -> list[str]:
-    """The files below these places that the roles under test wrote; what Ansible itself leaves is not theirs."""
+    """The files below these directories that the roles under test wrote, without those of Ansible itself."""
     search = ("find", *places, "-newer", PREPARED, "-type", "f", "-not", "-path", "*/.ansible/*")
     return sorted(host.check_output(shlex.join(search)).splitlines())

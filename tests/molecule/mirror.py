@@ -1,4 +1,4 @@
-"""`python -m tests.molecule.mirror IMAGE [--gpu]`: a mirror of stand-ins for hosts of the image; prints its folder."""
+"""`python -m tests.molecule.mirror IMAGE [--gpu]`: make a mirror of stand-ins for an image; prints its directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAY = 86400
 
 
 def ingredients(places: Sequence[str]) -> Iterator[Path]:
-    """The files in these places of the checkout."""
+    """The files in these directories of the checkout."""
     for place in places:
         path = paths.ROOT / place
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -35,7 +35,7 @@ def ingredients(places: Sequence[str]) -> Iterator[Path]:
 
 
 def digest(places: Sequence[str] = MADE_OF) -> str:
-    """Twelve digits that change when a file there does: if none are named, those that decide what a mirror holds."""
+    """Twelve digits that change with the files in these places; by default those that a mirror is made from."""
     total = hashlib.sha256()
     for file in ingredients(places):
         total.update(f"{file.relative_to(paths.ROOT)}\0".encode() + file.read_bytes() + b"\0")
@@ -43,7 +43,7 @@ def digest(places: Sequence[str] = MADE_OF) -> str:
 
 
 def ensure(image: str, gpu: bool = False) -> Path:
-    """The mirror for hosts of an image, with what a card needs if asked, made once for the present sources."""
+    """The mirror for hosts of an image; with `gpu` also the files for a card. Made once per version of the sources."""
     kind = f"{image}-gpu" if gpu else image
     place = KEPT / f"{kind}-{digest()}"
     if not place.exists():
@@ -55,19 +55,19 @@ def ensure(image: str, gpu: bool = False) -> Path:
 
 
 def make(image: str, place: Path, gpu: bool) -> None:
-    """Bring everything and file it, as a user would; seen under its name only when it is whole."""
+    """Make all files and import them as a user would. The mirror gets its name only when it is complete."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with paths.scratch() as folder:
-        brought, half = folder / "brought", folder / "mirror"
-        files = write_standins(brought, gpu=gpu)
-        files += [packages.archive(image, brought), packages.wheels_archive(image, brought)]
+        source, half = folder / "files", folder / "mirror"
+        files = write_standins(source, gpu=gpu)
+        files += [packages.archive(image, source), packages.wheels_archive(image, source)]
         for file in files:
             store.add(half, file, catalogues.load())
         half.rename(place)
 
 
 def forget_old(image: str) -> None:
-    """Remove what older sources gave, unless a run may still be using it."""
+    """Remove the mirrors of older sources, except those of the last day, which may still be in use."""
     for old in KEPT.glob(f"{image}-*"):
         if time.time() - old.stat().st_mtime > DAY:
             shutil.rmtree(old)

@@ -1,7 +1,7 @@
-"""`python -m tests.molecule.stages IMAGE ROLE...`: the image of a host that has these roles; prints its tag.
+"""`python -m tests.molecule.stages IMAGE ROLE...`: make the image of a host that has these roles; prints its tag.
 
-A scenario that tests one role starts from the hosts that the roles before it left. They are built once for all
-scenarios, each from the one before, and again when something that they are made of has changed.
+A scenario for one role starts from a host to which the roles before it were applied. These images are built once for
+all scenarios, each from the previous one, and again when their inputs change.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from tests.lab.spec import Lab
 from tests.molecule import mirror
 
 MADE_OF = ("galaxy.yml", "neuraltalk_provision", "playbooks", "plugins", "roles", "tests/molecule/stages.py")
-"""What decides what a role leaves, besides the mirror."""
+"""The inputs of an image, besides the mirror."""
 LABEL = "lab-stage"
 UMASK = "/etc/sudoers.d/umask"
 HARDENED = "Defaults umask=0077\\nDefaults umask_override\\n"
-"""Roles are applied with a umask that keeps others out: what they leave has to be readable all the same."""
+"""Roles are applied with the umask 0077. The files that they write must be readable in spite of it."""
 
 
 def digest(image: str, roles: Sequence[str]) -> str:
-    """Twelve digits that change when a host made now would be another one."""
+    """Twelve digits that change when the inputs of the image change."""
     version = importlib.metadata.version("ansible-core")
     parts = (images.digest(image), mirror.digest(), mirror.digest(MADE_OF), version, *roles)
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
 
 def tag(image: str, roles: Sequence[str]) -> str:
-    """What Docker calls the image."""
+    """Docker's tag of the image."""
     return f"{LABEL}-{image}-{roles[-1]}:{digest(image, roles)}"
 
 
 def ensure(image: str, roles: Sequence[str]) -> str:
-    """Have the image, and those that it is built on; returns its tag."""
+    """Make the image, and those that it is built on, if they are missing; returns the tag."""
     if not roles:
         return images.ensure(image)
     wanted = tag(image, roles)
@@ -59,7 +59,7 @@ def exists(wanted: str) -> bool:
 
 
 def make(image: str, roles: Sequence[str], wanted: str) -> None:
-    """Apply the last of the roles to a host that has the others. Raises LabError where a host looked outside."""
+    """Apply the last role to a host that has the others. Raises LabError if the host tried to use the network."""
     before = ensure(image, roles[:-1])
     lab = Lab(f"stage-{image}-{roles[-1].replace('_', '-')}", image, airgap=True, committed=before)
     (name,) = lab.containers
@@ -74,17 +74,19 @@ def make(image: str, roles: Sequence[str], wanted: str) -> None:
 
 def apply(lab: Lab, role: str, from_mirror: Path) -> None:
     """Run playbooks/site.yml for one role, as the scenarios do."""
-    asked = ("variables", "--inventory", str(lab.inventory), "--mirror", str(from_mirror))
-    variables = shell.run(sys.executable, "-m", "neuraltalk_provision", *asked, cwd=lab.folder, env=searched())
+    command = ("variables", "--inventory", str(lab.inventory), "--mirror", str(from_mirror))
+    variables = shell.run(sys.executable, "-m", "neuraltalk_provision", *command, cwd=lab.folder, env=search_paths())
     (lab.folder / "variables.yml").write_text(variables, encoding="utf-8")
     program = str(Path(sys.executable).with_name("ansible-playbook"))
-    given = ("--inventory", str(lab.inventory), "--extra-vars", f"@{lab.folder / 'variables.yml'}", "--tags", role)
+    options = ("--inventory", str(lab.inventory), "--extra-vars", f"@{lab.folder / 'variables.yml'}", "--tags", role)
     playbook = str(paths.ROOT / "playbooks" / "site.yml")
-    shell.run(program, *given, playbook, env={**ansible.environment(), **searched()}, cwd=paths.ROOT, timeout=1800)
+    shell.run(
+        program, *options, playbook, env={**ansible.environment(), **search_paths()}, cwd=paths.ROOT, timeout=1800
+    )
 
 
-def searched() -> dict[str, str]:
-    """The environment in which this checkout's modules and this environment's programs are found first."""
+def search_paths() -> dict[str, str]:
+    """PATH and PYTHONPATH that start with the programs of this environment and the modules of this checkout."""
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "PYTHONPATH": f"{paths.ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
@@ -92,7 +94,7 @@ def searched() -> dict[str, str]:
 
 
 def forget_old() -> None:
-    """Remove the images that have been there for a day and that no container uses."""
+    """Remove the images that are older than a day and that no container uses."""
     engine.docker("image", "prune", "--all", "--force", "--filter", "until=24h", "--filter", f"label={LABEL}")
 
 
@@ -100,5 +102,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.molecule.stages", description=__doc__)
     parser.add_argument("image", choices=images.IMAGES)
     parser.add_argument("role", nargs="+", help="tags of playbooks/site.yml, in their order")
-    given = parser.parse_args()
-    print(ensure(given.image, given.role))
+    arguments = parser.parse_args()
+    print(ensure(arguments.image, arguments.role))

@@ -1,1 +1,1 @@
-"""The real upstream sources, from a mirror that the user brings: `make test-real MIRROR=DIR`."""
+"""Tests with the real upstream sources, from the user's mirror: `make test-real MIRROR=DIR`."""

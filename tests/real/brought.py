@@ -1,4 +1,4 @@
-"""A mirror that somebody brought, completed with what can be made here: packages, wheels, weights."""
+"""The user's mirror, completed with artifacts that this machine can make: packages, wheels, weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCORER = "pycocoevalcap==1.2"
 
 
 def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Path:
-    """`work`/mirror: the brought mirror, linked, and what it lacks of these artifacts, each by its maker."""
+    """Make `work`/mirror with links to the files of the given mirror, and make the artifacts that it does not have."""
     target = work / "mirror"
     target.mkdir(parents=True)
     listed = lock.read(given)
@@ -43,7 +43,7 @@ def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Pa
 
 
 def packages_with_java(image: str, dest: Path) -> Path:
-    """What packages.yaml asks for, with the Java that the scorer needs and without the large optional ones."""
+    """The packages of packages.yaml, with Java for the scorer and without the large optional ones."""
     wanted = names.wanted("apt", images.find(image).system, (*names.SMALL_OPTIONAL, JAVA))
     return packages.debian_archive(image, wanted, dest)
 
@@ -52,7 +52,7 @@ def score_wheels(dest: Path) -> Path:
     """score-wheels.tar in `dest`: the real scorer's wheel, as pip downloads it (docs/mirror.md)."""
 
     def fill(folder: Path) -> None:
-        words = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), SCORER)
-        shell.run(*words, timeout=900, hint="see that pip reaches a package index")
+        command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), SCORER)
+        shell.run(*command, timeout=900, hint="check that pip can reach a package index")
 
     return archives.kept("score-wheels.tar", ["scorer", SCORER], dest, fill)

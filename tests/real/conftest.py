@@ -1,4 +1,4 @@
-"""What the real run needs: the user's mirror, completed, and a bare host without a route out."""
+"""Fixtures of the real test: the user's mirror, completed, and a bare host without a route out."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".cache" / "real"
 LAB = Lab(name="real", image="bare", airgap=True)
 DATA = "/data"
-"""Where the pictures and captions lie on the host."""
+"""The directory of the pictures and captions on the host."""
 NEW = made.scenes(12, seed=10)
-"""What the pictures show that nobody has seen before they are captioned."""
+"""Pictures that are not in the training data, to be captioned."""
 BAD = ("._x.jpg", "empty.jpg", "cut.png", "text.jpg")
 
 
@@ -30,49 +30,55 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", default="", help="a mirror of the real sources, with its lock")
 
 
-def provision(*words: str, code: int | None = 0) -> str:
-    """Run the command from the real site's directory and show what it prints; its output. None takes every code."""
-    print(f"\n$ provision {' '.join(words)}", flush=True)
+def provision(*arguments: str, code: int | None = 0) -> str:
+    """Run the command in the site's directory and print its output; the output. None accepts any exit code."""
+    print(f"\n$ provision {' '.join(arguments)}", flush=True)
     done = subprocess.run(
-        [sys.executable, "-m", "neuraltalk_provision", *words], cwd=WORK, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "neuraltalk_provision", *arguments],
+        cwd=WORK,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     print(done.stdout + done.stderr, flush=True)
-    assert code in (None, done.returncode), f"provision {words[0]} ended with {done.returncode}"
+    assert code in (None, done.returncode), f"provision {arguments[0]} ended with {done.returncode}"
     return done.stdout
 
 
 @pytest.fixture(scope="session")
 def mirror(pytestconfig: pytest.Config) -> Path:
-    """The user's mirror, linked, with what it lacks made here: packages, wheels, the scorer and VGG-16's weights."""
+    """The user's mirror, linked, and completed with packages, wheels, the scorer and VGG-16's weights if missing."""
     given = pytestconfig.getoption("--mirror")
     if not given:
-        pytest.exit("name a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
+        pytest.exit("give a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
     shutil.rmtree(WORK, ignore_errors=True)
     return brought.complete(Path(given).resolve(), WORK, LAB.image, {"vgg16-model": vgg16.write})
 
 
-def bring_data(folder: Path) -> None:
-    """The made pictures with their captions, one of them cut short; and new pictures among others that are none."""
+def write_data(folder: Path) -> None:
+    """Write the training pictures with captions, one of them truncated; and new pictures, some of them invalid."""
     made.write(folder)
-    whole = made.encoded(NEW[0], "PNG")
-    (folder / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    picture = made.encoded(NEW[0], "PNG")
+    (folder / "pictures" / "cut.png").write_bytes(picture[: len(picture) // 2])
     with (folder / "captions.csv").open("a", encoding="utf-8") as file:
         file.write("cut.png,half a picture\n")
     new = folder / "new"
     new.mkdir()
     for scene in NEW:
         (new / Path(scene.file).name).write_bytes(made.encoded(scene))
-    for name, content in zip(BAD, (images.APPLE_DOUBLE, b"", whole[: len(whole) // 2], b"no picture\n"), strict=True):
+    for name, content in zip(
+        BAD, (images.APPLE_DOUBLE, b"", picture[: len(picture) // 2], b"no picture\n"), strict=True
+    ):
         (new / name).write_bytes(content)
 
 
 @pytest.fixture(scope="session")
 def host(mirror: Path) -> Iterator[str]:
-    """A bare air-gapped host with pictures and captions on it; stays for a look when a test failed."""
+    """A bare air-gapped host with pictures and captions. With KEEP_LAB set it is not removed."""
     engine.ensure()
     inventory = hosts.up(LAB)
     (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
-    bring_data(WORK / "data")
+    write_data(WORK / "data")
     name = LAB.containers[0]
     engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
     engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)

@@ -1,4 +1,4 @@
-"""VGG-16's layers forward in plain numpy, slowly and without gradients: what weights make of a few pictures."""
+"""The forward pass of VGG-16's layers in plain numpy, slow and without gradients, for a few pictures."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from PIL import Image
 from tests.real import made
 
 MEAN = (103.939, 116.779, 123.68)
-"""Of the pictures that VGG-16 was trained on: blue, green, red."""
-STORED, SEEN = 256, 224
-"""The side of a picture in the HDF5 file, and of the middle of it that the network sees."""
+"""The mean of the pictures that VGG-16 was trained on: blue, green, red."""
+STORED, CROPPED = 256, 224
+"""The side of a picture in the HDF5 file, and of its middle, which is the input of the network; pixels."""
 
 
-def seen(scenes: Sequence[made.Scene]) -> Any:
-    """The scenes as the network sees them: float32 (3, pictures, 224, 224), blue, green and red around 0."""
+def inputs(scenes: Sequence[made.Scene]) -> Any:
+    """The scenes as input of the network: float32 (3, pictures, 224, 224), blue, green and red around 0."""
     import numpy
 
-    off = (STORED - SEEN) // 2
-    box = (off, off, off + SEEN, off + SEEN)
+    off = (STORED - CROPPED) // 2
+    box = (off, off, off + CROPPED, off + CROPPED)
     small = [made.picture(s).resize((STORED, STORED), Image.Resampling.BILINEAR).crop(box) for s in scenes]
     planes = numpy.stack([numpy.asarray(one, "float32") for one in small])[..., ::-1] - numpy.array(MEAN, "float32")
     return numpy.ascontiguousarray(planes.transpose(3, 0, 1, 2))
@@ -30,11 +30,11 @@ def convolved(weight: Any, bias: Any, x: Any) -> Any:
     """max(0, x * weight + bias): weight (outputs, inputs, 3, 3), x (inputs, pictures, height, width), padded by 0."""
     import numpy
 
-    inputs, pictures, height, width = x.shape
+    channels, pictures, height, width = x.shape
     wide = width + 2
-    # The rows of all pictures one behind the other, so that each of the nine taps is a shift.
-    flat = numpy.zeros((inputs, pictures * (height + 2) * wide + 2), "float32")
-    room = flat[:, :-2].reshape(inputs, pictures, height + 2, wide)
+    # The rows of all pictures are one array, so that each of the nine kernel positions is a shift.
+    flat = numpy.zeros((channels, pictures * (height + 2) * wide + 2), "float32")
+    room = flat[:, :-2].reshape(channels, pictures, height + 2, wide)
     room[:, :, 1:-1, 1:-1] = x
     length = (pictures * (height + 2) - 2) * wide
     total = numpy.zeros((len(weight), pictures * (height + 2) * wide), "float32")
@@ -47,7 +47,7 @@ def convolved(weight: Any, bias: Any, x: Any) -> Any:
 
 
 def pooled(x: Any) -> Any:
-    """The largest of each 2 x 2."""
+    """The maximum of each 2 x 2 pixels."""
     channels, pictures, height, width = x.shape
     return x.reshape(channels, pictures, height // 2, 2, width // 2, 2).max(axis=(3, 5))
 
@@ -60,7 +60,7 @@ def dense(weight: Any, bias: Any, x: Any) -> Any:
 
 
 def cosines(code: Any) -> Any:
-    """Of every two pictures' codes, (pictures, numbers): 1 where the network sees no difference."""
+    """The cosine of the codes of every two pictures, from (pictures, numbers): 1 if the network makes no difference."""
     import numpy
 
     unit = code / numpy.linalg.norm(code, axis=1, keepdims=True)

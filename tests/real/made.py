@@ -39,12 +39,12 @@ SIZES = ((320, 240), (240, 320), (300, 300), (400, 300))
 PICTURES = 120
 FIRST_ID = 5001
 FINE = 4
-"""Shapes are drawn so many times larger and scaled down, which makes their edges smooth."""
+"""Shapes are drawn larger by this factor and scaled down, which makes their edges smooth."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows, and where."""
+    """The content of a picture."""
 
     number: int
     shape: str
@@ -53,11 +53,11 @@ class Scene:
     size: tuple[int, int]
     """Width and height, in pixels."""
     middle: tuple[float, float]
-    """Of the shape, in parts of width and height."""
+    """Centre of the shape, as fractions of width and height."""
     radius: float
-    """Of the shape, in parts of the shorter side."""
+    """Radius of the shape, as a fraction of the shorter side."""
     shade: float
-    """How bright the shape is, 1 for its colour as it is."""
+    """Brightness of the shape; 1 is its exact colour."""
 
     @property
     def file(self) -> str:
@@ -67,12 +67,12 @@ class Scene:
 
     @property
     def captions(self) -> list[str]:
-        """Five sentences that tell shape, colour and ground."""
+        """Five sentences that name shape, colour and ground."""
         return [pattern.format(shape=self.shape, colour=self.colour, ground=self.ground) for pattern in PATTERNS]
 
 
 def scenes(count: int, seed: int = 9) -> list[Scene]:
-    """So many scenes; each 36 in a row have every shape in every colour on every ground, in an order of their own."""
+    """`count` scenes. Each 36 of them have every shape in every colour on every ground, in random order."""
     draw = random.Random(seed)
     found: list[Scene] = []
     while len(found) < count:
@@ -106,14 +106,14 @@ def picture(scene: Scene) -> Any:
 
 
 def encoded(scene: Scene, kind: str = "") -> bytes:
-    """The picture as a file's bytes: PNG or JPEG, by the scene's file name where nothing is said."""
+    """The picture as the bytes of a PNG or JPEG; by default according to the scene's file name."""
     into = io.BytesIO()
     picture(scene).save(into, kind or ("PNG" if scene.file.endswith(".png") else "JPEG"), quality=92)
     return into.getvalue()
 
 
 def write(folder: Path, pictures: int = PICTURES) -> list[Scene]:
-    """Write the pictures and both files of captions into `folder`; what the pictures show."""
+    """Write the pictures and both files of captions into `folder`; the scenes."""
     shown = scenes(pictures)
     for scene in shown:
         path = folder / "pictures" / scene.file
@@ -132,10 +132,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.real.made", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="how many pictures (36 or more)")
-    given = parser.parse_args(arguments)
-    if given.pictures < 36:
+    options = parser.parse_args(arguments)
+    if options.pictures < 36:
         parser.error("--pictures: 36 or more, one of every kind")
-    print(f"{len(write(given.dir, given.pictures))} pictures in {given.dir}")
+    print(f"{len(write(options.dir, options.pictures))} pictures in {options.dir}")
     return 0
 
 

@@ -1,12 +1,12 @@
 """python -m tests.real.pixels PREPRO.py PYTHON2: neuraltalk2's own prepro.py and `data prepare` on the same pictures.
 
-PYTHON2 is a Python 2.7 with numpy 1.16.6, scipy 1.1.0, h5py 2.10.0 and Pillow 6.2.2. Pictures of many kinds and sizes
-are made. Compared are every dataset of the HDF5 and the text of the JSON:
+PYTHON2 is a Python 2.7 with numpy 1.16.6, scipy 1.1.0, h5py 2.10.0 and Pillow 6.2.2. It makes
+pictures of many kinds and sizes, and compares all datasets of the HDF5 and the text of the JSON:
 
-- ours under PYTHON2: all pictures, for both decode them by the same libraries;
-- ours under this Python: all but JPEGs and WEBPs, whose decoders round differently from version to version.
+- ours under PYTHON2: all pictures, because both use the same decoders;
+- ours under this Python: all except JPEGs and WEBPs, whose decoders round differently in each version.
 
-Of the pictures that we convert, one of each kind is shown to end the original. It ends with 1 where anything differs.
+It also shows that the original fails at one picture of each kind that we convert. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from neuraltalk_provision import paths
 
 SIZES = ((1, 1), (1, 7), (7, 1), (3, 3), (50, 3), (3, 50), (3, 4), (50, 4), (4, 50), (257, 255), (255, 257), (256, 256),
          (640, 480), (517, 333), (480, 640), (30, 1000), (2001, 17))  # fmt: skip
-"""Widths and heights; 3 and 4 are what scipy takes for channels."""
+"""Widths and heights; scipy mistakes 3 and 4 for channels."""
 OURS = """
 import json, sys
 from module_utils.preparing import prepare
@@ -48,7 +48,7 @@ def made(width: int, height: int, channels: int) -> Any:
 
 
 def write(folder: Path) -> None:
-    """All pictures; those that the original cannot take begin with `dies`."""
+    """Write all pictures. Names of those at which the original fails start with `dies`."""
     for width, height in SIZES:
         name = f"{width}x{height}"
         colour = Image.fromarray(made(width, height, 3))
@@ -100,7 +100,7 @@ def original(program: Path, python: str, work: Path, names: list[str]) -> subpro
 
 
 def ours(python: str, work: Path, names: list[str]) -> int:
-    """Run `data prepare` on these pictures under a Python; it writes ours.h5 and ours.json. How many it converted."""
+    """Run `data prepare` with a Python; it writes ours.h5 and ours.json. The number of converted pictures."""
     for old in work.glob("ours.*"):
         old.unlink()
     request = {
@@ -116,7 +116,7 @@ def ours(python: str, work: Path, names: list[str]) -> int:
 
 
 def different(work: Path, leave_out: tuple[str, ...]) -> list[str]:
-    """What differs between the two; pictures with these endings are left out."""
+    """What differs between the two. Pictures with these endings are not compared."""
     texts = [(work / name).read_bytes() for name in ("original.json", "ours.json")]
     found = [] if texts[0] == texts[1] else ["the JSON"]
     listed = [image["file_path"] for image in json.loads(texts[0])["images"]]
@@ -136,7 +136,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path, metavar="PREPRO.py")
     parser.add_argument("python", metavar="PYTHON2")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -144,10 +144,10 @@ def main() -> int:
         write(work / "pictures")
         names = sorted(file.name for file in (work / "pictures").iterdir())
         fine = [name for name in names if not name.startswith("dies")]
-        done = original(given.program, given.python, work, fine)
+        done = original(arguments.program, arguments.python, work, fine)
         if done.returncode:
-            raise SystemExit(f"{given.program} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        for python, leave_out in ((given.python, ()), (sys.executable, (".jpg", ".webp"))):
+            raise SystemExit(f"{arguments.program} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        for python, leave_out in ((arguments.python, ()), (sys.executable, (".jpg", ".webp"))):
             converted = ours(python, work, fine)
             found = different(work, leave_out) + ([f"{converted} were converted"] if converted else [])
             compared = sum(not name.endswith(leave_out) for name in fine)
@@ -155,10 +155,10 @@ def main() -> int:
             wrong += found
         dying = [name for name in names if name.startswith("dies")]
         for name in [name for name in dying if "640x480" in name]:
-            ended = original(given.program, given.python, work, [name, fine[0]]).returncode
+            ended = original(arguments.program, arguments.python, work, [name, fine[0]]).returncode
             print(f"{name}: the original ends with {ended}")
             wrong += [] if ended else [name]
-        converted = ours(given.python, work, dying)
+        converted = ours(arguments.python, work, dying)
         print(f"{converted} of {len(dying)} pictures that end the original are converted")
         wrong += [] if converted == len(dying) else ["what is converted"]
     return 1 if wrong else 0

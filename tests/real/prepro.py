@@ -1,8 +1,8 @@
-"""python -m tests.real.prepro PREPRO.py PYTHON2: neuraltalk2's own prepro.py and ours on the same made data.
+"""python -m tests.real.prepro PREPRO.py PYTHON2: neuraltalk2's own prepro.py and ours on the same generated data.
 
-PYTHON2 is a Python 2.7 with numpy 1.16.6, scipy 1.1.0, h5py 2.10.0 and Pillow 6.2.2. Compared are the text of the
-JSON and the data sets of labels, bit by bit; it ends with 1 where one differs. `--write FILE` writes the SHA-256 of
-all that the original wrote: tests/unit/data/prepro.json is such a file.
+PYTHON2 is a Python 2.7 with numpy 1.16.6, scipy 1.1.0, h5py 2.10.0 and Pillow 6.2.2. It compares the text
+of the JSON and the datasets of labels, bit by bit. Exit code 1 if one differs. `--write FILE` writes the SHA-256 of all
+outputs of the original; tests/unit/data/prepro.json is such a file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DATASETS = ("labels", "label_start_ix", "label_end_ix", "label_length")
 
 @dataclass(frozen=True)
 class Case:
-    """What prepro.py is called with, and what its captions are made with (tests/standin/captions.py)."""
+    """The options of prepro.py, and those of the generated captions (tests/standin/captions.py)."""
 
     made: dict[str, Any]
     num_val: int
@@ -37,7 +37,7 @@ class Case:
     source: str = "raw"
 
     def write(self, folder: Path) -> tuple[list[Path], list[dict[str, Any]]]:
-        """The captions in files for ours, and what a user of the original writes for prepro.py from the same."""
+        """Write the captions for our program; the files, and the same captions as prepro.py's raw JSON."""
         made = captions.entries(**self.made)
         if self.source == "coco":
             return captions.coco(made, folder)
@@ -70,7 +70,7 @@ CASES = {
     "COCO's files": Case({"pictures": 150, "seed": 6}, num_val=20, num_test=20, source="coco"),
     "a table": Case({"pictures": 150, "seed": 7}, num_val=20, threshold=3, source="csv"),
     "JSON Lines": Case({"pictures": 150, "seed": 8}, num_val=20, threshold=3, source="jsonl"),
-    # Beyond 87,381 keys a dict of Python 2.7 grows by another factor.
+    # A dict of Python 2.7 with more than 87,381 keys grows by another factor.
     "90,000 words": Case(
         {"pictures": 200, "each": 65, "words": 90000, "every": True, "seed": 2}, num_val=20, num_test=10, threshold=0
     ),
@@ -81,7 +81,7 @@ CASES = {
 
 
 def original(program: Path, python: str, entries: list[dict[str, Any]], case: Case, work: Path) -> dict[str, bytes]:
-    """What prepro.py writes: {json, labels, ...} as bytes, numbers of 32 bits with the low byte first."""
+    """The output of prepro.py: {json, labels, ...} as bytes, numbers as 32 bits, little-endian."""
     picture = images.png(32, 24, (200, 40, 40))
     for entry in entries:
         file = work / entry["file_path"]
@@ -89,10 +89,10 @@ def original(program: Path, python: str, entries: list[dict[str, Any]], case: Ca
         file.write_bytes(picture)
     raw, text, h5 = work / "raw.json", work / "out.json", work / "out.h5"
     raw.write_text(json.dumps(entries), encoding="utf-8")
-    words = [f"--{name}={value}" for name, value in case.options().items()]
+    arguments = [f"--{name}={value}" for name, value in case.options().items()]
     where = [f"--input_json={raw}", f"--output_json={text}", f"--output_h5={h5}", f"--images_root={work}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
-    command = [python, "-W", "ignore", str(program), *words, *where]
+    command = [python, "-W", "ignore", str(program), *arguments, *where]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"{program} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -102,7 +102,7 @@ def original(program: Path, python: str, entries: list[dict[str, Any]], case: Ca
 
 
 def ours(files: list[Path], case: Case) -> dict[str, bytes]:
-    """What our own modules make of the same captions."""
+    """The output of our own modules for the same captions, in the same form."""
     from plugins.module_utils.captions import encoding, sources
 
     entries = sources.read([str(file) for file in files])
@@ -115,7 +115,7 @@ def ours(files: list[Path], case: Case) -> dict[str, bytes]:
 
 
 def versions(python: str) -> str:
-    """What the original ran with."""
+    """The versions of Python and the packages of the original."""
     program = (
         "import sys, numpy, scipy, h5py, PIL; print('Python %s, numpy %s, scipy %s, h5py %s, Pillow %s' % ("
         "sys.version.split()[0], numpy.__version__, scipy.__version__, h5py.__version__, PIL.__version__))"
@@ -127,13 +127,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path, metavar="PREPRO.py")
     parser.add_argument("python", metavar="PYTHON2")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the SHA-256 of what the original wrote")
-    given = parser.parse_args()
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the SHA-256 of the outputs of the original")
+    arguments = parser.parse_args()
     wrong, digests = 0, {}
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             files, entries = case.write(Path(folder))
-            theirs = original(given.program, given.python, entries, case, Path(folder))
+            theirs = original(arguments.program, arguments.python, entries, case, Path(folder))
             mine = ours(files, case)
         different = [part for part in theirs if theirs[part] != mine[part]]
         wrong += bool(different)
@@ -141,10 +141,10 @@ def main() -> int:
         print(f"{name}: {len(entries)} pictures, {rows} captions, {size} bytes of JSON:", end=" ")
         print(f"DIFFERENT: {', '.join(different)}" if different else "equal")
         digests[name] = {part: hashlib.sha256(content).hexdigest() for part, content in theirs.items()}
-    if given.write:
-        program = hashlib.sha256(given.program.read_bytes()).hexdigest()
-        told = {"prepro.py": program, "python": versions(given.python), "cases": digests}
-        given.write.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if arguments.write:
+        program = hashlib.sha256(arguments.program.read_bytes()).hexdigest()
+        document = {"prepro.py": program, "python": versions(arguments.python), "cases": digests}
+        arguments.write.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -1,11 +1,11 @@
-"""Whether roles/neuraltalk2/files/myeval.py gives the scores of coco-caption under Python 2, to the last digit.
+"""Compares the scores of roles/neuraltalk2/files/myeval.py with those of coco-caption under Python 2.
 
     python -m tests.real.scores COCO_CAPTION_DIR PYTHON2 PACKAGES
 
 COCO_CAPTION_DIR is tylin/coco-caption with its jars. A copy without its large files can be completed with those of
 pycocoevalcap's wheel: tokenizer/stanford-corenlp-3.4.1.jar, meteor/meteor-1.5.jar and meteor/data/paraphrase-en.gz.
-PYTHON2 is a Python 2.7 with numpy. PACKAGES is a folder that holds pycocoevalcap, or its wheel. This Python needs
-numpy, and java has to be on the PATH. The captions are made here, the same ones each time.
+PYTHON2 is a Python 2.7 with numpy. PACKAGES is a directory with pycocoevalcap, or its wheel. This Python needs
+numpy, and java must be on the PATH. The captions are generated, always the same ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 MYEVAL = ROOT / "roles" / "neuraltalk2" / "files" / "myeval.py"
 IMAGES = 600
-"""Of how many images there are predictions; 400 of them are annotated."""
+"""The number of images with predictions; 400 of them are annotated."""
 SUBJECTS = (
     "a man;two women;the young girl;a black-and-white dog;an old cat;three people;someone's bus;a red train".split(";")
 )
@@ -36,8 +36,8 @@ PLACES = (
 )
 ENDS = [".", "", "!", " .", "...", " , it seems", "; smiling"]
 
-# What neuraltalk2's own script does, with coco-caption's own packages. Stand-ins are SPICE, which is not scored here,
-# and what draws.
+# What neuraltalk2's own script does, with coco-caption's own packages. SPICE, which is not scored here, and the drawing
+# packages are replaced by stand-ins.
 ORIGINAL = """
 import json, sys, types
 sys.path.insert(0, ".")
@@ -65,7 +65,7 @@ scorer.params["image_id"] = results.getImgIds()
 scorer.evaluate()
 del scorer.eval["SPICE"]
 json.dump(dict((name, [format(float(value), ".3f"), repr(float(value))]) for name, value in scorer.eval.items()),
-          open("said.json", "w"))
+          open("scores.json", "w"))
 """
 OURS = """
 import json, sys
@@ -73,7 +73,7 @@ sys.path.insert(0, ".")
 import myeval
 truths = myeval.references(myeval.ANNOTATIONS)
 found = myeval.scores(myeval.load(), myeval.chosen("valx.json", truths), truths)
-json.dump({name: [format(value, ".3f"), repr(value)] for name, value in found}, open("said.json", "w"))
+json.dump({name: [format(value, ".3f"), repr(value)] for name, value in found}, open("scores.json", "w"))
 """
 
 
@@ -105,13 +105,13 @@ def made(seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def run(folder: Path, python: str, program: str) -> Any:
-    """What a program in a folder says; of scores {name: [as it is printed, all of its digits]}."""
+    """Run a program in a directory; its scores.json, usually {name: [as printed, with all digits]}."""
     subprocess.run([python, "-B", "-c", program], cwd=folder, check=True, env={**os.environ, "MPLBACKEND": "Agg"})
-    return json.loads((folder / "said.json").read_text(encoding="utf-8"))
+    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
 
 
 def lay_out(folder: Path, packages: Path) -> Path:
-    """A folder with the packages and the made set, as a run has it."""
+    """Write the packages and the generated captions into a directory, as a run has them."""
     if packages.suffix == ".whl":
         zipfile.ZipFile(packages).extractall(folder)
     else:
@@ -124,9 +124,9 @@ def lay_out(folder: Path, packages: Path) -> Path:
     return folder
 
 
-def main(words: Sequence[str]) -> int:
-    """Prints every score both ways; 1 where one differs as it is printed."""
-    original, python2, packages = words
+def main(arguments: Sequence[str]) -> int:
+    """Print every score of both. Exit code 1 if one differs as printed."""
+    original, python2, packages = arguments
     with tempfile.TemporaryDirectory() as private:
         one, two = Path(private, "one"), Path(private, "two")
         one.mkdir()
@@ -137,7 +137,7 @@ def main(words: Sequence[str]) -> int:
     for name in sorted(before):
         (printed, digits), (printed_, digits_) = before[name], after.get(name, ["missing", ""])
         print(f"{name:8} {printed:>8} {printed_:>8}  {digits} {digits_}{' the same' if digits == digits_ else ''}")
-    same = {name: told[0] for name, told in before.items()} == {name: told[0] for name, told in after.items()}
+    same = {name: both[0] for name, both in before.items()} == {name: both[0] for name, both in after.items()}
     print(f"{len(before)} scores of {IMAGES * 2 // 3} captions are {'the same' if same else 'NOT the same'} as printed")
     return 0 if same and documented(Path(packages)) else 1
 
@@ -148,16 +148,16 @@ sys.path.insert(0, ".")
 import myeval
 rows = json.load(open("rows.json"))
 classes = myeval.load()
-told = []
+found = []
 for some in [[row] for row in rows] + [rows, [["a bed with a cat on it", *rows[1][1:]]]]:
     truths = {n: row[1:] for n, row in enumerate(some)}
-    told.append("%.3f" % dict(myeval.scores(classes, {n: row[0] for n, row in enumerate(some)}, truths))["METEOR"])
-json.dump(told, open("said.json", "w"))
+    found.append("%.3f" % dict(myeval.scores(classes, {n: row[0] for n, row in enumerate(some)}, truths))["METEOR"])
+json.dump(found, open("scores.json", "w"))
 """
 
 
 def documented(packages: Path) -> bool:
-    """Whether the numbers of METEOR in docs/metrics.md are those of its table of captions."""
+    """Whether docs/metrics.md has the right numbers of METEOR for its table of captions."""
     text = " ".join((ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").split("\n"))
     rows = [row.split(" | ") for row in re.findall(r"\| \d+ \| (a [^|]* \| [^|]* \| [^|]*) \|", text)]
     with tempfile.TemporaryDirectory() as private:
@@ -166,7 +166,7 @@ def documented(packages: Path) -> bool:
         one, two, three, every, turned = run(folder, sys.executable, METEOR)
     line = f"picture 1: METEOR {one}; picture 2: METEOR {two}; picture 3: METEOR {three}; all pictures: METEOR {every}"
     right = line in text and f"in another order, it gives {turned}." in text
-    print(f"{line}; with the words turned {turned}: docs/metrics.md says {'so' if right else 'OTHERWISE'}")
+    print(f"{line}; with the words in another order {turned}: docs/metrics.md {'agrees' if right else 'DIFFERS'}")
     return right
 
 

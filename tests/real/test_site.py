@@ -1,5 +1,5 @@
-"""`provision site` on a bare Debian 12 without a route out, from the real sources; then from pictures and a CSV to a
-training whose verdict is green, and to captions.
+"""`provision site` on a bare Debian 12 without a route out, from the real sources; then data preparation, a training
+that passes `runs verify`, and captions.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ ENVELOPE = {
         "CIDEr": [{"iteration": 0, "least": 0, "most": 10}, {"iteration": BASE, "least": 2, "most": 10}],
     },
 }
-# Torch's own installer as its authors mean it, in a second prefix on the same host.
+# Torch's own unchanged installer, in a second prefix on the same host.
 OWN_INSTALLER = """
 set -e
 rm -rf /root/own && mkdir -p /root/own/prefix && cd /root/own
@@ -78,12 +78,12 @@ LD_LIBRARY_PATH=/root/own/prefix/lib /root/own/prefix/bin/luajit \
 
 
 def built(document: str) -> set[str]:
-    """The components that a `site --json` document says were, or would be, built."""
+    """The components that were built, or would be built, according to a `site --json` document."""
     return {change["component"] for change in json.loads(document)["changes"] if change["change"] == "build"}
 
 
-def told(run_id: str) -> dict[str, Any]:
-    """All that is known of a run."""
+def show(run_id: str) -> dict[str, Any]:
+    """Everything about a run."""
     found: dict[str, Any] = json.loads(provision("runs", "show", run_id, "--json", code=None))
     return found
 
@@ -111,20 +111,20 @@ def test_pictures_and_a_csv_become_a_data_set(host: str) -> None:
     engine.docker("exec", host, "install", "-d", "-o", "neuraltalk", OUT)
     provision("data", "prepare", "--host", host, "--id", "refused", *PREPARE, code=1)
     assert "cut.png" in provision("runs", "logs", "refused")
-    words = ("data", "prepare", "--host", host, "--id", "prepared", *PREPARE, "--set-aside", "--json")
-    result = json.loads(provision(*words))
+    arguments = ("data", "prepare", "--host", host, "--id", "prepared", *PREPARE, "--set-aside", "--json")
+    result = json.loads(provision(*arguments))
     assert (result["pictures"], result["set_aside"]) == (made.PICTURES, 1)
     provision("data", "inspect", f"{OUT}/made.h5", "--host", host)
 
 
-def test_a_killed_training_goes_on_is_finetuned_and_its_verdict_is_green(host: str) -> None:
+def test_a_killed_training_is_resumed_and_finetuned_and_passes_verification(host: str) -> None:
     spec, envelope = WORK / "train.yml", WORK / "envelope.yml"
     spec.write_text(json.dumps({"host": host, **STAGED}), encoding="utf-8")
     envelope.write_text(json.dumps(ENVELOPE), encoding="utf-8")
     started = time.monotonic()
     provision("train", str(spec), "--detach")
-    while not told("made-base")["models"]:
-        assert told("made-base")["health"]["state"] in ("running", "waiting"), told("made-base")["health"]
+    while not show("made-base")["models"]:
+        assert show("made-base")["health"]["state"] in ("running", "waiting"), show("made-base")["health"]
         time.sleep(10)
     engine.docker("exec", host, "pkill", "-9", "-f", "luajit.*train.lua")
     time.sleep(3)
@@ -133,28 +133,28 @@ def test_a_killed_training_goes_on_is_finetuned_and_its_verdict_is_green(host: s
     provision("runs", "watch", "made-base-r2", "--every", "30")
     provision("runs", "watch", "made-finetune", "--every", "30")
     print(f"both stages took {time.monotonic() - started:.0f} s")
-    assert told("made-base-r2")["begins"] == 150
-    assert told("made-finetune")["parent"]["id"] == "made-base-r2"
+    assert show("made-base-r2")["begins"] == 150
+    assert show("made-finetune")["parent"]["id"] == "made-base-r2"
     for run_id in ("made-base-r2", "made-finetune"):
-        said = provision("runs", "verify", run_id, "--envelope", str(envelope), "--json", code=None)
-        gates = json.loads(said)["gates"]
+        output = provision("runs", "verify", run_id, "--envelope", str(envelope), "--json", code=None)
+        gates = json.loads(output)["gates"]
         print("\n".join(f"{gate['name']}: {gate['colour']}: {gate['evidence']}" for gate in gates))
         assert [gate["name"] for gate in gates if gate["colour"] != "green"] == []
     provision("runs", "report", "made-finetune", "--out", str(WORK / "made.html"))
 
 
-def test_scores_are_the_real_scorers_and_the_same_when_scored_again(host: str) -> None:
-    claimed = dict(told("made-finetune")["progress"]["scores"][-1][1])
+def test_scores_are_the_same_when_scored_again(host: str) -> None:
+    claimed = dict(show("made-finetune")["progress"]["scores"][-1][1])
     assert {"Bleu_4", "METEOR", "ROUGE_L", "CIDEr"} <= claimed.keys()
     again = json.loads(provision("runs", "score", "made-finetune", "--json"))["scores"]
     assert again == pytest.approx(claimed, abs=1e-6)
 
 
-def test_new_pictures_are_captioned_rightly_and_bad_ones_are_set_aside_by_reason(host: str) -> None:
-    # The best model; the only one where finetuning did not make it better is the last.
-    model = min(told("made-finetune")["models"], key=lambda one: one["file"].endswith(".last.t7"))["file"]
-    words = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
-    end = json.loads(provision(*words, "-image_folder", f"{DATA}/new"))
+def test_new_pictures_are_captioned_correctly_and_invalid_ones_are_set_aside_with_a_reason(host: str) -> None:
+    # The best model, or the last one if finetuning improved nothing.
+    model = min(show("made-finetune")["models"], key=lambda one: one["file"].endswith(".last.t7"))["file"]
+    arguments = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
+    end = json.loads(provision(*arguments, "-image_folder", f"{DATA}/new"))
     assert {entry["file"] for entry in end["set_aside"]} == set(BAD)
     assert all(entry["reason"] for entry in end["set_aside"])
     captions = {entry["file"]: entry["caption"] for entry in end["captions"]}
@@ -170,12 +170,12 @@ def test_nothing_tried_to_cross_the_air_gap(host: str) -> None:
     assert record == []
 
 
-def test_torch_costs_about_what_its_own_installer_costs(host: str) -> None:
-    # Last: install.sh as it is asks the network for submodules.
+def test_torch_takes_about_as_long_as_with_its_own_installer(host: str) -> None:
+    # This is the last test because the unchanged install.sh tries to download submodules.
     stamp = json.loads(engine.docker("exec", host, "cat", "/opt/neuraltalk/current/stamps/torch.json"))
     ours = stamp["evidence"]["seconds"]
     started = time.monotonic()
     printed = engine.docker("exec", host, "bash", "-c", OWN_INSTALLER, timeout=1800)
     own = time.monotonic() - started
     print(f"Torch: {ours:.0f} s by the role, {own:.0f} s by install.sh -s as it is; ratio {ours / own:.2f}")
-    assert printed.strip().endswith("4"), "the peer's own build does not load"
+    assert printed.strip().endswith("4"), "the build of the unchanged install.sh does not load"

@@ -1,9 +1,9 @@
-"""VGG-16 at its real size with weights that let colours and coarse shape through: what train.lua loads where the
-real weights may not be had.
+"""VGG-16 at its real size, with weights that keep colours and coarse shapes: for train.lua if the real weights are not
+available.
 
-Random weights alone would not do: after fifteen layers of rectifiers the codes of all pictures point the same way (the
-cosine of two of them is 0.92 in the mean), and a language model says one sentence of all. So some channels are made by
-hand, and the codes of two pictures have a cosine of 0.19 in the mean:
+Only random weights are not enough: after fifteen layers of rectifiers the codes of all pictures have nearly the same
+direction (the mean cosine of two is 0.92), and a language model gives one sentence for all. So some channels are
+made by hand, and the mean cosine of the codes of two pictures is 0.19:
 
     conv1_1  red, green and blue above and below the mean; light, dark, red-green, blue-yellow, each way
     conv1_2  the planes blurred, the others as they are
@@ -74,7 +74,7 @@ def weights(seed: int = 16) -> Iterator[Any]:
     import numpy
 
     draw = numpy.random.default_rng(seed)
-    x = forward.seen(shown())
+    x = forward.inputs(shown())
     for block, depth in DEPTHS.items():
         for index in range(1, depth + 1):
             weight = convolution(draw, f"conv{block}_{index}", WIDTHS[block], len(x))

@@ -1,1 +1,1 @@
-"""`ansible-test sanity` on the collection as users get it."""
+"""`ansible-test sanity` on the built collection."""

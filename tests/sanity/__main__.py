@@ -1,7 +1,7 @@
 """`python -m tests.sanity [TEST...]`: run `ansible-test sanity` on the built collection, without containers.
 
-ansible-test makes a virtual environment for each of its tests, which stay in .cache/sanity: only the first run needs an
-index of Python packages.
+ansible-test makes a virtual environment for each of its tests. They are kept in .cache/sanity, so only the first run
+needs an index of Python packages.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from tests.sanity.findings import LEFT_OUT, ignore_lines
 HOME = ROOT / ".cache" / "sanity"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
-"""What ansible-test would download: a script that installs pip into an environment. Python itself brings a pip."""
+"""Replaces the script that ansible-test would download to install pip; Python includes pip."""
 
 
 def build(folder: Path) -> Path:
-    """The collection, as it is released, below a folder where ansible-test expects one; with the findings to ignore."""
-    where = folder / "ansible_collections" / "neuraltalk" / "provision"
-    where.mkdir(parents=True)
+    """Build the collection below a directory as ansible-test needs it, with the list of ignored findings."""
+    target = folder / "ansible_collections" / "neuraltalk" / "provision"
+    target.mkdir(parents=True)
     with tarfile.open(collection.build(folder)) as tar:
-        tar.extractall(where, filter="data")
-    ignore = where / "tests" / "sanity" / f"ignore-{'.'.join(ansible.__version__.split('.')[:2])}.txt"
+        tar.extractall(target, filter="data")
+    ignore = target / "tests" / "sanity" / f"ignore-{'.'.join(ansible.__version__.split('.')[:2])}.txt"
     ignore.parent.mkdir(parents=True)
-    ignore.write_text("".join(f"{line}\n" for line in ignore_lines(where, PYTHON)), encoding="utf-8")
-    return where
+    ignore.write_text("".join(f"{line}\n" for line in ignore_lines(target, PYTHON)), encoding="utf-8")
+    return target
 
 
 def prepare_home() -> None:
-    """A home in which ansible-test finds a pip for its environments, and pip its configuration.
+    """Make a home directory with pip for the environments of ansible-test, and with the configuration of pip.
 
-    ansible-test hands neither PIP_ variables nor another home's configuration on.
+    ansible-test passes on neither PIP_ variables nor the configuration of another home directory.
     """
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ def prepare_home() -> None:
     listing = run(sys.executable, "-m", "pip", "config", "list", cwd=ROOT)
     file = HOME / ".config" / "pip" / "pip.conf"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)  # an index may have a password
+    file.touch(mode=0o600)  # the URL of an index can contain a password
     file.write_text("".join(pip_configuration(listing)), encoding="utf-8")
 
 
 def pip_configuration(listing: str) -> Iterator[str]:
-    """The lines of a pip.conf, from what `pip config list` prints."""
+    """The lines of a pip.conf, from the output of `pip config list`."""
     yield "[global]\n"
     values: dict[str, str] = {}
     for line in listing.splitlines():
@@ -70,27 +70,27 @@ def pip_configuration(listing: str) -> Iterator[str]:
         yield f"{name} = {' '.join(value.split())}\n"
 
 
-def run(*words: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
-    """What a command printed. Ends this program with it if the command fails."""
+def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run a command; its output. Exits with the output if the command fails."""
     done = subprocess.run(
-        words, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        sys.exit(f"{done.stdout}\n{' '.join(map(str, words))} failed with {done.returncode}")
+        sys.exit(f"{done.stdout}\n{' '.join(map(str, command))} failed with {done.returncode}")
     return done.stdout
 
 
 def main(tests: Sequence[str]) -> int:
-    """Run the tests that are named, or all but those that are left out."""
+    """Run the given tests, or all except those in LEFT_OUT."""
     prepare_home()
     chosen = [f"--test={test}" for test in tests] or [f"--skip-test={test}" for test in LEFT_OUT]
-    words: list[str | Path] = [BIN / "ansible-test", "sanity", "--python", PYTHON, *chosen]
-    # Not below the checkout: of a git work tree ansible-test reads what git tracks there.
+    command: list[str | Path] = [BIN / "ansible-test", "sanity", "--python", PYTHON, *chosen]
+    # Not below the checkout, because in a git work tree ansible-test only reads tracked files.
     with tempfile.TemporaryDirectory() as folder:
-        told = run(*words, cwd=build(Path(folder)), environment={**os.environ, "HOME": str(HOME)})
-    names = re.findall(r'Running sanity test "([\w-]+)"', told)
+        output = run(*command, cwd=build(Path(folder)), environment={**os.environ, "HOME": str(HOME)})
+    names = re.findall(r'Running sanity test "([\w-]+)"', output)
     if not names:
-        sys.exit(f"{told}\nansible-test ran no test")
+        sys.exit(f"{output}\nansible-test ran no test")
     print(f"ansible-test sanity: {len(names)} tests passed: {', '.join(names)}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Which tests of `ansible-test sanity` are not run, and which findings are ignored, each with its reason."""
+"""The tests of `ansible-test sanity` that are not run, and the findings that are ignored, with the reasons."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ IGNORED = (
     ("plugins/modules/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
     ("plugins/callback/*.py", "validate-modules:missing-gplv3-license", "the license is Apache-2.0"),
     ("plugins/module_utils/runs/probe.py", "no-assert!skip", "the assertion is Lua"),
-    ("plugins/callback/bounded_events.py", "import-{python}!skip", "only ansible-runner loads it, and brings its base"),
+    (
+        "plugins/callback/bounded_events.py",
+        "import-{python}!skip",
+        "only ansible-runner loads it, which has the base class",
+    ),
 )
-"""(files, finding, reason); {python} is the version that the tests run with."""
+"""(files, finding, reason); {python} is the version of Python for the tests."""
 
 
 def ignore_lines(collection: Path, python: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What tests of a cluster do to its hosts, from behind: by the engine, not by what is tested."""
+"""What tests of a cluster do to its hosts. They use the Docker engine, not the code under test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMI = Path(__file__).resolve().parents[1] / "standin" / "nvidia_smi"
 
 
 def copy_stack(source: str, target: str, root: str) -> None:
-    """Copy a host's stack root to another host, links, owners and times included."""
+    """Copy the stack root of a host to another host, with links, owners and times."""
     pack = ["docker", "exec", source, "tar", "--create", "--directory", root, "."]
     unpack = ["docker", "exec", "--interactive", target, "tar", "--extract", "--directory", root]
     engine.docker("exec", target, "mkdir", "--parents", root)
@@ -23,7 +23,7 @@ def copy_stack(source: str, target: str, root: str) -> None:
 
 
 def power_cut(host: str) -> None:
-    """Take a host's power away and give it back; it has booted again when this returns."""
+    """Kill a host and start it again, as in a power cut. Returns when it has booted."""
     engine.docker("kill", "--signal", "KILL", host)
     engine.docker("start", host)
     hosts.reach(host, "/usr/bin/python3")
@@ -31,20 +31,20 @@ def power_cut(host: str) -> None:
 
 
 def await_boot(host: str, patience: float = 180) -> None:
-    """Wait until systemd has started what it starts. Raises LabError with what failed where it does not."""
+    """Wait until systemd has started all its units. Raises LabError with the failed units after `patience` seconds."""
     deadline = time.monotonic() + patience
-    while (said := engine.docker("exec", host, "sh", "-c", "systemctl is-system-running || true").strip()) not in (
+    while (state := engine.docker("exec", host, "sh", "-c", "systemctl is-system-running || true").strip()) not in (
         "running",
         "degraded",
     ):
         if time.monotonic() > deadline:
             failed = engine.docker("exec", host, "systemctl", "--failed", "--no-legend")
-            raise LabError(f"{host} does not come up: {said}\n{failed}")
+            raise LabError(f"{host} does not come up: {state}\n{failed}")
         time.sleep(0.2)
 
 
 def add_cards(host: str) -> None:
-    """Give a host two cards in name only: a stand-in of nvidia-smi that shows which run sees which."""
+    """Give a host two stand-in cards: an nvidia-smi that shows which run uses which card."""
     engine.docker("cp", str(SMI / "nvidia-smi"), f"{host}:/usr/local/bin/nvidia-smi")
     engine.docker("cp", f"{SMI / 'live'}/.", f"{host}:/etc/standin-nvidia-smi")
     engine.docker("exec", host, "chmod", "755", "/usr/local/bin/nvidia-smi")

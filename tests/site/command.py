@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 LONG = 900
-"""Seconds that nothing here takes, not even on a busy machine."""
+"""Time limit of a command, in seconds, also on a busy machine."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended."""
+    """The result of a command."""
 
     line: str
     code: int
@@ -26,26 +26,26 @@ class Done:
     err: str
 
     @property
-    def words(self) -> str:
-        """All that it printed."""
+    def output(self) -> str:
+        """Its standard output and error output."""
         return self.out + self.err
 
     @property
     def document(self) -> dict[str, Any]:
-        """What --json printed: one document and nothing else."""
-        told: dict[str, Any] = json.loads(self.out)
-        return told
+        """The document that --json printed."""
+        document: dict[str, Any] = json.loads(self.out)
+        return document
 
     def ended_with(self, code: int) -> Done:
-        """Itself, if that was its exit code and it spoke as to a person."""
-        assert self.code == code, f"{self.line} ended with {self.code}, not {code}:\n{self.words}"
-        assert "Traceback" not in self.words, f"{self.line} printed a traceback:\n{self.words}"
+        """Check the exit code, and that no traceback was printed. Returns self."""
+        assert self.code == code, f"{self.line} ended with {self.code}, not {code}:\n{self.output}"
+        assert "Traceback" not in self.output, f"{self.line} printed a traceback:\n{self.output}"
         return self
 
     def says(self, *texts: str) -> Done:
-        """Itself, if it printed all of these."""
+        """Check that it printed all these texts. Returns self."""
         for text in texts:
-            assert text in self.words, f"{self.line} did not say {text!r}:\n{self.words}"
+            assert text in self.output, f"{self.line} did not print {text!r}:\n{self.output}"
         return self
 
 
@@ -55,25 +55,25 @@ class Directory:
 
     path: Path
 
-    def settle(self, **settings: Any) -> Directory:
-        """Write provision.yml; gives itself."""
+    def configure(self, **settings: Any) -> Directory:
+        """Write provision.yml. Returns self."""
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "provision.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         return self
 
     @property
     def environment(self) -> dict[str, str]:
-        """The caller's environment, with state and tracebacks kept here."""
+        """The caller's environment, with the logs of commands in this directory."""
         return {**os.environ, "XDG_STATE_HOME": str(self.path / "state")}
 
-    def line(self, *words: str) -> list[str]:
-        """The command line of `provision WORDS`."""
-        return [sys.executable, "-m", "neuraltalk_provision", *words]
+    def line(self, *arguments: str) -> list[str]:
+        """The command line of `provision ARGUMENTS`."""
+        return [sys.executable, "-m", "neuraltalk_provision", *arguments]
 
-    def provision(self, *words: str) -> Done:
-        """Run it to its end."""
+    def provision(self, *arguments: str) -> Done:
+        """Run a command and wait for its end."""
         done = subprocess.run(
-            self.line(*words),
+            self.line(*arguments),
             cwd=self.path,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -82,12 +82,12 @@ class Directory:
             timeout=LONG,
             check=False,
         )
-        return Done("provision " + " ".join(words), done.returncode, done.stdout, done.stderr)
+        return Done("provision " + " ".join(arguments), done.returncode, done.stdout, done.stderr)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start it and go on; what it prints comes through one pipe."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command without waiting. Its output and error output come through one pipe."""
         return subprocess.Popen(
-            self.line(*words),
+            self.line(*arguments),
             cwd=self.path,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ class Directory:
         )
 
 
-def end(words: str, running: subprocess.Popen[str]) -> Done:
-    """The command that `start` started, once it has ended."""
+def end(line: str, running: subprocess.Popen[str]) -> Done:
+    """Wait for the end of a command that `start` started; its result."""
     out, _ = running.communicate(timeout=LONG)
-    return Done(words, running.returncode, out, "")
+    return Done(line, running.returncode, out, "")

@@ -1,4 +1,4 @@
-"""Three hosts over real SSH in Docker, without a route out, and what a controller needs to provision them."""
+"""Three hosts in Docker, reached by real SSH and without the network, and a controller that provisions them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.site.sites import Site
 
 IMAGE = "ready"
 SMALL = "1200m"
-"""The hosts' disks: too small for the room that a real build asks for, large enough for the stand-ins."""
+"""The hosts' disks: too small for a real build, large enough for the stand-ins."""
 SPACE = 200_000_000
-"""What a build of the stand-ins needs."""
+"""Bytes that a build of the stand-ins needs."""
 LAB = Lab("site", IMAGE, hosts=3, airgap=True, tmpfs=(f"{SMALL}:{ROOT}",))
 WORK = paths.ROOT / ".cache" / "site"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--keep-labs", action="store_true", help="leave the labs up, to look around in them")
+    parser.addoption("--keep-labs", action="store_true", help="do not remove the labs at the end")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def work() -> Path:
-    """A new directory, which stays until the next run."""
+    """A new directory, which is kept until the next run."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     return WORK
@@ -44,19 +44,19 @@ def work() -> Path:
 
 @pytest.fixture(scope="session")
 def mirror(work: Path) -> Path:
-    """A mirror with all that the hosts need: stand-in sources, OS packages and wheels."""
+    """A mirror with everything for the hosts: stand-in sources, OS packages and wheels."""
     return mirrors.make(work / "mirror", IMAGE)
 
 
 @pytest.fixture(scope="session")
 def site(work: Path, mirror: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """Three hosts behind an air gap, with small disks; at the end nothing has tried to cross the gap."""
+    """Three hosts behind an air gap, with small disks. At the end, nothing may have tried to cross the gap."""
     lab = LAB
     hosts.up(lab)
     try:
         site = Site(lab, tuple(Host(name) for name in lab.containers), Directory(work / lab.name), mirror)
         settings = {"mirror": str(mirror), "inventory": str(site.inventory("hosts", generation_space=SPACE))}
-        site.directory.settle(**settings)
+        site.directory.configure(**settings)
         yield site
         assert proof.record(lab.name) == [], "hosts tried to reach something outside"
     finally:
@@ -66,20 +66,20 @@ def site(work: Path, mirror: Path, request: pytest.FixtureRequest) -> Iterator[S
 
 @dataclass(frozen=True)
 class FirstRun:
-    """What was seen while bare hosts became provisioned ones, in the order in which it happened."""
+    """The results of the first commands on bare hosts, in their order."""
 
     bare: dict[str, Snapshot]
-    no_room: Done
+    no_space: Done
     no_sudo: Done
     no_root: Done
     planned: Done
     checked: Done
     still_bare: dict[str, Snapshot]
-    ran: Done
-    """The first run; the last host is one that fails."""
+    first_run: Done
+    """The first run. It fails on the last host."""
     currents: list[str]
     resumed: Done
-    """The second run, the host repaired."""
+    """The second run, after the host was repaired."""
     after: dict[str, Snapshot]
 
 
@@ -87,25 +87,25 @@ class FirstRun:
 def first(site: Site) -> FirstRun:
     """Refusals, the plan, the check and two runs on bare hosts.
 
-    The last host is one of which the package manager says that libpng-dev is there, and it is not.
+    On the last host the package manager reports libpng-dev as installed, but its files are missing.
     """
-    run, liar = site.directory.provision, site.hosts[-1]
-    liar.install_empty("libpng-dev")
+    run, broken = site.directory.provision, site.hosts[-1]
+    broken.install_empty("libpng-dev")
     plain = site.inventory("plain", ansible_user="plain", ansible_become=False)
     sudoless = site.inventory("sudoless", ansible_user="plain", ansible_become=True)
     bare = site.snapshots()
-    no_room = run("site", "--inventory", str(site.lab.inventory))
+    no_space = run("site", "--inventory", str(site.lab.inventory))
     no_sudo = run("site", "--inventory", str(sudoless))
     no_root = run("site", "--inventory", str(plain))
     planned = run("site", "--plan", "--json")
     checked = run("site", "--check", "--json")
     still_bare = site.snapshots()
-    ran = run("site", "--json")
+    first_run = run("site", "--json")
     currents = [host.current for host in site.hosts]
-    liar.run("dpkg --purge libpng-dev")
+    broken.run("dpkg --purge libpng-dev")
     resumed = run("site", "--json")
     after = site.snapshots()
-    return FirstRun(bare, no_room, no_sudo, no_root, planned, checked, still_bare, ran, currents, resumed, after)
+    return FirstRun(bare, no_space, no_sudo, no_root, planned, checked, still_bare, first_run, currents, resumed, after)
 
 
 @pytest.fixture(scope="session")

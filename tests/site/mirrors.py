@@ -1,4 +1,4 @@
-"""Mirrors to try things with: copies that share what is not changed, and archives that are not as they were."""
+"""Mirrors for tests: copies that share unchanged files, and changed archives."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ LOCK = "mirror.lock"
 
 
 def make(folder: Path, image: str) -> Path:
-    """A mirror in `folder` with all that hosts of an image need: stand-in sources, OS packages and wheels."""
-    brought = folder.with_name("brought")
-    files = write_standins(brought)
-    files += [packages.archive(image, brought), packages.wheels_archive(image, brought)]
-    controller = Directory(folder.with_name("filing")).settle(mirror=str(folder))
+    """Make a mirror in `folder` with everything for hosts of an image: stand-in sources, OS packages and wheels."""
+    source = folder.with_name("files")
+    files = write_standins(source)
+    files += [packages.archive(image, source), packages.wheels_archive(image, source)]
+    controller = Directory(folder.with_name("importing")).configure(mirror=str(folder))
     controller.provision("mirror", "add", *map(str, files)).ended_with(0)
-    shutil.rmtree(brought)
+    shutil.rmtree(source)
     return folder
 
 
 def copy(mirror: Path, to: Path) -> Path:
-    """A mirror with the same content; the files themselves are shared until one is replaced."""
+    """A mirror with the same content. Files are shared (hard links) until one is replaced."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     for file in mirror.iterdir():
@@ -43,13 +43,13 @@ def copy(mirror: Path, to: Path) -> Path:
 
 
 def replace(mirror: Path, file: str, content: bytes) -> None:
-    """Put other content under the name of a file, without a word to the lock."""
+    """Replace a file without changing the lock."""
     (mirror / file).unlink(missing_ok=True)
     (mirror / file).write_bytes(content)
 
 
 def force(mirror: Path, file: str, content: bytes) -> None:
-    """Put other content there and make the lock agree, as somebody does who edits it by hand."""
+    """Replace a file and write its SHA-256 and size into the lock, like somebody who edits the lock by hand."""
     replace(mirror, file, content)
     lock = read_lock(mirror)
     for entry in lock["artifacts"]:
@@ -59,15 +59,15 @@ def force(mirror: Path, file: str, content: bytes) -> None:
 
 
 def read_lock(mirror: Path) -> dict[str, Any]:
-    """The lock, as it stands."""
+    """The content of the lock."""
     lock: dict[str, Any] = yaml.safe_load((mirror / LOCK).read_text(encoding="utf-8"))
     return lock
 
 
 def repacked(name: str, changes: Mapping[str, Callable[[str], str]]) -> bytes:
-    """A stand-in archive with some of its files changed, or added where they are not there."""
+    """A stand-in archive with some of its files changed or added."""
     members = archives.members(name)
     for path, change in changes.items():
-        whole = f"{name}/{path}"
-        members[whole] = change(members.get(whole, b"").decode()).encode()
+        member = f"{name}/{path}"
+        members[member] = change(members.get(member, b"").decode()).encode()
     return archives.pack(members)

@@ -1,4 +1,4 @@
-"""Plain ansible-playbook on the project's playbooks, with variables that somebody has changed."""
+"""Runs the project's playbooks with plain ansible-playbook, and with changed variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Parts = list[dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads what `provision variables` wrote."""
+    """Reads the output of `provision variables`."""
 
 
 _Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
@@ -37,7 +37,7 @@ def change_parts(file: Path, change: Callable[[Parts], Parts], to: Path) -> Path
 def run(
     playbook: str, inventory: Path, variables: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> Done:
-    """Run one of the playbooks to its end: a file of this checkout, or the name of one that the environment has."""
+    """Run a playbook: a file of this checkout, or with `environment` the name of an installed one."""
     line = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         *("--inventory", str(inventory), "--extra-vars", f"@{variables}", *options),

@@ -1,4 +1,4 @@
-"""A lab with a working directory: what the tests work on."""
+"""A lab and the working directory of its controller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.site.host import Host, Snapshot
 
 @dataclass(frozen=True)
 class Site:
-    """The hosts of a lab, and where the command is called."""
+    """The hosts of a lab, and the directory in which `provision` is called."""
 
     lab: Lab
     hosts: tuple[Host, ...]
@@ -26,23 +26,23 @@ class Site:
 
     @property
     def names(self) -> list[str]:
-        """What the hosts are called."""
+        """The names of the hosts."""
         return [host.name for host in self.hosts]
 
     def snapshots(self) -> dict[str, Snapshot]:
-        """How all hosts are now."""
+        """The current state of all hosts."""
         with ThreadPoolExecutor() as pool:
             return dict(zip(self.names, pool.map(Host.snapshot, self.hosts), strict=True))
 
     @property
     def unused_address(self) -> str:
-        """An address of the hosts' network that nobody has."""
+        """An unused address of the hosts' network."""
         hosts = yaml.safe_load((self.lab.inventory / "hosts.yml").read_text(encoding="utf-8"))
         one: str = hosts["all"]["children"]["hosts_cpu"]["hosts"][self.names[0]]["ansible_host"]
         return one.rpartition(".")[0] + ".250"
 
     def inventory(self, name: str, per_host: dict[str, dict[str, Any]] | None = None, **variables: Any) -> Path:
-        """Another inventory of the same hosts: with variables for all, and for some, or for hosts that are new."""
+        """Write another inventory of the hosts, with variables for all of them, for some, or for additional hosts."""
         tree = yaml.safe_load((self.lab.inventory / "hosts.yml").read_text(encoding="utf-8"))
         hosts: dict[str, dict[str, Any]] = tree["all"]["children"]["hosts_cpu"]["hosts"]
         some = next(iter(hosts.values()))
@@ -57,10 +57,10 @@ class Site:
 
 
 def built(document: dict[str, Any]) -> set[tuple[str, str]]:
-    """The (host, component) pairs that were built, or in check mode would be."""
+    """The (host, component) pairs that were built, or would be built in check mode."""
     return {(one["host"], one["component"]) for one in document["changes"] if one["change"] == "build"}
 
 
 def planned(document: dict[str, Any]) -> set[tuple[str, str]]:
-    """The (host, component) pairs that a plan wants to build."""
+    """The (host, component) pairs that a plan would build."""
     return {(plan["host"], step["component"]) for plan in document["plans"] for step in plan["build"]}

@@ -1,4 +1,4 @@
-"""`provision cudnn` over SSH: v4 seen, swapped for v5, brought back; a link, a user and a foreign one refused."""
+"""`provision cudnn` over SSH: status, swap of v4 for v5 and restore; and what it refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOLD = f"import ctypes, time; ctypes.CDLL('{TREE}/lib64/libcudnn.so.4'); open('/
 
 
 def on_host(command: str) -> str:
-    """What a command of root printed there."""
+    """Run a command as root on the host; its output."""
     return engine.docker("exec", HOST, "sh", "-c", command)
 
 
@@ -41,11 +41,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
     archive = folder / cudnn.archive_name()
     archive.write_bytes(cudnn.archive())
     store.add(folder / "mirror", archive, catalogue.load())
-    yield Directory(folder / "work").settle(mirror=str(folder / "mirror"), inventory=str(inventory))
+    yield Directory(folder / "work").configure(mirror=str(folder / "mirror"), inventory=str(inventory))
     hosts.down(LAB.name)
 
 
-def test_v4_is_seen_swapped_once_and_brought_back_as_it_was(site: Directory) -> None:
+def test_v4_is_found_swapped_once_and_restored_unchanged(site: Directory) -> None:
     before = on_host(LIST)
     site.provision("cudnn", "status").ended_with(0).says(f"{TREE}: whole, header 4.0.7, library 4.0.7")
     site.provision("cudnn", "swap", "--plan").ended_with(0).says("would change")
@@ -63,14 +63,14 @@ def test_v4_is_seen_swapped_once_and_brought_back_as_it_was(site: Directory) -> 
     site.provision("cudnn", "restore").ended_with(0).says("nothing to change")
 
 
-def test_link_is_refused_with_what_it_points_at(site: Directory) -> None:
+def test_link_is_refused_and_its_target_is_named(site: Directory) -> None:
     before = on_host(LIST)
     refused = site.provision("cudnn", "swap", "--cuda", "/usr/local/cuda").ended_with(1)
     refused.says(HOST, "/usr/local/cuda is a link", f"name the directory itself, {TREE}")
     assert on_host(LIST) == before
 
 
-def test_process_that_uses_it_is_named(site: Directory) -> None:
+def test_process_that_uses_the_library_is_named(site: Directory) -> None:
     before = on_host(LIST)
     engine.docker("exec", "--detach", HOST, "python3", "-c", HOLD)
     on_host("until test -e /tmp/held; do sleep 0.1; done")
@@ -85,7 +85,7 @@ def test_process_that_uses_it_is_named(site: Directory) -> None:
     assert on_host(LIST) == before
 
 
-def test_archive_for_another_cuda_touches_nothing(site: Directory, tmp_path: Path) -> None:
+def test_archive_for_another_cuda_is_refused(site: Directory, tmp_path: Path) -> None:
     other = tmp_path / cudnn.archive_name("5.1.10", "8.0")
     other.write_bytes(cudnn.archive("5.1.10"))
     store.add(tmp_path / "mirror", other, catalogue.load())

@@ -1,4 +1,4 @@
-"""Own pictures on a host: inspected, prepared, trained on and captioned, by the account that runs belong to."""
+"""A user's own pictures on a host: inspect, prepare and train, with the account that runs belong to."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PREPARE = (
 
 @pytest.fixture(scope="module")
 def own(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A folder of pictures with a CSV of captions, one picture cut short, and a place that runs may write to."""
+    """A directory of pictures with a CSV of captions, one truncated picture, and a directory that runs can write to."""
     folder = tmp_path_factory.mktemp("own")
-    whole = pictures.write(folder, count=12)[-1].read_bytes()
-    (folder / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    picture = pictures.write(folder, count=12)[-1].read_bytes()
+    (folder / "pictures" / "cut.png").write_bytes(picture[: len(picture) // 2])
     with (folder / "captions.csv").open("a", encoding="utf-8") as file:
         file.write("cut.png,half a picture\n")
     engine.docker("cp", str(folder), f"{HOST}:{FOLDER}")
@@ -47,8 +47,8 @@ def test_own_pictures_are_inspected_prepared_and_trained_on(own: Site) -> None:
     assert (listed["own-2"]["program"], listed["own-2"]["health"]["state"]) == ("prepare", "ended")
     assert listed["own-1"]["health"]["state"] == "failed"
     provision("data", "inspect", f"{OUT}/own.h5", "--host", HOST).ended_with(0)
-    words = options(input_h5=f"{OUT}/own.h5", input_json=f"{OUT}/own.json")
-    trained = provision("train", "--host", HOST, "--id", "own", "--json", "--", *words).ended_with(0).document
+    arguments = options(input_h5=f"{OUT}/own.h5", input_json=f"{OUT}/own.json")
+    trained = provision("train", "--host", HOST, "--id", "own", "--json", "--", *arguments).ended_with(0).document
     assert trained["losses"][-1][1] < trained["losses"][0][1]
     annotations = json.loads(engine.docker("exec", HOST, "cat", f"{OUT}/own.annotations.json"))
     assert {Path(image["file_name"]).name for image in annotations["images"]} <= {
@@ -56,7 +56,7 @@ def test_own_pictures_are_inspected_prepared_and_trained_on(own: Site) -> None:
     }
 
 
-def test_preparing_what_exists_is_refused_before_a_run_is_made(own: Site) -> None:
+def test_existing_outputs_are_refused_before_a_run_is_created(own: Site) -> None:
     again = own.directory.provision("data", "prepare", "--host", HOST, "--id", "own-3", *PREPARE, "--set-aside")
     again.ended_with(1).says(f"{OUT}/own.", "exists already, and is not overwritten")
     assert "own-3" not in {run["id"] for run in own.directory.provision("runs", "list", "--json").document["runs"]}

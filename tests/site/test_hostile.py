@@ -1,4 +1,4 @@
-"""Another user of the host, with a login and no rights: nothing of ours is to be had by it, and nothing of root's."""
+"""Another user of the host, with a login and no rights, must get no access to our files nor to root's."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ SECRET = "root:$6$only-root-knows"
 
 @pytest.fixture(scope="module")
 def host(converged: Site) -> Host:
-    """The host that trains."""
+    """The host on which runs are started."""
     return converged.hosts[1]
 
 
 def plain(host: Host, script: str) -> str:
-    """What the other user's script prints there, whether it can or not."""
+    """Run a script as the other user; its output, also if it fails."""
     return engine.docker("exec", host.name, "su", "plain", "-s", "/bin/sh", "-c", f"{{ {script} ; }} 2>&1 || true")
 
 
 @pytest.fixture(scope="module")
 def trained(run: Callable[..., Done], data: str, host: Host) -> str:
-    """A training whose program said who it is; its id."""
+    """The id of a training."""
     run("train", "whose", options()).ended_with(0)
     return "whose"
 
 
-def test_runs_belong_to_an_account_that_is_no_bodys_login(host: Host, trained: str) -> None:
+def test_runs_belong_to_an_account_without_a_login(host: Host, trained: str) -> None:
     entry = host.run("getent passwd neuraltalk").strip().split(":")
     assert entry[6].endswith("nologin")
     assert int(entry[2]) > 0
@@ -48,7 +48,7 @@ def test_runs_belong_to_an_account_that_is_no_bodys_login(host: Host, trained: s
     assert {line.split()[0] for line in owners if line} == {"neuraltalk"}
 
 
-def test_other_user_reads_no_run_and_holds_no_lease(
+def test_other_user_can_neither_read_runs_nor_lock_the_lease(
     host: Host, trained: str, run: Callable[..., Done], data: str
 ) -> None:
     assert "Permission denied" in plain(host, f"ls {ROOT}/runs")
@@ -60,25 +60,25 @@ def test_other_user_reads_no_run_and_holds_no_lease(
 def test_picture_with_a_quote_in_its_name_runs_nothing(
     run: Callable[..., Done], host: Host, trained: str, tmp_path: Path
 ) -> None:
-    """eval.lua gave the name to a shell."""
-    told = json.loads(engine.docker("exec", HOST, "cat", f"{DATA}/cocotalk.json"))
-    for entry in told["images"]:
+    """Upstream's eval.lua passes the name to a shell."""
+    document = json.loads(engine.docker("exec", HOST, "cat", f"{DATA}/cocotalk.json"))
+    for entry in document["images"]:
         entry["file_path"] = f'x"; id > /tmp/seen-{entry["id"]}; touch {ROOT}/seen; echo "'
-    (tmp_path / "evil.json").write_text(json.dumps(told))
+    (tmp_path / "evil.json").write_text(json.dumps(document))
     engine.docker("cp", str(tmp_path / "evil.json"), f"{HOST}:{DATA}/evil.json")
     engine.docker("exec", HOST, "chmod", "a+r", f"{DATA}/evil.json")
     model = f"{ROOT}/runs/{trained}/checkpoint/model_id{trained}.t7"
-    words = ["-model", model, "-input_h5", f"{DATA}/cocotalk.h5", "-input_json", f"{DATA}/evil.json"]
-    done = run("eval", "quoted", [*words, "-num_images", "2", "-dump_images", "1", "-image_root", "/"])
+    arguments = ["-model", model, "-input_h5", f"{DATA}/cocotalk.h5", "-input_json", f"{DATA}/evil.json"]
+    done = run("eval", "quoted", [*arguments, "-num_images", "2", "-dump_images", "1", "-image_root", "/"])
     done.ended_with(0).says("copy of /x")
     assert host.run("ls /tmp | grep seen || true").strip() == ""
     assert not host.has(f"{ROOT}/seen")
 
 
-def test_picture_that_became_a_link_to_what_is_roots_is_in_no_report(
+def test_picture_that_became_a_link_to_a_file_of_root_is_in_no_report(
     run: Callable[..., Done], converged: Site, host: Host, trained: str, tmp_path: Path
 ) -> None:
-    """The folder is the other user's, who exchanges a picture after it was captioned."""
+    """The other user owns the directory and replaces a picture after it was captioned."""
     host.run(f"cp -r {DATA}/images /data/theirs; chown -R plain: /data/theirs; chmod -R a+rX /data/theirs")
     host.run(f"printf '\\377\\330\\377\\340{SECRET}' > /root/secret; chmod 600 /root/secret")
     model = f"{ROOT}/runs/{trained}/checkpoint/model_id{trained}.t7"
@@ -91,18 +91,18 @@ def test_picture_that_became_a_link_to_what_is_roots_is_in_no_report(
     assert "data:image/" not in text
 
 
-def test_stack_root_that_another_could_make_or_own_is_refused(converged: Site, host: Host) -> None:
+def test_stack_root_that_another_user_could_create_or_owns_is_refused(converged: Site, host: Host) -> None:
     host.run("mkdir -m 1777 -p /srv/shared; rm -rf /srv/shared/*")
-    words = ("site", "--plan", "--limit", host.name, "--stack-root", "/srv/shared/neuraltalk")
-    converged.directory.provision(*words).ended_with(2).says(host.name, "/srv/shared")
+    arguments = ("site", "--plan", "--limit", host.name, "--stack-root", "/srv/shared/neuraltalk")
+    converged.directory.provision(*arguments).ended_with(2).says(host.name, "/srv/shared")
     plain(host, "mkdir /srv/shared/neuraltalk")
-    refused = converged.directory.provision(*words).ended_with(2).says("/srv/shared/neuraltalk", "plain")
+    refused = converged.directory.provision(*arguments).ended_with(2).says("/srv/shared/neuraltalk", "plain")
     assert "would build" not in refused.out
 
 
 @pytest.fixture
 def altered(converged: Site, host: Host, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """(variables of a plan that builds neuraltalk2 on the host, its archive in the mirror, which is put back)."""
+    """(variables of a plan that builds neuraltalk2, its archive in the mirror). The archive is restored afterwards."""
     archive, kept = converged.mirror / "neuraltalk2.tgz", tmp_path / "kept.tgz"
     shutil.copyfile(archive, kept)
     variables = tmp_path / "variables.yml"
@@ -116,7 +116,7 @@ def altered(converged: Site, host: Host, tmp_path: Path) -> Iterator[tuple[Path,
 
 
 def repack(archive: Path, change: Callable[[tarfile.TarInfo], None]) -> None:
-    """Write an archive anew with its members' headers changed."""
+    """Rewrite an archive with changed headers of its members."""
     beside = archive.with_suffix(".new")
     with tarfile.open(archive) as old, tarfile.open(beside, "w:gz") as new:
         for member in old:
@@ -126,23 +126,23 @@ def repack(archive: Path, change: Callable[[tarfile.TarInfo], None]) -> None:
     beside.replace(archive)
 
 
-def test_archive_that_was_exchanged_after_site_began_is_not_built(
+def test_archive_that_was_replaced_after_site_started_is_not_built(
     converged: Site, host: Host, altered: tuple[Path, Path]
 ) -> None:
-    """By plain ansible-playbook, which hashes nothing on the controller."""
+    """With plain ansible-playbook, which does not hash files on the controller."""
     variables, archive = altered
     repack(archive, lambda member: setattr(member, "mtime", member.mtime + 1))
     inventory = converged.directory.path / "hosts.yml"
     done = playbooks.run("site.yml", inventory, variables, "--limit", host.name)
-    assert done.code == 2, done.words
-    assert "neuraltalk2.tgz" in done.words
-    assert "sha256" in done.words
+    assert done.code == 2, done.output
+    assert "neuraltalk2.tgz" in done.output
+    assert "sha256" in done.output
     assert not host.has(f"{ROOT}/current/stamps/neuraltalk2.json")
     converged.directory.provision("verify", "--limit", host.name).ended_with(1).says("neuraltalk2")
     converged.directory.provision("site", "--limit", host.name).ended_with(2).says("neuraltalk2.tgz is altered")
 
 
-def test_archive_with_open_modes_is_refused_and_unpacked_without_them(
+def test_archive_with_unsafe_modes_is_refused_and_unpacked_with_safe_ones(
     converged: Site, host: Host, altered: tuple[Path, Path], tmp_path: Path
 ) -> None:
     variables, archive = altered
@@ -154,12 +154,12 @@ def test_archive_with_open_modes_is_refused_and_unpacked_without_them(
     refused = converged.directory.provision("mirror", "add", "--mirror", str(mirror), str(evil)).ended_with(2)
     refused.says("neuraltalk2.tgz", "can be written by every user (mode 0777)", "chmod")
 
-    # Somebody who wrote the lock by hand, and the playbooks without `provision`.
+    # As if somebody edited the lock by hand and ran the playbooks without `provision`.
     def trust(parts: playbooks.Parts) -> playbooks.Parts:
-        told = {"sha256": hashlib.sha256(evil.read_bytes()).hexdigest(), "size": evil.stat().st_size}
+        entry = {"sha256": hashlib.sha256(evil.read_bytes()).hexdigest(), "size": evil.stat().st_size}
         for part in parts:
             if part["name"] == "neuraltalk2":
-                part["files"] = [{**part["files"][0], **told}]
+                part["files"] = [{**part["files"][0], **entry}]
         return parts
 
     shutil.copyfile(evil, archive)
@@ -171,10 +171,8 @@ def test_archive_with_open_modes_is_refused_and_unpacked_without_them(
     host.run(f"rm -f {ROOT}/current/stamps/neuraltalk2.json")
 
 
-def test_link_in_tmp_that_waits_for_a_name_of_ours_is_never_met(
-    run: Callable[..., Done], host: Host, data: str
-) -> None:
-    """A trial's picture, a job's output and a run's temporary files had names that could be foreseen."""
+def test_links_in_tmp_with_predictable_names_are_not_followed(run: Callable[..., Done], host: Host, data: str) -> None:
+    """Earlier versions used predictable names for a trial's picture, a job's output and temporary files of runs."""
     host.run("echo untouched > /root/victim")
     names = " ".join(f"/tmp/neuraltalk-{name}" for name in ("linked", "linked.out", "x", "linked-1.out"))
     plain(host, f"for f in {names} /tmp/lua_000001.jpg; do ln -sf /root/victim $f; done")

@@ -1,8 +1,8 @@
-"""`site.yml` is killed after each of its tasks, and run again: in the end stands what an undisturbed run builds.
+"""`site.yml` is killed after each of its tasks and run again; the result must be the same as without kills.
 
-It runs on this machine, with ansible-playbook itself, below a private stack root, and with archives whose programs are
-small shell scripts: what is tried are the roles and what they leave, in whatever state they are interrupted. Every
-task of neuraltalk2 is tried, whose parts lie in each other, and a sample of the others; all with KILL_ALL=1.
+It runs on this machine with plain ansible-playbook, below a private stack root, and with archives whose programs are
+small shell scripts. This tests the roles, and the files that an interrupted role leaves. It kills after every task of
+neuraltalk2, whose parts are inside each other, and after some tasks of the other roles; with KILL_ALL=1 after all.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from tests.standin.wheels import wheel_tar
 ID = "0a1b2c3d4e5f6071"
 TAGS = ("always", "system_deps", "torch", "lua_rocks", "hdf5", "gpu_stack", "neuraltalk2", "seal")
 EVERY = {"hdf5": 3, "gpu_stack": 3, "neuraltalk2": 1}
-"""After how many tasks of a role one is fatal; 6 for the others."""
+"""For each role the number of tasks between two kills; 6 for the others."""
 MANY = 80
-"""More kills than any role has tasks: it does not come to an end."""
+"""More kills than any role has tasks; then the role makes no progress."""
 Files = dict[str, bytes]
 
 INSTALL = r"""#!/bin/bash
@@ -40,7 +40,7 @@ mkdir -p "$PREFIX/bin" "$PREFIX/share/lua/5.1" "$PREFIX/lib/lua/5.1" || exit 1
 cp programs/* "$PREFIX/bin" && touch "$PREFIX/share/lua/5.1/torch.lua"
 """
 LUAJIT = r"""#!/bin/bash
-# Loads what is installed, and does the two scripts of the role hdf5.
+# Loads what is installed, and imitates the two scripts of the role hdf5.
 share="$NEURALTALK_STACK/torch/share/lua/5.1"
 case "$1" in
     */write_runtime.lua) test -e "$share/hdf5.lua" && mkdir -p "$share/hdf5" && echo kept >"$2" &&
@@ -59,7 +59,7 @@ LUAROCKS = r"""#!/bin/bash
 test "$1" = make && test -e init.lua && cp init.lua "$NEURALTALK_STACK/torch/share/lua/5.1/${2%.rockspec}.lua"
 """
 TH = r"""#!/bin/bash
-# th PROGRAM -help, where the program lies whole.
+# th PROGRAM -help, if the program is complete.
 test -e "$1" && test -e misc/utils.lua && echo "  -language_eval 0"
 """
 NVCC = r"""#!/bin/bash
@@ -71,7 +71,7 @@ test -e "$INSTALLED" && echo "gcc 1.0 ii "
 exit 0
 """
 APT_GET = r"""#!/bin/bash
-# Installs where the mirror's repository lies whole.
+# Installs if the mirror's repository is complete.
 for word; do
     case "$word" in
         Dir::Etc::sourcelist=*) listed=${word#*=}; test -e "${listed%/*}/Packages" || exit 100 ;;
@@ -93,7 +93,7 @@ def rock(name: str) -> bytes:
 
 
 def wheels(folder: Path) -> bytes:
-    """h5py, IPython and Pillow, as far as the role looks at them."""
+    """Stand-ins of h5py, IPython and Pillow with what the role reads."""
     folder.mkdir()
     texts = {
         "h5py": "__version__ = '3.0'\nclass version: hdf5_version = '1.10'\n",
@@ -113,7 +113,7 @@ def wheels(folder: Path) -> bytes:
     return wheel_tar(folder)
 
 
-def brought(folder: Path) -> Files:
+def mirror_files(folder: Path) -> Files:
     """{file: content} of the mirror."""
     programs = {f"programs/{name}": text for name, text in {"luajit": LUAJIT, "luarocks": LUAROCKS, "th": TH}.items()}
     return {
@@ -133,8 +133,8 @@ def brought(folder: Path) -> Files:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A mirror, a stack root, and what the playbook is given."""
+class Machine:
+    """This machine as a host: a mirror, a stack root, and the variables of the playbook."""
 
     folder: Path
     variables: dict[str, Any]
@@ -150,11 +150,11 @@ class Scene:
         return self.root / "generations" / ID
 
     def play(self, tag: str = "", every: int = 10**6) -> tuple[int, str]:
-        """Run site.yml, one role of it where a tag is given; its return code and what it printed."""
-        given = dict(self.variables)
+        """Run site.yml, with a tag only that role; the exit code and the output."""
+        variables = dict(self.variables)
         choice = []
         if tag and tag != "always":
-            # What opening the generation would have told.
+            # The host state that the entry point `open` would have registered.
             choice = ["--tags", tag, "--skip-tags", "always"]
             stamps = {file.stem: json.loads(file.read_text())["digest"] for file in self.generation.glob("stamps/*")}
             state = {
@@ -162,11 +162,11 @@ class Scene:
                 "platform": {"executable": sys.executable},
                 "stack": {"generations": {ID: {"stamps": stamps}}},
             }
-            given["generation_answer"] = {"state": state}
+            variables["generation_answer"] = {"state": state}
         elif tag:
             choice = ["--tags", tag]
         file = self.folder / "variables.json"
-        file.write_text(json.dumps(given), encoding="utf-8")
+        file.write_text(json.dumps(variables), encoding="utf-8")
         environment = {
             **ansible.environment(),
             "PATH": f"{self.folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -183,13 +183,13 @@ class Scene:
         )
         return done.returncode, done.stdout + done.stderr
 
-    def forget(self) -> None:
-        """The host as it was before."""
+    def reset(self) -> None:
+        """Remove everything that was installed."""
         shutil.rmtree(self.root, ignore_errors=True)
         (self.folder / "installed").unlink(missing_ok=True)
 
     def built(self) -> dict[str, dict[str, Any]]:
-        """What the manifest notes; but for stamps, which tell of seconds, and what pip notes of the day."""
+        """The entries of the manifest without the stamps, which contain times."""
         lines = (self.generation / "manifest").read_text(encoding="utf-8").splitlines()
         entries = {entry.pop("path"): entry for entry in map(json.loads, lines)}
         return {path: entry for path, entry in entries.items() if not path.startswith("stamps/")}
@@ -215,12 +215,12 @@ def make_toolkit(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Everything but a host: that is this machine, below one folder."""
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Everything below one temporary directory of this machine."""
     folder = tmp_path_factory.mktemp("kills")
     (folder / "mirror").mkdir()
     files = {}
-    for name, content in brought(folder).items():
+    for name, content in mirror_files(folder).items():
         (folder / "mirror" / name).write_bytes(content)
         files[name] = {
             "name": name.split(".")[0],
@@ -231,10 +231,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     make_programs(folder / "bin")
     make_toolkit(folder / "cuda-7.5")
 
-    def part(name: str, role: str, *held: str, loads: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-        told = {"name": name, "role": role, "digest": f"d-{name}", "files": [files[file] for file in held]}
+    def part(name: str, role: str, *names: str, loads: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+        given = {"name": name, "role": role, "digest": f"d-{name}", "files": [files[file] for file in names]}
         plain = {"edits": [], "rockspec": f"{name}.rockspec", "requirements": [], "tries": [], "libraries": []}
-        return {**told, **plain, "loads": list(loads), **more}
+        return {**given, **plain, "loads": list(loads), **more}
 
     parts = [
         part("torch", "torch", "torch.tgz", loads=("torch",)),
@@ -288,53 +288,55 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         "provision_mirror": str(folder / "mirror"),
         "provision_artifact_url": "",
     }
-    return Scene(folder, variables)
+    return Machine(folder, variables)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(scene: Scene) -> dict[str, dict[str, Any]]:
-    """What an undisturbed run builds."""
-    rc, said = scene.play()
-    assert rc == 0, said
+def expected(scene: Machine) -> dict[str, dict[str, Any]]:
+    """The result of a run without kills."""
+    rc, output = scene.play()
+    assert rc == 0, output
     built = scene.built()
-    scene.forget()
+    scene.reset()
     return built
 
 
-def test_killed_after_every_task_and_run_again_it_builds_the_same(
-    scene: Scene, undisturbed: dict[str, dict[str, Any]]
-) -> None:
+def test_result_after_kills_is_the_same_as_without(scene: Machine, expected: dict[str, dict[str, Any]]) -> None:
     kills = {}
     for tag in TAGS:
         every = 1 if os.environ.get("KILL_ALL") else EVERY.get(tag, 6)
         count = 0
         while count < MANY:
-            rc, said = scene.play(tag, every)
+            rc, output = scene.play(tag, every)
             if rc != -signal.SIGKILL:
                 break
             count += 1
-        assert rc == 0, f"{tag}, killed {count} times, last after {(scene.folder / f'notes-{tag}').read_text()}\n{said}"
+        assert rc == 0, (
+            f"{tag}, killed {count} times, last after {(scene.folder / f'notes-{tag}').read_text()}\n{output}"
+        )
         kills[tag] = count
-    assert scene.built() == undisturbed
+    assert scene.built() == expected
     assert (scene.generation / "neuraltalk2" / "coco-caption" / "myeval.py").read_text() == "mine\n"
     assert all(kills[tag] > 10 // every for tag, every in EVERY.items()), kills
     assert not (scene.root / "build" / ID).exists()
 
 
 @pytest.mark.parametrize(
-    "left",
+    "damage",
     [
-        # As an earlier release leaves it when it is killed between coco-caption's link and its stamp.
+        # As an earlier release left it after a kill between coco-caption's link and its stamp.
         "rm stamps/coco-caption.json",
         "rm stamps/neuraltalk2.json; rm -r neuraltalk2/*",
         "rm stamps/vgg16.json; cp neuraltalk2/model/vgg.prototxt x; mv x neuraltalk2/model/vgg.prototxt",
     ],
 )
-def test_what_stands_half_is_built_whole(scene: Scene, undisturbed: dict[str, dict[str, Any]], left: str) -> None:
+def test_incomplete_components_are_built_again(
+    scene: Machine, expected: dict[str, dict[str, Any]], damage: str
+) -> None:
     if not scene.generation.exists():
         assert scene.play()[0] == 0
-    subprocess.run(f"{left}; rm generation.json", shell=True, check=True, cwd=scene.generation)
+    subprocess.run(f"{damage}; rm generation.json", shell=True, check=True, cwd=scene.generation)
     for tag in ("neuraltalk2", "seal"):
-        rc, said = scene.play(tag)
-        assert rc == 0, said
-    assert scene.built() == undisturbed
+        rc, output = scene.play(tag)
+        assert rc == 0, output
+    assert scene.built() == expected

@@ -1,4 +1,4 @@
-"""Bad input: an error in words before anything is changed on any host."""
+"""Invalid input gives an error message before anything is changed on a host."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ NO_LONGER = "SetTotalBytesLimit(1073741824, 1)"
 
 
 @pytest.fixture(scope="module")
-def seen() -> dict[str, Snapshot]:
-    """How the hosts were after the test before."""
+def snapshots() -> dict[str, Snapshot]:
+    """The state of the hosts before the first test; filled by `untouched`."""
     return {}
 
 
 @pytest.fixture(autouse=True)
-def untouched(converged: Site, seen: dict[str, Snapshot]) -> Iterator[None]:
-    """Each test of this file leaves the hosts as they were."""
-    if not seen:
-        seen.update(converged.snapshots())
+def untouched(converged: Site, snapshots: dict[str, Snapshot]) -> Iterator[None]:
+    """Check that a test of this file does not change the hosts."""
+    if not snapshots:
+        snapshots.update(converged.snapshots())
     yield
     after = converged.snapshots()
-    assert {name: seen[name].differences(after[name]) for name in after} == {name: [] for name in after}
+    assert {name: snapshots[name].differences(after[name]) for name in after} == {name: [] for name in after}
 
 
 @pytest.fixture
 def other(converged: Site) -> Path:
-    """A mirror of which every component would have to be built: one of its archives is new."""
+    """A mirror with a new archive of torch, so that every component would be built."""
     other = mirrors.copy(converged.mirror, converged.directory.path / "refused")
     mirrors.force(other, "torch.tgz", mirrors.repacked("torch", {"NEWS": lambda text: text + "new\n"}))
     return other
 
 
-def test_the_mirror_is_fit_to_try_this_with(converged: Site, other: Path) -> None:
-    told = converged.directory.provision("site", "--plan", "--json", "--mirror", str(other)).ended_with(0).document
-    assert all("loadcaffe" in [step["component"] for step in plan["build"]] for plan in told["plans"])
+def test_the_changed_mirror_would_build_loadcaffe(converged: Site, other: Path) -> None:
+    result = converged.directory.provision("site", "--plan", "--json", "--mirror", str(other)).ended_with(0).document
+    assert all("loadcaffe" in [step["component"] for step in plan["build"]] for plan in result["plans"])
 
 
 def test_a_missing_artifact(converged: Site, other: Path) -> None:
@@ -89,10 +89,10 @@ def pointing_out(archive: tarfile.TarInfo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"), [(climbing, "contains '..'"), (pointing_out, "points out of the archive, to /etc")]
+    ("spoil", "message"), [(climbing, "contains '..'"), (pointing_out, "points out of the archive, to /etc")]
 )
 def test_an_archive_that_leaves_its_directory(
-    converged: Site, other: Path, spoil: Callable[[tarfile.TarInfo], None], words: str
+    converged: Site, other: Path, spoil: Callable[[tarfile.TarInfo], None], message: str
 ) -> None:
     buffer = io.BytesIO()
     with tarfile.open(other / VICTIM) as good, tarfile.open(fileobj=buffer, mode="w:gz") as bad:
@@ -103,11 +103,11 @@ def test_an_archive_that_leaves_its_directory(
         bad.addfile(member)
     mirrors.force(other, VICTIM, buffer.getvalue())
     refused = converged.directory.provision("site", "--mirror", str(other)).ended_with(2)
-    refused.says(VICTIM, words, "Nothing was changed")
+    refused.says(VICTIM, message, "Nothing was changed")
 
 
 def test_sources_that_an_edit_does_not_fit(converged: Site, other: Path, tmp_path: Path) -> None:
-    """Refused when they are brought, and again when somebody forces them in."""
+    """Refused by `mirror add`, and again by `site` if somebody edits the lock by hand."""
 
     def newer(text: str) -> str:
         return text.replace("SetTotalBytesLimit(1073741824, 536870912)", NO_LONGER)
@@ -123,14 +123,14 @@ def test_sources_that_an_edit_does_not_fit(converged: Site, other: Path, tmp_pat
     refused.says("loadcaffe.cpp", "0 times, expected 1", NO_LONGER, "Nothing was changed")
 
 
-def test_a_host_that_is_not_there(converged: Site) -> None:
-    """An address of the lab's network that nobody has; the others go on where it is left out."""
+def test_an_unreachable_host(converged: Site) -> None:
+    """An unused address of the lab's network. With --limit the other hosts continue."""
     address = converged.unused_address
     inventory = converged.inventory("gone", {"gone": {"ansible_host": address, "ansible_ssh_retries": 0}})
     refused = converged.directory.provision("site", "--inventory", str(inventory)).ended_with(1)
     refused.says("gone", address, "cannot be reached by SSH", "Nothing was changed", "--limit '!HOST'")
-    going_on = converged.directory.provision("site", "--inventory", str(inventory), "--limit", "!gone")
-    going_on.ended_with(0).says("3 hosts, nothing to change")
+    limited = converged.directory.provision("site", "--inventory", str(inventory), "--limit", "!gone")
+    limited.ended_with(0).says("3 hosts, nothing to change")
 
 
 def test_a_login_that_is_refused(converged: Site) -> None:
@@ -156,16 +156,16 @@ def test_an_inventory_that_does_not_parse(converged: Site) -> None:
     converged.directory.provision("site", "--inventory", str(broken)).ended_with(2).says(str(broken))
 
 
-def test_an_inventory_that_is_not_there(converged: Site) -> None:
+def test_a_missing_inventory(converged: Site) -> None:
     converged.directory.provision("site", "--inventory", "nowhere.yml").ended_with(2).says("nowhere.yml", "init")
 
 
 def test_a_stack_root_with_a_space(converged: Site, tmp_path: Path) -> None:
     refused = converged.directory.provision("site", "--stack-root", "/opt/neural talk").ended_with(2)
     refused.says("--stack-root", "space")
-    settings = Directory(tmp_path).settle(stack_root="/opt/neural talk")
+    settings = Directory(tmp_path).configure(stack_root="/opt/neural talk")
     settings.provision("site").ended_with(2).says("provision.yml", "stack_root", "space")
 
 
-def test_a_setting_that_is_none(converged: Site, tmp_path: Path) -> None:
-    Directory(tmp_path).settle(stackroot="/opt/x").provision("site").ended_with(2).says("stackroot", "stack_root")
+def test_an_unknown_setting(converged: Site, tmp_path: Path) -> None:
+    Directory(tmp_path).configure(stackroot="/opt/x").provision("site").ended_with(2).says("stackroot", "stack_root")

@@ -1,4 +1,4 @@
-"""Training and captioning on a host, with the files that people really have."""
+"""Training and captioning on a host, with unusual file names and damaged files."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ Run = Callable[..., Done]
 
 
 def options(**changes: str) -> list[str]:
-    """train.lua's options, some of them changed; an empty value leaves one out."""
+    """The options of train.lua with changes; an empty value removes one."""
     chosen = TRAIN | {f"-{name}": value for name, value in changes.items()}
     return [word for name, value in chosen.items() if value for word in (name, value)]
 
 
 @pytest.fixture(scope="module")
 def run(converged: Site) -> Run:
-    """`provision VERB --host HOST --id ID OPTIONS -- WORDS`."""
+    """Calls `provision VERB --host HOST --id ID OPTIONS -- ARGUMENTS`."""
 
-    def call(verb: str, run_id: str, words: list[str], *own: str) -> Done:
-        return converged.directory.provision(verb, "--host", HOST, "--id", run_id, *own, "--", *words)
+    def call(verb: str, run_id: str, arguments: list[str], *own: str) -> Done:
+        return converged.directory.provision(verb, "--host", HOST, "--id", run_id, *own, "--", *arguments)
 
     return call
 
 
 @pytest.fixture(scope="module")
 def data(converged: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A data set and a folder of pictures on the host, odd names and bad files included."""
+    """A data set and a directory of pictures on the host, some with unusual names or damaged."""
     folder = tmp_path_factory.mktemp("data")
     dataset.write(folder, images=30)
     images.write(folder / "images", count=3, apple_double=True, empty=True)
@@ -72,23 +72,23 @@ def trained(run: Run, data: str) -> Done:
     return run("train", "few", options(), "--json")
 
 
-def test_a_training_leaves_a_model(trained: Done) -> None:
-    told = trained.ended_with(0).document
-    assert told["exit_code"] == 0
-    sizes = {Path(checkpoint["file"]).name: checkpoint["bytes"] for checkpoint in told["checkpoints"]}
+def test_a_training_writes_a_model(trained: Done) -> None:
+    result = trained.ended_with(0).document
+    assert result["exit_code"] == 0
+    sizes = {Path(checkpoint["file"]).name: checkpoint["bytes"] for checkpoint in result["checkpoints"]}
     assert sizes["model_idfew.t7"] > 0
-    assert [iteration for iteration, _loss in told["losses"]] == list(range(12))
+    assert [iteration for iteration, _loss in result["losses"]] == list(range(12))
 
 
-def test_captions_come_under_the_names_that_the_pictures_have(run: Run, trained: Done) -> None:
+def test_captions_have_the_names_of_the_pictures(run: Run, trained: Done) -> None:
     model = f"{ROOT}/runs/few/checkpoint/model_idfew.t7"
-    told = (
+    result = (
         run("eval", "captions", ["-model", model, "-image_folder", f"{DATA}/images"], "--json").ended_with(0).document
     )
-    captions = {caption["file"]: caption["caption"] for caption in told["captions"]}
+    captions = {caption["file"]: caption["caption"] for caption in result["captions"]}
     assert captions.keys() == {"red.jpg", "blue.jpg", "00-green.png", "below/no suffix", *ODD}
     assert all(captions.values())
-    aside = {file["file"]: file["reason"] for file in told["set_aside"]}
+    aside = {file["file"]: file["reason"] for file in result["set_aside"]}
     assert aside.keys() == {"._red.jpg", "empty.jpg", "page.jpg", "cut.png"}
     assert aside["cut.png"].startswith("image.load: ")
     assert "AppleDouble" in aside["._red.jpg"]
@@ -96,17 +96,17 @@ def test_captions_come_under_the_names_that_the_pictures_have(run: Run, trained:
     assert "no JPEG" in aside["page.jpg"]
 
 
-def test_captions_are_printed_for_people(run: Run, trained: Done) -> None:
+def test_captions_are_printed_as_text(run: Run, trained: Done) -> None:
     model = f"{ROOT}/runs/few/checkpoint/model_idfew.t7"
-    said = run("eval", "again", ["-model", model, "-image_folder", f"{DATA}/images"]).ended_with(0)
-    said.says("set aside ._red.jpg: ", "red.jpg: ", "ended well on site-2", *(f"{name}: " for name in ODD))
+    done = run("eval", "again", ["-model", model, "-image_folder", f"{DATA}/images"]).ended_with(0)
+    done.says("set aside ._red.jpg: ", "red.jpg: ", "ended well on site-2", *(f"{name}: " for name in ODD))
 
 
 def test_an_id_that_was_used_is_refused(run: Run, trained: Done) -> None:
     run("train", "few", options()).ended_with(1).says("site-2", "run called few", "choose another id")
 
 
-def test_an_option_that_is_none(run: Run) -> None:
+def test_an_unknown_option(run: Run) -> None:
     run("train", "x", options(max_iter="3")).ended_with(2).says("no option -max_iter", "-max_iters")
 
 
@@ -115,13 +115,13 @@ def test_a_training_that_would_save_nothing(run: Run) -> None:
     refused.says("-max_iters 10 is not greater than -save_checkpoint_every 10", "before it writes a model")
 
 
-def test_a_file_that_is_not_on_the_host(run: Run, converged: Site) -> None:
+def test_a_file_that_the_host_does_not_have(run: Run, converged: Site) -> None:
     refused = run("train", "x", options(input_h5="/data/nothing.h5")).ended_with(1)
     refused.says("site-2", "-input_h5 /data/nothing.h5: there is no such file")
     assert not converged.hosts[1].has(f"{ROOT}/runs/x")
 
 
-def test_a_host_that_is_none(converged: Site, data: str) -> None:
+def test_an_unknown_host(converged: Site, data: str) -> None:
     done = converged.directory.provision("train", "--host", "nosuch", "--", *options())
     done.ended_with(2).says("no host or group called nosuch")
 

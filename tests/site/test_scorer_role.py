@@ -1,4 +1,4 @@
-"""The role's two ways to the scorer, with stand-ins: what each puts where, the second in place of the first."""
+"""The role installs the scorer from an archive or from wheels: the files of each, and that one replaces the other."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PLAY = """
 """
 
 
-def held(name: str, file: Path) -> dict[str, Any]:
-    """A line of the lock."""
+def lock_entry(name: str, file: Path) -> dict[str, Any]:
+    """An entry of the lock."""
     return {"name": name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "size": 1}
 
 
@@ -35,7 +35,7 @@ def below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
-def test_scorer_is_installed_noted_and_linked_where_neuraltalk2_looks_from_the_archive_then_from_wheels(
+def test_scorer_is_installed_and_linked_from_the_archive_and_then_from_wheels(
     tmp_path: Path,
 ) -> None:
     files = score_wheels.write(tmp_path / "mirror")
@@ -47,21 +47,21 @@ def test_scorer_is_installed_noted_and_linked_where_neuraltalk2_looks_from_the_a
         (generation / folder).mkdir(parents=True)
     (generation / "bin" / "with-stack").write_text('#!/bin/sh\nexec "$@"\n')
     (generation / "bin" / "with-stack").chmod(0o755)
-    given: dict[str, Any] = {
+    variables: dict[str, Any] = {
         "archive": {
             "name": "coco-caption",
             "digest": "d0",
-            "files": [held("coco-caption", tmp_path / "mirror" / "coco-caption.tgz")],
+            "files": [lock_entry("coco-caption", tmp_path / "mirror" / "coco-caption.tgz")],
             "edits": [],
         },
         "wheels": {
             "name": "coco-caption",
             "digest": "d1",
-            "files": [held("score-wheels", files[0]), held("coco-annotations", files[1])],
+            "files": [lock_entry("score-wheels", files[0]), lock_entry("coco-annotations", files[1])],
             "edits": [],
         },
         "neuraltalk2_parts": [
-            {"name": "neuraltalk2", "files": [held("neuraltalk2", tmp_path / "mirror" / "neuraltalk2.tgz")]}
+            {"name": "neuraltalk2", "files": [lock_entry("neuraltalk2", tmp_path / "mirror" / "neuraltalk2.tgz")]}
         ],
         "__neuraltalk2_anew": True,
         "neuraltalk2_generation": str(generation),
@@ -74,7 +74,7 @@ def test_scorer_is_installed_noted_and_linked_where_neuraltalk2_looks_from_the_a
     }
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", json.dumps(given),
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", json.dumps(variables),
          str(tmp_path / "play.yml")],
         env=ansible.environment(),
         capture_output=True, text=True, check=False,

@@ -1,1 +1,1 @@
-"""Stand-in sources: archives that install in seconds and fail where upstream's do; README.md tells how."""
+"""Stand-in sources: archives that install in seconds and fail where upstream's fail; see README.md."""

@@ -13,7 +13,7 @@ from tests.standin.wheels import wheel_tar
 
 
 def artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
-    """Artifact name to its file name and what makes its bytes."""
+    """{artifact: (file name, function that makes its content)}."""
     out: dict[str, tuple[str, Callable[[], bytes]]] = {
         name: (f"{name}.tgz", lambda name=name: archives.archive(name))  # type: ignore[misc]
         for name in archives.ARCHIVES
@@ -25,7 +25,7 @@ def artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
 
 
 def gpu_artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
-    """The same for the GPU half of CUDA 7.5."""
+    """The same for the GPU components with CUDA 7.5."""
     return {
         "cutorch": ("cutorch.tgz", lambda: archives.archive("cutorch")),
         "cunn": ("cunn.tgz", lambda: archives.archive("cunn")),
@@ -35,7 +35,7 @@ def gpu_artifacts() -> dict[str, tuple[str, Callable[[], bytes]]]:
 
 
 def write(folder: Path, only: Sequence[str] = (), gpu: bool = False) -> list[Path]:
-    """Write the artifacts (those in `only`; else all, with `gpu` also the GPU half's) into `folder`."""
+    """Write the artifacts into `folder`: those in `only`, or all, with `gpu` also those of the GPU components."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (file, content) in (artifacts() | (gpu_artifacts() if gpu or only else {})).items():
@@ -46,7 +46,7 @@ def write(folder: Path, only: Sequence[str] = (), gpu: bool = False) -> list[Pat
 
 
 def write_wheels(folder: Path, wheels: Path, platform: str) -> Path:
-    """Write the wheels that lie in `wheels` into `folder`, as the artifact of that platform."""
+    """Write the wheels of the directory `wheels` into `folder`, as the artifact of that platform."""
     path = folder / f"python-wheels-{platform}.tar"
     path.write_bytes(wheel_tar(wheels))
     return path
@@ -55,11 +55,11 @@ def write_wheels(folder: Path, wheels: Path, platform: str) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--gpu", action="store_true", help="also what a card needs")
+    parser.add_argument("--gpu", action="store_true", help="also the GPU components")
     parser.add_argument("--only", nargs="+", default=[], choices=sorted(artifacts() | gpu_artifacts()), metavar="NAME")
-    parser.add_argument("--wheels-dir", type=Path, metavar="D", help="also pack the wheels that lie in D")
+    parser.add_argument("--wheels-dir", type=Path, metavar="D", help="also pack the wheels in D")
     parser.add_argument(
-        "--platform", metavar="P", help="whose wheels they are, as debian-12-x86_64; default: this host's"
+        "--platform", metavar="P", help="platform of the wheels, for example debian-12-x86_64; default: this host's"
     )
     given = parser.parse_args(arguments)
     for path in write(given.dir, given.only, given.gpu):

@@ -1,4 +1,4 @@
-"""The archives of stand-in sources: which folders go into which, packed to the same bytes every time."""
+"""The archives of stand-in sources, from which directories each is made; always packed to the same bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NOTE = "STAND-IN.md"
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of sources and where it stands in the archive; `older` is text that says another date there."""
+    """A directory of sources and its path in the archive; `older` replaces texts, to have an older date."""
 
     source: str
     at: str = ""
     older: dict[str, str] = field(default_factory=dict)
 
 
-# torch.tgz brings its own nn, nngraph and image, older than the separate archives: the co-dated set has to win.
+# torch.tgz contains its own nn, nngraph and image, older than the separate archives, which must replace them.
 TORCH = (
     Part("torch"),
     Part("lua-cjson", "extra/lua-cjson"),
@@ -32,14 +32,14 @@ TORCH = (
 )
 GPU = ("cutorch", "cunn", "cudnn.torch")
 NO_ARCHIVE = ("pycocoevalcap",)
-"""Folders of sources that something else is made of: this one becomes a wheel."""
+"""Directories of sources that are not an archive: this one becomes a wheel."""
 SINGLE = sorted({path.name for path in SOURCES.iterdir() if path.is_dir()} - {"torch", *NO_ARCHIVE})
 """Every other folder of sources is an archive of its name."""
 ARCHIVES: dict[str, tuple[Part, ...]] = {"torch": TORCH} | {name: (Part(name),) for name in SINGLE}
 
 
 def members(name: str) -> dict[str, bytes]:
-    """Path (with the top directory) to content, of everything in the archive `name`."""
+    """{path, with the top directory: content} of the archive `name`."""
     found = {f"{name}/{NOTE}": (SOURCES / NOTE).read_bytes()}
     for part in ARCHIVES[name]:
         for path, content in _files(SOURCES / part.source):
@@ -56,7 +56,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def pack(files: dict[str, bytes]) -> bytes:
-    """A gzipped tar of `files` and the folders above them; what starts with #! is executable."""
+    """A gzipped tar of `files` and their directories. Files that start with #! are executable."""
     folders = {"/".join(path.split("/")[:depth]) for path in files for depth in range(1, path.count("/") + 1)}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -1,4 +1,4 @@
-"""A network with VGG-16's layers, names and topology and hardly any channels, as Caffe's two files.
+"""A network with VGG-16's layers, names and topology and few channels, as Caffe's two files.
 
 The wire format is written by hand (https://protobuf.dev/programming-guides/encoding/); the numbers of fields and
 types are those of caffe.proto's V1 layers.
@@ -21,7 +21,7 @@ TYPE_NAMES = {
     RELU: "RELU",
     SOFTMAX: "SOFTMAX",
 }
-CHANNELS = 4  # VGG-16 has 64 to 512; conv1_1 keeps its 64, because it is the line that people look for
+CHANNELS = 4  # VGG-16 has 64 to 512; conv1_1 keeps its 64, because documents quote that line of the output
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Layer:
 Shape = tuple[int, int, int, int]
 
 
-def pretend_weights(shape: Shape) -> bytes:
+def standin_weights(shape: Shape) -> bytes:
     """Small numbers that repeat, as little-endian floats."""
     size = shape[0] * shape[1] * shape[2] * shape[3]
     data = array.array("f", (((index * 37) % 101 - 50) / 1000 for index in range(size)))
@@ -48,14 +48,14 @@ def pretend_weights(shape: Shape) -> bytes:
 
 @dataclass(frozen=True)
 class Network:
-    """Channels of each block, outputs of fc6 to fc8, and what makes the weights of a shape."""
+    """Channels of each block, outputs of fc6 to fc8, and the function that makes weights of a shape."""
 
     blocks: Mapping[int, int]
     dense: tuple[int, int, int]
-    weights: Callable[[Shape], bytes] = pretend_weights
+    weights: Callable[[Shape], bytes] = standin_weights
 
 
-# neuraltalk2 puts a layer of 4096 inputs behind fc7.
+# neuraltalk2 adds a layer with 4096 inputs after fc7.
 TINY = Network(dict.fromkeys(range(1, 6), CHANNELS), (8, 4096, 2))
 
 

@@ -1,4 +1,4 @@
-"""Made captions as prepro.py's raw JSON has them: the same from the same numbers under every Python.
+"""Generated captions in the form of prepro.py's raw JSON, the same with every Python for the same arguments.
 
 A few words are frequent and most are rare, as in real captions; there are capital letters, punctuation, runs of
 white space, and captions too long for a row of labels.
@@ -36,7 +36,7 @@ def word(number: int) -> str:
 
 
 def caption(draw: Iterator[int], numbers: list[int]) -> str:
-    """A sentence of these words, written as people write."""
+    """A sentence of these words, with capitals, punctuation and white space as in real captions."""
     words = [word(number) + MARKS[next(draw) % 10] for number in numbers]
     if next(draw) % 3:
         words[0] = words[0].capitalize()
@@ -63,7 +63,7 @@ def entries(
 
 
 def odd(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entries with all that ASCII has in their captions, ids of every kind, and names that few people give."""
+    """Change entries: all ASCII characters in captions, ids of every kind, and unusual file names."""
     ids: list[Any] = [0, -3, 2.5, 1e13, 0.1, "seven", "\u4e00\U0001f600", "7", "", 99999999999999]
     for index, entry in enumerate(made):
         around = [chr((index * 5 + offset) % 127 + 1) for offset in range(5)]
@@ -82,7 +82,7 @@ def odd(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def coco(made: list[dict[str, Any]], folder: Path) -> tuple[list[Path], list[dict[str, Any]]]:
     """captions_train2014.json and captions_val2014.json with these captions, two fifths of the pictures in the latter.
 
-    With them what neuraltalk2's notebook (coco/coco_preprocess.ipynb) would make of both for prepro.py.
+    Returns the files, and the raw JSON that neuraltalk2's notebook (coco/coco_preprocess.ipynb) would make from them.
     """
     files: list[Path] = []
     raw: list[dict[str, Any]] = []
@@ -103,7 +103,7 @@ def coco(made: list[dict[str, Any]], folder: Path) -> tuple[list[Path], list[dic
 
 
 def table(made: list[dict[str, Any]], file: Path) -> None:
-    """A table with a row for each caption, the captions of a picture one below the other."""
+    """Write a CSV with a row for each caption; rows of a picture follow each other."""
     with file.open("w", encoding="utf-8", newline="") as opened:
         rows = csv.writer(opened)
         rows.writerow(["file", "caption"])
@@ -111,6 +111,6 @@ def table(made: list[dict[str, Any]], file: Path) -> None:
 
 
 def lines(made: list[dict[str, Any]], file: Path) -> None:
-    """JSON Lines with an object for each picture."""
+    """Write JSON Lines with an object for each picture."""
     each = [{"image": entry["file_path"], "captions": entry["captions"]} for entry in made]
     file.write_text("".join(json.dumps(one) + "\n" for one in each), encoding="utf-8")

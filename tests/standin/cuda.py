@@ -1,8 +1,8 @@
 """python -m tests.standin.cuda DIR [--version 7.5] [--any-gcc] [--devices [CARDS]]: a stand-in CUDA toolkit in DIR.
 
-Its nvcc compiles .cu as C++ and refuses what nvcc of that release refuses; its libraries are real ELF files. The
-cards that its runtime sees are the lines of /etc/standin-gpus: --devices also writes such a file, DIR/standin-gpus,
-for the cards of one of the recordings of nvidia-smi (k80 if none is named).
+Its nvcc compiles .cu as C++ and refuses the same as nvcc of that release; its libraries are real ELF files. The cards
+of its runtime are the lines of /etc/standin-gpus. --devices also writes such a file, DIR/standin-gpus, with the cards
+of a directory of nvidia_smi/ (default: k80).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ CAPABILITIES = {
 
 
 def write(folder: Path, version: str = "7.5", *, any_gcc: bool = False, size: int = 0) -> Path:
-    """Write the toolkit of that release into `folder`; with `any_gcc` its nvcc takes every compiler.
+    """Write the toolkit of that release into `folder`; with `any_gcc` its nvcc accepts every compiler.
 
-    The libraries are filled up to `size` bytes where they are smaller.
+    Libraries that are smaller than `size` bytes are filled up.
     """
     release = RELEASES[version]
     for part in ("bin", "include", "lib64"):
@@ -47,18 +47,18 @@ def write(folder: Path, version: str = "7.5", *, any_gcc: bool = False, size: in
     for name, suffix in release.sonames.items():
         _write_library(folder, name, suffix, release, size)
     if release.numbers < (10, 0):
-        # CMake's FindCUDA links it along with cuBLAS.
+        # CMake's FindCUDA links it together with cuBLAS.
         (folder / "lib64" / "libcublas_device.a").write_bytes(b"!<arch>\n")
     if release.numbers < (11, 0):
         (folder / "version.txt").write_text(f"CUDA Version {release.version}\n")
     else:
-        told = {"cuda": {"name": "CUDA SDK (stand-in)", "version": release.version}}
-        (folder / "version.json").write_text(json.dumps(told, indent=3) + "\n")
+        document = {"cuda": {"name": "CUDA SDK (stand-in)", "version": release.version}}
+        (folder / "version.json").write_text(json.dumps(document, indent=3) + "\n")
     return folder
 
 
 def _filled(name: str, release: Release, any_gcc: bool = False) -> str:
-    """The text of a source with what the release has in place of its @WORDS@."""
+    """The text of a source, with the values of the release instead of its @PLACEHOLDERS@."""
     major, minor = release.numbers
     gcc_major, _, gcc_minor = release.gcc.partition(".")
     words = {
@@ -110,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.standin.cuda", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument("--version", default="7.5", choices=sorted(RELEASES), metavar="V", help=", ".join(RELEASES))
-    parser.add_argument("--any-gcc", action="store_true", help="its nvcc takes every compiler")
-    parser.add_argument("--size", type=int, default=0, metavar="N", help="bytes of each library, at least")
+    parser.add_argument("--any-gcc", action="store_true", help="its nvcc accepts every compiler")
+    parser.add_argument("--size", type=int, default=0, metavar="N", help="minimum size of each library, in bytes")
     parser.add_argument("--devices", nargs="?", const="k80", choices=("k80", "h200", "mixed"), metavar="CARDS")
     given = parser.parse_args(arguments)
     print(write(given.dir, given.version, any_gcc=given.any_gcc, size=given.size))

@@ -1,6 +1,6 @@
 """python -m tests.standin.cudnn DIR [--version V] [--place]: a stand-in cuDNN, as NVIDIA's archive or put in place.
 
-The libraries are real ELF files that answer cudnnGetVersion, and nothing else.
+The libraries are real ELF files that only have the function cudnnGetVersion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.standin import elf
 
 MACHINES = {"x86_64": 62, "aarch64": 183}
 SIZE = 64 << 10
-TIME = 1461405120  # 23 April 2016, as the seed's archive
+TIME = 1461405120  # 23 April 2016, as in NVIDIA's archive
 HEADER = """/* Stand-in for cuDNN's header: it tells the version and declares nothing. */
 #define CUDNN_MAJOR      {0}
 #define CUDNN_MINOR      {1}
@@ -48,13 +48,13 @@ def library(version: str, machine: str = "x86_64", size: int = SIZE) -> bytes:
 
 
 def archive_name(version: str = "5.0.5", cuda: str = "7.5") -> str:
-    """What NVIDIA calls the archive: cudnn-7.5-linux-x64-v5.0-ga.tgz."""
+    """NVIDIA's name of the archive, for example cudnn-7.5-linux-x64-v5.0-ga.tgz."""
     major, minor, _patch = numbers(version)
     return f"cudnn-{cuda}-linux-x64-v{major}.{minor}-ga.tgz"
 
 
 def archive(version: str = "5.0.5", machine: str = "x86_64", size: int = SIZE) -> bytes:
-    """The archive, with NVIDIA's members, links and modes."""
+    """The archive, with the members, links and modes of NVIDIA's."""
     major = numbers(version)[0]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -80,7 +80,7 @@ def archive(version: str = "5.0.5", machine: str = "x86_64", size: int = SIZE) -
 def place(tree: Path, version: str = "4.0.7", *, links: bool = False, size: int = SIZE) -> None:
     """Put a cuDNN into a CUDA directory: with `links` as NVIDIA packs it, else as TensorFlow left v4 there.
 
-    That was: libcudnn.so, .so.4 and .so.4.0.7 as three regular files with the same content and mode 0755, the
+    TensorFlow left libcudnn.so, .so.4 and .so.4.0.7 as three regular files with the same content and mode 0755, the
     static library 0644, the header 0444.
     """
     major = numbers(version)[0]
@@ -99,7 +99,7 @@ def place(tree: Path, version: str = "4.0.7", *, links: bool = False, size: int 
 
 
 def put(path: Path, content: bytes, mode: int) -> None:
-    """A file with that content and mode, and the time that the seed's listing shows."""
+    """Write a file with that content and mode, and the time in the manual procedure."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
     path.chmod(mode)
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.standin.cudnn", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument("--version", default="5.0.5", metavar="V")
-    parser.add_argument("--cuda", default="7.5", metavar="V", help="which CUDA the archive's name tells")
+    parser.add_argument("--cuda", default="7.5", metavar="V", help="version of CUDA in the name of the archive")
     parser.add_argument("--size", type=int, default=SIZE, metavar="N", help="bytes of the library")
     parser.add_argument("--place", action="store_true", help="put it into DIR as a CUDA directory, as regular files")
     parser.add_argument("--links", action="store_true", help="with --place: with links, as NVIDIA packs it")

@@ -1,7 +1,7 @@
 """python -m tests.standin.dataset DIR [--images N]: write cocotalk.h5 and cocotalk.json, as prepro.py would.
 
 /images uint8 (N,3,256,256), /labels uint32 (M,16), /label_start_ix and /label_end_ix uint32 (N), 1-based and
-inclusive, /label_length uint32 (M). The JSON is one line, because its reader reads one. Needs h5py.
+inclusive, /label_length uint32 (M). The JSON is one line, because train.lua reads only one. Needs h5py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pixels(numpy: Any, index: int) -> Any:
 
 
 def write(folder: Path, images: int = 20) -> tuple[Path, Path]:
-    """Write both files and give their paths."""
+    """Write both files; their paths."""
     import h5py
     import numpy
 

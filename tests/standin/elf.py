@@ -1,4 +1,4 @@
-"""Small shared libraries, really compiled: what stand-ins need where a loader has to open them."""
+"""Compiles small shared libraries, for stand-ins that a loader must open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.lab import shell
 
 
 def library(path: Path, source: str, soname: str = "", options: Sequence[str] = ()) -> Path:
-    """Compile C `source` to the shared library `path`; the compiler is installed where it is missing."""
+    """Compile C `source` to the shared library `path`. The compiler is installed if it is missing."""
     shell.need("gcc", "gcc")
     path.parent.mkdir(parents=True, exist_ok=True)
     named = [f"-Wl,-soname,{soname}"] if soname else []

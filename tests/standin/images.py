@@ -1,7 +1,7 @@
 """python -m tests.standin.images DIR [--apple-double] [--empty] [--count N]: a few pictures to caption.
 
-Real JPEGs and PNGs, made without other packages; and on demand the two files that end upstream's eval.lua: what
-macOS leaves beside a picture (AppleDouble, RFC 1740) and a picture of 0 bytes.
+Real JPEGs and PNGs, made without other packages; optionally also two files at which upstream's eval.lua fails: a file
+that macOS writes beside a picture (AppleDouble, RFC 1740) and a picture of 0 bytes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
 
 
 def write(folder: Path, count: int = 5, apple_double: bool = False, empty: bool = False) -> list[Path]:
-    """Write `count` pictures (red.jpg, blue.jpg, then PNGs) and the troublemakers asked for."""
+    """Write `count` pictures (red.jpg, blue.jpg, then PNGs) and the requested invalid files; the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{name}.jpg": base64.b64decode(text) for name, text in JPEGS.items()}
     for index in range(max(0, count - len(files))):
@@ -67,7 +67,7 @@ def write(folder: Path, count: int = 5, apple_double: bool = False, empty: bool 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.standin.images", description=__doc__)
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--count", type=int, default=5, metavar="N", help="how many good pictures")
+    parser.add_argument("--count", type=int, default=5, metavar="N", help="number of valid pictures")
     parser.add_argument("--apple-double", action="store_true", help="add ._red.jpg")
     parser.add_argument("--empty", action="store_true", help="add empty.jpg, 0 bytes")
     given = parser.parse_args(arguments)

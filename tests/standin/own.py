@@ -1,4 +1,4 @@
-"""python -m tests.standin.own DIR [--count N]: own pictures as a user has them: pictures/ and captions.csv."""
+"""python -m tests.standin.own DIR [--count N]: write pictures/ and captions.csv, like the data of a user."""
 
 from __future__ import annotations
 

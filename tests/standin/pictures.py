@@ -1,11 +1,11 @@
-"""What the small data set shows: one mostly coloured picture per image, and what its captions say."""
+"""The small data set: the colour of each picture, and its captions."""
 
 from __future__ import annotations
 
 import json
 
 FIRST_ID = 1001
-ANNOTATED = 40  # how many images annotations/captions_val2014.json knows
+ANNOTATED = 40  # number of images in annotations/captions_val2014.json
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 25),
     "green": (30, 190, 40),

@@ -1,4 +1,4 @@
-"""What tells one release of CUDA from another, as far as a stand-in toolkit shows it."""
+"""The differences between releases of CUDA that a stand-in toolkit imitates."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ARCHITECTURES = (
 
 @dataclass(frozen=True)
 class Release:
-    """One release: the version that nvcc tells, its year, and what it takes.
+    """One release: the version that nvcc prints, its year, and what it supports.
 
-    `least` and `greatest` are architectures, `gcc` the newest compiler, `driver` the least version that runs it.
+    `least` and `greatest` are architectures, `gcc` is the newest compiler, `driver` the oldest driver that works.
     """
 
     version: str
@@ -36,12 +36,12 @@ class Release:
 
     @property
     def architectures(self) -> tuple[int, ...]:
-        """What nvcc builds for."""
+        """The architectures that nvcc can build for."""
         return tuple(arch for arch in ARCHITECTURES if self.least <= arch <= self.greatest)
 
     @property
     def sonames(self) -> dict[str, str]:
-        """What stands behind `.so.` in the soname of each library; from 10.1 on they count on their own."""
+        """The version after `.so.` in the soname of each library; since 10.1 these versions differ."""
         major, minor = self.numbers
         plain = f"{major}.{minor}"
         if (major, minor) < (10, 1):

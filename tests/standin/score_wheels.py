@@ -1,9 +1,9 @@
-"""A stand-in for pycocoevalcap's wheel, and the tar of it that a mirror holds: the same bytes every time.
+"""A stand-in for pycocoevalcap's wheel, and its tar for a mirror; always the same bytes.
 
     python -m tests.standin.score_wheels DIR     writes score-wheels.tar and captions_val2014.json
 
 Its scores are simple overlaps of words. Like the real one it starts java for the tokenizer and for METEOR, so a host
-needs a java, which may be a stand-in too: JAVA is one.
+needs java, for which JAVA is a stand-in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.standin import pictures
 SOURCES = Path(__file__).parent / "sources"
 NAME = "pycocoevalcap-1.2-py3-none-any.whl"
 JAVA = """#!/bin/sh
-# Stand-in for java: says 0.25 where METEOR would say its score, and nothing for the tokenizer.
+# Stand-in for java: prints 0.25 as the score of METEOR, and nothing for the tokenizer.
 case "$*" in
   *-version*) echo 'openjdk version "17.0.0" (stand-in)' >&2 ;;
   *-stdio*) while read -r line; do echo 0.25; done ;;
@@ -28,7 +28,7 @@ esac
 
 
 def wheel() -> bytes:
-    """The wheel: no __init__.py in it, as in the real one."""
+    """The wheel, without __init__.py like the real one."""
     info = "pycocoevalcap-1.2.dist-info"
     files = {
         path.relative_to(SOURCES).as_posix(): path.read_bytes()

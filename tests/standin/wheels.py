@@ -1,4 +1,4 @@
-"""Wheels for the mirror: a flat folder of them as one tar, the same bytes every time."""
+"""Packs a flat directory of wheels into one tar for the mirror; always the same bytes."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_scores_are_printed_with_how_many_captions_they_are_of(
 
 def test_scorers_words_are_the_error(capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: object) -> ScoredRun:
-        raise HostError("one, Do what is asked of the run: run base could not be scored: none of the 3 predictions")
+        raise HostError("one, Start, stop or score the run: run base could not be scored: none of the 3 predictions")
 
     hosts(told())
     monkeypatch.setattr(door, "score", fail)

@@ -198,7 +198,7 @@ def test_a_user_without_sudo_is_not_told_to_become_root(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "Big", "-x", "a b", "a/b", "x" * 42])
 def test_a_lab_refuses_names_that_docker_or_a_path_would_not_bear(name: str) -> None:
-    with pytest.raises(LabError, match="no name for a lab"):
+    with pytest.raises(LabError, match="not a valid name of a lab"):
         Lab(name)
 
 

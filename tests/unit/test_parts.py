@@ -66,7 +66,7 @@ def test_part_that_takes_long_shows_its_last_line_meanwhile(ran: Path, monkeypat
         if re.fullmatch(r"---- lint, \d+ s: second", words):
             ran.with_name("go").touch()
 
-    monkeypatch.setattr(parts, "SIGN_OF_LIFE", 0.1)
+    monkeypatch.setattr(parts, "PROGRESS_INTERVAL", 0.1)
     monkeypatch.setattr(parts, "say", say)
     ran.with_name("Makefile").write_text(
         "lint:\n\t@echo first; echo second; while ! test -e go; do sleep 0.05; done; echo third\n"

@@ -1,8 +1,8 @@
 -- Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 -- Writes runtime.lua for torch-hdf5: the preprocessed declarations of hdf5.h and the soname of the library,
--- so that a host that only runs needs neither gcc nor headers nor the unversioned library.
+-- so that torch-hdf5 needs no gcc, no headers and no unversioned library when it is used.
 local target = assert(arg[1], 'usage: luajit write_runtime.lua TARGET')
-os.remove(target) -- an older one would hide what this build found
+os.remove(target) -- torch-hdf5 would read an old one instead of searching again
 require 'torch'
 require 'hdf5'
 

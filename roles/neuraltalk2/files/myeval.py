@@ -2,12 +2,12 @@
 """Scores captions: BLEU-1 to 4, METEOR, ROUGE_L and CIDEr, computed by pycocoevalcap as coco-caption computes them.
 
     cd coco-caption && python myeval.py FILE       as neuraltalk2 calls it with -language_eval 1
-    cd coco-caption && python myeval.py --check    prints what is missing here, a line each; code 1 if anything is
+    cd coco-caption && python myeval.py --check    prints what is missing, one per line; exit code 1 if anything is
 
-FILE holds {"val_predictions": [{"image_id": 1, "caption": "a cat"}]}. annotations/captions_val2014.json holds the
-sentences to compare with, in the form of MS COCO. FILE_out.json gets {"CIDEr": 0.695, ...}: one line, three decimals.
-Where there are no scores, one line that begins with `ScorerError:` says why, and the exit code is 1. It needs numpy,
-java and pycocoevalcap (under Python 2.7 coco-caption's), and no display. It replaces neuraltalk2's script of that name.
+FILE contains {"val_predictions": [{"image_id": 1, "caption": "a cat"}]}. annotations/captions_val2014.json contains the
+reference captions in the format of MS COCO. FILE_out.json gets {"CIDEr": 0.695, ...}: one line, three decimals.
+If there are no scores, a line that starts with `ScorerError:` gives the reason, and the exit code is 1. It needs numpy,
+java and pycocoevalcap (coco-caption's with Python 2.7), and no display. It replaces neuraltalk2's script of that name.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -25,7 +25,7 @@ import time
 import traceback
 
 ANNOTATIONS = os.path.join("annotations", "captions_val2014.json")
-# Its eval.py would import SPICE as well, which downloads programs when it is called.
+# pycocoevalcap/eval.py is not used, because it also imports SPICE, which downloads programs when it is called.
 CLASSES = (
     ("tokenizer.ptbtokenizer", "PTBTokenizer"),
     ("bleu.bleu", "Bleu"),
@@ -35,30 +35,30 @@ CLASSES = (
 )
 JARS = ("tokenizer/stanford-corenlp-3.4.1.jar", "meteor/meteor-1.5.jar", "meteor/data/paraphrase-en.gz")
 LARGEST = 1 << 30
-"""Bytes of a file that are read at most."""
+"""The largest size of a file that is read, in bytes."""
 LONGEST = 10000
-"""Characters of a caption; a longer one is a sign of a damaged file."""
+"""The largest number of characters of a caption; a longer one means that the file is damaged."""
 TEXT = type(b"".decode("utf-8"))
 WHOLE = (int, type(1 << 70))
-# The tokenizer takes each of these for the end of a line, and METEOR takes ||| for the end of a sentence. One more line
-# would move all captions behind it to the next image.
+# The tokenizer ends a line at each of these, and METEOR ends a sentence at |||. An additional line would assign all
+# following captions to the wrong images.
 BREAKS = re.compile(b"[|]{3}|[\\n\\r\\x0b\\x0c\\x1c\\x1d\\x1e\\x85\\u2028\\u2029]".decode("unicode_escape"))
 LAST = "the last line"
-"""Goes through the tokenizer behind all captions: it has to come out as the last line."""
+"""Tokenized after all captions. If it is not the last line of the output, lines were lost."""
 JAVA = "the package default-jre-headless on Debian and Ubuntu, java-17- or java-1.8.0-openjdk-headless on EL"
 KILLED = "if nobody ended java, probably the out-of-memory killer did (see dmesg)"
 
 
 class ScorerError(Exception):
-    """Why there are no scores, in words."""
+    """There are no scores; the message gives the reason."""
 
 
 class LackError(ScorerError):
-    """What this host lacks, in words that go on from `it lacks`."""
+    """The host lacks something; the message names it and continues `this host lacks`."""
 
 
 def read_json(path, what):
-    """The content of a JSON file. ScorerError where it is missing, too large, or not JSON."""
+    """The content of a JSON file. ScorerError if it is missing, too large, or not JSON."""
     if not os.path.isfile(path):
         raise ScorerError("the %s are missing: there is no file %s" % (what, os.path.realpath(path)))
     if os.path.getsize(path) > LARGEST:
@@ -71,7 +71,7 @@ def read_json(path, what):
 
 
 def objects(whole, name, path, keys):
-    """[(number, object)] of the list `name`. ScorerError naming file and field where one has not these keys."""
+    """The objects in the list `name`. ScorerError with file and field if an object does not have these keys."""
     path, found = os.path.realpath(path), whole.get(name) if isinstance(whole, dict) else None
     if not isinstance(found, list):
         raise ScorerError("%s: it has no list `%s`" % (path, name))
@@ -97,7 +97,7 @@ def is_identity(value):
 
 
 def references(path):
-    """{id: [caption, ...]} of the images that have any. ScorerError where the file is not like MS COCO's."""
+    """{id: [caption, ...]} of the images with captions. ScorerError if the file does not have the format of MS COCO."""
     whole = read_json(path, "annotations")
     found = dict((image["id"], []) for image in objects(whole, "images", path, ("id",)))
     for entry in objects(whole, "annotations", path, ("image_id", "caption")):
@@ -110,16 +110,16 @@ def references(path):
 
 
 def chosen(path, known):
-    """{id: caption} of the predictions whose images have references, in their order. ScorerError where none has."""
+    """{id: caption} of the predictions whose images have references, in their order. ScorerError if there is none."""
     entries = objects(read_json(path, "predictions"), "val_predictions", path, ("image_id", "caption"))
     if not entries:
         raise ScorerError("there is not one prediction in %s: no image was captioned" % path)
-    found, unknown, again = collections.OrderedDict(), [], 0
+    found, unknown, repeated = collections.OrderedDict(), [], 0
     for entry in entries:
         if entry["image_id"] not in known:
             unknown.append(entry["image_id"])
         elif entry["image_id"] in found:
-            again += 1
+            repeated += 1
         else:
             found[entry["image_id"]] = entry["caption"]
     if not found:
@@ -130,20 +130,20 @@ def chosen(path, known):
     print("using %d/%d predictions" % (len(found), len(entries)))
     if unknown:
         print("%d predictions are left out, for the annotations lack their images: %s" % (len(unknown), first(unknown)))
-    if again:
-        # A validation that comes to the end of its images fills its last batch with the first ones.
-        print("%d predictions are left out, for they are of images that were captioned before" % again)
+    if repeated:
+        # At the end of the images, validation fills its last batch with the first images.
+        print("%d predictions are left out, for they are of images that were captioned before" % repeated)
     return found
 
 
 def first(ids):
-    """The first five ids, as JSON has them: text in quotation marks, numbers without."""
+    """The first five ids as JSON: text in quotation marks, numbers without."""
     ids = list(ids)
     return ", ".join(json.dumps(value)[:80] for value in ids[:5]) + (" and more" if len(ids) > 5 else "")
 
 
 def load():
-    """{name: class} of pycocoevalcap, from this folder. LackError where one does not load."""
+    """{name: class} of pycocoevalcap, from the working directory. LackError if one cannot be loaded."""
     sys.path.insert(0, os.getcwd())
     found = {}
     for module, name in CLASSES:
@@ -156,21 +156,21 @@ def load():
 
 
 def java_lack():
-    """What is lacking of java, in words; empty where it runs."""
+    """The reason why java does not run, as text; empty if it runs."""
     try:
         process = subprocess.Popen(["java", "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return "java, which the tokenizer and METEOR are written in (%s)" % JAVA
         return "a java that can be started: %s (%s)" % (error.strerror, JAVA)
-    said = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
+    output = process.communicate()[0].decode("utf-8", "replace").strip().splitlines()
     if process.returncode == 0:
         return ""
-    return "a java that runs: code %d, %s (%s)" % (process.returncode, (said or ["no word"])[-1][:200], JAVA)
+    return "a java that runs: code %d, %s (%s)" % (process.returncode, (output or ["no output"])[-1][:200], JAVA)
 
 
 def lacks():
-    """What scoring would miss in this folder, in words, but for the annotations."""
+    """What is missing for scoring in the working directory, as texts; the annotations are not checked."""
     found = []
     try:
         load()
@@ -182,7 +182,7 @@ def lacks():
 
 
 def tokenized(tokenizer, captions):
-    """{id: [tokens joined by spaces, ...]} of {id: [caption, ...]}, in one call of java."""
+    """{id: [tokens joined by spaces, ...]} from {id: [caption, ...]}, with one call of java."""
     lines = collections.OrderedDict((image, [one_line(text) for text in texts]) for image, texts in captions.items())
     lines[LAST, LAST] = [{"caption": LAST}]
     found = tokenizer.tokenize(lines)
@@ -195,13 +195,13 @@ def tokenized(tokenizer, captions):
 
 
 def one_line(text):
-    """A caption as pycocoevalcap's classes take it: one line, and bytes under Python 2."""
+    """A caption in the form for pycocoevalcap's classes: one line, and bytes with Python 2."""
     text = BREAKS.sub(" ", text).encode("utf-8", "replace")
     return {"caption": text if str is bytes else text.decode("utf-8")}
 
 
 def scores(classes, given, truths):
-    """[(name, score)] of {id: caption} against {id: [caption, ...]}, in coco-caption's order."""
+    """[(name, score)] of {id: caption} compared with {id: [caption, ...]}, in the order of coco-caption."""
     print("tokenization...")
     tokenizer = classes["PTBTokenizer"]()
     gts = tokenized(tokenizer, collections.OrderedDict((image, truths[image]) for image in given))
@@ -224,19 +224,19 @@ def scores(classes, given, truths):
 
 
 def meteor(scorer, gts, res):
-    """METEOR's score. ScorerError with java's code and words where java ends early."""
+    """METEOR's score. ScorerError with java's exit code and error output if java ends early."""
     try:
         return scorer.compute_score(gts, res)[0]
     except (ValueError, IOError, OSError) as error:
-        # It would wait for its own lock when it is taken down.
+        # Otherwise its destructor would wait for this lock for ever.
         if scorer.lock.locked():
             scorer.lock.release()
         process, deadline = scorer.meteor_p, time.time() + 5
         while process.poll() is None and time.time() < deadline:
             time.sleep(0.05)
         code = process.poll()
-        said = "" if code is None else " ".join(process.stderr.read().decode("utf-8", "replace").split())[-300:]
-        why = KILLED if code is not None and code < 0 else said or str(error)
+        output = "" if code is None else " ".join(process.stderr.read().decode("utf-8", "replace").split())[-300:]
+        why = KILLED if code is not None and code < 0 else output or str(error)
         how = (
             "gave no number" if code is None else "ended with " + ("code %d" if code >= 0 else "signal %d") % abs(code)
         )
@@ -244,7 +244,7 @@ def meteor(scorer, gts, res):
 
 
 def write(path, found):
-    """Write the scores as the original does, to the digit, beside and then renamed: a kill leaves no half of it."""
+    """Write the scores exactly as the original does. Renames a complete file, so a kill leaves no incomplete one."""
     text = "{%s}" % ", ".join('"%s": %s' % (name, format(value, ".3f")) for name, value in found)
     with io.open(path + ".new", "wb") as file:
         file.write(text.encode("ascii"))
@@ -254,7 +254,7 @@ def write(path, found):
 
 
 def score(path):
-    """Score the predictions of a file into FILE_out.json."""
+    """Score the predictions in a file, and write FILE_out.json."""
     truths = references(ANNOTATIONS)
     given = chosen(path, truths)
     if java_lack():
@@ -266,18 +266,18 @@ def score(path):
     write(path + "_out.json", found)
 
 
-def main(words):
-    """The exit code: 0 with scores, or where nothing is missing; 1 with words why not; 2 for another call."""
-    if len(words) != 1:
+def main(arguments):
+    """The exit code: 0 with scores or if nothing is missing, 1 with a message otherwise, 2 for wrong arguments."""
+    if len(arguments) != 1:
         print(__doc__)
         return 2
-    if words == ["--check"]:
+    if arguments == ["--check"]:
         found = lacks()
         for lack in found:
             print("lacks: %s" % lack)
         return 1 if found else 0
     try:
-        score(words[0])
+        score(arguments[0])
     except LackError as error:
         print("ScorerError: this host lacks %s" % error)
     except ScorerError as error:
@@ -287,13 +287,13 @@ def main(words):
         print("ScorerError: %s: %s" % (place, "no room on the disk" if error.errno == errno.ENOSPC else error.strerror))
     except Exception as error:
         traceback.print_exc(file=sys.stdout)
-        print("ScorerError: %s: %s" % (type(error).__name__, str(error) or "no word"))
+        print("ScorerError: %s: %s" % (type(error).__name__, str(error) or "no message"))
     else:
         return 0
     return 1
 
 
 if __name__ == "__main__":
-    if hasattr(sys.stdout, "buffer"):  # Python 3.6 prints nothing but ASCII where LC_ALL is C
+    if hasattr(sys.stdout, "buffer"):  # Python 3.6 only prints ASCII if LC_ALL is C
         sys.stdout = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", line_buffering=True)
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Packs an archive as a Mac does: a file, one to be edited, one with a mode that must not stay, and what a Mac adds."""
+"""Packs an archive as macOS does: with a file to edit, a file with an unsafe mode, and the files that macOS adds."""
 
 from __future__ import annotations
 

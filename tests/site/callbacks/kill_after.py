@@ -1,6 +1,6 @@
-"""A callback of Ansible: kills ansible-playbook after a task that it was not killed after before.
+"""A callback plugin of Ansible: kills ansible-playbook after a task after which it was not killed before.
 
-KILL_NOTES names the file of the tasks that were met, KILL_EVERY says after how many of them one is fatal.
+KILL_NOTES is the path of the file with the finished tasks, KILL_EVERY the number of tasks between two kills.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: kill_after
 type: aggregate
-short_description: Kills ansible-playbook after a task that it was not killed after before
-description: [For tests alone.]
+short_description: Kills ansible-playbook after a new task
+description: [Only for tests.]
 """
 SHARED = "/roles/artifact/tasks/main.yml"
-"""Its tasks are the same for every artifact: once is enough."""
+"""The tasks of this file are the same for every artifact, so each is killed only once."""
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Notes each task that did something, and dies after some."""
+    """Records each finished task, and kills the process after some of them."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -31,7 +31,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """A task has ended well on the host."""
+        """A task has succeeded on the host."""
         task = result._task
         if "include" in task.action:
             return
@@ -39,9 +39,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         key = place if SHARED in place else f"{result.task_name} {place}"
         with Path(os.environ["KILL_NOTES"]).open("a+", encoding="utf-8") as notes:
             notes.seek(0)
-            met = notes.read().splitlines()
-            if key in met:
+            known = notes.read().splitlines()
+            if key in known:
                 return
             notes.write(key + "\n")
-        if (len(met) + 1) % int(os.environ["KILL_EVERY"]) == 0:
+        if (len(known) + 1) % int(os.environ["KILL_EVERY"]) == 0:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""On a host: kill a swap, and a restoration, at every step; see that the next command makes one of the two whole."""
+"""Runs on a host: kills a swap, and a restore, at every step; the next command must complete the swap or restore it."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from module_utils.cudnn import swap as cudnn  # noqa: E402
 VERSION = "5.0.5"
 
 
-def seen(tree):
-    """Everything that cuDNN's files are, and nothing that a swap leaves behind."""
+def snapshot(tree):
+    """A description of every file of the CUDA directory, to compare before and after."""
     found = {}
     for folder, _folders, files in os.walk(tree.root):
         for name in files:
@@ -25,7 +25,7 @@ def seen(tree):
 
 def main(root, archive):
     tree, loader = inspection.Tree(root), ldconfig.Loader(root)
-    before = seen(tree)
+    before = snapshot(tree)
 
     def swap():
         cudnn.swap(tree, archive, VERSION, os.uname()[4], loader=loader)
@@ -45,10 +45,10 @@ def main(root, archive):
                 state = inspection.inspect(tree)
                 assert (state["header"], state["library"], state["state"]) == (VERSION, VERSION, "whole"), state
                 restore()
-                assert seen(tree) == before, "killed %s step %d of a %s" % (when, steps, verb)
+                assert snapshot(tree) == before, "killed %s step %d of a %s" % (when, steps, verb)
                 steps += 1
             restore()
-            assert seen(tree) == before
+            assert snapshot(tree) == before
             assert steps > 10
             print("%s: killed %s each of %d steps, whole every time" % (verb, when, steps - 1))
 

@@ -1,4 +1,4 @@
-"""On the seed's host: rocks for its card, the cudnn rock of the right branch, and v5 in v4's place."""
+"""On a host like that of the manual procedure: rocks for its card, the right branch of cudnn, and v5 instead of v4."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_private(stack: Stack) -> bool:
     return bool(stack.host.backend.get_hostname() == PRIVATE)
 
 
-def test_what_was_chosen_is_what_goes_together_on_a_k80(stack: Stack) -> None:
+def test_the_recipe_is_what_works_together_on_a_k80(stack: Stack) -> None:
     gpu = stack.recipe["gpu"]
     assert (gpu["profile"], gpu["archs"], gpu["cuda"], gpu["toolkit"]) == ("legacy", "3.7", "7.5", TREE)
     assert (gpu["cudnn"], gpu["cudnn_mode"]) == ("5.0.5", "private" if is_private(stack) else "swap")
@@ -33,12 +33,12 @@ def test_what_was_chosen_is_what_goes_together_on_a_k80(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_stamp_tells_what_was_seen(stack: Stack, part: str) -> None:
+def test_a_stamp_has_evidence(stack: Stack, part: str) -> None:
     assert stack.stamp(part)["digest"] == stack.part(part)["digest"]
     assert stack.stamp(part)["evidence"]
 
 
-def test_toolkit_is_the_hosts_by_links_and_compiled_a_trial_for_the_card(host: Host, stack: Stack) -> None:
+def test_toolkit_links_to_the_hosts_and_compiled_a_test_program_for_the_card(host: Host, stack: Stack) -> None:
     assert host.file(f"{stack.path}/cuda/lib64").linked_to == f"{TREE}/lib64"
     assert "compiled a trial for 3.7" in stack.stamp("cuda")["evidence"]
 
@@ -46,31 +46,31 @@ def test_toolkit_is_the_hosts_by_links_and_compiled_a_trial_for_the_card(host: H
 @pytest.mark.parametrize(
     ("rock", "libraries"), [("cutorch", {"libTHC.so", "libcutorch.so"}), ("cunn", {"libTHCUNN.so"})]
 )
-def test_every_symbol_was_there_and_the_rock_computed(stack: Stack, rock: str, libraries: set[str]) -> None:
-    seen = stack.seen(rock)
-    assert libraries <= set(seen)
-    assert all(seen[library]["version"].endswith("all symbols found") for library in libraries)
-    assert rock in seen
-    assert "a trial" in seen
+def test_libraries_have_all_symbols_and_the_rock_computed(stack: Stack, rock: str, libraries: set[str]) -> None:
+    evidence = stack.evidence(rock)
+    assert libraries <= set(evidence)
+    assert all(evidence[library]["version"].endswith("all symbols found") for library in libraries)
+    assert rock in evidence
+    assert "a trial" in evidence
 
 
-def test_rock_was_compiled_for_the_card_and_for_nothing_else(host: Host, stack: Stack) -> None:
-    told = host.check_output(f"grep -o 'sm_[0-9]*\\|compute_[0-9]*' {stack.path}/logs/cutorch.log | sort -u")
-    assert set(told.split()) == {"compute_37", "sm_37"}
+def test_rock_was_compiled_only_for_the_card(host: Host, stack: Stack) -> None:
+    output = host.check_output(f"grep -o 'sm_[0-9]*\\|compute_[0-9]*' {stack.path}/logs/cutorch.log | sort -u")
+    assert set(output.split()) == {"compute_37", "sm_37"}
 
 
-def test_card_is_seen_by_what_was_built(stack: Stack) -> None:
+def test_cutorch_finds_the_card(stack: Stack) -> None:
     assert (
         stack.lua("require 'cutorch'; print(cutorch.getDeviceCount(), cutorch.getDeviceProperties(1).name)")
         == "4\tTesla K80"
     )
 
 
-def test_cudnn_rock_speaks_to_v5(stack: Stack) -> None:
+def test_cudnn_rock_uses_v5(stack: Stack) -> None:
     assert stack.lua("require 'cudnn'; print(cudnn.version)").splitlines()[-1] == "5005"
 
 
-def test_v5_is_in_v4s_place_and_the_loader_knows_it(host: Host, stack: Stack) -> None:
+def test_v5_replaced_v4_and_the_loader_finds_it(host: Host, stack: Stack) -> None:
     if is_private(stack):
         pytest.skip("v4 stays on this host")
     assert host.check_output(f"readlink {TREE}/lib64/libcudnn.so.5") == "libcudnn.so.5.0.5"
@@ -78,18 +78,18 @@ def test_v5_is_in_v4s_place_and_the_loader_knows_it(host: Host, stack: Stack) ->
     assert "CUDNN_PATH" not in host.file(f"{stack.path}/environment").content_string
 
 
-def test_v4_is_kept_where_the_seed_keeps_it_as_it_was(host: Host, stack: Stack) -> None:
-    """Or, where TensorFlow keeps it, in its own place as it was."""
+def test_v4_is_kept_unchanged(host: Host, stack: Stack) -> None:
+    """In the backup directory of the manual procedure; with a private v5, in its old place."""
     before = dict(line.split(" ", 1) for line in host.file("/var/tmp/before").content_string.splitlines())
     assert len(before) == 5
     backup = "" if is_private(stack) else "/cudnn_v4"
-    for name, told in before.items():
+    for name, expected in before.items():
         folder, file = name.rsplit("/", 1)
         kept = host.check_output(f"find {TREE}/{folder}{backup}/{file} -printf '%y %m %U %G %T@ %s'")
-        assert kept == told
+        assert kept == expected
 
 
-def test_private_v5_is_bound_for_what_runs_in_the_stack_and_for_nothing_else(host: Host, stack: Stack) -> None:
+def test_private_v5_is_used_only_inside_the_stack(host: Host, stack: Stack) -> None:
     if not is_private(stack):
         pytest.skip("v5 is in the CUDA directory of this host")
     library = f"{stack.path}/cudnn/lib64/libcudnn.so.5"
@@ -101,22 +101,27 @@ def test_private_v5_is_bound_for_what_runs_in_the_stack_and_for_nothing_else(hos
     assert host.run(f'python3 -c "{ask}"').rc != 0
 
 
-def test_environment_binds_cuda(host: Host, stack: Stack) -> None:
+def test_environment_contains_cuda(host: Host, stack: Stack) -> None:
     assert "$NEURALTALK_STACK/cuda/lib64" in host.file(f"{stack.path}/environment").content_string
 
 
-def provision(*words: str) -> dict[str, Any]:
-    """What `provision WORDS --json` tells, run against the scenario's hosts."""
-    command = (sys.executable, "-m", "neuraltalk_provision", *words[:1], "--inventory", str(EPHEMERAL / "inventory"))
-    done = subprocess.run([*command, "--json", *words[1:]], capture_output=True, text=True, check=False)
+def provision(*arguments: str) -> dict[str, Any]:
+    """The output of `provision ARGUMENTS --json`, with the scenario's hosts."""
+    command = (
+        sys.executable,
+        "-m",
+        "neuraltalk_provision",
+        *arguments[:1],
+        "--inventory",
+        str(EPHEMERAL / "inventory"),
+    )
+    done = subprocess.run([*command, "--json", *arguments[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return cast(dict[str, Any], json.loads(done.stdout))
 
 
-def test_training_gets_a_card_of_its_own_and_the_backend_that_the_host_has(
-    host: Host, stack: Stack, tmp_path: Path
-) -> None:
-    """On the stand-in of a card. Its nvidia-smi says that somebody computes on all four: one is asked for by name."""
+def test_training_uses_the_requested_card_and_the_backend_of_the_host(host: Host, stack: Stack, tmp_path: Path) -> None:
+    """The cards are stand-ins. Their nvidia-smi reports processes on all four, so one is requested by UUID."""
     name = str(host.backend.get_hostname())
     dataset.write(tmp_path, images=6)
     engine.docker("cp", f"{tmp_path}/.", f"{name}:/data")

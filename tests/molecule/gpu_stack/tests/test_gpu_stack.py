@@ -1,4 +1,4 @@
-"""Where there is no GPU, nothing is written, nothing is stamped and nothing is asked of the network."""
+"""On a host without a GPU nothing is written, nothing is stamped and the network is not used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from tests.molecule.conftest import Stack, newer_than_prepared
 
-# Who builds is noted each time that a generation is opened.
+# The controller is recorded each time that a generation is opened.
 ALWAYS = {"logs/controller"}
 
 

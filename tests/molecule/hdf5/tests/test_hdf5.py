@@ -1,4 +1,4 @@
-"""torch-hdf5 needs no compiler once it is built, and Python reads what it writes."""
+"""torch-hdf5 needs no compiler after its build, and Python can read its files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READ = "import h5py; print(h5py.File('/tmp/lua.h5', 'r')['t'][...].sum())"
 
 @pytest.fixture
 def without_compiler(host: Host) -> Iterator[None]:
-    """The host without gcc, hdf5.h and the library's unversioned name, as one that only runs has it."""
+    """Hides gcc, hdf5.h and the unversioned library, as on a host without development packages."""
     hidden = host.check_output(
         "ls -d /usr/bin/*gcc* /usr/bin/cc /usr/bin/cpp* /usr/include/hdf5 /usr/lib/x86_64-linux-gnu/hdf5 "
         "/usr/lib/x86_64-linux-gnu/libhdf5*.so 2>/dev/null || true"
@@ -50,27 +50,27 @@ def test_python_reads_what_lua_writes(stack: Stack) -> None:
     assert done.stdout.strip() == "30.0", done.stderr
 
 
-def test_ipython_is_there(stack: Stack) -> None:
+def test_ipython_runs(stack: Stack) -> None:
     assert stack.run("python3", "-m", "IPython", "--version").rc == 0
 
 
-def test_python_packages_are_in_the_generation_and_nowhere_else(host: Host, stack: Stack) -> None:
+def test_python_packages_are_only_in_the_generation(host: Host, stack: Stack) -> None:
     assert stack.run("python3", "-c", "import h5py; print(h5py.__file__)").stdout.startswith(f"{stack.path}/python/")
     assert host.run("cd / && python3 -c 'import h5py'").rc != 0
 
 
 @pytest.mark.parametrize("component", ["totem", "hdf5"])
-def test_a_stamp_tells_what_was_seen(stack: Stack, component: str) -> None:
+def test_a_stamp_lists_the_loaded_modules(stack: Stack, component: str) -> None:
     part = stack.part(component)
     assert stack.stamp(component)["digest"] == part["digest"]
-    assert set(part["loads"]) <= set(stack.seen(component))
+    assert set(part["loads"]) <= set(stack.evidence(component))
 
 
-def test_pythons_stamp_tells_the_versions(stack: Stack) -> None:
+def test_the_stamp_of_python_has_the_versions(stack: Stack) -> None:
     assert "h5py " in str(stack.stamp("python")["evidence"])
 
 
-def test_every_edit_stands_in_the_sources(host: Host, stack: Stack) -> None:
+def test_every_edit_is_in_the_sources(host: Host, stack: Stack) -> None:
     edits = stack.part("hdf5")["edits"]
     assert len(edits) > 5
     for edit in edits:

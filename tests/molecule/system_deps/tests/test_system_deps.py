@@ -1,4 +1,4 @@
-"""A bare host has every package afterwards, from the mirror alone, and its own sources of packages are as before."""
+"""A bare host gets every package, only from the mirror, and its own package sources are unchanged."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ def test_every_required_package_is_installed(host: Host, stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("what", USES)
-def test_what_was_installed_can_be_used(host: Host, what: str) -> None:
+def test_the_installed_packages_work(host: Host, what: str) -> None:
     done = host.run(f"bash -o pipefail -c {shlex.quote(USES[what])}")
     assert done.rc == 0, done.stderr
 
 
-def test_optional_packages_are_installed_where_the_mirror_has_them_and_no_error_elsewhere(
+def test_optional_packages_are_installed_if_the_mirror_has_them_and_are_no_error_otherwise(
     host: Host, stack: Stack
 ) -> None:
     optional = stack.recipe["optional"]
-    held = {name for name in optional if name in names.SMALL_OPTIONAL}
-    assert held
-    assert held != set(optional)
-    assert {name for name in optional if host.package(name).is_installed} == held
+    available = {name for name in optional if name in names.SMALL_OPTIONAL}
+    assert available
+    assert available != set(optional)
+    assert {name for name in optional if host.package(name).is_installed} == available
 
 
-def test_the_repository_is_gone_again_and_the_hosts_own_sources_are_untouched(host: Host, stack: Stack) -> None:
+def test_the_repository_is_removed_and_the_hosts_own_sources_are_unchanged(host: Host, stack: Stack) -> None:
     assert not host.file(f"{stack.root}/build/packages").exists
     assert host.check_output(f"find /etc/apt -newer {PREPARED} -type f") == ""
     assert host.file("/etc/apt/sources.list").exists or host.file("/etc/apt/sources.list.d").exists
 
 
-def test_what_a_killed_dpkg_left_is_finished_and_the_sites_own_configuration_stays(host: Host) -> None:
+def test_a_killed_dpkg_is_repaired_and_the_sites_own_configuration_stays(host: Host) -> None:
     assert host.check_output("dpkg --audit") == ""
     assert host.file("/etc/gprofng.rc").content_string == "# the site's own\n"
     assert host.package("binutils").is_installed
 
 
-def test_the_log_tells_what_apt_did(host: Host, stack: Stack) -> None:
+def test_the_log_has_the_output_of_apt(host: Host, stack: Stack) -> None:
     log = host.file(f"{stack.root}/logs/packages.log").content_string
     assert "Setting up cmake" in log
 

@@ -1,4 +1,4 @@
-"""Torch is in the generation and nowhere else, and runs in its environment and in no other."""
+"""Torch is installed only in the generation, and runs only in its environment."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def test_th_runs_a_program_in_the_environment(stack: Stack) -> None:
     assert "3" in done.stdout.split(), done.stdout + done.stderr
 
 
-def test_the_environment_file_is_safe_where_no_variable_is_set(host: Host, stack: Stack) -> None:
+def test_the_environment_file_works_without_any_variable(host: Host, stack: Stack) -> None:
     shell = f'. {stack.path}/environment; test -n "$LUA_PATH"; exec luajit -e \'require "torch"\''
     done = host.run("env -i /bin/sh -euc %s", shell)
     assert done.rc == 0, done.stderr
 
 
-def test_nothing_was_written_into_anybodys_home(host: Host) -> None:
+def test_nothing_was_written_into_home_directories(host: Host) -> None:
     assert newer_than_prepared(host, *HOMES) == []
 
 
 @pytest.mark.parametrize("home", HOMES)
-def test_shell_start_up_files_know_nothing_of_torch(host: Host, home: str) -> None:
+def test_shell_start_up_files_do_not_mention_torch(host: Host, home: str) -> None:
     assert host.file(f"{home}/.bashrc").exists
     assert host.run(f"grep -il torch {home}/.bashrc {home}/.profile {home}/.bash_profile").stdout == ""
 
 
-def test_rocks_in_a_users_home_are_not_seen(host: Host, stack: Stack) -> None:
+def test_rocks_in_a_users_home_are_not_loaded(host: Host, stack: Stack) -> None:
     rocks = "/root/.luarocks/share/lua/5.1"
     host.run_test(f"mkdir -p {rocks} && for m in torch paths; do echo \"error('poison')\" >{rocks}/$m.lua; done")
     try:
@@ -48,11 +48,11 @@ def test_rocks_in_a_users_home_are_not_seen(host: Host, stack: Stack) -> None:
         host.run_test("rm -r /root/.luarocks")
 
 
-def test_the_stamp_tells_what_was_seen_of_every_module(stack: Stack) -> None:
+def test_the_stamp_lists_every_loaded_module(stack: Stack) -> None:
     assert stack.stamp("torch")["digest"] == stack.part("torch")["digest"]
-    seen = stack.seen("torch")
-    assert set(stack.part("torch")["loads"]) <= set(seen)
-    assert seen["nn"]["version"] == older_nn()
+    evidence = stack.evidence("torch")
+    assert set(stack.part("torch")["loads"]) <= set(evidence)
+    assert evidence["nn"]["version"] == older_nn()
 
 
 def older_nn() -> str:
@@ -60,7 +60,7 @@ def older_nn() -> str:
     return members("torch")["torch/extra/nn/init.lua"].decode().split('_VERSION = "')[1].split('"')[0]
 
 
-def test_the_installer_was_edited_as_the_catalogue_says(host: Host, stack: Stack) -> None:
+def test_the_installer_has_the_edits_of_the_catalogue(host: Host, stack: Stack) -> None:
     for edit in stack.part("torch")["edits"]:
         text = host.file(f"{stack.build}/torch/{edit['file']}").content_string
         assert text.count(edit["replacement"]) == edit["count"], edit["reason"]

@@ -1,4 +1,4 @@
-"""A host of another family trains and captions: the whole way, from packages to sentences."""
+"""A host of another distribution family: from the OS packages to a training and captions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TRAINING = (
 ).split()
 
 
-def provision(*words: str) -> dict[str, Any]:
-    """What the command (`verb` or `group verb`) says as JSON, with the inventory of the scenario."""
-    verb = words[0].split()
+def provision(*arguments: str) -> dict[str, Any]:
+    """The JSON output of a command with the inventory of the scenario. The first argument is `verb` or `group verb`."""
+    verb = arguments[0].split()
     command = (sys.executable, "-m", "neuraltalk_provision", *verb, "--json", "--inventory", "inventory/lab.yml")
     done = subprocess.run(
-        [*command, *words[1:]], cwd=EPHEMERAL, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True
+        [*command, *arguments[1:]], cwd=EPHEMERAL, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return cast(dict[str, Any], json.loads(done.stdout))
@@ -47,7 +47,7 @@ def host_name(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
     return name
 
 
-def test_the_generation_is_current_sealed_and_stamped_as_the_recipe_says(host: Host, stack: Stack) -> None:
+def test_the_generation_is_current_sealed_and_stamped_according_to_the_recipe(host: Host, stack: Stack) -> None:
     assert host.check_output(f"readlink {stack.root}/current") == f"generations/{stack.recipe['id']}"
     seal = json.loads(host.file(f"{stack.path}/generation.json").content_string)
     digests = {part["name"]: part["digest"] for part in stack.recipe["parts"]}
@@ -78,12 +78,12 @@ def test_h5py_is_imported_by_the_hosts_python(host: Host, stack: Stack) -> None:
     assert done.stdout.startswith(f"{stack.path}/python/"), done.stderr
 
 
-def test_a_training_leaves_a_model_and_captions_come_out_of_it(host: Host, host_name: str) -> None:
+def test_a_training_writes_a_model_that_captions_pictures(host: Host, host_name: str) -> None:
     training = provision("train", "--host", host_name, "--id", "base", "--", *TRAINING)
     assert training["exit_code"] == 0
     assert training["losses"][-1][1] < training["losses"][0][1]
-    words = ("eval", "--host", host_name, "--id", "captions", "--", "-model", MODEL)
-    captioned = provision(*words, "-image_folder", "/data/images")
+    command = ("eval", "--host", host_name, "--id", "captions", "--", "-model", MODEL)
+    captioned = provision(*command, "-image_folder", "/data/images")
     captions = {entry["file"]: entry["caption"] for entry in captioned["captions"]}
     assert set(captions) == {"red.jpg", "blue.jpg", *(name for name in captions if name.endswith(".png"))}
     assert len(captions) == 5
@@ -93,8 +93,8 @@ def test_a_training_leaves_a_model_and_captions_come_out_of_it(host: Host, host_
     assert {entry["file"] for entry in captioned["set_aside"]} == {"._red.jpg", "empty.jpg"}
 
 
-def test_the_model_opens_and_says_again_what_its_report_claims(host_name: str) -> None:
-    """Judged where Python is 2.7 too."""
+def test_runs_verify_passes_and_evaluates_the_model_again(host_name: str) -> None:
+    """Also on hosts with Python 2.7."""
     verdict = provision("runs verify", "base")
     gates = {gate["name"]: gate for gate in verdict["gates"]}
     assert verdict["green"]
