@@ -77,7 +77,7 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.archives import BLOCK, opened
+from ..module_utils.host.archives import BLOCK, open_archive
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
 from ..module_utils.host.outcome import run_module
@@ -194,7 +194,7 @@ def unpack(src, dest, strip, folder, over):
     os.chmod(dest, 0o755)
     tree = Tree(dest, strip, folder)
     try:
-        with opened(src) as tar:
+        with open_archive(src) as tar:
             for member in tar:
                 tree.add(tar, member)
                 tar.members = []  # else it keeps a note of every member that it has read

@@ -99,7 +99,7 @@ from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
-from ..module_utils.host.packages import ask, of_dpkg, of_rpm
+from ..module_utils.host.packages import of_dpkg, of_rpm, query
 from ..module_utils.rules.packages import COMMANDS
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -137,7 +137,7 @@ class Apt(object):
         return argv + self.options + ["install"] + names
 
     def known(self, names):
-        listing = ask(["apt-cache"] + self.options + ["policy"] + names)
+        listing = query(["apt-cache"] + self.options + ["policy"] + names)
         blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
         return [name for name, candidate in blocks if candidate != "(none)"]
 
@@ -172,7 +172,7 @@ class Rpm(object):
     def known(self, names):
         # dnf 5 knows the option only, yum the word only, dnf 4 both.
         available = "available" if self.command == "yum" else "--available"
-        listing = ask([self.command, "-q"] + self.options + ["list", available] + names)
+        listing = query([self.command, "-q"] + self.options + ["list", available] + names)
         listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 

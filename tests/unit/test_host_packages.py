@@ -18,7 +18,7 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
 
 def printing(module: ModuleType, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
     text = (DATA / "packages" / listing).read_text(encoding="utf-8")
-    monkeypatch.setattr(module, "ask", lambda argv: text)
+    monkeypatch.setattr(module, "query", lambda argv: text)
 
 
 def test_debian_packages_are_those_that_are_installed_whole(
@@ -38,9 +38,9 @@ def test_rpm_packages_are_those_that_were_asked_for_and_found(
 
 
 def test_no_question_is_asked_about_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ask", lambda argv: pytest.fail("it asked"))
+    monkeypatch.setattr(module, "query", lambda argv: pytest.fail("it asked"))
     assert (module.of_dpkg([]), module.of_rpm([])) == ({}, {})
 
 
 def test_tool_that_is_missing_answers_nothing(module: ModuleType) -> None:
-    assert module.ask(["no-such-program"]) == ""
+    assert module.query(["no-such-program"]) == ""

@@ -30,7 +30,7 @@ class Host:
         self.installed, self.known, self.commands, self.rc = installed, known, list[list[str]](), 0
         self.breaks = False
         for asking in (module, packages):
-            monkeypatch.setattr(asking, "ask", self.output)
+            monkeypatch.setattr(asking, "query", self.output)
         monkeypatch.setattr(module, "run_logged", self.run)
 
     def output(self, argv: list[str]) -> str:
@@ -137,7 +137,7 @@ def test_command_that_fails_shows_the_end_of_its_log(
 
 
 def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    monkeypatch.setattr(module, "ask", lambda argv: (DATA / file).read_text(encoding="utf-8"))
+    monkeypatch.setattr(module, "query", lambda argv: (DATA / file).read_text(encoding="utf-8"))
 
 
 def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_each_command_is_asked_in_the_words_that_it_knows(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, word: str
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(module, "ask", lambda argv: asked.append(argv) or "")
+    monkeypatch.setattr(module, "query", lambda argv: asked.append(argv) or "")
     module.Rpm(command, "").known(["gcc"])
     assert asked == [[command, "-q", "list", word, "gcc"]]
 
@@ -194,5 +194,5 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
 
 def test_tools_are_asked_in_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert module.ask(["sh", "-c", "echo $LC_ALL"]) == "C\n"
-    assert module.ask(["no-such-program"]) == ""
+    assert module.query(["sh", "-c", "echo $LC_ALL"]) == "C\n"
+    assert module.query(["no-such-program"]) == ""

@@ -33,7 +33,7 @@ def library_version(path):
         "import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; "
         "ask.restype = ctypes.c_size_t; print('cudnn %d' % ask())"
     )
-    text, code = output_of([sys.executable, "-c", program, path], patience=None)
+    text, code = output_of([sys.executable, "-c", program, path], timeout=None)
     answer = re.search(r"^cudnn (\d+)$", text, re.M)
     if code or not answer:
         last = text.strip().splitlines()[-1:] or ["rc %s" % code]

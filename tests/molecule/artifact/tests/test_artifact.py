@@ -49,7 +49,7 @@ def test_the_edit_was_made_once(host: Host) -> None:
 
 def test_an_edit_that_does_not_fit_is_refused_with_the_lines_found(host: Host) -> None:
     said = host.file("/var/tmp/refused-edit").content_string
-    assert "stands there 2 times, expected 1" in said
+    assert "occurs 2 times, expected 1" in said
     assert "line 2: local other = 2" in said
 
 
