@@ -63,7 +63,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 lease:

@@ -112,7 +112,7 @@ def test_package_that_no_repository_has_is_named_before_anything_is_installed(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = Host(module, monkeypatch, set(), {"gcc"})
-    with pytest.raises(ModuleError, match=r"no repository that this host knows has make\. Add the packages archive"):
+    with pytest.raises(ModuleError, match=r"no repository of this host has make\. Add the packages archive"):
         converge(run_module, tmp_path)
     assert [command for command in host.commands if "install" in command] == []
 

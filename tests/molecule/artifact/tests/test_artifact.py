@@ -62,7 +62,7 @@ def test_a_file_that_is_not_what_the_lock_says_is_refused(host: Host) -> None:
 def test_a_directory_that_another_user_can_exchange_is_refused(host: Host) -> None:
     said = host.file("/var/tmp/refused-foreign").content_string
     assert f"belongs to plain (uid {host.user('plain').uid})" in said
-    assert "could be exchanged" in said
+    assert "could be replaced" in said
     assert not host.file("/var/tmp/took-foreign").exists
     assert host.file("/tmp/stack/artifacts").listdir() == []
 

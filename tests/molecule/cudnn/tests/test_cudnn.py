@@ -61,7 +61,7 @@ def test_v5_that_was_there_is_as_it_was(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("which", "words"), [("cudnn-v6", "holds cuDNN 6.0.21, which is newer"), ("cudnn-full", "make room")]
+    ("which", "words"), [("cudnn-v6", "contains cuDNN 6.0.21, which is newer"), ("cudnn-full", "free some space")]
 )
 def test_refusal_says_why(host: Host, which: str, words: str) -> None:
     if name(host) != which:
