@@ -1,4 +1,4 @@
-"""Archives on a host: unpacked with modes and owners of ours, and never beyond their directory."""
+"""Unpacking archives on a host: modes and owners are set, and nothing is written outside of the directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stamps: no stamp without evidence, written last, taken back first."""
+"""Stamps: none without evidence, removed before a build and written last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One toolkit from a host's directory, from wheels, or from both; tried before anything long begins."""
+"""One CUDA toolkit from a directory of the host, from wheels, or from both; tested before a long build starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cuDNN's swap: refused where it must be, whole wherever it is killed, and undone to the last byte."""
+"""The swap of cuDNN: when it is refused, that a kill at any time loses nothing, and that it can be undone exactly."""
 
 from __future__ import annotations
 

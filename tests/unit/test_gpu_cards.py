@@ -1,4 +1,4 @@
-"""What a host tells of its cards, by a stand-in of nvidia-smi."""
+"""What a host reports about its cards, with a stand-in for nvidia-smi."""
 
 from __future__ import annotations
 

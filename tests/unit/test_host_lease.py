@@ -1,4 +1,4 @@
-"""The lease on a host: of many that come at once one gets it, and only a dead one's is taken over."""
+"""The lease on a host: only one of several controllers gets it, and it is taken over only from a dead one."""
 
 from __future__ import annotations
 

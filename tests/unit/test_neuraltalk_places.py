@@ -1,4 +1,4 @@
-"""A stack root that somebody else owns, can write or could make first is refused, with the component and the cure."""
+"""A stack root that other users own, can write or could create is refused, with the component and a remedy."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_site_without_root_may_have_its_stack_in_its_own_home(module: ModuleType
 
 
 @as_root
-def test_module_tells_plan_refuses_and_the_lease_is_not_taken(run_module: Run, root: Path) -> None:
+def test_module_reports_it_plan_refuses_and_the_lease_is_not_taken(run_module: Run, root: Path) -> None:
     os.chown(root, PLAIN, PLAIN)
     said = run_module("stack_state", stack_root=root)["state"]
     (words,) = said["unsafe"]

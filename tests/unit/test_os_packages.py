@@ -1,4 +1,4 @@
-"""OS packages: what apt, dnf, yum, dpkg and rpm say, and what is done about it."""
+"""OS packages: reading the output of apt, dnf, yum, dpkg and rpm, and installing packages."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("command", "word"), [("dnf", "--available"), ("yum", "available")])
-def test_each_command_is_asked_in_the_words_that_it_knows(
+def test_each_command_gets_the_arguments_that_it_accepts(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, word: str
 ) -> None:
     asked: list[list[str]] = []
@@ -192,7 +192,7 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert f"baseurl=file://{tmp_path}\n" in config
 
 
-def test_tools_are_asked_in_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_print_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     assert module.query(["sh", "-c", "echo $LC_ALL"]) == "C\n"
     assert module.query(["no-such-program"]) == ""

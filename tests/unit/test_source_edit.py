@@ -1,4 +1,4 @@
-"""Source edits on a tree: all of them or none, once, and a count that differs shows the lines."""
+"""Source edits on a tree: all or none are applied, once, and a wrong count shows the lines."""
 
 from __future__ import annotations
 
