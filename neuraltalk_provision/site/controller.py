@@ -49,7 +49,7 @@ def hindrance(lease: Lease | None, take_over: bool = False) -> str:
     if lease is None or lease.holder == name() or over(lease, take_over):
         return ""
     state = "it is running" if _is_alive(lease.holder) else "this machine cannot check whether it is still running"
-    who = holder.told(lease.model_dump())
+    who = holder.describe(lease.model_dump())
     return (
         f"another controller is working on this host: {who}; {state}. Wait until it ends. If it is no longer running, "
         "run the same command with --take-over"

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Runs the module stack_run_info; its result, of any size, goes by a file (plugin_utils/result_by_file.py)."""
+"""Runs the module stack_run_info. Its result is passed in a file (plugin_utils/result_by_file.py)."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -9,4 +9,4 @@ from ..plugin_utils.result_by_file import ResultByFile
 
 
 class ActionModule(ResultByFile):
-    """The module stack_run_info on the host."""
+    """Runs the module stack_run_info on the host."""

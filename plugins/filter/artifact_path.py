@@ -5,9 +5,9 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 name: artifact_path
-short_description: The path on a host of a file of the mirror
+short_description: The path of a mirror file on a host
 description:
-  - Gives the path under which the role C(neuraltalk.provision.artifact) keeps a file of the mirror on a host.
+  - Returns the path under which the role C(neuraltalk.provision.artifact) keeps a file of the mirror on a host.
 positional: directory
 options:
   _input:
@@ -22,7 +22,7 @@ author: the neuraltalk-provision authors
 """
 
 EXAMPLES = r"""
-- name: Show where the archive lies
+- name: Show the path of the archive
   ansible.builtin.debug:
     msg: "{{ artifact_file | neuraltalk.provision.artifact_path('/opt/neuraltalk/artifacts') }}"
 """
@@ -39,11 +39,11 @@ from ..module_utils.rules.artifacts import path_of
 
 
 def artifact_path(file, directory):
-    """The path on a host of a file of the mirror's lock."""
+    """The path on a host of a file from the mirror's lock."""
     try:
         return path_of(directory, file)
     except (KeyError, TypeError) as error:
-        raise AnsibleFilterError("artifact_path needs a file of the lock, with `file` and `sha256`: %r" % error)
+        raise AnsibleFilterError("artifact_path needs an entry of the lock, with `file` and `sha256`: %r" % error)
 
 
 class FilterModule(object):

@@ -6,11 +6,11 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: artifact_file
-short_description: Verify an artifact on the host by its sha256 before anything reads it
+short_description: Verify the sha256 of an artifact on the host before it is used
 description:
-  - Hashes the file on the host, whatever its name is and however it got there. A file that differs from the entry in
+  - Hashes the file on the host, even if an earlier run transferred it. A file that differs from the entry in
     the mirror's lock is removed.
-  - Only root and the user who builds may be able to replace the file between this check and its use. So a directory
+  - Only root and the user who builds must be able to replace the file between this check and its use. So a directory
     that other users own or can write to is refused.
   - With V(known), a missing or wrong file is not an error. The result has RV(whole=false), and the role then transfers
     the file. With V(verified), it is an error.
@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 whole:
@@ -82,37 +82,36 @@ from ..module_utils.host.files import file_sha256, remove
 from ..module_utils.host.outcome import run_module
 
 
-def refuse_exchange(artifact, directory):
-    """StackError where another user could exchange the files of this directory."""
-    for told in unsafe(directory)[:1]:
+def check_directory(artifact, directory):
+    """StackError if another user could replace the files in this directory."""
+    for reason in unsafe(directory)[:1]:
         raise StackError(
-            "artifact %s: a file in %s could be exchanged between its verification and its use, because %s. "
-            "Then run the "
-            "same command again" % (artifact, directory, told)
+            "artifact %s: a file in %s could be replaced between its verification and its use, because %s. "
+            "Then run the same command again" % (artifact, directory, reason)
         )
 
 
 def digest_of(path):
-    """The sha256 of a regular file that nobody else owns or can write; empty for anything else."""
+    """The sha256 of a regular file that no other user owns or can write; empty for anything else."""
     if not os.path.lexists(path):
         return ""
-    found = os.lstat(path)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
         return ""
     return file_sha256(path)
 
 
-def clear(path):
-    """There is nothing at `path` afterwards, whatever kind of thing it was."""
+def remove_any(path):
+    """Remove a file, a link or a directory with its content."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
         remove(path)
 
 
-def refuse(artifact, file, path, sha256, there, seen, state):
-    """StackError for a file that did not arrive as the lock lists it."""
-    if not there:
+def fail(artifact, file, path, sha256, exists, seen, state):
+    """StackError that a file is missing or differs from the lock."""
+    if not exists:
         what = "is missing"
     elif not seen:
         what = "is not an ordinary file that only its owner can write; it was removed"
@@ -120,26 +119,27 @@ def refuse(artifact, file, path, sha256, there, seen, state):
         what = "has sha256 %s; it was removed, nothing was unpacked" % seen
     raise StackError(
         "artifact %s: %s of the mirror is %s on this host, which %s. The lock lists sha256 %s. Either the mirror's "
-        "file changed after the lock was read, or the transfer did: `provision mirror verify` tells. Bring the file "
-        "again with `provision mirror add`, then run the same command again" % (artifact, file, path, what, sha256),
+        "file changed after the lock was read, or the transfer failed: `provision mirror verify` checks that. Add "
+        "the file again with `provision mirror add`, then run the same command again"
+        % (artifact, file, path, what, sha256),
         seen=seen,
     )
 
 
-def look(module):
-    """The result of the module: whether the file is there and whole."""
-    wanted = module.params
-    path = wanted["path"]
-    if not os.path.isdir(os.path.dirname(path)) and wanted["state"] == "known":
+def work(module):
+    """The result of the module: whether the file exists and has the sha256 of the lock."""
+    options = module.params
+    path = options["path"]
+    if not os.path.isdir(os.path.dirname(path)) and options["state"] == "known":
         return {"changed": False, "whole": False, "seen": ""}
-    refuse_exchange(wanted["artifact"], os.path.dirname(path))
-    there, seen = os.path.lexists(path), digest_of(path)
-    whole = seen == wanted["sha256"]
-    if there and not whole and not module.check_mode:
-        clear(path)
-    if not whole and wanted["state"] == "verified":
-        refuse(there=there, seen=seen, **wanted)
-    return {"changed": there and not whole, "whole": whole, "seen": seen}
+    check_directory(options["artifact"], os.path.dirname(path))
+    exists, seen = os.path.lexists(path), digest_of(path)
+    whole = seen == options["sha256"]
+    if exists and not whole and not module.check_mode:
+        remove_any(path)
+    if not whole and options["state"] == "verified":
+        fail(exists=exists, seen=seen, **options)
+    return {"changed": exists and not whole, "whole": whole, "seen": seen}
 
 
 def main():
@@ -153,7 +153,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    run_module(module, look)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 members:
@@ -77,13 +77,13 @@ import tarfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.archives import BLOCK, opened
+from ..module_utils.host.archives import BLOCK, open_archive
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import codes
 
-LEFT_OUT = ("._*", ".DS_Store")
+SKIPPED = ("._*", ".DS_Store")
 
 
 class Tree(object):
@@ -98,13 +98,13 @@ class Tree(object):
         self.count = 0
 
     def name_of(self, path):
-        """Where a member goes, relative to the root and empty for the root itself; None where it is left out."""
+        """The path of a member relative to the root, empty for the root itself; None if the member is skipped."""
         if path.startswith("/") or ".." in path.split("/"):
             raise StackError("%s leads out of the archive" % path)
         parts = [part for part in path.split("/") if part]
-        if any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in LEFT_OUT):
+        if any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in SKIPPED):
             return None
-        # As tar's --strip-components counts: the "." of "./DIRECTORY" is a directory of its own.
+        # Like tar's --strip-components: the "." of "./DIRECTORY" counts as a directory.
         rest = [part for part in parts[self.strip :] if part != "."]
         if len(parts) < self.strip or rest[: len(self.folder)] != self.folder:
             return None
@@ -131,7 +131,7 @@ class Tree(object):
         self.count += 1
 
     def make_directory(self, name):
-        """Every directory down to this one is there, and none of them is a link."""
+        """Create a directory and its parents if they are missing. StackError if one of them is a link."""
         if name in self.directories:
             return
         self.make_directory(posixpath.dirname(name))
@@ -150,7 +150,7 @@ class Tree(object):
         remove(path)
 
     def linked(self, member):
-        """The file that a hard link names, which has to be unpacked already."""
+        """The target of a hard link. StackError if it is not a file that was unpacked before."""
         name = self.name_of(member.linkname)
         path = os.path.join(self.root, name or "")
         inside = name and posixpath.dirname(name) in self.directories
@@ -166,11 +166,11 @@ class Tree(object):
         with os.fdopen(handle, "wb") as file:
             shutil.copyfileobj(content, file, BLOCK)
         os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
-        # make compares times.
+        # make compares the times of files.
         os.utime(path, (member.mtime, member.mtime))
 
     def refuse_links_out(self):
-        """StackError for a link that leads out of the tree, by whatever other links."""
+        """StackError if a link leads out of the directory, directly or through other links."""
         top = os.path.realpath(self.root)
         for name in self.links:
             path = os.path.join(self.root, name)
@@ -179,7 +179,7 @@ class Tree(object):
 
 
 def empty(path):
-    """There is nothing at `path` afterwards; a link goes, not what it points at."""
+    """Remove a file, a link or a directory with its content. The target of a link is not touched."""
     if os.path.islink(path) or os.path.isfile(path):
         remove(path)
     elif os.path.isdir(path):
@@ -187,32 +187,32 @@ def empty(path):
 
 
 def unpack(src, dest, strip, folder, over):
-    """Unpack it; how many members. StackError for an archive that must not or cannot be unpacked."""
+    """Unpack an archive. Returns the number of members. StackError if it is unsafe or cannot be unpacked."""
     if not over:
         empty(dest)
     make_directory(dest)
     os.chmod(dest, 0o755)
     tree = Tree(dest, strip, folder)
     try:
-        with opened(src) as tar:
+        with open_archive(src) as tar:
             for member in tar:
                 tree.add(tar, member)
-                tar.members = []  # else it keeps a note of every member that it has read
+                tar.members = []  # otherwise it keeps every member in memory
         tree.refuse_links_out()
         if not tree.count:
             raise StackError("it is empty%s" % (" in %s" % folder if folder else ""))
     except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise StackError("%s is not a complete tar archive: %s" % (src, error))
     except EnvironmentError as error:
-        words = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
-        raise StackError(words, code=codes.of_errno(error.errno))
+        message = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
+        raise StackError(message, code=codes.of_errno(error.errno))
     except StackError as error:
         raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
     return tree.count
 
 
 def work(module):
-    """The result of the module: how many members the archive has."""
+    """The result of the module: the number of members that were unpacked."""
     return {"changed": True, "members": 0 if module.check_mode else unpack(**module.params)}
 
 

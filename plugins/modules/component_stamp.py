@@ -28,7 +28,7 @@ options:
     description: What the trial of the component showed. A stamp without evidence is refused.
     type: raw
   state:
-    description: V(present) after the build, V(absent) before it.
+    description: V(absent) before the build, V(present) after it.
     type: str
     choices: [present, absent]
     default: present
@@ -54,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 component:
@@ -84,38 +84,36 @@ from ..module_utils.rules import layout
 
 
 def stamp(module):
-    """The result of the module: the component, and what happens to it."""
-    wanted = module.params
-    path = stamp_path(wanted["generation"], wanted["component"])
-    known = read_json(path) or {}
-    before = known.get("digest", "")
-    if wanted["state"] == "absent":
+    """The result of the module: the component and its change."""
+    options = module.params
+    path = stamp_path(options["generation"], options["component"])
+    recorded = read_json(path) or {}
+    before = recorded.get("digest", "")
+    if options["state"] == "absent":
         if not module.check_mode:
-            remove(layout.seal(wanted["generation"]))
+            remove(layout.seal(options["generation"]))
             remove(path)
         return {"changed": bool(before)}
-    changed = before != wanted["digest"]
+    changed = before != options["digest"]
     if changed and not module.check_mode:
-        if not wanted["evidence"]:
-            raise StackError(
-                "there is no evidence that %s works, and without evidence it gets no stamp" % wanted["component"]
-            )
+        if not options["evidence"]:
+            raise StackError("there is no evidence that %s works, so no stamp is written" % options["component"])
         write_json(
             path,
-            {"digest": wanted["digest"], "evidence": wanted["evidence"], "built": int(time.time())},
+            {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())},
         )
     return {
         "changed": changed,
         "component": {
-            "name": wanted["component"],
+            "name": options["component"],
             "change": "build" if changed else "keep",
-            "evidence": (None if module.check_mode else wanted["evidence"]) if changed else known.get("evidence"),
+            "evidence": (None if module.check_mode else options["evidence"]) if changed else recorded.get("evidence"),
         },
         "diff": {
-            "before_header": wanted["component"],
-            "after_header": wanted["component"],
-            "before": "%s %s\n" % (wanted["component"], before or "not built"),
-            "after": "%s %s\n" % (wanted["component"], wanted["digest"]),
+            "before_header": options["component"],
+            "after_header": options["component"],
+            "before": "%s %s\n" % (options["component"], before or "not built"),
+            "after": "%s %s\n" % (options["component"], options["digest"]),
         },
     }
 

@@ -67,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 evidence:
@@ -92,8 +92,8 @@ from ..module_utils.host.texts import as_text
 from ..module_utils.rules.gpu import RELEASE, architectures, compute_capability
 
 FOLDERS = ("bin", "include", "lib64", "nvvm")
-# Where Debian's packages put what NVIDIA keeps in one directory.
-ELSEWHERE = {
+# {part: its places}. Debian's packages put the parts of NVIDIA's directory in several places.
+PLACES = {
     "bin": ("bin",),
     "include": ("include", "../../include"),
     "lib64": ("lib64", "lib/x86_64-linux-gnu", "../x86_64-linux-gnu"),
@@ -114,7 +114,7 @@ int main() {
 
 
 def unpack(wheels, destination):
-    """Put what the wheels hold where a CUDA directory has it; the wheels' names."""
+    """Unpack the wheels in the layout of a CUDA directory. Returns the names of the wheels."""
     names = sorted(glob.glob(os.path.join(wheels, "*.whl")))
     for name in names:
         try:
@@ -135,18 +135,18 @@ def _unpack_member(wheel, member, destination):
     make_directory(os.path.dirname(path))
     with wheel.open(member) as source, io.open(path, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
-    # A wheel may or may not keep modes; all that lies in a directory `bin` is run.
+    # A wheel may have lost the modes. All files in a directory `bin` are programs.
     os.chmod(path, 0o755 if "bin" in os.path.dirname(path).split("/") else 0o644)
 
 
 def part_of(toolkit, folder):
-    """Where a CUDA directory, NVIDIA's or Debian's, has that part; None where it has none."""
-    places = [os.path.join(toolkit, place) for place in ELSEWHERE[folder]]
+    """The path of a part of a CUDA directory, NVIDIA's or Debian's; None if it is missing."""
+    places = [os.path.join(toolkit, place) for place in PLACES[folder]]
     return next((os.path.realpath(place) for place in places if os.path.isdir(place)), None)
 
 
 def link(toolkit, destination, merge):
-    """Links into the host's CUDA directory: one a part, or to `merge` one for each entry that is not there."""
+    """Create links into the host's CUDA directory: one for each part; with `merge`, one for each missing entry."""
     for folder in FOLDERS:
         source, target = part_of(toolkit, folder), os.path.join(destination, folder)
         if source is None:
@@ -161,7 +161,7 @@ def link(toolkit, destination, merge):
 
 
 def name_libraries(destination):
-    """libcublas.so beside libcublas.so.13, which is all that a wheel has."""
+    """Create names without a version, such as libcublas.so for libcublas.so.13. Wheels do not contain them."""
     for path in sorted(glob.glob(os.path.join(destination, "lib64", "lib*.so.*"))):
         plain = path[: path.index(".so.") + 3]
         if not os.path.lexists(plain):
@@ -169,7 +169,7 @@ def name_libraries(destination):
 
 
 def trial(destination, archs, gcc, log):
-    """Compile and link a program for all architectures; the seconds that it took."""
+    """Compile and link a test program for all architectures. Returns the duration in seconds."""
     place = os.path.join(os.path.dirname(log), "cuda-trial")
     make_directory(place)
     source = os.path.join(place, "trial.cu")
@@ -188,18 +188,18 @@ def trial(destination, archs, gcc, log):
     return outcome["seconds"]
 
 
-def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
-    """The evidence that `destination` is a toolkit of that release."""
+def combine(toolkit, wheels, destination, release, archs, gcc, log):
+    """Create the toolkit in `destination` and test it. Returns the evidence as text."""
     if os.path.islink(destination):
         os.unlink(destination)
     shutil.rmtree(destination, ignore_errors=True)
     make_directory(destination)
-    held = unpack(wheels, destination) if wheels else []
+    names = unpack(wheels, destination) if wheels else []
     if toolkit:
-        link(toolkit, destination, bool(held))
-    if held:
+        link(toolkit, destination, bool(names))
+    if names:
         name_libraries(destination)
-        # Where the nvcc of a wheel looks for what it loads itself.
+        # The nvcc of a wheel searches for its own libraries in lib/.
         os.symlink("lib64", os.path.join(destination, "lib"))
     nvcc = os.path.join(destination, "bin", "nvcc")
     if not os.path.exists(nvcc):
@@ -207,15 +207,15 @@ def bring_together(toolkit, wheels, destination, release, archs, gcc, log):
     text = output_of([nvcc, "--version"])[0]
     version = RELEASE.search(text)
     if not version or version.group(1) != release:
-        raise StackError("%s is not of release %s: it says %s" % (nvcc, release, text.strip()[-80:] or "nothing"))
+        raise StackError("%s is not of release %s: it prints %s" % (nvcc, release, text.strip()[-80:] or "nothing"))
     seconds = trial(destination, archs, gcc, log)
-    sources = " and ".join(filter(None, [toolkit, "%d wheels" % len(held) if held else ""]))
+    sources = " and ".join(filter(None, [toolkit, "%d wheels" % len(names) if names else ""]))
     return "nvcc %s from %s compiled a trial for %s in %s s" % (version.group(2), sources, archs, seconds)
 
 
 def work(module):
-    """The result of the module: what the compiler made."""
-    return {"changed": True, "evidence": "" if module.check_mode else bring_together(**module.params)}
+    """The result of the module: the evidence."""
+    return {"changed": True, "evidence": "" if module.check_mode else combine(**module.params)}
 
 
 def main():

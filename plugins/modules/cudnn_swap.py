@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 cudnn:
@@ -143,54 +143,56 @@ from ..module_utils.rules import codes
 from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
 
 
-def listing(seen):
-    """The state of a tree as lines for a diff."""
-    words = ["cudnn.h %s" % (seen["header"] or "none"), "libcudnn %s" % (seen["library"] or "none")]
-    return "".join(line + "\n" for line in words + seen["files"])
+def listing(cudnn):
+    """The cuDNN of a CUDA directory as lines for a diff."""
+    versions = ["cudnn.h %s" % (cudnn["header"] or "none"), "libcudnn %s" % (cudnn["library"] or "none")]
+    return "".join(line + "\n" for line in versions + cudnn["files"])
 
 
-def predict(tree, wanted, before):
-    """Whether something would change, as lines for a diff; StackError for what would be refused."""
+def predict(tree, options, before):
+    """(whether the module would change something, the result as lines for a diff). StackError if it would fail."""
     check_tree(tree)
-    if wanted["state"] == "restored":
+    if options["state"] == "restored":
         return bool(tree.journal()), "cudnn as it was before the swap\n"
-    if is_in_place(before["state"], before["library"], wanted["version"]):
+    if is_in_place(before["state"], before["library"], options["version"]):
         return False, listing(before)
-    reason = "" if before["state"] == UNFINISHED else refusal(before, wanted["version"], wanted["foreign"])
+    reason = "" if before["state"] == UNFINISHED else refusal(before, options["version"], options["foreign"])
     if reason:
         raise StackError(reason, code=codes.CUDNN_FOREIGN)
     if tree.journal() and before["state"] != UNFINISHED:
-        raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
-    mapped = [] if wanted["in_use"] else users(tree)
+        raise StackError("%s was swapped before and contains another cuDNN now; restore it first" % tree.root)
+    mapped = [] if options["in_use"] else users(tree)
     if mapped:
         raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0], code=codes.CUDNN_IN_USE)
-    return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % wanted
+    return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % options
 
 
 def work(module):
     """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
-    wanted = module.params
-    tree = Tree(wanted["cuda"].rstrip("/"))
-    loader = Loader(tree.root) if wanted["ldconfig"] else None
+    options = module.params
+    tree = Tree(options["cuda"].rstrip("/"))
+    loader = Loader(tree.root) if options["ldconfig"] else None
     before = inspect(tree)
-    seen = {"changed": False, "cudnn": before, "before": before, "users": [], "did": []}
-    if wanted["state"] == "status":
-        return dict(seen, users=users(tree))
+    result = {"changed": False, "cudnn": before, "before": before, "users": [], "did": []}
+    if options["state"] == "status":
+        return dict(result, users=users(tree))
     if module.check_mode:
-        changed, after = predict(tree, wanted, before)
-        return dict(seen, changed=changed, diff={"before": listing(before), "after": after})
+        changed, after = predict(tree, options, before)
+        return dict(result, changed=changed, diff={"before": listing(before), "after": after})
     try:
-        if wanted["state"] == "swapped":
+        if options["state"] == "swapped":
             machine = os.uname()[4]
-            did = swap(tree, wanted["archive"], wanted["version"], machine, wanted["in_use"], wanted["foreign"], loader)
+            did = swap(
+                tree, options["archive"], options["version"], machine, options["in_use"], options["foreign"], loader
+            )
         else:
             did = restore(tree, loader)
     except (IOError, OSError) as error:
-        words = "%s: %s. Run the same command again: it continues from there" % (error.filename, error.strerror)
-        raise StackError(words, code=codes.of_errno(error.errno))
+        message = "%s: %s. Run the same command again: it continues from there" % (error.filename, error.strerror)
+        raise StackError(message, code=codes.of_errno(error.errno))
     after = inspect(tree)
     return dict(
-        seen, changed=bool(did), cudnn=after, did=did, diff={"before": listing(before), "after": listing(after)}
+        result, changed=bool(did), cudnn=after, did=did, diff={"before": listing(before), "after": listing(after)}
     )
 
 

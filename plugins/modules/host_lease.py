@@ -18,7 +18,8 @@ options:
     type: path
     required: true
   holder:
-    description: The controller's name. If it is empty, the lease is not taken; it is an error if somebody holds it.
+    description:
+      - The controller's name. If it is empty, the lease is not taken, and the module fails if somebody holds it.
     type: str
     default: ''
   host:
@@ -31,7 +32,7 @@ options:
     default: provision
   over:
     description:
-      - The dead holder from whom the lease may be taken; V(damaged) for a lease that names no holder.
+      - A holder that is known to be dead, from whom the lease may be taken. V(damaged) for a lease without a holder.
     type: str
     default: ''
   state:
@@ -62,7 +63,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 lease:
@@ -85,26 +86,26 @@ lease:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.lease import give, read_lease, refuse_held, take
+from ..module_utils.host.lease import check_free, read_lease, release, take
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.outcome import run_module
 
 
 def work(module):
-    """The result of the module: the lease as it is now."""
-    wanted = module.params
-    root, holder, host = wanted["stack_root"], wanted["holder"], wanted["host"]
-    acts = bool(holder) and not module.check_mode
-    if wanted["state"] == "held":
-        for words in unsafe(root)[:1]:
-            raise StackError(words)
-        if acts:
-            take(root, holder, host, wanted["what"], wanted["over"])
+    """The result of the module: the lease afterwards."""
+    options = module.params
+    root, holder, host = options["stack_root"], options["holder"], options["host"]
+    writes = bool(holder) and not module.check_mode
+    if options["state"] == "held":
+        for reason in unsafe(root)[:1]:
+            raise StackError(reason)
+        if writes:
+            take(root, holder, host, options["what"], options["over"])
         else:
-            refuse_held(root, holder, host, wanted["over"])
-    elif acts:
-        give(root, holder, host, wanted["over"])
+            check_free(root, holder, host, options["over"])
+    elif writes:
+        release(root, holder, host, options["over"])
     return {"changed": False, "lease": read_lease(root)}
 
 

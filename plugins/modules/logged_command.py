@@ -6,7 +6,7 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: logged_command
-short_description: Run a long command with its output in a log on the host
+short_description: Run a command and write its output to a log on the host
 description:
   - For commands whose output is too long for Ansible's result. If the command fails, the result contains the lines
     that look like the cause, the last lines, and the path of the log.
@@ -66,7 +66,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 rc:
@@ -94,33 +94,33 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.texts import without_users
 
 
-def run(index_url, **given):
-    """Run it; {'rc', 'seconds', 'printed'}, or StackError. The log of what knows a password tells none afterwards."""
+def run(index_url, **arguments):
+    """Run the command; see `run_command`. With `index_url`, passwords are removed from the log at the end."""
     if not index_url:
-        return run_plainly(**given)
-    log, private = given["log"], 0o600
+        return run_command(**arguments)
+    log, private = arguments["log"], 0o600
     make_directory(os.path.dirname(log))
     write_whole(log, "", private)
     try:
-        with pip_environment(given["argv"][0], index_url) as environment:
-            return run_plainly(**dict(given, env=dict(given["env"], **environment)))
+        with pip_environment(arguments["argv"][0], index_url) as environment:
+            return run_command(**dict(arguments, env=dict(arguments["env"], **environment)))
     finally:
         write_whole(log, without_users(read_text(log) or ""))
 
 
-def run_plainly(argv, log, generation, chdir, env, expect, time_limit):
-    """Run it; {'rc', 'seconds', 'printed'}, or StackError."""
-    full = with_stack(generation, argv) if generation else argv
+def run_command(argv, log, generation, chdir, env, expect, time_limit):
+    """Run the command. Returns {'rc', 'seconds', 'printed'}. StackError if it failed or did not print `expect`."""
+    command = with_stack(generation, argv) if generation else argv
     environment = dict((name, str(value)) for name, value in env.items())
-    outcome = run_logged(full, log, chdir=chdir, environment=environment, timeout=time_limit)
+    outcome = run_logged(command, log, chdir=chdir, environment=environment, timeout=time_limit)
     # The first line is the command itself.
     missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
     if outcome["rc"] != 0 or missing:
-        why = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
+        reason = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
         if outcome["rc"] == 0:
-            why = "rc 0, but it did not print %r" % expect
+            reason = "rc 0, but it did not print %r" % expect
         raise StackError(
-            "%s failed (%s)" % (without_users(" ".join(argv)), why), log=log, tail=log_tail(log), **outcome
+            "%s failed (%s)" % (without_users(" ".join(argv)), reason), log=log, tail=log_tail(log), **outcome
         )
     outcome["printed"] = without_users("\n".join(lines_since(log, 0)[1:][-3:]))
     return outcome

@@ -51,7 +51,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 evidence:
@@ -79,14 +79,14 @@ from ..module_utils.host.outcome import run_module
 
 
 def load(module):
-    """The result of the module: the evidence that each Lua module loads."""
-    wanted = module.params
+    """The result of the module: the evidence for each Lua module and program."""
+    options = module.params
     if module.check_mode:
         return {"changed": False, "evidence": []}
-    if os.path.exists(wanted["log"]):
-        os.unlink(wanted["log"])
-    part = {"loads": wanted["modules"], "tries": wanted["tries"]}
-    return {"changed": False, "evidence": try_part(wanted["generation"], part, wanted["log"])}
+    if os.path.exists(options["log"]):
+        os.unlink(options["log"])
+    part = {"loads": options["modules"], "tries": options["tries"]}
+    return {"changed": False, "evidence": try_part(options["generation"], part, options["log"])}
 
 
 def main():

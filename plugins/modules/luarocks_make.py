@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: luarocks_make
 short_description: Build a rock from its source tree without the network, and load it
 description:
-  - Removes what an earlier cmake left behind, then runs C(luarocks make) of the generation's own luarocks, without any
+  - Removes the files of an earlier cmake, then runs C(luarocks make) of the generation's own luarocks, without any
     rocks server.
   - A return code of 0 does not mean that the rock loads. So luajit requires every module in O(loads) afterwards, each
     in its own process.
@@ -81,7 +81,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 evidence:
@@ -114,19 +114,19 @@ from ..module_utils.host.outcome import run_module
 
 
 def find_rockspec(source, pattern):
-    """The one rockspec that matches, relative to the source tree."""
+    """The path of the only matching rockspec, relative to the source tree. StackError if there is not exactly one."""
     found = sorted(glob.glob(os.path.join(source, pattern)))
     if len(found) != 1:
-        there = sorted(glob.glob(os.path.join(source, "*.rockspec")) + glob.glob(source + "/*/*.rockspec"))
+        existing = sorted(glob.glob(os.path.join(source, "*.rockspec")) + glob.glob(source + "/*/*.rockspec"))
         raise StackError(
             "%d rockspecs match %s in %s, expected one. There are: %s"
-            % (len(found), pattern, source, ", ".join(os.path.relpath(p, source) for p in there) or "none")
+            % (len(found), pattern, source, ", ".join(os.path.relpath(p, source) for p in existing) or "none")
         )
     return os.path.relpath(found[0], source)
 
 
 def clean(source):
-    """Remove what an earlier build left: a copied tree's CMake cache holds another machine's paths."""
+    """Remove the files of an earlier build. The CMake cache of a copied tree contains paths of another machine."""
     shutil.rmtree(os.path.join(source, "build"), ignore_errors=True)
     for name in ("CMakeCache.txt", "build.luarocks"):
         path = os.path.join(source, name)
@@ -137,7 +137,7 @@ def clean(source):
 
 
 def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
-    """Build, install and load; the evidence."""
+    """Build, install and load the rock. Returns the evidence."""
     environment = dict((name, str(value)) for name, value in env.items())
     spec = find_rockspec(source, rockspec)
     clean(source)
@@ -153,7 +153,7 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
 
 
 def work(module):
-    """The result of the module: the evidence that the rock does what it is for."""
+    """The result of the module: the evidence that the rock works."""
     return {"changed": True, "evidence": [] if module.check_mode else make(**module.params)}
 
 

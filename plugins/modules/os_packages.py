@@ -60,7 +60,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 component:
@@ -99,7 +99,7 @@ from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
-from ..module_utils.host.packages import ask, of_dpkg, of_rpm
+from ..module_utils.host.packages import of_dpkg, of_rpm, query
 from ..module_utils.rules.packages import COMMANDS
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -107,11 +107,11 @@ KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
 
 
 class Apt(object):
-    """apt-get; with a repository of ours it sees no other."""
+    """apt-get. With a repository of the mirror it uses no other."""
 
     def __init__(self, repository):
         self.options = []
-        self.careful = []
+        self.repair_options = []
         if repository:
             listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
@@ -121,23 +121,23 @@ class Apt(object):
                 "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
             ]  # fmt: skip
 
-    def mend(self, log):
-        """Finish what an interrupted dpkg left half-way, and be careful where packages still lack others."""
+    def repair(self, log):
+        """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
         for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
             outcome = run_logged(argv, log, environment=QUIET, append=True)
-        # Nothing that a site has is removed to mend it.
-        self.careful = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
+        # No package of the site may be removed to repair dependencies.
+        self.repair_options = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
 
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
 
     def install(self, names):
-        keep = [word for option in KEEP_CONFIGURATION for word in ("-o", "Dpkg::Options::=" + option)]
-        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.careful + keep
+        keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
+        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
     def known(self, names):
-        listing = ask(["apt-cache"] + self.options + ["policy"] + names)
+        listing = query(["apt-cache"] + self.options + ["policy"] + names)
         blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
         return [name for name, candidate in blocks if candidate != "(none)"]
 
@@ -146,7 +146,7 @@ class Apt(object):
 
 
 class Rpm(object):
-    """dnf or yum; with a repository of ours it sees no other."""
+    """dnf or yum. With a repository of the mirror it uses no other."""
 
     def __init__(self, command, repository):
         self.command = command
@@ -160,8 +160,8 @@ class Rpm(object):
             )
             self.options = ["-c", config]
 
-    def mend(self, log):
-        """Nothing: rpm asks nobody, and what it left half-way stops no other transaction."""
+    def repair(self, log):
+        """Does nothing: an interrupted rpm transaction does not prevent others."""
 
     def refresh(self):
         return [self.command, "-q"] + self.options + ["makecache"]
@@ -170,9 +170,9 @@ class Rpm(object):
         return [self.command, "-y"] + self.options + ["install"] + names
 
     def known(self, names):
-        # dnf 5 knows the option only, yum the word only, dnf 4 both.
+        # dnf 5 accepts only the option, yum only the argument, dnf 4 both.
         available = "available" if self.command == "yum" else "--available"
-        listing = ask([self.command, "-q"] + self.options + ["list", available] + names)
+        listing = query([self.command, "-q"] + self.options + ["list", available] + names)
         listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
         return [name for name in names if name in listed]
 
@@ -187,20 +187,20 @@ def _run(argv, log):
 
 
 def install(manager, missing, optional, log):
-    """Install what is missing and what can be had; the optional packages that can not."""
-    manager.mend(log)
+    """Install the missing packages and the available optional ones. Returns the unavailable optional ones."""
+    manager.repair(log)
     _run(manager.refresh(), log)
     known = set(manager.known(missing + optional))
-    nowhere = [name for name in missing if name not in known]
-    if nowhere:
+    unknown = [name for name in missing if name not in known]
+    if unknown:
         raise StackError(
-            "no repository that this host knows has %s. Add the packages archive of this platform to "
-            "the mirror, or configure the host's repositories" % ", ".join(nowhere),
+            "no repository of this host has %s. Add the packages archive of this platform to "
+            "the mirror, or configure the host's repositories" % ", ".join(unknown),
             log=log,
         )
-    obtainable = [name for name in optional if name in known]
-    if missing or obtainable:
-        _run(manager.install(missing + obtainable), log)
+    available = [name for name in optional if name in known]
+    if missing or available:
+        _run(manager.install(missing + available), log)
     still = [name for name in missing if name not in manager.installed(missing)]
     if still:
         raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
@@ -208,16 +208,16 @@ def install(manager, missing, optional, log):
 
 
 def work(module):
-    """The result of the module: the component C(packages), what happens to it, and what cannot be had."""
-    wanted = module.params
-    writing = wanted["repository"] if not module.check_mode else ""
-    manager = Apt(writing) if wanted["manager"] == "apt" else Rpm(wanted["manager"], writing)
-    before = manager.installed(wanted["required"] + wanted["optional"])
-    missing = [name for name in wanted["required"] if name not in before]
-    optional = [name for name in wanted["optional"] if name not in before]
-    acts = bool(missing) and not module.check_mode
-    absent = install(manager, missing, optional, wanted["log"]) if acts else []
-    after = before if module.check_mode else manager.installed(wanted["required"] + wanted["optional"])
+    """The result of the module: the component C(packages), its change, and the packages that no repository has."""
+    options = module.params
+    repository = options["repository"] if not module.check_mode else ""
+    manager = Apt(repository) if options["manager"] == "apt" else Rpm(options["manager"], repository)
+    before = manager.installed(options["required"] + options["optional"])
+    missing = [name for name in options["required"] if name not in before]
+    optional = [name for name in options["optional"] if name not in before]
+    installs = bool(missing) and not module.check_mode
+    absent = install(manager, missing, optional, options["log"]) if installs else []
+    after = before if module.check_mode else manager.installed(options["required"] + options["optional"])
     return {
         "changed": bool(missing),
         "absent": absent,

@@ -10,8 +10,8 @@ short_description: Create the account that runs belong to, with its directories
 description:
   - Creates a system account without a login and without a home if there is no account of that name. Creates the
     directories for its runs. The account can create its own directories there, and cannot touch what belongs to root.
-  - An account that exists already, also one of a directory service, is used as it is, unless it is root's.
-  - Does nothing if Ansible is not root, or if the name is root's. Runs then belong to the user that Ansible is.
+  - An account that exists already, also one of a directory service, is used unchanged, unless it is root's.
+  - Does nothing if Ansible is not root, or if the name is root's. Runs then belong to the user that Ansible runs as.
 options:
   user:
     description: The account's name.
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 component:
@@ -73,42 +73,42 @@ SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
 
 def make(module, name, root):
-    """Make the account where it is missing, and its directories. StackError with the words of what refuses it."""
+    """Create the account if it is missing, and its directories. StackError with the output of useradd if it fails."""
     try:
         find(name)
     except StackError:
         shell = next((path for path in SHELLS if os.path.exists(path)), SHELLS[-1])
         home = layout.runs(root)
-        words = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
+        argv = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
         _code, group, _error = module.run_command(["getent", "group", name])
-        words += ["--gid", name] if group else ["--user-group"]
-        code, said, error = module.run_command(words + [name])
+        argv += ["--gid", name] if group else ["--user-group"]
+        code, output, error = module.run_command(argv + [name])
         if code:
             raise StackError(
-                "the account %s cannot be created: %s" % (name, (error or said).strip() or "code %s" % code)
+                "the account %s cannot be created: %s" % (name, (error or output).strip() or "code %s" % code)
             )
     make_directory(root)
     make_places(root, find(name))
 
 
 def work(module):
-    """The result of the module: the component C(account), and what happens to it."""
+    """The result of the module: the component C(account) and its change."""
     name, root = module.params["user"], module.params["stack_root"]
     changed = not ready(root, name)
     if changed and not module.check_mode:
         make(module, name, root)
     account = None if module.check_mode and changed else find(name)
-    whose = (
+    evidence = (
         "runs belong to %s (uid %d)" % (name, account.uid)
         if account
-        else "runs belong to the user that Ansible works as"
+        else "runs belong to the user that Ansible runs as"
     )
     return {
         "changed": changed,
         "component": {
             "name": "account",
             "change": "build" if changed else "keep",
-            "evidence": None if changed and module.check_mode else whose,
+            "evidence": None if changed and module.check_mode else evidence,
         },
     }
 

@@ -47,7 +47,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 files:
@@ -75,7 +75,7 @@ def _read(path):
 
 
 def plan_edits(root, edits):
-    """[(path, before, after)] for the tree; EditError where one does not fit."""
+    """[(path, text before, text after)] of the files to edit. EditError if an edit does not match."""
     planned = []
     for name, of_file in by_file(edits):
         path = os.path.join(root, name)
@@ -86,8 +86,8 @@ def plan_edits(root, edits):
     return planned
 
 
-def already_made(root, edits):
-    """True where the record says that these edits stand and the files are as they were left."""
+def already_applied(root, edits):
+    """Whether the record in the tree lists these edits and the edited files are unchanged since then."""
     record = read_json(os.path.join(root, RECORD))
     if not record or record.get("edits") != edits:
         return False
@@ -98,18 +98,18 @@ def already_made(root, edits):
 
 
 def work(module):
-    """The result of the module: the files that are edited, each with its diff."""
+    """The result of the module: the edited files, each with its diff."""
     root, edits = module.params["root"], module.params["edits"]
     names = [name for name, _edits in by_file(edits)]
-    if os.path.isdir(root) and already_made(root, edits):
+    if os.path.isdir(root) and already_applied(root, edits):
         return {"changed": False, "files": names}
     if not os.path.isdir(root) and module.check_mode:
-        # Not unpacked yet: the controller has checked the archive in the mirror.
+        # The tree is not unpacked yet. The controller has checked the edits against the archive in the mirror.
         return {"changed": bool(edits), "files": names}
     try:
         planned = plan_edits(root, edits)
     except EditError as error:
-        raise StackError(error.args[0])  # str() of it ends at the first accent under Python 2.7
+        raise StackError(error.args[0])  # str() of it fails at an accented letter in Python 2.7
     if not module.check_mode:
         for path, _before, after in planned:
             write_whole(path, after, os.stat(path).st_mode & 0o7777)

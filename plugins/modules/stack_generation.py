@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 current:
@@ -112,7 +112,7 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules import layout
 
-# Seconds. A half-built generation is of use to whoever goes on with it, for this long.
+# Seconds. An incomplete generation is kept for this long, so that its build can be continued.
 ABANDONED = 7 * 86400
 STATES = ["open", "sealed", "current", "previous", "withdrawn"]
 
@@ -132,15 +132,18 @@ class Stack(object):
         return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
 
     def sealed(self):
-        """The ids of all whole generations, the one that was last in use first."""
+        """The ids of all sealed generations, the last activated one first."""
         directory = layout.generations(self.root)
         names = os.listdir(directory) if os.path.isdir(directory) else []
-        whole = [name for name in names if os.path.isfile(layout.seal(os.path.join(directory, name)))]
-        used = self.history.get("activated", {})
-        return sorted(whole, key=lambda name: used.get(name, 0), reverse=True)
+        sealed = [name for name in names if os.path.isfile(layout.seal(os.path.join(directory, name)))]
+        activated = self.history.get("activated", {})
+        return sorted(sealed, key=lambda name: activated.get(name, 0), reverse=True)
 
     def open(self, controller, take_over):
-        """Note who builds; what was ended for it. StackError where another build runs and may go on."""
+        """Record the controller that builds. With `take_over`, kill running builds and return them.
+
+        StackError if a build is running and `take_over` is not set.
+        """
         running = running_builds(self.root)
         if running and not take_over:
             raise StackError("%(log)s is being written by pid %(pid)d: another build runs here" % running[0])
@@ -149,29 +152,29 @@ class Stack(object):
         return ended
 
     def seal(self, generation, components):
-        """Write manifest and generation.json when every component is stamped; StackError when one is not."""
+        """Write the manifest and generation.json. StackError if a component has no stamp or another digest."""
         stamps = read_stamps(self.path(generation))
-        unbuilt = sorted(name for name, digest in components.items() if stamps.get(name) != digest)
+        unbuilt = sorted(name for name, wanted in components.items() if stamps.get(name) != wanted)
         if unbuilt:
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
-        noted = manifest.write(self.path(generation))
-        seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": noted}
+        digest = manifest.write(self.path(generation))
+        seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
         write_json(layout.seal(self.path(generation)), seal)
 
     def is_sealed(self, generation):
-        """Whether it has a seal, with a manifest that is about what is there."""
+        """Whether the generation is sealed with a manifest, and what opening it writes still matches the manifest."""
         path = self.path(generation)
         return manifest.has_manifest(path) and not manifest.is_stale(path)
 
     def point_at(self, generation):
-        """Rename a new link over `current`, and remember what it was."""
+        """Make a generation current, and record which one was current before."""
         activated = dict(self.history.get("activated", {}))
         activated[generation] = time.time()
         self.remember(self.current(), activated)
         self.link_to(generation)
 
     def withdraw(self, generation):
-        """Have `generation` current again, none if it is empty, and forget that the current one ever was."""
+        """Make `generation` current again, or none if it is empty, and remove the current one from the history."""
         activated = dict(self.history.get("activated", {}))
         activated.pop(self.current(), None)
         earlier = [name for name in self.sealed() if name in activated and name != generation]
@@ -182,66 +185,66 @@ class Stack(object):
             os.unlink(self.link)
 
     def remember(self, previous, activated):
-        """Write down what was current before, and when each generation last became so."""
+        """Write the history: the previous generation, and when each generation was last activated."""
         self.history = {"previous": previous, "activated": activated}
         write_json(layout.history(self.root), self.history)
 
     def link_to(self, generation):
-        """Rename a new link over `current`."""
-        beside = self.link + ".new"
-        if os.path.lexists(beside):
-            os.unlink(beside)
-        os.symlink(layout.generation("", generation), beside)
-        os.rename(beside, self.link)
+        """Create a new link and rename it over `current`."""
+        new_link = self.link + ".new"
+        if os.path.lexists(new_link):
+            os.unlink(new_link)
+        os.symlink(layout.generation("", generation), new_link)
+        os.rename(new_link, self.link)
 
     def idle(self, generation):
-        """Seconds since a log or a stamp of a generation was begun."""
+        """Seconds since a log or a stamp of a generation was last created."""
         places = [os.path.join(self.path(generation), name) for name in ("", layout.LOGS, layout.STAMPS)]
         return time.time() - max(os.path.getmtime(place) for place in places if os.path.isdir(place))
 
     def prune(self, keep):
-        """Remove the longest unused generations beyond `keep`, and those that nobody has built on for long.
+        """Remove the oldest sealed generations beyond `keep`, and abandoned incomplete ones. Returns their ids.
 
-        Never the current one or its predecessor, nor one that a run computes with.
+        The current generation, the previous one and those that runs use are never removed.
         """
         spared = {self.current(), self.history.get("previous")} | active_generations(self.root)
-        whole = self.sealed()
-        half = [n for n in sorted(os.listdir(self.path(""))) if n not in whole and self.idle(n) > ABANDONED]
-        doomed = [name for name in whole[max(keep, 1):] + half if name not in spared]  # fmt: skip
-        for name in doomed:
+        sealed = self.sealed()
+        abandoned = [n for n in sorted(os.listdir(self.path(""))) if n not in sealed and self.idle(n) > ABANDONED]
+        removed = [name for name in sealed[max(keep, 1):] + abandoned if name not in spared]  # fmt: skip
+        for name in removed:
             remove(layout.seal(self.path(name)))
             shutil.rmtree(self.path(name))
             shutil.rmtree(os.path.join(self.root, layout.BUILD, name), ignore_errors=True)
-        return doomed
+        return removed
 
 
 def work(module):
-    """The result of the module: which generation is current now, and which one was before."""
-    wanted, dry = module.params, module.check_mode
-    stack = Stack(wanted["stack_root"])
-    before, removed, target = stack.current(), [], wanted["id"]
-    if wanted["state"] == "open":
-        ended = [] if dry else stack.open(wanted["controller"], wanted["take_over"])
+    """The result of the module: the generations that are current afterwards and before."""
+    options, dry = module.params, module.check_mode
+    stack = Stack(options["stack_root"])
+    before, removed, target = stack.current(), [], options["id"]
+    if options["state"] == "open":
+        ended = [] if dry else stack.open(options["controller"], options["take_over"])
         return {"changed": bool(ended), "current": before, "previous": "", "removed": [], "ended": ended}
-    if wanted["state"] == "sealed":
+    if options["state"] == "sealed":
         changed = not stack.is_sealed(target)
         if changed and not dry:
-            stack.seal(target, wanted["components"])
+            stack.seal(target, options["components"])
         return {"changed": changed, "current": before, "previous": "", "removed": []}
-    if wanted["state"] == "previous":
+    if options["state"] == "previous":
         target = target or stack.history.get("previous", "")
         if not target:
             raise StackError("there is no generation to go back to: none was current before this one")
     changed = before != target
     if changed and not dry:
-        if target not in stack.sealed() and (target or wanted["state"] != "withdrawn"):
+        if target not in stack.sealed() and (target or options["state"] != "withdrawn"):
             raise StackError("generation %s is not complete on this host, or does not exist" % target)
-        if wanted["state"] == "withdrawn":
+        if options["state"] == "withdrawn":
             stack.withdraw(target)
         else:
             stack.point_at(target)
-        if wanted["state"] == "current":
-            removed = stack.prune(wanted["keep"])
+        if options["state"] == "current":
+            removed = stack.prune(options["keep"])
     diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
     return {"changed": changed, "current": target, "previous": before, "removed": removed, "diff": diff}
 

@@ -103,7 +103,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 run:
@@ -209,40 +209,40 @@ STARTS = ["started", "submitted"]
 OF_ONE = ["stopped", "cancelled", "scored"]
 
 
-def change(wanted, dry):
-    """(changed, the run) for a state."""
-    root, state = wanted["stack_root"], wanted["state"]
+def change(options, dry):
+    """(changed, the result for the run) for the state in `options`."""
+    root, state = options["stack_root"], options["state"]
     if state in STARTS:
-        if not wanted["runs"]:
+        if not options["runs"]:
             raise StackError("no run to start is named")
-        return True, {} if dry else begin(wanted, find(wanted["user"]))
-    account = account_for(root, wanted["user"])
+        return True, {} if dry else begin(options, find(options["user"]))
+    account = account_for(root, options["user"])
     if state == "cancelled":
-        return as_account(account, cancel, root, wanted["id"], dry), {"id": wanted["id"]}
-    run = Run(root, wanted["id"])
-    return as_account(owner_of(run.path, account), end_or_score, wanted, dry)
+        return as_account(account, cancel, root, options["id"], dry), {"id": options["id"]}
+    run = Run(root, options["id"])
+    return as_account(owner_of(run.path, account), end_or_score, options, dry)
 
 
-def begin(wanted, account):
-    """Start the runs on this host, or give them to Slurm; what is said of the first."""
-    root, runs = wanted["stack_root"], wanted["runs"]
-    if wanted["state"] == "started":
-        return start(root, runs, wanted["gpu"], wanted["memory"], account)
+def begin(options, account):
+    """Start the runs on this host, or submit them to Slurm. Returns the result for the first run."""
+    root, runs = options["stack_root"], options["runs"]
+    if options["state"] == "started":
+        return start(root, runs, options["gpu"], options["memory"], account)
     make_places(root, account)
-    plan = {"root": root, "runs": runs, "gpu": wanted["gpu"], "memory": wanted["memory"]}
-    return as_account(account, submit, plan, wanted["slurm"], packed())
+    plan = {"root": root, "runs": runs, "gpu": options["gpu"], "memory": options["memory"]}
+    return as_account(account, submit, plan, options["slurm"], packed())
 
 
-def end_or_score(wanted, dry):
-    """[changed, the run], as the account that it belongs to."""
-    run = Run(wanted["stack_root"], wanted["id"])
-    if wanted["state"] == "stopped":
+def end_or_score(options, dry):
+    """[changed, the result for the run]. Called as the account that the run belongs to."""
+    run = Run(options["stack_root"], options["id"])
+    if options["state"] == "stopped":
         return list(stop(run, dry))
-    return [True, {"id": run.name} if dry else dict(score(run, wanted["annotations"]), id=run.name)]
+    return [True, {"id": run.name} if dry else dict(score(run, options["annotations"]), id=run.name)]
 
 
 def work(module):
-    """The result of the module: the run that was asked for, as it is now."""
+    """The result of the module: the run afterwards."""
     changed, run = change(module.params, module.check_mode)
     return {"changed": changed, "run": run}
 

@@ -93,7 +93,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 run:
@@ -186,37 +186,37 @@ from ..module_utils.runs.summary import follow, read_files, rows, told
 OF_ONE = ["followed", "probed", "read"]
 
 
-def answer(wanted):
-    """What is told for a state, read as the account that the runs belong to."""
-    root = wanted["stack_root"]
-    account = account_for(root, wanted["user"])
-    if wanted["state"] == "listed":
-        return as_account(account, listed, wanted)
-    return {"run": as_account(owner_of(Run(root, wanted["id"]).path, account), of_one, wanted)}
+def read(options):
+    """The result for the state in `options`, read as the account that the runs belong to."""
+    root = options["stack_root"]
+    account = account_for(root, options["user"])
+    if options["state"] == "listed":
+        return as_account(account, listed, options)
+    return {"run": as_account(owner_of(Run(root, options["id"]).path, account), of_one, options)}
 
 
-def listed(wanted):
-    """Every run of the host, or all of some; what was given to Slurm, and which cards are free."""
-    root = wanted["stack_root"]
-    if wanted["ids"]:
-        return {"runs": told(root, wanted["ids"], wanted["points"], wanted["samples"]), "queued": [], "free": []}
-    free = free_now(root, wanted["memory"]) if wanted["gpu"] == "auto" else []
+def listed(options):
+    """Every run of the host in short, or some runs in full; the jobs in Slurm, and the free cards."""
+    root = options["stack_root"]
+    if options["ids"]:
+        return {"runs": told(root, options["ids"], options["points"], options["samples"]), "queued": [], "free": []}
+    free = free_now(root, options["memory"]) if options["gpu"] == "auto" else []
     return {"runs": rows(root), "queued": queued(root), "free": free}
 
 
-def of_one(wanted):
-    """What is told of one run."""
-    run = Run(wanted["stack_root"], wanted["id"])
-    if wanted["state"] == "followed":
-        return follow(run, wanted["offset"])
-    if wanted["state"] == "probed":
+def of_one(options):
+    """The result for one run."""
+    run = Run(options["stack_root"], options["id"])
+    if options["state"] == "followed":
+        return follow(run, options["offset"])
+    if options["state"] == "probed":
         return {"id": run.name, "models": probe(run)}
-    return dict(read_files(run, wanted["files"], wanted["most"]), id=run.name)
+    return dict(read_files(run, options["files"], options["most"]), id=run.name)
 
 
-def look(module):
-    """The result of the module: what was asked of the runs."""
-    return dict(answer(module.params), changed=False)
+def work(module):
+    """The result of the module: the requested information about runs."""
+    return dict(read(module.params), changed=False)
 
 
 def main():
@@ -238,7 +238,7 @@ def main():
         required_if=[("state", state, ("id",)) for state in OF_ONE],
         supports_check_mode=True,
     )
-    run_module(module, look)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

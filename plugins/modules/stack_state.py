@@ -54,16 +54,16 @@ author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Ask for the state of the stack
+- name: Read the state of the stack
   neuraltalk.provision.stack_state:
     stack_root: /opt/neuraltalk
     packages: [gcc, gcc-c++]
-  register: answer
+  register: host_state
 """
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 state:
@@ -157,7 +157,7 @@ def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 
 def os_release():
-    """The pairs of os-release; of /etc/redhat-release where that is all there is (EL 6)."""
+    """The values of os-release. If it is missing (EL 6), they are derived from /etc/redhat-release."""
     text = read_text("/etc/os-release") or read_text("/usr/lib/os-release") or ""
     pairs = dict((key, value.strip("\"' \r")) for key, value in re.findall(r"^([A-Z_]+)=(.*)$", text, re.M))
     if not pairs:
@@ -169,7 +169,7 @@ def os_release():
 
 
 def platform_facts():
-    """What the recipe depends on."""
+    """The facts about the system that the recipe depends on."""
     pairs = os_release()
     return {
         "id": pairs.get("ID", "unknown").lower(),
@@ -184,14 +184,14 @@ def platform_facts():
     }
 
 
-def installed_packages(wanted):
-    """{name: version} of the wanted packages that are installed, by dpkg and by rpm."""
-    found = dict(of_rpm(wanted), **of_dpkg(wanted))
-    return dict((name, found[name]) for name in wanted if name in found)
+def installed_packages(names):
+    """{name: version} of those of the given packages that are installed, from dpkg and rpm."""
+    found = dict(of_rpm(names), **of_dpkg(names))
+    return dict((name, found[name]) for name in names if name in found)
 
 
 def stack_facts(root):
-    """The generations and which of them is current."""
+    """The generations, and the ids of the current and the previous one."""
     current = layout.current(root)
     generations = {}
     history = read_json(layout.history(root)) or {}
@@ -211,7 +211,7 @@ def stack_facts(root):
 
 
 def disk_facts(path):
-    """Free bytes where `path` lies or will lie, and whether it can be written."""
+    """Free bytes at `path` or its first existing parent directory, and whether that is writable."""
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
     stat = os.statvfs(path)
@@ -222,9 +222,9 @@ def disk_facts(path):
     }
 
 
-def look(module):
+def work(module):
     """The result of the module: the state of the host."""
-    root, said = module.params["stack_root"], module.params["inventory"]
+    root, inventory = module.params["stack_root"], module.params["inventory"]
     state = {
         "platform": platform_facts(),
         "packages": installed_packages(module.params["packages"]),
@@ -238,8 +238,8 @@ def look(module):
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid()},
         "account": ready(root, module.params["run_user"]),
-        "gpu": gpu_facts(said.get("cuda") or "", said.get("gcc") or ""),
-        "inventory": said,
+        "gpu": gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or ""),
+        "inventory": inventory,
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
     }
@@ -258,7 +258,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    run_module(module, look)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: stack_verify
-short_description: Prove that a generation is complete and works on this host
+short_description: Check that a generation is complete and works on this host
 description:
   - Compares every stamp with the recipe, and every file with the manifest that was written when the generation was
-    sealed. Reads the generation as another user. Loads every Lua module in its own process. Asks train.lua and eval.lua
-    for their options. Compares the digests of the weights.
-  - Reports what each check saw. A check that saw nothing fails.
+    sealed. Reads the generation as another user. Loads every Lua module in its own process. Runs train.lua and eval.lua
+    with C(-help). Compares the digests of the weights.
+  - Reports the evidence of each check. A check without evidence fails.
 options:
   generation:
     description: The generation's directory, or the link C(current).
@@ -44,7 +44,7 @@ author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Prove that the current generation works
+- name: Check that the current generation works
   neuraltalk.provision.stack_verify:
     generation: /opt/neuraltalk/current
     parts: "{{ generation_recipe.parts }}"
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode, and the result is what would be.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 checks:
@@ -69,7 +69,7 @@ checks:
       description: Whether it passed.
       type: bool
     saw:
-      description: What it saw, in words; for a failed check also the last lines of the log.
+      description: The evidence, or the reason why it failed and the last lines of the log.
       type: str
 generation:
   description: The directory that was checked, with links resolved.
@@ -112,7 +112,7 @@ def check_stamps(generation, parts):
 def check_loads(generation, part, log):
     card = part.get("role") != "gpu_stack" or has_card()
     evidence = try_part(generation, part, log, card)
-    return ", ".join("%(module)s %(version)s in %(seconds)s s" % seen for seen in evidence)
+    return ", ".join("%(module)s %(version)s in %(seconds)s s" % entry for entry in evidence)
 
 
 def check_program(generation, program, log):
@@ -127,21 +127,23 @@ def check_program(generation, program, log):
 
 
 def check_files(generation, digests):
-    """Compare all files with the manifest; their digests go into `digests`."""
+    """Compare all files with the manifest. Adds their sha256 to `digests`."""
     found, wrong = manifest.compare(generation)
     digests.update(found)
     if wrong:
         raise StackError(
             "%d files have changed since they were sealed: %s. Find out who changed them. To build this "
-            "generation again from "
-            "the mirror: `provision rollback` where there is an earlier one, rm -r %s, `provision site`"
-            % (len(wrong), manifest.in_words(wrong), generation)
+            "generation again from the mirror: `provision rollback` if there is an earlier one, rm -r %s, "
+            "`provision site`" % (len(wrong), manifest.in_words(wrong), generation)
         )
     return "%d files unchanged since they were sealed" % len(digests)
 
 
 def check_weights(generation, part, digests):
-    """Compare the weights with the mirror's; `digests` has what was hashed already, None that nothing is to be."""
+    """Compare the weights with the mirror's lock: by sha256, or only by size if `digests` is None.
+
+    `digests` is {path: sha256} of the files that were hashed already.
+    """
     for file in part["files"]:
         name = os.path.join("neuraltalk2", "model", file["file"])
         path = os.path.join(generation, name)
@@ -160,7 +162,7 @@ def check_weights(generation, part, digests):
 
 
 def check_readers(generation, parts, log):
-    """See that other users can read all of it; as root by being one of them."""
+    """Check that other users can read the generation. If we are root, also load a module as the user `nobody`."""
     closed = private_parent(generation)
     if closed:
         return "other users may not enter %s: this stack is private to its user" % closed
@@ -184,22 +186,22 @@ def check_readers(generation, parts, log):
 
 
 def private_parent(generation):
-    """The home of who builds, where the generation lies in it and others may not enter it; else empty."""
+    """Our home directory, if the generation is below it and others may not enter it; else empty."""
     home = os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
     inside = home != "/" and (generation + "/").startswith(home + "/")
     return home if inside and not os.stat(home).st_mode & 0o001 else ""
 
 
 def first_closed(generation):
-    """(path, mode) of the first thing that others cannot enter, read or run where its owner can; else None."""
-    above = os.path.dirname(generation)
+    """(path, mode) of the first directory or file that others cannot enter, read or run; None if there is none."""
+    parent = os.path.dirname(generation)
     while True:
-        mode = os.stat(above).st_mode
+        mode = os.stat(parent).st_mode
         if not mode & 0o001:
-            return above, stat.S_IMODE(mode)
-        if above == os.path.dirname(above):
+            return parent, stat.S_IMODE(mode)
+        if parent == os.path.dirname(parent):
             break
-        above = os.path.dirname(above)
+        parent = os.path.dirname(parent)
     for path in [generation] + [path for _name, path in manifest.walk(generation)]:
         mode = os.lstat(path).st_mode
         needed = 0o005 if stat.S_ISDIR(mode) or mode & 0o100 else 0o004
@@ -209,7 +211,7 @@ def first_closed(generation):
 
 
 def planned_checks(generation, parts, log, files):
-    """[(name, function)] of what there is to prove."""
+    """The checks to run, as [(name, function)]. A function returns the evidence or raises a StackError."""
     digests = {} if files else None  # type: dict[str, str] | None
     checks = [("stamps", functools.partial(check_stamps, generation, parts))]
     if files:
@@ -227,7 +229,7 @@ def planned_checks(generation, parts, log, files):
 
 
 def work(module):
-    """The result of the module: the checks. StackError, with all of them in it, where one did not pass."""
+    """The result of the module: the checks. If one failed, a StackError with all of them."""
     generation = os.path.realpath(module.params["generation"])
     log = module.params["log"]
     results = []
@@ -243,9 +245,9 @@ def work(module):
             results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
     failed = [result for result in results if not result["passed"]]
     if failed:
-        words = "; ".join("%(name)s: %(saw)s" % result for result in failed)
-        words = "%d of %d checks failed: %s" % (len(failed), len(results), words)
-        raise StackError(words, checks=results, generation=generation)
+        failures = "; ".join("%(name)s: %(saw)s" % result for result in failed)
+        message = "%d of %d checks failed: %s" % (len(failed), len(results), failures)
+        raise StackError(message, checks=results, generation=generation)
     return {"changed": False, "checks": results, "generation": generation}
 
 

@@ -16,7 +16,7 @@ def read(text: str) -> dict[str, Any]:
     """A log as a host reports it."""
     reader = rules.Reader(10_000)
     reader.feed(text)
-    result: dict[str, Any] = reader.told()
+    result: dict[str, Any] = reader.result()
     return result
 
 

@@ -1,4 +1,4 @@
-"""Artifacts on a host: hashed where they lie, removed where wrong, refused where others could exchange them."""
+"""Artifacts on a host: hashed, removed if they are wrong, refused if other users could replace them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives on a host: unpacked with modes and owners of ours, and never beyond their directory."""
+"""Unpacking archives on a host: modes and owners are set, and nothing is written outside of the directory."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_python_2_7_reads_xz_by_the_program_or_says_what_to_do(
         assert listed(tree) == ["init.lua", "sub dir/a 'b'.lua"]
         return
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ModuleError, match="neither a Python that reads it nor the program xz"):
+    with pytest.raises(ModuleError, match="neither a Python that can read it nor the program xz"):
         unpack(mode="w:xz")
 
 

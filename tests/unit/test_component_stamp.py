@@ -1,4 +1,4 @@
-"""Stamps: no stamp without evidence, written last, taken back first."""
+"""Stamps: none without evidence, removed before a build and written last."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_component_is_stamped_with_its_evidence_once(run_module: Run, generation
 
 @pytest.mark.parametrize("evidence", [[], "", {}, None])
 def test_stamp_without_evidence_is_refused(run_module: Run, generation: Path, evidence: object) -> None:
-    with pytest.raises(ModuleError, match="there is no evidence that nn works, and without evidence it gets no stamp"):
+    with pytest.raises(ModuleError, match="there is no evidence that nn works, so no stamp is written"):
         run_module("component_stamp", generation=generation, component="nn", digest="d", evidence=evidence)
     assert not stamp(generation).exists()
 

@@ -1,4 +1,4 @@
-"""One toolkit from a host's directory, from wheels, or from both; tried before anything long begins."""
+"""One CUDA toolkit from a directory of the host, from wheels, or from both; tested before a long build starts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_wheels_can_be_all_of_it(run_module: Run, standin: Path, tmp_path: Path)
     ("given", "words"),
     [
         ({"archs": "3.7"}, r"nvcc does not compile a trial for 3\.7(.|\n)*Unsupported gpu architecture 'compute_37'"),
-        ({"release": "12.8"}, r"is not of release 12\.8: it says"),
+        ({"release": "12.8"}, r"is not of release 12\.8: it prints"),
         ({"gcc": "/nowhere/gcc"}, "nvcc does not compile a trial"),
     ],
 )

@@ -1,4 +1,4 @@
-"""cuDNN's swap: refused where it must be, whole wherever it is killed, and undone to the last byte."""
+"""The swap of cuDNN: when it is refused, that a kill at any time loses nothing, and that it can be undone exactly."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def refused(run_module: Run, tree: Path, archive: Path, words: str, **more: Any)
 def test_newer_one_is_not_overwritten_unless_told(run_module: Run, tree: Path, archive: Path) -> None:
     standin.place(tree, V6, links=True)
     before = picture(tree)
-    refused(run_module, tree, archive, "holds cuDNN 6.0.21, which is newer than the 5.0.5")
+    refused(run_module, tree, archive, "contains cuDNN 6.0.21, which is newer than the 5.0.5")
     with pytest.raises(ModuleError, match="newer"):
         swap(run_module, tree, archive, check=True)
     assert swap(run_module, tree, archive, foreign=True)["changed"] is True
@@ -242,7 +242,7 @@ def test_full_disk_is_known_before_anything_is_unpacked(
 ) -> None:
     standin.place(tree, V4)
     monkeypatch.setattr(archiving, "SPARE", 1 << 60)
-    refused(run_module, tree, archive, "make room")
+    refused(run_module, tree, archive, "free some space")
 
 
 def test_disk_that_fills_in_the_middle_leaves_what_was_there(

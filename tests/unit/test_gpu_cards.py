@@ -1,4 +1,4 @@
-"""What a host tells of its cards, by a stand-in of nvidia-smi."""
+"""What a host reports about its cards, with a stand-in for nvidia-smi."""
 
 from __future__ import annotations
 
@@ -200,16 +200,16 @@ def test_nvidia_smi_that_cannot_be_started_is_not_absent(
     machine(smi="exit 0")
     script = tmp_path / "bin" / "nvidia-smi"
     script.write_text("#!/no/such/shell\n")
-    assert module.look()["answer"] == "unknown"
+    assert module.detect()["answer"] == "unknown"
     script.unlink()
     script.symlink_to("/no/such/driver/nvidia-smi")
-    assert module.look()["answer"] == "unknown"
-    assert "nvidia-smi cannot be started" in module.look()["problem"]
+    assert module.detect()["answer"] == "unknown"
+    assert "nvidia-smi cannot be started" in module.detect()["problem"]
 
 
 def test_nvidia_smi_that_hangs_is_not_waited_for(module: ModuleType, machine: Callable[..., None]) -> None:
     machine(smi="sleep 600")
-    text, rc = module.output_of(["nvidia-smi"], patience=0.3)
+    text, rc = module.output_of(["nvidia-smi"], timeout=0.3)
     assert (rc, "does not answer" in text) == (124, True)
 
 
@@ -252,7 +252,7 @@ def test_setting_that_nothing_reads_is_named_with_its_place(
     module: ModuleType, tmp_path: Path, line: str, named: str | None
 ) -> None:
     (tmp_path / ".bashrc").write_text(f"# .bashrc\n{line}\n")
-    remarks = [remark for remark in module.misleading(str(tmp_path)) if str(tmp_path) in remark]
+    remarks = [remark for remark in module.misleading_settings(str(tmp_path)) if str(tmp_path) in remark]
     assert len(remarks) == (named is not None)
     if named:
         assert f"{tmp_path}/.bashrc, line 2 sets {named}, which no program reads" in remarks[0]

@@ -1,4 +1,4 @@
-"""Which card a run gets, and why it gets none."""
+"""Which card a run gets, or the reason why it gets none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CUDA directories and compilers of a host, by stand-ins of nvcc and gcc that answer as these do."""
+"""The CUDA directories and compilers of a host, with stand-ins for nvcc and gcc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the modules share: files written whole, stamps, logged commands, Lua that must load."""
+"""Code that the modules share: atomic writing of files, stamps, logged commands, loading of Lua modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease on a host: of many that come at once one gets it, and only a dead one's is taken over."""
+"""The lease on a host: only one of several controllers gets it, and it is taken over only from a dead one."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_lock_is_for_its_owner_alone(module: ModuleType, tmp_path: Path) -> None
 
 def test_lock_that_is_held_is_told_with_its_holder_after_a_time(module: ModuleType, tmp_path: Path) -> None:
     with module.Lock(str(tmp_path)), pytest.raises(module.StackError, match=f"locked for 0 s by pid {os.getpid()}"):
-        module.Lock(str(tmp_path), patience=0).__enter__()
+        module.Lock(str(tmp_path), timeout=0).__enter__()
 
 
 def link(path: Path, target: Path) -> None:

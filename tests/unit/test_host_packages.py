@@ -1,4 +1,4 @@
-"""OS packages that are installed, by what dpkg and rpm print."""
+"""Installed OS packages, from the output of dpkg and rpm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
 
 def printing(module: ModuleType, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
     text = (DATA / "packages" / listing).read_text(encoding="utf-8")
-    monkeypatch.setattr(module, "ask", lambda argv: text)
+    monkeypatch.setattr(module, "query", lambda argv: text)
 
 
 def test_debian_packages_are_those_that_are_installed_whole(
@@ -37,10 +37,10 @@ def test_rpm_packages_are_those_that_were_asked_for_and_found(
     assert found == {"gcc-c++": "0.0-0.standin", "glibc-devel": "2.34-100.el9"}
 
 
-def test_no_question_is_asked_about_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ask", lambda argv: pytest.fail("it asked"))
+def test_no_command_runs_for_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "query", lambda argv: pytest.fail("it ran a command"))
     assert (module.of_dpkg([]), module.of_rpm([])) == ({}, {})
 
 
-def test_tool_that_is_missing_answers_nothing(module: ModuleType) -> None:
-    assert module.ask(["no-such-program"]) == ""
+def test_output_of_a_missing_tool_is_empty(module: ModuleType) -> None:
+    assert module.query(["no-such-program"]) == ""

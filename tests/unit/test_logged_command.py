@@ -1,4 +1,4 @@
-"""Long commands: a log on the host, the cause on failure, and text that has to be printed whatever is returned."""
+"""Commands with a log on the host: the cause of a failure is shown, and an expected text must be printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lua modules that have to load, each in a process of its own."""
+"""Lua modules must load, each in its own process."""
 
 from __future__ import annotations
 

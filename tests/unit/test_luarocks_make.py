@@ -1,4 +1,4 @@
-"""Rocks: the one rockspec found, old caches cleaned, built, installed and loaded."""
+"""Rocks: the rockspec is found, old caches are removed, and the rock is built, installed and loaded."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> N
 def test_edit_whose_count_differs_shows_the_lines_that_look_alike(tmp_path: Path) -> None:
     text = "one\n  git fetch\ntwo\n  git fetch\n"
     words = refusal(pack(tmp_path / "torch.tgz", {**TORCH, "torch/install.sh": text}), TORCH_ARTIFACT, (EDIT,))
-    assert "install.sh: 'git fetch' stands there 2 times, expected 1" in words
+    assert "install.sh: 'git fetch' occurs 2 times, expected 1" in words
     assert "line 2: git fetch" in words
     assert "line 4: git fetch" in words
     assert "no network" in words
@@ -228,5 +228,5 @@ def test_edit_whose_count_differs_shows_the_lines_that_look_alike(tmp_path: Path
 def test_edit_whose_pattern_is_gone_says_that_nothing_looks_alike(tmp_path: Path) -> None:
     bad = pack(tmp_path / "torch.tgz", {**TORCH, "torch/install.sh": "make\n"})
     words = refusal(bad, TORCH_ARTIFACT, (EDIT,))
-    assert "stands there 0 times" in words
+    assert "occurs 0 times" in words
     assert words.endswith("none")

@@ -1,4 +1,4 @@
-"""The documentation of modules: attributes, results and examples; and options that Ansible itself has no word for."""
+"""The documentation of modules: attributes, results, examples, and options that do not repeat keywords of Ansible."""
 
 from __future__ import annotations
 

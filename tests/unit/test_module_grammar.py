@@ -1,4 +1,4 @@
-"""What runs on hosts is Python 2.7 and 3 alike, is documented, and takes what its documentation says."""
+"""Code for hosts runs with Python 2.7 and 3, is documented, and accepts the options of its documentation."""
 
 from __future__ import annotations
 

@@ -233,6 +233,6 @@ def test_coco_json_that_is_missing_or_too_large_is_refused(
 ) -> None:
     with pytest.raises(module.StackError, match=r"none.json: it cannot be read: No such file"):
         module.read_coco(str(folder / "none.json"))
-    monkeypatch.setattr(module, "MOST", 5)
+    monkeypatch.setattr(module, "MAX_READ", 5)
     with pytest.raises(module.StackError, match=r"it has \d+ bytes, more than the 5 that are read"):
         lay_out(coco_json=coco(folder))

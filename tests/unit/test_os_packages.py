@@ -1,4 +1,4 @@
-"""OS packages: what apt, dnf, yum, dpkg and rpm say, and what is done about it."""
+"""OS packages: reading the output of apt, dnf, yum, dpkg and rpm, and installing packages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Host:
         self.installed, self.known, self.commands, self.rc = installed, known, list[list[str]](), 0
         self.breaks = False
         for asking in (module, packages):
-            monkeypatch.setattr(asking, "ask", self.output)
+            monkeypatch.setattr(asking, "query", self.output)
         monkeypatch.setattr(module, "run_logged", self.run)
 
     def output(self, argv: list[str]) -> str:
@@ -112,7 +112,7 @@ def test_package_that_no_repository_has_is_named_before_anything_is_installed(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = Host(module, monkeypatch, set(), {"gcc"})
-    with pytest.raises(ModuleError, match=r"no repository that this host knows has make\. Add the packages archive"):
+    with pytest.raises(ModuleError, match=r"no repository of this host has make\. Add the packages archive"):
         converge(run_module, tmp_path)
     assert [command for command in host.commands if "install" in command] == []
 
@@ -137,7 +137,7 @@ def test_command_that_fails_shows_the_end_of_its_log(
 
 
 def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    monkeypatch.setattr(module, "ask", lambda argv: (DATA / file).read_text(encoding="utf-8"))
+    monkeypatch.setattr(module, "query", lambda argv: (DATA / file).read_text(encoding="utf-8"))
 
 
 def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,11 +146,11 @@ def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("command", "word"), [("dnf", "--available"), ("yum", "available")])
-def test_each_command_is_asked_in_the_words_that_it_knows(
+def test_each_command_gets_the_arguments_that_it_accepts(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, word: str
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(module, "ask", lambda argv: asked.append(argv) or "")
+    monkeypatch.setattr(module, "query", lambda argv: asked.append(argv) or "")
     module.Rpm(command, "").known(["gcc"])
     assert asked == [[command, "-q", "list", word, "gcc"]]
 
@@ -192,7 +192,7 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert f"baseurl=file://{tmp_path}\n" in config
 
 
-def test_tools_are_asked_in_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_print_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert module.ask(["sh", "-c", "echo $LC_ALL"]) == "C\n"
-    assert module.ask(["no-such-program"]) == ""
+    assert module.query(["sh", "-c", "echo $LC_ALL"]) == "C\n"
+    assert module.query(["no-such-program"]) == ""

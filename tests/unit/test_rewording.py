@@ -1,4 +1,4 @@
-"""No decision hangs on words: each message of a module is replaced, and nothing but words changes."""
+"""No decision depends on the text of a message: replacing every message of a module changes nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hosts and the controller both know stands once, in the rules; and no file is too long to be read at once."""
+"""Facts for hosts and the controller are written once, in the rules; and no file is too long."""
 
 from __future__ import annotations
 

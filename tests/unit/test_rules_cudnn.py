@@ -1,4 +1,4 @@
-"""What both sides know of cuDNN: how it gives its version, and which cuDNN replaces which."""
+"""Facts about cuDNN: where its version is written, and which version may replace which."""
 
 from __future__ import annotations
 

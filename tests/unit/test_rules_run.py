@@ -1,4 +1,4 @@
-"""What both sides know of a run."""
+"""Facts about runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source edits on a tree: all of them or none, once, and a count that differs shows the lines."""
+"""Source edits on a tree: all or none are applied, once, and a wrong count shows the lines."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_file_that_was_changed_since_is_not_taken_for_edited(run_module: Run, tr
 
 def test_other_edits_of_a_tree_that_was_edited_are_an_error(run_module: Run, tree: Path) -> None:
     run_module("source_edit", root=tree, edits=[FETCH])
-    with pytest.raises(ModuleError, match="stands there 0 times"):
+    with pytest.raises(ModuleError, match="occurs 0 times"):
         run_module("source_edit", root=tree, edits=[FETCH, NVCC])
 
 
@@ -69,7 +69,7 @@ def test_count_that_differs_names_the_lines(run_module: Run, tree: Path) -> None
     with pytest.raises(ModuleError) as caught:
         run_module("source_edit", root=tree, edits=[{**NVCC, "count": 1}])
     message = str(caught.value)
-    assert "install.sh: 'nvcc' stands there 2 times, expected 1. The edit (no GPU)" in message
+    assert "install.sh: 'nvcc' occurs 2 times, expected 1. The edit (no GPU)" in message
     assert "line 3: nvcc a\n  line 4: nvcc b" in message
 
 
@@ -118,7 +118,7 @@ def test_edit_sees_what_the_one_before_it_left(load: Callable[[str], ModuleType]
     one = {"file": "f", "pattern": "a", "replacement": "b", "count": 1, "reason": "r"}
     two = {"file": "f", "pattern": "b", "replacement": "c", "count": "2", "reason": "r"}
     assert edits.apply_edits("ab", [one, two]) == "cc"
-    with pytest.raises(edits.EditError, match="stands there 1 times, expected 2"):
+    with pytest.raises(edits.EditError, match="occurs 1 times, expected 2"):
         edits.apply_edits("ab", [two, one])
 
 

@@ -1,4 +1,4 @@
-"""Generations: sealed when whole, current by one rename, kept, withdrawn, gone back to."""
+"""Generations: sealed when complete, made current by one rename, removed, withdrawn, and rolled back."""
 
 from __future__ import annotations
 

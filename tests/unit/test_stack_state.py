@@ -1,4 +1,4 @@
-"""What a host says of itself: platform by os-release alone, packages by dpkg and rpm, the stack, the disk."""
+"""The state of a host: platform from os-release, packages from dpkg and rpm, the stack, the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The validator: every check reports what it saw, one that fails fails the host, and all are made."""
+"""The verification: every check reports evidence, all checks are run, and one failure fails the host."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Reader:
 
     def progress(self) -> Progress:
         """The progress up to here."""
-        return progress(LogResult.model_validate(self._reader.told()))
+        return progress(LogResult.model_validate(self._reader.result()))
 
 
 def progress(result: LogResult) -> Progress:

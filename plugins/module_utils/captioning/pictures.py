@@ -20,7 +20,7 @@ from ..pictures.files import find, look, printed, shown, walk
 from ..pictures.headers import LOADED, Unusable
 from ..programs.progress import Progress
 from ..host.errors import StackError
-from ..host.files import MOST, make_directory, read_text, write_json, write_whole
+from ..host.files import MAX_READ, make_directory, read_text, write_json, write_whole
 from ..host.texts import TEXT, as_native, as_text
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "PPM": ".ppm", "PGM": ".ppm"}
@@ -178,8 +178,8 @@ def read_coco(path):
     """What stands in a file like MS COCO's: {images: [{file_name, id}]}. StackError for anything else."""
     try:
         size = os.path.getsize(path)
-        if size > MOST:
-            raise StackError("-coco_json %s: it has %d bytes, more than the %d that are read" % (path, size, MOST))
+        if size > MAX_READ:
+            raise StackError("-coco_json %s: it has %d bytes, more than the %d that are read" % (path, size, MAX_READ))
         told = json.loads(read_text(path) or "")
     except (IOError, OSError) as error:
         raise StackError("-coco_json %s: it cannot be read: %s" % (path, error.strerror))

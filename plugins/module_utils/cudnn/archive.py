@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The archive of a cuDNN: unpacked beside the one that is in use, and tried before it replaces that one.
+"""Unpacks the archive of a cuDNN beside the installed one, and checks it before it replaces that one.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -21,27 +21,30 @@ from .inspection import Tree, describe, inspect, machine_of
 
 
 SPARE = 16 << 20
-"""Bytes that stay free beside the new files."""
+"""Bytes that must stay free after the new files are written."""
 
 
 def stage(tree, archive, version, machine):
-    """Unpack the archive's cuDNN beside what is there and try it; {name: what it is}. Touches nothing in use."""
+    """Unpack the archive's cuDNN into a separate directory and check it. Returns {name: description of the file}.
+
+    The installed files are not touched. StackError if the archive is not complete or is for another machine.
+    """
     place = os.path.join(tree.ours, "new")
     shutil.rmtree(place, ignore_errors=True)
     try:
-        with_room(tree, archive)
+        check_space(tree, archive)
         unpack(archive, place)
         new = Tree(place)
-        seen = inspect(new)
+        cudnn = inspect(new)
         library = new.library()
         if library and machine_of(library) != machine:
             raise StackError(
                 "%s contains a cuDNN for %s, but this host is a %s" % (archive, machine_of(library) or "?", machine)
             )
-        if seen["state"] != WHOLE or (version and seen["library"] != version):
+        if cudnn["state"] != WHOLE or (version and cudnn["library"] != version):
             raise StackError(
                 "%s is not complete: its header says %s, its library %s, expected %s. %s"
-                % (archive, seen["header"] or "-", seen["library"] or "-", version or "one version", seen["problem"])
+                % (archive, cudnn["header"] or "-", cudnn["library"] or "-", version or "one version", cudnn["problem"])
             )
         return dict((name, describe(new.path(name))) for name in new.names())
     except Exception:
@@ -49,18 +52,18 @@ def stage(tree, archive, version, machine):
         raise
 
 
-def with_room(tree, archive):
-    """StackError where the archive's files would fill the disk."""
+def check_space(tree, archive):
+    """StackError if there is not enough free space for the archive's files."""
     needed = sum(member.size for member, _name in members(archive)) + SPARE
     state = os.statvfs(tree.root)
     free = state.f_bavail * state.f_frsize
     if free < needed:
-        words = "%s has %d bytes free, and the new cuDNN needs %d: make room" % (tree.root, free, needed)
-        raise StackError(words, code=codes.DISK_FULL)
+        message = "%s has %d bytes free, and the new cuDNN needs %d: free some space" % (tree.root, free, needed)
+        raise StackError(message, code=codes.DISK_FULL)
 
 
 def members(archive):
-    """[(member, name in the tree)] of cuDNN's files in an archive, whatever directory they stand in."""
+    """[(member, name in the CUDA directory)] of cuDNN's files in an archive, whatever its top directory is."""
     try:
         with tarfile.open(archive) as tar:
             listed = tar.getmembers()
@@ -84,7 +87,7 @@ def members(archive):
 
 
 def unpack(archive, place):
-    """Write cuDNN's files with their modes and times; durable when this returns."""
+    """Write cuDNN's files to the directory `place` with their modes and times, and flush them to disk."""
     wanted = members(archive)
     try:
         with tarfile.open(archive) as tar:
@@ -103,5 +106,5 @@ def unpack(archive, place):
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise StackError("%s is not a complete archive: %s" % (archive, error))
     except (IOError, OSError) as error:
-        words = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
-        raise StackError(words, code=codes.of_errno(error.errno))
+        message = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
+        raise StackError(message, code=codes.of_errno(error.errno))

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The cuDNN in a CUDA directory: its files, the versions that they give, and the processes that use it.
+"""The cuDNN in a CUDA directory: its files, their versions, and the processes that use it.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -24,16 +24,19 @@ from ..rules.cudnn import HEADERS, LIBRARIES, LIBRARY, header_version, number_to
 
 
 OURS = ".neuraltalk-cudnn"
-"""The directory in the CUDA directory that holds a swap's journal, and the new files until they are in place."""
+"""The directory below the CUDA directory for the journal of a swap and for the new files before they are moved."""
 
 
 def library_version(path):
-    """What the library itself returns from cudnnGetVersion; asked in a process of its own, which may die of it."""
+    """The version that the library returns from cudnnGetVersion.
+
+    It is called in a separate process, because that process may crash. StackError if it returns no version.
+    """
     program = (
         "import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; "
         "ask.restype = ctypes.c_size_t; print('cudnn %d' % ask())"
     )
-    text, code = output_of([sys.executable, "-c", program, path], patience=None)
+    text, code = output_of([sys.executable, "-c", program, path], timeout=None)
     answer = re.search(r"^cudnn (\d+)$", text, re.M)
     if code or not answer:
         last = text.strip().splitlines()[-1:] or ["rc %s" % code]
@@ -42,20 +45,21 @@ def library_version(path):
 
 
 def machine_of(path):
-    """The machine that an ELF file is for; empty for a file that is not ELF."""
+    """The machine type of an ELF file; empty if it is not an ELF file."""
     with io.open(path, "rb") as file:
         return machines.of_elf(file.read(machines.HEAD))
 
 
 def describe(path):
-    """What makes a file that file: kind, content, mode, owner and time."""
-    seen = os.lstat(path)
-    told = {"uid": seen.st_uid, "gid": seen.st_gid, "mtime": int(seen.st_mtime), "mode": stat.S_IMODE(seen.st_mode)}
-    if stat.S_ISLNK(seen.st_mode):
-        return dict(told, kind="link", target=as_text(os.readlink(path)))
-    if not stat.S_ISREG(seen.st_mode):
+    """{kind, sha256 or target, mode, uid, gid, mtime} of a file or link. StackError for anything else."""
+    status = os.lstat(path)
+    common = {"uid": status.st_uid, "gid": status.st_gid}
+    common.update(mtime=int(status.st_mtime), mode=stat.S_IMODE(status.st_mode))
+    if stat.S_ISLNK(status.st_mode):
+        return dict(common, kind="link", target=as_text(os.readlink(path)))
+    if not stat.S_ISREG(status.st_mode):
         raise StackError("%s is neither a file nor a link" % path)
-    return dict(told, kind="file", size=seen.st_size, sha256=file_sha256(path))
+    return dict(common, kind="file", size=status.st_size, sha256=file_sha256(path))
 
 
 class Tree(object):
@@ -69,7 +73,7 @@ class Tree(object):
         self.journal_file = os.path.join(self.ours, "journal.json")
 
     def names(self, below=""):
-        """cuDNN's files, relative to the tree; `below` is a directory of its two directories."""
+        """cuDNN's files, relative to the CUDA directory. `below` is a directory inside include/ and lib64/."""
         found = []
         for folder, fits in (("include", lambda n: n in HEADERS), ("lib64", LIBRARIES.match)):
             place = os.path.join(self.root, folder, below)
@@ -82,7 +86,7 @@ class Tree(object):
         return os.path.join(self.root, name)
 
     def backup(self, name, label):
-        """Where the old file of that name goes: include/cudnn_v4/cudnn.h for instance."""
+        """The path of the backup of a file, for example include/cudnn_v4/cudnn.h."""
         folder, file = os.path.split(name)
         return os.path.join(self.root, folder, label, file)
 
@@ -90,15 +94,15 @@ class Tree(object):
         return os.path.join(self.ours, "new", name)
 
     def journal(self):
-        """What an earlier swap wrote down; None where there was none."""
+        """The journal of the last swap; None if there is none."""
         return read_json(self.journal_file)
 
     def header_text(self):
-        """The text of cuDNN's headers; empty where there are none."""
+        """The text of cuDNN's headers; empty if there are none."""
         return "".join(read_text(os.path.join(self.include, name)) or "" for name in HEADERS)
 
     def library(self):
-        """The library that programs get: libcudnn.so, else the one with the highest number; None without one."""
+        """The path of libcudnn.so, or else of the library with the highest number; None if there is none."""
         numbered = sorted(glob.glob(os.path.join(self.lib, LIBRARY + ".*")), key=_numbers)
         plain = os.path.join(self.lib, LIBRARY)
         return plain if os.path.exists(plain) else numbered[-1] if numbered else None
@@ -109,7 +113,7 @@ def _numbers(path):
 
 
 def inspect(tree):
-    """What is in the CUDA directory: the versions of header and library, and the state (see rules/cudnn.py)."""
+    """The cuDNN in the CUDA directory: the versions of header and library, and the state (see rules/cudnn.py)."""
     journal = tree.journal() or {}
     library = tree.library()
     header, problem, version = header_version(tree.header_text()), "", ""
@@ -130,24 +134,24 @@ def inspect(tree):
 
 
 def users(tree):
-    """[{pid, command, file}] of the processes that have a libcudnn of this tree mapped now."""
+    """[{pid, command, file}] of the processes that have a libcudnn of this CUDA directory mapped now."""
     ours = set()
     for name in tree.names():
-        seen = os.stat(tree.path(name)) if os.path.exists(tree.path(name)) else None
-        if seen:
-            ours.add((os.path.realpath(tree.path(name)), seen.st_ino))
+        status = os.stat(tree.path(name)) if os.path.exists(tree.path(name)) else None
+        if status:
+            ours.add((os.path.realpath(tree.path(name)), status.st_ino))
     paths, inodes = set(path for path, _inode in ours), set(str(inode) for _path, inode in ours)
     found = []
     for maps in glob.glob("/proc/[0-9]*/maps"):
         try:
             text = read_text(maps) or ""
         except (IOError, OSError):
-            continue  # it ended, or is not ours to look at
+            continue  # the process has ended, or belongs to another user
         for line in text.splitlines():
-            words = line.split(None, 5)
-            if len(words) == 6 and "libcudnn" in words[5] and (words[5] in paths or words[4] in inodes):
+            fields = line.split(None, 5)
+            if len(fields) == 6 and "libcudnn" in fields[5] and (fields[5] in paths or fields[4] in inodes):
                 pid = maps.split("/")[2]
                 command = (read_text("/proc/%s/cmdline" % pid) or "").replace("\0", " ").strip()
-                found.append({"pid": int(pid), "command": command[:200], "file": words[5]})
+                found.append({"pid": int(pid), "command": command[:200], "file": fields[5]})
                 break
     return found

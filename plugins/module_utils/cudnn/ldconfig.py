@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The dynamic loader's configuration: ldconfig knows the new library afterwards.
+"""Makes the dynamic loader find the new library, by its configuration and ldconfig.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -19,24 +19,24 @@ from ..rules.cudnn import soname
 
 
 LOADER_FILE = "/etc/ld.so.conf.d/neuraltalk-cudnn-%s.conf"
-"""One for each CUDA directory."""
-PATIENCE = 600
-"""Seconds. On a slow disk ldconfig reads many directories."""
+"""There is one for each CUDA directory."""
+TIMEOUT = 600
+"""Seconds. ldconfig reads many directories, which takes long on a slow disk."""
 
 
 def register(tree, version, loader):
-    """Have the loader know the new library."""
+    """Make ldconfig list the new library. StackError if it does not. Does nothing if `loader` is None."""
     if loader is None:
         return
     name = soname(version)
-    wanted = os.path.realpath(os.path.join(tree.lib, name))
+    library = os.path.realpath(os.path.join(tree.lib, name))
     loader.refresh()
-    if wanted not in loader.known(name):
+    if library not in loader.known(name):
         loader.add(tree.lib)
         loader.refresh()
     known = loader.known(name)
-    if wanted not in known:
-        raise StackError("ldconfig does not find %s in %s; it knows %s" % (name, tree.lib, known or "none"))
+    if library not in known:
+        raise StackError("ldconfig does not find %s in %s; it lists %s" % (name, tree.lib, known or "none"))
 
 
 class Loader(object):
@@ -48,7 +48,7 @@ class Loader(object):
 
     def _run(self, *options):
         path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-        text, code = output_of([self.command] + list(options), patience=PATIENCE, environment={"PATH": path})
+        text, code = output_of([self.command] + list(options), timeout=TIMEOUT, environment={"PATH": path})
         if code is None:
             raise StackError("%s cannot be run: there is no such program" % self.command)
         if code:
@@ -56,14 +56,14 @@ class Loader(object):
         return text
 
     def refresh(self):
-        """Have it read all directories again."""
+        """Run ldconfig, so that it reads all directories again."""
         self._run()
 
     def known(self, name):
-        """The files that it would load for a soname, links resolved."""
+        """The files that ldconfig lists for a soname, with links resolved."""
         found = re.findall(r"^\s*%s \(.*\) => (.+)$" % re.escape(name), self._run("-p"), re.M)
         return [os.path.realpath(path) for path in found]
 
     def add(self, directory):
-        """Have it look into a directory."""
+        """Add a directory to the configuration."""
         write_whole(self.file, "# Written by neuraltalk-provision for cuDNN.\n%s\n" % directory)

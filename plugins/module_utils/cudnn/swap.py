@@ -1,9 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The swap of a cuDNN for another release as a transaction, and the way back.
+"""Replaces a cuDNN by another version as a transaction, and restores the old one.
 
-The order is what makes it safe. A journal says what there was and what there will be; then every old file gets a
-second name in the backup; only then are new files renamed over the old ones. Whatever moment a swap is killed at,
-each old file is in its place or in the backup, and the journal says which.
+The order of the steps makes it safe. First a journal records the old and the new files. Then every old file gets a
+hard link in the backup. Only then are the new files renamed over the old ones. If a swap is killed at any time, each
+old file is in its place or in the backup, and the journal lists it.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -28,7 +28,7 @@ from .ldconfig import register
 
 
 def check_tree(tree):
-    """StackError where the tree is not one that can be changed as a whole."""
+    """StackError if cuDNN cannot be replaced here: not a CUDA directory, not writable, or on several disks."""
     if os.path.islink(tree.root):
         raise StackError(
             "%s is a link, which could be changed during the swap: name the directory itself, %s"
@@ -43,22 +43,22 @@ def check_tree(tree):
         raise StackError("%s, its include and its lib64 are on different file systems" % tree.root)
 
 
-def refusal(seen, version, foreign):
-    """Why the cuDNN of a CUDA directory is not replaced unless the user asks for it; empty where it is replaced."""
-    why = "" if foreign else obstacle(seen["state"], seen["library"], version)
-    if why == MIXED:
+def refusal(cudnn, version, foreign):
+    """The reason not to replace the cuDNN of a CUDA directory unless `foreign` is set; empty if there is none."""
+    reason = "" if foreign else obstacle(cudnn["state"], cudnn["library"], version)
+    if reason == MIXED:
         return "%s is not a complete cuDNN: its header says %s, its library %s%s" % (
-            seen["root"], seen["header"] or "nothing", seen["library"] or "nothing",
-            " (%s)" % seen["problem"] if seen["problem"] else "",
+            cudnn["root"], cudnn["header"] or "nothing", cudnn["library"] or "nothing",
+            " (%s)" % cudnn["problem"] if cudnn["problem"] else "",
         )  # fmt: skip
-    if why == NEWER:
-        words = "%s holds cuDNN %s, which is newer than the %s that would replace it"
-        return words % (seen["root"], seen["library"], version)
+    if reason == NEWER:
+        message = "%s contains cuDNN %s, which is newer than the %s that would replace it"
+        return message % (cudnn["root"], cudnn["library"], version)
     return ""
 
 
-class Locked(object):
-    """Nobody else swaps in this tree meanwhile."""
+class Lock(object):
+    """The lock of a CUDA directory, so that only one swap at a time runs in it."""
 
     def __init__(self, tree):
         self.tree = tree
@@ -73,7 +73,7 @@ class Locked(object):
             except (IOError, OSError):
                 self.file.close()
                 raise StackError("another swap is running in %s" % self.tree.root, code=codes.BUSY)
-            # Whoever held it before may have removed the directory: then this is the lock of nothing.
+            # The previous holder may have removed the lock file after we opened it. Then open it again.
             if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
                 return self
             self.file.close()
@@ -85,22 +85,22 @@ class Locked(object):
 
 
 def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=None):
-    """Put the archive's cuDNN in the place of what is there; what was done, in words. Finishes what was begun.
+    """Replace the installed cuDNN by the archive's. Returns the steps that were done, as text.
 
-    `in_use` swaps under running processes (they keep the files that they have mapped), `foreign` also replaces
-    what is newer or of two pieces. Raises StackError, with the tree as it was, for every reason not to.
+    An interrupted swap is undone first. `in_use` allows a swap while processes use cuDNN; they keep the old files.
+    `foreign` allows to replace a newer or mixed cuDNN. If it raises a StackError, the old cuDNN is installed as before.
     """
     check_tree(tree)
-    with Locked(tree):
-        words = recover(tree, loader)
-        seen = inspect(tree)
-        if is_in_place(seen["state"], seen["library"], version):
-            return words
-        reason = refusal(seen, version, foreign)
+    with Lock(tree):
+        steps = recover(tree, loader)
+        before = inspect(tree)
+        if is_in_place(before["state"], before["library"], version):
+            return steps
+        reason = refusal(before, version, foreign)
         if reason:
             raise StackError(reason + ". Nothing was changed", code=codes.CUDNN_FOREIGN)
         if tree.journal():
-            raise StackError("%s was swapped before and holds another cuDNN now; restore it first" % tree.root)
+            raise StackError("%s was swapped before and contains another cuDNN now; restore it first" % tree.root)
         mapped = users(tree)
         if mapped and not in_use:
             raise StackError(
@@ -108,7 +108,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
                 % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5])),
                 code=codes.CUDNN_IN_USE,
             )
-        label = "cudnn_v%d" % branch(seen["header"] or seen["library"])
+        label = "cudnn_v%d" % branch(before["header"] or before["library"])
         old = dict((name, describe(tree.path(name))) for name in tree.names())
         taken = [path for path in (tree.backup(name, label) for name in old) if os.path.lexists(path)]
         if taken:
@@ -129,35 +129,35 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
                     % (after["header"] or "-", after["library"] or "-", version, after["problem"])
                 )
         except Exception as error:
-            bring_back(tree, journal, loader)
+            restore_files(tree, journal, loader)
             if isinstance(error, StackError):
                 raise StackError("%s. The previous state was restored" % error, **error.details)
             if isinstance(error, (IOError, OSError)):
-                words = "%s: %s. The previous state was restored" % (error.filename, error.strerror)
-                raise StackError(words, code=codes.of_errno(error.errno))
+                message = "%s: %s. The previous state was restored" % (error.filename, error.strerror)
+                raise StackError(message, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         write_json(tree.journal_file, dict(journal, phase=SWAPPED))
-        from_words = "cuDNN %s" % (seen["header"] or seen["library"]) if old else "nothing"
-        return words + ["%s replaced by cuDNN %s in %s" % (from_words, version, tree.root)]
+        replaced = "cuDNN %s" % (before["header"] or before["library"]) if old else "nothing"
+        return steps + ["%s replaced by cuDNN %s in %s" % (replaced, version, tree.root)]
 
 
 def replace(tree, journal):
-    """Second names for all that is old, then new files over the old ones, then away with what has no successor."""
+    """Link the old files into the backup, rename the new files over them, then remove old files without a new one."""
     for name in sorted(journal["old"]):
         path = tree.backup(name, journal["label"])
         make_directory(os.path.dirname(path))
-        second_name(tree.path(name), path)
-    _durable(tree)
+        hard_link(tree.path(name), path)
+    _sync(tree)
     for name in sorted(journal["new"]):
         os.rename(tree.staged(name), tree.path(name))
     for name in sorted(set(journal["old"]) - set(journal["new"])):
         os.unlink(tree.path(name))
-    _durable(tree)
+    _sync(tree)
 
 
-def second_name(path, other):
-    """A hard link, of a link itself too: a name more for the same file, with all that belongs to it."""
+def hard_link(path, other):
+    """Create `other` as a hard link to `path`. If `path` is a symbolic link, it is not followed."""
     if os.link in getattr(os, "supports_follow_symlinks", ()):
         os.link(path, other, follow_symlinks=False)
     else:
@@ -165,47 +165,47 @@ def second_name(path, other):
 
 
 def restore(tree, loader=None):
-    """Bring back, byte for byte, what the swap replaced; what was done, in words."""
+    """Restore the files that the swap replaced. Returns the steps that were done, as text."""
     check_tree(tree)
-    with Locked(tree):
-        words = recover(tree, loader)
+    with Lock(tree):
+        steps = recover(tree, loader)
         journal = tree.journal()
-        if words or not journal:
-            return words
-        changed = [name for name, new in sorted(journal["new"].items()) if is_other(tree.path(name), new)]
+        if steps or not journal:
+            return steps
+        changed = [name for name, new in sorted(journal["new"].items()) if is_changed(tree.path(name), new)]
         if changed:
             raise StackError(
                 "%s was changed after the swap, and restoring would lose that change: move it away. "
                 "Nothing was changed" % tree.path(changed[0])
             )
-        remarks = bring_back(tree, journal, loader)
-        words = "cuDNN %s was removed from %s, and the previous files were restored" % (journal["version"], tree.root)
-        return [words] + remarks
+        remarks = restore_files(tree, journal, loader)
+        step = "cuDNN %s was removed from %s, and the previous files were restored" % (journal["version"], tree.root)
+        return [step] + remarks
 
 
-def is_other(path, record):
-    """Whether another file lies there than the one that was recorded; one that is gone is no other."""
+def is_changed(path, record):
+    """Whether the file differs from its record in the journal. A missing file does not count as changed."""
     if not os.path.lexists(path):
         return False
-    seen = describe(path)
-    return any(seen.get(key) != record.get(key) for key in ("kind", "target", "sha256"))
+    found = describe(path)
+    return any(found.get(key) != record.get(key) for key in ("kind", "target", "sha256"))
 
 
 def recover(tree, loader=None):
-    """Undo a swap, or finish a restoration, that was interrupted; what was done, in words."""
+    """Undo an interrupted swap, or finish an interrupted restoration. Returns the steps that were done, as text."""
     journal = tree.journal()
     if not journal or journal["phase"] == SWAPPED:
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
         return []
-    remarks = bring_back(tree, journal, loader)
+    remarks = restore_files(tree, journal, loader)
     return ["an interrupted swap in %s was undone: the previous files were restored" % tree.root] + remarks
 
 
-def bring_back(tree, journal, loader=None):
-    """Every old file in its place again, every new one gone; remarks.
+def restore_files(tree, journal, loader=None):
+    """Move every old file back to its place and remove every new one. Returns remarks.
 
-    From any point at which a swap can have stopped; nothing is touched where an old file is lost. A swap that is
-    undone is not written down as such first: a full disk must not stop what needs no room.
+    It works from any step at which a swap can have stopped. If an old file is lost, it changes nothing and raises a
+    StackError. It does not record the undoing of a swap in the journal first, so that it also works on a full disk.
     """
     for name, old in sorted(journal["old"].items()):
         kept, path = tree.backup(name, journal["label"]), tree.path(name)
@@ -217,15 +217,15 @@ def bring_back(tree, journal, loader=None):
         kept = tree.backup(name, journal["label"])
         if os.path.lexists(kept):
             os.rename(kept, tree.path(name))
-            remove(kept)  # two names of one file: renaming one to the other does nothing
+            remove(kept)  # rename does nothing if both names are hard links to the same file
     for name in sorted(set(journal["new"]) - set(journal["old"])):
         path = tree.path(name)
         if os.path.lexists(path) and describe(path)["kind"] == journal["new"][name]["kind"]:
             os.unlink(path)
-    _durable(tree)
+    _sync(tree)
     wrong = [name for name, old in sorted(journal["old"].items()) if describe(tree.path(name)) != old]
     if wrong:
-        raise StackError("not restored as they were: %s" % ", ".join(tree.path(name) for name in wrong))
+        raise StackError("these files were not restored exactly: %s" % ", ".join(tree.path(name) for name in wrong))
     for folder in ("include", "lib64"):
         _remove_empty(os.path.join(tree.root, folder, journal["label"]))
     if journal.get("loader"):
@@ -248,7 +248,8 @@ def _remove_empty(directory):
             raise
 
 
-def _durable(tree):
+def _sync(tree):
+    """Flush the directory entries of include/ and lib64/ to disk."""
     for place in (tree.include, tree.lib):
         handle = os.open(place, os.O_RDONLY)
         try:

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The cards of a host and what computes on them, as nvidia-smi and the kernel tell.
+"""The cards of a host and the processes on them, as nvidia-smi and the kernel report them.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -42,7 +42,7 @@ NUMBERS = ("index", "memory", "used", "utilization", "pid")
 
 
 class FieldError(ValueError):
-    """nvidia-smi does not know a field that it was asked for."""
+    """nvidia-smi does not know a field of the query."""
 
 
 class AbsentError(ValueError):
@@ -50,7 +50,7 @@ class AbsentError(ValueError):
 
 
 def query(what, fields):
-    """[{our name: value}] of an nvidia-smi query; ValueError with its words where it refuses."""
+    """The rows of an nvidia-smi query as [{our name: value}]. ValueError with its message if it fails."""
     names = ",".join(name for name, _ours in fields)
     text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
     if rc is None:
@@ -78,7 +78,7 @@ def _value(name, cell):
 
 
 def cards():
-    """Every card, with its compute capability where the driver tells it (else None). Memory in MiB."""
+    """Every card, with its compute capability, or None if the driver does not report it. Memory in MiB."""
     try:
         return query("gpu", CARD_FIELDS + (CAPABILITY,))
     except FieldError:
@@ -86,18 +86,18 @@ def cards():
 
 
 def processes():
-    """[{pid, uuid, name, memory}] of what computes on the cards now. Memory in MiB, None where it is hidden."""
+    """[{pid, uuid, name, memory}] of the processes on the cards. Memory in MiB; None if it is not reported."""
     return query("compute-apps", PROCESS_FIELDS)
 
 
 def driver():
-    """The version of the kernel's driver; empty where none is loaded."""
+    """The version of the NVIDIA driver in the kernel; empty if it is not loaded."""
     version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text("/proc/driver/nvidia/version") or "")
     return version.group(1) if version else ""
 
 
-def traces():
-    """[(kind, words)] of what tells of an NVIDIA card without asking its driver: `driver`, `device` and `bus`."""
+def signs():
+    """[(kind, description)] of the signs of an NVIDIA card that need no nvidia-smi: `driver`, `device` and `bus`."""
     found = []
     if os.path.isdir(DRIVER):
         found.append(("driver", "its driver is loaded (%s)" % DRIVER))
@@ -112,80 +112,79 @@ def traces():
 
 
 def in_container():
-    """Whether this is a container: it sees its machine's PCI bus and /proc, and has the devices that it was given."""
+    """Whether this is a container. It shows the PCI bus and /proc of its machine, but has only some of its devices."""
     return any(os.path.lexists(path) for path in CONTAINERS) or any(
         mark in "\0" + _line("/proc/1/environ") for mark in ("\0container=", "\0KUBERNETES_SERVICE_HOST=")
     )
 
 
 def _line(path):
-    """The text of a file, empty where it cannot be read."""
+    """The text of a file without spaces at its ends; empty if it cannot be read."""
     try:
         return (read_text(path) or "").strip()
     except (IOError, OSError):
         return ""
 
 
-def look():
-    """{answer, cards, problem, evidence}: `card`, `none`, or `unknown` with the words of the problem.
+def detect():
+    """Whether the host has cards: {answer, cards, problem, evidence}; the answer is `card`, `none` or `unknown`.
 
-    No card is told by what is not there, never by an nvidia-smi that fails: that is what a host with cards and a broken
-    driver has. In a container only an nvidia-smi and device nodes count: the PCI bus and /proc are the machine's, and
-    without a device node nothing in it could compute.
+    The answer is `none` only if there is no sign of a card. If nvidia-smi fails, the answer is `unknown`, because the
+    host may have cards and a broken driver. In a container only nvidia-smi and device nodes count: the PCI bus and
+    /proc belong to the machine, and without a device node no program in the container can compute.
     """
-    seen = [trace for trace in traces() if trace[0] == "device" or not in_container()]
-    words = "; ".join(trace[1] for trace in seen)
+    found_signs = [sign for sign in signs() if sign[0] == "device" or not in_container()]
+    described = "; ".join(sign[1] for sign in found_signs)
     try:
         found = cards()
     except AbsentError:
-        if not seen:
-            return _looked(NONE, "no nvidia-smi, %s, %s, or NVIDIA card on the PCI bus" % (DEVICES, DRIVER))
-        return _looked(UNKNOWN, "%s, though %s" % (ABSENT, words))
+        if not found_signs:
+            return _result(NONE, "no nvidia-smi, %s, %s, or NVIDIA card on the PCI bus" % (DEVICES, DRIVER))
+        return _result(UNKNOWN, "%s, though %s" % (ABSENT, described))
     except ValueError as error:
-        return _looked(UNKNOWN, "%s%s" % (error, " (%s)" % words if words else ""))
+        return _result(UNKNOWN, "%s%s" % (error, " (%s)" % described if described else ""))
     if found:
-        return _looked(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
-    # nvidia-smi itself keeps its driver loaded; what counts is a card.
-    if [trace for trace in seen if trace[0] == "bus" or re.search(r"/nvidia\d", trace[1])]:
-        return _looked(UNKNOWN, "nvidia-smi lists no card, though %s" % words)
-    return _looked(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
+        return _result(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
+    # A loaded driver is no sign here: nvidia-smi itself loads it.
+    if [sign for sign in found_signs if sign[0] == "bus" or re.search(r"/nvidia\d", sign[1])]:
+        return _result(UNKNOWN, "nvidia-smi lists no card, though %s" % described)
+    return _result(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
 
 
-def _looked(answer, words, found=()):
+def _result(answer, evidence, found=()):
     return {
         "answer": answer,
         "cards": list(found),
-        "problem": words if answer == UNKNOWN else "",
-        "evidence": words,
+        "problem": evidence if answer == UNKNOWN else "",
+        "evidence": evidence,
     }
 
 
-NEARLY = re.compile(
+MISSPELT = re.compile(
     r"\b((?:CUDA|NVIDIA|GPU)_?VISIBLE_?(?:DEVICES?|GPUS?|DEVICES?_ID)|CUDA_DEVICES?|CUDA_VISIBLE)(?=\s*=)"
 )
-READ = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+CORRECT = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 
 
-def misleading(home="~"):
-    """Remarks on settings that look as if they chose a card, and that nothing reads (CUDA_VISIBLE_DEVICE)."""
+def misleading_settings(home="~"):
+    """Remarks on variables that seem to choose a card but that no program reads, such as CUDA_VISIBLE_DEVICE."""
     files = ["/etc/environment", "/etc/profile"] + sorted(glob.glob("/etc/profile.d/*.sh"))
     files += [os.path.join(os.path.expanduser(home), name) for name in (".bashrc", ".bash_profile", ".profile")]
     remarks = []
     for name in files:
         for number, line in enumerate((read_text(name) or "").splitlines(), 1):
-            for found in NEARLY.findall(line.split("#")[0]):
-                if found not in READ:
+            for found in MISSPELT.findall(line.split("#")[0]):
+                if found not in CORRECT:
                     remarks.append(
                         "%s, line %d sets %s, which no program reads: the correct name is CUDA_VISIBLE_DEVICES. "
-                        "This run is given "
-                        "its card by UUID" % (name, number, found)
+                        "This run gets its card by UUID" % (name, number, found)
                     )
     return remarks
 
 
 def has_card():
-    """Whether there is a card that can be used now. StackError where that cannot be told: it is no "no"."""
-    seen = look()
-    if seen["answer"] == UNKNOWN:
-        raise StackError("it is not known whether this host has a card: %s. %s" % (seen["problem"], CURE))
-    return seen["answer"] == CARD
+    """Whether there is a card that can be used now. StackError if that is unknown."""
+    result = detect()
+    if result["answer"] == UNKNOWN:
+        raise StackError("it is not known whether this host has a card: %s. %s" % (result["problem"], CURE))
+    return result["answer"] == CARD

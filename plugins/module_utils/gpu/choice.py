@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which card a run gets, decided from what nvidia-smi said of the cards. Pure.
+"""Chooses the card for a run, from the output of nvidia-smi. Pure.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -9,21 +9,21 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 
-def choose_card(asked, memory, cards, processes, leased):
-    """The card for a run: `auto` for the one with the most free memory, or one by its index or UUID.
+def choose_card(requested, memory, cards, processes, leased):
+    """The card for a run. `requested` is an index, a UUID, or `auto` for the card with the most free memory.
 
-    `memory` is what has to be free, in MiB; `leased` says {uuid: run} of those that a run of ours has. ValueError
-    with a reason for every card that was considered.
+    `memory` is the memory that must be free, in MiB. `leased` is {uuid: run} of the cards that runs use. ValueError,
+    with a reason for every card that was considered, if there is none.
     """
     if not cards:
         raise ValueError("nvidia-smi lists no card on this host")
-    considered = [c for c in cards if asked == "auto" or asked in (str(c["index"]), c["uuid"])]
+    considered = [c for c in cards if requested == "auto" or requested in (str(c["index"]), c["uuid"])]
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("there is no card called %s; this host has %s" % (asked, there))
+        raise ValueError("there is no card called %s; this host has %s" % (requested, there))
     reasons, fitting = [], []
     for card in considered:
-        reason = _hindrance(card, memory, processes, leased, asked == "auto")
+        reason = _reason_against(card, memory, processes, leased, requested == "auto")
         if reason:
             reasons.append("card %s (%s): %s" % (card["index"], card["name"], reason))
         else:
@@ -34,24 +34,24 @@ def choose_card(asked, memory, cards, processes, leased):
 
 
 def free_cards(memory, cards, processes, leased):
-    """The cards that `choose_card` would give for `auto`, the one with the most free memory first."""
-    free = [card for card in cards if not _hindrance(card, memory, processes, leased, True)]
+    """The cards that `choose_card` accepts for `auto`, the one with the most free memory first."""
+    free = [card for card in cards if not _reason_against(card, memory, processes, leased, True)]
     return sorted(free, key=free_memory, reverse=True)
 
 
 def free_memory(card):
-    """MiB of a card that nobody uses; 0 where it does not tell."""
+    """The free memory of a card in MiB; 0 if it is unknown."""
     return (card["memory"] or 0) - (card["used"] or 0)
 
 
-def _hindrance(card, memory, processes, leased, shy):
-    """Why a run cannot have a card; empty where it can. `shy` leaves a card alone that somebody else computes on."""
+def _reason_against(card, memory, processes, leased, only_idle):
+    """The reason why a run cannot use a card; empty if it can. `only_idle` excludes cards with other processes."""
     if card["uuid"] in leased:
         return "run %s uses it" % leased[card["uuid"]]
     if card["mode"] == "Prohibited":
         return "its compute mode is Prohibited"
     others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
-    if others and (shy or (card["mode"] or "").startswith("Exclusive")):
+    if others and (only_idle or (card["mode"] or "").startswith("Exclusive")):
         return "pid %s computes on it" % ", ".join(others)
     if card["memory"] is not None and free_memory(card) < memory:
         return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Everything that a host says about its GPU half: cards, driver, processes, CUDA toolkits and compiler.
+"""The GPU part of a host's state: cards, driver, processes, CUDA toolkits and compiler.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -8,13 +8,13 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from .cards import driver, look, processes
+from .cards import detect, driver, processes
 from .toolkits import compiler, toolkits
 
 
 def gpu_facts(cuda="", gcc=""):
-    """All of it; `problem` says why it cannot be told whether there is a card, `evidence` what tells it."""
-    facts = dict(look(), driver=driver(), processes=[])
+    """All GPU facts. `problem` is the reason why it is unknown whether there is a card; `evidence` what was found."""
+    facts = dict(detect(), driver=driver(), processes=[])
     if facts["cards"]:
         facts["driver"] = facts["cards"][0]["driver"] or facts["driver"]
         try:

@@ -17,11 +17,11 @@ from ..host.commands import output_of
 from ..rules.gpu import DEBIAN, RELEASE, TREES
 
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
-"""What cutorch compiles against, by a header of each."""
+"""The CUDA libraries that cutorch needs, each with one of its headers."""
 
 
 def header_of(root, name):
-    """Where a CUDA tree has a header; None where it has not."""
+    """The path of a header in a CUDA directory; None if it is missing."""
     for folder in ("include", "targets/x86_64-linux/include"):
         path = os.path.join(root, folder, name)
         if os.path.isfile(path):
@@ -30,17 +30,17 @@ def header_of(root, name):
 
 
 def nvcc_of(root):
-    """A tree's compiler; None where there is none."""
+    """The path of nvcc in a CUDA directory; None if it is missing."""
     path = os.path.join(root, "bin", "nvcc")
     return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
 
 
 def toolkit(root):
-    """{path, link, version, lacks, cudnn, apart} of a CUDA tree, None where `root` is none.
+    """{path, link, version, lacks, cudnn, apart} of a CUDA directory; None if `root` is not one.
 
-    `path` has its links resolved; `link` is the name that it was found by where that is a link; `lacks` are
-    the parts that cutorch needs and this tree has not; `cudnn` is what header and library of its cuDNN say;
-    `apart` says that its headers and libraries lie elsewhere, as Debian's do.
+    `path` has its links resolved. `link` is the path by which it was found, if that is a link. `lacks` are the parts
+    that cutorch needs and that are missing. `cudnn` has the versions in the header and the library of its cuDNN.
+    `apart` is true if its headers and libraries are in other directories, as in Debian's packages.
     """
     nvcc = nvcc_of(root)
     headers = "/usr" if os.path.realpath(root) == DEBIAN else root
@@ -48,10 +48,10 @@ def toolkit(root):
         return None
     release = RELEASE.search(output_of([nvcc, "--version"])[0])
     path = os.path.realpath(root)
-    seen = inspect(Tree(path))
+    cudnn = inspect(Tree(path))
     return {
         "path": path,
-        "cudnn": dict((key, seen[key]) for key in ("state", "header", "library", "phase")),
+        "cudnn": dict((key, cudnn[key]) for key in ("state", "header", "library", "phase")),
         "apart": not all(os.path.isdir(os.path.join(path, part)) for part in ("include", "lib64")),
         "link": root if os.path.islink(root) else "",
         "version": release.group(1) if release else "",
@@ -59,10 +59,10 @@ def toolkit(root):
     }
 
 
-def toolkits(asked=""):
-    """Every CUDA tree of the host, each once; only the one that was asked for where one was."""
+def toolkits(requested=""):
+    """Every CUDA directory of the host, each once. If `requested` is a path, only that one."""
     found = []  # type: list[dict[str, object]]
-    for pattern in (asked,) if asked else TREES:
+    for pattern in (requested,) if requested else TREES:
         for root in sorted(glob.glob(pattern)):
             tree = toolkit(root)
             if tree is None:
@@ -76,12 +76,12 @@ def toolkits(asked=""):
 
 
 def _same(one, other):
-    """Whether two trees are one: by their place, or because they have the same compiler (Debian's /usr)."""
+    """Whether two CUDA directories are the same: by path, or by their compiler (Debian's /usr)."""
     return one == other or os.path.realpath(nvcc_of(one)) == os.path.realpath(nvcc_of(other))
 
 
 def compiler(path=""):
-    """The version of gcc, or of the compiler that was named; empty where there is none yet."""
+    """The version of gcc, or of the compiler `path`; empty if it is not installed."""
     text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
     version = re.search(r"^\d+(\.\d+)*", text.strip())
     return version.group(0) if rc == 0 and version else ""

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Archives of artifacts, opened for one reading whatever they are packed by.
+"""Opens tar archives of artifacts with any compression.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -25,12 +25,12 @@ XZ = b"\xfd7zXZ\x00"
 
 
 @contextlib.contextmanager
-def opened(path):
-    """The archive as a TarFile, read once from its beginning to its end."""
+def open_archive(path):
+    """The archive as a TarFile. It can be read only once, from start to end."""
     with io.open(path, "rb") as file:
-        packed_by_xz = file.read(len(XZ)) == XZ
-    if packed_by_xz and lzma is None:
-        with _piped(path) as stream, contextlib.closing(tarfile.open(fileobj=stream, mode="r|")) as tar:
+        is_xz = file.read(len(XZ)) == XZ
+    if is_xz and lzma is None:
+        with _xz_output(path) as stream, contextlib.closing(tarfile.open(fileobj=stream, mode="r|")) as tar:
             yield tar
     else:
         with contextlib.closing(tarfile.open(path)) as tar:
@@ -38,13 +38,15 @@ def opened(path):
 
 
 @contextlib.contextmanager
-def _piped(path):
+def _xz_output(path):
+    """The output of `xz -dc path` as a stream. StackError if xz is missing or fails."""
     try:
         process = subprocess.Popen(["xz", "-dc", path], stdout=subprocess.PIPE)
     except OSError:
         raise StackError(
-            "it is compressed with xz, but this host has neither a Python that reads it nor the program xz. Pack it "
-            "again as .tgz (xz -dc FILE | gzip >FILE.tgz), `provision mirror add` that, then run the same command again"
+            "it is compressed with xz, but this host has neither a Python that can read it nor the program xz. "
+            "Pack it again as .tgz (xz -dc FILE | gzip >FILE.tgz), add that file by `provision mirror add`, then run "
+            "the same command again"
         )
     with contextlib.closing(process.stdout):  # type: ignore[type-var]
         yield process.stdout

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The two ways in which commands are run: with their output in a log, or with it as the answer to a question.
+"""Runs commands: either with their output in a log file, or with their output as the return value.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -27,35 +27,36 @@ from ..rules import codes
 from ..rules import layout
 
 LOG_TAIL_LINES = 25
-PATIENCE = 60
-"""Seconds. A driver in trouble can hang nvidia-smi for good, and a full queue systemctl."""
-MOST_PRINTED = 16 << 20
-"""Bytes of an answer that are kept."""
-# Bytes. A compiler that failed for want of space has removed its temporary files when anybody looks.
+TIMEOUT = 60
+"""Seconds. With a broken driver nvidia-smi may never end, and with a full queue systemctl may not."""
+MAX_OUTPUT = 16 << 20
+"""Bytes of a command's output that are kept."""
+# Bytes. A compiler that failed because the disk was full has removed its temporary files before we can check.
 FULL_DISK = 16 << 20
-_INTERESTING = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
+_ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
-    """Run a command with its output in the file `log`; {'rc', 'seconds'}, rc 124 after `timeout` seconds.
+    """Run a command with its output in the file `log`. Returns {'rc', 'seconds'}; rc 124 after `timeout` seconds.
 
-    The command has its own process group, no standard input and TERM=dumb, and dies with its children. While it
-    runs, `log`.pid names its process group, so that whoever comes after a lost connection can see and end it.
+    The command has its own process group, no standard input, and TERM=dumb. At the timeout it is killed with its
+    children. While it runs, the file `log`.pid contains its process group, so that a later call can find it and kill
+    it if the connection was lost.
     """
     make_directory(os.path.dirname(log))
     env = dict(os.environ, TERM="dumb", LC_ALL="C")
     env.update(environment or {})
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write(("$ %s\n" % without_users(" ".join(as_text(word) for word in argv))).encode("utf-8"))
+        output.write(("$ %s\n" % without_users(" ".join(as_text(argument) for argument in argv))).encode("utf-8"))
         output.flush()
         try:
             process = subprocess.Popen(
                 argv, cwd=chdir, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid
             )
         except OSError as error:
-            words = "%s cannot be started: %s" % (argv[0], error.strerror)
-            raise StackError(words, log=log, code=codes.of_errno(error.errno))
+            message = "%s cannot be started: %s" % (argv[0], error.strerror)
+            raise StackError(message, log=log, code=codes.of_errno(error.errno))
         try:
             write_whole(log + ".pid", "%d %s\n" % (process.pid, start_of(process.pid)))
             rc = _wait(process, started + timeout if timeout else None)
@@ -77,12 +78,12 @@ def _wait(process, deadline):
     return process.returncode
 
 
-def output_of(argv, patience=PATIENCE, chdir=None, environment=None, errors=True):
-    """(what a command printed, its code); ('', None) where there is no such command.
+def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True):
+    """Run a command. Returns (its output, its exit code); ('', None) if the command does not exist.
 
-    126 where it is there and cannot be started, 124 where it has not ended after `patience` seconds (None: it may take
-    any time). What it writes on its stderr counts as printed, unless `errors` is False. It has no standard input, and
-    a process group of its own; children that go on when it has ended are not waited for.
+    The exit code is 126 if the command exists but cannot be started, and 124 if it has not ended after `timeout`
+    seconds (None: no limit). The output contains stderr unless `errors` is False. The command has no standard input
+    and its own process group. Children that are still running when it ends are not waited for.
     """
     env = dict(os.environ, LC_ALL="C")
     env.update(environment or {})
@@ -98,25 +99,25 @@ def output_of(argv, patience=PATIENCE, chdir=None, environment=None, errors=True
                 preexec_fn=os.setsid,
             )
         except OSError as error:
-            if error.errno == errno.ENOENT and not _is_there(argv[0], env.get("PATH", "")):
+            if error.errno == errno.ENOENT and not _exists(argv[0], env.get("PATH", "")):
                 return "", None
             return "%s cannot be started: %s" % (argv[0], error.strerror), 126
     try:
-        printed = _printed(process, time.time() + patience if patience else None)
+        output = _read_output(process, time.time() + timeout if timeout else None)
     finally:
         process.stdout.close()  # type: ignore[union-attr]
-    if printed is None:
-        return "%s does not answer: it has not ended after %d s" % (argv[0], patience), 124
-    return printed.decode("utf-8", "replace"), process.wait()
+    if output is None:
+        return "%s does not answer: it has not ended after %d s" % (argv[0], timeout), 124
+    return output.decode("utf-8", "replace"), process.wait()
 
 
-def _is_there(program, path):
+def _exists(program, path):
     folders = [""] if os.sep in program else path.split(os.pathsep)
     return any(os.path.lexists(os.path.join(folder, program)) for folder in folders)
 
 
-def _printed(process, deadline):
-    """What a process prints until it ends; None, and it is killed, where it has not ended by then."""
+def _read_output(process, deadline):
+    """The output of a process until it ends. If it has not ended at the deadline, it is killed; returns None."""
     pieces, size = [], 0
     while True:
         if deadline and time.time() > deadline:
@@ -130,7 +131,7 @@ def _printed(process, deadline):
                 break
             if not piece:
                 time.sleep(0.01)
-            if size < MOST_PRINTED:
+            if size < MAX_OUTPUT:
                 pieces.append(piece)
                 size += len(piece)
         elif process.poll() is not None:
@@ -139,18 +140,18 @@ def _printed(process, deadline):
 
 
 def running_builds(root):
-    """[{log, pid}] of commands that run below a stack root now, started by whatever controller."""
+    """[{log, pid}] of the commands that are running below a stack root now, started by any controller."""
     running = []
-    for place in (root, layout.generation(root, "*")):
-        for path in sorted(glob.glob(os.path.join(place, layout.LOGS, "*.pid"))):
-            words = (read_text(path) or "").split()
-            if len(words) == 2 and is_alive(*words):
-                running.append({"log": path[: -len(".pid")], "pid": int(words[0])})
+    for directory in (root, layout.generation(root, "*")):
+        for path in sorted(glob.glob(os.path.join(directory, layout.LOGS, "*.pid"))):
+            fields = (read_text(path) or "").split()
+            if len(fields) == 2 and is_alive(*fields):
+                running.append({"log": path[: -len(".pid")], "pid": int(fields[0])})
     return running
 
 
 def end_builds(root):
-    """End the commands that run below a stack root; [{log, pid}] of them."""
+    """Kill the commands that are running below a stack root. Returns their [{log, pid}]."""
     ended = running_builds(root)
     for build in ended:
         start = start_of(build["pid"])
@@ -166,27 +167,27 @@ def end_builds(root):
 
 
 def log_tail(log, lines=LOG_TAIL_LINES):
-    """The last lines of a log, after the first lines that look like the true cause."""
+    """The last lines of a log; before them, the first lines that look like the cause of the failure."""
     text = without_users(read_text(log) or "")
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
-    causes = [line for line in all_lines[:-lines] if _INTERESTING.search(line)][:5]
+    causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
     folder = os.path.dirname(log)
     full = ["No space left on device: %s has %d bytes free" % (folder, free_bytes(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full
 
 
 def is_full(directory):
-    """Whether the disk of a directory is full: a program's own words did not fit into its log then."""
+    """Whether the disk of a directory is full. Then the error message of a program may be missing in its log."""
     return free_bytes(directory) < FULL_DISK
 
 
 def free_bytes(directory):
-    """How many bytes the disk of a directory has left for an ordinary user."""
+    """The free bytes on the disk of a directory that a normal user can use."""
     stat = os.statvfs(directory)
     return stat.f_bavail * stat.f_frsize
 
 
 def with_stack(generation, argv):
-    """`argv` as it runs in the generation's environment."""
+    """The command line that runs `argv` in the environment of the generation."""
     return [os.path.join(generation, "bin", "with-stack")] + list(argv)

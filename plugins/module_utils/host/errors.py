@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What a module tells a person when it cannot go on.
+"""The error that ends a module with a message for the user.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -12,10 +12,10 @@ from .texts import as_native
 
 
 class StackError(Exception):
-    """Something on the host that a person has to know; `details` go into the module's result.
+    """A failure on the host with a message for the user. `details` are added to the module's result.
 
-    `code` among them names the cause, where somebody goes by it (rules/codes.py). str() of it is the message; under
-    Python 2.7 that are bytes in UTF-8.
+    The detail `code` is the code of the cause, if it has one (rules/codes.py). str() returns the message; with Python
+    2.7 it is bytes in UTF-8.
     """
 
     def __init__(self, message, **details):

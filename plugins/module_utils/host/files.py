@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Files of a host: written whole, read up to a bound, with modes that do not depend on the umask of a login.
+"""Files of a host: written atomically, read up to a limit, with modes that do not depend on the umask of the login.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -18,16 +18,17 @@ import tempfile
 
 from .texts import as_native, as_text
 
-# What a host builds is for all its users, whatever umask its root logs in with (sudoers may say 0077). Every module
-# that writes or runs programs imports this file, and its children inherit the umask. What must be private says so.
+# All users of a host must be able to read what is built there, also if the umask of root's login is stricter (sudoers
+# may set 0077). Every module that writes files or runs programs imports this file, and child processes inherit the
+# umask. Files that must be private get an explicit mode.
 UMASK = 0o022
 os.umask(UMASK)
-MOST = 256 << 20
-"""Bytes of a file that are read at once at most."""
+MAX_READ = 256 << 20
+"""The largest number of bytes that are read from a file at once."""
 
 
 def make_directory(path, mode=0o755):
-    """`path` is a directory afterwards; what was not there, its parents too, gets `mode` whatever the umask."""
+    """Create the directory `path` and its parents if they are missing; new ones get `mode`, whatever the umask is."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
@@ -43,23 +44,23 @@ def make_directory(path, mode=0o755):
 
 
 def write_whole(path, text, mode=0o644):
-    """Write `text` beside `path`, make it durable, then rename it there."""
+    """Write `text` to a temporary file beside `path`, flush it to disk, then rename it to `path`."""
     make_directory(os.path.dirname(path))
-    handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(as_text(text).encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, mode)
-        os.rename(beside, path)
+        os.chmod(temporary, mode)
+        os.rename(temporary, path)
     except Exception:
-        os.unlink(beside)
+        os.unlink(temporary)
         raise
 
 
 def remove(path):
-    """There is no file `path` afterwards, whoever removed it."""
+    """Remove the file `path` if it exists."""
     try:
         os.unlink(path)
     except OSError as error:
@@ -67,11 +68,11 @@ def remove(path):
             raise
 
 
-def read_text(path, most=MOST):
-    """The text of `path`, up to `most` bytes of it; None where there is no such file.
+def read_text(path, limit=MAX_READ):
+    """The first `limit` bytes of the file `path` as text; None if there is no such file.
 
-    A process that ended between the opening of its file in /proc and the reading is no such file either (ESRCH). What
-    is no ordinary file (a pipe that would never end, a device) is an error, and nobody waits for it.
+    Also None if `path` is below /proc and its process ends before the file is read (ESRCH). OSError, without waiting,
+    if it is not a regular file: a pipe might never end.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -84,7 +85,7 @@ def read_text(path, most=MOST):
         raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
     try:
         with os.fdopen(handle, "rb") as file:
-            return file.read(most).decode("utf-8", "replace")
+            return file.read(limit).decode("utf-8", "replace")
     except (IOError, OSError) as error:
         if error.errno == errno.ESRCH:
             return None
@@ -92,19 +93,19 @@ def read_text(path, most=MOST):
 
 
 def file_size(path):
-    """The bytes of a file, 0 where there is none."""
+    """The size of a file in bytes; 0 if there is none."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def lines_since(path, offset):
-    """The lines of a log from byte `offset` on."""
+    """The lines of a log, starting at byte `offset`."""
     with io.open(path, "rb") as file:
         file.seek(offset)
         return file.read().decode("utf-8", "replace").splitlines()
 
 
 def read_json(path):
-    """The object in `path`, None where the file is missing or was cut short."""
+    """The value in the JSON file `path`; None if the file is missing or is not valid JSON."""
     text = read_text(path)
     if text is None:
         return None
@@ -115,17 +116,17 @@ def read_json(path):
 
 
 def read_native(path):
-    """As `read_json`, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
+    """Like `read_json`, with strings as `str` of this Python: bytes in UTF-8 for Python 2.7."""
     return as_native(read_json(path))
 
 
 def write_json(path, value):
-    """Write `value` to `path` as a whole, keys sorted."""
+    """Write `value` to `path` as JSON with sorted keys, atomically."""
     write_whole(path, as_text(json.dumps(value, indent=1, sort_keys=True)) + "\n")
 
 
 def file_sha256(path):
-    """The hex digest of a file."""
+    """The SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with io.open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

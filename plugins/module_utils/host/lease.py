@@ -1,8 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The lease on a host's stack: one controller at a time stages, activates, goes back or swaps cuDNN there.
+"""The lease on a host's stack: only one controller at a time builds, activates, rolls back or swaps cuDNN there.
 
-`lease.json` below the stack root says who has it. It is read and written under a lock that only its owner can open,
-so that no other user of the host can hold anybody up. Runs under Python 2.7 and 3, standard library only.
+The file `lease.json` below the stack root names the holder. It is read and written under a lock file that only its
+owner can open, so that no other user of the host can block a controller. Runs under Python 2.7 and 3, standard library
+only.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -17,40 +18,41 @@ import stat
 import time
 
 from ..rules import codes
-from ..rules.holder import plain, told
+from ..rules.holder import describe, plain
 from .errors import StackError
 from .files import make_directory, remove, write_json
 from .texts import as_text
 from ..rules import layout
 
-MOST = 65536
-"""Bytes of a lease that are read."""
-PATIENCE = 20
-"""Seconds. The lock is held for as long as a small file takes to be written."""
+MAX_READ = 65536
+"""The largest number of bytes that are read from a lease."""
+TIMEOUT = 20
+"""Seconds. The lock is held only while a small file is written."""
 
 
 def path_of(root):
-    """Where the lease lies."""
+    """The path of the lease."""
     return os.path.join(root, layout.LEASE)
 
 
 def read_lease(root):
-    """{holder, host, what, since} of who has the lease; None where nobody has it.
+    """The lease as {holder, host, what, since}; None if nobody holds it.
 
-    A file that says nothing that can be read is somebody's all the same: its holder is empty.
+    A lease that cannot be read counts as held, with an empty holder.
     """
-    text, since = _read(path_of(root))
+    text, written = _read(path_of(root))
     if text is None:
         return None
     try:
-        said = json.loads(text)
+        content = json.loads(text)
     except ValueError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    lease = dict((key, as_text(said.get(key) or "")) for key in ("holder", "host", "what") if _is_text(said.get(key)))
-    when = said.get("since")
-    number = isinstance(when, int) and not isinstance(when, bool) and 0 <= when < 1 << 40
-    return dict({"holder": "", "host": "", "what": ""}, since=when if number else since, **lease)
+        content = None
+    content = content if isinstance(content, dict) else {}
+    keys = [key for key in ("holder", "host", "what") if _is_text(content.get(key))]
+    lease = dict((key, as_text(content.get(key) or "")) for key in keys)
+    when = content.get("since")
+    is_time = isinstance(when, int) and not isinstance(when, bool) and 0 <= when < 1 << 40
+    return dict({"holder": "", "host": "", "what": ""}, since=when if is_time else written, **lease)
 
 
 def _is_text(value):
@@ -58,7 +60,7 @@ def _is_text(value):
 
 
 def _read(path):
-    """(text, when it was written) of a plain file; (None, 0) where there is none, ('', 0) for what is none."""
+    """(text, time of last change) of a regular file; (None, 0) if it does not exist, ('', 0) if it is not regular."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -68,20 +70,20 @@ def _read(path):
             return "", 0
         raise
     try:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             return "", 0
-        return os.read(handle, MOST).decode("utf-8", "replace"), int(seen.st_mtime)
+        return os.read(handle, MAX_READ).decode("utf-8", "replace"), int(status.st_mtime)
     finally:
         os.close(handle)
 
 
 class Lock(object):
-    """Nobody else takes or gives a lease of this stack root while it is held."""
+    """The lock of a stack root's lease. Whoever takes or releases the lease must hold it."""
 
-    def __init__(self, root, patience=PATIENCE):
+    def __init__(self, root, timeout=TIMEOUT):
         self.path = os.path.join(root, ".lease.lock")
-        self.patience = patience
+        self.timeout = timeout
         self.handle = -1
 
     def __enter__(self):
@@ -90,21 +92,21 @@ class Lock(object):
         except OSError as error:
             raise StackError("%s cannot be opened: %s. Find out who created it" % (self.path, error.strerror))
         try:
-            self._own()
+            self._check_owner()
             self._wait()
         except Exception:
             os.close(self.handle)
             raise
         return self
 
-    def _own(self):
-        seen = os.fstat(self.handle)
-        if not stat.S_ISREG(seen.st_mode) or seen.st_uid not in (0, os.geteuid()) or seen.st_nlink != 1:
-            raise StackError("%s was created by uid %d, which must not own it: remove it" % (self.path, seen.st_uid))
+    def _check_owner(self):
+        status = os.fstat(self.handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_nlink != 1:
+            raise StackError("%s was created by uid %d, which must not own it: remove it" % (self.path, status.st_uid))
         os.fchmod(self.handle, 0o600)
 
     def _wait(self):
-        deadline = time.time() + self.patience
+        deadline = time.time() + self.timeout
         while True:
             try:
                 fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,8 +116,8 @@ class Lock(object):
                     raise
             if time.time() > deadline:
                 holder = os.read(self.handle, 64).decode("utf-8", "replace").strip()
-                words = "%s has been locked for %d s by pid %s: end that process if it hangs"
-                raise StackError(words % (self.path, self.patience, holder or "unknown"), code=codes.BUSY)
+                message = "%s has been locked for %d s by pid %s: end that process if it hangs"
+                raise StackError(message % (self.path, self.timeout, holder or "unknown"), code=codes.BUSY)
             time.sleep(0.05)
         os.ftruncate(self.handle, 0)
         os.write(self.handle, ("%d\n" % os.getpid()).encode("ascii"))
@@ -124,10 +126,11 @@ class Lock(object):
         os.close(self.handle)
 
 
-def refuse_held(root, holder, host, over):
-    """StackError with who has the lease, where that is neither this holder for this host nor the one to take it from.
+def check_free(root, holder, host, over):
+    """StackError if somebody else than `holder` holds the lease, or if `holder` holds it for another host name.
 
-    `over` names a holder that is known to be dead, or that somebody answers for: only from that one is it taken.
+    `over` is the holder from whom the lease may be taken, because it is known to be dead or the user decided so; empty
+    for nobody, `damaged` for a lease that names no holder.
     """
     lease = read_lease(root)
     if lease is None or (over and over == (lease["holder"] or "damaged")):
@@ -141,27 +144,27 @@ def refuse_held(root, holder, host, over):
         return
     raise StackError(
         "another controller works on %s: %s. Wait until it ends; if it is dead, run the same command with --take-over"
-        % (root, told(lease)),
+        % (root, describe(lease)),
         code=codes.BUSY,
     )
 
 
 def take(root, holder, host, what, over=""):
-    """The lease is `holder`'s afterwards. StackError where somebody else has it."""
+    """Take the lease for `holder`. StackError if somebody else holds it."""
     make_directory(root)
     with Lock(root):
-        refuse_held(root, holder, host, over)
+        check_free(root, holder, host, over)
         write_json(path_of(root), {"holder": holder, "host": host, "what": what, "since": int(time.time())})
 
 
-def give(root, holder, host, over=""):
-    """The lease is not `holder`'s afterwards, nor that of the dead `over`; whether it was. Anybody else's stays."""
+def release(root, holder, host, over=""):
+    """Remove the lease if `holder`, or the dead holder `over`, holds it. Returns whether it was removed."""
     if not os.path.isdir(root):
         return False
     with Lock(root):
         lease = read_lease(root)
-        mine = bool(lease) and (lease["holder"], lease["host"]) == (holder, host)
-        ends = mine or bool(lease and over) and over == (lease["holder"] or "damaged")
+        is_ours = bool(lease) and (lease["holder"], lease["host"]) == (holder, host)
+        ends = is_ours or bool(lease and over) and over == (lease["holder"] or "damaged")
         if ends:
             remove(path_of(root))
     return ends

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Evidence that what was built loads and does what it is for: libraries, Lua modules, small programs.
+"""Tests of a built component: its libraries, its Lua modules, and small test programs.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -18,10 +18,10 @@ from .files import file_size, lines_since
 
 
 def try_part(generation, part, log, card=True, environment=None):
-    """Evidence that a part does what it is for: [{module, seconds, version}].
+    """Test a part of the recipe. Returns the evidence, [{module, seconds, version}]. StackError if a test fails.
 
-    Its libraries have all their symbols, its modules load, its programs run. Without a `card`, what needs one is
-    only seen to be in its place.
+    All symbols of its libraries must be found, its modules must load, and its test programs must run. If `card` is
+    False, this host has no card: then it is only checked that the modules are installed.
     """
     evidence = resolve_libraries(generation, part.get("libraries") or [], log, environment)
     if not card:
@@ -31,7 +31,7 @@ def try_part(generation, part, log, card=True, environment=None):
 
 
 def resolve_libraries(generation, libraries, log, environment=None):
-    """Open each library with all its symbols resolved at once, as the loader would when it is used."""
+    """Open each library and resolve all its symbols at once. Returns the evidence."""
     evidence = []
     for library in libraries:
         path = os.path.join(generation, library)
@@ -47,7 +47,7 @@ def resolve_libraries(generation, libraries, log, environment=None):
 
 
 def find_modules(generation, modules, log):
-    """See that each Lua module is where `require` looks and can be parsed, without running it."""
+    """Check that `require` would find each Lua module and that it can be parsed; it is not run."""
     evidence = []
     for module in modules:
         program = (
@@ -65,9 +65,9 @@ def find_modules(generation, modules, log):
 
 
 def try_programs(generation, modules, programs, log, environment=None):
-    """Run each Lua program with the modules loaded; [{module, seconds, version}] with the program as module.
+    """Run each Lua test program after loading the modules. Returns the evidence.
 
-    TMPDIR names a directory of theirs alone while they run.
+    TMPDIR is a temporary directory that only these programs use.
     """
     if not programs:
         return []
@@ -79,13 +79,13 @@ def try_programs(generation, modules, programs, log, environment=None):
 
 
 def run_trials(generation, modules, programs, log, environment):
-    """As `try_programs`, in an environment that has a TMPDIR."""
+    """Like `try_programs`, with TMPDIR set in `environment`."""
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
     for number, program in enumerate(programs, 1):
-        words = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
+        source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
         start = file_size(log)
-        argv = with_stack(generation, ["luajit", "-e", words])
+        argv = with_stack(generation, ["luajit", "-e", source])
         outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
         if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
             raise StackError(
@@ -98,12 +98,10 @@ def run_trials(generation, modules, programs, log, environment):
 
 
 def load_modules(generation, modules, log, environment=None):
-    """Load each Lua module in a process of its own; [{module, seconds, version}].
+    """Load each Lua module in its own process. Returns the evidence, [{module, seconds, version}].
 
-    A line of its own is printed at the end, for some modules (cudnn) leave one unfinished.
-
-    `th -e` returns 0 whatever happens, so this asks luajit itself, and looks for the line that it
-    prints when it got to the end.
+    `th -e` returns 0 even if it fails. So this runs luajit, and checks that the program printed its last line. The last
+    line starts with a line break because some modules (cudnn) print an unfinished line.
     """
     evidence = []
     for module in modules:

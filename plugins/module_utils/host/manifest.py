@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The manifest of a generation: what lay in it when it was sealed, so that what differs later can be named.
+"""The manifest of a generation: the list of its files when it was sealed, to find later changes.
 
-`manifest` has one JSON object a line: path, type, and for files mode, size and sha256, for directories the mode, for
-links the target. Its own sha256 stands in generation.json, so that it cannot be exchanged unseen.
+The file `manifest` has one JSON object per line: path, type, and for files mode, size and sha256, for directories the
+mode, for links the target. Its own sha256 is in generation.json, so that a replaced manifest is noticed.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -21,54 +21,60 @@ from .files import file_sha256, read_json, read_text, write_whole
 from .texts import as_native
 from ..rules import layout
 
-# Not looked at. Every verification writes logs, and the seal names the manifest; Python compiles when it likes.
-OURS = (layout.LOGS, layout.MANIFEST, layout.SEAL)
+# Not in the manifest. Every verification writes logs, the seal contains the sha256 of the manifest, and Python may
+# compile files at any time.
+EXCLUDED = (layout.LOGS, layout.MANIFEST, layout.SEAL)
 COMPILED = ("__pycache__", "*.pyc")
-# What programs write beside their sources when somebody runs them by hand in the generation, instead of by
-# `provision train`. They may come; what of these was there at sealing has to stay as it was. Loadcaffe writes
-# <prototxt>.lua anew before it reads it.
-MAY_COME = (
+# Files that programs write beside their sources if somebody runs them by hand in the generation instead of by
+# `provision train`. New ones are allowed; those that existed at sealing must not change. Loadcaffe writes
+# <prototxt>.lua again each time before it reads it.
+MAY_APPEAR = (
     "neuraltalk2/model/*.prototxt.lua",
     "neuraltalk2/vis/*",
     "neuraltalk2/model_id*",
     "neuraltalk2/coco-caption/val*.json*",
     "coco-caption/val*.json*",
 )
-# Written by each opening of a generation, before its seal is looked at: a newer release may write them otherwise.
-OPENED = ("environment", "bin/with-stack", "etc/luarocks.lua")
-TOLD = 20
-"""How many files are named; of the others there is the number."""
+# Files that the role `generation` writes each time it opens a generation, before it reads the seal. A newer release of
+# this project may write other content.
+WRITTEN_AT_OPENING = ("environment", "bin/with-stack", "etc/luarocks.lua")
+MAX_NAMED = 20
+"""How many files a message names; of the others it gives the number."""
 
 
 def seal_of(generation):
-    """The seal of a generation, {} where there is none."""
+    """The content of the seal of a generation; {} if it is not sealed."""
     return read_json(layout.seal(generation)) or {}
 
 
 def has_manifest(generation):
-    """Whether a generation is sealed with a manifest that is still the one that was written then."""
+    """Whether a generation is sealed and its manifest is the one that was written at sealing."""
     path = os.path.join(generation, layout.MANIFEST)
     return os.path.isfile(path) and seal_of(generation).get("manifest") == file_sha256(path)
 
 
 def is_stale(generation):
-    """Whether what opening a generation writes is not what its manifest says."""
-    noted = read(generation)
-    return any(_describe(os.path.join(generation, name)) != noted.get(name) for name in OPENED if name in noted)
+    """Whether the files that opening a generation writes differ from its manifest."""
+    recorded = read(generation)
+    return any(
+        _describe(os.path.join(generation, name)) != recorded.get(name)
+        for name in WRITTEN_AT_OPENING
+        if name in recorded
+    )
 
 
 def write(generation):
-    """Give all files modes for all users, write the manifest; its sha256."""
+    """Make all files readable by all users, and write the manifest. Returns the sha256 of the manifest."""
     lines = []
     for name, path in walk(generation):
-        _open_to_readers(path)
+        _make_readable(path)
         lines.append(json.dumps(dict(_describe(path), path=name), sort_keys=True))
     write_whole(os.path.join(generation, layout.MANIFEST), "\n".join(lines) + "\n")
     return file_sha256(os.path.join(generation, layout.MANIFEST))
 
 
 def read(generation):
-    """{path: what it was at sealing}. StackError where there is no manifest, or another than the sealed one."""
+    """{path: its entry in the manifest}. StackError if there is no manifest, or if it is not the sealed one."""
     if not seal_of(generation):
         raise StackError("%s is not sealed, so it is not complete: run `provision site`" % generation)
     if "manifest" not in seal_of(generation):
@@ -79,54 +85,53 @@ def read(generation):
     if not has_manifest(generation):
         raise StackError(
             "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
-            "Find out "
-            "who changed it, then run `provision site`, which seals the generation again" % generation
+            "Find out who changed it, then run `provision site`, which seals the generation again" % generation
         )
     entries = [json.loads(line) for line in read_text(os.path.join(generation, layout.MANIFEST)).splitlines()]
     return dict((entry.pop("path"), entry) for entry in entries)
 
 
 def compare(generation):
-    """({path: sha256} of all files there, [(path, what is wrong)]) against the manifest, sorted by path."""
-    noted, digests, wrong = read(generation), {}, []
+    """Compare all files with the manifest. Returns ({path: sha256} of the files, [(path, difference)], by path)."""
+    recorded, digests, wrong = read(generation), {}, []
     for name, path in walk(generation):
         found = _describe(path)
         if "sha256" in found:
             digests[name] = found["sha256"]
-        if name not in noted:
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_COME):
+        if name not in recorded:
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_APPEAR):
                 wrong.append((name, "was added"))
             continue
-        said = _difference(noted.pop(name), found, path)
-        if said:
-            wrong.append((name, said))
-    wrong += [(name, "is missing") for name in noted]
+        difference = _difference(recorded.pop(name), found, path)
+        if difference:
+            wrong.append((name, difference))
+    wrong += [(name, "is missing") for name in recorded]
     return digests, sorted(wrong)
 
 
 def in_words(wrong):
-    """The first files that differ, and how many there are."""
-    more = ["and %d more" % (len(wrong) - TOLD)] if len(wrong) > TOLD else []
-    text = ", ".join(["%s %s" % pair for pair in wrong[:TOLD]] + more)
+    """The differences as text: the first ones, and the number of the others."""
+    more = ["and %d more" % (len(wrong) - MAX_NAMED)] if len(wrong) > MAX_NAMED else []
+    text = ", ".join(["%s %s" % pair for pair in wrong[:MAX_NAMED]] + more)
     return as_native(text)
 
 
 def walk(generation):
-    """(path within the generation as text, path) of everything that the manifest is about, parents first."""
+    """Yield (path relative to the generation as text, path) of everything in the manifest, parents first."""
     for folder, folders, files in os.walk(generation):
-        folders[:] = sorted(name for name in folders if not _changes(folder, name, generation))
-        for name in sorted(folders + [name for name in files if not _changes(folder, name, generation)]):
+        folders[:] = sorted(name for name in folders if not _is_excluded(folder, name, generation))
+        for name in sorted(folders + [name for name in files if not _is_excluded(folder, name, generation)]):
             path = os.path.join(folder, name)
             yield _as_text(os.path.relpath(path, generation)), path
 
 
-def _changes(folder, name, generation):
+def _is_excluded(folder, name, generation):
     at_top = os.path.normpath(folder) == os.path.normpath(generation)
-    return (at_top and name in OURS) or any(fnmatch.fnmatchcase(name, pattern) for pattern in COMPILED)
+    return (at_top and name in EXCLUDED) or any(fnmatch.fnmatchcase(name, pattern) for pattern in COMPILED)
 
 
 def _as_text(name):
-    """A file's name as JSON can hold it, under Python 2.7 and 3 alike."""
+    """A file name as text for JSON, the same with Python 2.7 and 3."""
     raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
     try:
         return raw.decode("utf-8")
@@ -134,8 +139,8 @@ def _as_text(name):
         return raw.decode("latin-1")
 
 
-def _open_to_readers(path):
-    """Others may read it, nobody but its owner may change it, whatever wrote it and under which umask."""
+def _make_readable(path):
+    """Set the mode of a file or directory so that other users can read it and only its owner can change it."""
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
         return
@@ -145,7 +150,7 @@ def _open_to_readers(path):
 
 
 def _describe(path):
-    """What a manifest notes of a path; {} where there is nothing."""
+    """The entry of a manifest for a path, without the path; {} if it does not exist."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -160,13 +165,13 @@ def _describe(path):
     return {"type": "special", "mode": mode}
 
 
-def _difference(noted, found, path):
-    """How what is there differs from what was noted, in words; empty where it does not."""
-    if noted != found:
+def _difference(recorded, found, path):
+    """The difference between a path and its entry in the manifest, as text; empty if there is none."""
+    if recorded != found:
         for key in ("type", "target", "size", "sha256", "mode"):
-            if noted.get(key) != found.get(key):
+            if recorded.get(key) != found.get(key):
                 if key in ("size", "sha256"):
                     return "was changed"
-                return "has %s %s, was %s" % (key, found.get(key), noted.get(key))
+                return "has %s %s, was %s" % (key, found.get(key), recorded.get(key))
     owner = os.lstat(path).st_uid
     return "" if owner in (0, os.geteuid()) else "belongs to user %d" % owner

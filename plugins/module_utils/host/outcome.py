@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""How every module of ours ends: with its result, or with a failure that has a code and a traceback.
+"""Runs a module and ends it: with its result, or with a failure that has a code and a traceback.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -19,11 +19,11 @@ from ..rules import codes
 
 
 def run_module(module, function):
-    """End a module with what `function(module)` returns: a dict, the module's result.
+    """Run `function(module)` and end the module with the dict that it returns.
 
-    `predicted` in the result says whether the module only looked what there would be to do (check mode). A failure
-    has the `code` of its cause where that is a known one (rules/codes.py). Whatever was not expected is a failure too,
-    with the code of a bug: no module ends with nothing but a traceback on its stderr. Each failure has its traceback.
+    `predicted` in the result is true in check mode: then the result says what would be done. A failure has the `code`
+    of its cause if the cause is known (rules/codes.py). An exception that was not expected is a failure with the code
+    `bug`. So no module ends with only a traceback on its stderr. Each failure has its traceback.
     """
     try:
         result = function(module)
@@ -31,13 +31,14 @@ def run_module(module, function):
         details = dict(error.details)
         if not details.get("code"):
             details.pop("code", None)
-            if _lies_on_a_full_disk(details.get("log")):
+            if _is_on_full_disk(details.get("log")):
                 details["code"] = codes.DISK_FULL
         _fail(module, message_of(error), details)
     except (IOError, OSError) as error:
         code = codes.of_errno(error.errno, codes.BUG)
-        words = "%s: %s" % (error.filename, error.strerror) if error.filename and error.strerror else _words(error)
-        _fail(module, _unexpected(error) if code == codes.BUG else words, {"code": code})
+        has_path = error.filename and error.strerror
+        message = "%s: %s" % (error.filename, error.strerror) if has_path else _text_of(error)
+        _fail(module, _unexpected(error) if code == codes.BUG else message, {"code": code})
     except MemoryError:
         _fail(module, "there is not enough memory", {"code": codes.MEMORY_FULL})
     except Exception as error:
@@ -46,7 +47,7 @@ def run_module(module, function):
 
 
 def message_of(error):
-    """A StackError in words: its message, the log to read, and the end of that."""
+    """The text of a StackError for the user: its message, the path of the log, and the last lines of the log."""
     message = as_text(str(error))
     if error.details.get("log"):
         message += ". The whole log: " + as_text(error.details["log"])
@@ -54,23 +55,23 @@ def message_of(error):
 
 
 def _fail(module, message, details):
-    told = without_users(as_text(traceback.format_exc()))
-    # What ran as another account has a traceback of its own.
-    module.fail_json(msg=as_native(message), **dict({"exception": as_native(told)}, **details))
+    text = without_users(as_text(traceback.format_exc()))
+    # If the function ran as another account, `details` has the traceback from there.
+    module.fail_json(msg=as_native(message), **dict({"exception": as_native(text)}, **details))
 
 
 def _unexpected(error):
-    return "unexpected %s: %s" % (type(error).__name__, _words(error))
+    return "unexpected %s: %s" % (type(error).__name__, _text_of(error))
 
 
-def _words(error):
-    """What an exception says; under Python 2.7 its str() may fail at the first accent."""
+def _text_of(error):
+    """The message of an exception. With Python 2.7 its str() fails if it contains an accented letter."""
     try:
         return str(error)
     except UnicodeError:
         return repr(error)
 
 
-def _lies_on_a_full_disk(log):
-    """Whether no space is left where a log lies: a program's own words did not fit into it then."""
+def _is_on_full_disk(log):
+    """Whether the disk of a log is full. Then the error message of a program may be missing in it."""
     return bool(log) and os.path.isdir(os.path.dirname(log)) and is_full(os.path.dirname(log))

@@ -1,8 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Whether anybody but root and ourselves can replace what lies below a stack root.
+"""Checks whether users other than root and the current user can replace what is below a stack root.
 
-Every component of its path is looked at, links followed as the kernel does. Runs under Python 2.7 and 3, standard
-library only.
+Every component of its path is checked, and links are followed. Runs under Python 2.7 and 3, standard library only.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -17,35 +16,39 @@ import stat
 from ..rules import layout
 
 MOST_LINKS = 40
-ANOTHER = "choose another stack_root"
+OTHER_ROOT = "choose another stack_root"
 
 
 def places_of(root):
-    """[{path, kind, uid, gid, mode}] from / down to `root`, links and what they lead to, and what of ours lies below.
+    """[{path, kind, uid, gid, mode}] of all components of the path `root`, and of this project's entries in it.
 
-    `kind` is directory, link, other, or absent, which ends the path. A link that leads round is `other`.
+    If a component is a link, the components of its target follow. `kind` is directory, link, other or absent; after
+    an absent component the list ends. A link in a loop has the kind `other`.
     """
     found = []  # type: list[dict[str, str | int]]
-    whole = _walk(os.path.abspath(root), found, [0])
-    if whole:
+    exists = _walk(os.path.abspath(root), found, [0])
+    if exists:
         for name in layout.OURS:
-            place = _look(os.path.join(root, name))
+            place = _place(os.path.join(root, name))
             if place["kind"] != "absent":
                 found.append(place)
         generations = layout.generations(root)
         if os.path.isdir(generations):
-            found += [_look(os.path.join(generations, name)) for name in sorted(os.listdir(generations))]
+            found += [_place(os.path.join(generations, name)) for name in sorted(os.listdir(generations))]
     return found
 
 
 def _walk(path, found, links):
-    """Add every component of an absolute path; whether all of it is there."""
+    """Append every component of an absolute path to `found`. Returns whether the whole path exists.
+
+    `links` is a list of one number, which counts the links that were followed.
+    """
     at = "/"
     names = [name for name in path.split("/") if name]
-    found.append(_look(at))
+    found.append(_place(at))
     for index, name in enumerate(names):
         at = os.path.normpath(os.path.join(at, name))
-        place = _look(at)
+        place = _place(at)
         if place["kind"] == "link":
             found.append(place)
             links[0] += 1
@@ -60,35 +63,40 @@ def _walk(path, found, links):
     return True
 
 
-def _look(path):
+def _place(path):
     try:
-        seen = os.lstat(path)
+        status = os.lstat(path)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         return {"path": path, "kind": "absent", "uid": -1, "gid": -1, "mode": 0}
-    kind = "directory" if stat.S_ISDIR(seen.st_mode) else "link" if stat.S_ISLNK(seen.st_mode) else "other"
-    return {"path": path, "kind": kind, "uid": seen.st_uid, "gid": seen.st_gid, "mode": stat.S_IMODE(seen.st_mode)}
+    kind = "directory" if stat.S_ISDIR(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "other"
+    mode = stat.S_IMODE(status.st_mode)
+    return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode}
 
 
 def unsafe(root):
-    """Why others than root and ourselves could replace what lies there: the component, its owner, mode and the cure."""
-    return judge(places_of(root), os.geteuid())
+    """The reasons why other users could replace what is in the stack root; empty if they cannot.
+
+    Each names a component of the path, its owner, its mode and what to do.
+    """
+    return problems_of(places_of(root), os.geteuid())
 
 
-def judge(places, uid):
-    """The words for what `places_of` saw, for a user."""
-    words, before = [], None
+def problems_of(places, uid):
+    """The messages of `unsafe` for the result of `places_of`, if the current user is `uid`."""
+    problems, before = [], None
     for place in places:
         problem = _problem(place, before, uid)
-        # What a link leads to begins at / again.
-        if problem and problem not in words:
-            words.append(problem)
+        # The components of a link's target start at / again, so that a component may occur twice.
+        if problem and problem not in problems:
+            problems.append(problem)
         before = place
-    return words
+    return problems
 
 
 def _problem(place, before, uid):
+    """The message for one component, empty if it is safe. `before` is the component before it."""
     if place["kind"] == "absent":
         if before and before["mode"] & stat.S_ISVTX and _writers(before):
             return (
@@ -99,7 +107,7 @@ def _problem(place, before, uid):
                     _writers(before),
                     before["path"],
                     before["mode"],
-                    ANOTHER,
+                    OTHER_ROOT,
                 )
             )
         return ""
@@ -110,7 +118,7 @@ def _problem(place, before, uid):
             place["mode"],
             _user(place["uid"]),
             "root" if uid == 0 else _user(uid),
-            ANOTHER,
+            OTHER_ROOT,
         )
     if place["kind"] == "directory" and _writers(place) and not place["mode"] & stat.S_ISVTX:
         return "%s (owner %s, mode %04o) can be written by %s: chmod go-w it, or %s" % (
@@ -118,13 +126,13 @@ def _problem(place, before, uid):
             _user(place["uid"]),
             place["mode"],
             _writers(place),
-            ANOTHER,
+            OTHER_ROOT,
         )
     return ""
 
 
 def _writers(place):
-    """Who but its owner may write there, in words; empty where nobody else does."""
+    """The users other than the owner who can write to it, as text; empty if there are none."""
     if place["mode"] & stat.S_IWOTH:
         return "everybody"
     if place["mode"] & stat.S_IWGRP and not _is_private(place["gid"], place["uid"]):
@@ -133,7 +141,7 @@ def _writers(place):
 
 
 def _is_private(gid, uid):
-    """Whether a group is root's or its owner's own, with nobody else in it."""
+    """Whether a group is root's, or is the private group of the user `uid` without other members."""
     if gid == 0:
         return True
     try:

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Processes of a host, known by number and start.
+"""Processes of a host, identified by process id and start time.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -12,11 +12,14 @@ from .files import read_text
 
 
 def start_of(pid):
-    """When a process started, in clock ticks since boot: a number used again is another process. Empty if gone."""
+    """The start time of a process in clock ticks since boot, as text; empty if it has ended.
+
+    A process id can be used again later. The start time distinguishes the two processes.
+    """
     fields = (read_text("/proc/%s/stat" % pid) or "").rpartition(")")[2].split()
     return fields[19] if fields and fields[0] != "Z" else ""
 
 
 def is_alive(pid, start):
-    """Whether the process of that number and start still runs and is no zombie."""
+    """Whether the process with this id and start time is still running and is not a zombie."""
     return bool(start) and start_of(pid) == start

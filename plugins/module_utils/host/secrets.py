@@ -1,8 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""An index's user and password, kept out of process lists and logs.
+"""Keeps the user and password of a package index out of process lists and logs.
 
-pip takes its index from the environment, which only its own user can read. Where it builds a package it starts itself
-again with the index on the command line: so user and password go into a netrc of its own wherever pip reads one.
+pip reads the URL of its index from the environment, which only its own user can read. But when pip builds a package, it
+starts itself again with the URL on the command line. So user and password are written to a private netrc file, if this
+version of pip reads one.
 Runs under Python 2.7 and 3, standard library only.
 """
 
@@ -26,7 +27,7 @@ else:
 
 USER = re.compile(r"://(?P<user>[^/\s:]*)(?::(?P<password>[^/\s]*))?@(?P<host>[^/\s:@]+)")
 PLAIN = re.compile(r"[^\s\"'\\#]+\Z")
-"""What stands in a netrc without quotes, which not every Python reads alike."""
+"""A word that needs no quotes in a netrc file. Python versions differ in how they read quotes there."""
 READS_NETRC = (
     "import inspect, sys; from pip._vendor.requests import utils; "
     "sys.exit('NETRC' not in inspect.getsource(utils.get_netrc_auth))"
@@ -35,10 +36,13 @@ READS_NETRC = (
 
 @contextlib.contextmanager
 def pip_environment(python, url):
-    """The environment by which pip of that Python takes its index from `url`; gone afterwards."""
+    """The environment variables that make pip of that Python use the index `url`.
+
+    The netrc file is removed at the end of the context.
+    """
     found = USER.search(url)
-    words = [unquote(found.group(name) or "") for name in ("user", "password")] if found else []
-    if found is None or not all(PLAIN.match(word) for word in words) or not _reads_netrc(python):
+    login = [unquote(found.group(name) or "") for name in ("user", "password")] if found else []
+    if found is None or not all(PLAIN.match(word) for word in login) or not _reads_netrc(python):
         yield {"PIP_INDEX_URL": url}
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-index-")
@@ -46,11 +50,11 @@ def pip_environment(python, url):
         path = os.path.join(private, "netrc")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w") as file:
-            file.write("machine %s\nlogin %s\npassword %s\n" % (found.group("host"), words[0], words[1]))
+            file.write("machine %s\nlogin %s\npassword %s\n" % (found.group("host"), login[0], login[1]))
         yield {"PIP_INDEX_URL": USER.sub(r"://\g<host>", url), "NETRC": path}
     finally:
         shutil.rmtree(private)
 
 
 def _reads_netrc(python):
-    return output_of([python, "-c", READS_NETRC], patience=None)[1] == 0
+    return output_of([python, "-c", READS_NETRC], timeout=None)[1] == 0

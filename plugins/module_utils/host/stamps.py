@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The stamps of a generation: what was built whole in it.
+"""The stamps of a generation: which components are built completely.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -15,12 +15,12 @@ from ..rules import layout
 
 
 def stamp_path(generation, component):
-    """Where the stamp of a component lies."""
+    """The path of the stamp of a component."""
     return os.path.join(generation, layout.STAMPS, component + ".json")
 
 
 def read_stamps(generation):
-    """{component: digest} of all that was built whole in a generation."""
+    """{component: digest} of the components of a generation that are built completely."""
     directory = os.path.join(generation, layout.STAMPS)
     stamps = {}
     if os.path.isdir(directory):

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Texts on a host, which Python 2.7 hands out as bytes, and URLs without their passwords.
+"""Conversion of texts, which are bytes in Python 2.7.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -11,18 +11,18 @@ __metaclass__ = type
 import sys
 
 PY2 = sys.version_info[0] == 2
-"""Whether this is Python 2, whose str is bytes. mypy knows this name, and does not look at what only Python 2 runs."""
+"""Whether this is Python 2, where str is bytes. mypy knows this name, and skips code that only Python 2 runs."""
 TEXT = type(b"".decode("utf-8"))
-"""What JSON gives for text; a literal would be bytes under Python 2.7, and the formatter takes its u away."""
+"""The type of text in JSON. A literal would be bytes in Python 2.7, and the formatter removes the prefix u."""
 
 
 def as_text(value):
-    """A text, also where Python 2.7 hands out bytes."""
+    """The value as text; bytes are decoded as UTF-8. Other types are returned unchanged."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def as_native(value):
-    """What JSON gave, with its texts as this Python hands them to programs: bytes in UTF-8 for 2.7."""
+    """A value from JSON with its strings as `str` of this Python: bytes in UTF-8 for Python 2.7."""
     if not PY2:
         return value
     if isinstance(value, dict):

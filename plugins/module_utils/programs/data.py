@@ -103,7 +103,7 @@ def python_of(generation):
     """A Python of this host that loads the stack's numpy, h5py and Pillow. StackError with what each one said."""
     said = []
     for python in candidates():
-        words, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), patience=None)
+        words, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), timeout=None)
         if code == 0:
             return python
         said.append("%s: %s" % (python, (words.strip().splitlines() or ["code %s" % code])[-1]))

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Where the files of the mirror lie on a host.
+"""The paths of the mirror's files on a host.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import Mapping  # noqa: F401
 
 DIGITS = 16
-"""How many digits of a file's sha256 stand before its name, so that two versions never meet."""
+"""How many digits of the sha256 are put before a file's name, so that two versions have different paths."""
 
 
 def path_of(directory, file):
     # type: (str, Mapping[str, str]) -> str
-    """The path on a host, in the directory of artifacts, of a file {file, sha256} of the mirror's lock."""
+    """The path, in a host's directory of artifacts, of a file {file, sha256} from the mirror's lock."""
     return posixpath.join(directory, "%s-%s" % (file["sha256"][:DIGITS], file["file"]))

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Codes of failures, which a module puts into its result and the controller looks up. Pure.
+"""Codes of failures. A module puts the code into its result, and the controller decides by it. Pure.
 
-Whatever goes by the cause of a failure goes by its code, never by the words of its message. Runs under Python 2.7 and 3
+Decisions depend on the code of a failure, never on the text of its message. Runs under Python 2.7 and 3
 and needs nothing beyond the standard library.
 """
 
@@ -12,13 +12,13 @@ __metaclass__ = type
 import errno
 
 BUG = "bug"
-"""Something that nobody thought of: the result has its traceback."""
+"""An exception that was not expected. The result contains its traceback."""
 DISK_FULL = "disk.full"
 DISK_BROKEN = "disk.broken"
 MEMORY_FULL = "memory.full"
 FILE_DENIED = "file.denied"
 BUSY = "busy"
-"""Somebody else is at work there."""
+"""Another process or controller is working there."""
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
 
@@ -33,7 +33,7 @@ _OF_ERRNO = {
 }
 
 
-def of_errno(number, otherwise=""):
+def of_errno(number, default=""):
     # type: (int | None, str) -> str
-    """The code of an error of the operating system, `otherwise` for one that says nothing of the machine's state."""
-    return otherwise if number is None else _OF_ERRNO.get(number, otherwise)
+    """The code for an errno of the operating system; `default` if there is none for it."""
+    return default if number is None else _OF_ERRNO.get(number, default)

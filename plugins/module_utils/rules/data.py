@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The programs that prepare and inspect data: their files, and what applies where a request says nothing.
+"""The programs that prepare and inspect data: the names of their files, and the defaults of their options.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -9,15 +9,15 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 REQUEST, RESULT = "request.json", "result.json"
-"""The files in which a program finds what is asked of it, and leaves what came of it."""
+"""The files from which a program reads its options and to which it writes its result."""
 COCO_VAL, COCO_TRAIN = "annotations/captions_val2014.json", "annotations/captions_train2014.json"
 """The captions of MS COCO, below the directory into which its archives were unpacked."""
 MAX_LENGTH = 16
-"""How many words of a caption are kept."""
+"""How many words of a caption are kept, by default."""
 WORD_COUNT_THRESHOLD = 5
-"""Words that occur more often than this are in the vocabulary."""
+"""Words that occur more often than this are in the vocabulary, by default."""
 WORDS, CHARS = "words", "chars"
-"""What a caption is cut into; words where a request says nothing."""
+"""What a caption is split into; by default words."""
 TOKENS = (WORDS, CHARS)
 SHARES = ("val_share", "test_share")
-"""The options that give pictures to validation and test by share."""
+"""The options for the share of the pictures in the splits val and test."""

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Source edits as data: the pure part, read by the module on hosts and by the mirror's check alike."""
+"""Applies source edits to a text. Used by the module on hosts and by the check of the mirror; pure."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class EditError(Exception):
-    """An edit that does not fit its file."""
+    """An edit does not match its file."""
 
 
 def apply_edits(text, edits):
     # type: (str, Iterable[Mapping[str, Any]]) -> str
-    """`text` with all edits made, in order; EditError where a pattern's count differs.
+    """`text` with all edits applied, in order. EditError if a pattern does not occur `count` times.
 
-    An edit is {pattern, replacement, count, file, reason}; patterns are literal.
+    An edit is {pattern, replacement, count, file, reason}; patterns are literal text.
     """
     for edit in edits:
         found = text.count(edit["pattern"])
@@ -38,8 +38,8 @@ def _mismatch(text, edit, found):
         if needle in line or (words and words[-1] in line)
     ]
     return (
-        "%s: %r stands there %d times, expected %s. The edit (%s) was written for other sources; "
-        "compare the archive's version with the catalogue's. Lines that look alike:\n%s"
+        "%s: %r occurs %d times, expected %s. The edit (%s) was written for other sources; "
+        "compare the archive's version with the catalogue's. Similar lines:\n%s"
         % (
             edit["file"],
             needle,
@@ -53,7 +53,7 @@ def _mismatch(text, edit, found):
 
 def by_file(edits):
     # type: (Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]
-    """[(file, edits of it)] in the order of first mention."""
+    """The edits grouped by file: [(file, its edits)], in the order of the first edit of each file."""
     order = []  # type: list[str]
     for edit in edits:
         if edit["file"] not in order:

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What is known of cards and CUDA toolkits: answers, where toolkits lie, and what a user can do without a card.
+"""Facts about cards and CUDA toolkits: results of the detection, places of toolkits, and a message for users.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -11,18 +11,18 @@ __metaclass__ = type
 import re
 
 CARD, NONE, UNKNOWN = "card", "none", "unknown"
-"""The answers to the question whether a host has a card; `unknown` where that cannot be told."""
+"""The results of the detection of cards: `unknown` if it cannot be determined whether there is one."""
 CURE = (
-    "Repair its driver until nvidia-smi answers, or, where its cards are not to be used, set gpu_stack_profile: cpu in "
-    "its inventory"
+    "Repair its driver until nvidia-smi answers. If its cards must not be used, set gpu_stack_profile: cpu in its "
+    "inventory"
 )
-"""What to do where it cannot be told whether a host has a card."""
+"""What the user should do if it is unknown whether a host has a card."""
 DEBIAN = "/usr/lib/nvidia-cuda-toolkit"
-"""Where Debian's packages put the compiler of CUDA; the headers are in /usr/include."""
+"""The directory of the CUDA compiler in Debian's packages; the headers are in /usr/include."""
 TREES = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda", "/opt/cuda-*", DEBIAN, "/usr")
-"""The directories in which a CUDA toolkit is looked for, as patterns."""
+"""The directories that are searched for CUDA toolkits, as patterns."""
 SEARCHED = "/usr/local/cuda*, /opt/cuda* and /usr/bin"
-"""The same for people: where the compiler of a toolkit (nvcc) was looked for."""
+"""The same for messages: where nvcc was searched for."""
 ARCHITECTURE = re.compile(r"\d+\.\d(\+PTX)?\Z")
 """An entry of a TORCH_CUDA_ARCH_LIST: a compute capability such as 3.7 or 9.0+PTX."""
 RELEASE = re.compile(r"release (\d+\.\d+), V(\S+)")
@@ -31,11 +31,11 @@ RELEASE = re.compile(r"release (\d+\.\d+), V(\S+)")
 
 def architectures(arch_list):
     # type: (str) -> list[str]
-    """The entries of a TORCH_CUDA_ARCH_LIST; people separate them by spaces, commas or semicolons."""
+    """The entries of a TORCH_CUDA_ARCH_LIST, separated by spaces, commas or semicolons."""
     return [word for word in re.split(r"[\s;,]+", arch_list) if word]
 
 
 def compute_capability(architecture):
     # type: (str) -> str
-    """`9.0` of `9.0+PTX`."""
+    """The compute capability of an entry: `9.0` for `9.0+PTX`."""
     return architecture.split("+")[0]

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Names of controllers, and a lease on a host in words: the pure part, read by modules on hosts and by the controller.
+"""Names of controllers, and the description of a lease for messages. Used on hosts and on the controller; pure.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -16,10 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping  # noqa: F401
 
-NOWHERE = "-"
-"""Stands for what a machine does not tell of itself."""
+UNKNOWN = "-"
+"""The value of a part of the name that the machine does not report."""
 BOOT = "/proc/sys/kernel/random/boot_id"
-"""Where Linux has the id of its boot."""
+"""The file in which Linux reports the id of its boot."""
 FORM = re.compile(
     r"(?P<host>\S+) pid (?P<pid>\d+) since (?P<since>\d+)"
     r" boot (?P<boot>\S+) space (?P<space>\S+) machine (?P<machine>\S+)\Z"
@@ -28,25 +28,25 @@ FORM = re.compile(
 
 def name_of(host, pid, since, boot, space, machine):
     # type: (str, int, int, str, str, str) -> str
-    """A controller's name.
+    """A controller's name, built from what identifies its process.
 
-    `since` is the kernel's start of the process, in ticks since boot, `boot` the id of that boot, `space` the process
-    namespace in which `pid` counts, `machine` the machine's id; `host` is for people only.
+    `since` is the start of the process in clock ticks since boot, `boot` the id of that boot, `space` the PID namespace
+    of `pid`, and `machine` the machine's id. `host` is for people only.
     """
-    words = (re.sub(r"\s+", "_", host) or NOWHERE, pid, since, boot or NOWHERE, space or NOWHERE, machine or NOWHERE)
-    return "%s pid %s since %s boot %s space %s machine %s" % words
+    parts = (re.sub(r"\s+", "_", host) or UNKNOWN, pid, since, boot or UNKNOWN, space or UNKNOWN, machine or UNKNOWN)
+    return "%s pid %s since %s boot %s space %s machine %s" % parts
 
 
 def parse(name):
     # type: (str | None) -> dict[str, str | Any] | None
-    """The parts of a controller's name; None where it is none."""
+    """The parts of a controller's name; None if `name` is not one."""
     found = FORM.match(name or "")
     return found.groupdict() if found else None
 
 
-def told(lease):
+def describe(lease):
     # type: (Mapping[str, Any]) -> str
-    """Who has a lease {holder, host, what, since}, since when and from where, in words."""
+    """A sentence about a lease {holder, host, what, since}: who holds it, since when and for which command."""
     parts = parse(lease.get("holder"))
     who = "pid %(pid)s on %(host)s (machine %(machine)s)" % parts if parts else lease.get("holder") or "somebody"
     when = moment(lease.get("since"))
@@ -55,5 +55,5 @@ def told(lease):
 
 def plain(text):
     # type: (str) -> str
-    """The text in printable ASCII: whoever wrote a lease chose its words."""
+    """The text in printable ASCII. What a lease contains cannot be trusted."""
     return re.sub(r"[\x00-\x1f\x7f]", "?", str(text.encode("ascii", "backslashreplace").decode("ascii")))

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Where what lies below a stack root, and in a generation.
+"""The paths below a stack root and in a generation.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -15,11 +15,11 @@ CURRENT = "current"
 """The link to the generation that is used."""
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
 HISTORY, LEASE = "history.json", "lease.json"
-"""Which generation was current before, and who works on the stack now."""
+"""The file that names the previous generation, and the file of the lease."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
-"""In a generation: that it is whole, what lies in it, and which components were built."""
+"""In a generation: its seal, its manifest, and the directory of its stamps."""
 OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY)
-"""What belongs to whoever installs the stack; runs belong to who runs them."""
+"""The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
 def generations(root):
@@ -30,7 +30,7 @@ def generations(root):
 
 def generation(root, name):
     # type: (str, str) -> str
-    """The directory of a generation, by its id."""
+    """The directory of the generation with that id."""
     return posixpath.join(root, GENERATIONS, name)
 
 
@@ -42,19 +42,19 @@ def current(root):
 
 def history(root):
     # type: (str) -> str
-    """The file that says which generation was current before."""
+    """The file that names the generation that was current before."""
     return posixpath.join(root, HISTORY)
 
 
 def controller(root):
     # type: (str) -> str
-    """The file that says who builds."""
+    """The file that names the controller that built last."""
     return posixpath.join(root, LOGS, "controller")
 
 
 def seal(directory):
     # type: (str) -> str
-    """The file by which a generation is whole."""
+    """The seal of a generation, which exists only if the generation is complete."""
     return posixpath.join(directory, SEAL)
 
 
@@ -72,5 +72,5 @@ def locks(root):
 
 def queue(root):
     # type: (str) -> str
-    """The directory of what was given to a queue of the site."""
+    """The directory of runs that were submitted to Slurm."""
     return posixpath.join(root, QUEUE)

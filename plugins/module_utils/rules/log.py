@@ -1,10 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What train.lua and eval.lua print, read line by line: losses, scores, checkpoints, and what went wrong.
+"""Reads the output of train.lua and eval.lua line by line: losses, scores, checkpoints, and errors.
 
-The same code reads on hosts and on the controller. A log is not to be trusted: it may be of any size, in the middle
-of being written, and hold anything. Each line is looked at once and up to a bound, what is kept of a log has a bound,
-and what is not whole is taken for no number. Lua's lines end in a tab, and the scorer's own output stands between
-them in no fixed order.
+Hosts and the controller use the same code. A log cannot be trusted: it may have any size and any content, and may be
+incomplete. Each line is read once and up to a limit, the size of the result is limited, and an incomplete number is
+ignored. Lua's lines end with a tab, and the scorer's output appears between them in no fixed order.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
     from typing import Any  # noqa: F401
 
 LINE = 8192
-"""Characters of a line that are looked at."""
+"""How many characters of a line are read."""
 KEPT = 5000
-"""How many validations, scores and checkpoints are kept of a log."""
+"""How many validations, scores and checkpoints of a log are kept."""
 SCORES = 32
 """How many scores of one validation are kept."""
 FILES = 16
-"""Of how many files it is known when they were last written; a training writes two."""
-SHOWN = 500
-"""Characters of an error that are told."""
+"""For how many checkpoint files the last iteration is kept. A training writes two files."""
+MAX_ERROR = 500
+"""How many characters of an error message are kept."""
 NUMBER = r"[-+]?(?:[0-9]{1,330}(?:\.[0-9]{0,60})?(?:[eE][-+]?[0-9]{1,4})?|nan|inf)"
 ITERATION = re.compile(r"iter ([0-9]{1,15}): (%s)\s*$" % NUMBER)
 VALIDATION = re.compile(r"validation loss:[ \t]{1,20}(%s)\s*$" % NUMBER)
@@ -37,8 +36,8 @@ ENTRY = re.compile(r"[ \t]{1,20}(\w{1,100}) : (\S{1,400})\s*$")
 NUMERIC = re.compile(r"(?:%s)$" % NUMBER)
 IMAGES = re.compile(r"assigned ([0-9]{1,15}) images to split train\s*$")
 NAMED = re.compile(r"\w{0,80}Error: ")
-# Colours, movements of the cursor, titles of windows that have an end: what has none hides nothing. No part takes an
-# escape itself, so each is looked at once.
+# Escape sequences of a terminal: colours, movements of the cursor, window titles. An incomplete title does not match,
+# so that it hides no text. No part of the pattern matches an escape character, so that the search takes linear time.
 SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\)|[ -/]*[0-Z\\\\^-~])")
 CHECKPOINT = "wrote checkpoint to "
 EXPLODING = "loss seems to be exploding"
@@ -47,7 +46,7 @@ MEMORY = ("not enough memory", "out of memory")
 
 
 class Series(object):
-    """Entries in order, of which about `most` are kept, evenly, and always the last."""
+    """A list of limited size: of all entries added, about `most` are kept, evenly distributed, and always the last."""
 
     def __init__(self, most):
         # type: (int) -> None
@@ -68,23 +67,23 @@ class Series(object):
 
     def entries(self):
         # type: () -> list[Any]
-        """What is kept; the last one is among it."""
+        """The entries that are kept, in order, including the last one."""
         if self.count and self.kept[-1] is not self.last:
             return self.kept + [self.last]
         return list(self.kept)
 
 
 class Reader(object):
-    """Reads a log in pieces of any size; `told()` says at any time what stood in it so far."""
+    """Reads a log in pieces of any size. `result()` returns what was found so far."""
 
     def __init__(self, points, kept=KEPT):
         # type: (int, int) -> None
         self.rest = ""
         self.losses = Series(points)
         self.validations, self.scores, self.checkpoints = Series(kept), Series(kept), Series(kept)
-        # The last iteration at which each of the files was written, of a few files.
+        # {checkpoint file: the last iteration at which it was written}
         self.written = {}  # type: dict[str, int]
-        # The scores of a table that is being read.
+        # The scores of the table that is being read; None outside of a table.
         self.table = None  # type: dict[str, str] | None
         self.images = None  # type: int | None
         self.evaluation = None  # type: str | None
@@ -94,7 +93,7 @@ class Reader(object):
 
     def feed(self, text):
         # type: (str) -> None
-        """Read on. A line that is not whole yet is kept, up to one character beyond the bound of a line."""
+        """Read the next piece. An incomplete line is kept, up to LINE + 1 characters."""
         start = 0
         while True:
             end = text.find("\n", start)
@@ -107,15 +106,15 @@ class Reader(object):
             start = end + 1
             self.line(line[:LINE], len(line) <= LINE)
 
-    def line(self, line, whole):
+    def line(self, line, complete):
         # type: (str, bool) -> None
-        """Look at one line, as a terminal would leave it; one that was cut has no number, only words."""
+        """Read one line, as a terminal would show it. In a line that was cut, only error messages are searched."""
         if "\x1b" in line or "\r" in line:
             line = SEQUENCES.sub("", line).rstrip("\r").rpartition("\r")[2]
-        if not whole:
+        if not complete:
             self.table = None
-            self.words(line)
-        elif self.table is not None and self.of_table(line):
+            self.problem(line)
+        elif self.table is not None and self.table_line(line):
             pass
         elif line.startswith("iter "):
             self.iteration(line)
@@ -131,11 +130,11 @@ class Reader(object):
         elif line.rstrip() == "{":
             self.table = {}
         else:
-            self.seldom(line)
+            self.rare_line(line)
 
     def at(self):
         # type: () -> int
-        """The last iteration that was printed; 0 before the first."""
+        """The last iteration that was read; 0 before the first."""
         return self.losses.last[0] if self.losses.last else 0
 
     def iteration(self, line):
@@ -151,9 +150,9 @@ class Reader(object):
         if self.not_finite is None and not finite(loss):
             self.not_finite = (number, loss)
 
-    def of_table(self, line):
+    def table_line(self, line):
         # type: (str) -> bool
-        """Whether a line belongs to a table of scores, or ends one; what is no such line ends it, and it was none."""
+        """Whether a line belongs to a table of scores. Any other line ends the table, which is then ignored."""
         table, found = self.table, ENTRY.match(line)
         if found:
             name, value = found.groups()
@@ -165,9 +164,9 @@ class Reader(object):
             self.scores.add((self.at(), table))
         return line.rstrip() == "}"
 
-    def seldom(self, line):
+    def rare_line(self, line):
         # type: (str) -> None
-        """The lines of which a log has few."""
+        """Read a line of a kind that is rare in a log."""
         if line.startswith("loss:"):
             found = EVALUATION.match(line)
             if found:
@@ -176,19 +175,19 @@ class Reader(object):
             found = IMAGES.match(line)
             if found:
                 self.images = int(found.group(1))
-        self.words(line)
+        self.problem(line)
 
-    def words(self, line):
+    def problem(self, line):
         # type: (str) -> None
-        """What a line says of an end that is none."""
+        """Record an error message, or the message that the loss explodes."""
         if EXPLODING in line:
             self.exploding = True
         if not self.error:
-            self.error = error_of(line)[:SHOWN]
+            self.error = error_of(line)[:MAX_ERROR]
 
-    def told(self):
+    def result(self):
         # type: () -> dict[str, Any]
-        """All of it, as JSON has it: numbers that are none stand as text."""
+        """Everything that was found, as values for JSON. nan and inf are texts."""
         return {
             "losses": [[number, plain(loss)] for number, loss in self.losses.entries()],
             "validations": [[number, plain(value)] for number, value in self.validations.entries()],
@@ -208,22 +207,22 @@ class Reader(object):
 
 def error_of(line):
     # type: (str) -> str
-    """What a line says of an error; empty where it says nothing of one."""
+    """The error message in a line; empty if there is none."""
     place = line.find(LUAJIT)
     if place == 0 or (place > 0 and line[place - 1] == "/"):
         return line[place + len(LUAJIT) :].rstrip()
-    if any(words in line for words in MEMORY) or NAMED.match(line):
+    if any(message in line for message in MEMORY) or NAMED.match(line):
         return line.rstrip()
     return ""
 
 
-def finite(word):
+def finite(text):
     # type: (str) -> bool
-    """Whether a number, as it was printed, is one."""
-    return float(word) - float(word) == 0.0
+    """Whether a printed number is finite."""
+    return float(text) - float(text) == 0.0
 
 
-def plain(word):
+def plain(text):
     # type: (str) -> float | str
-    """A number as it was printed: as a number, and where it is none (nan, inf, 1e400) as text."""
-    return float(word) if finite(word) else str(float(word))
+    """The value of a printed number; as text if it is not finite (nan, inf, 1e400)."""
+    return float(text) if finite(text) else str(float(text))

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Machine types: which ones the stack is built for, and which one an ELF file is for.
+"""Machine types: the one that the stack is built for, and the one that an ELF file is for.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -11,17 +11,17 @@ __metaclass__ = type
 import struct
 
 BUILT_FOR = "x86_64"
-"""The machine that everything is built for, as `uname -m` gives it."""
+"""The machine type that everything is built for, as `uname -m` prints it."""
 SAME = (BUILT_FOR, "amd64")
-"""Names of that machine."""
+"""The names of that machine type."""
 ELF = {62: BUILT_FOR, 183: "aarch64", 21: "ppc64le"}
 HEAD = 20
-"""The bytes at the start of a file that `of_elf` needs."""
+"""How many bytes from the start of a file `of_elf` needs."""
 
 
 def of_elf(head):
     # type: (bytes) -> str
-    """The machine that an ELF file is for, by its first bytes; empty for a file that is not ELF."""
+    """The machine type of an ELF file, from its first bytes; empty if it is not an ELF file."""
     if len(head) < HEAD or head[:4] != b"\x7fELF":
         return ""
     number = struct.unpack("<H", head[18:20])[0]

@@ -9,4 +9,4 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
-"""{package manager: the command by which it is known to be there}. dnf is taken where there is also yum."""
+"""{package manager: its command}. A package manager is present if its command exists. dnf is preferred to yum."""

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What hosts and the controller both know of a run: names of its files, its record, its models, and a good ending.
+"""Facts about runs for hosts and the controller: names of files and models, the record, and when a run succeeded.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -21,11 +21,11 @@ PROCESS = "process.json"
 IMAGES = "images.json"
 """The original name of each picture, by the name of its link, and the pictures that were set aside."""
 LOG = "log"
-"""What the program printed."""
+"""The output of the program."""
 SAMPLES = "samples"
 """One JSON object per line: the processor time and the card that the run used at that time."""
 EXIT = "exit"
-"""Its exit code, minus the signal that ended it."""
+"""Its exit code; if a signal ended it, the negative number of the signal."""
 ENDED = "ended.json"
 """Why the supervisor ended it or did not start it: `by`, in one word, and the evidence."""
 STOPPED = "stopped"
@@ -35,18 +35,18 @@ STATE = "state.json"
 PLAN = "plan.json"
 """The runs that the supervisor starts, in order."""
 SUPERVISOR_LOG = "supervisor.log"
-"""What the supervisor itself printed, in its directory."""
+"""The output of the supervisor, in its directory."""
 LONGEST_ID = 121
 ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (LONGEST_ID - 1)
-"""The form of a run's id, which names a directory."""
+"""The pattern of a run's id, which is the name of its directory."""
 RESERVED = (".last", ".new")
-"""What no id may end in: the file of another run's model would have the same name."""
+"""Endings that an id must not have, because the model of another run could get the same file name."""
 STAGE_OVER = ("plateau", "iterations")
 """The values of `by` in ended.json that mean: the stage ended as planned."""
 VALIDATION_LOSS = "validation loss"
-"""What a training judges its models by where it has no scores."""
+"""The measure by which a training compares its models if it has no scores."""
 BEST, LAST = ".t7", ".last.t7"
-"""How the names of models end: of the best so far, and by our source edit of one that was no better."""
+"""Endings of the names of models: of the best one, and of a later one that was not better (by our source edit)."""
 
 
 def ended_well(status):
@@ -69,19 +69,19 @@ def report(run_id):
 
 def is_best(file):
     # type: (str) -> bool
-    """Whether a model is the best that its training had written by then."""
+    """Whether a model was the best of its training when it was written."""
     return not file.endswith(LAST)
 
 
 def requested(record):
     # type: (Mapping[str, Any]) -> Any
-    """The options that a run was asked with. Records from before the first release call them `arguments`."""
+    """The options that were requested for a run. Records from before the first release call them `arguments`."""
     return record.get("requested", record.get("arguments"))
 
 
 def effective(process):
     # type: (Mapping[str, Any]) -> Any
-    """The options that a run's program got. Files from before the first release call them `arguments`."""
+    """The options that a run's program received. Files from before the first release call them `arguments`."""
     return process.get("effective", process.get("arguments"))
 
 
@@ -93,5 +93,5 @@ def supervisor(record):
 
 def split(program, options):
     # type: (str, Mapping[str, Any]) -> Any
-    """The split of a data set that a program evaluates: train.lua always val, eval.lua what -split says."""
+    """The split of a data set that a program evaluates: always val for train.lua, for eval.lua the option -split."""
     return "val" if program == "train.lua" else options.get("split") or "test"

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""States of Slurm's jobs, as hosts and the controller both know them.
+"""States of Slurm's jobs, for hosts and the controller.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Texts for people: what is taken out of them, and how a time is written.
+"""Removes secrets and colour codes from texts, and formats times.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -12,15 +12,15 @@ import re
 import time
 
 HIDDEN = "***"
-"""Stands in the place of a secret."""
+"""The replacement for a secret."""
 USER_OF_URL = re.compile(r"://[^/\s\"'<>]*@")
-"""The user and password of a URL, with the marks before and after them."""
+"""The user and password of a URL, with `://` before and `@` after them."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def moment(seconds):
     # type: (float | None) -> str
-    """A time since the epoch, for people."""
+    """A time in seconds since 1970 as text, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds or 0))
 
 
@@ -32,5 +32,5 @@ def without_users(text):
 
 def without_colours(text):
     # type: (str) -> str
-    """The text without the codes by which programs colour it in a terminal."""
+    """The text without the escape codes for colours in a terminal."""
     return COLOURS.sub("", text)

@@ -94,7 +94,7 @@ def interpreter():
     """
     for path in [sys.executable] + [found(name) for name in PYTHONS]:
         if path and os.access(path, os.X_OK):
-            if output_of([path, "-c", "import json"], patience=None)[1] == 0:
+            if output_of([path, "-c", "import json"], timeout=None)[1] == 0:
                 return path
     words = "%s cannot run any Python of this host: neither %s nor one on the PATH. Install the distribution's python3"
     raise StackError(words % (who(), sys.executable))

@@ -49,7 +49,7 @@ FORGOTTEN = {"state": GONE, "node": "", "reason": ""}
 
 def answer_of(argv):
     """(what a command of Slurm's printed, its code). StackError where there is no such command."""
-    said, code = output_of(argv, patience=None)
+    said, code = output_of(argv, timeout=None)
     if code is None:
         raise StackError("%s: there is no such program. Is Slurm's client installed on this host?" % argv[0])
     return said.strip(), code

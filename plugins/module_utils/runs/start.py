@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 
-from ..gpu.cards import misleading
+from ..gpu.cards import misleading_settings
 from ..host.commands import log_tail
 from ..host.errors import StackError
 from ..host.files import write_json
@@ -54,7 +54,7 @@ def start(root, runs, gpu, memory, account):
             raise
     await_file(account, process, first, first.process, first.ended, meanwhile=first.log)
     said = as_account(account, begun, root, runs)
-    return dict(said, remarks=[remark] * bool(remark) + (misleading() if plan["card"] else []))
+    return dict(said, remarks=[remark] * bool(remark) + (misleading_settings() if plan["card"] else []))
 
 
 def prepare(root, runs, gpu, memory, generation, code):

@@ -90,7 +90,7 @@ def glance(run, said):
         reader.feed(line[1])
     if said["exit_code"] != 0 or not reader.losses.count:
         closer.feed(text[-CLOSER:])
-    seen = (reader if reader.losses.count else closer).told()
+    seen = (reader if reader.losses.count else closer).result()
     return dict(
         seen,
         losses=seen["losses"][-1:],
@@ -122,7 +122,7 @@ def whole(run, points, samples):
     said, process = base(run), run.told(run.process)
     reader = read_log(run.log, points)
     said.update(
-        progress=reader.told(),
+        progress=reader.result(),
         tail=end_of(run.log, TAIL),
         samples=thinned(sampled(run), samples),
         effective=rules.effective(process),

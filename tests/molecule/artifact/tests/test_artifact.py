@@ -49,7 +49,7 @@ def test_the_edit_was_applied_once(host: Host) -> None:
 
 def test_an_edit_that_does_not_fit_is_refused_with_the_lines_found(host: Host) -> None:
     message = host.file("/var/tmp/refused-edit").content_string
-    assert "stands there 2 times, expected 1" in message
+    assert "occurs 2 times, expected 1" in message
     assert "line 2: local other = 2" in message
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_differs_from_the_lock_is_refused(host: Host) -> None:
 def test_a_directory_of_another_user_is_refused(host: Host) -> None:
     message = host.file("/var/tmp/refused-foreign").content_string
     assert f"belongs to plain (uid {host.user('plain').uid})" in message
-    assert "could be exchanged" in message
+    assert "could be replaced" in message
     assert not host.file("/var/tmp/took-foreign").exists
     assert host.file("/tmp/stack/artifacts").listdir() == []
 

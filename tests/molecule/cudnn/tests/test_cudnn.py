@@ -61,7 +61,7 @@ def test_v5_that_was_there_before_is_unchanged(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("which", "message"), [("cudnn-v6", "holds cuDNN 6.0.21, which is newer"), ("cudnn-full", "make room")]
+    ("which", "message"), [("cudnn-v6", "contains cuDNN 6.0.21, which is newer"), ("cudnn-full", "free some space")]
 )
 def test_refusal_gives_the_reason(host: Host, which: str, message: str) -> None:
     if name(host) != which:
