@@ -181,7 +181,7 @@ from ..module_utils.runs.files import Run
 from ..module_utils.runs.leases import free_now
 from ..module_utils.runs.probe import probe
 from ..module_utils.runs.slurm import queued
-from ..module_utils.runs.summary import follow, read_files, rows, told
+from ..module_utils.runs.summary import details, follow, read_files, rows
 
 OF_ONE = ["followed", "probed", "read"]
 
@@ -199,7 +199,7 @@ def listed(wanted):
     """Every run of the host, or all of some; what was given to Slurm, and which cards are free."""
     root = wanted["stack_root"]
     if wanted["ids"]:
-        return {"runs": told(root, wanted["ids"], wanted["points"], wanted["samples"]), "queued": [], "free": []}
+        return {"runs": details(root, wanted["ids"], wanted["points"], wanted["samples"]), "queued": [], "free": []}
     free = free_now(root, wanted["memory"]) if wanted["gpu"] == "auto" else []
     return {"runs": rows(root), "queued": queued(root), "free": free}
 

@@ -138,7 +138,7 @@ def test_progress_stands_in_the_log(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(load("programs.progress"), "LEAST", 0.0)
+    monkeypatch.setattr(load("programs.progress"), "MIN_INTERVAL", 0.0)
     write(folder, {"1.jpg": JPEG, "2.jpg": JPEG, "3.jpg": b""})
     log = lay_out()["log"]
     assert "\nchecked the headers of 2 of 3 pictures (66 %), " in log

@@ -20,7 +20,7 @@ from ..pictures import pixels
 from ..pictures.files import as_name, look
 from ..pictures.headers import Unusable
 from ..pictures.pixels import BYTES
-from ..programs.processes import untiring, write_all
+from ..programs.processes import retry_interrupted, write_all
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import as_text
@@ -120,7 +120,7 @@ def refuse_crash(row, crashes):
 def write(handle, place, data):
     """Write a picture at its place. StackError where the disk is full or refuses it."""
     try:
-        untiring(os.lseek, handle, place, os.SEEK_SET)
+        retry_interrupted(os.lseek, handle, place, os.SEEK_SET)
         write_all(handle, data)
     except (IOError, OSError) as error:
         words = "a picture could not be written: %s. " % as_text(error.strerror)

@@ -24,8 +24,8 @@ from .blocks import as_seen, peak, sync
 from .journal import Journal
 from .outputs import Outputs, told, write_unreadable
 from ..pictures.files import as_name, shown
-from ..programs.processes import DeathError, apart, crash_of
-from ..programs.progress import duration, number, size, unharmed
+from ..programs.processes import DeathError, crash_of, in_child
+from ..programs.progress import duration, ignoring_errors, number, size
 from .reading import Crew, Reading, as_latin, unchanged
 from .request import checked, lasting
 from .staging import stage
@@ -74,7 +74,7 @@ def prepare(request, say):
             refuse_other(finishing["asked"], lasting(asked))
         if not finishing:
             outputs.refuse_existing()
-            result = Preparation(asked, outputs, crew, journal, unharmed(say)).run(began)
+            result = Preparation(asked, outputs, crew, journal, ignoring_errors(say)).run(began)
             journal.add({"finishing": {"asked": lasting(asked), "result": result}}, durable=True)
         outputs.finish()
         result = journal.state.finishing["result"]
@@ -203,7 +203,7 @@ class Preparation(object):
     def begin(self, spool):
         """Lay the data set out as far as it is known; (what was staged, a Reading, pictures that were read before)."""
         known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
-        staged = apart(lambda: stage(asked, outputs, self.excluded, known, spool))
+        staged = in_child(lambda: stage(asked, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
         words = "%s captions of %s pictures (train %s, val %s, test %s); %s words are in the vocabulary"
         counts = [facts["captions"], facts["pictures"]] + [facts["splits"][split] for split in ("train", "val", "test")]

@@ -52,11 +52,11 @@ def score(run, annotations=""):
     `annotations` is a file on this host in the form of MS COCO's; by default those that the run itself would take.
     StackError where the run still goes on, has no captions, or cannot be scored, with the scorer's own words.
     """
-    asked = run.asked()
+    asked = run.read_request()
     status = run.status(asked)
     if status["running"] or status["waiting"]:
         raise StackError("run %s is still running: wait until it has ended, or end it (provision runs stop)" % run.name)
-    given = rules.effective(run.told(run.process))
+    given = rules.effective(run.read(run.process))
     given = given if isinstance(given, dict) else rules.requested(asked) or {}
     source, captions = captioned(run, asked.get("program"), given)
     generation, remarks = generation_of(run, asked)
