@@ -154,7 +154,7 @@ def test_stop_is_heard(module: ModuleType, lay_out: Callable[..., dict[str, Any]
 def test_of_very_many_that_are_set_aside_the_first_are_told(
     module: ModuleType, lay_out: Callable[..., dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_TOLD", 2)
+    monkeypatch.setattr(module, "MOST_LISTED", 2)
     write(folder, {**{f"{number}.jpg": b"" for number in range(5)}, "x.jpg": JPEG})
     aside = lay_out()["aside"]
     assert list(aside) == ["0.jpg", "1.jpg", "..."]

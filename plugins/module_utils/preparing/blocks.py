@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Blocks of pictures: what a process does with one: a first look at it, reading it into the HDF5, a stamp of it.
+"""The tasks that a process executes on a block of pictures: check it, read it into the HDF5, compute its stamp.
 
 A task is {do, paths (each of bytes, as latin-1)} and more that its function says. Rows are counted from the start of
 the block. A `stamp` tells whether the files are still what they were when they were read, by size and time of change.
@@ -31,7 +31,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def work(task, note):
-    """What a task asks for."""
+    """Execute a task, and return its result."""
     paths = [as_name(path.encode("latin-1")) for path in task["paths"]]
     crashes = dict((int(row), number) for row, number in task.get("crashes", {}).items())
     return {"look": look_at, "read": read, "stamp": stamp}[task["do"]](task, paths, crashes, note)
@@ -84,13 +84,13 @@ def read(task, paths, crashes, note):
 
 
 def stamp(task, paths, _crashes, _note):
-    """{stamp} of the files as they are now; rows that were `bad` do not count."""
+    """Return {stamp} of the files as they are now, without the rows `bad`."""
     return {"stamp": stamp_of([as_seen(path) for path in paths], task["bad"])}
 
 
 def peak():
     """The most memory that this process had, in bytes; 0 where the kernel does not tell."""
-    # Not ru_maxrss, which a process has from whoever started it.
+    # Not ru_maxrss, which includes the memory of the parent at the time of the fork.
     found = re.search(r"(?m)^VmHWM:\s*(\d+) kB", read_text("/proc/self/status", 1 << 14) or "")
     return int(found.group(1)) * 1024 if found else 0
 
@@ -105,14 +105,14 @@ def as_seen(path):
 
 
 def stamp_of(seen, bad):
-    """The stamp of files by what was seen of them."""
+    """Return the stamp of files by their sizes and times."""
     bad = set(bad)
     told = ["-" if row in bad else "%d %d" % each for row, each in enumerate(seen)]
     return hashlib.sha256("\n".join(told).encode("ascii")).hexdigest()[:16]
 
 
 def refuse_crash(row, crashes):
-    """Unusable for a row at which a process died."""
+    """Raise Unusable if a process crashed at this row before."""
     if row in crashes:
         raise Unusable("the decoder crashes on it (signal %d)" % crashes[row])
 

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """`provision data prepare`: captions and pictures become the HDF5 and the JSON that train.lua reads.
 
-What upstream's prepro.py does with the same options, with the same result. A command that was killed at any moment is
-given again as it was, and goes on: a journal beside the HDF5 tells what was done.
+Does the same as upstream's prepro.py with the same options, with the same result. If the command was killed at any
+moment, the same command continues where it stopped: a journal beside the HDF5 records what was done.
 
 Runs under Python 2.7 and 3. Needs numpy, h5py and Pillow.
 """
@@ -39,11 +39,11 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ended(BaseException):
-    """A signal told this command to end."""
+    """This command received a signal to end."""
 
 
 def prepare(request, say):
-    """Prepare a data set and tell what came of it; `say(text)` gets lines while it goes on.
+    """Prepare a data set and return the result; `say(text)` is called with lines of progress.
 
     request: input_json [paths], output_json, output_h5, and as they are wanted images_root, num_val, num_test,
     val_share, test_share, split_column, file_column, caption_column, max_length, word_count_threshold,
@@ -56,7 +56,7 @@ def prepare(request, say):
     one that read the captions, and any that read pictures), files {path: {bytes, sha256 (not of the HDF5)}},
     output_json, output_h5, annotations, and `plan`, digests of what went in.
 
-    StackError where it cannot be done; what is good stays for the same command.
+    StackError if it fails. What was done is kept, and the same command continues.
     """
     began = time.time()
     asked = checked(request)
@@ -96,7 +96,7 @@ def prepare(request, say):
 
 
 def refuse_other(asked, now):
-    """StackError where the command that only has names to give yet is not this one."""
+    """StackError if an interrupted command, which only has to rename its files, had another request."""
     differ = sorted(key for key in now if asked.get(key) != now[key])
     if differ:
         words = (
@@ -108,7 +108,7 @@ def refuse_other(asked, now):
 
 
 def need_modules():
-    """Import what is needed. StackError with the cure where it is not there."""
+    """Import the modules that are needed. StackError with the remedy if one is missing."""
     missing = []
     # Neither threads of numpy's nor locks of HDF5's are of use here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -142,7 +142,7 @@ def open_journal(outputs):
 
 
 def leave(outputs, journal):
-    """Give the journal back; where nothing was done yet that is worth keeping, nothing is left of it."""
+    """Close the journal. If nothing was done yet, remove it and the unfinished files."""
     if journal is None or journal.handle is None:
         return
     if not journal.state.lines and not journal.state.finishing:
@@ -152,11 +152,11 @@ def leave(outputs, journal):
 
 
 def listen():
-    """Raise Ended where this command is told to end; what the handlers were before."""
+    """Raise Ended if this command receives SIGTERM or SIGINT; return the previous handlers."""
 
     def hear(given, _frame):
         for each in ENDS:
-            signal.signal(each, signal.SIG_IGN)  # what is good is being kept now
+            signal.signal(each, signal.SIG_IGN)  # what was done is being saved now
         raise Ended(given)
 
     try:
@@ -166,7 +166,7 @@ def listen():
 
 
 def words_of_end(ended, journal):
-    """What is said where a signal ended it."""
+    """Return the message for a command that was ended by a signal."""
     words = "ended by signal %d" % ended.args[0]
     if journal is None or not journal.state.lines:
         return words + ", before any picture was read"
@@ -178,7 +178,7 @@ def words_of_end(ended, journal):
 
 
 class Preparation(object):
-    """One command at work, until all is there but the names."""
+    """The work of one command, until only the renaming of the files remains."""
 
     def __init__(self, asked, outputs, crew, journal, say):
         self.asked, self.outputs, self.crew, self.journal, self.say = asked, outputs, crew, journal, say
@@ -187,7 +187,7 @@ class Preparation(object):
             self.excluded = unchanged(journal.state.plan.get("excluded") or {})
 
     def run(self, began):
-        """Do all of it; the result."""
+        """Do all the work, and return the result."""
         folder = os.path.dirname(self.outputs.h5)
         with tempfile.TemporaryFile(dir=folder) as spool:
             while True:
@@ -201,7 +201,7 @@ class Preparation(object):
         return self.result(staged, reading, resumed, began)
 
     def begin(self, spool):
-        """Lay the data set out as far as it is known; (what was staged, a Reading, pictures that were read before)."""
+        """Write all but the pictures; return (result of `stage`, a Reading, number of pictures that were read before)."""
         known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
         staged = in_child(lambda: stage(asked, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
@@ -225,7 +225,7 @@ class Preparation(object):
         return staged, reading, resumed
 
     def read(self, reading):
-        """Read the pictures, and keep what was read where a signal ends it."""
+        """Read the pictures. If a signal ends it, save what was read."""
         try:
             return reading.read()
         except Ended:
@@ -233,7 +233,7 @@ class Preparation(object):
             raise
 
     def set_aside(self, bad, rows):
-        """Leave out what cannot be used. StackError, with a list of it, where that was not asked for."""
+        """Exclude the pictures that cannot be used. Without the option set_aside: write a list of them, and StackError."""
         if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
             words = "none of the %s pictures was found below %s: is images_root the right folder? For example, %s: %s"
             where = shown(self.asked["images_root"] or os.getcwd())
@@ -252,7 +252,7 @@ class Preparation(object):
             self.excluded[as_latin(name)] = [reason, fault] + list(as_seen(name))
 
     def result(self, staged, reading, resumed, began):
-        """What came of it."""
+        """Return the result of the command."""
         facts, seconds = staged["statistics"], time.time() - began
         aside = sorted((as_name(path.encode("latin-1")), kept[0], kept[1]) for path, kept in self.excluded.items())
         if aside:

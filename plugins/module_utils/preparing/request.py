@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What a request for preparing data says, checked field by field.
+"""Checks a request for preparing data, field by field.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -69,8 +69,8 @@ def checked(request):
 
 
 def lasting(asked):
-    """What makes a request another one, as JSON can have it."""
-    told = dict((key, value) for key, value in asked.items() if key not in ("jobs", "block"))
+    """Return the fields that make two requests different, for JSON."""
+    fields = dict((key, value) for key, value in asked.items() if key not in ("jobs", "block"))
     for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
-        told[name] = shown(told[name])
-    return dict(told, input_json=[shown(path) for path in told["input_json"]])
+        fields[name] = shown(fields[name])
+    return dict(fields, input_json=[shown(path) for path in fields["input_json"]])

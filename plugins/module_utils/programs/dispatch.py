@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The programs that runs execute: train.lua and eval.lua with Torch, and ours that prepare and inspect data with Python.
+"""The programs that runs execute: train.lua and eval.lua with Torch, and ours for data with Python.
 
 For each: the checks before it starts, the contents of the run's directory, and its command line.
 

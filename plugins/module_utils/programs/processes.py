@@ -52,7 +52,7 @@ def cores():
 
 
 def retry_interrupted(call, *args):
-    """Return the result of a system call. It is called again if a signal interrupts it (Python 2.7 does not do that)."""
+    """Return the result of a system call. It is called again if a signal interrupts it (for Python 2.7)."""
     while True:
         try:
             return call(*args)
@@ -118,7 +118,7 @@ class Process(object):
                 raise
 
     def answer(self):
-        """Return the child's result, or None if it is not complete. Blocks unless `answers` is readable. DeathError, StackError."""
+        """Return the child's result, or None if it is incomplete. For when `answers` is readable. DeathError, StackError."""
         data = retry_interrupted(os.read, self.answers, 1 << 16)
         if not data:
             raise DeathError(self.end())
@@ -160,7 +160,7 @@ def die_with(parent):
 
 
 def serve(tasks, answers, work, note):
-    """In a child: execute tasks until there are no more. Output of libraries (libtiff prints to stderr) is discarded."""
+    """In a child: execute tasks until there are no more. Output of libraries (libtiff's on stderr) is discarded."""
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)

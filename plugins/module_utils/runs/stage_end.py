@@ -35,7 +35,7 @@ def end_of_stage(run, until):
 
 
 def quality_history(report):
-    """Return (name, [(iteration, value)]) of the metric by which models are compared. Larger is better; no iteration 0."""
+    """Return (name, [(iteration, value)]) of the metric for comparing models. Larger is better; no iteration 0."""
     scores = report.get("val_lang_stats_history") or {}
     if scores:
         history = [(int(key), entry["CIDEr"]) for key, entry in pairs(scores) if "CIDEr" in entry]

@@ -179,7 +179,7 @@ class Supervisor(object):
         return process, began
 
     def watch(self, run, request, process, began):
-        """Wait until a run ends. End it on a signal, on request, at the end of its stage, or if its directory is gone."""
+        """Wait until a run ends. End it on a signal, on request, after its stage, or if its directory is gone."""
         spent = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         sampler, reason = Sampler(run, process.pid, self.card, began), None
         while process.poll() is None:
