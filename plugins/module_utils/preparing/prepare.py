@@ -201,7 +201,7 @@ class Preparation(object):
         return self.result(staged, reading, resumed, began)
 
     def begin(self, spool):
-        """Write all but the pictures; return (result of `stage`, a Reading, number of pictures that were read before)."""
+        """Write all but the pictures; return (result of `stage`, a Reading, number of pictures read before)."""
         known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
         staged = in_child(lambda: stage(asked, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
@@ -233,7 +233,7 @@ class Preparation(object):
             raise
 
     def set_aside(self, bad, rows):
-        """Exclude the pictures that cannot be used. Without the option set_aside: write a list of them, and StackError."""
+        """Exclude the unusable pictures. Without the option set_aside: write a list of them, and StackError."""
         if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
             words = "none of the %s pictures was found below %s: is images_root the right folder? For example, %s: %s"
             where = shown(self.asked["images_root"] or os.getcwd())

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Everything of a data set but its pixels, written at once: the JSON, the annotations, the HDF5 without pictures.
+"""Writes everything of a data set except the pixels: the JSON, the annotations, and the HDF5 without pictures.
 
-It takes memory in proportion to the captions, so it is done in a process of its own that ends before pictures are read.
-What is left of it is a plan, and the pictures' paths in a file, block by block.
+This needs memory in proportion to the captions, so a separate process does it and ends before pictures are read. Its
+results are a plan, and the paths of the pictures in a file, block by block.
 
 Runs under Python 2.7 and 3. Needs Pillow, numpy and h5py.
 """
@@ -30,14 +30,14 @@ from ..host.texts import PY2, as_text
 MOST_BLOCK = 128
 LEAST_BLOCK = 8
 SHARES = 32
-"""Blocks that each process has at least, so that all end at about the same time."""
+"""Blocks per process, at least, so that all processes end at about the same time."""
 PARTS = (
     ("captions", "the captions or the options are different"),
     ("pictures", "the list of pictures is different"),
     ("pillow", "Pillow has another version"),
     ("engine", "another version of this command wrote it"),
 )
-"""What has to be as it was for a command to go on, and what is said where it is not."""
+"""(key of the plan that must be unchanged to continue, the message if it has changed)."""
 
 
 def stage(asked, outputs, excluded, known, spool):
@@ -90,7 +90,7 @@ def key_of(asked, entry):
 
 
 def plan_of(captions, text, paths):
-    """What determines every byte of the HDF5, as digests and numbers."""
+    """Return the digests and numbers that determine every byte of the HDF5."""
     import PIL
 
     words = hashlib.sha256(text.encode("utf-8"))
@@ -105,7 +105,7 @@ def plan_of(captions, text, paths):
 
 
 def why_anew(plan, known, part):
-    """In words why what was begun cannot be gone on with; empty where it can."""
+    """Return the reason why earlier work cannot be continued, or "" if it can."""
     if not known:
         return "no work was started"
     for key, words in PARTS:
@@ -121,13 +121,13 @@ def why_anew(plan, known, part):
 
 
 def identity(part):
-    """What tells a file from another of the same name."""
+    """Return the inode and size of a file, which distinguish it from another file of the same name."""
     status = os.lstat(part)
     return {"inode": status.st_ino if stat.S_ISREG(status.st_mode) else 0, "size": status.st_size}
 
 
 def block_of(rows, jobs):
-    """Pictures of a block."""
+    """Return the number of pictures in a block."""
     return max(LEAST_BLOCK, min(MOST_BLOCK, rows // (jobs * SHARES)))
 
 

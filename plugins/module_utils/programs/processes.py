@@ -118,7 +118,7 @@ class Process(object):
                 raise
 
     def answer(self):
-        """Return the child's result, or None if it is incomplete. For when `answers` is readable. DeathError, StackError."""
+        """Return the child's result, or None if incomplete. For when `answers` is readable. DeathError, StackError."""
         data = retry_interrupted(os.read, self.answers, 1 << 16)
         if not data:
             raise DeathError(self.end())

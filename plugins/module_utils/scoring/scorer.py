@@ -31,7 +31,7 @@ PROGRAM = "myeval.py"
 PYTHONS = ("python", "python2", "python2.7", "python3")
 OLD = ("python2.7", "python2")
 NOT_LINKED = ("val*.json*", "tmp.json", "*.pyc", NOTE, PROGRAM)
-"""Files of coco-caption to which a run gets no link: results of earlier manual scoring, and files that it gets as copies."""
+"""Files of coco-caption to which a run gets no link: results of manual scoring, and files that it gets as copies."""
 ORIGINALS = ("info", "type", "licenses")
 """Keys that the archive's scorer needs in an annotations file, besides images and captions."""
 ORIGINALS_CURE = '"info": {}, "type": "captions", "licenses": []'
@@ -171,7 +171,7 @@ def errors_of(generation, argv, folder):
 
 
 def annotated(path, generation):
-    """Return the ids of all images with a caption in an annotations file. StackError if its form is not that of MS COCO."""
+    """Return the ids of all images with a caption in an annotations file. StackError if it is not like MS COCO's."""
     whole = parsed(path, "annotations")
     for name in ("images", "annotations"):
         if not isinstance(whole, dict) or not isinstance(whole.get(name), list):

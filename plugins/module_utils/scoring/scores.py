@@ -99,7 +99,7 @@ def captioned(run, program, given):
 
 
 def checked(path, content, key):
-    """Return the [{image_id, caption}] in the content of a file. StackError with file and entry if it is something else."""
+    """Return the [{image_id, caption}] in the content of a file. StackError with file and entry if it is invalid."""
     if key:
         content = content.get(key) if isinstance(content, dict) else None
     if not isinstance(content, list) or not content:
