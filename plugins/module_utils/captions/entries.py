@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Pictures with their captions, gathered from whatever source, each field looked at when it comes in.
+"""Collects pictures with their captions from any source, and checks each field when it is added.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -29,7 +29,7 @@ _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<!
 
 
 class Entries(object):
-    """Entries in the order in which their files came first; what is wrong goes into `problems`."""
+    """Entries in the order in which their files first occur. Problems are added to `problems`."""
 
     def __init__(self, problems):
         self.problems = problems
@@ -149,7 +149,7 @@ def _wrong_split(value):
 
 
 def kind(value):
-    """What JSON gave, in words."""
+    """Return a JSON value as text for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -29,7 +29,7 @@ from ..rules.texts import moment
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 PATIENCE = 1.0
-"""Seconds to wait for the lock, because processes of a command that was just killed may still be ending."""
+"""Seconds to wait for the lock, because a command that was just killed may still be ending."""
 KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}  # type: dict[str, type]
 """{key that identifies a kind of line: type of its value}."""
 BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: dict[str, type]
@@ -67,7 +67,7 @@ class State(object):
 
 
 def replay(data):
-    """Return the State from the bytes of a journal, or None if it is not a journal. Ignores all after a damaged line."""
+    """Return the State from the bytes of a journal, or None if it is none. Ignores all after a damaged line."""
     state = State()
     for number, text in enumerate(data.split(b"\n")[:-1]):
         try:
@@ -114,7 +114,7 @@ FIRST_TEXT = text_of(FIRST)
 
 
 class Journal(object):
-    """The journal of a data set, locked until `close`. StackError if another command has locked it, or it is not one."""
+    """The journal of a data set, locked until `close`. StackError if another command has locked it, or it is none."""
 
     def __init__(self, path, shown):
         self.path, self.shown = path, shown

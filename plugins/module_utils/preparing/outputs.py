@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The output files of `data prepare`: their names, the checks for existing files and free space, and the final renaming.
+"""The output files of `data prepare`: names, checks for existing files and free space, and the final renaming.
 
 While they are written, their names end in `.part`. They are renamed at the very end, the HDF5 last. No existing file is
 overwritten.
@@ -135,7 +135,7 @@ def sync_folder(folder):
 
 
 def refuse_full(wanted):
-    """StackError if the disks lack the space for {path: bytes} plus 5 %. Space that a path already uses is subtracted."""
+    """StackError if the disks lack the space for {path: bytes} plus 5 %. Space already used by a path is subtracted."""
     disks = {}  # type: dict[int, list[tuple[str, float]]]
     for path, length in wanted.items():
         folder = os.path.dirname(path)

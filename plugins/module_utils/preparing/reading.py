@@ -87,7 +87,7 @@ class Reading(object):
         self.crew.pool.run(tasks, done, without_crash, tick)
 
     def verify(self):
-        """Find the blocks that were read before and whose files have not changed; return their number of good pictures."""
+        """Find the blocks that were read before and whose files are unchanged; return the number of their pictures."""
         lines = dict((block, line) for block, line in self.journal.state.blocks.items() if block < self.blocks)
         bad = dict((block, [row for row, _reason, _fault in line["bad"]]) for block, line in lines.items())
         progress = Progress(self.say, "compared", self.pictures(lines))
