@@ -114,7 +114,7 @@ def has_pillow(say):
 
 
 def refuse_aside(home, aside):
-    """StackError if bad pictures cannot be moved to this folder; checked before the inspection, which can take hours."""
+    """StackError if bad pictures cannot be moved to this folder; checked before the long inspection."""
     if aside:
         with Quarantine(home, aside):
             pass

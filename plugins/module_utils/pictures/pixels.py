@@ -54,7 +54,7 @@ def decode(path):
 
 
 def import_early():
-    """Import Pillow, so that processes that are forked from now on have it. If it is missing, later calls report that."""
+    """Import Pillow, so that processes forked later have it. If it is missing, later calls report that."""
     with silence():
         try:
             from PIL import Image

@@ -1,11 +1,12 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What was already done of a data set that is being prepared: a file beside it, one line of JSON for each step.
+"""The journal of a data set that is being prepared: a file beside it with one line of JSON for each step done.
 
-The first line says whose file it is. Then come: `run` (a command begins), `plan` (rows are laid out; what stood before
-is void), `block` (rows are written), `synced` (so many blocks since the plan are on the disk for good), `finishing`
-(only names are still to be given). After a reboot only what was synced counts, for a disk may have lost the rest.
+The first line identifies the file. The others are: `run` (a command starts), `plan` (the rows are laid out; earlier
+lines are void), `block` (rows are written), `synced` (this number of blocks since the plan is safely on the disk),
+`finishing` (only the files are still to be renamed). After a reboot only synced blocks count, because the disk may have
+lost the others.
 
-Whoever has the file locked works on the data set. Runs under Python 2.7 and 3 with the standard library alone.
+The process that has locked the file works on the data set. Runs under Python 2.7 and 3 with the standard library alone.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -29,7 +30,7 @@ from ..rules.texts import moment
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 PATIENCE = 1.0
-"""Seconds to wait for the lock, because a command that was just killed may still be ending."""
+"""Seconds to wait for the lock: a command that was just killed may still be ending."""
 KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}  # type: dict[str, type]
 """{key that identifies a kind of line: type of its value}."""
 BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: dict[str, type]
