@@ -69,8 +69,8 @@ class Entries(object):
             if known.get(field) != more.get(field):
                 words = "%s has %s %s here and %s in %s, but a picture has only one; a column of something else needs "
                 words += "another name"
-                said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
-                self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
+                values = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
+                self.problems.add(place, words % (printed(known["file_path"]), field, values[0], values[1], first))
                 return
         known["captions"].extend(captions)
 

@@ -62,12 +62,12 @@ def read(task, paths, crashes, note):
     this process had, in bytes}
     """
     handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
-    bad, told = [], {"decoded": 0, "converted": 0, "bytes": 0}
-    seen = [as_seen(path) for path in paths]
+    bad, result = [], {"decoded": 0, "converted": 0, "bytes": 0}
+    states = [as_seen(path) for path in paths]
     try:
         for row in task.get("only") or range(len(paths)):
             note(row)
-            told["bytes"] += seen[row][0]
+            result["bytes"] += states[row][0]
             try:
                 refuse_crash(row, crashes)
                 data, converted = pixels.decode(paths[row])
@@ -75,12 +75,12 @@ def read(task, paths, crashes, note):
                 bad.append([row, as_text(error.reason), error.fault])
                 continue
             write(handle, task["place"] + row * BYTES, data)
-            told["decoded"] += 1
-            told["converted"] += converted
+            result["decoded"] += 1
+            result["converted"] += converted
     finally:
         os.close(handle)
-    told["memory"] = peak()
-    return dict(told, bad=bad, stamp=stamp_of(seen, [row for row, _reason, _fault in bad]))
+    result["memory"] = peak()
+    return dict(result, bad=bad, stamp=stamp_of(states, [row for row, _reason, _fault in bad]))
 
 
 def stamp(task, paths, _crashes, _note):
@@ -104,11 +104,11 @@ def as_seen(path):
     return status.st_size, int(status.st_mtime * 1000000)
 
 
-def stamp_of(seen, bad):
+def stamp_of(states, bad):
     """Return the stamp of files by their sizes and times."""
     bad = set(bad)
-    told = ["-" if row in bad else "%d %d" % each for row, each in enumerate(seen)]
-    return hashlib.sha256("\n".join(told).encode("ascii")).hexdigest()[:16]
+    texts = ["-" if row in bad else "%d %d" % each for row, each in enumerate(states)]
+    return hashlib.sha256("\n".join(texts).encode("ascii")).hexdigest()[:16]
 
 
 def refuse_crash(row, crashes):

@@ -38,7 +38,7 @@ BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: di
 
 
 class State(object):
-    """The content of a journal: `plan`, `blocks` {number: its last line}, `finishing` (None without), `run` (the last one).
+    """The content of a journal: `plan`, `blocks` {number: its last line}, `finishing` (or None), `run` (the last one).
 
     `good` is the number of bytes up to the end of the last whole line.
     """
@@ -98,12 +98,12 @@ def is_line(line):
     if kinds == ["finishing"]:
         return all(isinstance(line["finishing"].get(key), dict) for key in ("asked", "result"))
     excluded = line["plan"].get("excluded", {}) if kinds == ["plan"] else {}
-    return isinstance(excluded, dict) and all(isinstance(told, list) for told in excluded.values())
+    return isinstance(excluded, dict) and all(isinstance(entry, list) for entry in excluded.values())
 
 
-def is_bad(told):
+def is_bad(entry):
     """Whether this is [row, reason, fault]."""
-    return isinstance(told, list) and len(told) == 3 and isinstance(told[0], int)
+    return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], int)
 
 
 def text_of(line):

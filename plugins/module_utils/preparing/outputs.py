@@ -159,7 +159,7 @@ def write_unreadable(path, bad):
     write_whole(path, "".join(as_text(line) + "\n" for line in lines))
 
 
-def told(bad, total):
+def message_about(bad, total):
     """Return a message about pictures that cannot be used: their number, and the first of them."""
     named = ["%s: %s" % (shown(name), reason) for name, reason, _fault in bad[:TOLD]]
     more = ["and %s more" % number(len(bad) - TOLD)] if len(bad) > TOLD else []

@@ -22,7 +22,7 @@ import warnings
 
 from .blocks import as_seen, peak, sync
 from .journal import Journal
-from .outputs import Outputs, told, write_unreadable
+from .outputs import Outputs, message_about, write_unreadable
 from ..pictures.files import as_name, shown
 from ..programs.processes import DeathError, crash_of, in_child
 from ..programs.progress import duration, ignoring_errors, number, size
@@ -59,23 +59,23 @@ def prepare(request, say):
     StackError if it fails. What was done is kept, and the same command continues.
     """
     began = time.time()
-    asked = checked(request)
-    outputs = Outputs(asked["output_h5"], asked["output_json"])
+    options = checked(request)
+    outputs = Outputs(options["output_h5"], options["output_json"])
     outputs.refuse()
     if not os.path.lexists(outputs.journal):
         outputs.refuse_existing()
     handlers, crew, journal = listen(), None, None
     try:
-        crew = Crew(asked["jobs"])  # first of all: children are as small as this process is now
+        crew = Crew(options["jobs"])  # first of all: children are as small as this process is now
         need_modules()
         journal = open_journal(outputs)
         finishing = journal.state.finishing
         if finishing:
-            refuse_other(finishing["asked"], lasting(asked))
+            refuse_other(finishing["asked"], lasting(options))
         if not finishing:
             outputs.refuse_existing()
-            result = Preparation(asked, outputs, crew, journal, ignoring_errors(say)).run(began)
-            journal.add({"finishing": {"asked": lasting(asked), "result": result}}, durable=True)
+            result = Preparation(options, outputs, crew, journal, ignoring_errors(say)).run(began)
+            journal.add({"finishing": {"asked": lasting(options), "result": result}}, durable=True)
         outputs.finish()
         result = journal.state.finishing["result"]
         journal.remove()
@@ -95,16 +95,16 @@ def prepare(request, say):
             signal.signal(each, handler)
 
 
-def refuse_other(asked, now):
+def refuse_other(options, now):
     """StackError if an interrupted command, which only has to rename its files, had another request."""
-    differ = sorted(key for key in now if asked.get(key) != now[key])
+    differ = sorted(key for key in now if options.get(key) != now[key])
     if differ:
         words = (
             "another command is about to give these names, and was interrupted: give that again, which ends at once; "
         )
         words += "it had another %s (%s)"
-        told = ", ".join(json.dumps(asked.get(key)) for key in differ)
-        raise StackError(words % (", ".join(differ), told))
+        values = ", ".join(json.dumps(options.get(key)) for key in differ)
+        raise StackError(words % (", ".join(differ), values))
 
 
 def need_modules():
@@ -180,10 +180,10 @@ def words_of_end(ended, journal):
 class Preparation(object):
     """The work of one command, until only the renaming of the files remains."""
 
-    def __init__(self, asked, outputs, crew, journal, say):
-        self.asked, self.outputs, self.crew, self.journal, self.say = asked, outputs, crew, journal, say
+    def __init__(self, options, outputs, crew, journal, say):
+        self.options, self.outputs, self.crew, self.journal, self.say = options, outputs, crew, journal, say
         self.excluded, self.restarted = {}, False
-        if asked["set_aside"] and journal.state.plan:
+        if options["set_aside"] and journal.state.plan:
             self.excluded = unchanged(journal.state.plan.get("excluded") or {})
 
     def run(self, began):
@@ -202,8 +202,8 @@ class Preparation(object):
 
     def begin(self, spool):
         """Write all but the pictures; return (result of `stage`, a Reading, number of pictures read before)."""
-        known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
-        staged = in_child(lambda: stage(asked, outputs, self.excluded, known, spool))
+        known, options, outputs = self.journal.state.plan, self.options, self.outputs
+        staged = in_child(lambda: stage(options, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
         words = "%s captions of %s pictures (train %s, val %s, test %s); %s words are in the vocabulary"
         counts = [facts["captions"], facts["pictures"]] + [facts["splits"][split] for split in ("train", "val", "test")]
@@ -236,16 +236,16 @@ class Preparation(object):
         """Exclude the unusable pictures. Without the option set_aside: write a list of them, and StackError."""
         if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
             words = "none of the %s pictures was found below %s: is images_root the right folder? For example, %s: %s"
-            where = shown(self.asked["images_root"] or os.getcwd())
+            where = shown(self.options["images_root"] or os.getcwd())
             raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
-        if not self.asked["set_aside"]:
+        if not self.options["set_aside"]:
             write_unreadable(self.outputs.unreadable, bad)
             words = (
                 "%s\nAll of them are listed in %s. Repair them or remove them from the captions; or prepare only the "
             )
             words += "others with --set-aside"
-            raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
-        self.say(told(bad, rows))
+            raise StackError(words % (message_about(bad, rows), shown(self.outputs.unreadable)))
+        self.say(message_about(bad, rows))
         self.say("set aside: the data set is laid out again without them")
         self.restarted = True
         for name, reason, fault in bad:

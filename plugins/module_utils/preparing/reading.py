@@ -184,7 +184,7 @@ def as_latin(path):
 def unchanged(excluded):
     """Of pictures that were set aside, {path: [reason, fault, size, time]}, those whose files are as they were."""
     kept = {}
-    for path, told in excluded.items():
-        if list(as_seen(as_name(path.encode("latin-1")))) == told[2:]:
-            kept[path] = told
+    for path, entry in excluded.items():
+        if list(as_seen(as_name(path.encode("latin-1")))) == entry[2:]:
+            kept[path] = entry
     return kept

@@ -40,27 +40,27 @@ PARTS = (
 """(key of the plan that must be unchanged to continue, the message if it has changed)."""
 
 
-def stage(asked, outputs, excluded, known, spool):
+def stage(options, outputs, excluded, known, spool):
     """Lay the data set out and write all but its pictures; what a Reading needs, as a dict.
 
-    asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
+    options: the checked request; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
     the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
 
     {plan, why: "" where the plan known is the same and its file is there, statistics, files: {path: {bytes, sha256}}}
     """
     entries = sources.read(
-        asked["input_json"], karpathy_split=asked["karpathy_split"], split_column=asked["split_column"],
-        file_column=asked["file_column"], caption_column=asked["caption_column"],
+        options["input_json"], karpathy_split=options["karpathy_split"], split_column=options["split_column"],
+        file_column=options["file_column"], caption_column=options["caption_column"],
     )  # fmt: skip
     if excluded:
-        entries = [entry for entry in entries if key_of(asked, entry) not in excluded]
-    captions = encoding.lay_out(entries, asked)
+        entries = [entry for entry in entries if key_of(options, entry) not in excluded]
+    captions = encoding.lay_out(entries, options)
     del entries
-    paths = [key_of(asked, picture) for picture in captions.pictures]
+    paths = [key_of(options, picture) for picture in captions.pictures]
     text = captions.json_text()
     plan = plan_of(captions, text, paths)
     why = why_anew(plan, known, outputs.part)
-    plan["block"] = asked["block"] or (not why and known["block"]) or block_of(len(paths), asked["jobs"])
+    plan["block"] = options["block"] or (not why and known["block"]) or block_of(len(paths), options["jobs"])
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
@@ -79,11 +79,11 @@ def stage(asked, outputs, excluded, known, spool):
     return {"plan": plan, "why": why, "files": files, "statistics": captions.statistics}
 
 
-def key_of(asked, entry):
+def key_of(options, entry):
     """The path of an entry's picture, as bytes written as latin-1. Names that `shown` escaped are found too."""
-    path = os.path.join(as_bytes(asked["images_root"]), as_bytes(entry["file_path"]))
+    path = os.path.join(as_bytes(options["images_root"]), as_bytes(entry["file_path"]))
     if b"\\" in path and b"\0" not in path and not os.path.lexists(path):
-        escaped = os.path.join(as_bytes(asked["images_root"]), as_bytes(hidden(entry["file_path"])))
+        escaped = os.path.join(as_bytes(options["images_root"]), as_bytes(hidden(entry["file_path"])))
         if b"\0" not in escaped and os.path.lexists(escaped):
             path = escaped
     return path.decode("latin-1")

@@ -53,7 +53,7 @@ def probe(run):
         lines = [line.split() for line in lines_since(log, 0) if line.startswith("probed ")]
         result = {"file": entry["file"], "bytes": entry["bytes"]}
         if outcome["rc"] or not lines:
-            result["problem"] = (log_tail(log) or ["there was no output"])[-1]
+            result["problem"] = (log_tail(log) or ["it printed nothing"])[-1]
         else:
             iteration, vocabulary, loss, cider = lines[-1][1:]
             result.update(iteration=int(iteration), words=int(vocabulary), loss=number(loss), cider=number(cider))
