@@ -181,7 +181,7 @@ from ..module_utils.runs.files import Run
 from ..module_utils.runs.leases import free_now
 from ..module_utils.runs.probe import probe
 from ..module_utils.runs.slurm import queued
-from ..module_utils.runs.summary import follow, read_files, rows, told
+from ..module_utils.runs.summary import details, follow, read_files, rows
 
 OF_ONE = ["followed", "probed", "read"]
 
@@ -199,7 +199,7 @@ def listed(options):
     """Every run of the host in short, or some runs in full; the jobs in Slurm, and the free cards."""
     root = options["stack_root"]
     if options["ids"]:
-        return {"runs": told(root, options["ids"], options["points"], options["samples"]), "queued": [], "free": []}
+        return {"runs": details(root, options["ids"], options["points"], options["samples"]), "queued": [], "free": []}
     free = free_now(root, options["memory"]) if options["gpu"] == "auto" else []
     return {"runs": rows(root), "queued": queued(root), "free": free}
 

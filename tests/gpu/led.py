@@ -78,7 +78,7 @@ def lead(
             leading.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             leading.terminate()
-    return {run["id"]: told(run) for run in listing.told(str(root), ["base", "finetune"], 1000, 1000)}
+    return {run["id"]: told(run) for run in listing.details(str(root), ["base", "finetune"], 1000, 1000)}
 
 
 def told(run: dict[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_progress_stands_in_the_log(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(load("programs.progress"), "LEAST", 0.0)
+    monkeypatch.setattr(load("programs.progress"), "MIN_INTERVAL", 0.0)
     write(folder, {"1.jpg": JPEG, "2.jpg": JPEG, "3.jpg": b""})
     log = lay_out()["log"]
     assert "\nchecked the headers of 2 of 3 pictures (66 %), " in log
@@ -154,7 +154,7 @@ def test_stop_is_heard(module: ModuleType, lay_out: Callable[..., dict[str, Any]
 def test_of_very_many_that_are_set_aside_the_first_are_told(
     module: ModuleType, lay_out: Callable[..., dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_TOLD", 2)
+    monkeypatch.setattr(module, "MOST_LISTED", 2)
     write(folder, {**{f"{number}.jpg": b"" for number in range(5)}, "x.jpg": JPEG})
     aside = lay_out()["aside"]
     assert list(aside) == ["0.jpg", "1.jpg", "..."]

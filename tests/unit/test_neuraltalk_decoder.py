@@ -67,7 +67,9 @@ def pictures(folder: Path, *contents: str) -> list[str]:
 
 def answers(module: ModuleType, stack: Path, paths: list[str], **more: object) -> list[str]:
     """The reasons of the pictures, empty where one was read."""
-    found = {place: told.reason if told else "" for place, told in module.tried(str(stack), paths, ENVIRONMENT, **more)}
+    found = {
+        place: told.reason if told else "" for place, told in module.decode_all(str(stack), paths, ENVIRONMENT, **more)
+    }
     return [found[place] for place in range(len(paths))]
 
 

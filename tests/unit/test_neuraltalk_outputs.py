@@ -116,7 +116,7 @@ def test_one_name_for_two_files_is_refused(module: ModuleType, other: str) -> No
 
 
 def test_message_names_some_and_counts_the_rest(module: ModuleType) -> None:
-    words = module.told([(f"{number}.jpg", "it is empty", "empty") for number in range(1234)], 50_000)
+    words = module.message_about([(f"{number}.jpg", "it is empty", "empty") for number in range(1234)], 50_000)
     assert words.startswith("1,234 of 50,000 pictures cannot be used:\n  0.jpg: it is empty\n")
     assert words.count("\n") == 21
     assert words.endswith("and 1,214 more")

@@ -108,11 +108,11 @@ def alive(pid: int) -> bool:
 
 
 def test_work_done_apart_gives_its_result_or_its_error(module: ModuleType) -> None:
-    assert module.apart(lambda: {"pid": os.getpid()})["pid"] != os.getpid()
+    assert module.in_child(lambda: {"pid": os.getpid()})["pid"] != os.getpid()
 
     def refuse() -> None:
         raise module.StackError("no \u00fc", field="x")
 
     with pytest.raises(module.StackError, match="no \u00fc") as caught:
-        module.apart(refuse)
+        module.in_child(refuse)
     assert caught.value.details == {"field": "x"}

@@ -1,4 +1,4 @@
-"""Nothing that only observes a run ends it; and a run whose directory is gone ends, whoever else takes its name."""
+"""A failure to observe a run never ends it. A run whose directory was deleted ends, also if its name is used again."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def supervisor(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatc
     return module
 
 
-def lead(supervisor: ModuleType, root: Path, generation: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """Lead one run to its end in this process; what its directory says then."""
+def supervise(supervisor: ModuleType, root: Path, generation: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Supervise one run to its end in this process; return its status."""
     plan = {"root": str(root), "generation": str(generation), "card": None, "runs": [run]}
     directory = str(root / "runs" / run["id"])
     admission.admit(str(root), plan, directory)
-    supervisor.Supervisor(str(root), plan, directory).lead()
-    told: dict[str, Any] = supervisor.Run(str(root), run["id"]).status()
-    return told
+    supervisor.Supervisor(str(root), plan, directory).supervise_all()
+    status: dict[str, Any] = supervisor.Run(str(root), run["id"]).status()
+    return status
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -89,15 +89,15 @@ def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
         "sampling.sample",
         "sampling.members",
         "sampling.last_iteration",
-        "sampling.keep",
+        "sampling.append_sample",
         "supervisor.last_iteration",
-        "supervisor.keep",
-        "supervisor.reached",
+        "supervisor.append_sample",
+        "supervisor.end_of_stage",
         "stage_end.last_iteration",
         "stage_end.report_of",
     ],
 )
-def test_whatever_a_look_meets_the_program_goes_on(
+def test_program_continues_whatever_error_a_sample_raises(
     load: Callable[[str], ModuleType],
     supervisor: ModuleType,
     root: Path,
@@ -115,13 +115,13 @@ def test_whatever_a_look_meets_the_program_goes_on(
     module, _, name = where.partition(".")
     monkeypatch.setattr(load(f"runs.{module}"), name, fails)
     until = {"iterations": 1000}
-    monkeypatch.setattr(load("runs.sampling"), "RHYTHM", ((float("inf"), 0.05),))
-    said = lead(supervisor, root, generation, training("x", data, until=until))
+    monkeypatch.setattr(load("runs.sampling"), "INTERVALS", ((float("inf"), 0.05),))
+    said = supervise(supervisor, root, generation, training("x", data, until=until))
     assert (said["exit_code"], said["ended"]) == (0, None)
     assert "whole" in (root / "runs" / "x" / "log").read_text()
 
 
-def test_what_could_not_be_seen_stands_in_the_record(
+def test_sample_says_what_could_not_be_determined(
     load: Callable[[str], ModuleType],
     supervisor: ModuleType,
     root: Path,
@@ -135,12 +135,12 @@ def test_what_could_not_be_seen_stands_in_the_record(
         raise OSError(errno.ESRCH, "No such process")
 
     monkeypatch.setattr(load("runs.sampling"), "members", fails)
-    lead(supervisor, root, generation, training("x", data))
+    supervise(supervisor, root, generation, training("x", data))
     samples = [json.loads(line) for line in (root / "runs" / "x" / "samples").read_text().splitlines()]
     assert "No such process" in samples[0]["problem"]
 
 
-def test_stage_whose_end_cannot_be_written_down_goes_on_until_it_can(
+def test_stage_whose_end_cannot_be_written_continues_until_it_can(
     load: Callable[[str], ModuleType],
     supervisor: ModuleType,
     root: Path,
@@ -158,13 +158,13 @@ def test_stage_whose_end_cannot_be_written_down_goes_on_until_it_can(
         real(path, value)
 
     monkeypatch.setattr(supervisor, "write_json", full)
-    monkeypatch.setattr(load("runs.sampling"), "RHYTHM", ((float("inf"), 0.1),))
-    said = lead(supervisor, root, generation, training("x", data, until={"iterations": 5}))
+    monkeypatch.setattr(load("runs.sampling"), "INTERVALS", ((float("inf"), 0.1),))
+    said = supervise(supervisor, root, generation, training("x", data, until={"iterations": 5}))
     assert len(refused) == 2
     assert said["ended"]["by"] == "iterations"
 
 
-def test_exit_code_is_written_down_once_there_is_room(
+def test_exit_code_is_written_as_soon_as_the_disk_has_room(
     supervisor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(generation, "th", "exit 3")
@@ -177,7 +177,7 @@ def test_exit_code_is_written_down_once_there_is_room(
         real(path, text, *mode)
 
     monkeypatch.setattr(supervisor, "write_whole", full)
-    assert lead(supervisor, root, generation, training("x", data))["exit_code"] == 3
+    assert supervise(supervisor, root, generation, training("x", data))["exit_code"] == 3
     assert len(refused) == 3
 
 
@@ -186,7 +186,7 @@ def test_full_disk_is_named_where_a_run_fails_on_one(
 ) -> None:
     program(generation, "th", "exit 1")
     monkeypatch.setattr(supervisor, "FULL_DISK", 1 << 62)
-    said = lead(supervisor, root, generation, training("x", data))
+    said = supervise(supervisor, root, generation, training("x", data))
     assert (said["exit_code"], said["ended"]["by"]) == (1, "disk")
     assert "no space left on the disk of " in said["ended"]["evidence"]
 
@@ -194,12 +194,12 @@ def test_full_disk_is_named_where_a_run_fails_on_one(
 def test_clock_that_was_set_back_does_not_end_the_samples(supervisor: ModuleType, root: Path) -> None:
     (root / "runs" / "x").mkdir(parents=True)
     now = time.time()
-    look = sampling.Look(supervisor.Run(str(root), "x"), os.getpid(), None, now)
-    look.last = now + 86_400
-    assert look.due()
-    look.last = time.time()
-    assert not look.due()
-    look.close()
+    sampler = sampling.Sampler(supervisor.Run(str(root), "x"), os.getpid(), None, now)
+    sampler.last = now + 86_400
+    assert sampler.due()
+    sampler.last = time.time()
+    assert not sampler.due()
+    sampler.close()
 
 
 STUBBORN = "trap '' TERM; while ! test -e '{go}'; do sleep 0.05; done"
@@ -241,7 +241,7 @@ def test_directory_that_another_has_put_in_its_place_is_not_written_into(
 
     other = threading.Thread(target=exchange)
     other.start()
-    lead(supervisor, root, generation, training("x", data))
+    supervise(supervisor, root, generation, training("x", data))
     other.join()
     assert list(place.iterdir()) == []
 

@@ -284,7 +284,7 @@ def test_unit_of_a_run_can_write_nowhere_else_and_gain_nothing(
 ) -> None:
     account = load("runs.account").find(USER)
     run = load("runs.files").Run(str(root), "x")
-    assert systemd.begin(run, account, [run.path, '/data/my "own" models'], PLAN) == ("", None)
+    assert systemd.start_supervisor(run, account, [run.path, '/data/my "own" models'], PLAN) == ("", None)
     asked = (place / "asked").read_text()
     assert f"--uid={USER}" in asked
     for words in (
@@ -292,7 +292,7 @@ def test_unit_of_a_run_can_write_nowhere_else_and_gain_nothing(
         "PrivateDevices=yes", "PrivateNetwork=yes", f'ReadWritePaths="{run.path}" "/data/my \\"own\\" models"',
     ):  # fmt: skip
         assert words in asked
-    systemd.begin(run, account, [run.path], {**PLAN, "card": {"uuid": "GPU-0"}})
+    systemd.start_supervisor(run, account, [run.path], {**PLAN, "card": {"uuid": "GPU-0"}})
     assert "PrivateDevices" not in (place / "asked").read_text().splitlines()[1]
 
 
@@ -301,7 +301,7 @@ def test_unit_that_is_less_confined_than_it_should_be_says_so(
 ) -> None:
     (place / "refuses").touch()
     run = load("runs.files").Run(str(root), "x")
-    remark, _process = systemd.begin(run, None, [run.path], PLAN)
+    remark, _process = systemd.start_supervisor(run, None, [run.path], PLAN)
     assert (
         remark
         == "its unit is less confined than it should be: systemd-run reported: Unknown assignment: ProtectClock=yes"

@@ -102,10 +102,10 @@ def test_plateau_is_where_no_checkpoint_was_better_for_so_long(
 
 def test_models_are_judged_as_the_program_judges_them(supervisor: ModuleType) -> None:
     report = {"val_loss_history": {"0": 9.0, "10": 2.0, "5": 3.0}}
-    assert stage_end.judged_by(report) == ("validation loss", [(5, -3.0), (10, -2.0)])
+    assert stage_end.quality_history(report) == ("validation loss", [(5, -3.0), (10, -2.0)])
     report["val_lang_stats_history"] = {"0": {"CIDEr": 0.1}, "5": {"CIDEr": 0.4}, "10": {"CIDEr": 0.3}}
-    assert stage_end.judged_by(report) == ("CIDEr", [(5, 0.4), (10, 0.3)])
-    assert stage_end.judged_by({"val_loss_history": [3.0, 2.0]}) == ("validation loss", [(1, -3.0), (2, -2.0)])
+    assert stage_end.quality_history(report) == ("CIDEr", [(5, 0.4), (10, 0.3)])
+    assert stage_end.quality_history({"val_loss_history": [3.0, 2.0]}) == ("validation loss", [(1, -3.0), (2, -2.0)])
 
 
 def test_stage_ends_at_a_plateau_and_the_next_starts_from_its_best_model(
@@ -261,7 +261,7 @@ def test_systemd_that_takes_no_unit_is_told_and_the_run_goes_on_by_itself(
     Path(run.path).mkdir(parents=True)
     Path(run.path, "supervisor.zip").write_text("import sys; open(sys.argv[1] + '/began', 'w')")
     plan = {"card": None, "python": sys.executable}
-    assert "systemd-run reported: no bus" in module.begin(run, None, [run.path], plan)[0]
+    assert "systemd-run reported: no bus" in module.start_supervisor(run, None, [run.path], plan)[0]
     deadline = time.monotonic() + 30
     while not Path(run.path, "began").exists():
         assert time.monotonic() < deadline

@@ -1,9 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which pictures the stack itself can read, tried by its own image.load in processes of their own.
+"""Finds the pictures that the stack can read, by its own image.load in separate processes.
 
-One picture that image.load cannot read ends eval.lua and loses the captions of all others; some end its whole process
-(libpng jumps out of Lua, a PPM may divide by zero), some never return. So each is read here first, by as many
-processes as there are cores, and what becomes of a process is said of the picture that it had.
+One picture that image.load cannot read ends eval.lua, and the captions of all others are lost. Some pictures crash the
+process (libpng jumps out of Lua, a PPM may divide by zero), and some make it hang. So each picture is read here first,
+with one process per core. If a process ends or hangs, the picture that it was reading is reported as unusable.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -63,34 +63,34 @@ for line in io.lines() do
 end
 """
 PATIENCE = 60.0
-"""Seconds that one picture gets."""
+"""Seconds that image.load may take for one picture."""
 LOADING = 300.0
-"""Seconds that a process gets to load torch and image."""
+"""Seconds that a process may take to load torch and image."""
 MEMORY = 8 << 30
-"""Bytes of address space of a process; a picture of the most pixels that are let through needs about 2 GB of them."""
+"""Limit of a process's address space, in bytes. The largest picture that is allowed needs about 2 GB."""
 MOST_PROCESSES = 32
 FEW = 8
-"""Pictures for which one more process is not worth its start."""
+"""For so few pictures no additional process is started."""
 PAUSE = 0.5
-"""Seconds between two questions whether to stop."""
+"""Seconds between two calls of `stopped`."""
 DYING = 5.0
-"""Seconds that a process gets to be gone."""
+"""Seconds to wait for a process to end after it was killed."""
 HOPELESS = 20
-"""Processes that may end one after the other where no picture comes of it."""
+"""Processes that may end one after the other without any result."""
 LINE = 1 << 14
 _ANSWER = re.compile(r"neuraltalk: (ready|begin|ok|bad)(?: ([0-9a-f]*))?$")
 _PLACE = re.compile(r"^(?:\S*/)?[^/:\s]+:\d+: ")
 
 
-class Stopped(Exception):  # noqa: N818  (it was asked for)
-    """Somebody has told this to end."""
+class Stopped(Exception):  # noqa: N818  (not an error)
+    """`stopped()` returned True."""
 
 
-def tried(generation, paths, environment, stopped=lambda: False):
-    """(place in `paths`, None or an Unusable) of each picture, as image.load of this generation answers.
+def decode_all(generation, paths, environment, stopped=lambda: False):
+    """Yield (index in `paths`, None or an Unusable) for each picture, by image.load of this generation.
 
-    In the order in which answers come. `stopped` is asked each half second; where it is true all processes are
-    ended, and Stopped is raised. StackError where image cannot be loaded at all.
+    In the order in which the results arrive. `stopped` is called every half second. If it returns True, all processes
+    are ended and Stopped is raised. StackError if the module image cannot be loaded.
     """
     pool = Pool(generation, environment, min(cores(), MOST_PROCESSES, 1 + len(paths) // FEW))
     try:
@@ -101,7 +101,7 @@ def tried(generation, paths, environment, stopped=lambda: False):
 
 
 class Pool(object):
-    """Processes that read pictures; one that ends is replaced."""
+    """Processes that read pictures. A process that ends is replaced."""
 
     def __init__(self, generation, environment, size):
         self.argv = with_stack(generation, ["luajit", "-e", PROGRAM])
@@ -110,18 +110,18 @@ class Pool(object):
         self.processes = []
         self.ready = self.well = False  # whether one could load image, and read a picture, ever
         self.lost = 0  # processes that ended since the last answer
-        self.again = []  # pictures that were given to a process which had just ended
+        self.retries = []  # pictures that were given to a process which had just ended
 
     def work(self, pictures, left, stopped):
-        """The answers, until there is one of each of the `left` pictures."""
+        """Yield the results of the `left` pictures."""
         asked = time.time()
         while left:
             while len(self.processes) < min(self.size, left):
                 self.processes.append(Process(self.argv, self.environment))
             for process in self.processes:
-                picture = (self.again.pop() if self.again else next(pictures, None)) if process.idle() else None
+                picture = (self.retries.pop() if self.retries else next(pictures, None)) if process.idle() else None
                 if picture and not process.give(*picture):
-                    self.again.append(picture)
+                    self.retries.append(picture)
             readable = wait_for([process.handle for process in self.processes])
             if not 0 <= time.time() - asked < PAUSE:
                 asked = time.time()
@@ -133,14 +133,14 @@ class Pool(object):
                     yield answer
 
     def answers(self, process, readable):
-        """What a process says now of its picture, or what its end says of it."""
+        """Yield the results of a process, or the result that follows from its end."""
         if readable and not process.read():
             reason = self.ended(process)
         elif process.late():
             process.kill()
             if not process.ready:
-                words = "image of this stack cannot be loaded in %d s: %s. Run `provision verify`"
-                raise StackError(words % (LOADING, process.last_words()))
+                message = "image of this stack cannot be loaded in %d s: %s. Run `provision verify`"
+                raise StackError(message % (LOADING, process.last_output()))
             self.processes.remove(process)
             process.began = True
             reason = "image.load has not read it within %d s" % PATIENCE
@@ -155,10 +155,10 @@ class Pool(object):
         if process.has and process.began:
             yield process.has[0], Unusable(reason)
         elif process.has:
-            self.again.append(process.has)
+            self.retries.append(process.has)
 
     def ended(self, process):
-        """In words how a process ended that was not told to. StackError where nothing comes of more of them."""
+        """Return how a process ended unexpectedly, as text. StackError if it is useless to start more of them."""
         self.processes.remove(process)
         code = process.kill(DYING)
         if code < 0:
@@ -169,21 +169,21 @@ class Pool(object):
             reason = "image.load ended its process with code %d while it read it" % code
         self.lost += 1
         if not process.ready and self.ready and self.size > 1:
-            self.size -= 1  # so many do not find room
+            self.size -= 1  # there is not enough memory for so many
         elif not process.ready or (self.lost > HOPELESS and not (self.well and process.began)):
             what = "reads no picture" if process.ready else "cannot be loaded"
-            words = "image of this stack %s (%s): %s. Run `provision verify`, which loads all modules"
-            raise StackError(words % (what, reason, process.last_words()))
+            message = "image of this stack %s (%s): %s. Run `provision verify`, which loads all modules"
+            raise StackError(message % (what, reason, process.last_output()))
         return reason
 
     def end(self):
-        """No process is left."""
+        """Kill all processes."""
         while self.processes:
             self.processes.pop().kill()
 
 
 class Process(object):
-    """One luajit that reads a picture after the other."""
+    """One luajit process that reads one picture after the other."""
 
     def __init__(self, argv, environment):
         try:
@@ -194,7 +194,7 @@ class Process(object):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                preexec_fn=bounded,
+                preexec_fn=limit_process,
                 close_fds=True,
             )
         except OSError as error:
@@ -202,21 +202,21 @@ class Process(object):
         self.handle = self.process.stdout.fileno()  # type: ignore[union-attr]
         self.ready, self.began, self.has = False, False, None
         self.since = time.time()
-        self.text, self.said = b"", []
+        self.text, self.lines = b"", []
 
     def idle(self):
-        """Whether it waits for a picture."""
+        """Return whether it waits for a picture."""
         return self.ready and not self.has
 
     def late(self):
-        """Whether its time is over. A clock that was set back gives it new time."""
+        """Return whether it has exceeded its time limit. If the clock was set back, the time starts again."""
         now = time.time()
         if now < self.since:
             self.since = now
         return not self.idle() and now - self.since > (PATIENCE if self.ready else LOADING)
 
     def give(self, place, path):
-        """Let it read a picture; False where it has ended, which is seen by its output."""
+        """Let it read a picture. Return False if it has ended; its output shows how."""
         try:
             os.write(self.process.stdin.fileno(), binascii.hexlify(as_bytes(path)) + b"\n")  # type: ignore[union-attr]
         except OSError as error:
@@ -227,37 +227,38 @@ class Process(object):
         return True
 
     def read(self):
-        """Take in what it says; False where it says no more."""
+        """Read its output; return False at the end of the output."""
         try:
             data = os.read(self.handle, 1 << 16)
         except OSError:
             return False
         lines = (self.text + (data or b"\n")).split(b"\n")
         self.text = lines.pop()[-LINE:]
-        self.said = (self.said + [line.decode("utf-8", "replace") for line in lines if line.strip()])[-20:]
+        self.lines = (self.lines + [line.decode("utf-8", "replace") for line in lines if line.strip()])[-20:]
         return bool(data)
 
     def answers(self):
-        """(its picture, None or an Unusable) where it has answered."""
-        for match in [match for match in map(_ANSWER.match, self.said) if match]:
-            word, told = match.groups()
+        """Yield (index of its picture, None or an Unusable) if there is a result."""
+        for match in [match for match in map(_ANSWER.match, self.lines) if match]:
+            word, encoded = match.groups()
             if word == "ready":
                 self.ready, self.since = True, time.time()
             elif word == "begin":
                 self.began = True
             elif self.has:
                 (place, _path), self.has = self.has, None
-                yield place, (None if word == "ok" else Unusable("image.load: %s" % words_of(told or "")))
-        self.said = [line for line in self.said if not _ANSWER.match(line)]
+                yield place, (None if word == "ok" else Unusable("image.load: %s" % error_message(encoded or "")))
+        self.lines = [line for line in self.lines if not _ANSWER.match(line)]
 
-    def last_words(self):
-        """What it said last that was no answer."""
-        return printed(" | ".join(as_native(self.said[-5:])) or "it printed nothing")
+    def last_output(self):
+        """Return the last lines of its output that are not results."""
+        return printed(" | ".join(as_native(self.lines[-5:])) or "it printed nothing")
 
     def kill(self, patience=0.0):
-        """End it with all that it started; its exit code, or the signal that ended it as a negative number.
+        """Kill it with all processes that it started; return its exit code, or the negative number of its signal.
 
-        It gets `patience` seconds to end by itself, and some more to be gone: a disk that hangs can hold it.
+        It may take `patience` seconds to end by itself. After that it is killed, and this waits up to DYING seconds: a
+        process that waits for a hanging disk cannot be killed.
         """
         began = time.time()
         while self.process.poll() is None and 0 <= time.time() - began < patience + DYING:
@@ -272,15 +273,15 @@ class Process(object):
         return -signal.SIGKILL if self.process.returncode is None else self.process.returncode
 
 
-def words_of(told):
-    """The words of an error of Lua's in one line, without the place in a program and without colours."""
-    text = without_colours(binascii.unhexlify(told[: len(told) // 2 * 2]).decode("utf-8", "replace"))
-    words = _PLACE.sub("", " ".join(text.split()))
-    return printed(as_native(words[:300])) or "it printed nothing"
+def error_message(encoded):
+    """Return the message of a Lua error in one line, without the position in the program and without colours."""
+    text = without_colours(binascii.unhexlify(encoded[: len(encoded) // 2 * 2]).decode("utf-8", "replace"))
+    message = _PLACE.sub("", " ".join(text.split()))
+    return printed(as_native(message[:300])) or "it printed nothing"
 
 
-def bounded():
-    """In the child: a session of its own, which ends with whoever started it, with a bound on what it takes."""
+def limit_process():
+    """In the child: start a new session that ends with the parent, and limit the memory."""
     os.setsid()
     end_with_parent(signal.SIGKILL)
     for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
@@ -289,7 +290,7 @@ def bounded():
 
 
 def wait_for(handles):
-    """Those of the handles from which can be read, after a pause at most."""
+    """Return those of the handles that are readable, after PAUSE at most."""
     try:
         return select.select(handles, [], [], PAUSE)[0]
     except (OSError, select.error) as error:

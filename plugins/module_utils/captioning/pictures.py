@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The pictures of a captioning: each looked at, linked under a plain name where eval.lua can read it, else set aside.
+"""The pictures of a captioning: each is checked, then linked under a simple name, or set aside if it is unreadable.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -15,7 +15,7 @@ import json
 import os
 import time
 
-from .decoder import Stopped, tried
+from .decoder import Stopped, decode_all
 from ..pictures.files import find, look, printed, shown, walk
 from ..pictures.headers import LOADED, Unusable
 from ..programs.progress import Progress
@@ -24,77 +24,78 @@ from ..host.files import MAX_READ, make_directory, read_text, write_json, write_
 from ..host.texts import TEXT, as_native, as_text
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "PPM": ".ppm", "PGM": ".ppm"}
-"""Names that DataLoaderRaw takes for a picture's; image.load itself goes by the first bytes."""
+"""Suffixes that DataLoaderRaw accepts. image.load itself uses the first bytes of the file."""
 KINDS = ", ".join(LOADED[:-1]) + " and " + LOADED[-1]
-MOST_TOLD = 100000
-"""Files set aside that are told one by one."""
+MOST_LISTED = 100000
+"""Files set aside that are listed, at most."""
 PAUSE = 0.5
-"""Seconds between two questions whether to stop."""
+"""Seconds between two calls of `stopped`."""
 
 
 def lay_out_pictures(run, given, generation, environment, stopped=lambda: False):
-    """(what eval.lua gets of `given` instead, {link: name as shown}, [{file, reason}] of what was set aside).
+    """Return (changed arguments for eval.lua, {link: name as shown}, [{file, reason}] of the files set aside).
 
-    The run's `images` has a link of a plain name for every picture that image.load reads; which is which stands in its
-    images.json. With a coco_json the pictures are those that it names, and the run has a copy of it with the names of
-    the links. Its log says how far this is. StackError where no picture can be read; Stopped where `stopped` says so.
+    The run's directory `images` gets a link with a simple name for every picture that image.load can read; images.json
+    has the original names. With a coco_json, only the pictures that it names are used, and the run gets a copy of it
+    with the names of the links. The log of the run shows the progress. StackError if no picture can be read; Stopped if
+    `stopped()` returns True.
     """
     folder, target = given["image_folder"], os.path.join(run.path, "images")
     wanted = read_coco(given["coco_json"]) if given.get("coco_json") else None
     with io.open(run.log, "ab", 0) as log:
-        sight = Sight(log, stopped)
-        sight.say("checking the pictures of %s" % printed(folder))
-        places = listed(folder, sight) if wanted is None else asked_for(folder, wanted["images"], sight)
+        check = Check(log, stopped)
+        check.say("checking the pictures of %s" % printed(folder))
+        places = listed(folder, check) if wanted is None else named_by(folder, wanted["images"], check)
         names = once(places)
-        kinds = readable(folder, names, sight)
-        taken = decoded(folder, [name for name in names if name in kinds], sight, generation, environment)
-        sight.say("%d of %d files are captioned%s" % (len(taken), sight.files(len(taken)), sight.counted()))
+        kinds = readable(folder, names, check)
+        taken = decoded(folder, [name for name in names if name in kinds], check, generation, environment)
+        check.say("%d of %d files are captioned%s" % (len(taken), check.files(len(taken)), check.counted()))
         if not taken:
-            raise StackError("%s contains no picture that image.load can read%s" % (printed(folder), sight.examples()))
+            raise StackError("%s contains no picture that image.load can read%s" % (printed(folder), check.examples()))
         pictures = [(name, kinds[name]) for name in taken]
-        links = link_all(folder, sight.each(pictures, "linked", len(pictures)), target)
+        links = link_all(folder, check.each(pictures, "linked", len(pictures)), target)
     images = dict((link, shown(name)) for name, link in links.items())
-    count, instead = len(links), {"image_folder": target}
+    count, changes = len(links), {"image_folder": target}
     if wanted is not None:
-        instead["coco_json"] = os.path.join(run.path, "coco.json")
-        count = write_coco(instead["coco_json"], wanted, places, links)
-    instead["num_images"] = given.get("num_images", count)
-    # Of its own file, for a set has tens of thousands of them and whoever looks after the run reads the rest often.
-    write_json(run.images, {"images": images, "set_aside": sight.told()})
-    return instead, images, sight.told()
+        changes["coco_json"] = os.path.join(run.path, "coco.json")
+        count = write_coco(changes["coco_json"], wanted, places, links)
+    changes["num_images"] = given.get("num_images", count)
+    # In a separate file: there can be tens of thousands of images, and the other files of the run are read often.
+    write_json(run.images, {"images": images, "set_aside": check.list_aside()})
+    return changes, images, check.list_aside()
 
 
-class Sight(object):
-    """What was seen so far: the files that are set aside, and how far the look is, line by line in a log."""
+class Check(object):
+    """The state of a check of pictures: the files that are set aside, and the progress in a log."""
 
     def __init__(self, log, stopped):
         self.log, self.stopped = log, stopped
         self.aside, self.counts = [], {}
-        self.asked = 0.0
+        self.checked = 0.0
 
-    def say(self, words):
-        """A line in the log; a full disk keeps nobody from looking."""
+    def say(self, text):
+        """Write a line to the log. Errors, for example of a full disk, are ignored."""
         try:
-            self.log.write((as_text(words) + "\n").encode("utf-8", "replace"))
+            self.log.write((as_text(text) + "\n").encode("utf-8", "replace"))
         except (IOError, OSError):
             pass
 
     def put_aside(self, name, unusable):
-        """A file that is not captioned."""
+        """Record a file that is set aside."""
         self.counts[unusable.fault] = self.counts.get(unusable.fault, 0) + 1
         self.aside.append({"file": shown(name), "reason": as_text(unusable.reason)})
 
     def files(self, taken):
-        """How many files there are with so many that are captioned."""
+        """Return the number of all files, of which `taken` are captioned."""
         return taken + len(self.aside)
 
     def each(self, things, verb, total=0):
-        """The things, with lines of how far it is where there is a total. Stopped where somebody wants it to end."""
+        """Yield the things, with lines of progress if `total` is known. Stopped is raised if `stopped()` is True."""
         progress = Progress(self.say, verb, total)
         for thing in things:
             now = time.time()
-            if not 0 <= now - self.asked < PAUSE:
-                self.asked = now
+            if not 0 <= now - self.checked < PAUSE:
+                self.checked = now
                 if self.stopped():
                     raise Stopped()
             yield thing
@@ -102,43 +103,43 @@ class Sight(object):
             progress.tick()
 
     def counted(self):
-        """How many files are set aside for what; empty without any. No name of a file is in it."""
+        """Return the numbers of files set aside, by fault, as text without file names; "" if there are none."""
         counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts.items())]
         return "; set aside: %s. Their names are in images.json" % ", ".join(counts) if counts else ""
 
     def examples(self):
-        """The first files that were set aside, and how many there are."""
+        """Return the first files that were set aside, and their number, as text."""
         if not self.aside:
             return ": there is no file in it"
-        some = ["%(file)s: %(reason)s" % entry for entry in self.told()[:3]]
+        some = ["%(file)s: %(reason)s" % entry for entry in self.list_aside()[:3]]
         return as_native(TEXT(" (%d set aside: %s%s)") % (
             len(self.aside), "; ".join(some), "; and so on" if len(self.aside) > 3 else ""
         ))  # fmt: skip
 
-    def told(self):
-        """[{file, reason}] in order of names; of very many the first, and how many more there are."""
-        told = sorted(self.aside, key=lambda entry: entry["file"])
-        more = len(told) - MOST_TOLD
+    def list_aside(self):
+        """Return [{file, reason}] sorted by name: the first MOST_LISTED, and the number of the others."""
+        entries = sorted(self.aside, key=lambda entry: entry["file"])
+        more = len(entries) - MOST_LISTED
         if more <= 0:
-            return told
-        return told[:MOST_TOLD] + [{"file": "...", "reason": "and %d more%s" % (more, self.counted())}]
+            return entries
+        return entries[:MOST_LISTED] + [{"file": "...", "reason": "and %d more%s" % (more, self.counted())}]
 
 
-def listed(folder, sight):
-    """The names of all files below a folder; what is none is set aside."""
+def listed(folder, check):
+    """Return the names of all files below a folder. Names that are not usable files are set aside."""
     found = []
-    for name, info in sight.each(walk(folder), "listed"):
+    for name, info in check.each(walk(folder), "listed"):
         if isinstance(info, Unusable):
-            sight.put_aside(name, info)
+            check.put_aside(name, info)
         else:
             found.append(name)
     return found
 
 
-def readable(folder, names, sight):
-    """{name: kind} of the files that are pictures of a kind that image.load reads, by their headers."""
+def readable(folder, names, check):
+    """Return {name: kind} of the files that image.load can read according to their headers."""
     kinds = {}
-    for name in sight.each(names, "checked the headers of", len(names)):
+    for name in check.each(names, "checked the headers of", len(names)):
         try:
             kind = look(os.path.join(folder, name))[0]
             if kind not in LOADED:
@@ -147,25 +148,25 @@ def readable(folder, names, sight):
                 )
             kinds[name] = kind
         except Unusable as error:
-            sight.put_aside(name, error)
+            check.put_aside(name, error)
     return kinds
 
 
-def decoded(folder, names, sight, generation, environment):
-    """Those of the names whose pictures image.load reads, in their order."""
+def decoded(folder, names, check, generation, environment):
+    """Return those of the names whose pictures image.load can read, in the same order."""
     taken = []
     paths = [os.path.join(folder, name) for name in names]
-    with contextlib.closing(tried(generation, paths, environment, sight.stopped)) as answers:
-        for place, unusable in sight.each(answers, "read", len(names)):
+    with contextlib.closing(decode_all(generation, paths, environment, check.stopped)) as answers:
+        for place, unusable in check.each(answers, "read", len(names)):
             if unusable is None:
                 taken.append(place)
             else:
-                sight.put_aside(names[place], unusable)
+                check.put_aside(names[place], unusable)
     return [names[place] for place in sorted(taken)]
 
 
 def link_all(folder, pictures, target):
-    """{name: link} of the pictures [(name, kind)], linked under plain names in the order in which they are given."""
+    """Link the pictures [(name, kind)] under numbers in the given order; return {name: link}."""
     make_directory(target)
     links = {}  # type: dict[str, str]
     for name, kind in pictures:
@@ -175,17 +176,17 @@ def link_all(folder, pictures, target):
 
 
 def read_coco(path):
-    """What stands in a file like MS COCO's: {images: [{file_name, id}]}. StackError for anything else."""
+    """Return the content of a file like MS COCO's: {images: [{file_name, id}]}. StackError for anything else."""
     try:
         size = os.path.getsize(path)
         if size > MAX_READ:
             raise StackError("-coco_json %s: it has %d bytes, more than the %d that are read" % (path, size, MAX_READ))
-        told = json.loads(read_text(path) or "")
+        content = json.loads(read_text(path) or "")
     except (IOError, OSError) as error:
         raise StackError("-coco_json %s: it cannot be read: %s" % (path, error.strerror))
-    except (ValueError, RuntimeError) as error:  # the latter where it is too deep
+    except (ValueError, RuntimeError) as error:  # RuntimeError if it is nested too deeply
         raise StackError("-coco_json %s is not JSON: %s" % (path, error))
-    images = told.get("images") if isinstance(told, dict) else None
+    images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not images:
         raise StackError("-coco_json %s: it has no list of images, as MS COCO's annotations do" % path)
     for number, entry in enumerate(images):
@@ -193,29 +194,29 @@ def read_coco(path):
             raise StackError("-coco_json %s: images[%d] has no file_name" % (path, number))
         if isinstance(entry.get("id"), bool) or not isinstance(entry.get("id"), (int, TEXT)):
             raise StackError("-coco_json %s: images[%d] has no id that is a number or a text" % (path, number))
-    return told
+    return content
 
 
-def asked_for(folder, entries, sight):
-    """The name of the file of each entry of a coco_json; None for what would lead out of the folder."""
+def named_by(folder, entries, check):
+    """Return the file name of each entry of a coco_json, or None for a path that leads out of the folder."""
     found = []
-    for entry in sight.each(entries, "listed", len(entries)):
+    for entry in check.each(entries, "listed", len(entries)):
         name = find(folder, entry["file_name"])
         if os.path.isabs(name) or ".." in name.split("/"):
-            sight.put_aside(name, Unusable("its name in -coco_json leads out of the folder", "elsewhere"))
+            check.put_aside(name, Unusable("its name in -coco_json leads out of the folder", "elsewhere"))
             name = None
         found.append(name)
     return found
 
 
 def once(names):
-    """The names that are there, each once, in their order."""
+    """Return the names without None and without repetitions, in the same order."""
     return list(collections.OrderedDict.fromkeys(name for name in names if name is not None))
 
 
-def write_coco(path, told, names, links):
-    """Write the run's own coco_json, of the linked pictures by the names of their links; how many entries it has."""
-    named_so = zip(told["images"], names)
+def write_coco(path, content, names, links):
+    """Write the run's own coco_json with the linked pictures by their links; return the number of its entries."""
+    named_so = zip(content["images"], names)
     images = [dict(entry, file_name=links[name]) for entry, name in named_so if name in links]
-    write_whole(path, json.dumps(dict(told, images=images)))
+    write_whole(path, json.dumps(dict(content, images=images)))
     return len(images)

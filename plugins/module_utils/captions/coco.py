@@ -92,9 +92,9 @@ def _is_train(path, value):
     """Whether these are the pictures of a training set: as most of their names say, else as the file's name says."""
     names = [image.get("file_name") for image in value["images"] if isinstance(image, dict)]
     found = [_FOLDER.search(name) for name in names if isinstance(name, TEXT)]
-    told = [match.group(1) for match in found if match]
-    if told:
-        return told.count("train") * 2 > len(told)
+    sets = [match.group(1) for match in found if match]
+    if sets:
+        return sets.count("train") * 2 > len(sets)
     return b"train" in os.path.basename(as_bytes(path))
 
 

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which column of a table, or which field of an object, holds the file, the captions, the split and the id.
+"""Finds which column of a table, or field of an object, contains the file, the captions, the split and the id.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -18,7 +18,7 @@ CAPTION = ("captions", "caption", "text", "sentences", "sentence", "comment")
 SPLIT = ("split",)
 ID = ("image_id", "id")
 IGNORED = "-"
-"""In place of the name of a column of splits: those of the source count for nothing."""
+"""Given instead of the name of the split column: the splits in the source are ignored."""
 _REMEMBERED = 1000
 
 Chosen = collections.namedtuple("Chosen", "file caption split id")

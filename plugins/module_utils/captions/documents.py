@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Files of captions as users bring them: opened without harm, as text, as JSON, with all their problems at once.
+"""Opens captions files of users safely, reads them as text and as JSON, and reports all their problems at once.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -18,9 +18,9 @@ from ..host.errors import StackError
 
 MOST = 2 << 30
 """Bytes of a captions file; all of COCO has 0.1 GiB."""
-TOLD = 20
-"""How many problems are named; of the others there is the number."""
-# What people take for a captions file, by its first bytes, and what they can do.
+MOST_NAMED = 20
+"""Problems that are named, at most; of the others only the number is given."""
+# Files that users give instead of a captions file, by their first bytes, and what to do.
 _OTHERS = (
     (b"\x1f\x8b", "is compressed: unpack it with gunzip"),
     (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV in UTF-8"),
@@ -31,30 +31,30 @@ _OTHERS = (
 
 
 class Problems(object):
-    """What is wrong in the files of one source, collected, so that a user learns all of it at once."""
+    """Collects the problems in the files of one source, so that they are reported together."""
 
     def __init__(self, paths):
         self.source = " and ".join(printed(path) for path in paths)
         self.count = 0
-        self.told = []
+        self.first = []
 
     def add(self, place, words):
-        """Note what is wrong at a place (`line 3`, `entry 7`)."""
+        """Add a problem at a place (`line 3`, `entry 7`)."""
         self.count += 1
-        if self.count <= TOLD:
-            self.told.append("%s: %s" % (place, words))
+        if self.count <= MOST_NAMED:
+            self.first.append("%s: %s" % (place, words))
 
     def end(self):
-        """Raise a StackError that names them, where there are any."""
+        """Raise a StackError that names the problems, if there are any."""
         if self.count == 1:
-            raise StackError("%s, %s" % (self.source, self.told[0]))
+            raise StackError("%s, %s" % (self.source, self.first[0]))
         if self.count:
-            more = ["and %d more" % (self.count - TOLD)] if self.count > TOLD else []
-            raise StackError("%s: %d problems:\n  %s" % (self.source, self.count, "\n  ".join(self.told + more)))
+            more = ["and %d more" % (self.count - MOST_NAMED)] if self.count > MOST_NAMED else []
+            raise StackError("%s: %d problems:\n  %s" % (self.source, self.count, "\n  ".join(self.first + more)))
 
 
 def read(path):
-    """The text of a file in UTF-8, its byte order mark taken away. StackError where it has none."""
+    """Return the text of a file in UTF-8, without its byte order mark. StackError if it is not text in UTF-8."""
     content = _content(path)
     for start, words in _OTHERS:
         if content.startswith(start):
@@ -77,10 +77,10 @@ def read(path):
 
 
 def _content(path):
-    """All bytes of an ordinary file; nobody waits for a pipe."""
+    """Return all bytes of an ordinary file. Pipes are not opened, because they would block."""
     try:
         with opened(path) as file:
-            # The size first: nobody reads a disk's image to learn that it is too large.
+            # Check the size first, so that a huge file is not read.
             content = file.read(MOST + 1) if os.fstat(file.fileno()).st_size <= MOST else None
     except Unusable as error:
         raise StackError("%s cannot be used as a captions file: %s" % (printed(path), error))
@@ -94,7 +94,7 @@ def _content(path):
 
 
 def parse(path, text, pairs=None):
-    """What a JSON text says. StackError with line and column where it is none; `pairs` as json's object_pairs_hook."""
+    """Return the value of a JSON text. StackError with line and column if it is invalid. `pairs`: object_pairs_hook."""
     try:
         return json.loads(text, object_pairs_hook=pairs)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Pictures with their captions, gathered from whatever source, each field looked at when it comes in.
+"""Collects pictures with their captions from any source, and checks each field when it is added.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -29,7 +29,7 @@ _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<!
 
 
 class Entries(object):
-    """Entries in the order in which their files came first; what is wrong goes into `problems`."""
+    """Entries in the order in which their files first occur. Problems are added to `problems`."""
 
     def __init__(self, problems):
         self.problems = problems
@@ -69,8 +69,8 @@ class Entries(object):
             if known.get(field) != more.get(field):
                 words = "%s has %s %s here and %s in %s, but a picture has only one; a column of something else needs "
                 words += "another name"
-                said = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
-                self.problems.add(place, words % (printed(known["file_path"]), field, said[0], said[1], first))
+                values = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
+                self.problems.add(place, words % (printed(known["file_path"]), field, values[0], values[1], first))
                 return
         known["captions"].extend(captions)
 
@@ -149,7 +149,7 @@ def _wrong_split(value):
 
 
 def kind(value):
-    """What JSON gave, in words."""
+    """Return a JSON value as text for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -122,8 +122,8 @@ def _own(path, form, value, text, columns):
     without = [entry for entry in gathered.entries if "id" not in entry]
     if without and not raw and len(without) < len(gathered.entries):
         words = "%d of %d pictures have no id, and the others have one; the first of them is %s"
-        told = printed(without[0]["file_path"])
-        problems.add("ids", words % (len(without), len(gathered.entries), told))
+        first = printed(without[0]["file_path"])
+        problems.add("ids", words % (len(without), len(gathered.entries), first))
     problems.end()
     if columns.split and gathered.entries and not any("split" in entry for entry in gathered.entries):
         raise StackError("%s has no entry with the field %s of splits" % (printed(path), printed(columns.split)))

@@ -94,10 +94,10 @@ def remarks(facts, pictures, threshold, max_length, mode):
 
 def lines(facts):
     """The statistics in the words and the order of prepro.py, a list of native texts; remarks are not among them."""
-    told = ["example processed tokens:"] + [" ".join(map(printed, words)) for words in facts["examples"]]
-    told += ["top words and their counts:"] + ["%8d %s" % (count, printed(word)) for count, word in facts["top_words"]]
+    texts = ["example processed tokens:"] + [" ".join(map(printed, words)) for words in facts["examples"]]
+    texts += ["top words and their counts:"] + ["%8d %s" % (count, printed(word)) for count, word in facts["top_words"]]
     bad, different, unks, words = (facts[name] for name in ("bad_words", "different_words", "unks", "total_words"))
-    told += [
+    texts += [
         "total words: %d" % words,
         "number of bad words: %d/%d = %.2f%%" % (bad, different, bad * 100.0 / different),
         "number of words in vocab would be %d" % facts["vocabulary"],
@@ -107,7 +107,7 @@ def lines(facts):
     ]
     captions = facts["captions"]
     counts = [(length, count) for length, count in enumerate(facts["sentence_lengths"]) if count]
-    told += ["%2d: %10d   %f%%" % (length, count, count * 100.0 / captions) for length, count in counts]
-    told += ["inserting the special UNK token"] if facts["has_unk"] else []
+    texts += ["%2d: %10d   %f%%" % (length, count, count * 100.0 / captions) for length, count in counts]
+    texts += ["inserting the special UNK token"] if facts["has_unk"] else []
     splits = facts["splits"]
-    return told + ["assigned %d to train, %d to val, %d to test." % (splits["train"], splits["val"], splits["test"])]
+    return texts + ["assigned %d to train, %d to val, %d to test." % (splits["train"], splits["val"], splits["test"])]

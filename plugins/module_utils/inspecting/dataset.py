@@ -35,39 +35,41 @@ DAMAGED = "bad object header", "bad symbol table", "bad B-tree", "wrong B-tree",
 LOCKED = "unable to lock", "lock file", "Resource temporarily unavailable"
 
 
-def check(h5, told, found, splits=()):
-    """{pictures, captions, words, splits} of a data set; what is wrong is added to `found`. No pixel is read.
+def check(h5, json_file, found, splits=()):
+    """{pictures, captions, words, splits} of a data set; problems are added to `found`. No pixel is read.
 
-    `splits` are those that have to have pictures. `told` may be empty: then the HDF5 alone is looked at.
+    `splits` are those that must have pictures. `json_file` may be empty: then only the HDF5 is checked.
     """
-    listed = read_told(told, found) if told else None
-    words = check_words(told, listed, found) if told else None
-    by_split = check_listed(told, listed, found, splits) if told else {}
+    listed = read_told(json_file, found) if json_file else None
+    words = check_words(json_file, listed, found) if json_file else None
+    by_split = check_listed(json_file, listed, found, splits) if json_file else {}
     try:
-        seen = check_h5(h5, found, words, told)
+        sizes = check_h5(h5, found, words, json_file)
     except DAMAGE as error:
         found.fault(h5, "", "unreadable", in_words(h5, error))
-        seen = {}
-    if listed and seen.get("pictures") is not None and seen["pictures"] != len(listed["images"]):
+        sizes = {}
+    if listed and sizes.get("pictures") is not None and sizes["pictures"] != len(listed["images"]):
         words_of = "it holds %d pictures, and %s lists %d"
-        found.fault(h5, "/images", "misfit", words_of % (seen["pictures"], told, len(listed["images"])))
-    return dict(seen, words=words, splits=by_split, listed=listed["images"] if listed else [])
+        found.fault(h5, "/images", "misfit", words_of % (sizes["pictures"], json_file, len(listed["images"])))
+    return dict(sizes, words=words, splits=by_split, listed=listed["images"] if listed else [])
 
 
 def in_words(path, error):
-    """What an error of h5py's says, in words; some libraries say little more than a number."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    cut = CUT.search(said)
+    """Return the message for an error of h5py. Some versions of HDF5 report little more than a number."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    cut = CUT.search(message)
     if cut:
         return (
             "it is truncated: it has %s bytes and should have %s. It was not copied whole, or never closed"
             % cut.groups()
         )
-    if any(words in said for words in LEFT_OPEN):
-        return "it was not closed by the program that wrote it, which was interrupted or is still writing (%s)" % said
-    if any(words in said for words in LOCKED):
-        return "another program has it open for writing (%s)" % said
-    if NO_HDF5 in said:
+    if any(words in message for words in LEFT_OPEN):
+        return (
+            "it was not closed by the program that wrote it, which was interrupted or is still writing (%s)" % message
+        )
+    if any(words in message for words in LOCKED):
+        return "another program has it open for writing (%s)" % message
+    if NO_HDF5 in message:
         if not os.path.getsize(path):
             return "it is empty"
         with io.open(path, "rb") as file:
@@ -75,12 +77,12 @@ def in_words(path, error):
         return "it is not an HDF5 file" + (
             ": its start is all zero, as an interrupted program leaves it" if zero else ""
         )
-    if any(words in said for words in DAMAGED):
-        return "it is damaged, probably because its program was interrupted while it wrote (%s)" % said
-    return "it cannot be read: %s" % said
+    if any(words in message for words in DAMAGED):
+        return "it is damaged, probably because its program was interrupted while it wrote (%s)" % message
+    return "it cannot be read: %s" % message
 
 
-def check_h5(path, found, words, told):
+def check_h5(path, found, words, json_file):
     """{pictures, captions, length} by the sizes in an HDF5 file; their numbers are read by blocks."""
     import h5py
 
@@ -91,19 +93,19 @@ def check_h5(path, found, words, told):
         sets = dict((name, file[name]) for name in SETS if name not in lacks)
         if not check_shapes(path, sets, found):
             return {}
-        seen = {}
+        sizes = {}
         if "images" in sets:
-            seen["pictures"] = int(sets["images"].shape[0])
+            sizes["pictures"] = int(sets["images"].shape[0])
         if "labels" in sets:
-            seen["captions"], seen["length"] = map(int, sets["labels"].shape)
-            check_labels(path, sets["labels"], sets.get("label_length"), found, words, told)
+            sizes["captions"], sizes["length"] = map(int, sets["labels"].shape)
+            check_labels(path, sets["labels"], sets.get("label_length"), found, words, json_file)
             if not [name for name in ("label_start_ix", "label_end_ix") if name in lacks]:
-                check_places(path, sets["label_start_ix"][...], sets["label_end_ix"][...], seen["captions"], found)
-        return seen
+                check_places(path, sets["label_start_ix"][...], sets["label_end_ix"][...], sizes["captions"], found)
+        return sizes
 
 
 def check_shapes(path, sets, found):
-    """Whether all have sizes and types with which one can go on."""
+    """Return whether all datasets have valid shapes and types, which the other checks require."""
     well = True
     for name in sorted(sets):
         shape, kind = sets[name].shape, sets[name].dtype
@@ -130,7 +132,7 @@ def check_shapes(path, sets, found):
     return well
 
 
-def check_labels(path, labels, lengths, found, words, told):
+def check_labels(path, labels, lengths, found, words, json_file):
     """Captions by blocks: words of the vocabulary, then zeros, as many as label_length says."""
     import numpy
 
@@ -151,7 +153,7 @@ def check_labels(path, labels, lengths, found, words, told):
             told_length = lengths[start : start + step]
             faults.add("length", start, numpy.nonzero(told_length != count)[0])
     if words is not None and most > words:
-        reason = "it has a label %d, and %s has %d words (%s)" % (most, told, words, faults.named("vocabulary"))
+        reason = "it has a label %d, and %s has %d words (%s)" % (most, json_file, words, faults.named("vocabulary"))
         found.fault(path, "/labels", "out of the vocabulary", reason)
     for kind, place, fault, reason in (
         ("no word", "/labels", "out of the vocabulary", "a label is below 0 (%s)"),
@@ -222,8 +224,8 @@ def main(words):
         print("fits: not looked at")
         return
     found = Found()
-    seen = check(words[0], words[1], found, words[2:])
+    sizes = check(words[0], words[1], found, words[2:])
     for entry in found.faults[:MOST_NAMED]:
         print("misfit %s" % json.dumps(entry))
     if not found.faults:
-        print("fits %s pictures, %s words" % (seen.get("pictures"), seen.get("words")))
+        print("fits %s pictures, %s words" % (sizes.get("pictures"), sizes.get("words")))

@@ -16,7 +16,7 @@ from ..host.errors import StackError
 from ..host.texts import as_native, as_text
 
 SHOWN = 20
-"""Faults that are said one by one; the file has all."""
+"""Faults that are printed one by one, at most. The file contains all of them."""
 
 
 class Findings(object):
@@ -42,11 +42,11 @@ class Findings(object):
         self.file.close()
 
     def fault(self, file, place, fault, reason):
-        """Something that is wrong with a file, or at a place in it."""
+        """Add something that is wrong with a file, or at a place in it."""
         self._add(file, place, fault, reason, False)
 
     def remark(self, file, place, fault, reason):
-        """Something that may be meant so."""
+        """Add something unusual that may be intended."""
         self._add(file, place, fault, reason, True)
 
     def _add(self, file, place, fault, reason, remark):
@@ -67,13 +67,15 @@ class Findings(object):
         return sum(self.counts[sort].values())
 
     def lines(self):
-        """The first faults in words, and how many there are of each kind."""
-        told = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in self.first]
+        """Return the first faults as lines of text, and the number of each kind."""
+        texts = [
+            "%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in self.first
+        ]
         more = self.number("faults") - len(self.first)
         if more > 0:
-            told.append("and %d more" % more)
+            texts.append("and %d more" % more)
         for sort in ("faults", "remarks"):
             counts = ["%d %s" % (count, fault) for fault, count in sorted(self.counts[sort].items())]
             word = sort if self.number(sort) != 1 else sort[:-1]
-            told.append("%d %s%s" % (self.number(sort), word, ": " + ", ".join(counts) if counts else ""))
-        return [as_native(as_text(line)) for line in told]
+            texts.append("%d %s%s" % (self.number(sort), word, ": " + ", ".join(counts) if counts else ""))
+        return [as_native(as_text(line)) for line in texts]

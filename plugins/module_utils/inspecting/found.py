@@ -9,11 +9,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 MOST_NAMED = 20
-"""Rows that are named of one fault; how many more there are is said."""
+"""Rows that are named for one fault, at most; of the others only the number is given."""
 
 
 class Found(object):
-    """What is wrong with data: `faults` are what does harm, `remarks` are worth a look."""
+    """The problems of data: `faults` make it unusable, `remarks` are unusual but harmless."""
 
     def __init__(self):
         self.faults, self.remarks = [], []
@@ -23,7 +23,7 @@ class Found(object):
         self.faults.append({"file": file, "place": place, "fault": fault, "reason": reason})
 
     def remark(self, file, place, fault, reason):
-        """Add something that may be meant so."""
+        """Add something unusual that may be intended."""
         self.remarks.append({"file": file, "place": place, "fault": fault, "reason": reason})
 
 

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What is wrong with data before a training finds it: a folder of pictures, captions with theirs, or a data set.
+"""Finds problems in data before a training: in a folder of pictures, captions with their pictures, or a data set.
 
 Runs under Python 2.7 and 3. Pillow is used to decode pictures where it is there; a data set takes numpy and h5py.
 """
@@ -28,11 +28,11 @@ from ..captions.tokens import tokenizer
 HDF5 = b"\x89HDF\r\n\x1a\n"
 COLUMNS = ("karpathy_split", "split_column", "file_column", "caption_column")
 MOST_JSON = 256 << 20
-"""Bytes of a file that is looked into to tell the JSON of a data set from captions."""
+"""Size of a file, at most, that is read to distinguish the JSON of a data set from captions."""
 
 
 def inspect(request, say):
-    """Look at data and tell what is wrong with it; `say(text)` gets lines while it goes on and a summary at the end.
+    """Inspect data and return the problems; `say(text)` is called with lines of progress and a summary at the end.
 
     request: path (a folder of pictures, a captions file, an HDF5 file or the JSON beside it), images_root (where the
     pictures of captions or of a data set lie), input_json (the JSON of an HDF5 that is not called as it), result (a
@@ -41,7 +41,7 @@ def inspect(request, say):
 
     The result: what (folder, captions, data set), pictures, captions, faults and remarks {kind: how many}, first (some
     faults), findings (the path), quarantined, list, not_moved [{file, reason}]; of undo moved_back, back_already, left.
-    StackError for what cannot be looked at.
+    StackError if the data cannot be inspected.
     """
     if request.get("undo"):
         return undone(request["undo"], say)
@@ -69,7 +69,7 @@ def inspect(request, say):
 
 
 def what_is(path):
-    """What a path holds: folder, data set or captions. StackError where it can be none of them."""
+    """Return what a path is: folder, data set or captions. StackError if it can be none of them."""
     if os.path.isdir(path):
         return "folder"
     head = refuse_other(path)
@@ -79,7 +79,7 @@ def what_is(path):
 
 
 def refuse_other(path):
-    """The first bytes of an ordinary file; nothing where no path is given. StackError for anything else."""
+    """Return the first bytes of an ordinary file, or nothing without a path. StackError for anything else."""
     if not path:
         return b""
     try:
@@ -92,7 +92,7 @@ def refuse_other(path):
 
 
 def is_told(path):
-    """Whether a file is the JSON of a data set."""
+    """Return whether a file is the JSON of a data set."""
     if os.path.getsize(path) > MOST_JSON:
         return False
     try:
@@ -114,14 +114,14 @@ def has_pillow(say):
 
 
 def refuse_aside(home, aside):
-    """StackError where a folder cannot take bad pictures, before hours are spent on finding them."""
+    """StackError if bad pictures cannot be moved to this folder; checked before the long inspection."""
     if aside:
         with Quarantine(home, aside):
             pass
 
 
 def quarantined(home, aside, bad, say):
-    """Move the bad pictures aside: {quarantined, list, not_moved}."""
+    """Move the bad pictures to the quarantine; return {quarantined, list, not_moved}."""
     moved, left = 0, []
     with Quarantine(home, aside) as quarantine:
         for name, reason in sorted(bad):
@@ -139,7 +139,7 @@ def quarantined(home, aside, bad, say):
 
 
 def undone(path, say):
-    """Take back what a list of a quarantine names."""
+    """Move back the files in the list of a quarantine; return the result."""
     told = undo(find("", path), say)
     say("%(moved_back)d files were moved back; %(back_already)d were there already" % told)
     for entry in told["left"][:20]:
@@ -148,7 +148,7 @@ def undone(path, say):
 
 
 def files_below(folder, aside, result):
-    """[(name, its os.stat or an Unusable)] of a folder, without what a quarantine holds and the file of findings."""
+    """Return [(name, os.stat or an Unusable)] of a folder, without files of a quarantine and the file of findings."""
     found = list(walk(folder, [aside] if aside else []))
     apart = tuple(os.path.dirname(name) + os.sep for name, _info in found if os.path.basename(name) == LIST)
     result = os.path.realpath(result)
@@ -204,7 +204,7 @@ def inspect_captions(path, inspection, request, aside, say):
 
 
 def check_captions(path, number, entry, words, found):
-    """Captions without a word, and the same one twice."""
+    """Find captions without words, and repeated captions."""
     texts = set()
     place = "picture %d (%s)" % (number + 1, printed(entry["file_path"]))
     for caption in entry["captions"]:
@@ -260,7 +260,7 @@ def inspect_set(path, request, root, found, say):
 
 
 def need_h5py():
-    """StackError where a data set cannot be opened here."""
+    """StackError if this Python cannot open a data set."""
     try:
         import h5py  # noqa: F401
         import numpy  # noqa: F401
@@ -269,13 +269,13 @@ def need_h5py():
 
 
 def beside(path, suffix):
-    """The file of the same name with another suffix; empty where there is none."""
+    """Return the file of the same name with another suffix, or "" if there is none."""
     other = os.path.splitext(path)[0] + suffix
     return other if os.path.isfile(other) else ""
 
 
 def check_names(told, listed, root, found):
-    """Whether the pictures that the JSON names are there."""
+    """Find the pictures that the JSON names and that do not exist."""
     for row, entry in enumerate(listed):
         text = entry.get("file_path") if isinstance(entry, dict) else None
         if not text or not hasattr(text, "lower"):

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Pictures looked at one by one, each decoded whole where Pillow is there, by as many processes as there are cores.
+"""Checks pictures one by one, with one process per core. With Pillow, each picture is decoded completely.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library and, to decode, Pillow.
 """
@@ -23,22 +23,22 @@ SUFFIXES = {
     ".pbm": "PBM", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP", ".heic": "HEIF",
     ".heif": "HEIF", ".avif": "AVIF", ".jp2": "JPEG 2000",
 }  # fmt: skip
-"""Suffixes by which a file says that it is a picture, and of which kind."""
+"""{suffix of a picture: its kind}."""
 NETPBM = ("PPM", "PGM", "PBM")
 AT_ONCE = 8
 """Pictures that a process gets at once."""
 
 
 def suffix_kind(name):
-    """The kind of picture that a name says; None where it says none."""
+    """Return the kind of picture according to the suffix of a name, or None."""
     return SUFFIXES.get(os.path.splitext(name)[1].lower())
 
 
 class Inspection(object):
-    """Looks at pictures below a root: what it finds goes to `found`, the names of bad ones are in `bad` afterwards.
+    """Checks the pictures below a root. Problems are added to `found`, and the names of bad pictures to `bad`.
 
-    `named` says that all names were named as pictures; else a file that is none and has no suffix of one is only
-    remarked on. Without `decode` the headers alone are read.
+    With `named`, all files are expected to be pictures; without it, a file that is no picture and has no suffix of one
+    is only a remark. Without `decode`, only the headers are read.
     """
 
     def __init__(self, root, found, named, decode):
@@ -46,7 +46,7 @@ class Inspection(object):
         self.bad, self.digests = [], {}
 
     def run(self, sizes, say, jobs=0):
-        """Look at the pictures {name: size in bytes}, with lines of progress."""
+        """Check the pictures {name: size in bytes}, with lines of progress."""
         counts = {}  # type: dict[int, int]
         for size in sizes.values():
             counts[size] = counts.get(size, 0) + 1
@@ -74,7 +74,7 @@ class Inspection(object):
         self.tell_duplicates()
 
     def work(self, task, note):
-        """In a child: what is seen of each picture of a task."""
+        """In a child: return the result of `seen` for each picture of a task."""
         answers = []
         for number, (text, digest) in enumerate(task):
             note(number)
@@ -82,7 +82,7 @@ class Inspection(object):
         return answers
 
     def take(self, name, answer):
-        """What was seen of a picture becomes findings."""
+        """Add the result for a picture to the findings."""
         fault = answer.get("fault")
         says = suffix_kind(name)
         if fault in ("no picture", "empty") and not (self.named or says):
@@ -101,12 +101,12 @@ class Inspection(object):
                 self.digests.setdefault(answer["sha256"], []).append(name)
 
     def refuse(self, name, unusable):
-        """A picture that is no use."""
+        """Record a picture that cannot be used."""
         self.bad.append((name, unusable.reason))
         self.found.fault(name, "", unusable.fault, unusable.reason)
 
     def tell_duplicates(self):
-        """Remark on pictures with the same bytes; the first by name is taken for the original."""
+        """Add a remark for pictures with the same bytes as another one. The first by name counts as the original."""
         for names in sorted(sorted(names) for names in self.digests.values() if len(names) > 1):
             for name in names[1:]:
                 self.found.remark(name, "", "duplicate", "it has the same bytes as %s" % printed(names[0]))
@@ -132,7 +132,7 @@ def seen(path, digest, decode):
 
 
 def decoded(path, kind):
-    """Decode a picture whole. Unusable where that fails."""
+    """Decode a picture completely. Unusable if that fails."""
     if kind not in FORMATS:
         raise unknown(kind)
     with opened(path) as file, silence():

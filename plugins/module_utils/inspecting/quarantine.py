@@ -66,7 +66,7 @@ class Quarantine(object):
         os.close(self.handle)
 
     def take(self, name, reason):
-        """Move a file aside; in words why it cannot be, else empty."""
+        """Move a file into the quarantine; return the reason if that is not possible, else ""."""
         source = os.path.join(self.root, name)
         inside = os.path.relpath(os.path.normpath(source), self.root)
         if inside.split(os.sep)[0] == os.pardir:
@@ -92,7 +92,7 @@ def contains(folder, path):
 
 
 def lock(handle, path):
-    """Hold the list. StackError where another process does."""
+    """Lock the list. StackError if another process has locked it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (IOError, OSError):
@@ -150,7 +150,7 @@ def copy(source, target):
 
 
 def sync(folder):
-    """Have the names of a folder on the disk."""
+    """Sync a folder, so that its names are on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -161,7 +161,7 @@ def sync(folder):
 
 
 def in_words(error):
-    """What an error says."""
+    """Return the message of an error."""
     if isinstance(error, Unusable):
         return error.reason
     if isinstance(error, StackError):
@@ -230,11 +230,13 @@ def read_list(path):
 
 
 def entry_of(line):
-    """What a line of a list says; None where it says nothing."""
+    """Return the entry {from, to, reason} in a line of a list, or None if the line is damaged."""
     try:
         entry = json.loads(line.decode("utf-8"))
     except (ValueError, RuntimeError):
         return None
-    told = entry if isinstance(entry, dict) else {}
-    whole = all(isinstance(told.get(name), TEXT) and os.path.isabs(as_native(told[name])) for name in ("from", "to"))
-    return told if whole else None
+    fields = entry if isinstance(entry, dict) else {}
+    whole = all(
+        isinstance(fields.get(name), TEXT) and os.path.isabs(as_native(fields[name])) for name in ("from", "to")
+    )
+    return fields if whole else None

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Files of pictures as users have them: their names, the folders they lie in, and a first look at each.
+"""Files of pictures: their names, the folders that contain them, and a check of each file's header.
 
 A name of a file is bytes of any kind. Here it is shown as text that can be printed, and found again by that text.
 
@@ -132,7 +132,7 @@ def walk(folder, apart=()):
 
 
 def identity(info):
-    """What tells a directory from all others of this host."""
+    """Return what distinguishes a directory from all others of this host."""
     return info.st_dev, info.st_ino
 
 
@@ -196,7 +196,7 @@ def look(path):
 
 
 def why_not(path, error):
-    """In words why a path cannot be opened."""
+    """Return the reason why a path cannot be opened."""
     if error.errno == errno.ENOENT:
         if os.path.islink(path):
             return "it is a link to %s, which is missing" % printed(os.readlink(path))
@@ -216,7 +216,7 @@ def why_not(path, error):
 
 
 def closed_parent(path):
-    """The first directory on the way to a path that may not be looked into; empty without one."""
+    """Return the first parent directory of a path that this account may not enter, or ""."""
     place = os.sep
     for part in os.path.abspath(path).strip(os.sep).split(os.sep)[:-1]:
         place = os.path.join(place, part)
@@ -226,7 +226,7 @@ def closed_parent(path):
 
 
 def who():
-    """Whoever this is, by name."""
+    """Return the name of the account of this process."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What a picture says of itself in its first bytes: its kind, and its width and height where its header is short.
+"""Reads the kind of a picture from its first bytes, and its width and height if they are in the header.
 
-No pixel is decoded. Only the kinds that image.load reads (JPEG, PNG, PPM, PGM) and those whose size stands at a fixed
-place have one here; of the others the kind is told and nothing else.
+No pixel is decoded. The size is read for the kinds that image.load reads (JPEG, PNG, PPM, PGM) and for those with the
+size at a fixed position. For other kinds only the kind is returned.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -97,7 +97,7 @@ def header(file):
 
 
 def cut_short(kind):
-    """What is said of a file that ends too early."""
+    """Return the Unusable for a file that ends too early."""
     return Unusable("it is truncated: the file ends before the header of the %s does" % kind, "truncated")
 
 

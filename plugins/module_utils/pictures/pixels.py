@@ -54,7 +54,7 @@ def decode(path):
 
 
 def import_early():
-    """Import Pillow, so that processes that are forked from now on have it. Who needs it later says where it lacks."""
+    """Import Pillow, so that processes forked later have it. If it is missing, later calls report that."""
     with silence():
         try:
             from PIL import Image
@@ -66,7 +66,7 @@ def import_early():
 
 @contextlib.contextmanager
 def silence():
-    """Nothing that Pillow warns of reaches stderr: damaged EXIF, large pictures, unknown tags."""
+    """Suppress the warnings of Pillow on stderr: damaged EXIF, large pictures, unknown tags."""
     logger = logging.getLogger("PIL")
     if logger.propagate:
         logger.addHandler(logging.NullHandler())
@@ -103,7 +103,7 @@ def loaded(file):
 
 
 def unknown(kind):
-    """What is said of a picture of a kind that is not among FORMATS."""
+    """Return the Unusable for a picture whose kind is not in FORMATS."""
     return Unusable("it is a picture of the type %s, which is not supported: save it as JPEG or PNG" % kind)
 
 
@@ -192,7 +192,7 @@ def planes(image):
 
 
 def why(file, error):
-    """What a decoder said of an open file, as an Unusable in words."""
+    """Return the Unusable for an error of a decoder."""
     kind = "picture"
     try:
         file.seek(0)
@@ -205,11 +205,11 @@ def why(file, error):
         return Unusable("it needs more memory than is available")
     if isinstance(error, (IOError, OSError)) and error.errno:
         return Unusable("it cannot be read: %s" % as_text(error.strerror), "unreadable")
-    told = re.sub(r"[^ -~]+", "?", as_text(str(error)).splitlines()[0])[:200] if str(error) else ""
-    if "truncated" in told or isinstance(error, EOFError):
+    message = re.sub(r"[^ -~]+", "?", as_text(str(error)).splitlines()[0])[:200] if str(error) else ""
+    if "truncated" in message or isinstance(error, EOFError):
         return Unusable("it is truncated: the file ends before its pixels do", "truncated")
-    if told.startswith("cannot identify"):
+    if message.startswith("cannot identify"):
         return Unusable("it begins as a %s does, but is damaged: its header cannot be read" % kind)
     return Unusable(
-        "it is damaged, or a variant of %s that is not supported (%s)" % (kind, told or type(error).__name__)
+        "it is damaged, or a variant of %s that is not supported (%s)" % (kind, message or type(error).__name__)
     )

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Blocks of pictures: what a process does with one: a first look at it, reading it into the HDF5, a stamp of it.
+"""The tasks that a process executes on a block of pictures: check it, read it into the HDF5, compute its stamp.
 
 A task is {do, paths (each of bytes, as latin-1)} and more that its function says. Rows are counted from the start of
 the block. A `stamp` tells whether the files are still what they were when they were read, by size and time of change.
@@ -20,7 +20,7 @@ from ..pictures import pixels
 from ..pictures.files import as_name, look
 from ..pictures.headers import Unusable
 from ..pictures.pixels import BYTES
-from ..programs.processes import untiring, write_all
+from ..programs.processes import retry_interrupted, write_all
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import as_text
@@ -31,7 +31,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def work(task, note):
-    """What a task asks for."""
+    """Execute a task, and return its result."""
     paths = [as_name(path.encode("latin-1")) for path in task["paths"]]
     crashes = dict((int(row), number) for row, number in task.get("crashes", {}).items())
     return {"look": look_at, "read": read, "stamp": stamp}[task["do"]](task, paths, crashes, note)
@@ -62,12 +62,12 @@ def read(task, paths, crashes, note):
     this process had, in bytes}
     """
     handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
-    bad, told = [], {"decoded": 0, "converted": 0, "bytes": 0}
-    seen = [as_seen(path) for path in paths]
+    bad, result = [], {"decoded": 0, "converted": 0, "bytes": 0}
+    states = [as_seen(path) for path in paths]
     try:
         for row in task.get("only") or range(len(paths)):
             note(row)
-            told["bytes"] += seen[row][0]
+            result["bytes"] += states[row][0]
             try:
                 refuse_crash(row, crashes)
                 data, converted = pixels.decode(paths[row])
@@ -75,22 +75,22 @@ def read(task, paths, crashes, note):
                 bad.append([row, as_text(error.reason), error.fault])
                 continue
             write(handle, task["place"] + row * BYTES, data)
-            told["decoded"] += 1
-            told["converted"] += converted
+            result["decoded"] += 1
+            result["converted"] += converted
     finally:
         os.close(handle)
-    told["memory"] = peak()
-    return dict(told, bad=bad, stamp=stamp_of(seen, [row for row, _reason, _fault in bad]))
+    result["memory"] = peak()
+    return dict(result, bad=bad, stamp=stamp_of(states, [row for row, _reason, _fault in bad]))
 
 
 def stamp(task, paths, _crashes, _note):
-    """{stamp} of the files as they are now; rows that were `bad` do not count."""
+    """Return {stamp} of the files as they are now, without the rows `bad`."""
     return {"stamp": stamp_of([as_seen(path) for path in paths], task["bad"])}
 
 
 def peak():
     """The most memory that this process had, in bytes; 0 where the kernel does not tell."""
-    # Not ru_maxrss, which a process has from whoever started it.
+    # Not ru_maxrss, which includes the memory of the parent at the time of the fork.
     found = re.search(r"(?m)^VmHWM:\s*(\d+) kB", read_text("/proc/self/status", 1 << 14) or "")
     return int(found.group(1)) * 1024 if found else 0
 
@@ -104,15 +104,15 @@ def as_seen(path):
     return status.st_size, int(status.st_mtime * 1000000)
 
 
-def stamp_of(seen, bad):
-    """The stamp of files by what was seen of them."""
+def stamp_of(states, bad):
+    """Return the stamp of files by their sizes and times."""
     bad = set(bad)
-    told = ["-" if row in bad else "%d %d" % each for row, each in enumerate(seen)]
-    return hashlib.sha256("\n".join(told).encode("ascii")).hexdigest()[:16]
+    texts = ["-" if row in bad else "%d %d" % each for row, each in enumerate(states)]
+    return hashlib.sha256("\n".join(texts).encode("ascii")).hexdigest()[:16]
 
 
 def refuse_crash(row, crashes):
-    """Unusable for a row at which a process died."""
+    """Raise Unusable if a process crashed at this row before."""
     if row in crashes:
         raise Unusable("the decoder crashes on it (signal %d)" % crashes[row])
 
@@ -120,7 +120,7 @@ def refuse_crash(row, crashes):
 def write(handle, place, data):
     """Write a picture at its place. StackError where the disk is full or refuses it."""
     try:
-        untiring(os.lseek, handle, place, os.SEEK_SET)
+        retry_interrupted(os.lseek, handle, place, os.SEEK_SET)
         write_all(handle, data)
     except (IOError, OSError) as error:
         words = "a picture could not be written: %s. " % as_text(error.strerror)

@@ -25,15 +25,15 @@ HEAD = 1 << 16
 
 
 def size_of(captions, rows):
-    """The bytes that the file of so many pictures takes, at most."""
+    """Return the size of the file with this number of pictures, at most, in bytes."""
     numbers = (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix)
     return HEAD + rows * BYTES + sum(4 * len(each) for each in numbers)
 
 
 def create(path, captions, rows):
-    """Write a file that has all but the pictures, whole and durable; the place of the first picture in it, in bytes.
+    """Write a file with all but the pictures, and sync it; return the offset of the first picture in bytes.
 
-    The file must not be there. Its whole size is taken on the disk where the file system can. StackError where it
+    The file must not exist. Its whole size is allocated on the disk if the file system supports that. StackError if it
     cannot be written.
     """
     # Others are kept out by the journal's lock; HDF5's own fails on some network file systems.
@@ -65,7 +65,7 @@ def create(path, captions, rows):
 
 
 def images(h5py, numpy, file, rows):
-    """The dataset of the pictures, in one piece, with its place in the file and nothing written into it."""
+    """Create the dataset of the pictures: contiguous, allocated in the file, and without content."""
     how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     how.set_layout(h5py.h5d.CONTIGUOUS)
     how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -76,7 +76,7 @@ def images(h5py, numpy, file, rows):
 
 
 def reserve(path, offset, length):
-    """Take the bytes on the disk, and make what is in the file durable. StackError where there is no room."""
+    """Allocate the bytes on the disk, and sync the file. StackError if the disk has no room."""
     handle = os.open(path, os.O_WRONLY)
     try:
         # Not posix_fallocate: where the file system cannot do it, that writes into every block instead.

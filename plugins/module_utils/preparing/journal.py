@@ -1,11 +1,12 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What was already done of a data set that is being prepared: a file beside it, one line of JSON for each step.
+"""The journal of a data set that is being prepared: a file beside it with one line of JSON for each step done.
 
-The first line says whose file it is. Then come: `run` (a command begins), `plan` (rows are laid out; what stood before
-is void), `block` (rows are written), `synced` (so many blocks since the plan are on the disk for good), `finishing`
-(only names are still to be given). After a reboot only what was synced counts, for a disk may have lost the rest.
+The first line identifies the file. The others are: `run` (a command starts), `plan` (the rows are laid out; earlier
+lines are void), `block` (rows are written), `synced` (this number of blocks since the plan is safely on the disk),
+`finishing` (only the files are still to be renamed). After a reboot only synced blocks count, because the disk may have
+lost the others.
 
-Whoever has the file locked works on the data set. Runs under Python 2.7 and 3 with the standard library alone.
+The process that has locked the file works on the data set. Runs under Python 2.7 and 3 with the standard library alone.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -29,15 +30,15 @@ from ..rules.texts import moment
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 PATIENCE = 1.0
-"""Seconds in which the processes of a command that was just killed are gone."""
+"""Seconds to wait for the lock: a command that was just killed may still be ending."""
 KINDS = {"run": dict, "plan": dict, "block": int, "synced": int, "finishing": dict}  # type: dict[str, type]
-"""The lines that may follow, and what the value of the key is that a line is told by."""
+"""{key that identifies a kind of line: type of its value}."""
 BLOCK = {"stamp": TEXT, "bad": list, "converted": int, "other": int}  # type: dict[str, type]
-"""What a line of a block has beside its number."""
+"""{key: type} of the other fields of a line `block`."""
 
 
 class State(object):
-    """What a journal tells: `plan`, `blocks` {number: its last line}, `finishing` (None without), `run` (the last one).
+    """The content of a journal: `plan`, `blocks` {number: its last line}, `finishing` (or None), `run` (the last one).
 
     `good` is the number of bytes up to the end of the last whole line.
     """
@@ -51,7 +52,7 @@ class State(object):
         return dict((line["block"], line) for line in self.lines)
 
     def take(self, line):
-        """One line more."""
+        """Add one line."""
         if "run" in line:
             if self.run and self.run.get("boot") != line["run"].get("boot"):
                 self.lines = self.lines[: self.synced]
@@ -67,7 +68,7 @@ class State(object):
 
 
 def replay(data):
-    """The State that a journal's bytes tell; None where it is none of ours. What follows a torn line is left out."""
+    """Return the State from the bytes of a journal, or None if it is none. Ignores all after a damaged line."""
     state = State()
     for number, text in enumerate(data.split(b"\n")[:-1]):
         try:
@@ -86,7 +87,7 @@ def replay(data):
 
 
 def is_line(line):
-    """Whether this is a line of a journal."""
+    """Return whether this is a valid line of a journal."""
     if not isinstance(line, dict):
         return False
     kinds = [key for key in KINDS if key in line]
@@ -97,16 +98,16 @@ def is_line(line):
     if kinds == ["finishing"]:
         return all(isinstance(line["finishing"].get(key), dict) for key in ("asked", "result"))
     excluded = line["plan"].get("excluded", {}) if kinds == ["plan"] else {}
-    return isinstance(excluded, dict) and all(isinstance(told, list) for told in excluded.values())
+    return isinstance(excluded, dict) and all(isinstance(entry, list) for entry in excluded.values())
 
 
-def is_bad(told):
+def is_bad(entry):
     """Whether this is [row, reason, fault]."""
-    return isinstance(told, list) and len(told) == 3 and isinstance(told[0], int)
+    return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], int)
 
 
 def text_of(line):
-    """A line as it is written."""
+    """Return a line as bytes."""
     return as_text(json.dumps(line, sort_keys=True)).encode("utf-8") + b"\n"
 
 
@@ -114,7 +115,7 @@ FIRST_TEXT = text_of(FIRST)
 
 
 class Journal(object):
-    """The journal of a data set, locked until `close`. StackError where another command has it or it is not ours."""
+    """The journal of a data set, locked until `close`. StackError if another command has locked it, or it is none."""
 
     def __init__(self, path, shown):
         self.path, self.shown = path, shown
@@ -134,7 +135,7 @@ class Journal(object):
             raise
 
     def lock(self):
-        """The file, open and locked, made where it was not there."""
+        """Open and lock the file, and create it if it is missing; return its descriptor."""
         deadline = time.time() + PATIENCE
         while True:
             try:
@@ -146,7 +147,7 @@ class Journal(object):
                     raise StackError("%s is no ordinary file: move it away, or choose another output_h5" % self.shown)
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(handle), os.lstat(self.path)):
-                    return handle  # else whoever had it has just ended and removed it
+                    return handle  # otherwise the command that had it locked has just ended and removed it
             except (IOError, OSError) as error:
                 if error.errno == errno.ENOENT:
                     pass
@@ -164,7 +165,7 @@ class Journal(object):
             os.close(handle)
 
     def taken(self):
-        """In words, who has it."""
+        """Return a message about the command that has locked it."""
         with io.open(self.path, "rb") as file:
             state = replay(file.read())
         run = state.run if state and state.run else {}
@@ -173,11 +174,11 @@ class Journal(object):
         return "another command is already preparing this data set (%s): wait for it, or end it" % who
 
     def empty(self):
-        """Whether nothing was written yet."""
+        """Return whether nothing was written yet."""
         return self.state.good == 0
 
     def begin(self):
-        """Write down that a command begins here, now."""
+        """Write a line about the start of this command."""
         if self.empty():
             self.add(FIRST)
         run = {
@@ -187,7 +188,7 @@ class Journal(object):
         self.add({"run": run}, durable=True)
 
     def add(self, line, durable=False):
-        """Write one line; `durable` so that it is there after a crash of the machine."""
+        """Write one line; with `durable`, sync the file, so that the line survives a crash of the machine."""
         data = text_of(line)
         while data:
             data = data[os.write(self.handle, data) :]
@@ -197,12 +198,12 @@ class Journal(object):
             os.fsync(self.handle)
 
     def remove(self):
-        """The data set is done, or nothing of it is worth keeping."""
+        """Remove the file, and close it."""
         os.unlink(self.path)
         self.close()
 
     def close(self):
-        """Give the lock back."""
+        """Close the file, which releases the lock."""
         if self.handle is not None:
             os.close(self.handle)
             self.handle = None

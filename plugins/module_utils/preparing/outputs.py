@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The files of a prepared data set: their names, what may not be there before, the room they take, their last step.
+"""The output files of `data prepare`: names, checks for existing files and free space, and the final renaming.
 
-While they are made they are called `.part`. They get their names at the very end, the HDF5 last, and nothing that has
-such a name is overwritten.
+While they are written, their names end in `.part`. They are renamed at the very end, the HDF5 last. No existing file is
+overwritten.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -23,7 +23,7 @@ from ..host.files import remove, write_whole
 from ..host.texts import as_text
 
 FILES = 8
-"""Files that are made, at most."""
+"""Files that are created, at most."""
 READ_ONLY = 1
 """In statvfs's flags (ST_RDONLY, which Python 2.7 does not name)."""
 TOLD = 20
@@ -32,7 +32,7 @@ SPARE = 1.05
 
 
 class Outputs(object):
-    """The names of all files that come into being, as this Python opens them."""
+    """The names of all files that are created, as this Python opens them."""
 
     def __init__(self, h5, json_file):
         self.h5, self.json = h5, json_file
@@ -40,17 +40,17 @@ class Outputs(object):
         self.part = h5 + ".part"
         self.journal = self.part + ".journal"
         self.unreadable = h5 + ".unreadable.jsonl"
-        # By the HDF5 whose command makes it: two commands may want the same name for their JSON.
+        # With a hash of the HDF5's path, because two commands may use the same name for their JSON.
         ours = ".%s.part" % hashlib.sha256(as_bytes(h5)).hexdigest()[:8]
         self.json_part, self.annotations_part = json_file + ours, self.annotations + ours
         self.finals = (self.annotations, self.json, self.h5)
 
     def parts(self):
-        """The files that are being made, in the order in which they get their names."""
+        """Return the unfinished files, in the order in which they are renamed."""
         return [self.annotations_part, self.json_part, self.part]
 
     def refuse(self):
-        """StackError where a folder cannot take them, or one of them is there already."""
+        """StackError if the names are the same, or a folder is missing or not writable."""
         if len(set(os.path.realpath(final) for final in self.finals)) < 3:
             raise StackError("output_h5 and output_json name the same file: %s" % shown(self.h5))
         for field, final in (("output_json", self.json), ("output_h5", self.h5)):
@@ -67,14 +67,14 @@ class Outputs(object):
                 )
 
     def refuse_existing(self):
-        """StackError where one of the names is taken."""
+        """StackError if one of the files exists already."""
         for final in self.finals:
             if os.path.lexists(final):
                 words = "%s exists already, and is not overwritten: move it away, or choose another name"
                 raise StackError(words % shown(final))
 
     def refuse_foreign(self):
-        """StackError where something is called like an unfinished file, and no journal tells whose it is."""
+        """StackError if an unfinished file exists without a journal."""
         for part in self.parts():
             if os.path.lexists(part):
                 words = (
@@ -85,12 +85,12 @@ class Outputs(object):
                 raise StackError(words % shown(part))
 
     def remove_parts(self):
-        """Nothing is left of what was begun."""
+        """Remove the unfinished files."""
         for part in self.parts():
             remove(part)
 
     def finish(self):
-        """Give all files their names; those that have theirs keep it. StackError where a name was taken meanwhile."""
+        """Rename all files that are not renamed yet. StackError if another file has got one of the names meanwhile."""
         for part, final in zip(self.parts(), self.finals):
             place(part, final)
         for folder in set(os.path.dirname(final) for final in self.finals):
@@ -98,7 +98,7 @@ class Outputs(object):
 
 
 def place(part, final):
-    """Rename a file where there is none of that name."""
+    """Rename a file without overwriting another one."""
     if not os.path.lexists(part):
         if os.path.lexists(final):
             return  # a command did that and was killed then
@@ -121,7 +121,7 @@ def place(part, final):
 
 
 def sync_folder(folder):
-    """Make the names in a folder durable, where its file system can."""
+    """Sync a folder, so that renamed files survive a crash. Ignored if its file system cannot do that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except (IOError, OSError):
@@ -135,7 +135,7 @@ def sync_folder(folder):
 
 
 def refuse_full(wanted):
-    """StackError where the disks lack the room for {path: bytes}, and 5 % more. What a path holds already counts."""
+    """StackError if the disks lack the space for {path: bytes} plus 5 %. Space already used by a path is subtracted."""
     disks = {}  # type: dict[int, list[tuple[str, float]]]
     for path, length in wanted.items():
         folder = os.path.dirname(path)
@@ -159,8 +159,8 @@ def write_unreadable(path, bad):
     write_whole(path, "".join(as_text(line) + "\n" for line in lines))
 
 
-def told(bad, total):
-    """What is said of them."""
+def message_about(bad, total):
+    """Return a message about pictures that cannot be used: their number, and the first of them."""
     named = ["%s: %s" % (shown(name), reason) for name, reason, _fault in bad[:TOLD]]
     more = ["and %s more" % number(len(bad) - TOLD)] if len(bad) > TOLD else []
     words = "%s of %s pictures cannot be used:\n  %s"

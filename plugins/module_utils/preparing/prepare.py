@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """`provision data prepare`: captions and pictures become the HDF5 and the JSON that train.lua reads.
 
-What upstream's prepro.py does with the same options, with the same result. A command that was killed at any moment is
-given again as it was, and goes on: a journal beside the HDF5 tells what was done.
+Does the same as upstream's prepro.py with the same options, with the same result. If the command was killed at any
+moment, the same command continues where it stopped: a journal beside the HDF5 records what was done.
 
 Runs under Python 2.7 and 3. Needs numpy, h5py and Pillow.
 """
@@ -22,10 +22,10 @@ import warnings
 
 from .blocks import as_seen, peak, sync
 from .journal import Journal
-from .outputs import Outputs, told, write_unreadable
+from .outputs import Outputs, message_about, write_unreadable
 from ..pictures.files import as_name, shown
-from ..programs.processes import DeathError, apart, crash_of
-from ..programs.progress import duration, number, size, unharmed
+from ..programs.processes import DeathError, crash_of, in_child
+from ..programs.progress import duration, ignoring_errors, number, size
 from .reading import Crew, Reading, as_latin, unchanged
 from .request import checked, lasting
 from .staging import stage
@@ -39,11 +39,11 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ended(BaseException):
-    """A signal told this command to end."""
+    """This command received a signal to end."""
 
 
 def prepare(request, say):
-    """Prepare a data set and tell what came of it; `say(text)` gets lines while it goes on.
+    """Prepare a data set and return the result; `say(text)` is called with lines of progress.
 
     request: input_json [paths], output_json, output_h5, and as they are wanted images_root, num_val, num_test,
     val_share, test_share, split_column, file_column, caption_column, max_length, word_count_threshold,
@@ -56,26 +56,26 @@ def prepare(request, say):
     one that read the captions, and any that read pictures), files {path: {bytes, sha256 (not of the HDF5)}},
     output_json, output_h5, annotations, and `plan`, digests of what went in.
 
-    StackError where it cannot be done; what is good stays for the same command.
+    StackError if it fails. What was done is kept, and the same command continues.
     """
     began = time.time()
-    asked = checked(request)
-    outputs = Outputs(asked["output_h5"], asked["output_json"])
+    options = checked(request)
+    outputs = Outputs(options["output_h5"], options["output_json"])
     outputs.refuse()
     if not os.path.lexists(outputs.journal):
         outputs.refuse_existing()
     handlers, crew, journal = listen(), None, None
     try:
-        crew = Crew(asked["jobs"])  # first of all: children are as small as this process is now
+        crew = Crew(options["jobs"])  # first of all: children are as small as this process is now
         need_modules()
         journal = open_journal(outputs)
         finishing = journal.state.finishing
         if finishing:
-            refuse_other(finishing["asked"], lasting(asked))
+            refuse_other(finishing["asked"], lasting(options))
         if not finishing:
             outputs.refuse_existing()
-            result = Preparation(asked, outputs, crew, journal, unharmed(say)).run(began)
-            journal.add({"finishing": {"asked": lasting(asked), "result": result}}, durable=True)
+            result = Preparation(options, outputs, crew, journal, ignoring_errors(say)).run(began)
+            journal.add({"finishing": {"asked": lasting(options), "result": result}}, durable=True)
         outputs.finish()
         result = journal.state.finishing["result"]
         journal.remove()
@@ -95,20 +95,20 @@ def prepare(request, say):
             signal.signal(each, handler)
 
 
-def refuse_other(asked, now):
-    """StackError where the command that only has names to give yet is not this one."""
-    differ = sorted(key for key in now if asked.get(key) != now[key])
+def refuse_other(options, now):
+    """StackError if an interrupted command, which only has to rename its files, had another request."""
+    differ = sorted(key for key in now if options.get(key) != now[key])
     if differ:
         words = (
             "another command is about to give these names, and was interrupted: give that again, which ends at once; "
         )
         words += "it had another %s (%s)"
-        told = ", ".join(json.dumps(asked.get(key)) for key in differ)
-        raise StackError(words % (", ".join(differ), told))
+        values = ", ".join(json.dumps(options.get(key)) for key in differ)
+        raise StackError(words % (", ".join(differ), values))
 
 
 def need_modules():
-    """Import what is needed. StackError with the cure where it is not there."""
+    """Import the modules that are needed. StackError with the remedy if one is missing."""
     missing = []
     # Neither threads of numpy's nor locks of HDF5's are of use here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -142,7 +142,7 @@ def open_journal(outputs):
 
 
 def leave(outputs, journal):
-    """Give the journal back; where nothing was done yet that is worth keeping, nothing is left of it."""
+    """Close the journal. If nothing was done yet, remove it and the unfinished files."""
     if journal is None or journal.handle is None:
         return
     if not journal.state.lines and not journal.state.finishing:
@@ -152,11 +152,11 @@ def leave(outputs, journal):
 
 
 def listen():
-    """Raise Ended where this command is told to end; what the handlers were before."""
+    """Raise Ended if this command receives SIGTERM or SIGINT; return the previous handlers."""
 
     def hear(given, _frame):
         for each in ENDS:
-            signal.signal(each, signal.SIG_IGN)  # what is good is being kept now
+            signal.signal(each, signal.SIG_IGN)  # what was done is being saved now
         raise Ended(given)
 
     try:
@@ -166,7 +166,7 @@ def listen():
 
 
 def words_of_end(ended, journal):
-    """What is said where a signal ended it."""
+    """Return the message for a command that was ended by a signal."""
     words = "ended by signal %d" % ended.args[0]
     if journal is None or not journal.state.lines:
         return words + ", before any picture was read"
@@ -178,16 +178,16 @@ def words_of_end(ended, journal):
 
 
 class Preparation(object):
-    """One command at work, until all is there but the names."""
+    """The work of one command, until only the renaming of the files remains."""
 
-    def __init__(self, asked, outputs, crew, journal, say):
-        self.asked, self.outputs, self.crew, self.journal, self.say = asked, outputs, crew, journal, say
+    def __init__(self, options, outputs, crew, journal, say):
+        self.options, self.outputs, self.crew, self.journal, self.say = options, outputs, crew, journal, say
         self.excluded, self.restarted = {}, False
-        if asked["set_aside"] and journal.state.plan:
+        if options["set_aside"] and journal.state.plan:
             self.excluded = unchanged(journal.state.plan.get("excluded") or {})
 
     def run(self, began):
-        """Do all of it; the result."""
+        """Do all the work, and return the result."""
         folder = os.path.dirname(self.outputs.h5)
         with tempfile.TemporaryFile(dir=folder) as spool:
             while True:
@@ -201,9 +201,9 @@ class Preparation(object):
         return self.result(staged, reading, resumed, began)
 
     def begin(self, spool):
-        """Lay the data set out as far as it is known; (what was staged, a Reading, pictures that were read before)."""
-        known, asked, outputs = self.journal.state.plan, self.asked, self.outputs
-        staged = apart(lambda: stage(asked, outputs, self.excluded, known, spool))
+        """Write all but the pictures; return (result of `stage`, a Reading, number of pictures read before)."""
+        known, options, outputs = self.journal.state.plan, self.options, self.outputs
+        staged = in_child(lambda: stage(options, outputs, self.excluded, known, spool))
         facts = staged["statistics"]
         words = "%s captions of %s pictures (train %s, val %s, test %s); %s words are in the vocabulary"
         counts = [facts["captions"], facts["pictures"]] + [facts["splits"][split] for split in ("train", "val", "test")]
@@ -225,7 +225,7 @@ class Preparation(object):
         return staged, reading, resumed
 
     def read(self, reading):
-        """Read the pictures, and keep what was read where a signal ends it."""
+        """Read the pictures. If a signal ends it, save what was read."""
         try:
             return reading.read()
         except Ended:
@@ -233,26 +233,26 @@ class Preparation(object):
             raise
 
     def set_aside(self, bad, rows):
-        """Leave out what cannot be used. StackError, with a list of it, where that was not asked for."""
+        """Exclude the unusable pictures. Without the option set_aside: write a list of them, and StackError."""
         if len(bad) == rows and all(fault == "missing" for _name, _reason, fault in bad):
             words = "none of the %s pictures was found below %s: is images_root the right folder? For example, %s: %s"
-            where = shown(self.asked["images_root"] or os.getcwd())
+            where = shown(self.options["images_root"] or os.getcwd())
             raise StackError(words % (number(rows), where, shown(bad[0][0]), bad[0][1]))
-        if not self.asked["set_aside"]:
+        if not self.options["set_aside"]:
             write_unreadable(self.outputs.unreadable, bad)
             words = (
                 "%s\nAll of them are listed in %s. Repair them or remove them from the captions; or prepare only the "
             )
             words += "others with --set-aside"
-            raise StackError(words % (told(bad, rows), shown(self.outputs.unreadable)))
-        self.say(told(bad, rows))
+            raise StackError(words % (message_about(bad, rows), shown(self.outputs.unreadable)))
+        self.say(message_about(bad, rows))
         self.say("set aside: the data set is laid out again without them")
         self.restarted = True
         for name, reason, fault in bad:
             self.excluded[as_latin(name)] = [reason, fault] + list(as_seen(name))
 
     def result(self, staged, reading, resumed, began):
-        """What came of it."""
+        """Return the result of the command."""
         facts, seconds = staged["statistics"], time.time() - began
         aside = sorted((as_name(path.encode("latin-1")), kept[0], kept[1]) for path, kept in self.excluded.items())
         if aside:

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The pictures of a data set, read into its HDF5 block by block by all cores; what was read before is not read again.
+"""Reads the pictures of a data set into its HDF5, block by block on all cores, without those that were read before.
 
-This process hands blocks out and writes down what was done. It holds a line for each block and nothing for each
-picture, so that its memory hardly depends on the size of the set.
+This process distributes the blocks and records what was done. It stores a line for each block and nothing for each
+picture, so its memory hardly depends on the size of the data set.
 
 Runs under Python 2.7 and 3. Needs Pillow, and numpy for grey of more than 8 bits.
 """
@@ -25,11 +25,11 @@ from ..programs.processes import Pool, Process, readable
 from ..programs.progress import Progress
 
 DURABLE = 30.0
-"""Seconds after which what was written is made durable again."""
+"""Seconds between two syncs of the HDF5."""
 
 
 class Crew(object):
-    """The processes of a command: a pool for pictures, and one that makes what they wrote durable."""
+    """The processes of a command: a pool that reads pictures, and one process that syncs the HDF5."""
 
     def __init__(self, jobs):
         import_early()
@@ -78,7 +78,7 @@ class Reading(object):
         return min(self.plan["block"], self.plan["rows"] - block * self.plan["block"])
 
     def all(self, tasks, done, progress):
-        """Have tasks done, telling how far it is."""
+        """Execute tasks, with lines of progress."""
 
         def tick():
             progress.tick()
@@ -87,7 +87,7 @@ class Reading(object):
         self.crew.pool.run(tasks, done, without_crash, tick)
 
     def verify(self):
-        """See which blocks that were read before are of files that are still the same."""
+        """Find the blocks that were read before and whose files are unchanged; return the number of their pictures."""
         lines = dict((block, line) for block, line in self.journal.state.blocks.items() if block < self.blocks)
         bad = dict((block, [row for row, _reason, _fault in line["bad"]]) for block, line in lines.items())
         progress = Progress(self.say, "compared", self.pictures(lines))
@@ -155,7 +155,7 @@ class Reading(object):
             yield dict(task, only=self.kept[block]) if block in self.kept else task
 
     def make_durable(self):
-        """From time to time, have what was written made durable, beside the reading, and write down how much was."""
+        """Sync the HDF5 every DURABLE seconds in a separate process, and then record the number of synced blocks."""
         if self.syncing is not None and readable([self.crew.syncer.answers], 0):
             if self.crew.syncer.answer() is not None:
                 self.journal.add({"synced": self.syncing}, durable=True)
@@ -166,7 +166,7 @@ class Reading(object):
             self.syncing = lines
 
     def break_off(self):
-        """End the reading, and make durable what is good of it."""
+        """End the reading, and sync and record what was read."""
         self.crew.pool.end()
         sync({"part": as_latin(self.part)}, None)
         self.journal.add({"synced": len(self.journal.state.lines)}, durable=True)
@@ -177,14 +177,14 @@ class Reading(object):
 
 
 def as_latin(path):
-    """A path as JSON can have it."""
+    """Return a path as text for JSON: each byte as one latin-1 character."""
     return as_bytes(path).decode("latin-1")
 
 
 def unchanged(excluded):
     """Of pictures that were set aside, {path: [reason, fault, size, time]}, those whose files are as they were."""
     kept = {}
-    for path, told in excluded.items():
-        if list(as_seen(as_name(path.encode("latin-1")))) == told[2:]:
-            kept[path] = told
+    for path, entry in excluded.items():
+        if list(as_seen(as_name(path.encode("latin-1")))) == entry[2:]:
+            kept[path] = entry
     return kept

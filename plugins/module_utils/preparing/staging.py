@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Everything of a data set but its pixels, written at once: the JSON, the annotations, the HDF5 without pictures.
+"""Writes everything of a data set except the pixels: the JSON, the annotations, and the HDF5 without pictures.
 
-It takes memory in proportion to the captions, so it is done in a process of its own that ends before pictures are read.
-What is left of it is a plan, and the pictures' paths in a file, block by block.
+This needs memory in proportion to the captions, so a separate process does it and ends before pictures are read. Its
+results are a plan, and the paths of the pictures in a file, block by block.
 
 Runs under Python 2.7 and 3. Needs Pillow, numpy and h5py.
 """
@@ -30,37 +30,37 @@ from ..host.texts import PY2, as_text
 MOST_BLOCK = 128
 LEAST_BLOCK = 8
 SHARES = 32
-"""Blocks that each process has at least, so that all end at about the same time."""
+"""Blocks per process, at least, so that all processes end at about the same time."""
 PARTS = (
     ("captions", "the captions or the options are different"),
     ("pictures", "the list of pictures is different"),
     ("pillow", "Pillow has another version"),
     ("engine", "another version of this command wrote it"),
 )
-"""What has to be as it was for a command to go on, and what is said where it is not."""
+"""(key of the plan that must be unchanged to continue, the message if it has changed)."""
 
 
-def stage(asked, outputs, excluded, known, spool):
+def stage(options, outputs, excluded, known, spool):
     """Lay the data set out and write all but its pictures; what a Reading needs, as a dict.
 
-    asked: the request, checked; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
+    options: the checked request; excluded: paths (bytes, as latin-1) of pictures that are left out; known: the plan of
     the journal, None without; spool: the handle of a file that gets a line of JSON for each block, its paths.
 
     {plan, why: "" where the plan known is the same and its file is there, statistics, files: {path: {bytes, sha256}}}
     """
     entries = sources.read(
-        asked["input_json"], karpathy_split=asked["karpathy_split"], split_column=asked["split_column"],
-        file_column=asked["file_column"], caption_column=asked["caption_column"],
+        options["input_json"], karpathy_split=options["karpathy_split"], split_column=options["split_column"],
+        file_column=options["file_column"], caption_column=options["caption_column"],
     )  # fmt: skip
     if excluded:
-        entries = [entry for entry in entries if key_of(asked, entry) not in excluded]
-    captions = encoding.lay_out(entries, asked)
+        entries = [entry for entry in entries if key_of(options, entry) not in excluded]
+    captions = encoding.lay_out(entries, options)
     del entries
-    paths = [key_of(asked, picture) for picture in captions.pictures]
+    paths = [key_of(options, picture) for picture in captions.pictures]
     text = captions.json_text()
     plan = plan_of(captions, text, paths)
     why = why_anew(plan, known, outputs.part)
-    plan["block"] = asked["block"] or (not why and known["block"]) or block_of(len(paths), asked["jobs"])
+    plan["block"] = options["block"] or (not why and known["block"]) or block_of(len(paths), options["jobs"])
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
     spell(spool, paths, plan["block"])
@@ -79,18 +79,18 @@ def stage(asked, outputs, excluded, known, spool):
     return {"plan": plan, "why": why, "files": files, "statistics": captions.statistics}
 
 
-def key_of(asked, entry):
+def key_of(options, entry):
     """The path of an entry's picture, as bytes written as latin-1. Names that `shown` escaped are found too."""
-    path = os.path.join(as_bytes(asked["images_root"]), as_bytes(entry["file_path"]))
+    path = os.path.join(as_bytes(options["images_root"]), as_bytes(entry["file_path"]))
     if b"\\" in path and b"\0" not in path and not os.path.lexists(path):
-        escaped = os.path.join(as_bytes(asked["images_root"]), as_bytes(hidden(entry["file_path"])))
+        escaped = os.path.join(as_bytes(options["images_root"]), as_bytes(hidden(entry["file_path"])))
         if b"\0" not in escaped and os.path.lexists(escaped):
             path = escaped
     return path.decode("latin-1")
 
 
 def plan_of(captions, text, paths):
-    """What determines every byte of the HDF5, as digests and numbers."""
+    """Return the digests and numbers that determine every byte of the HDF5."""
     import PIL
 
     words = hashlib.sha256(text.encode("utf-8"))
@@ -105,7 +105,7 @@ def plan_of(captions, text, paths):
 
 
 def why_anew(plan, known, part):
-    """In words why what was begun cannot be gone on with; empty where it can."""
+    """Return the reason why earlier work cannot be continued, or "" if it can."""
     if not known:
         return "no work was started"
     for key, words in PARTS:
@@ -121,13 +121,13 @@ def why_anew(plan, known, part):
 
 
 def identity(part):
-    """What tells a file from another of the same name."""
+    """Return the inode and size of a file, which distinguish it from another file of the same name."""
     status = os.lstat(part)
     return {"inode": status.st_ino if stat.S_ISREG(status.st_mode) else 0, "size": status.st_size}
 
 
 def block_of(rows, jobs):
-    """Pictures of a block."""
+    """Return the number of pictures in a block."""
     return max(LEAST_BLOCK, min(MOST_BLOCK, rows // (jobs * SHARES)))
 
 

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The programs that prepare and inspect data, as a run on a host or as a child process of `provision` itself.
 
-A request is a file with one JSON object: `program`, and what that program takes (see preparing/prepare.py
-and inspecting/inspect.py). What comes of it stands beside it in result.json: the program's result, or `error`.
+A request is a file with one JSON object: `program` and the program's parameters (see preparing/prepare.py and
+inspecting/inspect.py). The result is written to result.json beside it: the program's result, or `error`.
 
 Runs under Python 2.7 and 3. The programs need numpy, h5py and Pillow, which a stack has; this module does not.
 """
@@ -30,14 +30,14 @@ from ..rules import codes
 PROGRAMS = ("prepare", "inspect")
 FINDINGS = "findings.jsonl"
 PACKAGES = "import numpy, h5py, PIL.Image"
-WORD = "data"
-"""What the command line of a packed supervisor begins with where it is to do this and not to lead runs."""
+COMMAND = "data"
+"""The first argument of the packed supervisor if it has to run one of these programs."""
 
 
 def program_of(name):
-    """The function that does what a request asks.
+    """Return the function of a program.
 
-    Its modules are loaded only here: they are many, and most of what a host is asked has no need of them.
+    Its modules are imported only here, because they are many and most tasks on a host do not need them.
     """
     if name == "prepare":
         from ..preparing.prepare import prepare as program
@@ -47,7 +47,7 @@ def program_of(name):
 
 
 def refuse(program, request, generation):
-    """StackError where a program cannot do on this host what it is asked, as far as that is seen before it starts."""
+    """StackError if it is known before the start that the request would fail on this host."""
     python_of(generation)
     for option, path, folder in inputs(program, request):
         readable("-" + option, path, folder)
@@ -66,7 +66,7 @@ def refuse(program, request, generation):
 
 
 def inputs(program, request):
-    """[(option, path, whether it is a directory; None where it may be one)] of what a program reads."""
+    """Return [(option, path, folder)] of what a program reads; `folder` as in launch.readable."""
     if program == "inspect":
         named = [("path", request["path"], None)]  # type: list[tuple[str, str, bool | None]]
         named += [(option, request.get(option), False) for option in ("undo", "input_json")]
@@ -78,7 +78,7 @@ def inputs(program, request):
 
 
 def outputs(program, request):
-    """[(option, directory)] of where a program writes or moves files, which has to be there."""
+    """Return [(option, directory)] of the existing directories in which a program writes or moves files."""
     if program == "prepare":
         named = [(option, os.path.dirname(request[option])) for option in ("output_json", "output_h5")]
     elif request.get("quarantine"):
@@ -92,7 +92,7 @@ def outputs(program, request):
 
 
 def pictures_of(request):
-    """(the option, the directory) out of which an inspection moves pictures, or back into which."""
+    """Return (option, directory) of the pictures that an inspection moves away or back."""
     if request.get("images_root"):
         return "images_root", request["images_root"]
     path = request["path"]
@@ -100,29 +100,29 @@ def pictures_of(request):
 
 
 def python_of(generation):
-    """A Python of this host that loads the stack's numpy, h5py and Pillow. StackError with what each one said."""
-    said = []
+    """Return a Python that can import the stack's numpy, h5py and Pillow. StackError with the error of each Python."""
+    errors = []
     for python in candidates():
-        words, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), timeout=None)
+        output, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), timeout=None)
         if code == 0:
             return python
-        said.append("%s: %s" % (python, (words.strip().splitlines() or ["code %s" % code])[-1]))
+        errors.append("%s: %s" % (python, (output.strip().splitlines() or ["code %s" % code])[-1]))
     cure = (
         "The component python of the stack brings numpy, h5py and Pillow: check that pip.source is not none, add "
         "python-wheels to the mirror where hosts take them from it, and run `provision site`"
     )
-    raise StackError("no Python of this host can prepare data (%s). %s" % ("; ".join(said) or "there is none", cure))
+    raise StackError("no Python of this host can prepare data (%s). %s" % ("; ".join(errors) or "there is none", cure))
 
 
 def candidates():
-    """The Pythons that may have what a stack was installed for, the likeliest first."""
+    """Return the Pythons for which the stack's packages may have been installed, the most likely first."""
     named = [path for path in [sys.executable] + [found(name) for name in PYTHONS] if path]
     unique = [path for place, path in enumerate(named) if path not in named[:place]]
     return [path for path in unique if os.access(path, os.X_OK)]
 
 
 def lay_out(run, request, program):
-    """Write the request of a run into its directory; the request as the program gets it."""
+    """Write the request of a run into its directory, and return it as the program gets it."""
     make_directory(run.work)
     make_directory(run.temporary)
     given = dict(request, program=program)
@@ -133,25 +133,25 @@ def lay_out(run, request, program):
 
 
 def command(run, code, generation):
-    """The command line of a run; `code` is the packed supervisor."""
-    return with_stack(generation, [python_of(generation), "-B", code, WORD, os.path.join(run.path, REQUEST)])
+    """Return the command line of a run; `code` is the path of the packed supervisor."""
+    return with_stack(generation, [python_of(generation), "-B", code, COMMAND, os.path.join(run.path, REQUEST)])
 
 
 def say(text):
-    """Print a line at once, in UTF-8 whatever the locale says."""
+    """Print a line without buffering, in UTF-8 whatever the locale is."""
     write_all(1, (as_text(text) + as_text("\n")).encode("utf-8", "replace"))
 
 
-def main(words):
-    """`[attached] REQUEST`: do what is asked, and write down what came of it. 0 where it was done.
+def main(args):
+    """`[attached] REQUEST`: run the program of this request, and write result.json. Returns the exit code, 0 or 1.
 
-    `attached` is for a child of `provision` itself: it ends when that is gone, which tells of the error too, and of a
-    bug with the traceback that stands in the result.
+    `attached` is for a child process of `provision`: the child ends if `provision` ends. `provision` prints the error,
+    and the traceback of a bug, from the result.
     """
-    attached = words[0] == "attached"
+    attached = args[0] == "attached"
     if attached:
         end_with_parent(signal.SIGTERM)
-    path = words[-1]
+    path = args[-1]
     result, problem = {}, ""
     try:
         request = read_native(path)

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The programs that runs execute: train.lua and eval.lua by Torch, and ours that prepare and inspect data by Python.
+"""The programs that runs execute: train.lua and eval.lua with Torch, and ours for data with Python.
 
-Of each: what it is refused for before it starts, what lies in the run's directory, and its command line.
+For each: the checks before it starts, the contents of the run's directory, and its command line.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -16,13 +16,13 @@ from . import data
 from ..runs import launch as torch
 
 CODE = "supervisor.zip"
-"""The file in a supervisor's directory that holds it, with all that it imports."""
+"""The file with the packed supervisor, in the directory of its first run."""
 
 
 def refuse(run, program, arguments, files, generation):
-    """StackError where the run cannot end well on this host, which is known before it starts.
+    """StackError if it is known before the start that the run would fail on this host.
 
-    This is asked as the account that the run belongs to: what that cannot read is as good as not there.
+    Called as the account that the run belongs to, because this account has to read the files.
     """
     if program in data.PROGRAMS:
         data.refuse(program, arguments, generation)
@@ -31,24 +31,24 @@ def refuse(run, program, arguments, files, generation):
 
 
 def lay_out(run, arguments, program, generation, stopped):
-    """Fill the run's directory; (arguments as the program gets them, images, set aside).
+    """Fill the run's directory; return (arguments for the program, images, pictures that were set aside).
 
-    `stopped` says whether the run is wanted no more: Stopped is raised then.
+    Stopped is raised if `stopped()` returns True meanwhile.
     """
     if program in data.PROGRAMS:
         return data.lay_out(run, arguments, program), {}, []
     return torch.lay_out(run, arguments, program, generation, stopped)
 
 
-def command(run, program, given, generation, supervisor):
-    """The command line of a run; `supervisor` is the directory of what leads it."""
+def command(run, program, effective, generation, supervisor):
+    """Return the command line of a run; `supervisor` is the directory of its supervisor."""
     if program in data.PROGRAMS:
         return data.command(run, os.path.join(supervisor, CODE), generation)
-    return torch.command(run, program, given, generation)
+    return torch.command(run, program, effective, generation)
 
 
 def writes_to(program, arguments):
-    """The directories outside of its own in which a run writes."""
+    """Return the directories outside its own to which a run writes."""
     if program in data.PROGRAMS:
         return [folder for _option, folder in data.outputs(program, arguments)]
     folder = arguments.get("checkpoint_path")

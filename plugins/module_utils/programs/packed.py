@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""A program of several modules packed into one file that any Python runs.
+"""Packs a program of several modules into one file that any Python can run.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -15,15 +15,15 @@ import zipfile
 from ..host.files import read_text
 
 ROOT = "module_utils"
-"""The package of all that modules share, and its name in what is packed."""
+"""The name of the package that contains the modules, also in the packed file."""
 _sources = {}  # type: dict[str, str]
-"""The text of each module that was packed, by its name."""
+"""{name of a module: its source text} of the modules that were packed."""
 
 
 def packed(modules, main):
-    """The bytes of a file that Python runs: the source `main`, with the modules that it imports."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Return the bytes of a file that Python can run: the source text `main` and the modules that it imports."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", main)
         packages = set([ROOT])
         for module in modules:
@@ -33,23 +33,23 @@ def packed(modules, main):
                 archive.writestr(name + ".py", source_of(module))
         for package in sorted(packages):
             archive.writestr(package + "/__init__.py", "")
-    return whole.getvalue()
+    return buffer.getvalue()
 
 
 def name_in_archive(module):
-    """Where a module of module_utils lies in the file, by whatever longer name it was imported here."""
+    """Return the path of a module in the packed file, without the longer prefix by which it was imported here."""
     return (ROOT + module.__name__.rpartition(ROOT)[2]).replace(".", "/")
 
 
 def is_package(module):
-    """Whether it only holds other modules. Ours are empty."""
+    """Return whether a module is a package. Our packages contain no code."""
     return hasattr(module, "__path__")
 
 
 def source_of(module):
-    """The text of a module, also of one that came in an archive.
+    """Return the source text of a module, also if it was imported from an archive.
 
-    It is read once: Ansible's archive is for root alone, and whoever has given up root may pack once more.
+    It is read only once: only root can read Ansible's archive, and a process that has given up root may pack again.
     """
     if module.__name__ not in _sources:
         loader = getattr(module, "__loader__", None)

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Child processes that answer tasks, as many at once as there are cores; they end with their parent, however it ends.
+"""Child processes that execute tasks, one per core. They end when their parent ends, even if it is killed.
 
-Tasks and answers are JSON, one line each, over pipes. A child is forked early, when its parent is small still.
+Tasks and results are JSON, one line each, over pipes. Children are forked early, while the parent uses little memory.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -28,12 +28,12 @@ from ..host.texts import as_text
 
 PR_SET_PDEATHSIG = 1
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-"""Signals by which a library ends that was given something it cannot take."""
+"""The signals that end a process if a library crashes."""
 CELL = struct.Struct("=q")
 
 
 class DeathError(Exception):
-    """A child ended without an answer; `signal` 0 where it was none."""
+    """A child ended without a result: by `signal` (0 if it was none), or with the exit code `code`."""
 
     def __init__(self, status):
         super(DeathError, self).__init__(status)
@@ -42,7 +42,7 @@ class DeathError(Exception):
 
 
 def cores():
-    """How many processes can run at once here: the cores that this one may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     try:
@@ -51,11 +51,11 @@ def cores():
         return 1
 
 
-def untiring(call, *given):
-    """What a system call gives; it is made again where a signal that changes nothing broke it off (Python 2.7)."""
+def retry_interrupted(call, *args):
+    """Return the result of a system call. It is called again if a signal interrupts it (for Python 2.7)."""
     while True:
         try:
-            return call(*given)
+            return call(*args)
         except (IOError, OSError, select.error) as error:
             if getattr(error, "errno", None) != errno.EINTR and error.args[0] != errno.EINTR:
                 raise
@@ -65,13 +65,13 @@ def write_all(handle, data):
     """Write all of the bytes."""
     view = memoryview(data)
     while len(view):
-        view = view[untiring(os.write, handle, view) :]
+        view = view[retry_interrupted(os.write, handle, view) :]
 
 
 class Process(object):
-    """A child that answers one task after the other with `work(task, note)`.
+    """A child that executes one task after the other with `work(task, note)`, whose result is the result of the task.
 
-    `note(number)` says where in its task it is: `at()` tells that, also after it crashed.
+    `note(number)` records the child's position in its task; `at()` returns it in the parent, also after a crash.
     """
 
     def __init__(self, work):
@@ -80,7 +80,7 @@ class Process(object):
         self.start()
 
     def start(self):
-        """Fork a child, in the place of one that has died too."""
+        """Fork the child; also after the previous one has died."""
         tasks, self.tasks = os.pipe()
         self.answers, answers = os.pipe()
         self.unread = b""
@@ -88,7 +88,7 @@ class Process(object):
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
-            # Python 3.12 warns of threads; numpy's do nothing here.
+            # Python 3.12 warns about threads; those of numpy are idle.
             warnings.simplefilter("ignore")
             self.pid = os.fork()  # type: int | None
         if self.pid == 0:
@@ -106,11 +106,11 @@ class Process(object):
         CELL.pack_into(self.cell, 0, number)
 
     def at(self):
-        """The number of the child's last note."""
+        """Return the number of the child's last note."""
         return CELL.unpack_from(self.cell, 0)[0]
 
     def give(self, task):
-        """Hand a task to a child that has none. One that has died says so when it is listened to."""
+        """Send a task to a child that has none. If the child has died, the next `answer` raises a DeathError."""
         try:
             write_all(self.tasks, as_text(json.dumps(task)).encode("utf-8") + b"\n")
         except (IOError, OSError) as error:
@@ -118,8 +118,8 @@ class Process(object):
                 raise
 
     def answer(self):
-        """The child's answer, None while it is not whole; for when `answers` can be read. DeathError, StackError."""
-        data = untiring(os.read, self.answers, 1 << 16)
+        """Return the child's result, or None if incomplete. For when `answers` is readable. DeathError, StackError."""
+        data = retry_interrupted(os.read, self.answers, 1 << 16)
         if not data:
             raise DeathError(self.end())
         self.unread += data
@@ -131,14 +131,14 @@ class Process(object):
         return answer["done"]
 
     def end(self):
-        """End the child now; how it ended, as waitpid tells it."""
+        """Kill the child, and return its status as waitpid does."""
         if self.pid is None:
             return 0
         try:
             os.kill(self.pid, signal.SIGKILL)
         except OSError:
             pass
-        status = untiring(os.waitpid, self.pid, 0)[1]
+        status = retry_interrupted(os.waitpid, self.pid, 0)[1]
         os.close(self.tasks)
         os.close(self.answers)
         self.pid = None
@@ -146,12 +146,12 @@ class Process(object):
 
 
 def end_with_parent(number):
-    """In a child: get this signal when the parent is gone, whatever ended it."""
+    """In a child: get this signal when the parent has ended for whatever reason."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def die_with(parent):
-    """End as soon as the parent has, whatever ended it. Interrupts from the terminal are the parent's to hear."""
+    """In a child: end when the parent has ended. Interrupts from the terminal are ignored; the parent handles them."""
     end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(70)
@@ -160,7 +160,7 @@ def die_with(parent):
 
 
 def serve(tasks, answers, work, note):
-    """Answer tasks until there are no more. Libraries that print to stderr (libtiff does) print into nothing."""
+    """In a child: execute tasks until there are no more. Output of libraries (libtiff's on stderr) is discarded."""
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
@@ -175,31 +175,31 @@ def serve(tasks, answers, work, note):
             except MemoryError:
                 answer = {"failed": "there is not enough memory for this"}
             except Exception as error:
-                words = "%s: %s" % (type(error).__name__, as_text(str(error)))
-                answer = {"failed": words, "details": {"exception": as_text(traceback.format_exc())}}
+                message = "%s: %s" % (type(error).__name__, as_text(str(error)))
+                answer = {"failed": message, "details": {"exception": as_text(traceback.format_exc())}}
             write_all(answers, as_text(json.dumps(answer)).encode("utf-8") + b"\n")
     os._exit(0)
 
 
 class Pool(object):
-    """Processes that share tasks."""
+    """Processes that execute tasks in parallel."""
 
     def __init__(self, jobs, work):
         self.members = [Process(work) for _ in range(jobs)]
 
     def run(self, tasks, done, crashed, tick):
-        """Have all tasks done, in their order, and call `done(task, answer)` for each.
+        """Execute all tasks, started in this order, and call `done(task, result)` for each.
 
-        `tick()` is called after every answer and at least once a second. Where a library crashes, `crashed(task,
-        number, signal)` gives the task that is to be done in its place; `number` is the last note. StackError where a
-        child fails or is killed; the others go on until `end`.
+        `tick()` is called after every result and at least once a second. If a library crashes, `crashed(task, number,
+        signal)` returns the task to execute instead; `number` is the last note. StackError if a child fails or is
+        killed; the other children continue until `end`.
         """
         tasks = iter(tasks)
-        again = collections.deque()  # type: collections.deque[object]
+        retries = collections.deque()  # type: collections.deque[object]
         idle, busy = list(self.members), {}
         while True:
             while idle:
-                task = again.popleft() if again else next(tasks, None)
+                task = retries.popleft() if retries else next(tasks, None)
                 if task is None:
                     break
                 member = idle.pop()
@@ -215,40 +215,40 @@ class Pool(object):
                         continue
                     done(task, answer)
                 except DeathError as death:
-                    again.append(crashed(task, member.at(), crash_of(death)))
+                    retries.append(crashed(task, member.at(), crash_of(death)))
                     member.start()
                 del busy[handle]
                 idle.append(member)
             tick()
 
     def end(self):
-        """End all children."""
+        """Kill all children."""
         for member in self.members:
             member.end()
 
 
 def crash_of(death):
-    """The signal by which a library crashed. StackError where it was no crash."""
+    """Return the signal by which a library crashed. StackError if it was not a crash."""
     if death.signal in CRASHES:
         return death.signal
     if death.signal == signal.SIGKILL:
-        words = "a worker process was killed (signal 9), probably by the out-of-memory killer: run the same command "
-        words += "again with fewer processes (`--jobs`) or more memory"
-        raise StackError(words)
-    words = "a worker process ended (%s): run the same command again"
-    raise StackError(words % ("signal %d" % death.signal if death.signal else "exit code %d" % death.code))
+        message = "a worker process was killed (signal 9), probably by the out-of-memory killer: run the same command "
+        message += "again with fewer processes (`--jobs`) or more memory"
+        raise StackError(message)
+    message = "a worker process ended (%s): run the same command again"
+    raise StackError(message % ("signal %d" % death.signal if death.signal else "exit code %d" % death.code))
 
 
 def readable(handles, seconds):
-    """Those of the handles that can be read, or are closed; waits so long at most."""
+    """Return those of the handles that are readable or closed, after `seconds` at most."""
     poll = select.poll()
     for handle in handles:
         poll.register(handle, select.POLLIN | select.POLLHUP | select.POLLERR)
-    return [handle for handle, _event in untiring(poll.poll, int(seconds * 1000))]
+    return [handle for handle, _event in retry_interrupted(poll.poll, int(seconds * 1000))]
 
 
-def apart(work):
-    """What `work()` returns, done in a child of its own, whose memory is free again afterwards. A StackError passes."""
+def in_child(work):
+    """Return `work()`, called in a child process, whose memory is free afterwards. A StackError is raised here too."""
     child = Process(lambda _task, _note: work())
     try:
         child.give({})

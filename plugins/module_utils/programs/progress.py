@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""How far a long piece of work is, in lines for people: count, share, rate, time left.
+"""Lines about the progress of a long operation: count, percentage, rate, time left.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -10,14 +10,14 @@ __metaclass__ = type
 
 import time
 
-RHYTHM = 10.0
-"""Seconds after which a line is printed in any case."""
-LEAST = 1.0
-"""Seconds between two lines, also where each second brings many percent."""
+MAX_INTERVAL = 10.0
+"""Seconds after which a line is printed even if the percentage is the same."""
+MIN_INTERVAL = 1.0
+"""Seconds between two lines, at least."""
 
 
 class Progress(object):
-    """Lines about `total` pictures, `begun` of which were done before. `verb` says what happens to them."""
+    """Prints lines about `total` pictures, of which `begun` were done before. `verb` is what is done: read, checked."""
 
     def __init__(self, say, verb, total, begun=0, clock=time.time):
         self.say, self.verb, self.total, self.clock = say, verb, total, clock
@@ -27,28 +27,28 @@ class Progress(object):
         self.percent = self.share()
 
     def share(self):
-        """Percent that are done."""
+        """Return the percentage that is done."""
         return 100 * self.done // self.total if self.total else 100
 
     def add(self, count, read=0):
-        """So many more are done, and so many bytes were read for them."""
+        """Add `count` pictures that are done, for which `read` bytes were read."""
         self.done += count
         self.bytes += read
 
     def rate(self):
-        """Pictures a second since the start."""
+        """Return the pictures per second since the start."""
         return (self.done - self.begun) / max(self.clock() - self.first, 0.001)
 
     def tick(self):
-        """Print a line where one is due."""
+        """Print a line if it is time for one."""
         now = self.clock()
-        due = now - self.last >= (LEAST if self.share() != self.percent else RHYTHM)
+        due = now - self.last >= (MIN_INTERVAL if self.share() != self.percent else MAX_INTERVAL)
         if due and self.done < self.total:
             self.last, self.percent = now, self.share()
             self.say(self.line())
 
     def line(self):
-        """How far it is."""
+        """Return the line."""
         words = "%s %s of %s pictures (%d %%), %.0f a second" % (
             self.verb, number(self.done), number(self.total), self.share(), self.rate(),
         )  # fmt: skip
@@ -57,8 +57,8 @@ class Progress(object):
         return words + (", %s read" % size(self.bytes) if self.bytes else "")
 
 
-def unharmed(say):
-    """`say`, but a terminal or a pipe that is gone ends nothing."""
+def ignoring_errors(say):
+    """Return a function like `say` that ignores errors of the output, for example of a closed terminal or pipe."""
 
     def quiet(text):
         try:
@@ -70,12 +70,12 @@ def unharmed(say):
 
 
 def number(value):
-    """12,345 (Python 2.7 too)."""
+    """Return a number like 12,345, also under Python 2.7."""
     return "{:,}".format(value)
 
 
 def size(value):
-    """So many bytes in words."""
+    """Return a number of bytes as text, for example 12.3 MB."""
     units = ["bytes", "KB", "MB", "GB", "TB"]
     while value >= 1000 and len(units) > 1:
         value /= 1000.0
@@ -84,7 +84,7 @@ def size(value):
 
 
 def duration(seconds):
-    """So many seconds in words."""
+    """Return a number of seconds as text, for example about 12 minutes."""
     if seconds < 90:
         return "about %d seconds" % max(2, round(seconds))
     if seconds < 5400:

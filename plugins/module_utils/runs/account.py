@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The account that runs belong to, and work that is done as that account where Ansible is root.
+"""The account that runs belong to, and functions that are called as this account if Ansible is root.
 
-A model is a program, and a data set's names come from strangers: what a run reads, writes and executes must never be
-root's. So whatever touches a run's directory is done in a child that has given up root for good.
+A model is a program, and the names in a data set come from other people: a run must never read, write or execute
+anything as root. So everything that touches a run's directory is done in a child process that has given up root.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -26,22 +26,23 @@ from ..rules import layout
 
 PR_SET_NO_NEW_PRIVS = 38
 PLACES = (layout.RUNS, layout.locks(""), layout.QUEUE)
-"""Where below the stack root the account makes directories and files of its own."""
+"""Directories below the stack root in which the account creates directories and files."""
 DEVICES = "/dev/nvidia"
-"""How the names of the devices begin that a run on a card has to open."""
+"""The common prefix of the devices that a run on a card has to open."""
 
 
 class Account(object):
-    """An account of the host: name, uid, gid and the groups of the cards' devices."""
+    """An account of the host: its name, uid and gid, and the groups that may open the cards' devices."""
 
     def __init__(self, name, uid, gid, groups=()):
         self.name, self.uid, self.gid, self.groups = name, uid, gid, tuple(groups)
 
 
 def find(name):
-    """The account that runs belong to; None where they belong to whoever Ansible is. StackError where it is missing.
+    """Return the account that runs belong to, or None if they belong to the user that Ansible runs as.
 
-    That is so without a name, for root by name, and where Ansible is not root, who alone could become another.
+    That is the case without a name, if the name is that of root, and if Ansible is not root, because only root can
+    become another user. StackError if there is no such account.
     """
     if not name or name == "root" or os.geteuid() != 0:
         return None
@@ -58,7 +59,7 @@ def find(name):
 
 
 def device_groups():
-    """The groups by which the cards' devices can be opened, where not everybody can."""
+    """Return the groups that may open the cards' devices, without devices that everybody may open."""
     found = set()
     for name in sorted(os.listdir("/dev")):
         path = os.path.join("/dev", name)
@@ -70,7 +71,7 @@ def device_groups():
 
 
 def become(account):
-    """Give up root for good, in a child; files that it makes are its own alone. Nothing but the mask without one."""
+    """In a child: set umask 077 and, if there is an account, become this account permanently."""
     os.umask(0o077)
     if account is None:
         return
@@ -82,52 +83,52 @@ def become(account):
     ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def as_account(account, work, *given):
-    """What `work(*given)` returns, done in a child as the account; it has to be JSON. A StackError passes through.
+def as_account(account, work, *args):
+    """Return `work(*args)`, called in a child process as the account. The result has to be JSON.
 
-    Without an account it is done here.
+    A StackError of the child is raised here. Without an account, `work` is called in this process.
     """
     if account is None:
-        return work(*given)
+        return work(*args)
     sys.stdout.flush()
     sys.stderr.flush()
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(receive)
-        answer(account, send, work, given)
+        work_in_child(account, send, work, args)
     os.close(send)
     with os.fdopen(receive, "rb") as pipe:
         text = pipe.read().decode("utf-8", "replace")
     status = os.waitpid(child, 0)[1]
     if not text:
-        words = (
-            "the process that worked as %s ended without a result (status %d): run the same command again; "
+        message = (
+            "the process of the account %s ended without a result (status %d): run the same command again; "
             "if that does not "
         )
-        words += "help, the host's system log may show what killed it"
-        raise StackError(words % (account.name, status))
-    told = as_native(json.loads(text))
-    if "result" in told:
-        return told["result"]
-    raise StackError(told["error"], **told["details"])
+        message += "help, the host's system log may show what killed it"
+        raise StackError(message % (account.name, status))
+    answer = as_native(json.loads(text))
+    if "result" in answer:
+        return answer["result"]
+    raise StackError(answer["error"], **answer["details"])
 
 
-def answer(account, send, work, given):
-    """In the child: do the work and write its outcome to the pipe. Never returns."""
+def work_in_child(account, send, work, args):
+    """In the child: call `work(*args)` and write its result or error to the pipe. Never returns."""
     code = 1
     try:
         try:
             become(account)
             os.chdir("/")
-            text = json.dumps({"result": work(*given)})
+            text = json.dumps({"result": work(*args)})
         except StackError as error:
             text = json.dumps({"error": as_text(str(error)), "details": error.details})
         except Exception as error:
-            words = "%s as %s: %s" % (type(error).__name__, account.name, error)
+            message = "%s as %s: %s" % (type(error).__name__, account.name, error)
             cause = codes.of_errno(getattr(error, "errno", None), codes.BUG)
             details = {"exception": as_text(traceback.format_exc()), "code": cause}
-            text = json.dumps({"error": as_text(words), "details": details})
+            text = json.dumps({"error": as_text(message), "details": details})
         with os.fdopen(send, "wb") as pipe:
             pipe.write(as_text(text).encode("utf-8"))
         code = 0
@@ -136,9 +137,9 @@ def answer(account, send, work, given):
 
 
 def owner_of(path, account):
-    """The account to work on a run's directory as: its owner. StackError where that is neither ours nor root.
+    """Return the account to use for a run's directory: its owner. StackError if that is neither `account` nor root.
 
-    Root's are those of versions that ran everything as root, and of sites that still choose so.
+    Runs of root come from older versions, which ran everything as root, and from sites that still choose root.
     """
     if account is None:
         return None
@@ -152,14 +153,14 @@ def owner_of(path, account):
         return account
     if status.st_uid == 0:
         return None
-    words = (
+    message = (
         "%s belongs to uid %d and not to %s: choose that account as run_user in provision.yml, or chown the directory"
     )
-    raise StackError(words % (path, status.st_uid, account.name))
+    raise StackError(message % (path, status.st_uid, account.name))
 
 
 def ready(root, name):
-    """Whether the account is there and has the directories for its runs; so where none is needed."""
+    """Return whether the account and its directories for runs exist, or none is needed."""
     try:
         account = find(name)
     except StackError:
@@ -170,7 +171,7 @@ def ready(root, name):
 
 
 def is_place(path, account):
-    """Whether a directory is such that the account can make its own there, and touch nobody else's."""
+    """Return whether the account can create directories in this directory and cannot change those of others."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -180,7 +181,7 @@ def is_place(path, account):
 
 
 def make_places(root, account):
-    """The directories that runs are made in: the account makes its own there and cannot touch what is root's."""
+    """Create the directories for runs. The account can create its own there and cannot change those of root."""
     for name in PLACES:
         path = os.path.join(root, name)
         try:
@@ -202,9 +203,9 @@ def make_places(root, account):
 
 
 def account_for(root, user):
-    """The account of runs where those of a host belong to one: then it has to be there also for who only asks."""
+    """Return the account if the runs of this host belong to one, else None. StackError if the account is missing."""
     try:
-        belong = os.lstat(layout.runs(root)).st_gid != 0
+        have_account = os.lstat(layout.runs(root)).st_gid != 0
     except OSError:
-        belong = False
-    return find(user) if belong else None
+        have_account = False
+    return find(user) if have_account else None

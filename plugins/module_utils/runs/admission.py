@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Directories for runs that are to start: made together or not at all.
+"""Creates the directories of runs that will start: all of them or none.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -20,25 +20,25 @@ from ..rules import layout
 
 
 def admit(root, plan, supervisor):
-    """Make a directory for every run of a plan. StackError, and nothing made, where an id is taken."""
-    made = []
+    """Create a directory for every run of a plan. If an id is in use: StackError, and no directory is created."""
+    created = []
     make_directory(layout.runs(root))
     try:
-        for asked in plan["runs"]:
-            run = Run(root, asked["id"])
+        for request in plan["runs"]:
+            run = Run(root, request["id"])
             if os.path.lexists(run.path) and not run.idle():
                 raise StackError("this host already has a run called %s: choose another id" % run.name)
-            os.close(run.hold())  # nobody else may lead one of that name, with or without a directory
+            os.close(run.hold())  # no other supervisor may have a run of this name, even if its directory is gone
             shutil.rmtree(run.path, ignore_errors=True)
             os.mkdir(run.path, 0o700)
-            made.append(run.path)
+            created.append(run.path)
             generation = os.path.basename(plan["generation"])
-            record = dict(asked, supervisor=supervisor, generation=generation, started=int(time.time()))
+            record = dict(request, supervisor=supervisor, generation=generation, started=int(time.time()))
             write_json(run.record, record)
     except Exception as error:
-        for path in made:
+        for path in created:
             shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, (IOError, OSError)):
-            words = "%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror)
-            raise StackError(words, code=of_errno(error.errno))
+            message = "%s cannot be written: %s. Nothing was started" % (error.filename, error.strerror)
+            raise StackError(message, code=of_errno(error.errno))
         raise

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The end of a run that somebody asks for.
+"""Stops a run on request.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -17,16 +17,16 @@ from ..host.files import write_whole
 from ..host.processes import is_alive
 
 PATIENCE = 20.0
-"""Seconds that a supervisor gets to end a run before it is killed with it."""
+"""Seconds that a supervisor gets to end a run before both are killed."""
 
 
 def stop(run, dry):
-    """End the run and whatever it started; (whether there was something to end, its status).
+    """End a run and all its processes; return (whether it was active, its status). With `dry`, nothing is changed.
 
-    Its supervisor ends it and goes on with what does not depend on it. One that does not is killed with it. A run
-    whose turn has not come is passed over then.
+    Its supervisor ends it, and continues with the runs that do not need it. If the supervisor does not do so within
+    PATIENCE, it is killed together with the run. A run that is still waiting will be skipped.
     """
-    run.asked()
+    run.read_request()
     status = run.status()
     active = status["running"] or (status["waiting"] and not status["stopped"])
     if not active or dry:
@@ -37,14 +37,14 @@ def stop(run, dry):
         if not run.status()["running"]:
             return True, run.status()
         time.sleep(0.1)
-    for process in (run.supervisor(), run.told(run.process)):
+    for process in (run.supervisor(), run.read(run.process)):
         if is_alive(process.get("pid"), process.get("start")):
             signalled(process["pid"], signal.SIGKILL)
     return True, run.status()
 
 
 def signalled(group, number):
-    """Send a signal to a process group; whether there was one to send it to."""
+    """Send a signal to a process group; return whether the group exists."""
     try:
         os.killpg(group, number)
     except OSError as error:

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The runs of a host: the files of one, whether it runs, and who holds its name.
+"""The runs of a host: the files of a run, its status, and the lock on its name.
 
-Runs under Python 2.7 and 3 and needs nothing beyond the standard library. What a run writes of itself is
-listed in rules/run.py. All of it belongs to the account of the runs. Whoever reads here does so as that account.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library. rules/run.py lists the files that a run
+writes. All of them belong to the account of the runs, and the functions here are called as this account.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -26,7 +26,7 @@ from ..rules import layout
 
 
 def node():
-    """What this host calls itself."""
+    """Return the name of this host."""
     return os.uname()[1]
 
 
@@ -54,8 +54,8 @@ class Run(object):
         self.stopped = os.path.join(self.path, rules.STOPPED)
         self.lock = os.path.join(layout.locks(root), name)
 
-    def asked(self):
-        """What was asked of it. StackError where there is no such run, or nobody can tell any more."""
+    def read_request(self):
+        """Return the record of its request. StackError if there is no such run, or the record is damaged."""
         record = read_native(self.record)
         if record is None and not os.path.exists(self.record):
             raise StackError("there is no run called %s on this host" % self.name)
@@ -63,43 +63,43 @@ class Run(object):
             raise StackError("run %s: %s is damaged: it does not contain the request" % (self.name, self.record))
         return record
 
-    def told(self, path):
-        """What stands in a file of it; empty where it is not there, or damaged."""
+    def read(self, path):
+        """Return the JSON object in one of its files, or {} if the file is missing or damaged."""
         found = read_native(path)
         return found if isinstance(found, dict) else {}
 
     def supervisor(self, record=None):
-        """{pid, start, card, unit, job} of the process that supervises it, empty before that began."""
-        place = rules.supervisor(record or self.told(self.record))
-        return self.told(os.path.join(place if isinstance(place, str) else self.path, rules.STATE))
+        """Return {pid, start, card, unit, job} of its supervisor, or {} before the supervisor has started."""
+        place = rules.supervisor(record or self.read(self.record))
+        return self.read(os.path.join(place if isinstance(place, str) else self.path, rules.STATE))
 
     def damaged(self, record, process, ended, code):
-        """The names of its files that are there and say nothing; given is what they say."""
+        """Return the names of its files that exist but could not be read; the arguments are their contents."""
         files = ((self.record, record), (self.process, process), (self.ended, ended), (self.exit, code is not None))
-        return [os.path.basename(path) for path, said in files if not said and os.path.exists(path)]
+        return [os.path.basename(path) for path, content in files if not content and os.path.exists(path)]
 
     def exit_code(self):
-        """Its exit code; None before its end, and where what stands there is none."""
+        """Return its exit code, or None before its end or if the file contains no number."""
         try:
             return int((read_text(self.exit, 64) or "").strip()[:12])
         except ValueError:
             return None
 
     def status(self, record=None):
-        """What can be said of it now. Begun, not running and without an exit code means that it was killed.
+        """Return its status. A run that has begun, is not running and has no exit code was killed.
 
-        `record` is what it was asked, where that is known already.
+        `record` is the record of its request, if the caller has read it already.
         """
-        record = record or self.told(self.record)
-        leader = self.supervisor(record)
-        process, ended = self.told(self.process), self.told(self.ended)
-        # Where hosts share a disk, only the one that computes can tell whether it does.
-        elsewhere = leader.get("node", node()) != node()
-        # Asked before the code is read: a run that ends in between is not taken for a killed one.
-        led = not elsewhere and is_alive(leader.get("pid"), leader.get("start"))
+        record = record or self.read(self.record)
+        supervisor = self.supervisor(record)
+        process, ended = self.read(self.process), self.read(self.ended)
+        # If hosts share a disk, only the host of the run knows whether the run is active.
+        elsewhere = supervisor.get("node", node()) != node()
+        # Checked before the exit code is read, so that a run that ends in between does not look killed.
+        supervised = not elsewhere and is_alive(supervisor.get("pid"), supervisor.get("start"))
         alive = not elsewhere and is_alive(process.get("pid"), process.get("start"))
         code = self.exit_code()
-        over = os.path.exists(self.exit) or os.path.exists(self.ended)
+        has_ended = os.path.exists(self.exit) or os.path.exists(self.ended)
         return {
             "id": self.name,
             "path": self.path,
@@ -107,13 +107,13 @@ class Run(object):
             "pid": process.get("pid"),
             "begun": bool(process),
             "exit_code": code,
-            "running": bool(process) and not over and (led or alive),
-            "waiting": not process and not over and led,
+            "running": bool(process) and not has_ended and (supervised or alive),
+            "waiting": not process and not has_ended and supervised,
             "ended": ended or None,
-            "card": process.get("card") or leader.get("card"),
-            "elsewhere": leader["node"] if elsewhere else "",
-            "unit": leader.get("unit"),
-            "job": leader.get("job"),
+            "card": process.get("card") or supervisor.get("card"),
+            "elsewhere": supervisor["node"] if elsewhere else "",
+            "unit": supervisor.get("unit"),
+            "job": supervisor.get("job"),
             "stopped": os.path.exists(self.stopped),
             "parent": record.get("parent"),
             "stage": record.get("stage"),
@@ -124,38 +124,38 @@ class Run(object):
             "damaged": self.damaged(record, process, ended, code),
         }
 
-    def over(self):
-        """Whether it has ended, by the least that tells so."""
+    def has_ended(self):
+        """Return whether it has ended, with as few reads as possible."""
         return os.path.exists(self.exit) or os.path.exists(self.ended)
 
     def idle(self):
-        """Whether it never began and never will: its place can be taken."""
+        """Return whether it never started and never will, so that its name can be used again."""
         status = self.status()
-        told = ("begun", "waiting", "running", "elsewhere", "damaged")
-        return status["exit_code"] is None and not any(status[word] for word in told)
+        states = ("begun", "waiting", "running", "elsewhere", "damaged")
+        return status["exit_code"] is None and not any(status[state] for state in states)
 
     def folder(self):
-        """Where it writes its models."""
-        for options in (rules.effective(self.told(self.process)), rules.requested(self.told(self.record))):
+        """Return the directory to which it writes its models."""
+        for options in (rules.effective(self.read(self.process)), rules.requested(self.read(self.record))):
             if isinstance(options, dict) and isinstance(options.get("checkpoint_path"), str):
                 return options["checkpoint_path"] or self.checkpoint
         return self.checkpoint
 
     def place(self, name):
-        """Where a file is that is named below its directory; its report may lie elsewhere. None for any other."""
+        """Return the path of a file by its name below the run's directory, or of its report. None for other names."""
         if name == self.report():
             return os.path.join(self.folder(), name)
         path = os.path.normpath(os.path.join(self.path, name))
         return path if path.startswith(self.path + os.sep) else None
 
     def report(self):
-        """The name of what train.lua writes beside its model."""
+        """Return the name of the report that train.lua writes beside its model."""
         return rules.report(self.name)
 
     def hold(self):
-        """Hold its name: a file whose lock lives as long as whoever has it open, the program among them.
+        """Lock its name and return the descriptor. The lock lasts until all processes have closed it, also the program.
 
-        StackError where something of a run of that name lives still, whose directory may be gone.
+        StackError if a process of a run of this name is still running, even if the directory of that run is gone.
         """
         make_directory(os.path.dirname(self.lock))
         handle = open_own(self.lock)
@@ -172,7 +172,7 @@ class Run(object):
 
 
 def names(root):
-    """The ids of all runs of a host."""
+    """Return the ids of all runs of a host."""
     directory = layout.runs(root)
     listed = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     named = [name for name in listed if rules.is_id(name)]
@@ -180,14 +180,14 @@ def names(root):
 
 
 def active(root):
-    """[(run, its status)] of the runs of a host that compute now, or wait for their turn.
+    """Return [(run, status)] of the runs of a host that are running, or waiting for an earlier run to end.
 
-    One whose files cannot be read keeps nobody from what is done for the others.
+    A run whose files cannot be read is left out.
     """
     found = []
     for run in (Run(root, name) for name in names(root)):
         try:
-            status = {} if run.over() else run.status()
+            status = {} if run.has_ended() else run.status()
         except (IOError, OSError, TypeError, ValueError, AttributeError):
             continue
         if status.get("running") or status.get("waiting"):
@@ -196,13 +196,13 @@ def active(root):
 
 
 def active_generations(root):
-    """The generations that runs compute with now, or wait for."""
-    told = [run.told(run.record).get("generation") for run, _status in active(root)]
-    return set(name for name in told if isinstance(name, str))
+    """Return the generations that active or waiting runs use."""
+    found = [run.read(run.record).get("generation") for run, _status in active(root)]
+    return set(name for name in found if isinstance(name, str))
 
 
 def end_of(log, size):
-    """The last bytes of a log as text: what is being written may end in the middle of a line."""
+    """Return the last `size` bytes of a log as text. It may begin or end in the middle of a line."""
     try:
         with io.open(log, "rb") as file:
             file.seek(0, os.SEEK_END)
@@ -215,7 +215,7 @@ def end_of(log, size):
 
 
 def sampled(run, size=16 << 20):
-    """What was sampled of a run, as far as its last bytes tell; a line that was cut short is left out."""
+    """Return the samples of a run in the last `size` bytes of the file. Incomplete lines are left out."""
     found = []
     for line in end_of(run.samples, size).splitlines():
         try:
@@ -228,7 +228,7 @@ def sampled(run, size=16 << 20):
 
 
 def checkpoints(run):
-    """[{file, bytes, modified}] of what stands where the run writes its models, by exactly its names."""
+    """Return [{file, bytes, modified}] of the models and reports that the run has written."""
     folder = run.folder()
     mine = re.compile(r"model_id%s(\.last)?\.(t7|json)$" % re.escape(run.name))
     try:
@@ -240,13 +240,13 @@ def checkpoints(run):
         try:
             status = os.stat(path)
         except OSError:
-            continue  # a training replaces its models while one looks
+            continue  # a training may replace its models meanwhile
         if stat.S_ISREG(status.st_mode):
             found.append({"file": path, "bytes": status.st_size, "modified": status.st_mtime})
     return found
 
 
 def report_of(run):
-    """What train.lua wrote beside its model; None before it did."""
+    """Return the report that train.lua writes beside its model, or None before there is one."""
     found = read_native(os.path.join(run.folder(), run.report()))
     return found if isinstance(found, dict) else None

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What a run needs before its program starts: its directory, its images, its card, its scorer, its first weights.
+"""Prepares a run before its program starts: its directory, images, card, scorer, and the weights to start from.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -34,21 +34,21 @@ from ..host.texts import as_native
 
 LINKED = ("train.lua", "eval.lua", "misc")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
-"""Options that name a directory; what else names a place names a file."""
-KEPT = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
-"""What a run gets of the environment that it is started in; the rest is the business of who started it."""
+"""The options that name a directory. All other options with a path name a file."""
+INHERITED = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
+"""The environment variables that a run inherits from the process that starts it."""
 CHECK = """import sys
 from module_utils.inspecting.dataset import main
 main(sys.argv[1:])
 """
-CHECKED = 600
-"""Seconds that the check of a data set gets."""
+CHECK_TIMEOUT = 600
+"""Seconds that the check of a data set may take."""
 
 
 def lay_out(run, arguments, program, generation, stopped=lambda: False):
-    """Fill the run's directory; (arguments as the program gets them, images, set aside).
+    """Fill the run's directory; return (arguments for the program, images, pictures that were set aside).
 
-    Pictures to caption are looked at, which takes its time: Stopped where `stopped` is true meanwhile.
+    Pictures to caption are checked, which can take minutes. Stopped is raised if `stopped()` returns True meanwhile.
     """
     source = os.path.join(generation, "neuraltalk2")
     make_directory(os.path.join(run.work, "vis", "imgs"))
@@ -59,27 +59,27 @@ def lay_out(run, arguments, program, generation, stopped=lambda: False):
         if os.path.exists(os.path.join(source, name)):
             os.symlink(os.path.join(source, name), os.path.join(run.work, name))
     lay_out_scorer(generation, run.work, annotations_of(generation, arguments))
-    given, images, aside = dict(arguments), {}, []
+    effective, images, set_aside = dict(arguments), {}, []
     if program == "train.lua":
-        given.setdefault("checkpoint_path", run.checkpoint)
-        given.update(weights(given, generation))
-        # loadcaffe writes <prototxt>.lua beside the prototxt: that has to be this run's own.
-        own = os.path.join(run.work, "model", os.path.basename(given["cnn_proto"]))
-        shutil.copyfile(given["cnn_proto"], own)
-        given["cnn_proto"] = own
-    elif given.get("image_folder"):
-        instead, images, aside = lay_out_pictures(run, given, generation, plain_environment(run), stopped)
-        given.update(instead, dump_path=1)
-    given.setdefault("id", run.name)
-    return given, images, aside
+        effective.setdefault("checkpoint_path", run.checkpoint)
+        effective.update(weights(effective, generation))
+        # loadcaffe writes <prototxt>.lua beside the prototxt, so each run needs its own copy.
+        own = os.path.join(run.work, "model", os.path.basename(effective["cnn_proto"]))
+        shutil.copyfile(effective["cnn_proto"], own)
+        effective["cnn_proto"] = own
+    elif effective.get("image_folder"):
+        changes, images, set_aside = lay_out_pictures(run, effective, generation, plain_environment(run), stopped)
+        effective.update(changes, dump_path=1)
+    effective.setdefault("id", run.name)
+    return effective, images, set_aside
 
 
-def weights(given, generation):
-    """{cnn_proto, cnn_model} of the ConvNet: as given, else the generation's. StackError where one is not there."""
+def weights(effective, generation):
+    """Return {cnn_proto, cnn_model}, the ConvNet's files: as given, else the generation's. StackError if missing."""
     model = os.path.join(generation, "neuraltalk2", "model")
     found = {
-        "cnn_proto": given.get("cnn_proto") or os.path.join(model, "VGG_ILSVRC_16_layers_deploy.prototxt"),
-        "cnn_model": given.get("cnn_model") or os.path.join(model, "VGG_ILSVRC_16_layers.caffemodel"),
+        "cnn_proto": effective.get("cnn_proto") or os.path.join(model, "VGG_ILSVRC_16_layers_deploy.prototxt"),
+        "cnn_model": effective.get("cnn_model") or os.path.join(model, "VGG_ILSVRC_16_layers.caffemodel"),
     }
     for option in sorted(found):
         if not os.path.isfile(found[option]):
@@ -88,22 +88,24 @@ def weights(given, generation):
 
 
 def interpreter():
-    """A Python that whoever this is may run: the one that runs this, else one of the PATH. StackError without one.
+    """Return a Python that this account can run: the current one, else one on the PATH. StackError if there is none.
 
-    Ansible's may lie in root's home, where no other account comes to.
+    Ansible's Python may be in root's home directory, which other accounts may not enter.
     """
     for path in [sys.executable] + [found(name) for name in PYTHONS]:
         if path and os.access(path, os.X_OK):
             if output_of([path, "-c", "import json"], timeout=None)[1] == 0:
                 return path
-    words = "%s cannot run any Python of this host: neither %s nor one on the PATH. Install the distribution's python3"
-    raise StackError(words % (who(), sys.executable))
+    message = (
+        "%s cannot run any Python of this host: neither %s nor one on the PATH. Install the distribution's python3"
+    )
+    raise StackError(message % (who(), sys.executable))
 
 
 def refuse(run, program, arguments, files, generation):
-    """StackError where the run cannot end well on this host, which is known before it starts.
+    """StackError if it is known before the start that the run would fail on this host.
 
-    This is asked as the account that the run belongs to: what that cannot read is as good as not there.
+    Called as the account that the run belongs to, because this account has to read the files.
     """
     for option in files:
         readable(option, arguments[option], option in FOLDERS)
@@ -111,7 +113,7 @@ def refuse(run, program, arguments, files, generation):
         refuse_unscored(generation, program, arguments)
     if arguments.get("input_h5") and arguments.get("input_json"):
         splits = ["train"] * (program == "train.lua") + [rules.split(program, arguments)]
-        refuse_misfit(arguments["input_h5"], arguments["input_json"], generation, splits)
+        refuse_mismatch(arguments["input_h5"], arguments["input_json"], generation, splits)
     if program != "train.lua":
         return
     weights(arguments, generation)
@@ -128,15 +130,15 @@ def refuse(run, program, arguments, files, generation):
     if not os.access(folder, os.W_OK | os.X_OK):
         cure = "Give it to that account (chown), or leave the option out: each run has a directory of its own"
         raise StackError("-checkpoint_path %s: %s may not write there. %s" % (folder, who(), cure))
-    there = [entry["file"] for entry in checkpoints(run)]
-    if there:
-        raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(there)))
+    existing = [entry["file"] for entry in checkpoints(run)]
+    if existing:
+        raise StackError("-checkpoint_path %s: this would overwrite %s" % (folder, ", ".join(existing)))
 
 
 def readable(option, path, folder):
-    """StackError where what an option names is not there, of another kind, or not to be read by who runs it.
+    """StackError if the path of an option is missing, of the wrong kind, or not readable by this account.
 
-    `folder` is whether a directory is needed; None where a file will do as well.
+    `folder`: True if it has to be a directory, False if it has to be a file, None if it may be either.
     """
     if not os.path.exists(path):
         closed = closed_parent(path)
@@ -153,10 +155,10 @@ def readable(option, path, folder):
         )
 
 
-def refuse_misfit(h5, told, generation, splits):
-    """StackError where an HDF5 file and the JSON beside it are not what the programs read, or lack one of `splits`.
+def refuse_mismatch(h5, json_file, generation, splits):
+    """StackError if an HDF5 file and its JSON are not what the programs expect, or lack one of `splits`.
 
-    It takes the stack's own h5py; a stack without one cannot tell, and the program ends then by itself.
+    The check needs the stack's h5py. Without it there is no check here, and the program itself fails on such files.
     """
     if not os.path.isdir(os.path.join(generation, "python", "h5py")):
         return
@@ -166,25 +168,26 @@ def refuse_misfit(h5, told, generation, splits):
     try:
         with io.open(program, "wb") as file:
             file.write(packed(modules, CHECK))
-        words = [interpreter(), program, h5, told] + list(splits)
-        outcome = run_logged(with_stack(generation, words), log, timeout=CHECKED)
-        said = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
+        argv = [interpreter(), program, h5, json_file] + list(splits)
+        outcome = run_logged(with_stack(generation, argv), log, timeout=CHECK_TIMEOUT)
+        results = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
         tail = log_tail(log)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    faults = [as_native(json.loads(line[len("misfit ") :])) for line in said if line.startswith("misfit ")]
+    faults = [as_native(json.loads(line[len("misfit ") :])) for line in results if line.startswith("misfit ")]
     if faults:
-        some = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
-        more = "; and more, which `provision data inspect %s` lists" % h5 if len(some) > 3 else ""
-        raise StackError("-input_h5 and -input_json do not belong together: %s%s" % ("; ".join(some[:3]), more))
-    if outcome["rc"] or not said:
+        examples = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
+        more = "; and more, which `provision data inspect %s` lists" % h5 if len(examples) > 3 else ""
+        raise StackError("-input_h5 and -input_json do not belong together: %s%s" % ("; ".join(examples[:3]), more))
+    if outcome["rc"] or not results:
         raise StackError(
-            "-input_h5 %s with -input_json %s cannot be read: %s" % (h5, told, (tail or ["there is no output"])[-1])
+            "-input_h5 %s with -input_json %s cannot be read: %s"
+            % (h5, json_file, (tail or ["there is no output"])[-1])
         )
 
 
 def needs_card(generation, arguments):
-    """The arguments with the backend that this generation has for a card. StackError where it has none."""
+    """Return the arguments with the backend that this generation has for a card. StackError if it has none."""
     stamps = read_stamps(generation)
     if "cutorch" not in stamps:
         raise StackError("the stack on this host was built without GPU support: it has no cutorch. Use --gpu none")
@@ -197,7 +200,7 @@ def needs_card(generation, arguments):
 
 
 def take_card(gpu, memory, taken):
-    """The card for a run; None for one on the processor. StackError with the reasons where none is free."""
+    """Return the card for a run, or None for a run on the CPU. StackError with the reasons if no card is free."""
     if gpu == "none":
         return None
     try:
@@ -206,39 +209,39 @@ def take_card(gpu, memory, taken):
         raise StackError("no card for this run: %s" % error)
 
 
-def command(run, program, given, generation):
-    """The command line of a run."""
+def command(run, program, effective, generation):
+    """Return the command line of a run."""
     argv = with_stack(generation, ["th", program])
-    for option in sorted(given):
-        argv += ["-" + option, str(given[option])]
+    for option in sorted(effective):
+        argv += ["-" + option, str(effective[option])]
     return argv
 
 
 def environment(run, card):
-    """The environment of a run: its own home and place for temporary files, one card by UUID, no display.
+    """Return the environment of a run: its own HOME and TMPDIR, one card by UUID, no display.
 
-    Where the scorer needs another `python` than the PATH has, it was laid out in the run's own bin.
+    If the scorer needs another `python` than the one on the PATH, it is in the `bin` of the run.
     """
     path = os.environ.get("PATH", os.defpath)
     if os.path.isdir(os.path.join(run.work, "bin")):
         path = os.path.join(run.work, "bin") + os.pathsep + path
-    # cutorch opens a context on every card that it sees, whatever -gpuid says.
+    # cutorch opens a context on every visible card, whatever -gpuid is.
     visible = card["uuid"] if card else ""
     return dict(plain_environment(run), PATH=path, CUDA_VISIBLE_DEVICES=visible)
 
 
 def plain_environment(run):
-    """What all programs of a run get: little of where it is started, and its own places."""
-    kept = dict((name, value) for name, value in os.environ.items() if KEPT.match(name))
+    """Return the environment of all programs of a run: some inherited variables, and the run's own HOME and TMPDIR."""
+    inherited = dict((name, value) for name, value in os.environ.items() if INHERITED.match(name))
     own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
-    return dict(kept, TERM="dumb", MPLBACKEND="Agg", **own)
+    return dict(inherited, TERM="dumb", MPLBACKEND="Agg", **own)
 
 
 def weights_of(parent, models):
-    """{file, iteration} to start from: the best or the last model of a run on this host. StackError without one.
+    """Return the model {file, iteration} to start from: the best or the last one of a run. StackError if there is none.
 
-    `models` are those that it has left. train.lua writes a model.t7 where it is the best so far, and by our edit a
-    model.last.t7 where it is not.
+    `models` are the models of that run. train.lua writes a model to model.t7 if it is the best so far, else (this is
+    one of our source edits) to model.last.t7.
     """
     if not models:
         raise StackError("run %s has no model (.t7) on this host to continue from" % parent["id"])

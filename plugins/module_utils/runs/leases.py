@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which run has which card of a host, held while one is chosen, so that no two runs take the same one.
+"""Which run uses which card of a host, and the lock for choosing a card, so that two runs never get the same one.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -17,17 +17,17 @@ from ..gpu.choice import free_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
-from .locks import open_own, write_down
+from .locks import open_own, write_holder
 from ..rules import layout
 
 LEASE_PATIENCE = 60.0
-"""Seconds that another start of a run on this host may take before ours gives up."""
+"""Seconds to wait for another start of a run on this host."""
 
 
 class Leases(object):
-    """Which run has which card of this host; held while one is chosen and started, so that no two take the same.
+    """A lock on the cards of this host, used with `with` while a card is chosen and a run is started.
 
-    Nobody waits for ever: StackError with the holder where it is not let go.
+    StackError, which names the process that has the lock, if it is not released within LEASE_PATIENCE.
     """
 
     def __init__(self, root, account=None):
@@ -50,13 +50,13 @@ class Leases(object):
                 if time.time() > deadline:
                     holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
                     os.close(self.handle)
-                    words = (
+                    message = (
                         "another start of a run on this host has held %s for more than %d s: %s. End that "
                         "process, then try again"
                     )
-                    raise StackError(words % (self.path, LEASE_PATIENCE, holder))
+                    raise StackError(message % (self.path, LEASE_PATIENCE, holder))
             time.sleep(0.05)
-        write_down(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
+        write_holder(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
         return self
 
     def __exit__(self, *_error):
@@ -65,7 +65,7 @@ class Leases(object):
 
 
 def taken(root):
-    """{uuid: run} of the cards that runs of ours have now, or will have when their turn comes."""
+    """{uuid: run id} of the cards that are used by active runs, or reserved for waiting runs."""
     found = {}  # type: dict[str, str]
     for _run, status in active(root):
         uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
@@ -75,7 +75,7 @@ def taken(root):
 
 
 def free_now(root, memory):
-    """The cards that a run which needs so much memory (MiB) could have now. StackError where that cannot be told."""
+    """The cards with this much free memory (MiB) that a run could use now. StackError if they cannot be determined."""
     if not has_card():
         return []
     try:

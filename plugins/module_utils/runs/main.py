@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The command line of what is packed into a run's directory: supervise runs, as a job of Slurm's too, or prepare data.
+"""The command line of the packed supervisor: supervise runs (also as a Slurm job), prepare data, or inspect data.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -22,8 +22,8 @@ from .leases import Leases, taken
 from .supervisor import Supervisor
 
 
-def given_card(plan):
-    """The card that Slurm gave this job; None for one on the processor. StackError where it gave none."""
+def slurm_card(plan):
+    """The card that Slurm assigned to this job, or None if the job runs on the CPU. StackError if there is no card."""
     if plan.get("gpu", "none") == "none":
         return None
     names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
@@ -32,8 +32,8 @@ def given_card(plan):
     return launch.take_card(names[0], plan.get("memory", 0), taken(plan["root"]))
 
 
-def as_job(plan):
-    """Lead the runs of a plan as a job of Slurm's: their directories are made here, on the node that it chose."""
+def run_as_job(plan):
+    """Supervise the runs of a plan in a Slurm job; return the exit code. Creates the directories of the runs first."""
     root = plan["root"]
     plan = dict(plan, generation=os.path.realpath(layout.current(root)))
     directory = Run(root, plan["runs"][0]["id"]).path
@@ -43,29 +43,30 @@ def as_job(plan):
     with Leases(root):
         admit(root, plan, directory)
     try:
-        plan["card"] = given_card(plan)
+        plan["card"] = slurm_card(plan)
     except StackError as error:
-        for asked in plan["runs"]:
-            write_json(Run(root, asked["id"]).ended, {"by": "refused", "evidence": str(error)})
+        for request in plan["runs"]:
+            write_json(Run(root, request["id"]).ended, {"by": "refused", "evidence": str(error)})
         raise
-    Supervisor(root, plan, directory).lead()
+    Supervisor(root, plan, directory).supervise_all()
     return 0 if rules.ended_well(Run(root, plan["runs"][-1]["id"]).status()) else 1
 
 
-def main(words):
-    """`DIRECTORY [UNIT]`: lead the plan that stands there; `job FILE`: lead a plan as a job of Slurm's.
+def main(args):
+    """Run one of these command lines; return the exit code.
 
-    `data REQUEST`: be the program that prepares or inspects data, as a run that was begun here.
+    `DIRECTORY [UNIT]`: supervise the runs of the plan in this directory. `job FILE`: supervise the runs of the plan in
+    this file, in a Slurm job. `data REQUEST`: prepare or inspect data; this is the program of such a run.
     """
-    if words[0] == data.WORD:
-        return data.main(words[1:])
-    if words[0] == "job":
+    if args[0] == data.COMMAND:
+        return data.main(args[1:])
+    if args[0] == "job":
         try:
-            return as_job(read_native(words[1]))
+            return run_as_job(read_native(args[1]))
         except (StackError, ValueError) as error:
             print("neuraltalk-provision: %s" % error)
             return 1
     os.umask(0o077)
-    plan = read_native(os.path.join(words[0], rules.PLAN))
-    Supervisor(plan["root"], plan, words[0], words[1] if len(words) > 1 else "").lead()
+    plan = read_native(os.path.join(args[0], rules.PLAN))
+    Supervisor(plan["root"], plan, args[0], args[1] if len(args) > 1 else "").supervise_all()
     return 0

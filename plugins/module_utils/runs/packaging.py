@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The supervisor of runs packed into one file, which it leads runs with on whatever host it is brought to.
+"""The supervisor of runs packed into one file, which runs on any host that it is copied to.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -15,7 +15,7 @@ from ..programs.packed import packed as pack
 from . import main as command_line
 
 OURS = command_line.__name__[: -len("runs.main")]
-"""How the names of the modules begin that are packed: all that were imported by then."""
+"""The common prefix of the names of the modules that are packed: all that are imported by then."""
 MAIN = """import sys
 from module_utils.runs.main import main
 sys.exit(main(sys.argv[1:]))
@@ -23,9 +23,9 @@ sys.exit(main(sys.argv[1:]))
 
 
 def packed():
-    """The supervisor with all that it imports, as the bytes of one file that Python runs.
+    """Return the supervisor with all modules that it imports, as the bytes of one file that Python runs.
 
-    Read before root is given up: Ansible's own modules may be for root alone.
+    Call this before root is given up: it may be that only root can read the modules that Ansible copied.
     """
     for name in data.PROGRAMS:
         data.program_of(name)

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The models that a run has left, each opened by the stack itself.
+"""Opens each model of a run with the stack itself.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -32,13 +32,13 @@ print(string.format('probed %%d %%d %%s %%s', iter, words, tostring(checkpoint.v
 
 
 def probe(run):
-    """[{file, bytes, iteration, words, loss, cider}] of a run's models, each opened; `problem` where one does not."""
-    generation = layout.generation(run.root, os.path.basename(run.asked()["generation"]))
-    card = run.told(run.process).get("card")
+    """Return [{file, bytes, iteration, words, loss, cider}] of a run's models; `problem` if one cannot be opened."""
+    generation = layout.generation(run.root, os.path.basename(run.read_request()["generation"]))
+    card = run.read(run.process).get("card")
     program = os.path.join(run.path, "probe.lua")
     with io.open(program, "w") as file:
         file.write(as_text(PROBE.lstrip() % {"card": "require 'cutorch' require 'cunn'" if card else ""}))
-    opened = []
+    results = []
     for entry in checkpoints(run):
         if not entry["file"].endswith(".t7"):
             continue
@@ -50,21 +50,21 @@ def probe(run):
             environment={"CUDA_VISIBLE_DEVICES": card["uuid"] if card else ""},
             timeout=900,
         )
-        words = [line.split() for line in lines_since(log, 0) if line.startswith("probed ")]
-        seen = {"file": entry["file"], "bytes": entry["bytes"]}
-        if outcome["rc"] or not words:
-            seen["problem"] = (log_tail(log) or ["there was no output"])[-1]
+        lines = [line.split() for line in lines_since(log, 0) if line.startswith("probed ")]
+        result = {"file": entry["file"], "bytes": entry["bytes"]}
+        if outcome["rc"] or not lines:
+            result["problem"] = (log_tail(log) or ["it printed nothing"])[-1]
         else:
-            iteration, vocabulary, loss, cider = words[-1][1:]
-            seen.update(iteration=int(iteration), words=int(vocabulary), loss=number(loss), cider=number(cider))
-        opened.append(seen)
+            iteration, vocabulary, loss, cider = lines[-1][1:]
+            result.update(iteration=int(iteration), words=int(vocabulary), loss=number(loss), cider=number(cider))
+        results.append(result)
     remove(program)
-    return opened
+    return results
 
 
-def number(word):
-    """A number as Lua prints it; None for nil."""
+def number(text):
+    """Return a number that Lua printed, or None for nil."""
     try:
-        return float(word)
+        return float(text)
     except ValueError:
         return None

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Runs through a site's own queue: given to Slurm by sbatch, asked after by squeue, taken back by scancel.
+"""Runs as jobs of a site's Slurm: submitted with sbatch, listed with squeue, cancelled with scancel.
 
-A job brings the supervisor along (see supervisor.py), so that a node needs nothing but the stack. Runs under
+A job contains the packed supervisor (see supervisor.py), so a node needs only the stack. Runs under
 Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
@@ -44,117 +44,117 @@ done
 echo "neuraltalk-provision: there is no Python on this node"
 exit 1
 """
-FORGOTTEN = {"state": GONE, "node": "", "reason": ""}
+UNKNOWN = {"state": GONE, "node": "", "reason": ""}
 
 
-def answer_of(argv):
-    """(what a command of Slurm's printed, its code). StackError where there is no such command."""
-    said, code = output_of(argv, timeout=None)
+def run_slurm(argv):
+    """Return (output, exit code) of a command of Slurm. StackError if there is no such command."""
+    output, code = output_of(argv, timeout=None)
     if code is None:
         raise StackError("%s: there is no such program. Is Slurm's client installed on this host?" % argv[0])
-    return said.strip(), code
+    return output.strip(), code
 
 
 def script(plan, code):
-    """The batch script of a plan, which brings the supervisor's code along."""
+    """Return the batch script of a plan, which contains the code of the supervisor."""
     text = as_text(json.dumps(plan, sort_keys=True)).encode("utf-8")
-    names = ", ".join(asked["id"] for asked in plan["runs"])
-    return SCRIPT % {"names": names, "code": lines_of(code), "plan": lines_of(text)}
+    names = ", ".join(request["id"] for request in plan["runs"])
+    return SCRIPT % {"names": names, "code": base64_lines(code), "plan": base64_lines(text)}
 
 
-def lines_of(data):
-    """Bytes as lines of base64."""
+def base64_lines(data):
+    """Return bytes as lines of base64."""
     text = base64.b64encode(data).decode("ascii")
     return "\n".join(text[place : place + 76] for place in range(0, len(text), 76))
 
 
-def record_of(root, name):
-    """Where it stands which job a run became."""
+def record_path(root, name):
+    """Return the path of the file that records the job of a run."""
     return os.path.join(layout.queue(root), name + ".json")
 
 
 def output_of_job(root, job):
-    """Where a node writes what a job itself prints: below the stack root, where nobody else can make a file first."""
+    """Return the path of a job's own output. It is below the stack root, so that no other user can create it first."""
     return os.path.join(layout.runs(root), ".job-%s.out" % job)
 
 
-def submit(plan, words, code):
-    """Give a plan to Slurm with the supervisor's code; {job, id, submitted}. StackError with Slurm's words for a no."""
+def submit(plan, options, code):
+    """Submit a plan with the supervisor's code; {job, id, submitted}. StackError with Slurm's message if refused."""
     root, first = plan["root"], plan["runs"][0]["id"]
-    for asked in plan["runs"]:
-        known = read_json(record_of(root, asked["id"]))
+    for request in plan["runs"]:
+        known = read_json(record_path(root, request["id"]))
         if known and state_of(known["job"])["state"] in ACTIVE:
-            raise StackError("%s is already the Slurm job %s: choose another id" % (asked["id"], known["job"]))
+            raise StackError("%s is already the Slurm job %s: choose another id" % (request["id"], known["job"]))
     make_directory(layout.queue(root))
     file = os.path.join(layout.queue(root), first + ".sh")
-    with io.open(file, "w") as written:
-        written.write(as_text(script(plan, code)))
+    with io.open(file, "w") as batch:
+        batch.write(as_text(script(plan, code)))
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
     argv = ["sbatch", "--parsable", "--job-name=neuraltalk-%s" % first, "--nodes=1", "--no-requeue", "--chdir=/"]
-    argv += ["--output=%s" % output_of_job(root, "%j")] + gres + list(words) + [file]
-    said, code = answer_of(argv)
-    job = re.search(r"^(\d+)(;\S+)?$", said, re.M)
+    argv += ["--output=%s" % output_of_job(root, "%j")] + gres + list(options) + [file]
+    output, code = run_slurm(argv)
+    job = re.search(r"^(\d+)(;\S+)?$", output, re.M)
     if code or not job:
-        raise StackError("sbatch did not accept the job: %s" % (said or "code %s" % code))
-    told = {"job": job.group(1), "submitted": int(time.time()), "runs": plan["runs"]}
-    for asked in plan["runs"]:
-        write_json(record_of(root, asked["id"]), dict(told, id=asked["id"], program=asked["program"]))
-    return dict(told, id=first)
+        raise StackError("sbatch did not accept the job: %s" % (output or "code %s" % code))
+    record = {"job": job.group(1), "submitted": int(time.time()), "runs": plan["runs"]}
+    for request in plan["runs"]:
+        write_json(record_path(root, request["id"]), dict(record, id=request["id"], program=request["program"]))
+    return dict(record, id=first)
 
 
 def states():
-    """{job: {state, node, reason}} of all jobs that Slurm remembers. StackError where it does not answer."""
-    said, code = answer_of(["squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%r"])
+    """Return {job: {state, node, reason}} of all jobs that Slurm knows. StackError if it does not answer."""
+    output, code = run_slurm(["squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%r"])
     if code:
-        raise StackError("squeue: %s" % (said or "code %s" % code))
-    rows = (line.strip().split("|") for line in said.splitlines())
+        raise StackError("squeue: %s" % (output or "code %s" % code))
+    rows = (line.strip().split("|") for line in output.splitlines())
     return dict((row[0], {"state": row[1], "node": row[2], "reason": row[3]}) for row in rows if len(row) == 4)
 
 
 def state_of(job):
-    """{state, node, reason} of a job; state GONE where Slurm has forgotten it."""
-    return states().get(job, FORGOTTEN)
+    """Return {state, node, reason} of a job. The state is GONE if Slurm no longer knows the job."""
+    return states().get(job, UNKNOWN)
 
 
 def queued(root):
-    """Every run that was given to Slurm on this host, with the state of its job; SILENT where Slurm does not answer."""
+    """Return all runs submitted to Slurm on this host, with their jobs' states: SILENT if Slurm does not answer."""
     folder = layout.queue(root)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     records = [read_json(os.path.join(folder, name)) for name in names if name.endswith(".json")]
-    records = [told for told in records if whole(told)]
+    records = [record for record in records if is_complete(record)]
     if not records:
         return []
     try:
-        known, absent = states(), FORGOTTEN
+        known, absent = states(), UNKNOWN
     except StackError as error:
         known, absent = {}, {"state": SILENT, "node": "", "reason": str(error)}
     found = []
-    for told in records:
-        mine = [asked for asked in told["runs"] if asked["id"] == told["id"]]
-        its = known.get(told["job"], absent)
-        output = output_of_job(root, told["job"])
-        found.append(dict(told, runs=None, requested=rules.requested(mine[0]), output=output, **its))
+    for record in records:
+        requests = [request for request in record["runs"] if request["id"] == record["id"]]
+        state = known.get(record["job"], absent)
+        job_output = output_of_job(root, record["job"])
+        found.append(dict(record, runs=None, requested=rules.requested(requests[0]), output=job_output, **state))
     return found
 
 
-def whole(told):
-    """Whether a record of a job says all that is needed of it; one that was damaged is passed over."""
+def is_complete(record):
+    """Return whether the record of a job has all fields that are needed. Damaged records are ignored."""
     try:
-        return any(asked["id"] == told["id"] and rules.requested(asked) is not None for asked in told["runs"]) and bool(
-            told["job"] and told["program"] and told["submitted"]
-        )
+        return any(
+            request["id"] == record["id"] and rules.requested(request) is not None for request in record["runs"]
+        ) and bool(record["job"] and record["program"] and record["submitted"])
     except (KeyError, TypeError):
         return False
 
 
 def cancel(root, name, dry):
-    """Take the job of a run back; whether there was one to take back. StackError with Slurm's words."""
-    told = read_json(record_of(root, name))
-    if not whole(told):
+    """Cancel the job of a run; return whether it was active. StackError with Slurm's message if that fails."""
+    record = read_json(record_path(root, name))
+    if not is_complete(record):
         raise StackError("run %s was not submitted to Slurm on this host" % name)
-    active = state_of(told["job"])["state"] in ACTIVE
+    active = state_of(record["job"])["state"] in ACTIVE
     if active and not dry:
-        said, code = answer_of(["scancel", told["job"]])
+        output, code = run_slurm(["scancel", record["job"]])
         if code:
-            raise StackError("scancel %s: %s" % (told["job"], said))
+            raise StackError("scancel %s: %s" % (record["job"], output))
     return active

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""When a stage of a training is over: at an iteration, or when its models get no better.
+"""When a stage of a training ends: at an iteration, or when its models no longer improve.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -13,11 +13,12 @@ from .sampling import last_iteration
 from ..rules.run import VALIDATION_LOSS
 
 
-def reached(run, until):
-    """Why a stage is over: {by, iteration, evidence}; None while it is not.
+def end_of_stage(run, until):
+    """Return why a stage ends now, as {by, iteration, evidence}, or None.
 
-    `until` is {iterations, plateau}: after the checkpoint at or past that iteration, or when so many checkpoints
-    in a row were no better than one before. The program has gone on past the checkpoint then: it is written.
+    `until` is {iterations, plateau}. `iterations`: the stage ends after the checkpoint at or after this iteration.
+    `plateau`: it ends when this number of successive checkpoints was not better than an earlier one. The result is
+    None until the program has printed a later iteration, so that the checkpoint is written completely.
     """
     if not until:
         return None
@@ -28,13 +29,13 @@ def reached(run, until):
     if until.get("iterations") and report["iter"] >= until["iterations"]:
         return {"by": "iterations", "iteration": report["iter"], "evidence": "iteration %d" % report["iter"]}
     if until.get("plateau"):
-        name, history = judged_by(report)
+        name, history = quality_history(report)
         return plateau(name, history, until["plateau"])
     return None
 
 
-def judged_by(report):
-    """(what the program judges its models by, [(iteration, value)], more is better), without the untrained first."""
+def quality_history(report):
+    """Return (name, [(iteration, value)]) of the metric for comparing models. Larger is better; no iteration 0."""
     scores = report.get("val_lang_stats_history") or {}
     if scores:
         history = [(int(key), entry["CIDEr"]) for key, entry in pairs(scores) if "CIDEr" in entry]
@@ -44,12 +45,12 @@ def judged_by(report):
 
 
 def pairs(table):
-    """The pairs of a Lua table as JSON has it: an object, or a list where its keys were 1, 2 and so on."""
+    """Return the pairs of a Lua table in JSON: an object, or a list if the keys were 1, 2 and so on."""
     return enumerate(table, 1) if isinstance(table, list) else table.items()
 
 
 def plateau(name, history, patience):
-    """{by, iteration, evidence} where the last `patience` checkpoints were no better than one before; else None."""
+    """Return {by, iteration, evidence} if the last `patience` checkpoints were not better than an earlier one."""
     if len(history) <= patience:
         return None
     best = max(range(len(history)), key=lambda place: (history[place][1], -place))

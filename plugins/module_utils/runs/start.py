@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The start of runs on a host: what can be seen to fail is refused, then their supervisor begins.
+"""Starts runs on a host: checks first what would make them fail, then starts their supervisor.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -28,17 +28,17 @@ from .launch import interpreter, needs_card, take_card, weights_of
 from .leases import Leases, taken
 from .packaging import packed
 from .summary import models
-from .unit import begin, writable
+from .unit import start_supervisor, writable
 from ..rules import layout
 
 PATIENCE = 30.0
-"""Seconds that a supervisor gets to say that it has begun."""
-LOOKED = 5.0
+"""Seconds after which it is checked whether the supervisor is still alive."""
+REPORT_AFTER = 5.0
 """Seconds after which a start is reported although the run still checks its pictures."""
 
 
 def start(root, runs, gpu, memory, account):
-    """Start the runs; the status of the first, with what was set aside."""
+    """Start the runs; return the status of the first, with the pictures that were set aside."""
     generation = os.path.realpath(layout.current(root))
     if not os.path.isdir(generation):
         raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
@@ -47,18 +47,18 @@ def start(root, runs, gpu, memory, account):
     with Leases(root, account):
         plan = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
-            remark, process = begin(first, account, writable(root, runs), plan)
+            remark, process = start_supervisor(first, account, writable(root, runs), plan)
             await_file(account, process, first, os.path.join(first.path, rules.STATE))
         except Exception:
-            as_account(account, forget, root, runs)
+            as_account(account, remove_directories, root, runs)
             raise
     await_file(account, process, first, first.process, first.ended, meanwhile=first.log)
-    said = as_account(account, begun, root, runs)
-    return dict(said, remarks=[remark] * bool(remark) + (misleading_settings() if plan["card"] else []))
+    result = as_account(account, result_of_start, root, runs)
+    return dict(result, remarks=[remark] * bool(remark) + (misleading_settings() if plan["card"] else []))
 
 
 def prepare(root, runs, gpu, memory, generation, code):
-    """The plan of the runs, once their directories are made. StackError, and nothing made, where it cannot be."""
+    """Create the directories of the runs and return their plan. If that fails: StackError, and nothing is created."""
     check(root, runs, gpu, generation)
     first = Run(root, runs[0]["id"])
     card = take_card(gpu, memory, taken(root))
@@ -69,30 +69,30 @@ def prepare(root, runs, gpu, memory, generation, code):
         with io.open(os.path.join(first.path, CODE), "wb") as file:
             file.write(code)
     except (IOError, OSError) as error:
-        forget(root, runs)
-        words = "%s cannot be written: %s. Nothing was started" % (first.path, error.strerror)
-        raise StackError(words, code=of_errno(error.errno))
+        remove_directories(root, runs)
+        message = "%s cannot be written: %s. Nothing was started" % (first.path, error.strerror)
+        raise StackError(message, code=of_errno(error.errno))
     return plan
 
 
 def check(root, runs, gpu, generation):
-    """StackError where something is not there that can be seen before a start."""
-    planned = [asked["id"] for asked in runs]
-    for asked in runs:
-        arguments = needs_card(generation, asked["requested"]) if gpu != "none" else asked["requested"]
-        if asked.get("parent") and asked["parent"]["id"] not in planned:
-            weights_of(asked["parent"], models(Run(root, asked["parent"]["id"])))
-        refuse(Run(root, asked["id"]), asked["program"], arguments, asked.get("files", []), generation)
+    """StackError if something that the runs need is missing."""
+    planned = [request["id"] for request in runs]
+    for request in runs:
+        arguments = needs_card(generation, request["requested"]) if gpu != "none" else request["requested"]
+        if request.get("parent") and request["parent"]["id"] not in planned:
+            weights_of(request["parent"], models(Run(root, request["parent"]["id"])))
+        refuse(Run(root, request["id"]), request["program"], arguments, request.get("files", []), generation)
 
 
-def begun(root, runs):
-    """The result for the first run after it has started. StackError if its supervisor refused it."""
+def result_of_start(root, runs):
+    """Return the result for the first run after it has started. StackError if its supervisor refused it."""
     first = Run(root, runs[0]["id"])
-    reason = first.told(first.ended)
+    reason = first.read(first.ended)
     if reason.get("by") == "refused":
-        forget(root, runs)
+        remove_directories(root, runs)
         raise StackError(reason["evidence"])
-    process, images = first.told(first.process), first.told(first.images)
+    process, images = first.read(first.process), first.read(first.images)
     return dict(
         first.status(),
         effective=rules.effective(process) or {},
@@ -101,40 +101,40 @@ def begun(root, runs):
     )
 
 
-def await_file(account, process, run, *paths, **also):
-    """Wait until one of the files is there. StackError with the supervisor's words where none comes.
+def await_file(account, process, run, *paths, **options):
+    """Wait until one of the files exists. StackError with the supervisor's log if it has ended before that.
 
-    One that lives gets its time: to look at tens of thousands of pictures takes minutes. After a few seconds the file
-    `meanwhile` will do, the log in which it says how far it is.
+    There is no time limit while the supervisor is alive, because it takes minutes to check tens of thousands of
+    pictures. After REPORT_AFTER the file `meanwhile`, the log with the progress of the check, is enough.
     """
-    began = due = time.time()
+    began = checked = time.time()
     while not any(os.path.lexists(path) for path in paths):
-        if time.time() > began + LOOKED and also.get("meanwhile") and os.path.lexists(also["meanwhile"]):
+        if time.time() > began + REPORT_AFTER and options.get("meanwhile") and os.path.lexists(options["meanwhile"]):
             return
         gone = process is not None and process.poll() is not None
-        if not gone and time.time() > due + PATIENCE:
-            due = time.time()
-            gone = not as_account(account, is_led, run.root, run.name)
-        # Once more: it may have written the file and ended since we looked.
+        if not gone and time.time() > checked + PATIENCE:
+            checked = time.time()
+            gone = not as_account(account, is_supervised, run.root, run.name)
+        # Check again: it may have written the file and ended since the last check.
         if gone and not any(os.path.lexists(path) for path in paths):
-            said = as_account(account, last_words, run.path)
-            raise StackError("run %s did not begin within %d s: %s" % (run.name, time.time() - began + 1, said))
+            log = as_account(account, log_excerpt, run.path)
+            raise StackError("run %s did not begin within %d s: %s" % (run.name, time.time() - began + 1, log))
         time.sleep(0.05)
 
 
-def is_led(root, name):
-    """Whether the supervisor of a run lives."""
-    told = Run(root, name).supervisor()
-    return is_alive(told.get("pid"), told.get("start"))
+def is_supervised(root, name):
+    """Return whether the supervisor of a run is alive."""
+    state = Run(root, name).supervisor()
+    return is_alive(state.get("pid"), state.get("start"))
 
 
-def last_words(directory):
-    """What a supervisor has left."""
+def log_excerpt(directory):
+    """Return the last lines of the supervisor's log."""
     log = os.path.join(directory, rules.SUPERVISOR_LOG)
     return " | ".join(log_tail(log)) if os.path.exists(log) else "there is no log"
 
 
-def forget(root, runs):
-    """Remove the directories of runs that never began."""
-    for asked in runs:
-        shutil.rmtree(Run(root, asked["id"]).path, ignore_errors=True)
+def remove_directories(root, runs):
+    """Remove the directories of runs that were not started."""
+    for request in runs:
+        shutil.rmtree(Run(root, request["id"]).path, ignore_errors=True)

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What is told of runs: a row of each for a list, all of one, the next piece of its log, and files that it wrote.
+"""What is returned about runs: rows for a list, the details of a run, the next part of its log, and its files.
 
-A host may have thousands of runs and logs of hundreds of megabytes: a row costs a few small reads, and whatever is
-told has a bound. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+A host may have thousands of runs, and logs of hundreds of megabytes. So a row needs only a few small reads, and the
+size of each result is limited. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -25,83 +25,85 @@ from ..host.files import file_size, read_native
 from ..host.texts import as_text
 
 CHUNK = 16 << 20
-"""Bytes of a log that are told at once."""
-WHOLE = 64 << 20
-"""Bytes of a log that are read at most for what is told of a run, from its end; its first `HEAD` bytes besides."""
+"""Bytes of a log that are returned at once, at most."""
+MOST_LOG = 64 << 20
+"""Bytes at the end of a log that are read for the details of a run, at most; and its first `HEAD` bytes."""
 HEAD = 1 << 16
-GLANCE = 1 << 16
-"""Bytes of a log's end that a row of a list is made from."""
-CLOSER = 1 << 13
-"""Of these, how many are read line by line."""
+ROW_TAIL = 1 << 16
+"""Bytes at the end of a log from which a row of a list is made."""
+ERROR_TAIL = 1 << 13
+"""How many of them are searched for errors, line by line."""
 LOSS = "\niter "
 TAIL = 8192
-PIECE = 1 << 20
+READ_SIZE = 1 << 20
 
 
 def rows(root):
-    """A row of every run of a host. A run whose files are damaged has a row that says so."""
-    return [guarded(root, name, row) for name in names(root)]
+    """Return a row for every run of a host. If the files of a run are damaged, its row is {id, unreadable}."""
+    return [or_unreadable(root, name, row) for name in names(root)]
 
 
-def told(root, wanted, points, samples):
-    """All that is said of the runs of these ids that this host has."""
-    return [guarded(root, name, whole, points, samples) for name in wanted if os.path.exists(Run(root, name).record)]
+def details(root, ids, points, samples):
+    """Return the details of those of the runs `ids` that this host has."""
+    return [
+        or_unreadable(root, name, details_of, points, samples) for name in ids if os.path.exists(Run(root, name).record)
+    ]
 
 
-def guarded(root, name, tell, *more):
-    """What `tell` says of a run, or in words why nothing can be said: {id, unreadable}."""
+def or_unreadable(root, name, describe, *args):
+    """Return `describe(run, *args)`, or {id, unreadable: the reason} if that fails."""
     try:
-        return tell(Run(root, name), *more)
+        return describe(Run(root, name), *args)
     except StackError as error:
-        words = as_text(str(error))
-    except Exception as error:  # whatever stands in its files: the list of the others is not lost by it
-        words = "%s: %s" % (type(error).__name__, error)
-    return {"id": name, "unreadable": words}
+        message = as_text(str(error))
+    except Exception as error:  # whatever its files contain, the other runs are still returned
+        message = "%s: %s" % (type(error).__name__, error)
+    return {"id": name, "unreadable": message}
 
 
-def base(run):
-    """What rows and whole accounts have in common."""
-    record = run.asked()
-    said = run.status(record)
+def common(run):
+    """Return the fields that rows and details have in common."""
+    record = run.read_request()
+    result = run.status(record)
     log = run.log if file_size(run.log) else run.record
-    said.update((key, record.get(key)) for key in ("program", "generation", "started"))
-    said["requested"] = rules.requested(record)
-    said.update(silent=max(0.0, time.time() - os.path.getmtime(log)))
-    return said
+    result.update((key, record.get(key)) for key in ("program", "generation", "started"))
+    result["requested"] = rules.requested(record)
+    result.update(silent=max(0.0, time.time() - os.path.getmtime(log)))
+    return result
 
 
 def row(run):
-    """A run in a list: its state, and how far it got by the end of its log."""
-    said = base(run)
-    said.pop("requested")
-    seen = sampled(run, 4096)[-3:] if said["card"] and said["running"] else []
-    said["samples"] = [dict((key, entry[key]) for key in ("time", "on") if key in entry) for entry in seen]
-    said["progress"] = glance(run, said)
-    return said
+    """Return a run as a row of a list: its status, and its progress by the end of its log."""
+    result = common(run)
+    result.pop("requested")
+    samples = sampled(run, 4096)[-3:] if result["card"] and result["running"] else []
+    result["samples"] = [dict((key, entry[key]) for key in ("time", "on") if key in entry) for entry in samples]
+    result["progress"] = progress_at_end(run, result)
+    return result
 
 
-def glance(run, said):
-    """How far a run got, by the end of its log: its last loss, validation and scores, and what went wrong."""
-    text = end_of(run.log, GLANCE)
-    if len(text) < GLANCE:
-        text = "\n" + text  # its first line is whole
-    reader, closer = Reader(1), Reader(1)
+def progress_at_end(run, result):
+    """Return the progress of a run by the end of its log: the last loss, validation and scores, and errors."""
+    text = end_of(run.log, ROW_TAIL)
+    if len(text) < ROW_TAIL:
+        text = "\n" + text  # the text begins with a complete line
+    reader, error_reader = Reader(1), Reader(1)
     for line in sorted(last_of_each(text)):
         reader.feed(line[1])
-    if said["exit_code"] != 0 or not reader.losses.count:
-        closer.feed(text[-CLOSER:])
-    seen = (reader if reader.losses.count else closer).result()
+    if result["exit_code"] != 0 or not reader.losses.count:
+        error_reader.feed(text[-ERROR_TAIL:])
+    found = (reader if reader.losses.count else error_reader).result()
     return dict(
-        seen,
-        losses=seen["losses"][-1:],
-        error=closer.error,
-        exploding=EXPLODING in text[-CLOSER:],
+        found,
+        losses=found["losses"][-1:],
+        error=error_reader.error,
+        exploding=EXPLODING in text[-ERROR_TAIL:],
         backwards=None,
     )
 
 
 def last_of_each(text):
-    """[(where, lines)] of a log's last loss, last validation and last scores, each with the loss before it."""
+    """Return [(offset, lines)] of a log's last loss, last validation and last scores, each with the loss before it."""
     found = []
     for mark, end in ((LOSS, "\n"), ("\nvalidation loss:", "\n"), ("\n{\n", "\n}\n")):
         place = text.rfind(mark, 0, max(0, text.rfind(end)))
@@ -114,14 +116,14 @@ def last_of_each(text):
     return found
 
 
-def whole(run, points, samples):
-    """All of a run: its row, what was asked and given, its log read, its end, its samples, models and scores.
+def details_of(run, points, samples):
+    """Return the details of a run: status, options, progress by its whole log, samples, models and scores.
 
-    Of its losses about `points` are told, evenly, of what was sampled `samples`.
+    About `points` losses and `samples` samples are returned, evenly distributed.
     """
-    said, process = base(run), run.told(run.process)
+    result, process = common(run), run.read(run.process)
     reader = read_log(run.log, points)
-    said.update(
+    result.update(
         progress=reader.result(),
         tail=end_of(run.log, TAIL),
         samples=thinned(sampled(run), samples),
@@ -131,38 +133,38 @@ def whole(run, points, samples):
         models=models(run, reader),
         scorer=scorer(run),
     )
-    return said
+    return result
 
 
 def read_log(log, points):
-    """A log as a Reader leaves it: its beginning, and of a very large one the last part."""
+    """Return a Reader that has read a log: all of it, or of a very large log the first and the last part."""
     reader = Reader(points)
     size = file_size(log)
     if not size:
         return reader
     with io.open(log, "rb") as file:
-        if size > WHOLE:
+        if size > MOST_LOG:
             reader.feed(file.read(HEAD).decode("utf-8", "replace"))
             reader.feed("\n")
-            file.seek(size - WHOLE)
-            file.readline(PIECE)
+            file.seek(size - MOST_LOG)
+            file.readline(READ_SIZE)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for piece in iter(lambda: file.read(PIECE), b""):
+        for piece in iter(lambda: file.read(READ_SIZE), b""):
             reader.feed(decoder.decode(piece))
     return reader
 
 
 def thinned(entries, most):
-    """About `most` of the entries, evenly, the last ones among them."""
+    """Return about `most` of the entries, evenly distributed, with the last one."""
     step = max(1, -(-len(entries) // max(1, most)))
     return entries[::-1][::step][::-1]
 
 
 def models(run, log=None):
-    """[{file, bytes, modified, iteration}] of the models that a run has left, the iteration in its own count.
+    """Return [{file, bytes, modified, iteration}] of the models of a run. The iteration is counted from its own start.
 
-    The iteration is by its log; where that does not tell it, by the report that lies beside the model. A run that was
-    killed may have renamed a model and not have said so: the report, which is written before, is then not younger.
+    The iteration comes from its log, or else from the report beside the model. A run that was killed may have renamed
+    a model without printing that. The report is written before the model, so the model is then not older than it.
     """
     beside = checkpoints(run)
     left = [entry for entry in beside if entry["file"].endswith(".t7")]
@@ -171,27 +173,27 @@ def models(run, log=None):
     log = log or read_log(run.log, 1)
     validated = log.validations.last[0] if log.validations.last else 0
     cut_off = validated > max([0] + list(log.written.values()))
-    reported = max([entry["modified"] for entry in beside if entry["file"].endswith(".json")] or [float("inf")])
+    report_time = max([entry["modified"] for entry in beside if entry["file"].endswith(".json")] or [float("inf")])
     found = []
     for entry in left:
         iteration = log.written.get(as_text(entry["file"]))
-        if iteration is None or (cut_off and entry["modified"] >= reported):
-            told_by = (report_of(run) or {}).get("iter")
-            iteration = told_by if isinstance(told_by, int) else iteration or 0
+        if iteration is None or (cut_off and entry["modified"] >= report_time):
+            reported_iteration = (report_of(run) or {}).get("iter")
+            iteration = reported_iteration if isinstance(reported_iteration, int) else iteration or 0
         found.append(dict(entry, iteration=iteration))
     return found
 
 
 def scorer(run):
-    """{given, scored}: when captions were last given to the scorer and when it last wrote scores; None without."""
+    """Return {given, scored}: the times when the scorer last got captions and last wrote scores; None if never."""
     given = os.path.join(run.work, "coco-caption", "val%s.json" % run.name)
     times = [os.path.getmtime(path) if os.path.exists(path) else None for path in (given, given + "_out.json")]
     return {"given": times[0], "scored": times[1]}
 
 
-def wrote(run):
-    """Checkpoints with their bytes, and captions under the names that the images came with."""
-    known = run.told(run.images)
+def results(run):
+    """Return {checkpoints, captions, set_aside}; the captions have the original names of the images."""
+    known = run.read(run.images)
     images = known.get("images") if isinstance(known.get("images"), dict) else {}
     entries = read_native(os.path.join(run.work, "vis", "vis.json"))
     captions = []
@@ -207,34 +209,35 @@ def wrote(run):
 
 
 def follow(run, offset):
-    """The log from `offset` on, up to a bound, the status, and once it ended, what it wrote.
+    """Return the status with the log from `offset` on, at most CHUNK bytes; after the end also `wrote`, its results.
 
-    With a negative `offset` nothing of the log, for who wants to know what it wrote.
+    With a negative `offset`, no log is returned.
     """
-    run.asked()
+    run.read_request()
     status = run.status()
     text, end = "", max(0, offset)
     if offset >= 0 and os.path.exists(run.log):
         with io.open(run.log, "rb") as log:
             log.seek(offset)
             chunk = log.read(CHUNK)
-        # What a full chunk cuts in two is left for the next one.
+        # A character that is cut at the end of a full chunk is left for the next one.
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text = decoder.decode(chunk, len(chunk) < CHUNK)
         end = offset + len(chunk) - len(decoder.getstate()[0])
         status["more"] = end < os.path.getsize(run.log)
     status.update(text=text, offset=end)
     if not status["running"] and not status["waiting"] and not status.get("more"):
-        status["wrote"] = wrote(run)
+        status["wrote"] = results(run)
     return status
 
 
 def read_files(run, wanted, most):
-    """{name: base64} of files of a run, as many as fit into `most` bytes, and of these the names that were left.
+    """Return {files: {name: base64}, later: [name]}: files of a run up to `most` bytes, and the names that did not fit.
 
-    Of what it links to, only pictures are told: whoever exchanged one for something else gains nothing.
+    A file behind a link out of the run's directory is returned only if it is a picture, so that a link to another file
+    cannot be used to read that file.
     """
-    run.asked()
+    run.read_request()
     found = {}  # type: dict[str, str]
     later = []  # type: list[str]
     left = most
@@ -247,7 +250,7 @@ def read_files(run, wanted, most):
             continue
         size = os.path.getsize(path)
         if size > left:
-            # What does not fit into an answer of its own is not told at all.
+            # A file that is larger than a whole result is left out.
             later += [name] if size <= most and found else []
             continue
         with io.open(path, "rb") as file:
@@ -258,7 +261,7 @@ def read_files(run, wanted, most):
 
 
 def is_picture(path):
-    """Whether a file is a picture of a kind that can have been captioned."""
+    """Return whether a file is a picture that image.load can read."""
     try:
         return look(path)[0] in LOADED
     except Unusable:
@@ -266,6 +269,6 @@ def is_picture(path):
 
 
 def is_elsewhere(run, path):
-    """Whether a file is reached by a link that leads out of the run's directory, and is not its report."""
+    """Return whether a path leads by a link out of the run's directory, and is not that of its report."""
     real = os.path.realpath(path)
     return not real.startswith(os.path.realpath(run.path) + os.sep) and os.path.basename(path) != run.report()

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""How a supervisor is started so that it outlives us: as a confined unit of systemd's, else as a session of its own.
+"""Starts a supervisor that continues after this process: as a hardened unit of systemd, else in its own session.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -21,10 +21,10 @@ from ..rules import layout
 from ..rules import run as rules
 
 SYSTEMD = "/run/systemd/system"
-"""There where systemd runs the host."""
+"""This directory exists if systemd runs the host."""
 HARDENING = (
-    # (what a run's unit may not do, since which version of systemd it can be said of a unit like ours)
-    ("Type=exec", 241),  # not one of these, but how it is noticed at once that this host cannot do one of them
+    # (property, the first version of systemd that accepts it for a transient unit)
+    ("Type=exec", 241),  # no restriction; with it systemd-run fails at once if the host cannot apply one of the others
     ("NoNewPrivileges=yes", 229),
     ("PrivateTmp=yes", 229),
     ("UMask=0077", 229),
@@ -51,51 +51,51 @@ HARDENING = (
     ("ProtectProc=invisible", 247),
 )
 WITHOUT_CARD = (("PrivateDevices=yes", 235), ("DevicePolicy=closed", 235))
-"""What besides holds for a run on the processor, which has to open no device."""
+"""More properties for a run on the CPU, which does not need any device."""
 
 
 def writable(root, runs):
-    """The directories in which these runs write: their own, and where their models or data sets are to go."""
-    own = [Run(root, asked["id"]).path for asked in runs]
+    """Return the directories in which these runs write: their own, and those of their models or data sets."""
+    own = [Run(root, request["id"]).path for request in runs]
     locks = [layout.locks(root)]
-    elsewhere = [path for asked in runs for path in writes_to(asked["program"], asked["requested"])]
+    elsewhere = [path for request in runs for path in writes_to(request["program"], request["requested"])]
     return own + locks + sorted(set(os.path.realpath(path) for path in elsewhere))
 
 
-def begin(run, account, places, plan):
-    """Start the supervisor of the plan in a run's directory, such that it outlives us.
+def start_supervisor(run, account, places, plan):
+    """Start the supervisor of the plan in a run's directory, so that it continues after this process has ended.
 
-    (a remark, or nothing; its process, or None where it is systemd's).
+    Return (remark, process): a remark for the user or "", and the process, or None if systemd started it.
     """
     card = plan["card"]
-    words = [plan["python"], os.path.join(run.path, CODE), run.path]
+    argv = [plan["python"], os.path.join(run.path, CODE), run.path]
     log = os.path.join(run.path, rules.SUPERVISOR_LOG)
-    shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + words
+    shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + argv
     if card:
-        # A run may not load the driver's module for unified memory by itself, and libcuda would try.
+        # libcuda would load the driver's module for unified memory, but a run is not allowed to do that.
         output_of(["nvidia-modprobe", "-u", "-c=0"])
-    said = ""
+    error = ""
     if os.path.isdir(SYSTEMD) and os.geteuid() == 0 and found("systemd-run"):
         unit = "neuraltalk-%s" % run.name
         for properties in (hardening(places, card), ["PrivateTmp=yes", "NoNewPrivileges=yes"]):
-            # One that was killed under this name, or could not be begun, still has it.
+            # A unit of this name that was killed, or failed to start, still exists.
             output_of(["systemctl", "reset-failed", unit])
             reply, code = output_of(systemd_run(unit, run, account, properties) + shell + [unit])
             if code == 0:
-                return said and "its unit is less confined than it should be: systemd-run reported: %s" % said, None
-            said = reply.strip() or "code %s" % code
-        said = "it is not a systemd unit, but a session of its own: systemd-run reported: %s" % said
-    return said, subprocess.Popen(shell, preexec_fn=lambda: of_its_own(account), close_fds=True, cwd="/")
+                return error and "its unit is less confined than it should be: systemd-run reported: %s" % error, None
+            error = reply.strip() or "code %s" % code
+        error = "it is not a systemd unit, but a session of its own: systemd-run reported: %s" % error
+    return error, subprocess.Popen(shell, preexec_fn=lambda: become_in_session(account), close_fds=True, cwd="/")
 
 
-def of_its_own(account):
-    """In the child: a session of its own, as the account."""
+def become_in_session(account):
+    """In the child: start a new session and become the account."""
     os.setsid()
     become(account)
 
 
 def systemd_run(unit, run, account, properties):
-    """The beginning of the command line that makes a unit of the supervisor."""
+    """Return the first part of the command line that starts the supervisor as a unit."""
     kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "LANG") if name in os.environ]
     argv = ["systemd-run", "--unit=" + unit, "--description=neuraltalk-provision run %s" % run.name]
     argv += ["--property=KillMode=mixed"] + kept
@@ -106,7 +106,7 @@ def systemd_run(unit, run, account, properties):
 
 
 def hardening(places, card):
-    """What a unit may not do, as far as this host's systemd knows how; where it may write."""
+    """Return the properties that restrict a unit and that this host's systemd knows, with the paths it may write."""
     reply, _code = output_of(["systemctl", "--version"])
     number = re.search(r"systemd (\d+)", reply)
     version = int(number.group(1)) if number else 0
@@ -117,5 +117,5 @@ def hardening(places, card):
 
 
 def quoted(path):
-    """A path as systemd reads it in a list."""
+    """Return a path quoted for a list of systemd."""
     return '"%s"' % path.replace("\\", "\\\\").replace('"', '\\"')
