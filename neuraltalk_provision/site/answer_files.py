@@ -9,33 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision.site import codes
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 
 LARGEST = 512 << 20
 """The largest size of one result, in bytes."""
 
 
 def fetch(
-    told: Told, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
-) -> Told:
-    """The same outcome, with each result file replaced by its content; `on_answer` gets the host and the result.
+    results: PlayResults, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
+) -> PlayResults:
+    """The same results, with each result file replaced by its content; `on_answer` gets the host and the result.
 
     A host whose result cannot be read, or is too large, counts as failed.
     """
-    results: list[tuple[str, str, Mapping[str, Any]]] = []
-    failures = list(told.failures)
-    for host, action, result in told.results:
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    failures = list(results.failures)
+    for host, action, result in results.results:
         name = result.get("answer_file")
         if name is None:
-            results.append((host, action, result))
+            found.append((host, action, result))
             continue
         answer = read(folder / Path(str(name)).name)
         if isinstance(answer, str):
             failures.append(Failure(host, action, answer, code=codes.ANSWER_WRONG))
         else:
-            results.append((host, action, answer))
+            found.append((host, action, answer))
             on_answer(host, answer)
-    return replace(told, results=tuple(results), failures=tuple(failures))
+    return replace(results, results=tuple(found), failures=tuple(failures))
 
 
 def read(file: Path) -> Mapping[str, Any] | str:

@@ -42,7 +42,7 @@ WRONG = {
         "state.disk.free: field required",
     ),
     "a number as a word": (broken(lambda r: r["state"]["disk"].update(free="much")), "state.disk.free: "),
-    "a number in quotes": (broken(lambda r: r["state"].update(build_space="4")), "(it says '4')"),
+    "a number in quotes": (broken(lambda r: r["state"].update(build_space="4")), "(found '4')"),
     "below what there is": (broken(lambda r: r["state"]["disk"].update(free=-1)), "state.disk.free: "),
     "null": (broken(lambda r: r["state"].update(stack=None)), "state.stack: "),
     "a card without a name": (
@@ -74,7 +74,7 @@ def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest
     told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
     with pytest.raises(HostError, match="node2, stack_state: its result") as caught:
-        host_state.ask(Settings(), catalogue.load())
+        host_state.read(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
     assert "node1" not in caught.value.message
 

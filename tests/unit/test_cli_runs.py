@@ -17,7 +17,7 @@ from neuraltalk_provision.runs.hosts import Site
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
-from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 from tests.unit.runs import detail, of_detail, read, started_run
 from tests.unit.test_cli import Capture, provision, site
@@ -54,7 +54,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """What the hosts tell when they are asked."""
 
     def tell(*runs: RunState, free: Mapping[str, tuple[Card, ...]] = CARDS) -> None:
-        monkeypatch.setattr(door, "ask", lambda *given, **more: Site(runs, free))
+        monkeypatch.setattr(door, "query", lambda *given, **more: Site(runs, free))
 
     return tell
 
@@ -214,7 +214,7 @@ def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch
     def interrupt(*_given: object, **_more: object) -> Site:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(door, "ask", interrupt)
+    monkeypatch.setattr(door, "query", interrupt)
     code, _, err = provision(capsys, "runs", "watch", "base")
     assert (code, "base continues" in err) == (130, True)
 
@@ -225,9 +225,9 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     hosts(told())
     asked: list[RunSpec | None] = []
 
-    def gather(*given: Any) -> judge.Evidence:
+    def gather(*given: Any) -> checks.Evidence:
         asked.append(given[4])
-        return judge.Evidence((given[0],), History(), (), "it does not exist", None)
+        return checks.Evidence((given[0],), History(), (), "it does not exist", None)
 
     monkeypatch.setattr(verify, "gather", gather)
     code, out, _ = provision(capsys, "runs", "verify", "base", "--out", "v.html")
@@ -240,7 +240,7 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     assert asked[0].id == "base-check-1"
     assert asked[0].arguments["model"] == MODEL["file"]
     assert (asked[0].arguments["split"], asked[0].arguments["beam_size"]) == ("val", "1")
-    monkeypatch.setattr(judge, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
+    monkeypatch.setattr(checks, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
     code, out, _ = provision(capsys, "runs", "verify", "base", "--no-evaluate", "--json")
     assert (code, json.loads(out)["green"], asked[-1]) == (0, True, None)
     code, out, _ = provision(capsys, "runs", "verify", "base", "--plan")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.site import events
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 
 RECORDED = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -24,7 +24,7 @@ def core(request: pytest.FixtureRequest) -> dict[str, list[dict[str, Any]]]:
     return RECORDED[request.param]
 
 
-def failures(told: Told) -> dict[str, Failure]:
+def failures(told: PlayResults) -> dict[str, Failure]:
     return {failure.host: failure for failure in told.failures}
 
 
@@ -118,16 +118,16 @@ def test_diff_that_changes_nothing_is_no_diff(core: dict[str, Any]) -> None:
 
 def test_results_are_found_by_their_module(core: dict[str, Any]) -> None:
     told = events.read(core["site"])
-    assert told.result_of("ansible.builtin.ping")["here"]["ping"] == "pong"
-    assert told.result_of("component_stamp")["here"]["component"]["change"] == "keep"
-    assert told.result_of("stack_state") == {}
+    assert told.by_host("ansible.builtin.ping")["here"]["ping"] == "pong"
+    assert told.by_host("component_stamp")["here"]["component"]["change"] == "keep"
+    assert told.by_host("stack_state") == {}
 
 
 def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any]) -> None:
-    assert any("Could not match supplied host pattern" in line for line in events.read(core["limit"]).complaints)
-    assert any("Unable to parse /srv/site/broken.yml" in line for line in events.read(core["broken"]).complaints)
+    assert any("Could not match supplied host pattern" in line for line in events.read(core["limit"]).warnings)
+    assert any("Unable to parse /srv/site/broken.yml" in line for line in events.read(core["broken"]).warnings)
     coloured = {"event": "warning", "stdout": "\x1b[1;35m[WARNING]: odd\x1b[0m\r\n"}
-    assert events.read([coloured]).complaints == ("[WARNING]: odd",)
+    assert events.read([coloured]).warnings == ("[WARNING]: odd",)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_message_is_the_one_that_says_most(result: dict[str, Any], message: str)
     "event", [{}, {"event": "playbook_on_stats", "event_data": {}}, {"event": "verbose", "stdout": ""}]
 )
 def test_event_about_no_host_tells_nothing(event: dict[str, Any]) -> None:
-    assert events.read([event]) == Told()
+    assert events.read([event]) == PlayResults()
     assert events.host_of(event) == ""
 
 

@@ -109,7 +109,7 @@ PURE = [
     "runs/request/stages.py",
     "runs/request/sweep.py",
     "runs/verdict/gates.py",
-    "runs/verdict/judge.py",
+    "runs/verdict/checks.py",
     "runs/verdict/reevaluation.py",
     "site/advice.py",
     "site/answers.py",

@@ -17,7 +17,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.runs import row
 
 TRAIN = RunSpec("run-1", "train.lua", {"gpuid": "-1"}, ())
@@ -60,7 +60,7 @@ def host_says(
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
         module = {"run.yml": "stack_run", "run_info.yml": "stack_run_info"}[request.playbook]
-        return playbook.Outcome(0, Told(results=(("node1", module, {"run": next(remaining)}),)))
+        return playbook.Outcome(0, PlayResults(results=(("node1", module, {"run": next(remaining)}),)))
 
     monkeypatch.setattr(playbook, "run", run)
 
@@ -97,7 +97,7 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
+    told = PlayResults(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
     with pytest.raises(HostError, match="node1, Start the run: this host already has a run called run-1"):
         hosts.start([TRAIN], "node1", Settings())
@@ -105,7 +105,7 @@ def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     results = tuple((host, "stack_run", {"run": STARTED}) for host in ("node1", "node2"))
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, PlayResults(results=results)))
     with pytest.raises(UsageError, match="--host nodes must name exactly one host, but it matches 2"):
         hosts.start([TRAIN], "nodes", Settings())
 

@@ -247,7 +247,7 @@ def test_bounds_have_a_reason_and_hold_for_the_programs_own_defaults(program: st
     for name, option in catalogue.program_options(program).items():
         bounded = any(end is not None for end in (option.least, option.most, option.above, option.below))
         assert bool(option.why) == bounded, name
-        assert not isinstance(option.default, int | float) or not option.misfit(option.default), name
+        assert not isinstance(option.default, int | float) or not option.problem(option.default), name
 
 
 @pytest.mark.parametrize(
