@@ -80,7 +80,7 @@ def naming(
     """Convert an OSError in the block to `kind`, with the path and the cause: `PLACE cannot be WHAT: CAUSE`.
 
     Use it for operations that can fail because of this machine or a path of the user. Any other OSError that reaches
-    the command line is a bug. With `only`, just these error numbers are converted. A BrokenPipeError is never converted.
+    the command line is a bug. With `only`, just these error numbers are converted. BrokenPipeError is never converted.
     """
     try:
         yield

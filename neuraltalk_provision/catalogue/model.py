@@ -30,9 +30,9 @@ class Component(Row):
     """A part of the stack that is built, tried and stamped as one.
 
     With `profiles` it is built only on hosts with these GPU profiles. If such a host has a card, the component is
-    loaded; otherwise all symbols of its `libraries` (paths in the generation) must be resolved. With `cudnn` it is built
-    only on those of the hosts that get a cuDNN. `python3` is the artifact that replaces `artifact` if the mirror has it and the
-    host has Python 3. `extras` are artifacts that are also used if the mirror has them.
+    loaded; otherwise all symbols of its `libraries` (paths in the generation) must be resolved. With `cudnn` it is
+    built only on those of the hosts that get a cuDNN. `python3` is the artifact that replaces `artifact` if the mirror
+    has it and the host has Python 3. `extras` are artifacts that are also used if the mirror has them.
     """
 
     name: str

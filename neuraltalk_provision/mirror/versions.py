@@ -17,7 +17,7 @@ def read(file: Path, artifact: Artifact) -> str:
     """The version in a complete archive; empty for an artifact whose version is not needed.
 
     For cuDNN the version in its header (`5.0.5`), for the cudnn rock the branch (`R5`) by the library that it opens,
-    for CUDA wheels the release (`13.0`). Raises MirrorError if the archive has no version, or is for another machine type.
+    for CUDA wheels the release (`13.0`). Raises MirrorError if the archive has no version, or is for another machine.
     """
     match artifact.name:
         case "cudnn-archive":

@@ -90,7 +90,7 @@ class Card(Result):
 
 
 class Cudnn(Result):
-    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; `header`, `library` are versions."""
+    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; the others are versions."""
 
     state: Text
     header: Version | None

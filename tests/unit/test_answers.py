@@ -1,4 +1,4 @@
-"""Answers at the door: a host that answers nothing, half, something else or too much fails alone, with the field."""
+"""Checks of results: a host that returns nothing, a part, something else or too much fails alone, with the field."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
     result, words = WRONG[kind]
-    told = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
-    results, failures = answers.of(told, "stack_state", StackStateResult)
+    received = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
+    results, failures = answers.of(received, "stack_state", StackStateResult)
     assert list(results) == ["node1", "node3"]
     assert results["node1"] == StackStateResult.model_validate(GOOD)
     (failure,) = failures
@@ -71,8 +71,8 @@ def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: s
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
+    received = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, received))
     with pytest.raises(HostError, match="node2, stack_state: its result") as caught:
         host_state.read(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
@@ -85,8 +85,10 @@ def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
 
 
 def test_host_that_no_answer_came_from_has_failed() -> None:
-    told = events.read([event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")])
-    results, failures = answers.of(told, "stack_run", ChangedResult, ["node1", "node2", "node3"])
+    received = events.read(
+        [event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")]
+    )
+    results, failures = answers.of(received, "stack_run", ChangedResult, ["node1", "node2", "node3"])
     assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
     assert failures[1].message == "the host returned no result, and Ansible reported no reason"
@@ -110,9 +112,9 @@ def test_loop_results_that_are_no_list_are_a_failure_in_words() -> None:
     assert failure.message == "no"
 
 
-@pytest.mark.parametrize("told", [{"component": {}}, {"component": {"name": "nn"}}, {"component": 7}, {}, None, "x"])
-def test_component_that_is_told_by_half_is_no_change(told: Any) -> None:
-    assert events.change(event("node1", told)) is None
+@pytest.mark.parametrize("result", [{"component": {}}, {"component": {"name": "nn"}}, {"component": 7}, {}, None, "x"])
+def test_component_with_missing_fields_is_no_change(result: Any) -> None:
+    assert events.change(event("node1", result)) is None
 
 
 @pytest.mark.parametrize(("name", "kept"), [("runner_on_failed", 0), ("warning", 20_000), ("verbose", 20_000)])

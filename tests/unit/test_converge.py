@@ -1,4 +1,4 @@
-"""From plans to an outcome: what is refused, what is staged, who is activated, and what is told of it."""
+"""From plans to the outcome: what is refused, what is staged, what is activated, and what is reported."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
     """Has the playbooks tell what is given; the requests that came."""
 
-    def runs(**told: PlayResults) -> Runs:
+    def runs(**results: PlayResults) -> Runs:
         requests: Runs = []
 
         def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
             requests.append(request)
-            return playbook.Outcome(0, told.get(request.playbook.removesuffix(".yml"), PlayResults()))
+            return playbook.Outcome(0, results.get(request.playbook.removesuffix(".yml"), PlayResults()))
 
         monkeypatch.setattr(playbook, "run", run)
         return requests

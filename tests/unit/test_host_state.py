@@ -17,8 +17,8 @@ from tests.unit.plans import HOSTS
 EVENTS = Path(__file__).parent / "data" / "events"
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, told: PlayResults) -> None:
-    monkeypatch.setattr(playbook, "run", lambda request, *more: playbook.Outcome(0, told))
+def answering(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> None:
+    monkeypatch.setattr(playbook, "run", lambda request, *more: playbook.Outcome(0, results))
 
 
 def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:

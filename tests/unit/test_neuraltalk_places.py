@@ -86,10 +86,10 @@ def test_group_of_its_owner_alone_is_its_owner(module: ModuleType, monkeypatch: 
     group = {"gr_name": "u", "gr_mem": []}
     monkeypatch.setattr(module.pwd, "getpwuid", lambda uid: Row(pw_name="u", pw_gid=1000))
     monkeypatch.setattr(module.grp, "getgrgid", lambda gid: Row(**group))
-    assert module.judge([place], 1000) == []
+    assert module.problems_of([place], 1000) == []
     group["gr_mem"] = ["v"]
-    assert "by the group u" in module.judge([place], 1000)[0]
-    assert "belongs to u (uid 1000)" in module.judge([place], 0)[0]
+    assert "by the group u" in module.problems_of([place], 1000)[0]
+    assert "belongs to u (uid 1000)" in module.problems_of([place], 0)[0]
 
 
 class Row:
@@ -137,8 +137,8 @@ def test_site_without_root_may_have_its_stack_in_its_own_home(module: ModuleType
     for path in (root, *root.rglob("*")):
         os.lchown(path, 1000, 1000)
     places = module.places_of(str(root))
-    assert module.judge(places, 1000) == []
-    assert len(module.judge(places, 1001)) == len(module.judge(places, 0)) == 6
+    assert module.problems_of(places, 1000) == []
+    assert len(module.problems_of(places, 1001)) == len(module.problems_of(places, 0)) == 6
 
 
 @as_root

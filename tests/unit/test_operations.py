@@ -23,12 +23,12 @@ GOOD = Check(name="stamps", passed=True, saw="3 stamps as in the recipe")
 BAD = Check(name="load nn", passed=False, saw="nn does not load")
 
 
-def telling(monkeypatch: pytest.MonkeyPatch, told: PlayResults) -> list[playbook.Request]:
+def telling(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> list[playbook.Request]:
     requests: list[playbook.Request] = []
 
     def run(request: playbook.Request) -> playbook.Outcome:
         requests.append(request)
-        return playbook.Outcome(0, told)
+        return playbook.Outcome(0, results)
 
     monkeypatch.setattr(playbook, "run", run)
     return requests

@@ -1,4 +1,4 @@
-"""The door to Ansible: what it is handed, what it may see, and how its complaints come back."""
+"""The playbook module: what Ansible gets, which environment it has, and how its warnings become errors."""
 
 from __future__ import annotations
 
@@ -195,15 +195,15 @@ def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
     core: str, run: str, limit: list[str], words: str
 ) -> None:
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
-    told = events.read(recorded[run])
+    results = events.read(recorded[run])
     with pytest.raises(UsageError, match=words):
-        playbook._refuse_warnings(Outcome(0, told), Request("state.yml", Path("hosts.yml"), limit=limit))
+        playbook._refuse_warnings(Outcome(0, results), Request("state.yml", Path("hosts.yml"), limit=limit))
 
 
 def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
-    told = PlayResults(warnings=("ERROR! the role 'torch' was not found",))
+    results = PlayResults(warnings=("ERROR! the role 'torch' was not found",))
     with pytest.raises(HostError, match=r"ended with exit code 1:\nERROR! the role 'torch'"):
-        playbook._refuse_warnings(Outcome(1, told), Request("site.yml", Path("i")))
+        playbook._refuse_warnings(Outcome(1, results), Request("site.yml", Path("i")))
 
 
 def test_code_of_failed_hosts_is_left_to_whoever_asked() -> None:

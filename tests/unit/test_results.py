@@ -137,11 +137,11 @@ def test_one_runs_nonsense_is_that_runs() -> None:
     given = {"runs": [row("a"), row("b", started="x"), {"id": 7, "unreadable": ["no"]}], "queued": [], "free": []}
     found = base.read(RunsResult, given)
     assert isinstance(found, RunsResult)
-    good, bad, told = found.runs
+    good, bad, unreadable = found.runs
     assert isinstance(good, RunRow)
     assert isinstance(bad, UnreadableRun)
     assert (bad.id, "started: " in bad.unreadable) == ("b", True)
-    assert (told.id, isinstance(told, UnreadableRun)) == ("7", True)
+    assert (unreadable.id, isinstance(unreadable, UnreadableRun)) == ("7", True)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ def test_rules_that_are_not_to_be_asked_are_names(given: Any, names: tuple[str, 
 def test_error_of_each_call_names_host_and_field(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], run: dict[str, Any], field: str
 ) -> None:
-    told = PlayResults(
+    results = PlayResults(
         results=tuple(("node1", module, {"run": run, "runs": []}) for module in ("stack_run", "stack_run_info"))
     )
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
-    monkeypatch.setattr(hosts, "_as_request", lambda runs: {})
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, results))
+    monkeypatch.setattr(hosts, "_options", lambda runs: {})
     with pytest.raises(
         HostError, match=f"node1, stack_run(_info)?: its result is not as expected: .*{field}: "
     ) as caught:

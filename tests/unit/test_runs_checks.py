@@ -1,4 +1,4 @@
-"""A verdict: each gate green and red, and what it says that it saw."""
+"""The verdict: each gate green and red, with its evidence."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ STARTED = {
 
 
 def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: Any) -> dict[str, Any]:
-    told = {"log": END.log, "exit_code": None, "waiting": False, "ended": None}
-    return {"text": text, "offset": offset, "running": running, "more": more, **told, **rest}
+    state = {"log": END.log, "exit_code": None, "waiting": False, "ended": None}
+    return {"text": text, "offset": offset, "running": running, "more": more, **state, **rest}
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = PlayResults(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
+    failed = PlayResults(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, failed))
     with pytest.raises(HostError, match="node1, Start the run: this host already has a run called run-1"):
         hosts.start([TRAIN], "node1", Settings())
 
@@ -119,8 +119,8 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
         (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not started: no"),
         (
             TRAIN,
-            replace(END, exit_code=-15, ended=Ending(by="signal", evidence="told")),
-            "killed before it ended: told",
+            replace(END, exit_code=-15, ended=Ending(by="signal", evidence="SIGTERM")),
+            "killed before it ended: SIGTERM",
         ),
         (TRAIN, replace(END, checkpoints=()), "ended without a model"),
         (

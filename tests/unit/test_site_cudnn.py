@@ -1,4 +1,4 @@
-"""`provision cudnn`: which directory, what is refused before any host is touched, and what is told."""
+"""`provision cudnn`: which directory is used, what is refused before any host is changed, and what is printed."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> Non
     monkeypatch.setattr(host_state, "read", lambda *given: HostStates(answers))
 
 
-def telling(monkeypatch: pytest.MonkeyPatch, told: PlayResults) -> list[playbook.Request]:
+def telling(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> list[playbook.Request]:
     """The requests that reach Ansible, which tells this."""
     requests: list[playbook.Request] = []
 
     def run(request: playbook.Request) -> playbook.Outcome:
         requests.append(request)
-        return playbook.Outcome(0, told)
+        return playbook.Outcome(0, results)
 
     monkeypatch.setattr(playbook, "run", run)
     return requests

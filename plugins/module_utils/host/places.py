@@ -73,11 +73,11 @@ def _look(path):
 
 def unsafe(root):
     """Why others than root and ourselves could replace what lies there: the component, its owner, mode and the cure."""
-    return judge(places_of(root), os.geteuid())
+    return problems_of(places_of(root), os.geteuid())
 
 
-def judge(places, uid):
-    """The words for what `places_of` saw, for a user."""
+def problems_of(places, uid):
+    """The problems of the places that `places_of` returned, as messages, for a user (`uid`)."""
     words, before = [], None
     for place in places:
         problem = _problem(place, before, uid)
