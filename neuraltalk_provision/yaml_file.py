@@ -69,11 +69,7 @@ def parse(text: str, name: str) -> Any:
         raise UsageError(f"{name}, line {error.line}: {error.message}") from None
     except yaml.MarkedYAMLError as error:
         raise UsageError(f"{name} does not parse: line {_line(error.problem_mark)}: {error.problem}") from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-        OverflowError,
-    ) as error:  # the last two come from an escape that is not a valid character
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: an escape of an invalid character
         raise UsageError(f"{name} does not parse: {error}") from None
 
 

@@ -79,11 +79,7 @@ class _Figure:
 
 def render(report: Report) -> str:
     """The page. The same report gives the same text, byte for byte."""
-    from jinja2 import (
-        Environment,
-        PackageLoader,
-        StrictUndefined,
-    )  # imported here, because most commands render no page
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, because most commands render no page
 
     environment = Environment(
         loader=PackageLoader("neuraltalk_provision.report"),
