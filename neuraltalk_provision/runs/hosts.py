@@ -29,7 +29,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook
+from neuraltalk_provision.site import advice, host_results, playbook
 
 POLL_SECONDS = 2.0
 CHANGE, INFO = "stack_run", "stack_run_info"
@@ -123,7 +123,7 @@ def query(
         },
     )
     shape = RunDetailsResult if ids else RunsResult
-    results, failures = answers.of(playbook.run(request).results, INFO, shape)
+    results, failures = host_results.of(playbook.run(request).results, INFO, shape)
     if failures:
         raise advice.host_error(failures, advice="To leave out a host, give --limit '!HOST'.")
     found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
@@ -281,7 +281,7 @@ def _request(name: str, host: str, settings: Settings, run: Mapping[str, Any], c
 
 
 def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:
-    results, failures = answers.of(playbook.run(request).results, module, shape)
+    results, failures = host_results.of(playbook.run(request).results, module, shape)
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:

@@ -17,7 +17,7 @@ from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
 
 Verb = Literal["status", "swap", "restore"]
 ARCHIVE = "cudnn-archive"
@@ -87,7 +87,7 @@ def work(
     )
     with output.working(f"cudnn {verb}"):
         outcome = playbook.run(request)
-    results, failures = answers.of(outcome.results, "cudnn_swap", CudnnSwapResult, list(states))
+    results, failures = host_results.of(outcome.results, "cudnn_swap", CudnnSwapResult, list(states))
     if failures:
         raise advice.host_error(failures)
     return tuple(

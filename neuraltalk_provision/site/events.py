@@ -97,7 +97,7 @@ def failure(event: Event) -> Failure | None:
         message=message,
         unreachable=unreachable,
         log=str(result.get("log", "")),
-        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.ANSWER_DROPPED,
+        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.RESULT_DROPPED,
     )
 
 

@@ -10,7 +10,7 @@ from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook
+from neuraltalk_provision.site import advice, host_results, playbook
 from neuraltalk_provision.site.events import Failure
 
 # The prefixes of our variables. An inventory may set KNOWN_VARIABLES; all other names with these prefixes are misspelt,
@@ -76,7 +76,7 @@ def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (
             },
         )
     )
-    results, failures = answers.of(outcome.results, "stack_state", StackStateResult)
+    results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
         raise UsageError(f"the inventory {settings.inventory} has no hosts")
     states = {host: result.state for host, result in results.items()}

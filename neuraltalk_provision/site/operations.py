@@ -14,7 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, StackVerifyResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -68,7 +68,7 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     failures = {failure.host: advice.explain(failure) for failure in outcome.results.failures}
     verdicts = []
     for plan in plans:
-        result = answers.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
+        result = host_results.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
         checks = () if isinstance(result, str) else result.checks
         wrong = result if isinstance(result, str) else _NO_CHECKS
         failure = "" if checks else failures.get(plan.host) or wrong

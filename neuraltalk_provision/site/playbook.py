@@ -17,7 +17,7 @@ from typing import Any
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
-from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters
+from neuraltalk_provision.site import codes, events, extra_vars, masters, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
@@ -115,7 +115,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
-        results = answer_files.fetch(events.read(received), folder, record.answer)
+        results = result_files.fetch(events.read(received), folder, record.result)
     record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt

@@ -33,7 +33,7 @@ class Recorder:
         if self._log:
             self._note(transcript.of_event(event, max(transcript.TASKS, self._log.verbosity)))
 
-    def answer(self, host: str, result: Mapping[str, Any]) -> None:
+    def result(self, host: str, result: Mapping[str, Any]) -> None:
         """Record a result that came in a file instead of an event; only with -vv."""
         if self._log and self._log.verbosity >= transcript.RESULTS:
             self._note(transcript.of_result(host, result))

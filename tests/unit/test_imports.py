@@ -112,7 +112,7 @@ PURE = [
     "runs/verdict/checks.py",
     "runs/verdict/reevaluation.py",
     "site/advice.py",
-    "site/answers.py",
+    "site/host_results.py",
     "site/codes.py",
     "site/events.py",
     "site/extra_vars.py",

@@ -17,7 +17,7 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import answers, codes, events, extra_vars, playbook
+from neuraltalk_provision.site import codes, events, extra_vars, host_results, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -159,7 +159,7 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     heard: list[events.Event] = []
     outcome = playbook.run(question(file, tmp_path / "stack"), heard.append)
     assert max(len(json.dumps(event)) for event in heard) < 100_000
-    results, (failure,) = answers.of(outcome.results, "stack_state", StackStateResult)
+    results, (failure,) = host_results.of(outcome.results, "stack_state", StackStateResult)
     assert (list(results), failure.host) == (["here"], "node1")
     assert words in failure.message
     assert len(failure.message) < 10_010

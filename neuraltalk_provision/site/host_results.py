@@ -26,14 +26,14 @@ def of(
             continue
         found = read(shape, result)
         if isinstance(found, str):
-            code = codes.ANSWER_WRONG if result else codes.ANSWER_DROPPED
+            code = codes.RESULT_WRONG if result else codes.RESULT_DROPPED
             failures[host] = Failure(host, action, found, code=code)
         else:
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
             message = "the host returned no result, and Ansible reported no reason"
-            failures[host] = Failure(host, action, message, code=codes.ANSWER_MISSING)
+            failures[host] = Failure(host, action, message, code=codes.RESULT_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
 

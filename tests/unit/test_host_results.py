@@ -13,7 +13,7 @@ from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.results.one_run import ChangedResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, events, host_state, playbook
+from neuraltalk_provision.site import events, host_results, host_state, playbook
 from neuraltalk_provision.site.events import Failure
 from tests.unit.plans import HOSTS
 
@@ -60,7 +60,7 @@ WRONG = {
 def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
     result, words = WRONG[kind]
     received = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
-    results, failures = answers.of(received, "stack_state", StackStateResult)
+    results, failures = host_results.of(received, "stack_state", StackStateResult)
     assert list(results) == ["node1", "node3"]
     assert results["node1"] == StackStateResult.model_validate(GOOD)
     (failure,) = failures
@@ -81,14 +81,14 @@ def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
-    assert isinstance(answers.read(StackStateResult, {"state": HOSTS[kind]["state"]}), StackStateResult)
+    assert isinstance(host_results.read(StackStateResult, {"state": HOSTS[kind]["state"]}), StackStateResult)
 
 
 def test_host_that_no_answer_came_from_has_failed() -> None:
     received = events.read(
         [event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")]
     )
-    results, failures = answers.of(received, "stack_run", ChangedResult, ["node1", "node2", "node3"])
+    results, failures = host_results.of(received, "stack_run", ChangedResult, ["node1", "node2", "node3"])
     assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
     assert failures[1].message == "the host returned no result, and Ansible reported no reason"
@@ -96,7 +96,7 @@ def test_host_that_no_answer_came_from_has_failed() -> None:
 
 def test_host_that_failed_is_told_once_with_what_it_said() -> None:
     gone = event("node1", {"msg": "Connection refused"}, "runner_on_unreachable")
-    results, failures = answers.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
+    results, failures = host_results.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
     assert results == {}
     assert failures == (Failure("node1", "Ask", "Connection refused", True, code="host.unreachable"),)
 

@@ -16,9 +16,9 @@ LARGEST = 512 << 20
 
 
 def fetch(
-    results: PlayResults, folder: Path, on_answer: Callable[[str, Mapping[str, Any]], None] = lambda host, answer: None
+    results: PlayResults, folder: Path, on_result: Callable[[str, Mapping[str, Any]], None] = lambda host, result: None
 ) -> PlayResults:
-    """The same results, with each result file replaced by its content; `on_answer` gets the host and the result.
+    """The same results, with each result file replaced by its content; `on_result` gets the host and the result.
 
     A host whose result cannot be read, or is too large, counts as failed.
     """
@@ -29,12 +29,12 @@ def fetch(
         if name is None:
             found.append((host, action, result))
             continue
-        answer = read(folder / Path(str(name)).name)
-        if isinstance(answer, str):
-            failures.append(Failure(host, action, answer, code=codes.ANSWER_WRONG))
+        content = read(folder / Path(str(name)).name)
+        if isinstance(content, str):
+            failures.append(Failure(host, action, content, code=codes.RESULT_WRONG))
         else:
-            found.append((host, action, answer))
-            on_answer(host, answer)
+            found.append((host, action, content))
+            on_result(host, content)
     return replace(results, results=tuple(found), failures=tuple(failures))
 
 
@@ -44,8 +44,8 @@ def read(file: Path) -> Mapping[str, Any] | str:
         size = file.stat().st_size
         if size > LARGEST:
             return f"its result is too large: {size:,} bytes; at most {LARGEST:,} are accepted"
-        with file.open(encoding="utf-8") as content:
-            answer = json.load(content)
+        with file.open(encoding="utf-8") as opened:
+            content = json.load(opened)
     except (OSError, ValueError, RecursionError) as error:
         return f"its result cannot be read: {error}"
-    return answer if isinstance(answer, Mapping) else "its result is not a JSON object"
+    return content if isinstance(content, Mapping) else "its result is not a JSON object"
