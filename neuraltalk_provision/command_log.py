@@ -1,10 +1,10 @@
-"""The log of one command: what Ansible printed, with the tracebacks of modules, and of this program where it broke.
+"""The log of one command: the output of Ansible with the tracebacks of modules, and the traceback of a bug of ours.
 
-A command has one log, which begins with the first text that is written. It is never in the way of the work: where it
-cannot be written, `problem` says why and the command goes on.
+Each command has one log. The file is created when the first text is written. If it cannot be written, `problem` is the
+reason, and the command continues without a log.
 
-A log that has reached `PART` bytes is renamed to `….log.1`, in the place of an older one, and goes on in a new file:
-the two hold the last bytes. log_files.py has the files, and removes old ones.
+A log that reaches `PART` bytes is renamed to `….log.1`, which replaces an older one, and a new file is started: the two
+files contain the last bytes. log_files.py creates the files and removes old ones.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 from types import TracebackType
 
 from neuraltalk_provision import log_files, paths, redaction
-from neuraltalk_provision.text import of_a_log
+from neuraltalk_provision.text import log_text
 
 PART = 8 << 20
-"""Bytes after which a log goes on in a new file."""
+"""Size in bytes after which a log continues in a new file."""
 MOST_OF_ONE = 200_000
-"""Characters of what is written at once: a host may answer with any number of bytes."""
+"""The most characters of one text that are written: a host can return any number of bytes."""
 
 _MARGIN = 4000
-"""Characters that are looked at for secrets beyond what is kept: a secret may stand across the cut."""
+"""Characters after the cut that are searched for secrets too: a secret can begin before the cut."""
 
 
 def _silent(_text: str) -> None:
@@ -37,15 +37,15 @@ def _silent(_text: str) -> None:
 
 
 class CommandLog:
-    """The log of a command; `path` where it lies (None as long as there is none), `problem` why there is none."""
+    """The log of a command; `path` is None before the file exists, `problem` is why it cannot be written."""
 
-    def __init__(self, words: Sequence[str], *, verbosity: int = 0, show: Callable[[str], None] = _silent) -> None:
+    def __init__(self, arguments: Sequence[str], *, verbosity: int = 0, show: Callable[[str], None] = _silent) -> None:
         self.verbosity = verbosity
         self.path: Path | None = None
         self.problem = ""
         self.host_failed = False
-        """Whether a host failed in the course of this command."""
-        self._words = tuple(words)
+        """Whether a host failed during this command."""
+        self._arguments = tuple(arguments)
         self._show = show
         self._hidden: tuple[str, ...] = ()
         self._handle = -1
@@ -60,15 +60,15 @@ class CommandLog:
         self._close()
 
     def hide(self, values: Iterable[str]) -> None:
-        """These values are secret: they are left out of all that is written from now on."""
+        """Remove these secret values from everything that is written from now on."""
         self._hidden = tuple(sorted({*self._hidden, *values}, key=lambda value: (-len(value), value)))
 
     def redacted(self, text: str) -> str:
-        """The text without secrets, those of `hide` among them."""
+        """The text without secrets, including the values that were given to `hide`."""
         return redaction.redact(text, self._hidden)
 
     def write(self, text: str, shown: str = "") -> None:
-        """Append a text to the log, and show `shown` to who watches; both without secrets."""
+        """Append a text to the log, and show `shown` to the user; both without secrets."""
         if shown:
             self._show(self._fit(shown))
         if not text or self.problem:
@@ -78,12 +78,12 @@ class CommandLog:
                 self._begin()
             self._append(self._fit(text))
         except (OSError, RuntimeError) as error:
-            self.problem = _told(error, self.path)
+            self.problem = _reason(error, self.path)
             self._close()
 
     def _fit(self, text: str) -> str:
-        """The text without secrets and without what commands a terminal, its end left out where it is very long."""
-        fit = of_a_log(self.redacted(text[: MOST_OF_ONE + _MARGIN]))
+        """The text without secrets and terminal control characters; the end of a very long text is left out."""
+        fit = log_text(self.redacted(text[: MOST_OF_ONE + _MARGIN]))
         if len(text) <= MOST_OF_ONE:
             return fit
         return f"{fit[:MOST_OF_ONE]} ... ({len(text) - MOST_OF_ONE:,} characters left out) ...\n"
@@ -91,27 +91,29 @@ class CommandLog:
     def _begin(self) -> None:
         folder = log_files.directory()
         log_files.prune(folder)
-        self.path, self._handle = log_files.create(folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{_command(self._words)}")
-        self._append(self._fit(_heading(self._words)))
+        self.path, self._handle = log_files.create(
+            folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{_command(self._arguments)}"
+        )
+        self._append(self._fit(_heading(self._arguments)))
 
     def _append(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
         if self._size and self._size + len(data) > PART:
-            self._turn_over()
+            self._start_new_file()
         while data:
             written = os.write(self._handle, data)
             self._size += written
             data = data[written:]
 
-    def _turn_over(self) -> None:
-        """Go on in a new file; the one before keeps its bytes under another name."""
+    def _start_new_file(self) -> None:
+        """Rename the current file and continue in a new one."""
         assert self.path
         older = self.path.with_name(self.path.name + ".1")
         self.path.rename(older)
         self._close()
         self._handle = log_files.open_new(self.path)
         self._size = 0
-        self._append(f"# goes on from {older.name}\n")
+        self._append(f"# continues {older.name}\n")
 
     def _close(self) -> None:
         if self._handle >= 0:
@@ -123,9 +125,11 @@ _current: list[CommandLog] = []
 
 
 @contextlib.contextmanager
-def begin(words: Sequence[str], *, verbosity: int = 0, show: Callable[[str], None] = _silent) -> Iterator[CommandLog]:
-    """The log of the command with these words, while it runs."""
-    with CommandLog(words, verbosity=verbosity, show=show) as log:
+def begin(
+    arguments: Sequence[str], *, verbosity: int = 0, show: Callable[[str], None] = _silent
+) -> Iterator[CommandLog]:
+    """The log of the command with these arguments, as `current` while the command runs."""
+    with CommandLog(arguments, verbosity=verbosity, show=show) as log:
         _current.append(log)
         try:
             yield log
@@ -134,20 +138,20 @@ def begin(words: Sequence[str], *, verbosity: int = 0, show: Callable[[str], Non
 
 
 def current() -> CommandLog | None:
-    """The log of the command that runs; None where no command does (a test, a library)."""
+    """The log of the running command; None if no command is running (in a test, or if used as a library)."""
     return _current[-1] if _current else None
 
 
 def host_failed() -> None:
-    """Note that a host failed: the command's log is named at its end."""
+    """Record that a host failed: the path of the log is then printed at the end of the command."""
     if log := current():
         log.host_failed = True
 
 
-def _command(words: Sequence[str]) -> str:
-    """The command's name for a file: its first words that are plain ones and stand before anything else."""
+def _command(arguments: Sequence[str]) -> str:
+    """The command's name for the file name: its first one or two arguments without options, such as `runs-list`."""
     plain: list[str] = []
-    for word in words:
+    for word in arguments:
         if word.startswith("-") and not plain:
             continue
         if not re.fullmatch(r"[a-z]{1,20}", word) or len(plain) == 2:
@@ -156,10 +160,10 @@ def _command(words: Sequence[str]) -> str:
     return "-".join(plain) or "provision"
 
 
-def _heading(words: Sequence[str]) -> str:
+def _heading(arguments: Sequence[str]) -> str:
     versions = [f"{name} {_version(name)}" for name in ("neuraltalk-provision", "ansible-core", "ansible-runner")]
     machine = f"Python {platform.python_version()}, {platform.platform()}"
-    command = shlex.join(["provision", *(redaction.redact(word) for word in words)])
+    command = shlex.join(["provision", *(redaction.redact(argument) for argument in arguments)])
     return f"# {time.strftime('%Y-%m-%d %H:%M:%S %z')} {command}\n# {', '.join(versions)}, {machine}\n"
 
 
@@ -167,11 +171,11 @@ def _version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return "of unknown version"
+        return "(unknown version)"
 
 
-def _told(error: OSError | RuntimeError, path: Path | None) -> str:
-    """Where a log cannot be written, and why."""
+def _reason(error: OSError | RuntimeError, path: Path | None) -> str:
+    """The path of a log that cannot be written, and the reason."""
     if isinstance(error, OSError):
         return f"{error.filename or path or paths.logs_dir()}: {error.strerror or error}"
     return f"the directory of the logs is not known: {error}"

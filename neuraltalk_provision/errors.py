@@ -3,10 +3,10 @@
 ProvisionError              exit code
 ├── UsageError              2   the command line, a setting, an inventory or the machine is not as needed
 ├── MirrorError             2   the mirror is incomplete, altered or unreadable
-├── HostError               1   a host failed; says which, at what, and where its log lies
+├── HostError               1   a host failed; the message names the host, the task and the log
 ├── CheckError              1   a check ran and found something wrong
-├── BugError                3   anything else that escaped
-└── InterruptError        130   somebody pressed Ctrl-C
+├── BugError                3   any other exception
+└── InterruptError        130   the user pressed Ctrl-C
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXIT_INTERRUPTED = 130
 
 
 class ProvisionError(Exception):
-    """What happened and why; `advice` says what to do next, `document` is the result so far, for --json."""
+    """`message` says what happened and why, `advice` what to do next; `document` is the result so far, for --json."""
 
     exit_code = EXIT_FAILED
 
@@ -42,7 +42,7 @@ class UsageError(ProvisionError):
 
 
 class MirrorError(ProvisionError):
-    """The mirror does not hold what its lock says, or what was asked of it."""
+    """The mirror does not contain what its lock lists or what is needed."""
 
     exit_code = EXIT_USAGE
 
@@ -52,17 +52,17 @@ class HostError(ProvisionError):
 
 
 class CheckError(ProvisionError):
-    """A check ran and did not like what it saw."""
+    """A check ran and found something wrong."""
 
 
 class BugError(ProvisionError):
-    """Something that nobody thought of; its traceback is in the log of the command."""
+    """An unexpected exception; its traceback is in the log of the command."""
 
     exit_code = EXIT_BUG
 
 
 class InterruptError(ProvisionError):
-    """Somebody pressed Ctrl-C."""
+    """The user pressed Ctrl-C."""
 
     exit_code = EXIT_INTERRUPTED
 
@@ -70,17 +70,17 @@ class InterruptError(ProvisionError):
 EXHAUSTED = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO}
 )
-"""What a machine lacks, whatever the program does: space, memory, handles, processes, a disk that works."""
+"""Error numbers of a machine that has no more space, memory, file handles or processes, or a broken disk."""
 
 
 @contextmanager
 def naming(
     place: object, what: str, kind: type[ProvisionError] = UsageError, *, only: Collection[int] = ()
 ) -> Iterator[None]:
-    """An OSError inside becomes an error with its place and its cause: `PLACE cannot be WHAT: CAUSE`.
+    """Convert an OSError in the block to `kind`, with the path and the cause: `PLACE cannot be WHAT: CAUSE`.
 
-    It stands around what may fail for reasons of this machine or of a path that a user named. An OSError that reaches
-    the command line without it is a bug. With `only` these numbers of errors alone.
+    Use it for operations that can fail because of this machine or a path of the user. Any other OSError that reaches
+    the command line is a bug. With `only`, just these error numbers are converted. BrokenPipeError is never converted.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""The only printer: words and tables for people, or one JSON document.
+"""All output of commands: lines and tables for people, or one JSON document. No other module prints.
 
-Whatever is printed may hold what a host, a file or a name says: nothing of it commands the terminal (text.py). A stdout
-that takes no more does not stop the work that is told of (streams.py).
+Text from hosts and files is printed without control characters (text.py). If stdout can no longer be written, the
+command continues its work (streams.py).
 """
 
 from __future__ import annotations
@@ -24,80 +24,80 @@ from rich.text import Text
 
 from neuraltalk_provision import streams
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.text import of_a_log, visible
+from neuraltalk_provision.text import log_text, visible
 
 MANY_ROWS = 200
-"""From more rows on a table is aligned in plain text."""
+"""A table with more rows than this is printed as aligned plain text, which is much faster."""
 Advance = Callable[[int], None]
 
 _DEEPEST = 60
-"""How many lists in lists a document may have."""
+"""The maximum nesting depth of a JSON document."""
 
 
 class _Console(Console):
-    """A console that outlives its reader: `provision site | head` still does its work and tells by its code."""
+    """A console that ignores write errors: in `provision site | head` the command still finishes its work."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         if not self.stderr:
-            streams.hush()
+            streams.discard_stdout()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        with suppress(OSError) if self.stderr else streams.outliving():
+        with suppress(OSError) if self.stderr else streams.ignoring_write_errors():
             super().print(*objects, **options)
 
 
 class Output:
-    """What a verb prints: words as it goes, or with `as_json` one document on stdout at its end."""
+    """The output of a command: text while it runs, or with `as_json` one document on stdout at the end."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self.out = _Console(quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
         if not self.out.is_terminal:
-            self.out.width = 1000  # no table is cut in a file or a pipe
+            self.out.width = 1000  # in a file or a pipe no table is cut off
         self.err = _Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
         self._status: Status | None = None
 
     def say(self, text: str) -> None:
-        """A line of words."""
+        """Print a line of text on stdout; nothing with --json."""
         self.out.print(visible(text), markup=False)
 
     def pass_on(self, text: str) -> None:
-        """Text of another program: its log, without colours."""
+        """Print the output of another program without colours; nothing with --json."""
         if text and not self.as_json:
-            _write(of_a_log(text))
+            _write(log_text(text))
 
     def result(self, document: Mapping[str, Any]) -> None:
-        """The verb's result, printed with --json only."""
+        """Print the result of the command; only with --json."""
         if self.as_json:
             _write(json.dumps(_as_json(document), indent=2, allow_nan=False) + "\n")
 
     def error(self, error: ProvisionError, log: str = "") -> None:
-        """What happened, what to do next, and where the log of the command lies."""
+        """Print an error, the advice, and the path of the command's log; with --json as one document."""
         if self.as_json:
-            told = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
-            self.result({**error.document, **told, **({"log": log} if log else {})})
+            fields = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
+            self.result({**error.document, **fields, **({"log": log} if log else {})})
             return
         self.warn(error.message, error.advice)
         if log:
             self.remark("log", log)
 
     def warn(self, message: str, advice: str = "") -> None:
-        """What happened, on stderr; nothing with --json."""
+        """Print an error and the advice on stderr; nothing with --json."""
         self.err.print(Text.assemble(("error:", "bold red"), " ", visible(message)))
         if advice:
             self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
 
     def remark(self, label: str, text: str) -> None:
-        """A line on stderr beside the outcome, such as `log: FILE`; nothing with --json."""
+        """Print a line such as `log: FILE` on stderr; nothing with --json."""
         self.err.print(Text.assemble((f"{label}:", "bold"), " ", visible(text)))
 
     def detail(self, text: str) -> None:
-        """Lines on stderr of what goes on, for who asked for them."""
+        """Print lines of the log on stderr (for -v)."""
         self.err.print(visible(text.rstrip("\n")), markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; the cells are plain text. One of very many rows is only aligned: to fit it takes seconds."""
+        """Print a table of plain text. A table with very many rows is only aligned: fitting it would take seconds."""
         rows = list(rows)
         if len(rows) > MANY_ROWS:
             self.say("\n".join([title, *_aligned([list(columns), *rows])]))
@@ -109,11 +109,11 @@ class Output:
         self.out.print(table)
 
     def step(self, host: str, component: str, what: str, evidence: Any) -> None:
-        """One component of one host is done."""
+        """Print that one component of one host was built."""
         self.out.print(f"  {_cell(host):<16} {_cell(component):<14} {visible(what)}  [dim]{_cell(_short(evidence))}[/]")
 
     def diffs(self, diffs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """What would change, as unified diffs, each once for all hosts that share it."""
+        """Print changes as unified diffs; equal diffs of several hosts are printed once."""
         shown: dict[str, list[str]] = {}
         for host, diff in diffs:
             text = _unified(diff)
@@ -123,13 +123,13 @@ class Output:
             self.say(f"--- on {', '.join(hosts)}\n{text}")
 
     def busy(self, task: str) -> None:
-        """What is being worked on, beside the spinner."""
+        """Show the current task next to the spinner."""
         if self._status:
             self._status.update(_cell(task))
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """A spinner while something runs; none where the output is not a terminal."""
+        """Show a spinner while the block runs; nothing if stderr is not a terminal."""
         if not self.err.is_terminal:
             yield
             return
@@ -142,7 +142,7 @@ class Output:
 
     @contextmanager
     def screen(self) -> Iterator[Callable[[str], None]]:
-        """Gives the function that shows a text in the place of the one before; where no terminal is, below it."""
+        """Yield a function that shows a text and replaces the previous one; without a terminal it appends the text."""
         if self.as_json or not self.out.is_terminal:
             yield self.say
             return
@@ -151,17 +151,17 @@ class Output:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines that a picture may have."""
+        """(columns, lines) that are available for a plot."""
         return min(self.out.width, 120), max(12, self.out.height - 8)
 
     @property
     def coloured(self) -> bool:
-        """Whether escape codes are understood."""
+        """Whether stdout is a terminal with colours."""
         return self.out.is_terminal and not self.out.no_color
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:
-        """A bar over `total` bytes; gives the function that moves it."""
+        """Show a progress bar of `total` bytes; yield the function that advances it by a number of bytes."""
         if total == 0 or not self.err.is_terminal:
             yield lambda count: None
             return
@@ -172,18 +172,18 @@ class Output:
 
 
 def _write(text: str) -> None:
-    with streams.outliving():
+    with streams.ignoring_write_errors():
         sys.stdout.write(text)
         sys.stdout.flush()
 
 
 def _cell(text: str) -> str:
-    """Text from outside as it stands in rich's markup: it is none."""
+    """Text without control characters, escaped so that rich does not read it as markup."""
     return escape(visible(text))
 
 
 def _as_json(value: Any, depth: int = 0) -> Any:
-    """The value in what JSON has: null for NaN, for what is endless and for numbers without measure."""
+    """The value in JSON's types: null for NaN, infinity and integers of 4096 bits or more; other objects as text."""
     if depth > _DEEPEST:
         return "(nested too deeply to be shown)"
     if value is None or isinstance(value, bool | str):
@@ -200,7 +200,7 @@ def _as_json(value: Any, depth: int = 0) -> Any:
 
 
 def _key(key: Any) -> str:
-    """A key as JSON's own rules write it."""
+    """A key as `json` would write it."""
     plain = _as_json(key)
     return plain if isinstance(plain, str) else json.dumps(plain, allow_nan=False)
 
@@ -213,22 +213,22 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _short(evidence: Any) -> str:
-    """Evidence in a few words, for the line of one component; a host may tell whatever it likes."""
+    """Evidence as a short text, for the line of one component. A host can return evidence of any form."""
     try:
-        return _known(evidence)
+        return _describe(evidence)
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError):
         return repr(evidence)[:100]
 
 
-def _known(evidence: Any) -> str:
+def _describe(evidence: Any) -> str:
     if isinstance(evidence, Mapping) and "installed" in evidence:
         absent = evidence.get("absent") or ()
         lacking = f", not available: {', '.join(absent)}" if absent else ""
         return f"{len(evidence['installed'])} packages{lacking}"
     if isinstance(evidence, Mapping) and "loads" in evidence:
-        return f"in {evidence['seconds']:.0f} s, {_known(evidence['loads'])}"
+        return f"in {evidence['seconds']:.0f} s, {_describe(evidence['loads'])}"
     if isinstance(evidence, list) and evidence and isinstance(evidence[0], Mapping):
-        return "loads " + ", ".join(str(seen.get("module", seen)) for seen in evidence)
+        return "loads " + ", ".join(str(entry.get("module", entry)) for entry in evidence)
     return str(evidence)[:100] if evidence else ""
 
 

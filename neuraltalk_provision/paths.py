@@ -1,4 +1,4 @@
-"""Where the project's own files are: beside the package in a checkout, inside it in a wheel."""
+"""The paths of the project's own files: next to the package in a checkout, inside the package in a wheel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def share() -> Path:
 
 
 def link_collection(folder: Path) -> Path:
-    """`folder`, which Ansible can search for collections afterwards: it has ours, by a link, and no other."""
+    """`folder` as a directory in which Ansible finds our collection (a link) and no other collection."""
     namespace = folder / "ansible_collections" / "neuraltalk"
     namespace.mkdir(parents=True, exist_ok=True)
     link = namespace / "provision"
     if not link.is_symlink() or link.readlink() != share():
-        # By a rename: another process may do the same at this moment.
+        # Rename a temporary link: another process can do the same at the same time.
         beside = link.with_name(f".{link.name}.{os.getpid()}")
         beside.symlink_to(share())
         beside.rename(link)
@@ -33,26 +33,26 @@ def playbooks() -> Path:
 
 
 def plugins() -> Path:
-    """What runs on hosts: modules, and below module_utils what they share."""
+    """The plugins of the collection: the modules that run on hosts, and module_utils, the code that they share."""
     return share() / "plugins"
 
 
 def example_inventory() -> Path:
-    """The site that `provision init` copies."""
+    """The example site, which `provision init` copies."""
     return share() / "inventory" / "example"
 
 
 def local_inventory() -> Path:
-    """This machine itself, the default without a site."""
+    """The inventory that contains only this machine: the default without a site."""
     return share() / "inventory" / "local"
 
 
 def state_dir() -> Path:
-    """Where the controller keeps logs of its runs: $XDG_STATE_HOME or ~/.local/state."""
+    """The directory of the controller's own files, below $XDG_STATE_HOME or ~/.local/state."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "neuraltalk-provision"
 
 
 def logs_dir() -> Path:
-    """Where each command leaves its log."""
+    """The directory of the commands' logs."""
     return state_dir() / "logs"

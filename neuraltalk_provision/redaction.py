@@ -1,7 +1,7 @@
-"""Secrets taken out of text that is shown or logged: passwords, tokens, private keys. Pure.
+"""Removes secrets from text that is shown or logged: passwords, tokens, private keys. Pure.
 
-There are two ways: by the name that stands before a value (`ansible_become_password: ...`), and by values
-that are known to be secret, because a variable with such a name or the user part of a URL holds them.
+A secret is found in two ways: by the name before it (`ansible_become_password: ...`), or because its value is known: it
+is the value of a variable with such a name, or the password or token in a URL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHORTEST = 6
 
 _PASSWORD = r"(?:passw(?:or)?d|pass|passphrase|secret|secret_key)"
 _SECRET = rf"(?:{_PASSWORD}|token|api_?key|signature)"
-# The lengths are bounded so that a text of any form is read in linear time.
+# The lengths are limited so that any text is searched in linear time.
 _NAME = rf"(?:[\w-]{{0,60}}[_-])?{_SECRET}"
 _VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,;&}\]\"']+)"
 
@@ -38,7 +38,7 @@ _SECRET_NAME = re.compile(rf"(?i){_NAME}")
 
 
 def redact(text: str, known: Sequence[str] = ()) -> str:
-    """The text without what its form says to be secret, and without the values in `known`."""
+    """The text without secrets that are recognised by their form, and without the values in `known`."""
     for value in known:
         text = text.replace(value, HIDDEN)
     text = _PRIVATE_KEY.sub(f"{HIDDEN} (a private key)", text)
@@ -50,7 +50,7 @@ def redact(text: str, known: Sequence[str] = ()) -> str:
 
 
 def known(variables: Mapping[str, Any]) -> tuple[str, ...]:
-    """The secret values that variables hold, in every form in which they may be printed; the longest first."""
+    """The secret values in variables, in every form in which they can be printed; the longest first."""
     found = {form for value in _secrets(variables) for form in (value, unquote(value)) if len(form) >= SHORTEST}
     return tuple(sorted(found, key=lambda value: (-len(value), value)))
 
@@ -66,5 +66,5 @@ def _secrets(value: Any, name: str = "") -> Iterator[str]:
         if _SECRET_NAME.fullmatch(name):
             yield value
         for user in re.findall(r"://([^/\s]*)@", value):
-            # A user name alone is a token; with a password the name is none.
+            # A user name without a password is a token; with a password the user name is not secret.
             yield user.partition(":")[2] or user

@@ -38,7 +38,7 @@ StackRoot = Annotated[str, AfterValidator(_stack_root)]
 
 
 class Pip(BaseModel):
-    """Where h5py, ipython and Pillow come from."""
+    """The source of h5py, ipython and Pillow."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,12 +47,12 @@ class Pip(BaseModel):
 
     @property
     def public_index_url(self) -> str:
-        """The index's URL without a user and password: a new token is no reason to build a fleet anew."""
+        """The URL of the index without user and password: a new token must not cause a rebuild of all hosts."""
         return re.sub(r"://[^/\s]*@", "://", self.index_url)
 
 
 class Settings(BaseModel):
-    """What a site decides; see inventory/example/provision.yml for what each one is for."""
+    """The settings of a site; inventory/example/provision.yml explains each of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,10 +70,10 @@ class Settings(BaseModel):
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:
-    """The settings in `file`, else in ./provision.yml, else the defaults; paths absolute.
+    """The settings from `file`, otherwise from ./provision.yml, otherwise the defaults; all paths are absolute.
 
-    Relative paths count from the settings' own directory. Overrides that are not None win. Raises
-    UsageError for a file that does not parse, an unknown name (with the nearest valid ones) or a bad value.
+    Relative paths in the file are relative to its directory. Overrides that are not None replace the file's values.
+    Raises UsageError for a file that does not parse, an unknown name (with the nearest valid names) or a bad value.
     """
     with naming(file or FILE_NAME, "read"):
         return _load(file, overrides)
@@ -88,14 +88,14 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     for name in ("mirror", "inventory"):
         if isinstance(given.get(name), str):
             given[name] = str(base / given[name])
-    asked = {name: value for name, value in overrides.items() if value is not None}
-    given = {"mirror": base / "mirror", **given, **asked}
+    given_options = {name: value for name, value in overrides.items() if value is not None}
+    given = {"mirror": base / "mirror", **given, **given_options}
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        raise UsageError(explain(error, str(chosen), asked)) from None
+        raise UsageError(explain(error, str(chosen), given_options)) from None
     return settings.model_copy(
         update={"mirror": settings.mirror.absolute(), "inventory": settings.inventory.absolute()}
     )
@@ -110,10 +110,10 @@ def _read(file: Path) -> dict[str, Any]:
     return given
 
 
-def explain(error: ValidationError, file: str, asked: Collection[str] = ()) -> str:
-    """A pydantic error in words: each problem with its place, unknown names with the nearest known.
+def explain(error: ValidationError, file: str, given_options: Collection[str] = ()) -> str:
+    """A pydantic error as text: each problem with its place, unknown names with the nearest known ones.
 
-    Values of the names in `asked` came from the command line, all others from `file`.
+    Values of the names in `given_options` came from the command line, all others from `file`.
     """
     lines = []
     for problem in error.errors():
@@ -123,6 +123,8 @@ def explain(error: ValidationError, file: str, asked: Collection[str] = ()) -> s
             near = difflib.get_close_matches(place, known, n=2, cutoff=0.4)
             lines.append(f"{file}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
         else:
-            source = f"--{place.replace('_', '-')}" if place in asked else f"{file}: {place or 'the whole file'}"
+            source = (
+                f"--{place.replace('_', '-')}" if place in given_options else f"{file}: {place or 'the whole file'}"
+            )
             lines.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as somebody left them: closed, on a full disk, with a reader that goes away."""
+"""Makes stdin, stdout and stderr safe to use if one is closed, is on a full disk, or its reader has ended."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 _unwritten: list[OSError] = []
-"""Why a part of what was printed on stdout got lost."""
+"""The errors because of which a part of the output on stdout was lost."""
 
 
 def prepare() -> bool:
-    """Make stdin, stdout and stderr fit to be used, and say whether somebody left stdout open.
+    """Open closed ones of stdin, stdout and stderr on /dev/null; return whether stdout was open.
 
-    In the place of a closed one no other file shall be opened, and a letter that stdout's encoding lacks is escaped.
+    Otherwise the next file that is opened would get the number of the closed stream. Characters that the encoding of
+    stdout or stderr lacks are then written as escapes.
     """
-    given = sys.stdout is not None
+    was_open = sys.stdout is not None
     while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(nowhere, True)
     os.close(nowhere)
@@ -29,24 +30,24 @@ def prepare() -> bool:
             setattr(sys, name, os.fdopen(number, "w", errors="backslashreplace", closefd=False))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    return given
+    return was_open
 
 
-def hush() -> None:
-    """Send what is still to be written to stdout nowhere, for nobody reads it any more."""
+def discard_stdout() -> None:
+    """Redirect stdout to /dev/null, because nothing reads it any more."""
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def flush() -> OSError | None:
-    """Write all that was printed; why a part of it could not be written, or None, also where its reader went away."""
-    with outliving():
+    """Flush stdout; return the error if a part of the output could not be written, None if its reader has ended."""
+    with ignoring_write_errors():
         sys.stdout.flush()
     return _unwritten.pop() if _unwritten else None
 
 
-def leave() -> None:
-    """Let nothing that stderr did not take change the exit code: Python 3.13 makes it 120."""
+def finish_stderr() -> None:
+    """Flush stderr and ignore errors; without this, Python 3.13 would end with exit code 120."""
     try:
         sys.stderr.flush()
     except OSError:
@@ -55,19 +56,19 @@ def leave() -> None:
 
 
 @contextmanager
-def outliving() -> Iterator[None]:
-    """What is printed inside goes nowhere from the moment on at which stdout takes no more."""
+def ignoring_write_errors() -> Iterator[None]:
+    """Ignore errors of stdout in the block: after the first error its output is discarded."""
     try:
         yield
     except BrokenPipeError:
-        hush()
+        discard_stdout()
     except OSError as error:
         _unwritten.append(error)
-        hush()
+        discard_stdout()
 
 
-class _Outliving:
-    """stdout, but for what it does when it takes no more."""
+class _SafeStdout:
+    """stdout, except that errors are ignored as in `ignoring_write_errors`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -76,17 +77,17 @@ class _Outliving:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with outliving():
+        with ignoring_write_errors():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with outliving():
+        with ignoring_write_errors():
             self._stream.flush()
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Inside, also what others print (Typer its help) goes nowhere from the moment on at which stdout takes no more."""
-    with contextlib.redirect_stdout(cast("TextIO", _Outliving(sys.stdout))):
+def safe_stdout() -> Iterator[None]:
+    """Ignore errors of stdout in the block, also for output of other libraries, such as Typer's help."""
+    with contextlib.redirect_stdout(cast("TextIO", _SafeStdout(sys.stdout))):
         yield

@@ -1,4 +1,4 @@
-"""Text that others wrote (hosts, programs, files, names), made fit for a terminal and for reading. Pure."""
+"""Makes text from hosts, programs and files safe for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 
 from neuraltalk_provision.rules import log
 
-# Colours, movements of the cursor, titles of windows, by the pattern that reads logs on hosts too.
+# Escape sequences for colours, cursor movements and window titles: the same pattern reads logs on hosts.
 _SEQUENCES: re.Pattern[str] = log.SEQUENCES
-# What a terminal obeys in place of showing it, or what turns around or hides the letters beside it: C0 but for tab and
-# line feed, DEL and C1, marks of direction, separators of lines, letters that are none (tags, halves of pairs).
+# Characters that control a terminal, or that hide or reorder the characters next to them: C0 except tab and line feed,
+# DEL and C1, direction marks, line separators, tag characters and halves of surrogate pairs.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
 def visible(text: str) -> str:
-    r"""The text with what moves a cursor, colours, rings or hides shown as an escape such as \x1b or \u202e.
+    r"""The text with control characters and hidden characters shown as escapes, such as \x1b or \u202e.
 
-    Line feeds and tabs stay, and a carriage return before a line feed goes. A byte of a file's name that is not UTF-8
-    is shown as that byte.
+    Line feeds and tabs are kept, and a carriage return before a line feed is removed. A byte of a file name that is not
+    UTF-8 is shown as that byte.
     """
     return _UNSEEN.sub(_shown, text.replace("\r\n", "\n"))
 
 
-def of_a_log(text: str) -> str:
-    """The text of a program's log: without its colours, each step of a progress bar on a line, the rest `visible`."""
+def log_text(text: str) -> str:
+    """The output of a program without colours, with each step of a progress bar on its own line, and `visible`."""
     return visible(without_sequences(text).replace("\r\n", "\n").replace("\r", "\n"))
 
 

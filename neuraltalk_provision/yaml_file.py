@@ -1,8 +1,8 @@
-"""YAML that people write by hand, read without surprises: what YAML would take for something else is refused.
+"""Reads YAML files that people write, and refuses values that YAML could read in another way than they are meant.
 
-PyYAML reads YAML 1.1, where `0123` is 83, `1:30` is 90, `no` is false, and the last one counts of a key that stands
-twice. Here a plain word is text, a decimal number, true, false or null; all else that YAML 1.1 has a meaning for is an
-error that says what to write.
+PyYAML reads YAML 1.1: there `0123` is 83, `1:30` is 90, `no` is false, and the last of duplicate keys is used. Here a
+plain value is text, a decimal number, true, false or null; everything else to which YAML 1.1 gives a meaning is an
+error that says what to write instead.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import yaml
 from neuraltalk_provision.errors import UsageError
 
 LARGEST = 16 << 20
-"""Bytes of a file that are read at most."""
+"""The maximum size of a file, in bytes."""
 DEEPEST = 30
-"""How many lists and mappings may stand in each other."""
+"""The maximum nesting depth of lists and mappings."""
 
 _TAG = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,400})?\.[0-9]{0,400}(?:[eE][-+][0-9]{1,4})?")
 _QUOTE = "write it in quotes if it is text"
-# What YAML 1.1 has a meaning for, and what to write in its place.
+# The types of YAML 1.1 that are refused, and what to write instead.
 _INSTEAD = {
     "int": f"write a decimal number of at most 18 digits without leading zeros, or {_QUOTE}",
     "float": f"write a decimal number such as 0.5 or 1.0e-5, or {_QUOTE}",
@@ -38,7 +38,7 @@ _INSTEAD = {
 
 
 def read(file: Path) -> Any:
-    """What a file holds: mappings, lists, text, numbers, true, false, null. Raises UsageError with file and line."""
+    """The content of a file: mappings, lists, text, numbers, booleans, null. Raises UsageError with file and line."""
     try:
         with file.open("rb") as opened:
             data = opened.read(LARGEST + 1)
@@ -57,7 +57,7 @@ def read(file: Path) -> Any:
 
 
 def parse(text: str, name: str) -> Any:
-    """What a text holds; `name` says in errors where it is from."""
+    """The content of a YAML text; `name` is the name of its source in errors."""
     try:
         loader = _Loader(text)
         try:
@@ -66,30 +66,30 @@ def parse(text: str, name: str) -> Any:
         finally:
             loader.dispose()
     except _Refusal as error:
-        raise UsageError(f"{name}, line {error.line}: {error.words}") from None
+        raise UsageError(f"{name}, line {error.line}: {error.message}") from None
     except yaml.MarkedYAMLError as error:
         raise UsageError(f"{name} does not parse: line {_line(error.problem_mark)}: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two of an escape that is no letter
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: an escape of an invalid character
         raise UsageError(f"{name} does not parse: {error}") from None
 
 
-def no_truth(value: object) -> object:
-    """The value, where it is neither true nor false nor nothing: for pydantic, which takes true for 1."""
+def not_boolean(value: object) -> object:
+    """The value, unless it is true, false or null: a validator for pydantic, which would accept true as 1."""
     if isinstance(value, bool | None):
         raise ValueError("it cannot be true, false or empty: write a number or a name, or leave it out")
     return value
 
 
 class _Refusal(Exception):  # noqa: N818
-    """What stands in a line cannot be taken."""
+    """A value in the file is refused."""
 
-    def __init__(self, node: yaml.Node | yaml.Event, words: str) -> None:
-        super().__init__(words)
-        self.line, self.words = _line(node.start_mark), words
+    def __init__(self, node: yaml.Node | yaml.Event, message: str) -> None:
+        super().__init__(message)
+        self.line, self.message = _line(node.start_mark), message
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's, but for what it would take for something else."""
+    """PyYAML's safe loader with the checks of this module."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""What the stack is made of, as data: artifacts, components in build order, source edits, OS packages."""
+"""The contents of the stack as data: artifacts, components in build order, source edits, OS packages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def program_options(program: str) -> dict[str, Option]:
 
 @cache
 def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """{base or finetune: {loss or a score: ranges over iterations}} of trainings on COCO that go well."""
+    """{base or finetune: {loss or a score: ranges over iterations}} that are expected of trainings on COCO."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = _data("envelopes")
     return found
 

@@ -19,11 +19,11 @@ Assignment = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Fact:
-    """What is known about one variable: the values that it can have, and words for messages."""
+    """What is known about one variable: the values that it can have, and a text for messages."""
 
     variable: str
     values: tuple[str, ...]
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Contradiction:
     rules: tuple[str, ...]
 
     def __str__(self) -> str:
-        found = "; ".join(fact.words for fact in self.facts)
+        found = "; ".join(fact.text for fact in self.facts)
         return f"{found}. These do not work together: {'; '.join(self.reasons)}"
 
 
@@ -64,8 +64,8 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
 
     `skip_checks` names rules that are not applied, because the operator knows that they do not hold for this host.
     """
-    trusted = set(skip_checks)
-    rules = [rule for rule in RULES if rule.name not in trusted]
+    skipped = set(skip_checks)
+    rules = [rule for rule in RULES if rule.name not in skipped]
     fitting = list(_fitting(table, facts, rules))
     if fitting:
         return max(fitting, key=lambda one: number(one["cuda"]))
@@ -98,7 +98,7 @@ def _broken(table: Compatibility, assignment: Assignment, rule: Rule) -> str:
 def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Contradiction:
     """Explained with the assignment that breaks the fewest rules: it is most probably the intended one."""
     broken = [
-        {rule.name: words for rule in rules if (words := _broken(table, assignment, rule))}
+        {rule.name: reason for rule in rules if (reason := _broken(table, assignment, rule))}
         for assignment in _assignments(table, facts)
     ]
     least = min(broken, key=len)

@@ -36,7 +36,7 @@ class Toolkit:
     apart: bool = False
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         return f"CUDA {self.version} ({self.path or 'wheels of the mirror'})"
 
 
@@ -72,7 +72,7 @@ def capabilities(cards: Sequence[Card], table: Compatibility) -> str:
 
 
 def toolkits_of(
-    toolkits: Sequence[CudaDirectory], lock: Mapping[str, Versioned], platform: str, asked: str
+    toolkits: Sequence[CudaDirectory], lock: Mapping[str, Versioned], platform: str, requested: str
 ) -> list[Toolkit]:
     """The toolkits to choose from."""
     name = f"cuda-wheels-{platform}"
@@ -82,9 +82,11 @@ def toolkits_of(
         for tree in toolkits
         if tree.version and (not tree.lacks or version.removesuffix(WITHOUT_NVCC) == tree.version)
     ]
-    if asked and not toolkits:
-        raise RefusalError(f"gpu_stack_cuda is {asked}, but there is no CUDA toolkit (bin/nvcc with its headers) there")
-    if version and not version.endswith(WITHOUT_NVCC) and not asked and version not in {t.version for t in trees}:
+    if requested and not toolkits:
+        raise RefusalError(
+            f"gpu_stack_cuda is {requested}, but there is no CUDA toolkit (bin/nvcc with its headers) there"
+        )
+    if version and not version.endswith(WITHOUT_NVCC) and not requested and version not in {t.version for t in trees}:
         trees.append(Toolkit(version, "", name))
     if trees:
         return trees
@@ -102,7 +104,7 @@ def facts_of(
 ) -> list[Fact]:
     """What is known; the toolkit comes first, because it is the easiest to change."""
     gpu, packages, archs = state.gpu, state.packages, state.inventory.arch_list
-    facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.words for t in trees))]
+    facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.text for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
     if archs:
         listed = ",".join(compute_capability(arch) for arch in architectures(archs))
@@ -123,7 +125,7 @@ def facts_of(
         single["cudnn"] = (archive.version, "cuDNN {}")
         single["cudnn_cuda"] = (made_for(archive.file), "a cuDNN archive for CUDA {}")
         single["rock"] = (lock["cudnn-rock"].version, "branch {} of the cudnn rock")
-    facts += [Fact(name, (value,), words.format(value)) for name, (value, words) in single.items() if value]
+    facts += [Fact(name, (value,), text.format(value)) for name, (value, text) in single.items() if value]
     return facts
 
 

@@ -1,4 +1,4 @@
-"""What is built for a host's cards: decided from its state, its inventory and the mirror. Pure."""
+"""Chooses what is built for a host's cards, from its state, its inventory and the mirror. Pure."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PROFILES = ("auto", "cpu", "legacy", "modern")
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU half of one host.
+    """The GPU part of one host's stack.
 
-    `archs` is a TORCH_CUDA_ARCH_LIST; `toolkit` the host's CUDA directory, empty where the mirror's wheels are
-    the toolkit; `wheels` the name of the wheels that are merged into it; `gcc` the compiler that was named for
-    nvcc; `cudnn` the version that `cudnn_mode` (swap or private) brings, both empty without one.
+    `archs` is a TORCH_CUDA_ARCH_LIST. `toolkit` is the host's CUDA directory, empty if the mirror's wheels are the
+    toolkit; `wheels` is the name of the wheels that are added to it. `gcc` is the compiler for nvcc from the inventory.
+    `cudnn` is the version that is installed in the way `cudnn_mode` (swap or private); both are empty without cuDNN.
     """
 
     profile: str
@@ -45,7 +45,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Choice:
     """The choice for a host's cards (None without a card), the refusals (reasons not to start), and a remark."""
 
     gpu: Gpu | None = None
@@ -62,7 +62,7 @@ def choose(
     *,
     profile: str,
     cudnn_mode: str,
-) -> Chosen:
+) -> Choice:
     """What is built for the host's cards.
 
     `profile` and `cudnn_mode` are the site's settings; the host's inventory can override them. Nothing is built for a
@@ -74,19 +74,19 @@ def choose(
     try:
         _refuse_misspelt(given)
         sources = [name for name, row in table.profiles.items() if row.cutorch in lock and row.cunn in lock]
-        idle = _idle(state, wanted, sources)
-        if idle is not None:
-            return Chosen(remark=f"{host}: {idle}" if idle else "")
-        _refuse_nameless(state, table)
+        reason = _reason_to_skip(state, wanted, sources)
+        if reason is not None:
+            return Choice(remark=f"{host}: {reason}" if reason else "")
+        _refuse_unknown_capability(state, table)
         trees = toolkits_of(state.gpu.toolkits, lock, platform, given.cuda)
         known = facts_of(state, table, lock, trees, (wanted,) if wanted != "auto" else tuple(sources))
-        answer = solve(table, known, given.skip_checks)
-        if isinstance(answer, Contradiction):
-            rules = ", ".join(answer.rules)
-            raise RefusalError(f"{answer}. To skip this check for this host, set gpu_stack_skip_checks: [{rules}]")
-        return Chosen(_gpu(state, table, only(trees, answer["cuda"]), answer, mode))
+        solution = solve(table, known, given.skip_checks)
+        if isinstance(solution, Contradiction):
+            rules = ", ".join(solution.rules)
+            raise RefusalError(f"{solution}. To skip this check for this host, set gpu_stack_skip_checks: [{rules}]")
+        return Choice(_gpu(state, table, only(trees, solution["cuda"]), solution, mode))
     except RefusalError as refused:
-        return Chosen(refusals=tuple(f"{host}: {words}" for words in refused.args))
+        return Choice(refusals=tuple(f"{host}: {reason}" for reason in refused.args))
 
 
 def _refuse_misspelt(given: HostVariables) -> None:
@@ -107,8 +107,8 @@ def _refuse_misspelt(given: HostVariables) -> None:
 _ARCH_EXAMPLE = 'for example gpu_stack_arch_list: "9.0"'
 
 
-def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
-    """Why nothing is built for cards, empty if there is nothing to remark; None if something is built."""
+def _reason_to_skip(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
+    """Why nothing is built for cards (empty if this needs no remark); None if something is built."""
     facts, given = state.gpu, state.inventory
     cards, archs = facts.cards, given.arch_list
     if wanted == "cpu":
@@ -131,32 +131,32 @@ def _idle(state: HostState, wanted: str, sources: Sequence[str]) -> str | None:
 
 
 def built_for_cards(state: HostState) -> bool:
-    """Whether the current generation of the host has a GPU half."""
+    """Whether the current generation of the host has a GPU part."""
     return "cutorch" in state.stack.generation(state.stack.current or "").stamps
 
 
-def _refuse_nameless(state: HostState, table: Compatibility) -> None:
+def _refuse_unknown_capability(state: HostState, table: Compatibility) -> None:
     if state.inventory.arch_list:
         return
-    nameless = sorted({card.name for card in state.gpu.cards if not capability(card, table)})
-    if nameless:
+    unknown = sorted({card.name for card in state.gpu.cards if not capability(card, table)})
+    if unknown:
         raise RefusalError(
-            f"its driver does not report the compute capability of {', '.join(nameless)}: set it in its inventory, "
+            f"its driver does not report the compute capability of {', '.join(unknown)}: set it in its inventory, "
             + _ARCH_EXAMPLE
         )
 
 
-def _gpu(state: HostState, table: Compatibility, tree: Toolkit, answer: Assignment, mode: str) -> Gpu:
-    """The GPU half for an assignment of the table."""
+def _gpu(state: HostState, table: Compatibility, tree: Toolkit, solution: Assignment, mode: str) -> Gpu:
+    """The GPU part for an assignment of the table."""
     given = state.inventory
-    cudnn = answer.get("cudnn", "") if answer["profile"] == "legacy" and answer.get("rock") else ""
+    cudnn = solution.get("cudnn", "") if solution["profile"] == "legacy" and solution.get("rock") else ""
     if cudnn and mode == "swap" and (tree.apart or not tree.path):
         raise RefusalError(
             "its CUDA toolkit is not in one directory, so cuDNN cannot be swapped there: "
             "set gpu_stack_cudnn_mode: private"
         )
     return Gpu(
-        profile=answer["profile"],
+        profile=solution["profile"],
         archs=arch_list(given.arch_list) or capabilities(state.gpu.cards, table),
         toolkit=tree.path,
         cuda=tree.version,

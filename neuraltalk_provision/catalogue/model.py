@@ -1,4 +1,4 @@
-"""What the catalogue's data files hold, frozen."""
+"""The rows of the catalogue's data files, as frozen objects."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Row(BaseModel):
-    """A row of a data file: no unknown keys, not to be changed."""
+    """A row of a data file; frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Artifact(Row):
-    """A file that the mirror can contain, and what it must contain itself."""
+    """A file that the mirror can contain, and (`holds`) what must be inside it."""
 
     name: str
     role: str
@@ -29,10 +29,10 @@ class Artifact(Row):
 class Component(Row):
     """A part of the stack that is built, tried and stamped as one.
 
-    With `profiles` it belongs to hosts of these GPU profiles only, and is loaded where there is a card; elsewhere
-    its `libraries` (relative to the generation) have to have all their symbols. With `cudnn` it belongs to those
-    of them that get a cuDNN. `python3` names an artifact that takes the place of `artifact` where the mirror has it
-    and the host's Python is 3; `extras` are artifacts that go in as well where the mirror has them.
+    With `profiles` it is built only on hosts with these GPU profiles. If such a host has a card, the component is
+    loaded; otherwise all symbols of its `libraries` (paths in the generation) must be resolved. With `cudnn` it is
+    built only on those of the hosts that get a cuDNN. `python3` is the artifact that replaces `artifact` if the mirror
+    has it and the host has Python 3. `extras` are artifacts that are also used if the mirror has them.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Edit(Row):
 
 
 class Need(Row):
-    """An OS package under the names that its families give it.
+    """An OS package, with its names on each package manager.
 
-    With `artifacts` it is wanted only where the mirror has one of them.
+    With `artifacts` it is installed only if the mirror has one of them.
     """
 
     need: str
@@ -82,7 +82,7 @@ class Need(Row):
         return tuple(next((names[key] for key in keys if key in names), names["default"]))
 
     def every_name(self) -> set[str]:
-        """All names of both families."""
+        """All names, for apt and rpm."""
         both: set[str] = set()
         for names in (self.apt, self.rpm):
             for group in names.values() if isinstance(names, dict) else (names,):
@@ -91,7 +91,7 @@ class Need(Row):
 
 
 class CudaRow(Row):
-    """What a CUDA release goes with; ranges are (least, greatest)."""
+    """What a CUDA release works with; ranges are (lowest, highest)."""
 
     driver: str
     gcc: str
@@ -100,7 +100,7 @@ class CudaRow(Row):
 
 
 class CudnnRow(Row):
-    """What a cuDNN branch goes with, and the branch of the cudnn rock that speaks to it."""
+    """What a cuDNN branch works with, and the branch of the cudnn rock for it."""
 
     rock: str
     cuda: tuple[str, str]
@@ -116,7 +116,7 @@ class ProfileRow(Row):
 
 
 class Compatibility(Row):
-    """What goes with what."""
+    """The table of versions that work together."""
 
     cuda: dict[str, CudaRow]
     cudnn: dict[str, CudnnRow]
@@ -127,7 +127,7 @@ class Compatibility(Row):
 
 
 class Option(Row):
-    """An option of train.lua or eval.lua: its type, the program's own default, its bounds, what it is for."""
+    """An option of train.lua or eval.lua: its type, the program's own default, its bounds, and its meaning."""
 
     type: Literal["file", "folder", "text", "whole", "number", "flag", "choice"]
     default: str | int | float
@@ -140,8 +140,8 @@ class Option(Row):
     never: dict[int, str] = {}
     why: str = ""
 
-    def misfit(self, value: float) -> str:
-        """Why a number cannot be its value, in words; nothing where it can."""
+    def problem(self, value: float) -> str:
+        """The reason why a number cannot be its value; empty if it can."""
         bound = next((f"{word} {end:g}" for word, end, beyond in self._ends(value) if beyond), "")
         if not bound:
             return self.never.get(int(value), "") if value in self.never else ""
@@ -157,7 +157,7 @@ class Option(Row):
 
 
 class Catalogue(Row):
-    """All of it: artifacts, components in build order, edits by artifact, what goes with what, package needs."""
+    """The whole catalogue: artifacts, components in build order, edits by artifact, compatibility, OS packages."""
 
     artifacts: tuple[Artifact, ...]
     components: tuple[Component, ...]
@@ -166,9 +166,9 @@ class Catalogue(Row):
     needs: tuple[Need, ...]
 
     def artifact(self, name: str) -> Artifact:
-        """The artifact of that name; KeyError where there is none."""
+        """The artifact with that name. Raises KeyError if there is none."""
         return {artifact.name: artifact for artifact in self.artifacts}[name]
 
     def package_names(self) -> list[str]:
-        """Every package name of every family, sorted: what one question to a host asks for."""
+        """All package names, for apt and rpm, sorted: stack_state returns which of them a host has installed."""
         return sorted(set().union(*(need.every_name() for need in self.needs)))

@@ -24,21 +24,21 @@ class Platform:
     machine: str
     manager: Manager
     python: str = "3"
-    """The first number of the version of the Python that builds there."""
+    """The major version of the Python that is used to build there."""
 
     @property
     def major(self) -> str:
-        """The release's first number, as a string; empty where the host named none."""
+        """The major version of the release as a string; empty if the host reports no version."""
         return self.version.split(".")[0]
 
     @property
     def key(self) -> str:
-        """`<os-release ID>-<major>-<machine>`, the name under which the mirror files what is for it."""
+        """`<os-release ID>-<major>-<machine>`, which is part of the names of the mirror's files for this platform."""
         return "-".join(part for part in (self.id, self.major, self.machine) if part)
 
     @property
     def lookups(self) -> tuple[str, ...]:
-        """Keys for tables by release: its own, then its family's with the same major number."""
+        """Keys for tables by release: its own, then `el-<major>` for the RPM family."""
         own = f"{self.id}-{self.major}"
         return (own, f"el-{self.major}") if self.manager != "apt" else (own,)
 
@@ -49,10 +49,10 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
     If the ID of a system is unknown, its ID_LIKE decides, and without that its package manager. Raises UsageError if it
     has none of the package managers.
     """
-    there = {name for name, command in COMMANDS.items() if command in facts.managers}
+    available = {name for name, command in COMMANDS.items() if command in facts.managers}
     family = {facts.id, *facts.id_like}
-    rpm: Manager | None = "dnf" if "dnf" in there else "yum" if "yum" in there else None
-    apt: Manager | None = "apt" if "apt" in there else None
+    rpm: Manager | None = "dnf" if "dnf" in available else "yum" if "yum" in available else None
+    apt: Manager | None = "apt" if "apt" in available else None
     if family & _RPM_IDS:
         manager = rpm or apt
     elif family & _APT_IDS:

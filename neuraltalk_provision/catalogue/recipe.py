@@ -1,4 +1,4 @@
-"""What is to be built for one platform, with the digests that say when it has to be built again. Pure."""
+"""What is built for one platform, with the digests that decide whether it must be built again. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.rules import layout
 
-# Raised when a role comes to build differently from the same inputs: everything is then built anew.
+# Increased when a role builds something else from the same inputs: everything is then built again.
 RECIPE_VERSION = 2
 ID_LENGTH = 16
 
 
-class Held(Protocol):
+class LockedFile(Protocol):
     """A file that the mirror's lock lists."""
 
     @property
@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A generation before it is built; `id` digests all that goes in. `gpu` is None where there is no GPU half."""
+    """A generation before it is built. `id` is the digest of all inputs; `gpu` is None without a GPU part."""
 
     id: str
     platform: str
@@ -83,30 +83,30 @@ class Recipe:
         return self.gpu is not None and self.gpu.cudnn_mode == "swap"
 
     def part(self, name: str) -> Part:
-        """The part of that name; KeyError where there is none."""
+        """The part with that name. Raises KeyError if there is none."""
         return {part.name: part for part in self.parts}[name]
 
     @property
     def generation(self) -> PurePosixPath:
-        """The directory on hosts in which it is built and stays."""
+        """The directory on hosts in which the generation is built."""
         return PurePosixPath(layout.generation(self.stack_root, self.id))
 
     def as_vars(self) -> dict[str, Any]:
-        """The recipe as Ansible reads it."""
+        """The recipe as variables for Ansible."""
         return {**asdict(self), "generation": str(self.generation)}
 
 
 def write(
     catalogue: Catalogue,
-    lock: Mapping[str, Held],
+    lock: Mapping[str, LockedFile],
     platform: Platform,
     settings: BuildSettings,
     gpu: Gpu | None = None,
 ) -> Recipe:
-    """The recipe for a platform, with the GPU half of a host, from what the mirror's lock lists.
+    """The recipe for a platform and the GPU part of a host, from the files in the mirror's lock.
 
-    `lock` is keyed by artifact name, and by `<name>-<platform key>` for what is made per platform. Raises
-    MirrorError naming every required artifact that the lock lacks.
+    The keys of `lock` are the artifacts' names, or `<name>-<platform key>` for artifacts per platform. Raises
+    MirrorError that names every required artifact that the lock lacks.
     """
     wants = [need for need in catalogue.needs if not need.artifacts or any(name in lock for name in need.artifacts)]
     needs = [(need, need.names(platform.manager, platform.lookups)) for need in wants]
@@ -115,7 +115,7 @@ def write(
     pip_source = _pip_source(settings, lock, platform)
     components = [component for component in catalogue.components if _applies(component, gpu)]
     wanted, left_out = _wanted(components, catalogue, lock, platform, pip_source)
-    # Not the minor release: an update of the distribution is no reason to build a fleet anew.
+    # Without the minor release: an update of the distribution must not cause a rebuild of all hosts.
     base = _digest(RECIPE_VERSION, platform.key, platform.manager, asdict(settings), sorted(required))
     parts: dict[str, Part] = {}
     for component in wanted:
@@ -137,7 +137,7 @@ def write(
     )
 
 
-def _pip_source(settings: BuildSettings, lock: Mapping[str, Held], platform: Platform) -> str:
+def _pip_source(settings: BuildSettings, lock: Mapping[str, LockedFile], platform: Platform) -> str:
     if settings.pip_source != "auto":
         return settings.pip_source
     if f"python-wheels-{platform.key}" in lock:
@@ -146,21 +146,21 @@ def _pip_source(settings: BuildSettings, lock: Mapping[str, Held], platform: Pla
 
 
 def _applies(component: Component, gpu: Gpu | None) -> bool:
-    """Whether the component is for a host with that GPU half."""
+    """Whether the component is for a host with that GPU part."""
     if not component.profiles:
         return True
     return gpu is not None and gpu.profile in component.profiles and bool(gpu.cudnn or not component.cudnn)
 
 
-def _artifact(component: Component, lock: Mapping[str, Held], platform: Platform) -> str:
-    """The artifact that a component is made from on hosts of the platform."""
+def _artifact(component: Component, lock: Mapping[str, LockedFile], platform: Platform) -> str:
+    """The artifact from which a component is built on hosts of the platform."""
     return component.python3 if platform.python == "3" and component.python3 in lock else component.artifact
 
 
 def _wanted(
     components: Iterable[Component],
     catalogue: Catalogue,
-    lock: Mapping[str, Held],
+    lock: Mapping[str, LockedFile],
     platform: Platform,
     pip_source: str,
 ) -> tuple[list[Component], tuple[str, ...]]:
@@ -172,7 +172,7 @@ def _wanted(
             (left_out if pip_source == "none" else wanted).append(component)
             continue
         if catalogue.artifact(component.artifact).per_platform:
-            wanted.append(component)  # with the wheels, where the host's own toolkit lacks something
+            wanted.append(component)  # if the host's own toolkit lacks something, the wheels are added to it
             continue
         names = (_artifact(component, lock, platform), *component.companions)
         absent = [name for name in names if name not in lock]
@@ -191,7 +191,7 @@ def _wanted(
 def _part(
     component: Component,
     catalogue: Catalogue,
-    lock: Mapping[str, Held],
+    lock: Mapping[str, LockedFile],
     platform: Platform,
     base: str,
     parts: Mapping[str, Part],
@@ -213,7 +213,7 @@ def _part(
     edits = tuple(edit.model_dump() for edit in catalogue.edits.get(artifact, ()))
     digest = _digest(
         base,
-        # But for the names of what may go in: the digests of what does go in stand below.
+        # Without the names of optional inputs: the digests of the files that are used follow below.
         component.model_dump(exclude={"python3", "extras"}),
         [file["sha256"] for file in present],
         edits,
@@ -234,10 +234,10 @@ def _part(
     )
 
 
-def _file(held: Held | None) -> dict[str, Any] | None:
-    if held is None:
+def _file(entry: LockedFile | None) -> dict[str, Any] | None:
+    if entry is None:
         return None
-    return {"name": held.name, "file": held.file, "sha256": held.sha256, "size": held.size}
+    return {"name": entry.name, "file": entry.file, "sha256": entry.sha256, "size": entry.size}
 
 
 def _digest(*inputs: Any) -> str:

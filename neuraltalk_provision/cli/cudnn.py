@@ -35,9 +35,8 @@ def status(
     chosen = settings_file.load(settings, inventory=inventory)
     states = cudnn.work("status", chosen, output, limit or (), cuda=cuda)
     for state in states:
-        seen = state.after
-        output.say(f"{state.host} {seen.root}: {_words(state.after)}")
-        for path in seen.backup:
+        output.say(f"{state.host} {state.after.root}: {_describe(state.after)}")
+        for path in state.after.backup:
             output.say(f"  backup: {path}")
         for user in state.users:
             output.say(f"  in use by pid {user.pid}: {user.command}")
@@ -79,7 +78,7 @@ def swap(
         plan=plan,
         take_over=take_over,
     )
-    _tell(states, output, plan)
+    _show(states, output, plan)
     return EXIT_FINE
 
 
@@ -97,24 +96,24 @@ def restore(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory)
     states = cudnn.work("restore", chosen, output, limit or (), cuda=cuda, plan=plan, take_over=take_over)
-    _tell(states, output, plan)
+    _show(states, output, plan)
     return EXIT_FINE
 
 
-def _tell(states: tuple[cudnn.CudnnState, ...], output: Output, plan: bool) -> None:
+def _show(states: tuple[cudnn.CudnnState, ...], output: Output, plan: bool) -> None:
     for state in states:
         if plan:
             what = "would change" if state.changed else "nothing to change"
-            output.say(f"{state.host} {state.before.root}: {what}; it is {_words(state.before)}")
+            output.say(f"{state.host} {state.before.root}: {what}; it is {_describe(state.before)}")
             continue
-        for words in state.did or (f"nothing to change in {state.after.root}",):
-            output.say(f"{state.host}: {words}")
-        output.say(f"{state.host} {state.after.root}: {_words(state.after)}")
+        for action in state.did or (f"nothing to change in {state.after.root}",):
+            output.say(f"{state.host}: {action}")
+        output.say(f"{state.host} {state.after.root}: {_describe(state.after)}")
     output.result(
         {"hosts": [state.as_json() for state in states], "changed": not plan and any(s.changed for s in states)}
     )
 
 
-def _words(seen: CudnnTree) -> str:
-    told = f"header {seen.header or 'none'}, library {seen.library or 'none'}"
-    return f"{seen.state}, {told}" + (f" ({seen.problem})" if seen.problem else "")
+def _describe(tree: CudnnTree) -> str:
+    versions = f"header {tree.header or 'none'}, library {tree.library or 'none'}"
+    return f"{tree.state}, {versions}" + (f" ({tree.problem})" if tree.problem else "")

@@ -1,4 +1,4 @@
-"""What the verbs of `provision data` share: a program that runs on this machine, or as a run on a host."""
+"""Shared by the commands of `provision data`: run a program on this machine, or as a run on a host."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ ImagesRoot = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="The number of processes. Default: one per CPU core.")]
-SHOWN = 1 << 20
-"""Bytes of a result that a host may tell."""
+LARGEST_RESULT = 1 << 20
+"""The maximum size of a host's result, in bytes."""
 
 
-def placed(host: str) -> Callable[[str], str]:
-    """What makes of a path as it was given one for the request: on this machine it counts from where we are."""
+def absolute_for(host: str) -> Callable[[str], str]:
+    """The function that converts a path for the request: absolute on this machine, unchanged for a host."""
     return (lambda path: path) if host else _here
 
 
@@ -53,9 +53,9 @@ def _here(path: str) -> str:
         return str(Path(path).absolute())
 
 
-def do(
+def run_program(
     name: str,
-    asked: Prepare | Inspect,
+    wanted: Prepare | Inspect,
     host: str,
     run_id: str,
     settings: Settings,
@@ -65,15 +65,15 @@ def do(
     detach: bool = False,
     findings: Path | None = None,
 ) -> Mapping[str, Any] | None:
-    """What came of a program, here or on a host; None where it was only to be said, or started."""
+    """The result of a program, here or on a host; None with `plan` or `detach`."""
     if not host and (run_id or detach):
         raise UsageError("--id and --detach need a run on a host", advice="Give the host with --host.")
     if host and findings:
         raise UsageError(
             "--findings is only for an inspection on this machine", advice="On a host they are in the run's directory."
         )
-    request.check(asked)
-    document = asked.as_asked()
+    request.check(wanted)
+    document = wanted.as_request()
     if plan:
         given = " ".join(f"--{key} {value}" for key, value in document.items() if value not in ("", None, False))
         output.say(f"would {name} on {host or 'this machine'}: {given}")
@@ -94,7 +94,7 @@ def _findings() -> Path:
 
 
 def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detach: bool) -> Mapping[str, Any] | None:
-    """Start a program as a run, follow it to its end, and read its result; None where it is left alone."""
+    """Start a program as a run, follow it to its end, and return its result; None with `detach`."""
     started = hosts.start([spec], host, settings)
     for remark in started.remarks:
         output.say(remark)
@@ -104,8 +104,8 @@ def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detac
         output.result({"id": spec.id, "host": host, **plain(started)})
         return None
     end = run.followed(spec, host, started.log, settings, output)
-    told = hosts.read(spec.id, host, settings, [RESULT], most=SHOWN).get(RESULT, b"")
-    result = program.parsed(told)
+    content = hosts.read(spec.id, host, settings, [RESULT], most=LARGEST_RESULT).get(RESULT, b"")
+    result = program.parsed(content)
     if not result:
         ending.check(spec.program, end)
     result = program.accepted(spec.program, result, f"{host} (log {end.log})")

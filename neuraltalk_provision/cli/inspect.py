@@ -1,4 +1,4 @@
-"""`provision data inspect`: find what will not load before a training does."""
+"""`provision data inspect`: find pictures, captions and labels that a training cannot load."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def inspect(
 
     The exit code is 1 if there is one. PATH can also be a finished data set.
     """
-    place = data.placed(host)
-    asked = Inspect(
-        path=place(path),
-        images_root=place(images_root),
-        input_json=place(input_json),
-        quarantine=place(quarantine),
-        undo=place(undo),
+    absolute = data.absolute_for(host)
+    request = Inspect(
+        path=absolute(path),
+        images_root=absolute(images_root),
+        input_json=absolute(input_json),
+        quarantine=absolute(quarantine),
+        undo=absolute(undo),
         jobs=jobs,
     )
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    result = data.do("inspect", asked, host, run_id, chosen, output, plan=plan, findings=findings)
+    result = data.run_program("inspect", request, host, run_id, chosen, output, plan=plan, findings=findings)
     if result is None:
         return EXIT_FINE
     output.result(result)

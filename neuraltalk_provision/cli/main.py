@@ -1,4 +1,4 @@
-"""`provision`: the application, and the one place where errors become words and exit codes."""
+"""`provision`: the Typer application, and the only place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ runs.app.command()(verdict.report)
 runs.app.command()(score.score)
 app.add_typer(runs.app, name="runs")
 data = typer.Typer(
-    help="Data sets: make one of pictures and captions, and find what will not load before a training does.",
+    help="Data sets: make one from pictures and captions, and find files that a training cannot load.",
     no_args_is_help=True,
 )
 data.command()(prepare.prepare)
@@ -80,9 +80,9 @@ def provision(
         "-v",
         count=True,
         show_default=False,
-        help="Show on stderr Ansible's tasks as they go, and with -vv the modules' results too; may stand anywhere "
-        "before a `--`. Every command that asks hosts keeps all of it in a log, in "
-        "~/.local/state/neuraltalk-provision/logs or below $XDG_STATE_HOME, which its errors name.",
+        help="Show Ansible's tasks on stderr, and with -vv also the results of modules; can be given anywhere before a "
+        "`--`. Every command that connects to hosts writes all of this to a log in "
+        "~/.local/state/neuraltalk-provision/logs, or below $XDG_STATE_HOME; error messages give its path.",
     ),
 ) -> None:
     """Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror."""
@@ -97,89 +97,91 @@ def main() -> None:
         Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
         sys.exit(EXIT_USAGE)
     code = boundary(sys.argv[1:])
-    streams.leave()
+    streams.finish_stderr()
     sys.exit(code)
 
 
 def verbosity(arguments: list[str]) -> tuple[int, list[str]]:
-    """(how often -v was given, the other words): it may stand anywhere before the options of a program."""
+    """(how often -v was given, the other arguments). -v can be given anywhere before the options of a program."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    asked = [word for word in arguments[:end] if _VERBOSE.fullmatch(word)]
-    count = sum(1 if word == "--verbose" else len(word) - 1 for word in asked)
-    return count, [word for word in arguments[:end] if word not in asked] + arguments[end:]
+    flags = [word for word in arguments[:end] if _VERBOSE.fullmatch(word)]
+    count = sum(1 if word == "--verbose" else len(word) - 1 for word in flags)
+    return count, [word for word in arguments[:end] if word not in flags] + arguments[end:]
 
 
 def boundary(arguments: list[str]) -> int:
-    """The exit code of a command line: errors printed in words, our bugs with where their report lies."""
-    level, words = verbosity(arguments)
-    output, beside = Output(as_json="--json" in words), Output()
-    with command_log.begin(words, verbosity=level, show=beside.detail) as log:
-        code, told = _outcome(words, log)
-    where = str(log.path) if log.path and (log.host_failed or isinstance(told, HostError | BugError)) else ""
-    if told:
-        output.error(told, where)
-    elif where and code:
-        beside.remark("log", where)
+    """Run a command line and return its exit code. Errors are printed, with the path of the log if a host failed."""
+    level, rest = verbosity(arguments)
+    output, plain_output = Output(as_json="--json" in rest), Output()
+    with command_log.begin(rest, verbosity=level, show=plain_output.detail) as log:
+        code, error = _outcome(rest, log)
+    log_path = str(log.path) if log.path and (log.host_failed or isinstance(error, HostError | BugError)) else ""
+    if error:
+        output.error(error, log_path)
+    elif log_path and code:
+        plain_output.remark("log", log_path)
     if log.problem:
-        beside.remark("warning", f"this command has no {'whole ' if log.path else ''}log: {log.problem}")
-    return _flushed(code, told, output)
+        plain_output.remark("warning", f"this command has no {'complete ' if log.path else ''}log: {log.problem}")
+    return _flushed(code, error, output)
 
 
-def _flushed(code: int, told: ProvisionError | None, output: Output) -> int:
-    """The exit code after all that was printed is written; another one where a part of it got lost."""
+def _flushed(code: int, error: ProvisionError | None, output: Output) -> int:
+    """Flush stdout; return the exit code, which changes from 0 to 2 if a part of the output was lost."""
     lost = streams.flush()
     if lost is None:
         return code
-    if told and output.as_json:
-        Output().error(told)
+    if error and output.as_json:
+        Output().error(error)
     Output().warn(
         f"not all of the output could be written to stdout: {lost.strerror or lost}",
-        "The work itself went on to its end." if told is None else "",
+        "The command itself ran to its end." if error is None else "",
     )
     return code or EXIT_USAGE
 
 
 def _outcome(arguments: list[str], log: CommandLog) -> tuple[int, ProvisionError | None]:
-    """(the exit code of a command line, the error that it ended with if there is something to say of it)."""
+    """(exit code of a command line, the error to print or None)."""
     try:
         return _invoke(arguments), None
-    except typer.Exit as leaving:
-        return leaving.exit_code, None
+    except typer.Exit as end:
+        return end.exit_code, None
     except BrokenPipeError:
-        streams.hush()
+        streams.discard_stdout()
         return EXIT_FINE, None
     except (Exception, KeyboardInterrupt) as error:
-        told = _in_words(error, log)
-        # Empty where a group without a command has printed its help already.
-        return told.exit_code, told if told.message else None
+        converted = _converted(error, log)
+        # The message is empty if a group without a command has already printed its help.
+        return converted.exit_code, converted if converted.message else None
 
 
-def _in_words(error: BaseException, log: CommandLog) -> ProvisionError:
+def _converted(error: BaseException, log: CommandLog) -> ProvisionError:
+    """Any exception as the error that the user sees."""
     match error:
         case ProvisionError():
             return error
         case typer.TyperException():
             return UsageError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
         case KeyboardInterrupt() | typer.Abort():
-            return InterruptError("interrupted", advice="Run the same command again; it goes on where it was.")
+            return InterruptError("interrupted", advice="Run the same command again; it continues where it stopped.")
     return _bug(error, log)
 
 
 def _invoke(arguments: list[str]) -> int:
-    """Typer without its own handling of errors and interruption."""
+    """Run the command with Typer, without Typer's own handling of errors and Ctrl-C."""
     command = typer.main.get_command(app)
-    with streams.guarded(), command.make_context("provision", arguments) as context:
+    with streams.safe_stdout(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
 
 
 def _bug(error: BaseException, log: CommandLog) -> ProvisionError:
-    """The error for what nobody thought of: its traceback is in the command's log, with versions and the command."""
+    """The error for an unexpected exception; its traceback is written to the command's log."""
     what = log.redacted(f"this is a bug in neuraltalk-provision: {type(error).__name__}: {error}")
-    told = "".join(traceback.format_exception(error))
-    log.write(f"== {what}\n{told}")
+    trace = "".join(traceback.format_exception(error))
+    log.write(f"== {what}\n{trace}")
     if log.path and not log.problem:
         return BugError(
-            what, advice="Send the log to the authors, and say what you did. It names your hosts and files."
+            what,
+            advice="Send the log to the authors, and say what you did. It contains the names of your hosts and files.",
         )
-    return BugError(what, advice=f"Send this to the authors, and say what you did:\n{log.redacted(told)}")
+    return BugError(what, advice=f"Send this to the authors, and say what you did:\n{log.redacted(trace)}")

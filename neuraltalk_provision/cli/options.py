@@ -37,7 +37,7 @@ Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done; cha
 
 
 class Launchers(StrEnum):
-    """What starts a run."""
+    """How a run is started."""
 
     SSH = "ssh"
     SLURM = "slurm"

@@ -105,13 +105,13 @@ def prepare(
     """Write the HDF5 and JSON files that train.lua reads, as neuraltalk2's prepro.py does, and the annotations."""
     if coco and (input_json or images_root):
         raise UsageError("--coco already gives the captions and the pictures: leave out --input_json and --images_root")
-    place = data.placed(host)
-    named, root = request.of_coco(place(coco)) if coco else (tuple(map(place, input_json or ())), images_root)
-    asked = Prepare(
-        input_json=named,
-        images_root=place(root) or request.beside(named),
-        output_json=place(output_json),
-        output_h5=place(output_h5),
+    absolute = data.absolute_for(host)
+    files, root = request.of_coco(absolute(coco)) if coco else (tuple(map(absolute, input_json or ())), images_root)
+    wanted = Prepare(
+        input_json=files,
+        images_root=absolute(root) or request.beside(files),
+        output_json=absolute(output_json),
+        output_h5=absolute(output_h5),
         num_val=num_val,
         num_test=num_test,
         val_share=val_share,
@@ -119,7 +119,7 @@ def prepare(
         split_column=split_column,
         file_column=file_column,
         caption_column=caption_column,
-        karpathy_split=place(karpathy_split),
+        karpathy_split=absolute(karpathy_split),
         max_length=max_length,
         word_count_threshold=word_count_threshold,
         tokens=tokens,
@@ -128,9 +128,9 @@ def prepare(
     )
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    result = data.do("prepare", asked, host, run_id, chosen, output, plan=plan, detach=detach)
+    result = data.run_program("prepare", wanted, host, run_id, chosen, output, plan=plan, detach=detach)
     if result is not None:
         output.result(result)
-        made = f"-input_h5 {asked.output_h5} -input_json {asked.output_json}"
-        output.say(f"next: provision train --host {host or 'HOST'} -- {made}")
+        options_ = f"-input_h5 {wanted.output_h5} -input_json {wanted.output_json}"
+        output.say(f"next: provision train --host {host or 'HOST'} -- {options_}")
     return EXIT_FINE

@@ -30,7 +30,7 @@ class Choose(StrEnum):
 
 def resume(
     run_id: Id,
-    words: Annotated[
+    arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua to change.")
     ] = None,
     host: Host = "",
@@ -61,12 +61,12 @@ def resume(
     run = record.find(run_id, everything, host)
     _refuse(run)
     following = later(run, everything)
-    whole = hosts.whole([*record.line(run, everything), *following], chosen)
+    whole = hosts.details([*record.line(run, everything), *following], chosen)
     line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
     run = line[-1]
     origin, model = lineage.origin(line, choose)
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
-    # A stage that goes back to the model of the one before begins anew; else what was done of it counts.
+    # A stage that starts again from the model of the stage before begins at iteration 0; else its iterations count.
     same = origin.stage == run.stage
     runs = stages.resume(
         replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
@@ -74,7 +74,7 @@ def resume(
         model.iteration if same else 0,
         new_id or stages.next_id(run.id, [other.id for other in everything]),
         choose.value,
-        words or [],
+        arguments or [],
         [lineage.as_spec(stage) for stage in following],
     )
     output.say(
@@ -85,7 +85,7 @@ def resume(
 
 
 def _refuse(run: RunState) -> None:
-    """UsageError where there is nothing to go on with."""
+    """UsageError if the run cannot be resumed."""
     if run.program != stages.TRAIN:
         raise UsageError(f"{run.id} ran {run.program}: only a training can be resumed")
     if run.health.state in health.ALIVE:
@@ -97,7 +97,7 @@ def _refuse(run: RunState) -> None:
 
 
 def later(run: RunState, everything: Sequence[RunState]) -> list[RunState]:
-    """The stages that were to follow the run and never began."""
+    """The stages that should have followed the run and never started."""
     found: list[RunState] = []
     before = run.id
     while True:

@@ -24,7 +24,7 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
 SHOWN = 20
-"""Files set aside that are named on the screen."""
+"""The maximum number of files set aside that are printed."""
 Host = Annotated[
     str, typer.Option("--host", "-H", help="The host to run on; with --launcher slurm the host that has sbatch.")
 ]
@@ -40,7 +40,7 @@ Memory = Annotated[
     int | None,
     typer.Option("--gpu-memory", min=0, help="MiB that must be free on the GPU. Default: an estimate."),
 ]
-Words = Annotated[
+Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SPEC.yml] [-- OPTIONS]",
@@ -57,7 +57,7 @@ Stages = Annotated[
 
 
 def train(
-    words: Words = None,
+    arguments: Arguments = None,
     host: Host = "",
     run_id: Id = "",
     gpu: Gpu = None,
@@ -74,7 +74,7 @@ def train(
 ) -> int:
     """Start train.lua on a host, in one or several stages, follow its log, and check that it wrote a model."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    file, given = document.split(words or [])
+    file, given = document.split(arguments or [])
     written = document.read(file)
     runs = stages.plan(
         written,
@@ -84,7 +84,7 @@ def train(
         str(written.gpu) if gpu is None else gpu,
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
-    where = named(host or written.host)
+    where = required_host(host or written.host)
     output = Output(as_json=as_json)
     if launcher == Launchers.SLURM:
         return submit([runs], where, slurm or [], chosen, output, plan)
@@ -92,7 +92,7 @@ def train(
 
 
 def evaluate(
-    words: Words = None,
+    arguments: Arguments = None,
     host: Host = "",
     run_id: Id = "",
     gpu: Gpu = None,
@@ -108,18 +108,18 @@ def evaluate(
 ) -> int:
     """Start eval.lua on a host and print the captions; files that are not images are set aside."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    file, given = document.split(words or [])
+    file, given = document.split(arguments or [])
     written = document.read(file)
     if written.stages:
         raise UsageError(f"{file}: only a training has stages; an evaluation has none")
     run = spec.parse(
         "eval.lua",
         run_id or written.id or new_id("eval"),
-        written.words(given),
+        written.arguments(given),
         str(written.gpu) if gpu is None else gpu,
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
-    where = named(host or written.host)
+    where = required_host(host or written.host)
     output = Output(as_json=as_json)
     if launcher == Launchers.SLURM:
         return submit([(run,)], where, slurm or [], chosen, output, plan)
@@ -127,19 +127,19 @@ def evaluate(
 
 
 def new_id(verb: str) -> str:
-    """An id by the clock."""
+    """An id made from the current time, such as train-20260131-120000."""
     return time.strftime(f"{verb}-%Y%m%d-%H%M%S")
 
 
-def named(host: str) -> str:
-    """The host, if one is named."""
+def required_host(host: str) -> str:
+    """The host. Raises UsageError if it is empty."""
     if not host:
         raise UsageError("no host is given", advice="Give it with --host, or as `host:` in the run's file.")
     return host
 
 
-def foresee(runs: Sequence[RunSpec], where: str, output: Output) -> None:
-    """Say what would run."""
+def show_plan(runs: Sequence[RunSpec], where: str, output: Output) -> None:
+    """Print the runs that would be started."""
     for run in runs:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
         card = "" if run.gpu == spec.PROCESSOR else f" on GPU {run.gpu}, with {run.memory} MiB free"
@@ -150,17 +150,17 @@ def foresee(runs: Sequence[RunSpec], where: str, output: Output) -> None:
 
 
 def submit(
-    sets: Sequence[Sequence[RunSpec]], host: str, words: list[str], settings: Settings, output: Output, plan: bool
+    sets: Sequence[Sequence[RunSpec]], host: str, sbatch: list[str], settings: Settings, output: Output, plan: bool
 ) -> int:
-    """Give each set of runs to Slurm as a job of its own, and end."""
+    """Submit each set of runs to Slurm as one job; return the exit code."""
     jobs = []
     for runs in sets:
         if plan:
-            foresee(runs, f"a Slurm node, submitted from {host},", output)
+            show_plan(runs, f"a Slurm node, submitted from {host},", output)
             continue
-        said = hosts.submit(runs, host, words, settings)
-        jobs.append({"id": said.id, "job": said.job, "host": host})
-        output.say(f"{said.id} is Slurm job {said.job}")
+        submitted = hosts.submit(runs, host, sbatch, settings)
+        jobs.append({"id": submitted.id, "job": submitted.job, "host": host})
+        output.say(f"{submitted.id} is Slurm job {submitted.job}")
     if not plan:
         output.say(f"next: provision runs list; provision runs watch {sets[0][0].id}")
     output.result({"jobs": jobs, "plan": [asdict(run) for runs in sets for run in runs] if plan else None})
@@ -168,13 +168,13 @@ def submit(
 
 
 def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:
-    """Start runs that follow each other on one card; follow each to its end, unless told to leave them alone."""
+    """Start runs one after the other on one card, and follow them to their end, unless `detach` is set."""
     if plan:
-        foresee(runs, host, output)
+        show_plan(runs, host, output)
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE
     started = hosts.start(runs, host, settings)
-    _tell_aside(started.set_aside, host, started.log, output)
+    _show_set_aside(started.set_aside, host, started.log, output)
     for remark in started.remarks:
         output.say(remark)
     card = started.card
@@ -190,18 +190,18 @@ def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Outp
         output.say(f"next: provision runs watch {runs[0].id}")
         output.result({"id": runs[0].id, "host": host, "runs": [run.id for run in runs], **plain(started)})
         return EXIT_FINE
-    ends = [_accepted(run, followed(run, host, started.log, settings, output)) for run in runs]
+    ends = [_checked(run, followed(run, host, started.log, settings, output)) for run in runs]
     if not started.begun:
-        _tell_aside(ends[0].set_aside, host, started.log, output)
-    told = [end.as_json() for end in ends]
-    output.result({**told[-1], "stages": told} if len(runs) > 1 else told[-1])
+        _show_set_aside(ends[0].set_aside, host, started.log, output)
+    results = [end.as_json() for end in ends]
+    output.result({**results[-1], "stages": results} if len(runs) > 1 else results[-1])
     for end in ends:
         _show(end, output)
     return EXIT_FINE
 
 
-def _tell_aside(aside: Sequence[SetAside], host: str, log: str, output: Output) -> None:
-    """Name the first of the files that were set aside, and where all are named."""
+def _show_set_aside(aside: Sequence[SetAside], host: str, log: str, output: Output) -> None:
+    """Print the first of the files that were set aside, and the path of the complete list."""
     for file in aside[:SHOWN]:
         output.say(f"set aside {file.file}: {file.reason}")
     if len(aside) > SHOWN:
@@ -209,7 +209,7 @@ def _tell_aside(aside: Sequence[SetAside], host: str, log: str, output: Output) 
 
 
 def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Output) -> RunEnd:
-    """A run followed to its end, its log shown as it grows. Raises InterruptError after Ctrl-C; the run goes on."""
+    """Follow a run to its end and print its log. Raises InterruptError after Ctrl-C; the run itself continues."""
     try:
         return hosts.watch(run.id, host, settings, output.pass_on)
     except KeyboardInterrupt:
@@ -219,8 +219,8 @@ def followed(run: RunSpec, host: str, log: str, settings: Settings, output: Outp
         ) from None
 
 
-def _accepted(run: RunSpec, end: RunEnd) -> RunEnd:
-    """The end of a run that left what it was started for. Raises CheckError for another."""
+def _checked(run: RunSpec, end: RunEnd) -> RunEnd:
+    """The end of a run. Raises CheckError if the run did not write what it was started for."""
     ending.check(run.program, end)
     return end
 

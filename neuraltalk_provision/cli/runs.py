@@ -27,7 +27,7 @@ Quiet = Annotated[
     float, typer.Option("--quiet", min=1, help="Seconds without log output after which a run counts as hanging.")
 ]
 SHOWN = 15
-"""How many lines of a log `show` ends with."""
+"""The number of log lines that `show` prints."""
 
 
 @app.command("list")
@@ -48,8 +48,8 @@ def list_(
     found = hosts.runs(chosen, limit or (), quiet)
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
-    gone_on = {(run.host, run.parent.id) for run in found if run.parent}
-    unwell = [run for run in found if not run.health.well and (run.host, run.id) not in gone_on]
+    resumed = {(run.host, run.parent.id) for run in found if run.parent}
+    unwell = [run for run in found if not run.health.well and (run.host, run.id) not in resumed]
     for run in unwell:
         output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
     output.result({"runs": [run.as_json() for run in found], "unwell": [run.id for run in unwell]})
@@ -72,7 +72,7 @@ def show(
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = hosts.named(run_id, chosen, host, quiet)
+    run = hosts.find(run_id, chosen, host, quiet)
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
@@ -80,7 +80,7 @@ def show(
     if run.parent:
         begins = f"{run.parent.choose} model, of its iteration {run.begins}"
         output.say(f"continues {run.parent.id} ({begins})")
-    output.say(pace.in_words(pace.of(run), run))
+    output.say(pace.summary(pace.of(run), run))
     for iteration, loss in run.progress.validations:
         output.say(f"validation loss {loss:.4f} after iteration {iteration}")
     for iteration, scores in run.progress.scores:
@@ -106,13 +106,13 @@ def logs(
     """Print a run's whole log; with -f, follow it until the run ends."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = hosts.named(run_id, chosen, host)
+    run = hosts.find(run_id, chosen, host)
     text: list[str] = []
     try:
-        for said in hosts.follow(run.id, run.host, chosen):
-            output.pass_on(said.text)
-            text += [said.text] if as_json else []
-            if not follow and not said.more:
+        for piece in hosts.follow(run.id, run.host, chosen):
+            output.pass_on(piece.text)
+            text += [piece.text] if as_json else []
+            if not follow and not piece.more:
                 break
     except KeyboardInterrupt:
         raise InterruptError(
@@ -136,19 +136,19 @@ def stop(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     limit = [host] if host else ()
-    alone = [run for run in hosts.ask(chosen, limit, ids=[run_id]).runs if run.id == run_id]
+    alone = [run for run in hosts.query(chosen, limit, ids=[run_id]).runs if run.id == run_id]
     if alone:
         output.result(_end(record.find(run_id, alone, host), chosen, output, plan))
         return EXIT_FINE
     everything = hosts.runs(chosen, limit)
     swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
-    told = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
-    output.result({"runs": told} if swept else told[0])
+    results = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
+    output.result({"runs": results} if swept else results[0])
     return EXIT_FINE
 
 
 def _end(run: RunState, settings: Settings, output: Output, plan: bool) -> dict[str, object]:
-    # Without a directory on any node it stands in Slurm's queue.
+    # Without a directory on any node, the run is still in Slurm's queue.
     end = hosts.stop if run.supervisor else hosts.cancel
     running = end(run.id, run.host, settings, plan=plan)
     what = ("would be stopped" if plan else "stopped") if running else "was not running"

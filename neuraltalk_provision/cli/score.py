@@ -44,7 +44,7 @@ def score(
     if annotations and not annotations.startswith("/"):
         raise UsageError(f"--annotations {annotations}: must be an absolute path on the host")
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    run = hosts.named(run_id, chosen, host)
+    run = hosts.find(run_id, chosen, host)
     if run.health.state in health.ALIVE:
         raise UsageError(
             f"{run.id} on {run.host} is {run.health.state}: only a run that has ended can be scored",

@@ -97,7 +97,7 @@ def verify(
     """Check on every host that the current generation is the one that the mirror describes, and that it works."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    verdicts = operations.prove(chosen, limit or (), output)
+    verdicts = operations.verify_hosts(chosen, limit or (), output)
     for verdict in verdicts:
         for check in verdict.checks:
             output.say(f"{'ok  ' if check.passed else 'FAIL'} {verdict.host} {check.name}: {check.saw}")
@@ -148,7 +148,7 @@ def variables(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
-    # This process ends now: a lease in its name would be a dead one's. Plain playbooks look whether there is one.
+    # This process ends now, so a lease in its name would be invalid. Plain playbooks only check that there is no lease.
     given["provision_lease"] = {}
     shown = {
         **given,

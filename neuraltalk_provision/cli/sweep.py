@@ -29,7 +29,7 @@ def sweep(
             help="A run's file with `grid:` (option: values), `draw:` (option: least, most, log), `draws` and `seed`.",
         ),
     ],
-    words: Annotated[
+    arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options of train.lua that apply to all runs.")
     ] = None,
     host: run.Host = "",
@@ -62,7 +62,7 @@ def sweep(
         sweeps.combinations(written, chance),
         options.names(stage_names),
         run_id or written.id or run.new_id("sweep"),
-        words or [],
+        arguments or [],
         ("auto" if str(written.gpu) == spec.PROCESSOR and "gpu" not in written.model_fields_set else str(written.gpu))
         if gpu is None
         else gpu,
@@ -70,14 +70,14 @@ def sweep(
     )
     where = host or written.host
     if launcher == Launchers.SLURM:
-        return run.submit(sets, run.named(where), slurm or [], chosen, output, plan)
+        return run.submit(sets, run.required_host(where), slurm or [], chosen, output, plan)
     shares = sweeps.spread(sets, slots(sets[0][0], chosen, limit or ([where] if where else [])))
     return _start(shares, chosen, output, plan)
 
 
 def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
-    """The free cards of the hosts, one of each host in turn; with --gpu none every host once."""
-    site = hosts.ask(settings, limit, gpu=first.gpu, memory=first.memory)
+    """The free cards of the hosts, one of each host in turn; with --gpu none, every host once."""
+    site = hosts.query(settings, limit, gpu=first.gpu, memory=first.memory)
     if first.gpu == spec.PROCESSOR:
         return [Slot(host, spec.PROCESSOR) for host in site.free]
     rounds = max((len(cards) for cards in site.free.values()), default=0)
@@ -90,16 +90,16 @@ def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: 
     failures, started = [], []
     for share in shares:
         if plan:
-            run.foresee(share.runs, share.slot.host, output)
+            run.show_plan(share.runs, share.slot.host, output)
             continue
         try:
-            said = hosts.start(share.runs, share.slot.host, settings)
+            result = hosts.start(share.runs, share.slot.host, settings)
         except HostError as error:
             failures.append({"host": share.slot.host, "runs": [one.id for one in share.runs], "error": error.message})
             output.say(f"{share.runs[0].id} was not started: {error.message}")
             continue
         ids = [one.id for one in share.runs]
-        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": said.pid})
+        started.append({"host": share.slot.host, "gpu": share.slot.gpu, "runs": ids, "pid": result.pid})
         output.say(
             f"{share.slot.host}, {share.slot.gpu}: {ids[0]} runs" + f", then {', '.join(ids[1:])}" * (len(ids) > 1)
         )

@@ -21,8 +21,8 @@ from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import spec
+from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict import envelope as envelopes
-from neuraltalk_provision.runs.verdict import judge, verify
 from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
 
@@ -35,11 +35,11 @@ EnvelopeFile = Annotated[
 KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 SHOWN = 30
 PICTURES = 200
-"""How many pictures a report shows where nothing else is said."""
+"""The default number of pictures in a report."""
 PICTURE_BYTES = 32 << 20
-"""How many bytes of pictures a report holds at most."""
+"""The maximum size of all pictures in a report, in bytes."""
 ROWS = 2000
-"""How many captions without their pictures stand on one page."""
+"""The maximum number of captions without pictures on one page."""
 
 
 def verify_(
@@ -72,22 +72,22 @@ def verify_(
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
-    (run,) = hosts.whole([run], chosen)
+    (run,) = hosts.details([run], chosen)
     evaluation = None
     if evaluate and run.models:
         evaluation = verify.again(run, [other.id for other in everything], card, gpu_memory)
     if plan:
         what = f"its model would be evaluated as {evaluation.id}" if evaluation else "nothing would be started"
         output.say(f"{run.id} on {run.host} would be verified; {what}")
-        output.result({"id": run.id, "host": run.host, "evaluation": evaluation.as_asked() if evaluation else None})
+        output.result({"id": run.id, "host": run.host, "evaluation": evaluation.as_request() if evaluation else None})
         return EXIT_FINE
     evidence = verify.gather(run, everything, chosen, given, evaluation, output.say)
-    verdict = judge.verdict(evidence)
+    verdict = checks.verdict(evidence)
     rows = [(gate.name, gate.colour, gate.evidence) for gate in verdict.gates]
     output.table(f"{run.id} on {run.host}", ("gate", "result", "evidence"), rows)
     output.say(f"{run.id} is " + ("green" if verdict.green else "red"))
     if out:
-        told = page.Report(
+        document = page.Report(
             title=f"{run.id} on {run.host}: {'green' if verdict.green else 'red'}",
             facts=facts(evidence.run),
             made=now(),
@@ -96,7 +96,7 @@ def verify_(
             verdict=verdict,
             log_tail=tail(run),
         )
-        write(out, told, output)
+        write(out, document, output)
     output.result({"id": run.id, "host": run.host, **verdict.as_json()})
     return EXIT_FINE if verdict.green else EXIT_FAILED
 
@@ -124,52 +124,52 @@ def report(
     given = envelopes.read(envelope) if envelope else None
     everything = hosts.runs(chosen, [host] if host else ())
     swept = [run for run in everything if run.sweep == run_id]
-    told_of: RunState | None = None
+    captioned: RunState | None = None
     if swept:
-        told = _of_sweep(run_id, swept, everything, chosen)
+        document = _of_sweep(run_id, swept, everything, chosen)
     else:
         run = record.find(run_id, everything, host)
         if run.program not in (verify.TRAIN, verify.EVAL):
             raise UsageError(f"{run.id} ran {run.program}: a report needs a training or an evaluation")
-        told = _of_run(run, everything, given, chosen)
-        told_of = run if run.program != verify.TRAIN else None
+        document = _of_run(run, everything, given, chosen)
+        captioned = run if run.program != verify.TRAIN else None
     file = out or Path(f"{run_id}.html")
-    said = captions(told_of, chosen, pictures) if told_of else ()
-    files = write_pages(file, told, said, output)
+    found = captions(captioned, chosen, pictures) if captioned else ()
+    files = write_pages(file, document, found, output)
     output.result(
-        {"id": run_id, "file": str(file), "files": files, "captions": len(said), "runs": len(told.comparison)}
+        {"id": run_id, "file": str(file), "files": files, "captions": len(found), "runs": len(document.comparison)}
     )
     return EXIT_FINE
 
 
-def write_pages(file: Path, told: page.Report, said: Sequence[page.Captioned], output: Output) -> list[str]:
-    """Write a report with its captions: one page after the other, so that the memory for it has a bound."""
-    shown = tuple(caption for caption in said if caption.image is not None)
-    rest = [(caption.file, caption.caption) for caption in said if caption.image is None]
+def write_pages(file: Path, document: page.Report, captioned: Sequence[page.Captioned], output: Output) -> list[str]:
+    """Write a report with its captions, page by page to limit the memory; return the files."""
+    shown = tuple(caption for caption in captioned if caption.image is not None)
+    rest = [(caption.file, caption.caption) for caption in captioned if caption.image is None]
     count = max(1, -(-len(rest) // ROWS))
     names = [file, *(file.with_name(f"{file.stem}-{number}{file.suffix}") for number in range(2, count + 1))]
     for number, name in enumerate(names):
         rows = tuple(rest[number * ROWS : (number + 1) * ROWS])
-        others = [("first page", 0), ("page before", number - 1), ("next page", number + 1), ("last page", count - 1)]
-        links = tuple((words, names[at].name) for words, at in others if count > 1 and 0 <= at < count and at != number)
+        others = [("first page", 0), ("previous page", number - 1), ("next page", number + 1), ("last page", count - 1)]
+        links = tuple((label, names[at].name) for label, at in others if count > 1 and 0 <= at < count and at != number)
         if number == 0:
-            write(name, replace(told, captions=shown, rows=rows, pages=links), output)
+            write(name, replace(document, captions=shown, rows=rows, pages=links), output)
         else:
-            title = f"{told.title}: captions, page {number + 1} of {count}"
-            write(name, page.Report(title=title, facts=(), made=told.made, rows=rows, pages=links), output)
+            title = f"{document.title}: captions, page {number + 1} of {count}"
+            write(name, page.Report(title=title, facts=(), made=document.made, rows=rows, pages=links), output)
     return [str(name) for name in names]
 
 
-def write(file: Path, told: page.Report, output: Output) -> None:
+def write(file: Path, document: page.Report, output: Output) -> None:
     """Write a report as HTML."""
-    text = page.render(told)
+    text = page.render(document)
     with naming(file, "written"):
         file.write_text(text, encoding="utf-8")
     output.say(f"wrote {file}")
 
 
 def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | None, settings: Settings) -> page.Report:
-    line = hosts.whole(record.line(run, everything), settings, points=verify.POINTS, samples=200)
+    line = hosts.details(record.line(run, everything), settings, points=verify.POINTS, samples=200)
     run, history = line[-1], record.history(line)
     trains = run.program == verify.TRAIN
     return page.Report(
@@ -185,10 +185,10 @@ def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | Non
 def _of_sweep(
     sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState], settings: Settings
 ) -> page.Report:
-    """The last stage of each of a sweep's runs, compared in what differs."""
+    """The report of a sweep: the last stage of each run, compared by the options that differ."""
     lines = [record.line(run, everything) for run in swept if not any(other.needs == run.id for other in swept)]
-    told = hosts.whole([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
-    known = {(run.host, run.id): run for run in told}
+    runs = hosts.details([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
+    known = {(run.host, run.id): run for run in runs}
     lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
     ends = [line[-1] for line in lines]
     varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
@@ -213,9 +213,9 @@ def _of_sweep(
 
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
-    """What eval.lua said of each picture, the first ones with the picture itself, as its own page in vis/ has them."""
-    said = hosts.captions(run.id, run.host, settings)
-    places = [entry.place for entry in said if entry.place][:pictures]
+    """The captions that eval.lua wrote; the first `pictures` of them with the picture itself, from vis/."""
+    found = hosts.captions(run.id, run.host, settings)
+    places = [entry.place for entry in found if entry.place][:pictures]
     files = hosts.read(run.id, run.host, settings, places, most=PICTURE_BYTES) if places else {}
     return tuple(
         page.Captioned(
@@ -224,12 +224,12 @@ def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Cap
             image=files.get(entry.place),
             kind=KINDS.get(Path(entry.place).suffix.lower(), "application/octet-stream"),
         )
-        for entry in said
+        for entry in found
     )
 
 
 def facts(run: RunState) -> tuple[tuple[str, str], ...]:
-    """What a report says of a run in its head."""
+    """The table at the top of a run's report: (name, value)."""
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.requested.items()))
     card = f"card {run.card.index}: {run.card.name}, {run.card.uuid}" if run.card else "the CPU"
     return (
@@ -237,17 +237,17 @@ def facts(run: RunState) -> tuple[tuple[str, str], ...]:
         ("program", f"{run.program} {given}"),
         ("where", f"{run.host}, {card}"),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
-        ("progress", pace.in_words(pace.of(run), run)),
+        ("progress", pace.summary(pace.of(run), run)),
         *((("continues", run.parent.id),) if run.parent else ()),
         ("log", run.log),
     )
 
 
 def tail(run: RunState) -> str:
-    """The end of its log."""
+    """The last lines of the run's log."""
     return "\n".join(run.tail.splitlines()[-SHOWN:])
 
 
 def now() -> str:
-    """The time, for the foot of a page."""
+    """The current time, for the footer of a page."""
     return time.strftime("%Y-%m-%d %H:%M %Z")

@@ -44,7 +44,7 @@ def watch(
     try:
         with output.screen() as show:
             while True:
-                line, following = look(run_id, host, chosen, quiet)
+                line, following = read(run_id, host, chosen, quiet)
                 run = line[-1]
                 if not as_json:
                     show(picture(line, output))
@@ -61,22 +61,22 @@ def watch(
     return EXIT_FINE if run.health.well else EXIT_FAILED
 
 
-def look(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
-    """(the run and those it goes back to, itself last; the stage that follows where it ended well, else empty)."""
+def read(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
+    """(the runs that the run continues and the run itself, in order; the id of the next stage if it ended well)."""
     everything = hosts.runs(settings, [host] if host else (), quiet)
-    line = hosts.whole(record.line(record.find(run_id, everything, host), everything), settings, quiet)
+    line = hosts.details(record.line(record.find(run_id, everything, host), everything), settings, quiet)
     run = line[-1]
     following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
     return line, following[0] if following and run.health.state == "ended" else ""
 
 
 def picture(line: Sequence[RunState], output: Output) -> str:
-    """The whole of what is shown: the state, on a terminal the curves, and how far it is."""
+    """The text to show: the state, the curves (only on a terminal), and the progress."""
     run, (width, height) = line[-1], output.size
     head = visible(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
-    words = visible(pace.in_words(pace.of(run), run))
+    progress = visible(pace.summary(pace.of(run), run))
     if not output.coloured:
-        return f"{head}\n{words}"
+        return f"{head}\n{progress}"
     history = record.history(line)
     curves = terminal.curves(history, verify.known(line, history), width, height, True)
-    return f"{textwrap.fill(head, width)}\n{curves}\n{textwrap.fill(words, width)}"
+    return f"{textwrap.fill(head, width)}\n{curves}\n{textwrap.fill(progress, width)}"

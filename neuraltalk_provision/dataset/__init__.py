@@ -1,1 +1,1 @@
-"""Data sets: pictures and captions made into what train.lua reads, and what is wrong with them."""
+"""Data sets: convert pictures and captions to the files that train.lua reads, and find faults in them."""

@@ -1,4 +1,4 @@
-"""The programs that prepare and inspect data, on this machine: the code that hosts run, as a child process."""
+"""Runs the programs that prepare and inspect data on this machine: the same code as on hosts, in a child process."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ PACKAGE = "module_utils"
 
 
 def packed() -> bytes:
-    """All that hosts and modules share, as one file that Python runs as the program of a request."""
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+    """A zip file of plugins/module_utils that Python can run as the program of a request."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", MAIN)
         for module in sorted((paths.plugins() / PACKAGE).rglob("*.py")):
             archive.writestr(str(module.relative_to(paths.plugins())), module.read_bytes())
-    return whole.getvalue()
+    return content.getvalue()
 
 
 def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> Mapping[str, Any]:
-    """The result of a program (`prepare`, `inspect`) on this machine; what it prints is shown as it comes.
+    """Run a program (`prepare` or `inspect`) on this machine, pass its output to `show`, and return its result.
 
-    Raises CheckError with the program's own words where it could not do what was asked.
+    Raises CheckError with the program's own message if it failed.
     """
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
-            code, asked, told = (Path(folder, name) for name in ("data.zip", REQUEST, RESULT))
+            code, request_file, result_file = (Path(folder, name) for name in ("data.zip", REQUEST, RESULT))
             code.write_bytes(packed())
-            asked.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
-        command = [sys.executable, "-B", str(code), "attached", str(asked)]
+            request_file.write_text(json.dumps({**request, "program": name}), encoding="utf-8")
+        command = [sys.executable, "-B", str(code), "attached", str(request_file)]
         with naming("Python", "started"):
             started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         child = stack.enter_context(started)
@@ -52,13 +52,13 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
             for line in child.stdout:
                 show(line.decode("utf-8", "replace"))
         except KeyboardInterrupt:
-            child.terminate()  # a terminal has told it already; whoever told only us has not
+            child.terminate()  # Ctrl-C in a terminal reaches it too, but a signal to this process alone does not
             child.wait()
             raise InterruptError(
                 "interrupted", advice="Run the same command again; it continues where it stopped."
             ) from None
         child.wait()
-        result = parsed(told.read_bytes() if told.exists() else b"")
+        result = parsed(result_file.read_bytes() if result_file.exists() else b"")
     if child.returncode < 0:
         raise CheckError(
             f"{name} on this machine was ended by signal {-child.returncode}",
@@ -68,16 +68,16 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
 
 
 def parsed(text: bytes) -> Mapping[str, Any]:
-    """What a program wrote as its result; empty where that is none."""
+    """The result that a program wrote; empty if it is not a JSON object."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def accepted(name: str, result: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The result of a program that did what was asked. Raises CheckError with its own words where it did not."""
+    """The result of a program. Raises CheckError with its message if it failed, BugError if it has a bug."""
     problem = result.get("error")
     if isinstance(problem, str) and problem and result.get("code") == codes.BUG:
         if log := command_log.current():

@@ -13,12 +13,12 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.rules import data
 
 _LONGEST = 4095
-"""Bytes of a path."""
+"""The maximum length of a path, in bytes."""
 _WHOLE_MOST = 1 << 31
 
 
 class Tokens(StrEnum):
-    """What a caption is cut into."""
+    """The units into which a caption is split."""
 
     WORDS = data.WORDS
     CHARS = data.CHARS
@@ -26,10 +26,10 @@ class Tokens(StrEnum):
 
 @dataclass(frozen=True)
 class Prepare:
-    """A data set to be made, by the names that prepro.py's options have; paths are absolute.
+    """The request to make a data set. The names are those of prepro.py's options; paths are absolute.
 
-    Pictures are dealt to validation and test by number (`num_val`, `num_test`), by share, or as their own captions
-    file says (`split_column`, or Karpathy's split).
+    Pictures for validation and test are chosen by number (`num_val`, `num_test`), by share, by a column of the captions
+    file (`split_column`), or by Karpathy's split.
     """
 
     input_json: tuple[str, ...]
@@ -50,14 +50,14 @@ class Prepare:
     set_aside: bool = False
     jobs: int = 0
 
-    def as_asked(self) -> dict[str, Any]:
+    def as_request(self) -> dict[str, Any]:
         """The request as the program reads it."""
         return {**asdict(self), "input_json": list(self.input_json), "tokens": str(self.tokens)}
 
 
 @dataclass(frozen=True)
 class Inspect:
-    """A folder of pictures, a captions file or a data set to be looked through; paths are absolute."""
+    """The request to inspect a directory of pictures, a captions file or a data set; paths are absolute."""
 
     path: str
     images_root: str = ""
@@ -66,30 +66,30 @@ class Inspect:
     undo: str = ""
     jobs: int = 0
 
-    def as_asked(self) -> dict[str, Any]:
+    def as_request(self) -> dict[str, Any]:
         """The request as the program reads it."""
         return asdict(self)
 
 
 def beside(files: tuple[str, ...]) -> str:
-    """The root of the pictures where none is named: the directory of the captions file."""
+    """The default root of the pictures: the directory of the first captions file."""
     return posixpath.dirname(files[0]) if files else ""
 
 
 def of_coco(folder: str) -> tuple[tuple[str, ...], str]:
-    """(the captions files, the root of the pictures) of COCO as its archives unpack below a directory."""
+    """(the captions files, the root of the pictures) of COCO, whose archives were unpacked in a directory."""
     return tuple(posixpath.join(folder, name) for name in (data.COCO_VAL, data.COCO_TRAIN)), folder
 
 
-def check(asked: Prepare | Inspect) -> None:
-    """UsageError where a request cannot be met, whatever the files hold."""
-    for name, value in asdict(asked).items():
+def check(request: Prepare | Inspect) -> None:
+    """Raises UsageError for a request that cannot succeed, whatever the files contain."""
+    for name, value in asdict(request).items():
         for path in value if isinstance(value, tuple) else (value,):
             if isinstance(path, str) and name in _PATHS:
                 _refuse_path(name, path)
-    if isinstance(asked, Prepare):
-        _check_prepare(asked)
-    elif asked.quarantine and asked.undo:
+    if isinstance(request, Prepare):
+        _check_prepare(request)
+    elif request.quarantine and request.undo:
         raise UsageError("--quarantine moves files away and --undo moves them back: give only one of them")
 
 
@@ -111,38 +111,38 @@ def _refuse_path(name: str, path: str) -> None:
         raise UsageError(f"--{name}: a path can have at most {_LONGEST} bytes")
 
 
-def _check_prepare(asked: Prepare) -> None:
-    if not asked.input_json:
+def _check_prepare(request: Prepare) -> None:
+    if not request.input_json:
         raise UsageError(
             "no captions are given",
             advice="Give --input_json FILE, or --coco DIRECTORY where COCO's archives were unpacked.",
         )
-    if asked.output_json == asked.output_h5:
-        raise UsageError(f"--output_json and --output_h5 are both {asked.output_h5}: they must be different files")
-    if not asked.output_json.endswith(".json"):
+    if request.output_json == request.output_h5:
+        raise UsageError(f"--output_json and --output_h5 are both {request.output_h5}: they must be different files")
+    if not request.output_json.endswith(".json"):
         raise UsageError(
-            f"--output_json {asked.output_json}: its name must end in .json",
+            f"--output_json {request.output_json}: its name must end in .json",
             advice="The annotations for the scorer are written to the same name with .annotations.json at the end.",
         )
     for name in ("num_val", "num_test", "max_length", "word_count_threshold", "jobs"):
-        number, least = getattr(asked, name), 1 if name == "max_length" else 0
+        number, least = getattr(request, name), 1 if name == "max_length" else 0
         if number is not None and not least <= number < _WHOLE_MOST:
             raise UsageError(f"--{name} {number}: must be a whole number from {least} to {_WHOLE_MOST - 1}")
     for name in data.SHARES:
-        share = getattr(asked, name)
+        share = getattr(request, name)
         if share is not None and not (math.isfinite(share) and 0 <= share < 1):
             raise UsageError(f"--{name} {share}: must be at least 0 and less than 1; 0.1 means a tenth")
-    _check_splits(asked)
+    _check_splits(request)
 
 
-def _check_splits(asked: Prepare) -> None:
-    """UsageError unless exactly one way says which pictures are for validation."""
-    by_number, by_share = asked.num_val is not None, asked.val_share is not None
+def _check_splits(request: Prepare) -> None:
+    """Raises UsageError unless exactly one option chooses the pictures for validation."""
+    by_number, by_share = request.num_val is not None, request.val_share is not None
     ways = {
         "--num_val": by_number,
         "--val_share": by_share,
-        "--split_column": bool(asked.split_column),
-        "--karpathy_split": bool(asked.karpathy_split),
+        "--split_column": bool(request.split_column),
+        "--karpathy_split": bool(request.karpathy_split),
     }
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
@@ -152,9 +152,9 @@ def _check_splits(asked: Prepare) -> None:
             "no option chooses the pictures for validation",
             advice="Give --num_val 5000, --val_share 0.05, --split_column NAME or --karpathy_split FILE.",
         )
-    if asked.num_test and not by_number:
+    if request.num_test and not by_number:
         raise UsageError("--num_test needs --num_val", advice="With --val_share use --test_share.")
-    if asked.test_share is not None and not by_share:
+    if request.test_share is not None and not by_share:
         raise UsageError("--test_share needs --val_share", advice="With --num_val use --num_test.")
-    if by_share and (asked.val_share or 0) + (asked.test_share or 0) >= 1:
+    if by_share and (request.val_share or 0) + (request.test_share or 0) >= 1:
         raise UsageError("--val_share and --test_share together leave no pictures for training")

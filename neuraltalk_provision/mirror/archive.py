@@ -19,12 +19,12 @@ _BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZM
 
 
 def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
-    """Check that `file` is a complete archive that stays within its directory and matches the catalogue.
+    """Check that `file` is a complete archive that can be unpacked safely and that matches the catalogue.
 
-    Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out
-    of the tree, a device, a setuid or setgid file, a member that every user may write, more than one top
-    directory, a file that the catalogue expects and does not find
-    (an empty submodule), and an edit whose pattern does not stand where and as often as it should.
+    Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out of the
+    archive, a device, a setuid or setgid file, a member that every user can write, more than one top directory, a
+    missing file that the catalogue requires (an empty submodule), and an edit whose pattern does not occur as often as
+    it should.
     """
     names, sources = _read(file, {edit.file for edit in edits}, artifact)
     absent = [glob for glob in artifact.holds if not fnmatch.filter(names, glob)]
@@ -34,23 +34,23 @@ def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
             advice="Pack it as `tar czf NAME.tgz DIRECTORY`; a git checkout needs its submodules first: "
             "`git submodule update --init --recursive`.",
         )
-    misfits = problems(sources, edits)
-    if misfits:
-        raise MirrorError("\n".join(f"{file}: {misfit}" for misfit in misfits))
+    wrong_edits = problems(sources, edits)
+    if wrong_edits:
+        raise MirrorError("\n".join(f"{file}: {problem}" for problem in wrong_edits))
 
 
 def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], dict[str, str]]:
-    """Member names below the top directory, and the text of those in `texts`."""
+    """(names of the members below the top directory, {name: text} of those in `texts`)."""
     tops, names, links, sources = set[str](), set[str](), dict[str, str](), dict[str, str]()
     try:
         with tarfile.open(file) as tar:
             for member in tar:
-                # As tar's --strip-components=1 sees it: the "." of "./DIRECTORY" is a directory of its own.
+                # Like tar's --strip-components=1: the "." of "./DIRECTORY" counts as a directory.
                 top, _, rest = ("", "", member.name) if artifact.flat else member.name.partition("/")
                 name = posixpath.normpath(rest)
                 _refuse_escape(file, member, name, links.keys())
                 if posixpath.basename(member.name).startswith("._"):
-                    continue  # a Mac packs one beside each file; they are not unpacked
+                    continue  # macOS adds one for each file; they are not unpacked
                 _refuse_modes(file, member)
                 tops.add(top)
                 names.add(name)
@@ -60,7 +60,7 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
                     content = tar.extractfile(member)
                     sources[name] = content.read().decode("utf-8", "replace") if content else ""
             while tar.fileobj and tar.fileobj.read(BLOCK):
-                pass  # the checksum of a compressed archive is at its very end
+                pass  # read to the end, where a compressed archive has its checksum
     except _BROKEN as error:
         raise MirrorError(
             f"{file} is not a complete tar archive: {error}", advice="Copy it again from its origin."
@@ -80,7 +80,7 @@ def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], di
 
 
 def _leads_out(name: str, links: Mapping[str, str]) -> bool:
-    """Whether following a link, and the links on its way, climbs above the tree. Linux follows 40 and no more."""
+    """Whether a link, with all links in its path resolved, leads out of the archive. Linux follows at most 40."""
     done, left, followed = list[str](), name.split("/"), 0
     while left and followed <= 40:
         part = left.pop(0)
@@ -97,9 +97,9 @@ def _leads_out(name: str, links: Mapping[str, str]) -> bool:
 
 
 def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: Collection[str]) -> None:
-    """MirrorError where unpacking the member could write, or later read, outside the tree.
+    """Raises MirrorError if unpacking the member could write, or later read, outside the directory.
 
-    `name` is its name within the tree; `links` are the symbolic links that came before it.
+    `name` is the member's path in the directory; `links` are the symbolic links that came before it.
     """
     problem = ""
     if member.name.startswith("/"):
@@ -121,10 +121,10 @@ def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: Collec
 
 
 def _refuse_modes(file: Path, member: tarfile.TarInfo) -> None:
-    """MirrorError for a member that would be dangerous where its mode is kept, as plain tar does for root.
+    """Raises MirrorError for a member whose mode would be dangerous if it was kept, as tar does for root.
 
-    Hosts unpack with modes of their own, so this tells of an archive that somebody prepared, or packed carelessly.
-    The modes of a symbolic link mean nothing, and setgid directories are usual in shared folders.
+    Hosts set the modes themselves, but such an archive is malicious or was packed carelessly. Modes of symbolic links
+    have no meaning, and setgid directories are usual in shared directories.
     """
     problem = ""
     if member.issym():
@@ -137,5 +137,5 @@ def _refuse_modes(file: Path, member: tarfile.TarInfo) -> None:
         raise MirrorError(
             f"{file}: {member.name} {problem}",
             advice="Ask where the archive comes from. If it is yours: `chmod -R u-s,g-s,o-w DIRECTORY`, pack it again, "
-            "and `provision mirror add` that.",
+            "and add it with `provision mirror add`.",
         )

@@ -88,20 +88,20 @@ def add(
         raise UsageError(f"{file}: there is no such file")
     name, artifact = identify(file, catalogue, given)
     with lock.changing(mirror) as before:
-        _refuse_double(mirror, name, file, before)
+        _refuse_duplicate(mirror, name, file, before)
         beside, digest, size = _copy(file, mirror, advance)
         try:
-            told = ""
+            found_version = ""
             if artifact.archive:
                 archive.inspect(beside, artifact, catalogue.edits.get(artifact.name, ()))
-                told = versions.tell(beside, artifact)
+                found_version = versions.read(beside, artifact)
             old = before.by_name().get(name)
             entry = lock.Entry(
                 name=name,
                 file=file.name,
                 sha256=digest,
                 size=size,
-                version=told or version,
+                version=found_version or version,
                 origin=origin or str(file.absolute()),
                 role=artifact.role,
             )
@@ -117,7 +117,7 @@ def add(
     return entry
 
 
-def _refuse_double(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
+def _refuse_duplicate(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
     """UsageError if the file of another artifact has that name."""
     for entry in known.artifacts:
         if entry.file == file.name and entry.name != name:
@@ -193,11 +193,11 @@ def inspect(
     bad = {finding.file for finding in findings}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         whole = [entry for entry in entries if entry.file not in bad]
-        looked = pool.map(lambda entry: _look_into(mirror, entry, catalogue), whole)
-        return findings + tuple(finding for finding in looked if finding)
+        unsafe = pool.map(lambda entry: _inspect_one(mirror, entry, catalogue), whole)
+        return findings + tuple(finding for finding in unsafe if finding)
 
 
-def _look_into(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding | None:
+def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding | None:
     artifact = next((known for known in catalogue.artifacts if _belongs(entry.name, known)), None)
     if artifact is None or not artifact.archive:
         return None

@@ -13,11 +13,11 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.rules import cudnn, machines
 
 
-def tell(file: Path, artifact: Artifact) -> str:
-    """The version of a whole archive, empty where nothing asks for it.
+def read(file: Path, artifact: Artifact) -> str:
+    """The version in a complete archive; empty for an artifact whose version is not needed.
 
-    cuDNN: what its header says (`5.0.5`); the cudnn rock: the branch (`R5`) by the library that it opens; CUDA
-    wheels: the release (`13.0`). Raises MirrorError where the archive does not tell, or is for another machine.
+    For cuDNN the version in its header (`5.0.5`), for the cudnn rock the branch (`R5`) by the library that it opens,
+    for CUDA wheels the release (`13.0`). Raises MirrorError if the archive has no version, or is for another machine.
     """
     match artifact.name:
         case "cudnn-archive":
@@ -41,7 +41,9 @@ def _cudnn(file: Path) -> str:
                 _refuse_other_machine(file, name, content.read(machines.HEAD))
     version = cudnn.header_version(header)
     if not version:
-        raise MirrorError(f"{file}: its cudnn.h does not contain the version", advice="Bring the archive from NVIDIA.")
+        raise MirrorError(
+            f"{file}: its cudnn.h does not contain the version", advice="Download the archive from NVIDIA."
+        )
     return version
 
 
@@ -49,7 +51,7 @@ def _refuse_other_machine(file: Path, name: str, head: bytes) -> None:
     machine = machines.of_elf(head)
     if machine != machines.BUILT_FOR:
         what = f"a library for another machine type ({machine})" if machine else "not a library"
-        raise MirrorError(f"{file}: {name} is {what}", advice=f"Bring the archive for Linux on {machines.BUILT_FOR}.")
+        raise MirrorError(f"{file}: {name} is {what}", advice=f"Use the archive for Linux on {machines.BUILT_FOR}.")
 
 
 def _rock(file: Path) -> str:
@@ -65,17 +67,17 @@ def _rock(file: Path) -> str:
 def _wheels(file: Path) -> str:
     with tarfile.open(file) as tar:
         names = [posixpath.basename(name) for name in tar.getnames()]
-    told = {
+    releases_by_name = {
         match[1]: match[2]
         for name in names
         if (match := re.match(r"nvidia_(cuda_nvcc|cuda_runtime|nvjitlink)(?:_cu\d+)?-(\d+\.\d+)\.", name))
     }
-    releases = sorted(set(told.values()))
+    releases = sorted(set(releases_by_name.values()))
     if len(releases) != 1:
-        found = ", ".join(f"{name} {release}" for name, release in sorted(told.items())) or "none"
+        found = ", ".join(f"{name} {release}" for name, release in sorted(releases_by_name.items())) or "none"
         raise MirrorError(
             f"{file}: its wheels must belong to one CUDA release; found: {found}",
-            advice="Bring nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-nvjitlink of one release, and the "
+            advice="Use nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-nvjitlink of one release, and the "
             "other wheels of that release.",
         )
-    return releases[0] + ("" if "cuda_nvcc" in told else WITHOUT_NVCC)
+    return releases[0] + ("" if "cuda_nvcc" in releases_by_name else WITHOUT_NVCC)

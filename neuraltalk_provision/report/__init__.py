@@ -1,1 +1,1 @@
-"""Records as pictures: curves in a terminal, figures as SVG, a page of HTML. Pure rendering."""
+"""Renders runs: curves in a terminal, figures as SVG, and an HTML page. Pure."""

@@ -1,4 +1,4 @@
-"""Curves as SVG text, to stand in a page: losses, scores, and runs beside each other. Drawn by matplotlib. Pure."""
+"""Figures as SVG text for an HTML page, drawn by matplotlib: losses, scores, and comparisons of runs. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Legend: TypeAlias = list[tuple[Artist, str]]
 
-# To be read on white and on black, and by the colour-blind.
+# Colours that are readable on white and on black, and for colour-blind people.
 _COLOURS = ("#2f7fd0", "#d9720d", "#1f9e77", "#c0519a", "#8c7ae6", "#a08a00", "#c8443c", "#3aa6b9")
 _LINES = ("-", "--", ":", "-.")
 _BAND = "#1f9e77"
@@ -38,7 +38,7 @@ _STYLE: dict[str, Any] = {
 
 
 def losses(history: History, envelope: Envelope | None) -> str:
-    """Loss and validation loss over the iterations of all stages, before the envelope's band; "" without any."""
+    """Loss and validation loss over the iterations of all stages, with the envelope as a band; "" without values."""
     training, validation = points.drawable(history.losses), points.drawable(history.validations)
 
     def paint(axes: Axes) -> Legend:
@@ -49,7 +49,7 @@ def losses(history: History, envelope: Envelope | None) -> str:
                 axes.plot(*_split(points.thin(training, _MANY)), color=_COLOURS[0], alpha=0.35, linewidth=0.6)
             marker = "." if len(training) == 1 else ""
             line = axes.plot(*_split(points.means(training, _MANY // 3)), color=_COLOURS[0], marker=marker)
-            legend.append((line[0], "loss, and its mean as the strong line" if many else points.LOSS))
+            legend.append((line[0], "loss, and its mean as a thick line" if many else points.LOSS))
         if validation:
             line = axes.plot(*_split(validation), color=_COLOURS[1], marker="o", markersize=3.5, linewidth=1.2)
             legend.append((line[0], points.VALIDATION))
@@ -57,20 +57,20 @@ def losses(history: History, envelope: Envelope | None) -> str:
 
     if not training and not validation:
         return ""
-    told = [points.remark(what, points.series(history, what)) for what in (points.LOSS, points.VALIDATION)]
-    return _figure(paint, "loss", points.last(history), told, history.stages, ("losses", history, envelope))
+    remarks = [points.remark(what, points.series(history, what)) for what in (points.LOSS, points.VALIDATION)]
+    return _figure(paint, "loss", points.last(history), remarks, history.stages, ("losses", history, envelope))
 
 
 def scores(history: History, envelope: Envelope | None) -> str:
-    """Every score over the iterations, CIDEr (else the first) before the envelope's band; "" where there is none."""
+    """Every score over the iterations, with the envelope of CIDEr (or the first score) as a band; "" without scores."""
     lines = {name: points.drawable(history.score(name)) for name in points.names(history)}
 
     def paint(axes: Axes) -> Legend:
-        favourite = next(iter(lines))
-        legend = _band(axes, envelope, favourite, points.last(history)) if lines[favourite] else []
+        main = next(iter(lines))
+        legend = _band(axes, envelope, main, points.last(history)) if lines[main] else []
         for place, (name, line) in enumerate(lines.items()):
             look: dict[str, Any] = {"linewidth": 1.0, "alpha": 0.75, "markersize": 2.5, "zorder": 2}
-            if name == favourite:
+            if name == main:
                 look = {"linewidth": 2.4, "markersize": 4.5, "zorder": 3}
             if line:
                 legend.append((axes.plot(*_split(line), marker="o", **_look(place), **look)[0], name))
@@ -78,17 +78,17 @@ def scores(history: History, envelope: Envelope | None) -> str:
 
     if not any(lines.values()):
         return ""
-    told = [points.remark(name, history.score(name)) for name in lines]
-    return _figure(paint, "score", points.last(history), told, history.stages, ("scores", history, envelope))
+    remarks = [points.remark(name, history.score(name)) for name in lines]
+    return _figure(paint, "score", points.last(history), remarks, history.stages, ("scores", history, envelope))
 
 
 def overlay(histories: Mapping[str, History], what: str) -> str:
-    """One curve for each run: `loss`, `validation loss` or a score by its name; "" where no run has any of it.
+    """One curve for each run: `loss`, `validation loss` or a score by its name; "" if no run has values of it.
 
-    In the legend stands the run's id, and from where on its values are no numbers.
+    The legend gives the run's id, and a remark about values that are not numbers.
     """
     given = {id: points.series(history, what) for id, history in histories.items()}
-    told = {id: points.remark(id, line) for id, line in given.items()}
+    remarks = {id: points.remark(id, line) for id, line in given.items()}
     lines = {id: points.drawable(line) for id, line in given.items()}
 
     def paint(axes: Axes) -> Legend:
@@ -98,33 +98,33 @@ def overlay(histories: Mapping[str, History], what: str) -> str:
                 shown = _split(points.means(line, _MANY // 3))
                 marker = "o" if len(line) <= 60 else ""
                 drawn = axes.plot(*shown, marker=marker, markersize=3, **_look(place))
-                legend.append((drawn[0], told[id] or id))
+                legend.append((drawn[0], remarks[id] or id))
         return legend
 
     if not any(lines.values()):
         return ""
     end = max(iteration for line in lines.values() for iteration, _value in line)
-    unseen = [told[id] for id, line in lines.items() if not line]
-    return _figure(paint, what, end, unseen, (), ("overlay", what, dict(histories)))
+    not_drawn = [remarks[id] for id, line in lines.items() if not line]
+    return _figure(paint, what, end, not_drawn, (), ("overlay", what, dict(histories)))
 
 
 def _figure(
     paint: Callable[[Axes], Legend],
     what: str,
     end: int,
-    told: Sequence[str],
+    remarks: Sequence[str],
     stages: Sequence[Stage],
     data: object,
 ) -> str:
-    """The figure that `paint` fills, with stages, legend and sentences; `data` is all that makes it what it is."""
+    """The figure that `paint` draws, with stages, legend and remarks; `data` is everything that it depends on."""
     import matplotlib
     import matplotlib.style
     from matplotlib.figure import Figure
 
     salt = "f" + hashlib.sha256(repr(data).encode("utf-8", "replace")).hexdigest()[:12]
-    sentences = [points.plain(sentence, 110) for sentence in told if sentence]
-    # The user's own matplotlibrc is not asked, so that the same data are the same text everywhere; of a character that
-    # matplotlib's font lacks nobody need hear, for the reader's browser has it.
+    sentences = [points.plain(sentence, 110) for sentence in remarks if sentence]
+    # The user's matplotlibrc is ignored, so that the same data give the same text everywhere. Warnings about characters
+    # that matplotlib's font lacks are ignored too, because the browser has its own fonts.
     style: Any = {**_STYLE, "svg.hashsalt": salt}
     with (
         matplotlib.style.context("default"),
@@ -145,7 +145,7 @@ def _figure(
         _stages(axes, stages)
         labels = [points.plain(label, 90) for _artist, label in legend]
         columns = _columns(labels)
-        # The labels come later: matplotlib leaves out those that begin with an underscore.
+        # The labels are set later, because matplotlib leaves out labels that begin with an underscore.
         box = figure.legend(
             [artist for artist, _ in legend], ["."] * len(labels), loc="outside lower center", ncols=columns
         )
@@ -162,7 +162,7 @@ def _figure(
 
 
 def _columns(labels: Sequence[str]) -> int:
-    """In how many columns a legend fits the figure; matplotlib gives the first ones the labels that are left over."""
+    """The largest number of columns with which a legend fits the figure; the first columns can be one label longer."""
     for columns in range(min(5, len(labels)), 1, -1):
         rows, longer = divmod(len(labels), columns)
         starts = [rows * column + min(column, longer) for column in range(columns + 1)]
@@ -173,7 +173,7 @@ def _columns(labels: Sequence[str]) -> int:
 
 
 def _band(axes: Axes, envelope: Envelope | None, what: str, end: int) -> Legend:
-    """Where it goes well, behind the curves."""
+    """Draw the envelope as a band behind the curves."""
     band = points.band(envelope, what, end)
     if envelope is None or not band:
         return []
@@ -183,7 +183,7 @@ def _band(axes: Axes, envelope: Envelope | None, what: str, end: int) -> Legend:
 
 
 def _stages(axes: Axes, stages: Sequence[Stage]) -> None:
-    """A line with its id where each stage begins; three heights, so that neighbours can be read."""
+    """Draw a line with the id where each stage begins, at three heights so that the ids do not overlap."""
     for place, stage in enumerate(stages):
         axes.axvline(stage.start, color=svg.INK, alpha=0.45, linewidth=0.8, linestyle=(0, (2, 2)))
         right = stage.start > axes.get_xlim()[1] / 2
@@ -200,7 +200,7 @@ def _stages(axes: Axes, stages: Sequence[Stage]) -> None:
 
 
 def _look(place: int) -> dict[str, Any]:
-    """A colour, and after all of them another kind of line."""
+    """The colour and line style of a curve; when all colours are used, the line style changes."""
     return {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)]}
 
 

@@ -1,4 +1,4 @@
-"""A report as one page of HTML that needs nothing else: no network, no script, no other file. Pure."""
+"""A report as one HTML page that needs no network, no script and no other file. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.runs.verdict.gates import Verdict
 
 _IMAGE = re.compile(r"image/[a-z0-9.+-]+")
-# What no HTML may hold, or no UTF-8, and what turns around the letters beside it.
+# Characters that are not allowed in HTML or UTF-8, or that reorder the characters next to them.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """An image and what the model says of it; `kind` is its MIME type, `image` None where it was not fetched."""
+    """An image and its caption; `kind` is the MIME type, `image` is None if it was not fetched from the host."""
 
     file: str
     caption: str
@@ -29,7 +29,7 @@ class Captioned:
 
     @property
     def uri(self) -> str:
-        """The image itself as an address; "" where there is none, or where it is no image."""
+        """The image as a data URI; "" without one, or if `kind` is not an image type."""
         if self.image is None or not _IMAGE.fullmatch(self.kind):
             return ""
         return f"data:{self.kind};base64,{base64.b64encode(self.image).decode()}"
@@ -37,7 +37,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One run of a sweep: the options that make it differ, its last loss, and its best or last score."""
+    """One run of a sweep: the options that differ, its last loss, its lowest validation loss and its best score."""
 
     id: str
     host: str
@@ -50,7 +50,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a page shows; what is empty has no place on it. `made` says when and by what it was made."""
+    """The contents of a page; empty parts are left out. `made` is the time for the footer."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -60,9 +60,9 @@ class Report:
     verdict: Verdict | None = None
     captions: tuple[Captioned, ...] = ()
     rows: tuple[tuple[str, str], ...] = ()
-    """(file, caption) of the pictures that are not shown here."""
+    """(file, caption) of the pictures that are not shown on this page."""
     pages: tuple[tuple[str, str], ...] = ()
-    """(words, file) of the other pages that a large report has."""
+    """(label, file) of the links to the other pages of a large report."""
     comparison: tuple[Comparison, ...] = ()
     histories: Mapping[str, History] = field(default_factory=dict)
     log_tail: str = ""
@@ -71,15 +71,15 @@ class Report:
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure, which says itself what it leaves out, and words below it; without an SVG there was nothing to draw."""
+    """A figure and the caption below it; `svg` is empty if there was nothing to draw."""
 
     svg: str
-    words: str
+    caption: str
 
 
 def render(report: Report) -> str:
     """The page. The same report gives the same text, byte for byte."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, for most commands make no page
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, because most commands render no page
 
     environment = Environment(
         loader=PackageLoader("neuraltalk_provision.report"),
@@ -101,7 +101,7 @@ def render(report: Report) -> str:
 
 
 def ordered(rows: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
-    """The best score first, then the lowest validation loss; what has none, or no number, comes last."""
+    """The rows sorted by score (highest first), then by validation loss; rows without these numbers come last."""
 
     def key(row: Comparison) -> tuple[float, float, str]:
         score, validation = (
@@ -113,7 +113,7 @@ def ordered(rows: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
 
 
 def _curves(report: Report) -> list[_Figure]:
-    """Losses and scores, each with the envelope's name; where one cannot be drawn, why."""
+    """The figures of losses and scores, with the name of the envelope, or the reason why one cannot be drawn."""
     if report.history is None:
         return []
     history, end = report.history, points.last(report.history)
@@ -124,19 +124,19 @@ def _curves(report: Report) -> list[_Figure]:
     ]
     found = []
     for svg, banded, series in drawn:
-        told = [] if svg else [points.remark(what, points.series(history, what)) for what in series]
+        remarks = [] if svg else [points.remark(what, points.series(history, what)) for what in series]
         if svg and report.envelope and points.band(report.envelope, banded, end):
-            told.insert(0, f"The band is the expected range of {banded}: {report.envelope.name}")
-        words = " ".join(f"{sentence}." for sentence in told if sentence)
-        if svg or words:
-            found.append(_Figure(svg, words))
+            remarks.insert(0, f"The band is the expected range of {banded}: {report.envelope.name}")
+        caption = " ".join(f"{sentence}." for sentence in remarks if sentence)
+        if svg or caption:
+            found.append(_Figure(svg, caption))
     return found or [_Figure("", "Nothing to draw yet: there is no loss and no score.")]
 
 
 def _overlays(histories: Mapping[str, History]) -> list[_Figure]:
-    """The runs beside each other: their losses, their validation losses, and the score that says most."""
+    """The figures that compare runs: losses, validation losses, and the main score."""
     scores = [name for history in histories.values() for name in points.names(history)]
-    wanted = [points.LOSS, points.VALIDATION, *sorted(set(scores), key=lambda name: name != points.FAVOURITE)[:1]]
+    wanted = [points.LOSS, points.VALIDATION, *sorted(set(scores), key=lambda name: name != points.MAIN_SCORE)[:1]]
     drawn = [_Figure(figures.overlay(histories, what), f"The {what} of each run.") for what in wanted]
     return [figure for figure in drawn if figure.svg]
 

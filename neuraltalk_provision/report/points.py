@@ -1,4 +1,4 @@
-"""The points that a curve is drawn through: what can be drawn, what to say of the rest, and fewer of many. Pure."""
+"""The points of a curve: those that can be drawn, a remark about the others, and fewer points of many. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Points: TypeAlias = Sequence[tuple[int, float]]
 
 LOSS = "loss"
 VALIDATION = VALIDATION_LOSS
-FAVOURITE = "CIDEr"
-"""The score that says most."""
+MAIN_SCORE = "CIDEr"
+"""The most important score."""
 
-_LARGEST = 1e30  # beyond it the axes themselves overflow
+_LARGEST = 1e30  # with larger values the axes overflow
 
 
 def series(history: History, what: str) -> Points:
-    """Everything of a history under that name: `loss`, `validation loss` or a score, whether it can be drawn or not."""
+    """All points of a history with that name: `loss`, `validation loss` or a score."""
     if what == LOSS:
         return history.losses
     if what == VALIDATION:
@@ -31,18 +31,18 @@ def series(history: History, what: str) -> Points:
 
 
 def names(history: History) -> tuple[str, ...]:
-    """The scores of a history, the one that says most first: CIDEr, else the first there is."""
+    """The names of the scores in a history; CIDEr is the first, if there is one."""
     found = list(dict.fromkeys(name for _iteration, scores in history.scores for name, _value in scores))
-    return tuple(sorted(found, key=lambda name: name != FAVOURITE))
+    return tuple(sorted(found, key=lambda name: name != MAIN_SCORE))
 
 
 def drawable(points: Points) -> list[tuple[int, float]]:
-    """The points that have a place on paper: neither NaN nor endless nor beyond all measure."""
+    """The points that can be drawn: not NaN, not infinite and not too large."""
     return [(iteration, value) for iteration, value in points if _fits(value)]
 
 
 def remark(what: str, points: Points) -> str:
-    """One sentence on the points that cannot be drawn, and from where on; nothing where all can."""
+    """A sentence about the points that cannot be drawn; empty if all can be drawn."""
     left_out = [(iteration, value) for iteration, value in points if not _fits(value)]
     if not left_out:
         return ""
@@ -54,35 +54,35 @@ def remark(what: str, points: Points) -> str:
 
 
 def last(history: History) -> int:
-    """The last iteration of which anything is known."""
+    """The last iteration in a history."""
     known = [iteration for part in (history.losses, history.validations, history.scores) for iteration, _value in part]
     return max([0, *known, *(stage.end for stage in history.stages)])
 
 
 def thin(points: Points, count: int) -> list[tuple[int, float]]:
-    """At most about that many points of them; no peak is lost: of each stretch the least and the most stay."""
+    """About `count` points: of each section of the curve the lowest and the highest, so that no peak is lost."""
     if len(points) <= count:
         return list(points)
     kept: list[tuple[int, float]] = []
-    for stretch in _stretches(points, max(count // 2, 1)):
-        least = min(range(len(stretch)), key=lambda place: stretch[place][1])
-        most = max(range(len(stretch)), key=lambda place: stretch[place][1])
-        kept += [stretch[place] for place in sorted({least, most})]
+    for section in _sections(points, max(count // 2, 1)):
+        least = min(range(len(section)), key=lambda place: section[place][1])
+        most = max(range(len(section)), key=lambda place: section[place][1])
+        kept += [section[place] for place in sorted({least, most})]
     return kept
 
 
 def means(points: Points, count: int) -> list[tuple[float, float]]:
-    """The mean of each of that many stretches, at its middle; the points themselves where there are not more."""
+    """The means of `count` sections of the curve, each at its middle; the points themselves if there are not more."""
     if len(points) <= count:
         return [(float(iteration), value) for iteration, value in points]
     return [
-        ((stretch[0][0] + stretch[-1][0]) / 2, sum(value for _iteration, value in stretch) / len(stretch))
-        for stretch in _stretches(points, count)
+        ((section[0][0] + section[-1][0]) / 2, sum(value for _iteration, value in section) / len(section))
+        for section in _sections(points, count)
     ]
 
 
 def band(envelope: Envelope | None, what: str, end: int, count: int = 200) -> list[tuple[int, float, float]]:
-    """(iteration, least, most) of an envelope from 0 to `end`, where it says something: at every corner and between."""
+    """(iteration, least, most) of an envelope from 0 to `end`: at each of its iterations, and about `count` others."""
     if envelope is None:
         return []
     corners = {entry.iteration for entry in envelope.ranges.get(what, ()) if entry.iteration <= end}
@@ -92,16 +92,16 @@ def band(envelope: Envelope | None, what: str, end: int, count: int = 200) -> li
 
 
 def plain(text: str, length: int = 40) -> str:
-    """A name from outside in one line that moves no cursor and breaks no XML, cut where it is long."""
+    """A text of a host or user as one line without control characters, cut to `length` characters."""
     line = "".join(char if char.isprintable() else "\ufffd" for char in text)
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _fits(value: float) -> bool:
-    return abs(value) < _LARGEST  # which NaN is not either
+    return abs(value) < _LARGEST  # also False for NaN
 
 
-def _stretches(points: Points, count: int) -> Iterator[Points]:
-    """The points in that many stretches of nearly the same number of points."""
+def _sections(points: Points, count: int) -> Iterator[Points]:
+    """The points in `count` sections of nearly the same number of points."""
     ends = [len(points) * step // count for step in range(count + 1)]
     return (points[start:end] for start, end in pairwise(ends) if end > start)

@@ -1,4 +1,4 @@
-"""SVG as matplotlib writes it, made fit to stand in a page: no network, no ids of others, the page's ink. Pure."""
+"""Converts matplotlib's SVG for an HTML page: no network, unique ids, and the text colour of the page. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 SPACE = "http://www.w3.org/2000/svg"
-"""The name of the language, which every SVG has to carry; nothing is fetched from there."""
+"""The XML namespace of SVG; nothing is fetched from this address."""
 INK = "#010203"
-"""What is drawn in this colour takes the colour of the text around the figure, in light and in dark."""
+"""This colour is replaced by the colour of the text around the figure, for light and dark pages."""
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def embedded(text: str, salt: str, label: str) -> str:
-    """The figure as one <svg> element that says `label` to who cannot see it; its ids begin with `salt`.
+    """The figure as one <svg> element with `label` as its accessible name; its ids begin with `salt`.
 
-    An id that nothing in it refers to goes; where it begins with `is-` it becomes a class, as many may be of a kind.
+    Ids that are not referred to are removed; those that begin with `is-` become classes.
     """
     root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
@@ -52,12 +52,12 @@ def embedded(text: str, salt: str, label: str) -> str:
 
 
 def _local(name: str) -> str:
-    """A name without its namespace: `href` is known in SVG without one."""
+    """A name without its namespace; SVG accepts `href` without one."""
     return name.rpartition("}")[2]
 
 
 def _references(attributes: Mapping[str, str]) -> list[str]:
-    """The ids that an element needs."""
+    """The ids that an element refers to."""
     found = [match for value in attributes.values() for match in _REFERENCE.findall(value)]
     return found + [value[1:] for name, value in attributes.items() if _local(name) == "href" and value[:1] == "#"]
 

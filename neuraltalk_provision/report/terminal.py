@@ -1,4 +1,4 @@
-"""Curves for a terminal: losses, and below them the score that says most."""
+"""Curves for a terminal: the losses, and below them the main score."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from neuraltalk_provision.text import without_sequences
 
 _NARROWEST, _LOWEST = 30, 8
 _PER_COLUMN = 4
-# Of each curve its colour, its marker, and how that looks: without colours the markers tell them apart.
+# The colour, the marker and its character of each curve: without colours, the markers distinguish the curves.
 _LOOKS = {points.LOSS: ("blue+", "braille", "⣿"), points.VALIDATION: ("orange", "●", "●"), "": ("green+", "●", "●")}
 _FAINT = (240, "·")
 
 
 def curves(history: History, envelope: Envelope | None, width: int, height: int, colour: bool) -> str:
-    """The losses as one plot, and below it CIDEr, else the first score there is; at most so many columns and lines.
+    """A plot of the losses, and below it one of CIDEr (or the first score), in at most `width` columns, `height` lines.
 
-    What is no number is left out and named below, as is the envelope; a sentence where there is nothing to draw.
+    Notes below name the envelope and values that cannot be drawn. If there is nothing to draw, only a sentence.
     """
     score = next(iter(points.names(history)), None)
     groups = [(points.LOSS, [points.LOSS, points.VALIDATION]), *([(score, [score])] if score else [])]
@@ -51,13 +51,13 @@ def curves(history: History, envelope: Envelope | None, width: int, height: int,
 
 
 def _sentences(sentences: list[str], width: int) -> str:
-    """Each of those that say something on lines of its own."""
+    """The sentences that are not empty, each on its own lines."""
     return "\n".join(line for sentence in sentences for line in textwrap.wrap(sentence, max(width, 1)))
 
 
 def _plot(history: History, envelope: Envelope | None, title: str, series: list[str], size: tuple[int, int]) -> str:
-    """One plot of that size; plotext draws on a figure of the module's own, so it is cleared before and after."""
-    import plotext  # here, for most commands draw nothing
+    """One plot of that size. plotext has one global figure, so it is cleared before and after."""
+    import plotext  # imported here, because most commands draw nothing
 
     end = max(points.last(history), 1)
     band = points.band(envelope, title, end, size[0])
@@ -92,7 +92,7 @@ def _plot(history: History, envelope: Envelope | None, title: str, series: list[
 
 
 def _limits(values: list[float]) -> tuple[float, float]:
-    """The least and the most, a little apart where they are one."""
+    """The lowest and the highest value; a little apart if they are equal."""
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - abs(low) / 10 - 0.1, high + abs(high) / 10 + 0.1)
 

@@ -1,1 +1,1 @@
-"""What modules return from hosts, as typed objects with bounds that cannot be changed. Pure."""
+"""The results that modules return from hosts, as frozen, typed objects with limits on sizes. Pure."""

@@ -1,4 +1,4 @@
-"""What the modules stack_verify and cudnn_swap return. Pure."""
+"""The results of the modules stack_verify and cudnn_swap. Pure."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuraltalk_provision.results.base import Many, Result, Text, Version, Whole, Words
+from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
 
 
 class Check(Result):
-    """One check of a host, with what was seen."""
+    """One check of a host, with its evidence (`saw`)."""
 
     name: Text
     passed: bool
-    saw: Words
+    saw: LongText
 
 
 class StackVerifyResult(Result):
-    """The result of the module stack_verify, which fails where a check does; `generation` is its directory."""
+    """The result of the module stack_verify, which fails if a check fails; `generation` is a directory."""
 
     checks: Annotated[Many[Check], Field(max_length=10_000)]
     generation: Text
 
 
 class CudnnTree(Result):
-    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; `backup` is what a swap keeps."""
+    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; `backup` lists the kept files."""
 
     root: Text
     state: Text
     header: Version | None
     library: Version | None
-    problem: Words
+    problem: LongText
     files: Annotated[Many[Text], Field(max_length=10_000)] = ()
     phase: Text = ""
     backup: Annotated[Many[Text], Field(max_length=10_000)]

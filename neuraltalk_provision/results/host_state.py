@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from neuraltalk_provision.results.base import Many, Result, Text, Version, Whole, Words
+from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
 
 _LONGEST = 4096
 
 
 class HostPlatform(Result):
-    """What os-release and the host's Python say of the system."""
+    """The system of the host, from os-release and its Python."""
 
     id: Text
     id_like: Annotated[Many[Text], Field(max_length=100)]
@@ -25,28 +25,28 @@ class HostPlatform(Result):
 
 
 class Generation(Result):
-    """One generation on the host: {component: digest} of what was built, and whether it is whole."""
+    """One generation on the host: {component: digest} of the built components, and whether it is sealed."""
 
     stamps: Annotated[dict[Text, Text], Field(max_length=1000)]
     sealed: bool
     manifest: bool = True
-    """Whether its files were listed when it was sealed."""
+    """Whether it has a manifest of its files."""
 
 
 class Stack(Result):
-    """The generations, and which of them is current."""
+    """The generations; `current` and `previous` are ids, or None."""
 
     current: Text | None
     previous: Text | None
     generations: Annotated[dict[Text, Generation], Field(max_length=10_000)]
 
     def generation(self, name: str) -> Generation:
-        """The generation of that id; one in which nothing was built where there is none."""
+        """The generation with that id; an empty one if it does not exist."""
         return self.generations.get(name, Generation(stamps={}, sealed=False))
 
 
 class Disk(Result):
-    """Where the stack lies or will lie; bytes."""
+    """The file system of the stack root; `free` in bytes."""
 
     path: Text
     free: Whole
@@ -61,7 +61,7 @@ class Build(Result):
 
 
 class Lease(Result):
-    """Who has the host's lease; `since` in seconds since 1970."""
+    """The holder of the host's lease; `since` in seconds since 1970."""
 
     holder: Text
     host: Text
@@ -70,13 +70,13 @@ class Lease(Result):
 
 
 class User(Result):
-    """Who the module ran as."""
+    """The user as whom the module ran."""
 
     uid: Whole
 
 
 class Card(Result):
-    """A card as nvidia-smi reports it; memory in MiB. What a driver does not tell is None."""
+    """A card as nvidia-smi reports it; memory in MiB. Values that a driver does not report are None."""
 
     index: Whole | None
     uuid: Text
@@ -90,7 +90,7 @@ class Card(Result):
 
 
 class Cudnn(Result):
-    """A CUDA directory's cuDNN: `state` is absent, whole, mixed or unfinished; the versions of header and library."""
+    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; the others are versions."""
 
     state: Text
     header: Version | None
@@ -98,7 +98,7 @@ class Cudnn(Result):
 
 
 class Toolkit(Result):
-    """A CUDA directory; `lacks` are the parts that cutorch needs and that are not there."""
+    """A CUDA directory; `lacks` lists the missing parts that cutorch needs."""
 
     path: Text
     version: Version
@@ -109,24 +109,24 @@ class Toolkit(Result):
 
 
 class GpuFacts(Result):
-    """What the host has for the GPU half."""
+    """The cards, driver, toolkits and gcc of the host."""
 
     driver: Version
     cards: Annotated[Many[Card], Field(max_length=1000)]
-    problem: Words
-    """Why it cannot be told whether there is a card; empty where it can."""
-    evidence: Words = ""
+    problem: LongText
+    """The reason why it is unknown whether there is a card; empty if it is known."""
+    evidence: LongText = ""
     toolkits: Annotated[Many[Toolkit], Field(max_length=1000)]
     gcc: Version
 
 
 def _as_text(value: Any) -> str:
-    """What an inventory says, as text: YAML makes a number of a version."""
+    """The value of an inventory variable as text: YAML reads a version as a number."""
     return "" if value is None else str(value)[:_LONGEST]
 
 
 def _as_names(value: Any) -> Any:
-    """A list of names; one name alone is a list of one."""
+    """A list of names; a single name becomes a list with one item."""
     return [_as_text(name) for name in value] if isinstance(value, list | tuple) else [_as_text(value)] * bool(value)
 
 
@@ -134,7 +134,7 @@ Variable = Annotated[Text, BeforeValidator(_as_text)]
 
 
 class HostVariables(Result):
-    """What the inventory says of the host's GPU half, which the host hands back; empty where it says nothing."""
+    """The inventory variables for the GPU part, which the module returns unchanged; empty if they are not set."""
 
     profile: Variable = ""
     arch_list: Variable = ""
@@ -145,7 +145,7 @@ class HostVariables(Result):
 
 
 class HostState(Result):
-    """All that a host is asked before anything is decided."""
+    """The state of a host, from which the controller decides what to do."""
 
     platform: HostPlatform
     packages: Annotated[dict[Text, Text], Field(max_length=10_000)]

@@ -1,4 +1,4 @@
-"""Numbers as programs and people write them, in JSON or as text. Pure."""
+"""Reads numbers from JSON values or text. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 LARGEST = 1 << 53
-"""Beyond it Lua's numbers, and JSON's in most languages, are not whole any more."""
+"""The largest integer that Lua, and JSON in most languages, represent exactly (2^53)."""
 
 
 def number(value: Any) -> float | None:
-    """A number, from JSON or from text; None for anything else, also for NaN and infinity."""
+    """The number in a JSON value or text; None for anything else, including NaN and infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and len(value) > 400:
@@ -23,6 +23,6 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, from JSON or from text, also as `1e+05`; None for anything else, and beyond 2^53."""
+    """The integer in a JSON value or text, also as `1e+05`; None for anything else, and beyond 2^53."""
     found = number(value)
     return int(found) if found is not None and found.is_integer() and abs(found) <= LARGEST else None

@@ -1,4 +1,4 @@
-"""What the module stack_run returns of one run: its start, its log, its end, its models and scores. Pure."""
+"""The results of the modules stack_run and stack_run_info for one run: start, log, end, models, scores. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Discriminator, Field, PlainValidator, Tag
 
-from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole, Words
+from neuraltalk_provision.results.base import Finite, LongText, Many, Result, Text, Whole
 from neuraltalk_provision.results.run import (
     MANY,
     Ending,
@@ -24,51 +24,51 @@ OfRun = TypeVar("OfRun", bound=Result)
 
 
 class OneRunResult(Result, Generic[OfRun]):
-    """The result of the module stack_run for one run."""
+    """The result of a module for one run."""
 
     run: OfRun
 
 
 class ChangedResult(Result):
-    """Whether a run was ended, or its job taken back."""
+    """Whether a run was ended, or its Slurm job cancelled."""
 
     changed: bool
 
 
 class SetAside(Result):
-    """A file that was left out of a captioning, and why."""
+    """A file that was left out of an evaluation, and the reason."""
 
-    file: Words
-    reason: Words
+    file: LongText
+    reason: LongText
 
 
 class StartedRun(RunStatus):
-    """A run that was started, with what its program got and what was left out."""
+    """A run that was started, with the options that its program received and the files that were left out."""
 
     effective: Options = Field(serialization_alias="arguments")
     set_aside: Annotated[Many[SetAside], Field(max_length=MANY)]
     images: Whole
-    remarks: Annotated[Many[Words], Field(max_length=1000)]
+    remarks: Annotated[Many[LongText], Field(max_length=1000)]
 
 
 class SubmittedRun(Result):
-    """A run that was given to Slurm, and the number of its job."""
+    """A run that was submitted to Slurm, and the number of its job."""
 
     id: RunId
     job: Text
 
 
 class Caption(Result):
-    """What eval.lua said of an image: `file` as its user knows it, `place` where it is below the run's directory."""
+    """The caption of an image: `file` is the user's name for it, `place` its path in the run's directory."""
 
-    file: Words
-    caption: Words
+    file: LongText
+    caption: LongText
     image_id: int | Finite | Text | None
     place: Text
 
 
 class Written(Result):
-    """What a run that has ended wrote."""
+    """The files that an ended run wrote."""
 
     checkpoints: Annotated[Many[RunFile], Field(max_length=1000)]
     captions: Annotated[Many[Caption], Field(max_length=MANY)]
@@ -76,7 +76,7 @@ class Written(Result):
 
 
 class FollowedRun(Result):
-    """The next piece of a run's log, up to `offset`, and how the run is; `more` says that the log goes on already."""
+    """The next part of a run's log, up to `offset`, and the state of the run; `more`: the log already has more text."""
 
     log: Text
     text: Annotated[str, Field(max_length=64 << 20)]
@@ -87,11 +87,11 @@ class FollowedRun(Result):
     ended: Ending | None
     more: bool = False
     wrote: Written | None = None
-    """None while it goes on."""
+    """None until the run has ended."""
 
 
 class OpenedModel(Result):
-    """A model that was opened on its host: the iteration, words and scores that it says of itself."""
+    """A model that was opened on its host: its iteration, number of words, loss and CIDEr."""
 
     file: Text
     bytes: Whole
@@ -102,11 +102,11 @@ class OpenedModel(Result):
 
 
 class BrokenModel(Result):
-    """A model that could not be opened, and why."""
+    """A model that could not be opened, and the reason."""
 
     file: Text
     bytes: Whole
-    problem: Words
+    problem: LongText
 
 
 def _kind(value: Any) -> str:
@@ -125,7 +125,7 @@ class ProbedRun(Result):
 
 
 class ScoredRun(Result):
-    """The scores of what a run has captioned: of how many captions, against which annotations, kept in which file."""
+    """The scores of a run's captions: `used` of `of` captions were compared with `annotations`; saved in `file`."""
 
     scores: Annotated[dict[Annotated[str, Field(pattern=r"^\w{1,100}$")], Finite], Field(min_length=1, max_length=32)]
     used: Whole | None
@@ -135,21 +135,21 @@ class ScoredRun(Result):
     source: Text
     file: Text
     time: Whole = 0
-    remarks: Annotated[Many[Words], Field(max_length=10)]
+    remarks: Annotated[Many[LongText], Field(max_length=10)]
 
 
 def _from_base64(value: Any) -> bytes:
     """The bytes that a host sent as base64."""
     if not isinstance(value, str):
-        raise ValueError("base64 is text")
+        raise ValueError("base64 must be text")
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("it is no base64") from None
+        raise ValueError("it is not base64") from None
 
 
 class FilesOfRun(Result):
-    """Files of a run by name, and the names of those that are sent when they are asked for again."""
+    """{name: content} of files of a run; `later` lists the files that must be requested again."""
 
     files: Annotated[dict[Text, Annotated[bytes, PlainValidator(_from_base64)]], Field(max_length=MANY)]
     later: Annotated[Many[Text], Field(max_length=MANY)] = ()

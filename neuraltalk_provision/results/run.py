@@ -1,6 +1,6 @@
-"""What the module stack_run returns of runs that are listed: a row of each, or all that is known of some. Pure.
+"""The results of the module stack_run_info that list runs: one row for each run, or all details of some runs. Pure.
 
-The options of a run are `requested` as run.json keeps them, and `effective` as its program got them (process.json).
+`requested` are the options of a run in run.json, `effective` those that its program received (process.json).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, PlainValidator
 
 from neuraltalk_provision.results import base
-from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole, Words
+from neuraltalk_provision.results.base import Finite, LongText, Many, Result, Text, Whole
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.run_log import Iteration, LogResult
 from neuraltalk_provision.rules import run as rules
 
 ExitCode = Annotated[int, Field(gt=-(2**31), lt=2**31)]
 RunId = Annotated[str, Field(pattern=f"^{rules.ID}$")]
-Value = Words | int | float | bool | None | Annotated[Many[Text], Field(max_length=10_000)]
+Value = LongText | int | float | bool | None | Annotated[Many[Text], Field(max_length=10_000)]
 Options = Annotated[dict[Annotated[str, Field(max_length=200)], Value], Field(max_length=1000)]
 MANY = 1_000_000
-"""Runs of a host, captions and files of a run, at most."""
+"""The maximum number of runs of a host, and of captions and files of a run."""
 
 
 class Parent(Result):
@@ -32,22 +32,22 @@ class Parent(Result):
 
 
 class Ending(Result):
-    """Why a run was ended, or was not begun: `by` in one word, and the evidence."""
+    """Why a run was ended or not started: `by` in one word, and the evidence."""
 
     by: Text
-    evidence: Words
+    evidence: LongText
     iteration: Iteration | None = None
 
 
 class Scorer(Result):
-    """When the scorer was last given captions, and when it last wrote scores; seconds since 1970."""
+    """When the scorer last received captions (`given`) and last wrote scores (`scored`), in seconds since 1970."""
 
     given: Finite | None
     scored: Finite | None
 
 
 class Process(Result):
-    """A process of a run as nvidia-smi sees it on a card; memory in MiB."""
+    """A process of a run that nvidia-smi reported on a card; memory in MiB."""
 
     pid: Whole | None
     uuid: Text | None
@@ -55,7 +55,7 @@ class Process(Result):
 
 
 class Sample(Result):
-    """What a run took at one time: `cpu` in seconds, its processes, and with a card where they were and its use."""
+    """One sample of a run: CPU time in seconds, its processes, and with a card the processes on it and its use."""
 
     time: Finite
     iteration: Iteration | None = None
@@ -64,7 +64,7 @@ class Sample(Result):
     on: Annotated[Many[Process], Field(max_length=10_000)] = ()
     used: Whole | None = None
     utilization: Whole | None = None
-    problem: Words = ""
+    problem: LongText = ""
 
 
 class RunFile(Result):
@@ -76,13 +76,13 @@ class RunFile(Result):
 
 
 class SavedModel(RunFile):
-    """A model that a run has left, with its iteration in the run's own count."""
+    """A model that a run wrote, with its iteration in the run's own count."""
 
     iteration: Iteration
 
 
 class RunStatus(Result):
-    """What a host says of every run. Begun, not running and without an exit code means that it was killed."""
+    """The state of a run on its host. A run that has begun, is not running and has no exit code was killed."""
 
     id: RunId
     path: Text
@@ -95,7 +95,7 @@ class RunStatus(Result):
     ended: Ending | None
     card: Card | None
     elsewhere: Text
-    """The host that computes, where several share a disk and it is another one."""
+    """The host on which the run executes, if several hosts share a disk and it is another one; otherwise empty."""
     unit: Text | None
     job: Text | None
     stopped: bool
@@ -105,9 +105,9 @@ class RunStatus(Result):
     needs: Text | None
     sweep: Text | None
     supervisor: Text | None = Field(serialization_alias="conductor")
-    """The directory of the process that executes it; documents keep the name that they had for it."""
+    """The directory of its supervisor; in documents the key has its old name, conductor."""
     damaged: Annotated[Many[Text], Field(max_length=100)]
-    """The names of its files that are there and cannot be read."""
+    """The names of its files that exist and cannot be read."""
 
 
 class RunRow(RunStatus):
@@ -116,17 +116,17 @@ class RunRow(RunStatus):
     program: Text
     started: Whole
     silent: Finite
-    """Seconds since its log grew."""
+    """Seconds since its log last grew."""
     samples: Annotated[Many[Sample], Field(max_length=100_000)]
     progress: LogResult
 
 
 class RunDetail(RunRow):
-    """A run in full."""
+    """A run with all its details."""
 
     requested: Options
     effective: Options | None
-    tail: Words
+    tail: LongText
     begins: Iteration
     checkpoints: Annotated[Many[RunFile], Field(max_length=1000)]
     models: Annotated[Many[SavedModel], Field(max_length=1000)]
@@ -134,7 +134,7 @@ class RunDetail(RunRow):
 
 
 class UnreadableRun(Result):
-    """A run of which no more is known than that it is there, and why."""
+    """A run whose data cannot be read, and the reason."""
 
     id: str
     unreadable: str
@@ -152,34 +152,34 @@ Row = TypeVar("Row", bound=RunRow)
 
 
 def _readable(shape: type[Row], value: Any) -> Row | UnreadableRun:
-    """The run; an unreadable one where its files are damaged: what one run's account wrote costs no other run."""
+    """The run, or an UnreadableRun if its data are wrong: a damaged run must not affect other runs."""
     if not isinstance(value, Mapping):
-        raise ValueError("a run is an object")
+        raise ValueError("a run must be an object")
     name = str(value.get("id", "?"))[:128]
     if "unreadable" in value:
         return UnreadableRun(id=name, unreadable=str(value["unreadable"])[:10_000])
     found = base.read(shape, value)
     if isinstance(found, str):
-        return UnreadableRun(id=name, unreadable=f"what its host says of it is not as expected: {found}")
+        return UnreadableRun(id=name, unreadable=f"its data are not as expected: {found}")
     return found
 
 
 class QueuedRun(Result):
-    """A run that was given to Slurm, with the state of its job."""
+    """A run that was submitted to Slurm, with the state of its job."""
 
     id: RunId
     job: Text
     program: Text
     state: Text
     node: Text
-    reason: Words
+    reason: LongText
     output: Text
     submitted: Whole
     requested: Options
 
 
 class RunsResult(Result):
-    """The rows of a host's runs, its jobs in Slurm's queue, and the cards that are free, the best first."""
+    """A host's runs, its jobs in Slurm's queue, and its free cards, the best first."""
 
     runs: Annotated[Many[Annotated[RunRow | UnreadableRun, PlainValidator(_row)]], Field(max_length=MANY)]
     queued: Annotated[Many[QueuedRun], Field(max_length=MANY)]
@@ -187,6 +187,6 @@ class RunsResult(Result):
 
 
 class RunDetailsResult(RunsResult):
-    """The same of runs that were asked for by id, in full."""
+    """Like RunsResult, for runs that were requested by id, with all their details."""
 
     runs: Annotated[Many[Annotated[RunDetail | UnreadableRun, PlainValidator(_detail)]], Field(max_length=MANY)]

@@ -1,4 +1,4 @@
-"""What a host reads in the log of a run, as its reader (neuraltalk_log) reports it. Pure."""
+"""The contents of a run's log, as the reader on the host returns them (rules/log.py). Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, Strict
 
-from neuraltalk_provision.results.base import Many, Result, Text, Words
+from neuraltalk_provision.results.base import LongText, Many, Result, Text
 
 POINTS = 4_000_000
-"""Entries of a series at most: as many as the controller's own reader can keep."""
+"""The maximum number of entries of a series: as many as the controller's own reader can keep."""
 
 
 def _printed(value: Any) -> Any:
-    """A number as a program printed it; JSON has no word for NaN and infinity, so these come as text."""
+    """A number as a program printed it. NaN and infinity are text, because JSON has no form for them."""
     if isinstance(value, str) and len(value) <= 10:
         number = float(value)
         if math.isfinite(number):
-            raise ValueError("text is for what is no finite number")
+            raise ValueError("text is only for NaN and infinity")
         return number
     return value
 
@@ -40,8 +40,8 @@ class LogResult(Result):
     evaluation: Printed | None
     images: Iteration | None
     exploding: bool
-    error: Words
+    error: LongText
     backwards: Annotated[tuple[Iteration, Iteration], Strict(False)] | None
-    """(before, after) where the iterations run backwards."""
+    """(before, after) at the first place where the iterations decrease; otherwise None."""
     not_finite: Point | None
     """The first loss that is NaN or infinite."""

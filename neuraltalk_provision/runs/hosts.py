@@ -29,7 +29,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook
+from neuraltalk_provision.site import advice, host_results, playbook
 
 POLL_SECONDS = 2.0
 CHANGE, INFO = "stack_run", "stack_run_info"
@@ -47,22 +47,22 @@ class Site:
 def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
     """One row for every run of every host, the latest first: its state, and how far it got.
 
-    `whole` adds its options, models, samples and its whole log. Raises HostError that names the hosts that failed.
+    `details` adds its options, models, samples and its whole log. Raises HostError that names the hosts that failed.
     """
-    return ask(settings, limit, quiet).runs
+    return query(settings, limit, quiet).runs
 
 
-def named(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
+def find(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
     """All that is known about the run with that id. Other runs are read only if it may be waiting in a queue.
 
     Raises UsageError if no host has it, or several hosts have it.
     """
     limit = [host] if host else ()
-    found = [run for run in ask(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
+    found = [run for run in query(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
     return record.find(run_id, found or runs(settings, limit, quiet), host)
 
 
-def whole(
+def details(
     wanted: Sequence[RunState],
     settings: Settings,
     quiet: float = health.QUIET,
@@ -80,7 +80,7 @@ def whole(
         return tuple(wanted)
     hosts, ids = sorted({run.host for run in here}), sorted({run.id for run in here})
     known = {
-        (run.host, run.id): run for run in ask(settings, hosts, quiet, points=points, samples=samples, ids=ids).runs
+        (run.host, run.id): run for run in query(settings, hosts, quiet, points=points, samples=samples, ids=ids).runs
     }
     removed = [f"{run.id} on {run.host}" for run in here if (run.host, run.id) not in known]
     if removed:
@@ -91,7 +91,7 @@ def whole(
     return tuple(known.get((run.host, run.id), run) for run in wanted)
 
 
-def ask(
+def query(
     settings: Settings,
     limit: Sequence[str] = (),
     quiet: float = health.QUIET,
@@ -123,7 +123,7 @@ def ask(
         },
     )
     shape = RunDetailsResult if ids else RunsResult
-    results, failures = answers.of(playbook.run(request).told, INFO, shape)
+    results, failures = host_results.of(playbook.run(request).results, INFO, shape)
     if failures:
         raise advice.host_error(failures, advice="To leave out a host, give --limit '!HOST'.")
     found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
@@ -144,19 +144,19 @@ def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
 
     Raises HostError if they cannot be started; then none was started.
     """
-    request = {**_as_request(runs), "state": "started"}
+    request = {**_options(runs), "state": "started"}
     return _change(OneRunResult[StartedRun], host, settings, request).run
 
 
-def submit(runs: Sequence[RunSpec], host: str, words: Sequence[str], settings: Settings) -> SubmittedRun:
+def submit(runs: Sequence[RunSpec], host: str, sbatch: Sequence[str], settings: Settings) -> SubmittedRun:
     """Submit runs to Slurm as one job, with `sbatch` on a host. Raises HostError with Slurm's own message."""
-    request = {**_as_request(runs), "slurm": list(words), "state": "submitted"}
+    request = {**_options(runs), "slurm": list(sbatch), "state": "submitted"}
     return _change(OneRunResult[SubmittedRun], host, settings, request).run
 
 
-def _as_request(runs: Sequence[RunSpec]) -> dict[str, Any]:
+def _options(runs: Sequence[RunSpec]) -> dict[str, Any]:
     """Runs that share one card, as options of the module stack_run."""
-    return {"runs": [run.as_asked() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
+    return {"runs": [run.as_request() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
 
 
 def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
@@ -281,7 +281,7 @@ def _request(name: str, host: str, settings: Settings, run: Mapping[str, Any], c
 
 
 def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:
-    results, failures = answers.of(playbook.run(request).told, module, shape)
+    results, failures = host_results.of(playbook.run(request).results, module, shape)
     if failures:
         raise advice.host_error(failures)
     if len(results) != 1:

@@ -30,7 +30,7 @@ ADVICE: Mapping[str, str] = {
 
 
 def explain(failure: Failure) -> str:
-    """A failure in words: the host, the task, the advice if the cause is known, and the host's own message."""
+    """A failure as text: the host, the task, the advice if the cause is known, and the host's own message."""
     advice = ADVICE.get(failure.code, "")
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{advice}\n  {failure.message}" if advice else f"{where}{failure.message}"

@@ -26,9 +26,9 @@ SSH_HOST_KEY = "ssh.host_key"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 PYTHON_MISSING = "python.missing"
-ANSWER_DROPPED = "answer.dropped"
-ANSWER_WRONG = "answer.wrong"
-ANSWER_MISSING = "answer.missing"
+RESULT_DROPPED = "answer.dropped"
+RESULT_WRONG = "answer.wrong"
+RESULT_MISSING = "answer.missing"
 INVENTORY_UNREADABLE = "inventory.unreadable"
 INVENTORY_NO_MATCH = "inventory.no_match"
 
@@ -61,7 +61,7 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 # Messages of Ansible that do not name the cause; the cause is in another field then.
-_EMPTY_WORDS = re.compile(
+_NO_CAUSE = re.compile(
     r"\A(?:MODULE FAILURE|non-zero return code|\(traceback unavailable\))|See stdout/stderr for the exact error"
 )
 _TRACEBACK = "Traceback (most recent call last)"
@@ -75,14 +75,14 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
     return _first(_OF_A_HOST, message) or (UNREACHABLE if unreachable else _first(_OF_A_REACHED_HOST, message))
 
 
-def of_play(complaints: str) -> str:
+def of_play(warnings: str) -> str:
     """The code of a warning that ansible-playbook printed before it connected to any host; empty if unknown."""
-    return _first(_OF_A_PLAY, complaints)
+    return _first(_OF_A_PLAY, warnings)
 
 
 def says_nothing(text: str) -> bool:
     """Whether a message of Ansible does not name the cause."""
-    return bool(_EMPTY_WORDS.search(text))
+    return bool(_NO_CAUSE.search(text))
 
 
 def without_traceback(text: str) -> str:

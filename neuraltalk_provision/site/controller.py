@@ -37,16 +37,16 @@ def is_dead(other: str) -> bool:
     return started != int(found["since"]) if started else not _is_hidden(int(found["pid"]))
 
 
-def over(lease: Lease | None, take_over: bool = False) -> str:
+def replaceable(lease: Lease | None, take_over: bool = False) -> str:
     """The holder whose lease on a host may be replaced: one that has ended, or any with `take_over`; else empty."""
     if lease is None or lease.holder == name():
         return ""
     return (lease.holder or "damaged") if take_over or is_dead(lease.holder) else ""
 
 
-def hindrance(lease: Lease | None, take_over: bool = False) -> str:
+def refusal(lease: Lease | None, take_over: bool = False) -> str:
     """Why the lease of a host cannot be acquired; empty if it can."""
-    if lease is None or lease.holder == name() or over(lease, take_over):
+    if lease is None or lease.holder == name() or replaceable(lease, take_over):
         return ""
     state = "it is running" if _is_alive(lease.holder) else "this machine cannot check whether it is still running"
     who = holder.describe(lease.model_dump())

@@ -53,7 +53,7 @@ def make_plans(
     """
     catalogue = catalogues.load()
     listed = lock.read(settings.mirror).by_name()
-    known = known or host_state.ask(settings, catalogue, limit)
+    known = known or host_state.read(settings, catalogue, limit)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
     return tuple(
         plan(
@@ -63,7 +63,7 @@ def make_plans(
             orphaned=controller.is_dead(state.controller),
             refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
             remark=chosen[host].remark,
-            over=controller.over(state.lease, take_over),
+            over=controller.replaceable(state.lease, take_over),
         )
         for host, state in known.states.items()
     )
@@ -104,16 +104,16 @@ def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: 
     with output.progress("checking the mirror", sum(entry.size for entry in entries)) as advance:
         findings = store.inspect(settings.mirror, entries, catalogue, advance)
     if findings:
-        words = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
+        problems = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
         raise MirrorError(
-            "\n".join(words),
+            "\n".join(problems),
             advice="Nothing was changed on any host. Copy the file again from its origin, then run "
             "`provision mirror add FILE`.",
         )
 
 
 def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
-    """The variables of the playbooks, the same for `provision` and for those who run the playbooks directly."""
+    """The variables of the playbooks, the same for `provision` and for users who run the playbooks directly."""
     listed = tuple(plans)
     return {
         # By id: hosts of one platform can have different package managers, and then they have different recipes.
@@ -147,7 +147,7 @@ def converge(
     given = variables(plans, settings)
     # The lease of a controller that has ended is removed even if there is nothing to do.
     held = [plan.host for plan in plans if (plan.changes or plan.over) and not check]
-    with leases.given_back(held, given, settings):
+    with leases.released(held, given, settings):
         return _converge(plans, given, settings, output, check=check, diff=diff)
 
 
@@ -166,16 +166,16 @@ def _converge(
     if staging:
         outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
         # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
-        changes = tuple(change for change in outcome.told.changes if change.predicted == check)
-        failures = outcome.told.failures
+        changes = tuple(change for change in outcome.results.changes if change.predicted == check)
+        failures = outcome.results.failures
         if diff:
-            output.diffs(outcome.told.diffs)
+            output.diffs(outcome.results.diffs)
     failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     activated: tuple[str, ...] = tuple(activating) if check else ()
     if activating and not check:
         outcome = _run("activate.yml", activating, given, settings, output)
-        failures += outcome.told.failures
+        failures += outcome.results.failures
         failed = {failure.host for failure in failures}
         activated = tuple(host for host in activating if host not in failed)
     return SiteOutcome(plans, changes, activated, failures, check)

@@ -17,7 +17,7 @@ from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
 
 Verb = Literal["status", "swap", "restore"]
 ARCHIVE = "cudnn-archive"
@@ -56,7 +56,7 @@ def work(
     `cuda` names the CUDA directory; without it each host must have only one. Raises UsageError and MirrorError
     before any host is changed, and HostError that names every host that refused or failed.
     """
-    states = host_state.ask(settings, catalogues.load(), limit, cuda).states
+    states = host_state.read(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
         leases.refuse(states, take_over)
     trees = {host: _tree(host, state, cuda) for host, state in states.items()}
@@ -82,12 +82,12 @@ def work(
             "provision_mirror": str(settings.mirror),
             "provision_artifact_url": settings.artifact_url.rstrip("/"),
             "provision_stack_root": settings.stack_root,
-            "provision_lease": leases.variables(f"provision cudnn {verb}", leases.overs(states, take_over)),
+            "provision_lease": leases.variables(f"provision cudnn {verb}", leases.replaceable(states, take_over)),
         },
     )
     with output.working(f"cudnn {verb}"):
         outcome = playbook.run(request)
-    results, failures = answers.of(outcome.told, "cudnn_swap", CudnnSwapResult, list(states))
+    results, failures = host_results.of(outcome.results, "cudnn_swap", CudnnSwapResult, list(states))
     if failures:
         raise advice.host_error(failures)
     return tuple(

@@ -13,11 +13,11 @@ from neuraltalk_provision.site import codes
 Event = Mapping[str, Any]
 
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
-_COMPLAINTS = ("warning", "error", "verbose")
+_WARNINGS = ("warning", "error", "verbose")
 # How many characters of an event's output are kept: enough for a warning.
 MOST_PRINTED = 20_000
 # How many characters of a failure are kept: the cause, and the last lines of a log.
-MOST_TOLD = 10_000
+LONGEST_MESSAGE = 10_000
 DROPPED = (
     "its result was lost, because ansible-runner drops results of more than 700,000 characters. Check the logs on that "
     "host. A result of this size is a bug in neuraltalk-provision, or it does not come from its modules"
@@ -53,16 +53,17 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Everything of interest in the events of a playbook."""
+class PlayResults:
+    """The results, failures, changes, diffs and warnings in the events of a playbook."""
 
     results: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
+    """(host, action, result) of each task."""
     failures: tuple[Failure, ...] = ()
     changes: tuple[Change, ...] = ()
     diffs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    complaints: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
-    def result_of(self, action: str) -> dict[str, Mapping[str, Any]]:
+    def by_host(self, action: str) -> dict[str, Mapping[str, Any]]:
         """{host: result} of the last task with that action."""
         return {host: result for host, name, result in self.results if name == action}
 
@@ -77,7 +78,7 @@ def bounded(event: Event) -> Event:
     printed = event.get("stdout")
     if not printed:
         return event
-    kept = str(printed)[:MOST_PRINTED] if event.get("event") in _COMPLAINTS else ""
+    kept = str(printed)[:MOST_PRINTED] if event.get("event") in _WARNINGS else ""
     return event if kept == printed else {**event, "stdout": kept}
 
 
@@ -87,7 +88,7 @@ def failure(event: Event) -> Failure | None:
     name = event.get("event")
     if name not in ("runner_on_failed", "runner_on_unreachable") or data.get("ignore_errors"):
         return None
-    result = _culprit(_mapping(data.get("res")))
+    result = _failed_item(_mapping(data.get("res")))
     unreachable = name == "runner_on_unreachable"
     message = _message(result) if result else DROPPED
     return Failure(
@@ -96,7 +97,7 @@ def failure(event: Event) -> Failure | None:
         message=message,
         unreachable=unreachable,
         log=str(result.get("log", "")),
-        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.ANSWER_DROPPED,
+        code=codes.of_result(result, message, unreachable=unreachable) if result else codes.RESULT_DROPPED,
     )
 
 
@@ -111,13 +112,13 @@ def change(event: Event) -> Change | None:
     return Change(host_of(event), str(name), str(what), component.get("evidence"), predicted) if name and what else None
 
 
-def read(events: Iterable[Event]) -> Told:
-    """Everything of interest in all events of a playbook."""
+def read(events: Iterable[Event]) -> PlayResults:
+    """The results, failures, changes, diffs and warnings in all events of a playbook."""
     results: list[tuple[str, str, Mapping[str, Any]]] = []
     failures: dict[str, Failure] = {}
     changes: dict[tuple[str, str, bool], Change] = {}
     diffs: list[tuple[str, Mapping[str, Any]]] = []
-    complaints: list[str] = []
+    warnings: list[str] = []
     for event in events:
         data = event.get("event_data") or {}
         if event.get("event") in _RESULTS:
@@ -129,9 +130,9 @@ def read(events: Iterable[Event]) -> Told:
             failures[failed.host] = failures.get(failed.host, failed)
         if changed:
             changes[changed.host, changed.component, changed.predicted] = changed
-        if event.get("event") in _COMPLAINTS and event.get("stdout"):
-            complaints.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
-    return Told(tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs), tuple(complaints))
+        if event.get("event") in _WARNINGS and event.get("stdout"):
+            warnings.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
+    return PlayResults(tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs), tuple(warnings))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -149,7 +150,7 @@ def _diffs(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _culprit(result: Mapping[str, Any]) -> Mapping[str, Any]:
+def _failed_item(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """The result of the first failed item of a loop; the result itself if there was no loop."""
     listed = result.get("results")
     items = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
@@ -166,9 +167,9 @@ def _message(result: Mapping[str, Any]) -> str:
 
 def _short(text: str) -> str:
     """The text without secrets; if it is very long, its middle is left out."""
-    half = MOST_TOLD // 2
+    half = LONGEST_MESSAGE // 2
     safe = redaction.redact(text)
-    return safe if len(safe) <= MOST_TOLD else f"{safe[:half]} ... {safe[-half:]}"
+    return safe if len(safe) <= LONGEST_MESSAGE else f"{safe[:half]} ... {safe[-half:]}"
 
 
 def _plain(text: str) -> str:

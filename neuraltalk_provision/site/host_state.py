@@ -10,7 +10,7 @@ from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, playbook
+from neuraltalk_provision.site import advice, host_results, playbook
 from neuraltalk_provision.site.events import Failure
 
 # The prefixes of our variables. An inventory may set KNOWN_VARIABLES; all other names with these prefixes are misspelt,
@@ -45,13 +45,13 @@ class HostStates:
     failures: tuple[Failure, ...] = ()
 
 
-def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
+def read(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
     """Read the state of every host; changes nothing. `cuda` is the only CUDA directory to inspect, if it is given.
 
     Raises HostError that names every host that failed or whose result is not as expected, and UsageError for a variable
     with one of our prefixes that nothing reads.
     """
-    found = ask_each(settings, catalogue, limit, cuda)
+    found = read_each(settings, catalogue, limit, cuda)
     if found.failures:
         raise advice.host_error(
             found.failures, advice="Nothing was changed on any host. To leave out a host, give --limit '!HOST'."
@@ -59,8 +59,8 @@ def ask(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cud
     return found
 
 
-def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
-    """Like `ask`, but hosts that fail do not raise an error: their failures are part of the result."""
+def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
+    """Like `read`, but hosts that fail do not raise an error: their failures are part of the result."""
     outcome = playbook.run(
         playbook.Request(
             playbook="state.yml",
@@ -76,7 +76,7 @@ def ask_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = ()
             },
         )
     )
-    results, failures = answers.of(outcome.told, "stack_state", StackStateResult)
+    results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
         raise UsageError(f"the inventory {settings.inventory} has no hosts")
     states = {host: result.state for host, result in results.items()}
@@ -101,9 +101,9 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
             or difflib.get_close_matches(name.split("_", 1)[-1], names, 1, 0.5)
             for name in unknown
         }
-        words = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
+        named = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
         raise UsageError(
-            f"the inventory {settings.inventory} sets variables that nothing reads: {', '.join(words)}",
+            f"the inventory {settings.inventory} sets variables that nothing reads: {', '.join(named)}",
             advice="Settings of a site belong in provision.yml. An inventory can set "
             + ", ".join(KNOWN_VARIABLES)
             + ".",

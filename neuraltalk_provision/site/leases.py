@@ -1,4 +1,4 @@
-"""The lease on a host: only one command at a time works there, and it gives the lease back when it ends."""
+"""The lease on a host: only one command at a time works there, and it releases the lease when it ends."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from neuraltalk_provision.site import controller, playbook
 
 
 def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str, ...]:
-    """Why the host's lease cannot be acquired: who holds it, since when and from where; empty if it can."""
-    words = controller.hindrance(state.lease, take_over)
-    return (f"{host}: {words}",) if words else ()
+    """Why the host's lease cannot be acquired: its holder, since when and from where; empty if it can."""
+    reason = controller.refusal(state.lease, take_over)
+    return (f"{host}: {reason}",) if reason else ()
 
 
 def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
     """UsageError that names every host on which another controller works, or whose stack root others can replace."""
-    words = [f"{host}: {words}" for host, state in states.items() for words in state.unsafe]
-    words += [words for host, state in states.items() for words in refusals(host, state, take_over)]
-    if words:
-        raise UsageError("\n".join(words), advice="Nothing was changed on any host.")
+    reasons = [f"{host}: {reason}" for host, state in states.items() for reason in state.unsafe]
+    reasons += [reason for host, state in states.items() for reason in refusals(host, state, take_over)]
+    if reasons:
+        raise UsageError("\n".join(reasons), advice="Nothing was changed on any host.")
 
 
-def overs(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:
+def replaceable(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:
     """{host: the holder whose lease may be replaced}."""
-    return {host: controller.over(state.lease, take_over) for host, state in states.items()}
+    return {host: controller.replaceable(state.lease, take_over) for host, state in states.items()}
 
 
 def variables(what: str, over: Mapping[str, str]) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def variables(what: str, over: Mapping[str, str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def given_back(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings) -> Iterator[None]:
-    """Give the leases of these hosts back at the end, whatever happened.
+def released(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings) -> Iterator[None]:
+    """Release the leases of these hosts at the end of the block, also after an error.
 
     If that fails, the next command finds that the holder has ended, and replaces the lease.
     """

@@ -34,7 +34,7 @@ def end() -> None:
     place, _place = _place, None
     ssh = shutil.which("ssh")
     for socket in sorted(place.glob("*")) if ssh else ():
-        words = [str(ssh), "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "ended"]
+        command = [str(ssh), "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "ended"]
         with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
     shutil.rmtree(place, ignore_errors=True)

@@ -14,7 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, StackVerifyResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, answers, converge, host_state, leases, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -45,12 +45,12 @@ class Move:
     after: str
 
 
-def prove(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
+def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
     """A verdict for every host, from its state now; a host whose state cannot be read has failed."""
-    found = host_state.ask_each(settings, catalogues.load(), limit)
+    found = host_state.read_each(settings, catalogues.load(), limit)
     failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in found.failures]
-    proved = verify(converge.make_plans(settings, limit, found), settings, output) if found.states else ()
-    return tuple(sorted((*failed, *proved), key=lambda verdict: verdict.host))
+    verified = verify(converge.make_plans(settings, limit, found), settings, output) if found.states else ()
+    return tuple(sorted((*failed, *verified), key=lambda verdict: verdict.host))
 
 
 def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tuple[Verdict, ...]:
@@ -64,11 +64,11 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     )
     with output.working("verifying"):
         outcome = playbook.run(request)
-    results = outcome.told.result_of("stack_verify")
-    failures = {failure.host: advice.explain(failure) for failure in outcome.told.failures}
+    results = outcome.results.by_host("stack_verify")
+    failures = {failure.host: advice.explain(failure) for failure in outcome.results.failures}
     verdicts = []
     for plan in plans:
-        result = answers.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
+        result = host_results.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
         checks = () if isinstance(result, str) else result.checks
         wrong = result if isinstance(result, str) else _NO_CHECKS
         failure = "" if checks else failures.get(plan.host) or wrong
@@ -93,7 +93,7 @@ def write_private(file: Path, text: str) -> None:
 def _planned(plan: HostPlan) -> list[Check]:
     """A failed check for each refusal of `provision site`; without refusals, the evidence about the cards."""
     if plan.refusals:
-        return [Check(name="plan", passed=False, saw=words.removeprefix(f"{plan.host}: ")) for words in plan.refusals]
+        return [Check(name="plan", passed=False, saw=reason.removeprefix(f"{plan.host}: ")) for reason in plan.refusals]
     return [Check(name="cards", passed=True, saw=plan.cards)] if plan.cards else []
 
 
@@ -103,11 +103,11 @@ def _generation(plan: HostPlan, current: str) -> Check:
     if current == wanted:
         return Check(name="generation", passed=True, saw=f"generation {current} is current, as the recipe says")
     found = f"generation {current}" if current else "no generation"
-    words = (
+    evidence = (
         f"{found} is current, but the mirror and the settings describe generation {wanted}: run `provision site`, or "
         "use the mirror and the settings from which the current generation was built"
     )
-    return Check(name="generation", passed=False, saw=words)
+    return Check(name="generation", passed=False, saw=evidence)
 
 
 def rollback(
@@ -118,7 +118,7 @@ def rollback(
     Raises UsageError, before any host is changed, if a host has no such generation or another controller works there.
     With `take_over` the operator says that the other controller has ended.
     """
-    states = host_state.ask(settings, catalogues.load(), limit).states
+    states = host_state.read(settings, catalogues.load(), limit).states
     leases.refuse(states, take_over)
     moves = []
     for host, state in states.items():
@@ -142,10 +142,10 @@ def rollback(
             variables={
                 "provision_stack_root": settings.stack_root,
                 "provision_target": target,
-                "provision_lease": leases.variables("provision rollback", leases.overs(states, take_over)),
+                "provision_lease": leases.variables("provision rollback", leases.replaceable(states, take_over)),
             },
         )
-        failures = playbook.run(request).told.failures
+        failures = playbook.run(request).results.failures
         if failures:
             raise advice.host_error(failures)
     return tuple(moves)

@@ -154,8 +154,8 @@ def _account(state: HostState) -> Step:
 
 
 def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]:
-    refusals = [words for words in (_foreign(host, state, decided.recipe),) if words]
-    refusals += [f"{host}: {words}" for words in state.unsafe]
+    refusals = [reason for reason in (_foreign(host, state, decided.recipe),) if reason]
+    refusals += [f"{host}: {reason}" for reason in state.unsafe]
     machine = state.platform.machine
     if machine not in machines.SAME:
         refusals.append(

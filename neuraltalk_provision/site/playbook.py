@@ -17,11 +17,11 @@ from typing import Any
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
-from neuraltalk_provision.site import answer_files, codes, events, extra_vars, masters
+from neuraltalk_provision.site import codes, events, extra_vars, masters, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
-_HANDED_ON = (
+_PASSED_ON = (
     "HOME",
     "USER",
     "LOGNAME",
@@ -50,10 +50,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of a playbook; `rc` is Ansible's own exit code, which proves little."""
+    """The results of a playbook; `rc` is Ansible's exit code, which alone does not prove success."""
 
     rc: int
-    told: events.Told
+    results: events.PlayResults
 
 
 def arguments(request: Request, variables: Path) -> list[str]:
@@ -66,7 +66,7 @@ def arguments(request: Request, variables: Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
-    kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
@@ -96,9 +96,9 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
-            folder, variables = _laid_out(private, request)
+            folder, variables = _write_inputs(private, request)
             environ = environment()
-        with naming(private, "used", only=EXHAUSTED), _quiet(), _our_signals():
+        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
@@ -111,21 +111,21 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )
-            runner.config.command = _ends_with_us(runner.config.command)
+            runner.config.command = _ending_with_parent(runner.config.command)
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
-        told = answer_files.fetch(events.read(received), folder, record.answer)
-    record.end(request.playbook, runner.status, runner.rc, failed=bool(told.failures))
+        results = result_files.fetch(events.read(received), folder, record.result)
+    record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
-    outcome = Outcome(runner.rc, told)
-    _refuse_nonsense(outcome, request)
+    outcome = Outcome(runner.rc, results)
+    _refuse_warnings(outcome, request)
     return outcome
 
 
-def _laid_out(private: Path, request: Request) -> tuple[Path, Path]:
-    """(the directory for large results, the file with the request's variables), readable only by their owner."""
+def _write_inputs(private: Path, request: Request) -> tuple[Path, Path]:
+    """(the directory for large results, the file with the variables): created, and readable only by their owner."""
     folder, variables = private / "answers", private / "variables.yml"
     folder.mkdir(mode=0o700)
     variables.touch(mode=0o600)
@@ -190,14 +190,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _ends_with_us(command: list[str]) -> list[str]:
+def _ending_with_parent(command: list[str]) -> list[str]:
     """The command, changed so that it ends when this process is killed: a playbook ends with its controller."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
 
 
 @contextlib.contextmanager
-def _our_signals() -> Iterator[None]:
+def _restored_signals() -> Iterator[None]:
     """Restore our handlers of SIGINT and SIGTERM: ansible-runner leaves its own ones behind, which do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -210,17 +210,17 @@ def _our_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _refuse_nonsense(outcome: Outcome, request: Request) -> None:
+def _refuse_warnings(outcome: Outcome, request: Request) -> None:
     """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
-    words = "\n".join(outcome.told.complaints)
-    match codes.of_play(words):
+    text = "\n".join(outcome.results.warnings)
+    match codes.of_play(text):
         case codes.INVENTORY_UNREADABLE:
-            raise UsageError(f"Ansible cannot read the inventory {request.inventory}:\n{words}")
+            raise UsageError(f"Ansible cannot read the inventory {request.inventory}:\n{text}")
         case codes.INVENTORY_NO_MATCH:
             raise UsageError(
                 f"the inventory {request.inventory} has no host or group called {', '.join(request.limit)}",
                 advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.",
             )
-    if outcome.rc and not outcome.told.failures:
-        output = words or "Ansible printed nothing"
+    if outcome.rc and not outcome.results.failures:
+        output = text or "Ansible printed nothing"
         raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")

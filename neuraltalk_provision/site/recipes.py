@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.gpu import choose
 from neuraltalk_provision.catalogue.platform import recognise
-from neuraltalk_provision.catalogue.recipe import BuildSettings, Held, Recipe, write
+from neuraltalk_provision.catalogue.recipe import BuildSettings, LockedFile, Recipe, write
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 
@@ -23,7 +23,7 @@ class HostRecipe:
 
 
 def of_hosts(
-    states: Mapping[str, HostState], settings: Settings, catalogue: Catalogue, lock: Mapping[str, Held]
+    states: Mapping[str, HostState], settings: Settings, catalogue: Catalogue, lock: Mapping[str, LockedFile]
 ) -> dict[str, HostRecipe]:
     """{host: the recipe of its platform and cards}."""
     build = BuildSettings(

@@ -1,4 +1,4 @@
-"""What a playbook does, written into the command's log as it happens, and shown where somebody asked for it."""
+"""Writes what a playbook does to the command's log while it runs, and shows it if -v was given."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from neuraltalk_provision.site.events import Event
 
 
 class Recorder:
-    """The record of one playbook's run; of nothing where no command runs."""
+    """Records one run of a playbook in the log of the current command; does nothing if no command is running."""
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self._log = command_log.current()
-        # Somebody may redirect it while the playbook runs.
+        # stderr is redirected while the playbook runs (playbook.py).
         self._stderr = sys.stderr
         if self._log:
             self._log.hide(redaction.known(variables))
 
     def begin(self, playbook: str, limit: Sequence[str], *, check: bool) -> None:
-        """Note which playbook begins, and on what."""
+        """Record the start of a playbook and its hosts."""
         mode = ", in check mode" if check else ""
         self._note(f"== {time.strftime('%H:%M:%S')} {playbook} on {', '.join(limit) or 'all hosts'}{mode}\n")
 
     def event(self, event: Event) -> None:
-        """Note an event of Ansible."""
+        """Record an event of Ansible."""
         if self._log:
             self._note(transcript.of_event(event, max(transcript.TASKS, self._log.verbosity)))
 
-    def answer(self, host: str, result: Mapping[str, Any]) -> None:
-        """Note a result that did not come in an event, where results are noted."""
+    def result(self, host: str, result: Mapping[str, Any]) -> None:
+        """Record a result that came in a file instead of an event; only with -vv."""
         if self._log and self._log.verbosity >= transcript.RESULTS:
             self._note(transcript.of_result(host, result))
 
     def end(self, playbook: str, status: str, rc: int, *, failed: bool) -> None:
-        """Note how a playbook ended."""
+        """Record the end of a playbook."""
         if self._log:
             self._log.host_failed = self._log.host_failed or failed
         self._note(f"== {playbook} ended: {status}, rc {rc}\n")

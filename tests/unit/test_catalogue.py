@@ -164,4 +164,4 @@ def test_default_of_every_option_is_a_value_that_it_can_have(program: str) -> No
     """Paths apart, which the programs know relative to their own directory."""
     for name, option in catalogue.program_options(program).items():
         if option.type not in ("file", "folder", "text"):
-            spec._refuse_misfit(name, str(option.default), option)
+            spec._refuse_invalid(name, str(option.default), option)

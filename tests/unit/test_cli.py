@@ -25,7 +25,7 @@ from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.site import converge, operations, playbook
-from neuraltalk_provision.site.events import Change, Failure, Told
+from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import HOSTS, RECIPE, planned
@@ -79,7 +79,9 @@ def mirror(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """One host, which answers as a bare one does; Ansible is not started."""
     state = {"state": {**HOSTS["bare"]["state"]}}
-    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, Told((("node1", "stack_state", state),))))
+    monkeypatch.setattr(
+        playbook, "run", lambda *given: playbook.Outcome(0, PlayResults((("node1", "stack_state", state),)))
+    )
 
 
 def provision(capsys: Capture, *words: object) -> tuple[int, str, str]:

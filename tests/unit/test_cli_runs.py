@@ -12,12 +12,12 @@ import pytest
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
-from neuraltalk_provision.runs import hosts as door
+from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.runs.hosts import Site
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
-from neuraltalk_provision.runs.verdict import judge, verify
+from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 from tests.unit.runs import detail, of_detail, read, started_run
 from tests.unit.test_cli import Capture, provision, site
@@ -54,7 +54,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """What the hosts tell when they are asked."""
 
     def tell(*runs: RunState, free: Mapping[str, tuple[Card, ...]] = CARDS) -> None:
-        monkeypatch.setattr(door, "ask", lambda *given, **more: Site(runs, free))
+        monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: Site(runs, free))
 
     return tell
 
@@ -70,7 +70,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         asked.append((tuple(runs), host))
         return started_run("/log")
 
-    monkeypatch.setattr(door, "start", start)
+    monkeypatch.setattr(runs_of_hosts, "start", start)
     return asked
 
 
@@ -133,7 +133,7 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
         jobs.append((runs[0].id, runs[0].gpu, host, list(words)))
         return SubmittedRun(id=runs[0].id, job=str(40 + len(jobs)))
 
-    monkeypatch.setattr(door, "submit", submit)
+    monkeypatch.setattr(runs_of_hosts, "submit", submit)
     words = ("--launcher", "slurm", "--host", "login", "--sbatch=--partition=gpu")
     code, out, _ = provision(capsys, "sweep", sweep_file(), *words)
     assert (code, "s-4 is Slurm job 44" in out) == (0, True)
@@ -214,7 +214,7 @@ def test_run_is_watched_until_it_ends(capsys: Capture, hosts: Hosts, monkeypatch
     def interrupt(*_given: object, **_more: object) -> Site:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(door, "ask", interrupt)
+    monkeypatch.setattr(runs_of_hosts, "query", interrupt)
     code, _, err = provision(capsys, "runs", "watch", "base")
     assert (code, "base continues" in err) == (130, True)
 
@@ -225,9 +225,9 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     hosts(told())
     asked: list[RunSpec | None] = []
 
-    def gather(*given: Any) -> judge.Evidence:
+    def gather(*given: Any) -> checks.Evidence:
         asked.append(given[4])
-        return judge.Evidence((given[0],), History(), (), "it does not exist", None)
+        return checks.Evidence((given[0],), History(), (), "it does not exist", None)
 
     monkeypatch.setattr(verify, "gather", gather)
     code, out, _ = provision(capsys, "runs", "verify", "base", "--out", "v.html")
@@ -240,7 +240,7 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     assert asked[0].id == "base-check-1"
     assert asked[0].arguments["model"] == MODEL["file"]
     assert (asked[0].arguments["split"], asked[0].arguments["beam_size"]) == ("val", "1")
-    monkeypatch.setattr(judge, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
+    monkeypatch.setattr(checks, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
     code, out, _ = provision(capsys, "runs", "verify", "base", "--no-evaluate", "--json")
     assert (code, json.loads(out)["green"], asked[-1]) == (0, True, None)
     code, out, _ = provision(capsys, "runs", "verify", "base", "--plan")
@@ -274,7 +274,7 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
-    monkeypatch.setattr(door, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
+    monkeypatch.setattr(runs_of_hosts, "cancel", lambda run_id, *given, **more: taken.append(run_id) or True)
     hosts(told(supervisor=None, begun=False, waiting=True, exit_code=None, job="41"))
     code, out, _ = provision(capsys, "runs", "stop", "base")
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
@@ -284,7 +284,9 @@ def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[tuple[str, str]] = []
-    monkeypatch.setattr(door, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True)
+    monkeypatch.setattr(
+        runs_of_hosts, "stop", lambda run_id, host, *given, **more: ended.append((run_id, host)) or True
+    )
     active = {"running": True, "exit_code": None}
     hosts(told("s-1", sweep="s", **active), told("s-2", "two", sweep="s", **active), told("s-3", sweep="s"))
     code, out, _ = provision(capsys, "runs", "stop", "s")
@@ -327,8 +329,8 @@ def test_report_of_many_captions_has_pages_and_brings_no_more_pictures_than_are_
         asked.append(files)
         return dict.fromkeys(files[:2], b"\xff\xd8\xff")
 
-    monkeypatch.setattr(door, "captions", lambda *given: said)
-    monkeypatch.setattr(door, "read", read)
+    monkeypatch.setattr(runs_of_hosts, "captions", lambda *given: said)
+    monkeypatch.setattr(runs_of_hosts, "read", read)
     hosts(told(program="eval.lua", models=[], requested={"model": "/m.t7"}))
     code, out, _ = provision(capsys, "runs", "report", "base", "--out", "many.html", "--pictures", "3", "--json")
     document = json.loads(out)

@@ -8,7 +8,7 @@ import pytest
 
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.one_run import ScoredRun
-from neuraltalk_provision.runs import hosts as door
+from neuraltalk_provision.runs import hosts as runs_of_hosts
 from tests.unit.test_cli import Capture, provision, site
 from tests.unit.test_cli_runs import Hosts, hosts, told
 
@@ -34,7 +34,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         asked.append((run_id, host, annotations))
         return SCORED
 
-    monkeypatch.setattr(door, "score", score)
+    monkeypatch.setattr(runs_of_hosts, "score", score)
     return asked
 
 
@@ -56,7 +56,7 @@ def test_scorers_words_are_the_error(capsys: Capture, hosts: Hosts, monkeypatch:
         raise HostError("one, Start, stop or score the run: run base could not be scored: none of the 3 predictions")
 
     hosts(told())
-    monkeypatch.setattr(door, "score", fail)
+    monkeypatch.setattr(runs_of_hosts, "score", fail)
     code, _, err = provision(capsys, "runs", "score", "base")
     assert code == 1
     assert "run base could not be scored: none of the 3 predictions" in err

@@ -81,7 +81,7 @@ def test_verb_that_ends_with_a_failed_host_names_the_log(capsys: Capture, monkey
         log.write("fatal\n")
         return (operations.Verdict("node1", (), "node1, Prove: cannot be reached"),)
 
-    monkeypatch.setattr(operations, "prove", prove)
+    monkeypatch.setattr(operations, "verify_hosts", prove)
     code, out, err = provision(capsys, "verify")
     assert (code, "FAIL node1" in out, err) == (1, True, f"log: {logs()[0]}\n")
     code, out, err = provision(capsys, "verify", "--json")

@@ -126,7 +126,7 @@ def test_log_that_grows_keeps_its_end_in_two_files(monkeypatch: pytest.MonkeyPat
     assert [file.name for file in logs()] == [log.path.name, log.path.name + ".1"]
     text = log.path.read_text()
     assert text.endswith("line 2999\n")
-    assert text.startswith("# goes on from ")
+    assert text.startswith("# continues ")
     older = Path(f"{log.path}.1").read_text().splitlines()[-1]
     assert f"{older.split()[0]} {int(older.split()[1]) + 1}" == text.splitlines()[1]
     assert {mode(file) for file in logs()} == {0o600}
@@ -205,7 +205,7 @@ def test_kill_at_any_moment_leaves_logs_that_the_next_command_goes_on_with(monke
     assert len(names) <= 4
     for file in logs():
         last = file.read_text().splitlines()[-1:]
-        assert set(last) <= {"a line", "x"} or last[0].startswith("# goes on from "), last
+        assert set(last) <= {"a line", "x"} or last[0].startswith("# continues "), last
 
 
 def test_state_that_cannot_be_written_is_no_error_and_says_why(state: Path) -> None:

@@ -116,18 +116,18 @@ def test_process_that_proc_does_not_show_is_not_dead(
 )
 def test_controller_of_which_nothing_can_be_known_is_not_dead(name: str) -> None:
     assert not controller.is_dead(name)
-    words = controller.hindrance(lease(name))
+    words = controller.refusal(lease(name))
     assert "this machine cannot check whether it is still running" in words
     assert "--take-over" in words
-    assert controller.over(lease(name)) == ""
-    assert controller.over(lease(name), take_over=True) == (name or "damaged")
-    assert controller.hindrance(lease(name), take_over=True) == ""
+    assert controller.replaceable(lease(name)) == ""
+    assert controller.replaceable(lease(name), take_over=True) == (name or "damaged")
+    assert controller.refusal(lease(name), take_over=True) == ""
 
 
 def test_lease_of_a_dead_controller_is_taken_over_without_being_asked(here: Callable[..., None]) -> None:
     dead = ended(here)
-    assert controller.hindrance(lease(dead)) == ""
-    assert controller.over(lease(dead)) == dead
+    assert controller.refusal(lease(dead)) == ""
+    assert controller.replaceable(lease(dead)) == dead
 
 
 def test_lease_of_one_that_lives_is_told_with_who_since_when_and_from_where() -> None:
@@ -143,14 +143,14 @@ def test_lease_of_one_that_lives_is_told_with_who_since_when_and_from_where() ->
     ) as other:
         assert other.stdout
         holder = other.stdout.readline().strip()
-        words = controller.hindrance(lease(holder))
+        words = controller.refusal(lease(holder))
         other.communicate("\n")
     assert f"pid {other.pid} on {socket.gethostname()} (machine " in words
     assert "since 2025-11-25 23:13:00 UTC, for `provision site`; it is running" in words
-    assert controller.hindrance(lease(holder)) == ""
+    assert controller.refusal(lease(holder)) == ""
 
 
 def test_own_lease_and_none_hinder_nobody() -> None:
-    assert controller.hindrance(None) == ""
-    assert controller.hindrance(lease(controller.name())) == ""
-    assert controller.over(lease(controller.name()), take_over=True) == ""
+    assert controller.refusal(None) == ""
+    assert controller.refusal(lease(controller.name())) == ""
+    assert controller.replaceable(lease(controller.name()), take_over=True) == ""

@@ -1,4 +1,4 @@
-"""From plans to an outcome: what is refused, what is staged, who is activated, and what is told of it."""
+"""From plans to the outcome: what is refused, what is staged, what is activated, and what is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
 from neuraltalk_provision.site import converge, events, playbook
-from neuraltalk_provision.site.events import Change, Failure, Told
+from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
@@ -47,12 +47,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
     """Has the playbooks tell what is given; the requests that came."""
 
-    def runs(**told: Told) -> Runs:
+    def runs(**results: PlayResults) -> Runs:
         requests: Runs = []
 
         def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
             requests.append(request)
-            return playbook.Outcome(0, told.get(request.playbook.removesuffix(".yml"), Told()))
+            return playbook.Outcome(0, results.get(request.playbook.removesuffix(".yml"), PlayResults()))
 
         monkeypatch.setattr(playbook, "run", run)
         return requests
@@ -67,7 +67,7 @@ def converged(plans: tuple[HostPlan, ...], settings: Settings, **more: bool) -> 
 def test_only_hosts_that_build_are_staged_and_only_those_that_change_are_activated(
     settings: Settings, runs: Callable[..., Runs]
 ) -> None:
-    built = Told(changes=(Change("node1", "torch", "build"),))
+    built = PlayResults(changes=(Change("node1", "torch", "build"),))
     requests = runs(site=built)
     plans = (planned("bare", "node1"), planned("converged", "node2"), planned("staged", "node3"))
     outcome = converged(plans, settings)
@@ -111,7 +111,7 @@ def test_dead_controllers_lease_goes_from_a_host_with_nothing_to_do(
 
 
 def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings, runs: Callable[..., Runs]) -> None:
-    requests = runs(site=Told(failures=(Failure("node1", "torch : Build", "it broke"),)))
+    requests = runs(site=PlayResults(failures=(Failure("node1", "torch : Build", "it broke"),)))
     outcome = converged((planned("bare", "node1"), planned("bare", "node2")), settings)
     assert list(requests[1].limit) == ["node2"]
     assert outcome.activated == ("node2",)
@@ -125,14 +125,14 @@ def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings
 def test_host_that_failed_in_activation_is_not_counted_as_activated(
     settings: Settings, runs: Callable[..., Runs]
 ) -> None:
-    runs(activate=Told(failures=(Failure("node1", "Activate", "nn does not load"),)))
+    runs(activate=PlayResults(failures=(Failure("node1", "Activate", "nn does not load"),)))
     outcome = converged((planned("staged", "node1"), planned("staged", "node2")), settings)
     assert outcome.activated == ("node2",)
     assert [failure.host for failure in outcome.failures] == ["node1"]
 
 
 def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:
-    requests = runs(site=Told(changes=(Change("node1", "torch", "build", predicted=True),)))
+    requests = runs(site=PlayResults(changes=(Change("node1", "torch", "build", predicted=True),)))
     outcome = converged((planned("bare"),), settings, check=True, diff=True)
     assert [(request.playbook, request.check, request.diff) for request in requests] == [("site.yml", True, True)]
     assert (outcome.activated, outcome.check) == (("node1",), True)

@@ -15,7 +15,7 @@ ASKED = Prepare(("/d/raw.json",), "/d/talk.json", "/d/talk.h5", num_val=10)
 
 
 def test_request_has_prepros_names_and_is_what_json_can_hold() -> None:
-    asked = ASKED.as_asked()
+    asked = ASKED.as_request()
     assert asked["input_json"] == ["/d/raw.json"]
     assert (asked["num_val"], asked["num_test"], asked["max_length"], asked["word_count_threshold"]) == (10, 0, 16, 5)
     assert (asked["tokens"], type(asked["tokens"])) == ("words", str)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.site import events
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 
 RECORDED = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -24,8 +24,8 @@ def core(request: pytest.FixtureRequest) -> dict[str, list[dict[str, Any]]]:
     return RECORDED[request.param]
 
 
-def failures(told: Told) -> dict[str, Failure]:
-    return {failure.host: failure for failure in told.failures}
+def failures(results: PlayResults) -> dict[str, Failure]:
+    return {failure.host: failure for failure in results.failures}
 
 
 def test_both_ansible_cores_were_recorded() -> None:
@@ -33,23 +33,23 @@ def test_both_ansible_cores_were_recorded() -> None:
 
 
 def test_every_failed_host_is_told_with_its_task(core: dict[str, Any]) -> None:
-    told = failures(events.read(core["site"]))
-    assert set(told) == {"gone", "nosudo", "nopython", "here"}
-    assert told["nosudo"].task == "Ping"
+    found = failures(events.read(core["site"]))
+    assert set(found) == {"gone", "nosudo", "nopython", "here"}
+    assert found["nosudo"].task == "Ping"
 
 
 def test_unreachable_host_is_told_as_such_with_what_ssh_said(core: dict[str, Any]) -> None:
-    told = failures(events.read(core["site"]))
-    assert told["gone"].unreachable
-    assert "port 1: Connection refused" in told["gone"].message
-    assert not told["nosudo"].unreachable
+    found = failures(events.read(core["site"]))
+    assert found["gone"].unreachable
+    assert "port 1: Connection refused" in found["gone"].message
+    assert not found["nosudo"].unreachable
 
 
 def test_cause_is_found_wherever_ansible_puts_it(core: dict[str, Any]) -> None:
-    told = failures(events.read(core["site"]))
-    assert "sudo: a password is required" in told["nosudo"].message
-    assert "/usr/bin/python9" in told["nopython"].message
-    assert "not found" in told["nopython"].message
+    found = failures(events.read(core["site"]))
+    assert "sudo: a password is required" in found["nosudo"].message
+    assert "/usr/bin/python9" in found["nopython"].message
+    assert "not found" in found["nopython"].message
 
 
 def test_diff_is_kept_as_far_as_it_is_read() -> None:
@@ -70,8 +70,8 @@ def test_diff_is_kept_as_far_as_it_is_read() -> None:
     ],
 )
 def test_user_and_password_of_a_url_are_left_out(text: str, words: str) -> None:
-    told = events.failure({"event": "runner_on_failed", "event_data": {"host": "h", "res": {"msg": text}}})
-    assert told and told.message == words
+    failure = events.failure({"event": "runner_on_failed", "event_data": {"host": "h", "res": {"msg": text}}})
+    assert failure and failure.message == words
 
 
 def test_first_failure_of_a_host_is_the_one_that_counts_and_ignored_ones_do_not(core: dict[str, Any]) -> None:
@@ -117,17 +117,17 @@ def test_diff_that_changes_nothing_is_no_diff(core: dict[str, Any]) -> None:
 
 
 def test_results_are_found_by_their_module(core: dict[str, Any]) -> None:
-    told = events.read(core["site"])
-    assert told.result_of("ansible.builtin.ping")["here"]["ping"] == "pong"
-    assert told.result_of("component_stamp")["here"]["component"]["change"] == "keep"
-    assert told.result_of("stack_state") == {}
+    results = events.read(core["site"])
+    assert results.by_host("ansible.builtin.ping")["here"]["ping"] == "pong"
+    assert results.by_host("component_stamp")["here"]["component"]["change"] == "keep"
+    assert results.by_host("stack_state") == {}
 
 
 def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any]) -> None:
-    assert any("Could not match supplied host pattern" in line for line in events.read(core["limit"]).complaints)
-    assert any("Unable to parse /srv/site/broken.yml" in line for line in events.read(core["broken"]).complaints)
+    assert any("Could not match supplied host pattern" in line for line in events.read(core["limit"]).warnings)
+    assert any("Unable to parse /srv/site/broken.yml" in line for line in events.read(core["broken"]).warnings)
     coloured = {"event": "warning", "stdout": "\x1b[1;35m[WARNING]: odd\x1b[0m\r\n"}
-    assert events.read([coloured]).complaints == ("[WARNING]: odd",)
+    assert events.read([coloured]).warnings == ("[WARNING]: odd",)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_message_is_the_one_that_says_most(result: dict[str, Any], message: str)
     "event", [{}, {"event": "playbook_on_stats", "event_data": {}}, {"event": "verbose", "stdout": ""}]
 )
 def test_event_about_no_host_tells_nothing(event: dict[str, Any]) -> None:
-    assert events.read([event]) == Told()
+    assert events.read([event]) == PlayResults()
     assert events.host_of(event) == ""
 
 
@@ -165,8 +165,8 @@ def stamped(change: str, **more: Any) -> dict[str, Any]:
 
 
 def test_result_says_whether_it_is_a_prediction_and_no_name_of_a_task_does() -> None:
-    told = events.read([stamped("keep", predicted=True), stamped("build", predicted=True), stamped("build")]).changes
-    assert [(change.change, change.predicted) for change in told] == [("build", True), ("build", False)]
+    changes = events.read([stamped("keep", predicted=True), stamped("build", predicted=True), stamped("build")]).changes
+    assert [(change.change, change.predicted) for change in changes] == [("build", True), ("build", False)]
 
 
 @pytest.mark.parametrize("predicted", ["yes", 1, None, {}])

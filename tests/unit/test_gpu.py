@@ -10,7 +10,7 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.facts import made_for
-from neuraltalk_provision.catalogue.gpu import Chosen, Gpu, choose
+from neuraltalk_provision.catalogue.gpu import Choice, Gpu, choose
 from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.recipe import BuildSettings, Recipe, write
 from neuraltalk_provision.results.host_state import HostState
@@ -83,7 +83,7 @@ def typed(state: dict[str, Any]) -> HostState:
     return HostState.model_validate(state)
 
 
-def ask(state: dict[str, Any], held: dict[str, Held] = ALL, profile: str = "auto", mode: str = "swap") -> Chosen:
+def ask(state: dict[str, Any], held: dict[str, Held] = ALL, profile: str = "auto", mode: str = "swap") -> Choice:
     return choose("node1", typed(state), PLATFORM, CATALOGUE.compatibility, held, profile=profile, cudnn_mode=mode)
 
 
@@ -124,7 +124,7 @@ def test_wheels_with_nvcc_are_a_toolkit_of_their_own() -> None:
 
 def test_host_without_a_card_is_left_out_whatever_the_site_says() -> None:
     for profile in ("auto", "cpu", "legacy", "modern"):
-        assert ask(HOSTS["bare"]["state"], profile=profile) == Chosen()
+        assert ask(HOSTS["bare"]["state"], profile=profile) == Choice()
 
 
 def test_build_host_without_a_card_builds_for_what_its_inventory_names() -> None:
@@ -247,8 +247,8 @@ def test_contradiction_is_refused_in_words(state: dict[str, Any], held: dict[str
 def test_host_whose_inventory_says_cpu_is_not_asked_for_its_cards(state: dict[str, Any]) -> None:
     said = copy.deepcopy(state)
     said["inventory"]["profile"] = "cpu"
-    assert ask(said) == Chosen()
-    assert ask(state, profile="cpu") == Chosen()
+    assert ask(said) == Choice()
+    assert ask(state, profile="cpu") == Choice()
 
 
 def test_rule_can_be_skipped_by_the_name_that_the_refusal_tells() -> None:

@@ -238,21 +238,21 @@ def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_
         state = state_of("bare").model_copy(update={"lease": Lease(**lease)})
         with pytest.raises(UsageError, match=f"here: another controller is working on this host: pid {first.pid} on "):
             leases.refuse({"here": state})
-        (failure,) = roll_back(site).told.failures
+        (failure,) = roll_back(site).results.failures
         assert f"another controller works on {root}: pid {first.pid} on " in failure.message
         assert (root / "current").readlink() == Path("generations/b")
         assert held(root) == lease
         first.kill()
     leases.refuse({"here": state})
-    assert controller.over(state.lease) == holder
-    assert roll_back(site, over=holder).told.failures == ()
+    assert controller.replaceable(state.lease) == holder
+    assert roll_back(site, over=holder).results.failures == ()
     assert (root / "current").readlink() == Path("generations/a")
     assert not (root / "lease.json").exists()
 
 
 def test_lease_is_given_back_when_the_command_failed(site: Settings) -> None:
     Path(site.stack_root, "history.json").unlink()
-    (failure,) = roll_back(site).told.failures
+    (failure,) = roll_back(site).results.failures
     assert "there is no generation to go back to" in failure.message
     assert not Path(site.stack_root, "lease.json").exists()
 
@@ -262,6 +262,6 @@ def test_leases_are_given_back_at_the_end_whatever_happened(site: Settings) -> N
     lease = {"holder": controller.name(), "host": "here", "what": "provision site", "since": 1764112380}
     (root / "lease.json").write_text(json.dumps(lease))
     given = {"provision_stack_root": str(root), "provision_lease": leases.variables("provision site", {})}
-    with pytest.raises(KeyError), leases.given_back(["here"], given, site):
+    with pytest.raises(KeyError), leases.released(["here"], given, site):
         raise KeyError("it broke")
     assert not (root / "lease.json").exists()

@@ -11,14 +11,14 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, host_state, playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.plans import HOSTS
 
 EVENTS = Path(__file__).parent / "data" / "events"
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
-    monkeypatch.setattr(playbook, "run", lambda request, *more: playbook.Outcome(0, told))
+def answering(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> None:
+    monkeypatch.setattr(playbook, "run", lambda request, *more: playbook.Outcome(0, results))
 
 
 def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:
@@ -26,24 +26,24 @@ def answer(host: str, *variables: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def test_answers_come_in_the_order_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, Told(results=(answer("node2"), answer("node1"))))
-    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1", "node2"]
+    answering(monkeypatch, PlayResults(results=(answer("node2"), answer("node1"))))
+    assert list(host_state.read(Settings(), catalogue.load()).states) == ["node1", "node2"]
 
 
 def test_every_host_that_did_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tuple(
         Failure(host, "Ask", "Connection refused", True, code=codes.UNREACHABLE) for host in ("node1", "node2")
     )
-    answering(monkeypatch, Told(results=(answer("node3"),), failures=gone))
+    answering(monkeypatch, PlayResults(results=(answer("node3"),), failures=gone))
     with pytest.raises(HostError, match=r"node1: the host cannot(.|\n)*node2: the host cannot") as caught:
-        host_state.ask(Settings(), catalogue.load())
+        host_state.read(Settings(), catalogue.load())
     assert "--limit" in caught.value.advice
 
 
 def test_inventory_without_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, Told())
+    answering(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match="has no hosts"):
-        host_state.ask(Settings(), catalogue.load())
+        host_state.read(Settings(), catalogue.load())
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_inventory_without_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_variable_that_nothing_reads_is_named_with_the_nearest(
     monkeypatch: pytest.MonkeyPatch, variable: str, near: str | None
 ) -> None:
-    answering(monkeypatch, Told(results=(answer("node1", "generation_space", variable),)))
+    answering(monkeypatch, PlayResults(results=(answer("node1", "generation_space", variable),)))
     with pytest.raises(UsageError) as caught:
-        host_state.ask(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
+        host_state.read(Settings(inventory=Path("/srv/my 'site'/hosts.yml")), catalogue.load())
     assert caught.value.message.startswith(
         "the inventory /srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable
     )
@@ -69,5 +69,5 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
 
 def test_variables_that_are_ours_to_give_are_not_the_inventorys(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ("provision_stack_root", "provision_package_names", "provision_our_variables", "generation_space")
-    answering(monkeypatch, Told(results=(answer("node1", *ours),)))
-    assert list(host_state.ask(Settings(), catalogue.load()).states) == ["node1"]
+    answering(monkeypatch, PlayResults(results=(answer("node1", *ours),)))
+    assert list(host_state.read(Settings(), catalogue.load()).states) == ["node1"]

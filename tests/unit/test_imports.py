@@ -1,4 +1,4 @@
-"""Who may import whom: cli > runs > site > mirror > catalogue > settings, paths, errors; and the doors outside."""
+"""Which part may import which: cli > runs > site > mirror > catalogue > settings, paths, errors; and other packages."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ ALLOWED = {
 }
 # The parts of runs/, each of which may import those before it.
 RUNS = ("progress", "request", "hosts", "verdict")
-# Modules of others that one file alone imports: the door to what they do.
-DOORS = {
+# Modules of the standard library and of other packages that only these files may import.
+IMPORTERS = {
     "ansible_runner": {"site/playbook.py"},
     "rich": {"output.py"},
     "typer": {name for name in FILES if name.startswith("cli/") and name != "cli/__init__.py"},
@@ -109,10 +109,10 @@ PURE = [
     "runs/request/stages.py",
     "runs/request/sweep.py",
     "runs/verdict/gates.py",
-    "runs/verdict/judge.py",
+    "runs/verdict/checks.py",
     "runs/verdict/reevaluation.py",
     "site/advice.py",
-    "site/answers.py",
+    "site/host_results.py",
     "site/codes.py",
     "site/events.py",
     "site/extra_vars.py",
@@ -171,10 +171,10 @@ def test_rules_are_the_ones_of_hosts_and_import_nothing_but_the_standard_library
                 assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names, file
 
 
-@pytest.mark.parametrize("module", DOORS)
-def test_door_is_used_by_its_keeper_only(module: str) -> None:
+@pytest.mark.parametrize("module", IMPORTERS)
+def test_module_is_imported_only_where_it_is_allowed(module: str) -> None:
     users = {name for name, file in FILES.items() if module in {found.split(".")[0] for found in imports(file)}}
-    assert users == DOORS[module]
+    assert users == IMPORTERS[module]
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -193,7 +193,7 @@ def calls(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_nothing_prints_or_leaves_but_the_two_that_may(name: str) -> None:
+def test_only_output_prints_and_only_main_exits(name: str) -> None:
     assert "print" not in calls(name)
     assert ("sys.exit" in calls(name)) == (name == "cli/main.py")
 

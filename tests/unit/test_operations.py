@@ -13,7 +13,7 @@ from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import converge, host_state, operations, playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit.plans import HOSTS, RECIPE, planned, state_of
@@ -23,12 +23,12 @@ GOOD = Check(name="stamps", passed=True, saw="3 stamps as in the recipe")
 BAD = Check(name="load nn", passed=False, saw="nn does not load")
 
 
-def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
+def telling(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> list[playbook.Request]:
     requests: list[playbook.Request] = []
 
     def run(request: playbook.Request) -> playbook.Outcome:
         requests.append(request)
-        return playbook.Outcome(0, told)
+        return playbook.Outcome(0, results)
 
     monkeypatch.setattr(playbook, "run", run)
     return requests
@@ -40,7 +40,7 @@ def proved(host: str, *checks: Check, generation: str = RECIPE.id) -> tuple[str,
 
 
 def verdict_of(monkeypatch: pytest.MonkeyPatch, plan: HostPlan, *results: Any) -> operations.Verdict:
-    telling(monkeypatch, Told(results=results))
+    telling(monkeypatch, PlayResults(results=results))
     (verdict,) = operations.verify([plan], Settings(), QUIET)
     return verdict
 
@@ -103,7 +103,7 @@ def test_generation_is_the_one_that_was_verified_and_not_the_one_of_before(monke
 def test_verdict_that_is_not_as_expected_is_that_hosts_failure(
     monkeypatch: pytest.MonkeyPatch, result: dict[str, Any], words: str
 ) -> None:
-    telling(monkeypatch, Told(results=(proved("node1", GOOD), ("node2", "stack_verify", result))))
+    telling(monkeypatch, PlayResults(results=(proved("node1", GOOD), ("node2", "stack_verify", result))))
     one, two = operations.verify([planned("converged"), planned("converged", "node2")], Settings(), QUIET)
     assert (one.passed, two.passed) == (True, False)
     assert words in two.failure
@@ -114,10 +114,10 @@ def test_host_that_cannot_be_asked_has_failed_and_the_others_are_proved(
 ) -> None:
     gone = Failure("node1", "Ask", "gone", True, code="host.unreachable")
     heard = HostStates({"node2": state_of("converged")}, (gone,))
-    monkeypatch.setattr(host_state, "ask_each", lambda *given: heard)
+    monkeypatch.setattr(host_state, "read_each", lambda *given: heard)
     monkeypatch.setattr(converge, "make_plans", lambda settings, limit, given: (planned("converged", "node2"),))
-    telling(monkeypatch, Told(results=(proved("node2", GOOD),)))
-    one, two = operations.prove(Settings(), (), QUIET)
+    telling(monkeypatch, PlayResults(results=(proved("node2", GOOD),)))
+    one, two = operations.verify_hosts(Settings(), (), QUIET)
     assert (one.host, one.passed, two.host, two.passed) == ("node1", False, "node2", True)
     assert "cannot be reached by SSH" in one.failure
 
@@ -132,7 +132,7 @@ def test_host_passes_by_what_was_seen_and_fails_where_nothing_was(monkeypatch: p
         Failure("node2", "Prove", "1 of 2 checks failed"),
         Failure("node4", "Prove", "Connection refused", True, code="host.unreachable"),
     )
-    telling(monkeypatch, Told(results=results, failures=failures))
+    telling(monkeypatch, PlayResults(results=results, failures=failures))
     plans = [planned("converged", f"node{number}") for number in range(1, 6)]
     verdicts = {verdict.host: verdict for verdict in operations.verify(plans, Settings(), QUIET)}
     assert {host for host, verdict in verdicts.items() if verdict.passed} == {"node1"}
@@ -159,7 +159,7 @@ def states(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> None:
     answers = {}
     for host, stack in hosts.items():
         answers[host] = HostState.model_validate({**HOSTS["converged"]["state"], "stack": stack})
-    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
+    monkeypatch.setattr(host_state, "read", lambda *given: HostStates(answers))
 
 
 def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
 
 def test_rollback_goes_to_what_was_current_before(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
-    requests = telling(monkeypatch, Told())
+    requests = telling(monkeypatch, PlayResults())
     moves = operations.rollback(Settings(), (), "", plan=False)
     assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
     assert [list(request.limit) for request in requests] == [["node1", "node2"]]
@@ -180,7 +180,7 @@ def test_rollback_goes_to_what_was_current_before(monkeypatch: pytest.MonkeyPatc
 
 def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    requests = telling(monkeypatch, Told())
+    requests = telling(monkeypatch, PlayResults())
     assert operations.rollback(Settings(), (), "", plan=True)[0].after == "a"
     assert requests == []
 
@@ -214,7 +214,7 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
     monkeypatch: pytest.MonkeyPatch, target: str, second: dict[str, Any], words: str
 ) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=second)
-    requests = telling(monkeypatch, Told())
+    requests = telling(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match=words):
         operations.rollback(Settings(), (), target, plan=False)
     assert requests == []
@@ -222,6 +222,8 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
 
 def test_rollback_that_fails_on_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    telling(monkeypatch, Told(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),)))
+    telling(
+        monkeypatch, PlayResults(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),))
+    )
     with pytest.raises(HostError, match="the disk is full"):
         operations.rollback(Settings(), (), "", plan=False)

@@ -19,7 +19,7 @@ from neuraltalk_provision.cli import watch
 from neuraltalk_provision.errors import CheckError, HostError, ProvisionError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs.progress.health import Health
-from neuraltalk_provision.text import of_a_log, visible
+from neuraltalk_provision.text import log_text, visible
 from tests.unit.test_runs_history import RUN
 
 Capture = pytest.CaptureFixture[str]
@@ -199,14 +199,14 @@ def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
 
 
 def test_log_is_shown_without_colours_and_each_step_of_a_progress_bar_on_a_line() -> None:
-    assert of_a_log("\x1b[0;32mgood\x1b[0m\r\n 1 %\r 2 %\n\x07") == "good\n 1 %\n 2 %\n\\x07"
+    assert log_text("\x1b[0;32mgood\x1b[0m\r\n 1 %\r 2 %\n\x07") == "good\n 1 %\n 2 %\n\\x07"
 
 
 @pytest.mark.parametrize("opened", ["\x1b]0;", "\x1b[", "\x1b[8m", "\x1bP", "\x1b_", "\x1b]52;c;"])
 def test_nothing_of_a_log_is_hidden_behind_a_sequence_without_an_end(opened: str) -> None:
-    shown = of_a_log(f"before {opened}\nand what comes after\n")
+    shown = log_text(f"before {opened}\nand what comes after\n")
     assert shown.endswith("\nand what comes after\n")
-    assert "line" in of_a_log(f"{opened} the line itself\n")
+    assert "line" in log_text(f"{opened} the line itself\n")
 
 
 class Number(float):

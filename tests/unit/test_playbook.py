@@ -1,4 +1,4 @@
-"""The door to Ansible: what it is handed, what it may see, and how its complaints come back."""
+"""The playbook module: what Ansible gets, which environment it has, and how its warnings become errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import answers, codes, events, extra_vars, playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site import codes, events, extra_vars, host_results, playbook
+from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 
 EVENTS = Path(__file__).parent / "data" / "events"
@@ -120,7 +120,7 @@ def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch:
 
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     outcome = playbook.run(question(inventory, tmp_path / "stack"), hear)
-    state = outcome.told.result_of("stack_state")["here"]["state"]
+    state = outcome.results.by_host("stack_state")["here"]["state"]
     assert outcome.rc == 0
     assert state["stack"] == {"current": None, "previous": None, "generations": {}}
     assert state["packages"] == {}
@@ -159,7 +159,7 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     heard: list[events.Event] = []
     outcome = playbook.run(question(file, tmp_path / "stack"), heard.append)
     assert max(len(json.dumps(event)) for event in heard) < 100_000
-    results, (failure,) = answers.of(outcome.told, "stack_state", StackStateResult)
+    results, (failure,) = host_results.of(outcome.results, "stack_state", StackStateResult)
     assert (list(results), failure.host) == (["here"], "node1")
     assert words in failure.message
     assert len(failure.message) < 10_010
@@ -195,19 +195,21 @@ def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
     core: str, run: str, limit: list[str], words: str
 ) -> None:
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
-    told = events.read(recorded[run])
+    results = events.read(recorded[run])
     with pytest.raises(UsageError, match=words):
-        playbook._refuse_nonsense(Outcome(0, told), Request("state.yml", Path("hosts.yml"), limit=limit))
+        playbook._refuse_warnings(Outcome(0, results), Request("state.yml", Path("hosts.yml"), limit=limit))
 
 
 def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
-    told = Told(complaints=("ERROR! the role 'torch' was not found",))
+    results = PlayResults(warnings=("ERROR! the role 'torch' was not found",))
     with pytest.raises(HostError, match=r"ended with exit code 1:\nERROR! the role 'torch'"):
-        playbook._refuse_nonsense(Outcome(1, told), Request("site.yml", Path("i")))
+        playbook._refuse_warnings(Outcome(1, results), Request("site.yml", Path("i")))
 
 
 def test_code_of_failed_hosts_is_left_to_whoever_asked() -> None:
-    playbook._refuse_nonsense(Outcome(2, Told(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i")))
+    playbook._refuse_warnings(
+        Outcome(2, PlayResults(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i"))
+    )
 
 
 @pytest.fixture
@@ -242,9 +244,9 @@ def test_all_that_ansible_said_stands_in_the_commands_log(
     assert "in run_module" in text
     assert ("result of here: " in text) == (verbosity == 2)
     assert "s3cr3t-of-a-site" not in text
-    assert "Traceback" not in outcome.told.failures[0].message
-    assert outcome.told.failures[0].message.startswith("unexpected OSError: ")
-    assert outcome.told.failures[0].code == codes.BUG
+    assert "Traceback" not in outcome.results.failures[0].message
+    assert outcome.results.failures[0].message.startswith("unexpected OSError: ")
+    assert outcome.results.failures[0].code == codes.BUG
     assert shown == [] if verbosity == 0 else "ok: [here]\n" in "".join(shown)
 
 

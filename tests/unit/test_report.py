@@ -412,7 +412,7 @@ def test_captions_stand_beside_their_images_or_the_words_for_none(document: Docu
     assert image["src"] == "data:image/jpeg;base64,/9j/"
     assert image["alt"] == "The image dog.jpg"
     assert "a dog on a bench" in document.said("p")
-    assert document.said("p").count("not brought here") == 2  # one has none, of one it is none
+    assert document.said("p").count("not fetched") == 2  # one has none, of one it is none
 
 
 def test_envelope_is_named_and_without_one_is_not(document: Document) -> None:

@@ -21,7 +21,7 @@ from neuraltalk_provision.results.run_log import LogResult
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.events import Told
+from neuraltalk_provision.site.events import PlayResults
 from tests.unit.conftest import program
 from tests.unit.runs import detail, of_detail, read, row, started_run
 from tests.unit.test_runs_rows import make
@@ -70,8 +70,8 @@ JOB = {
 }  # fmt: skip
 CHECK = {"name": "x", "passed": True, "saw": ""}
 WRONG: dict[str, tuple[type[Result], Any, str]] = {
-    "no object": (Check, ["x"], "the whole: "),
-    "nothing": (Check, None, "the whole: "),
+    "no object": (Check, ["x"], "the whole result: "),
+    "nothing": (Check, None, "the whole result: "),
     "text for a truth": (Check, {"name": "x", "passed": "yes", "saw": ""}, "passed: "),
     "a number for a truth": (Check, {"name": "x", "passed": 1, "saw": ""}, "passed: "),
     "a text without end": (Check, {"name": "x", "passed": True, "saw": "x" * 200_000}, "saw: "),
@@ -87,8 +87,8 @@ WRONG: dict[str, tuple[type[Result], Any, str]] = {
     ),
     "NaN": (Sample, {"time": math.nan}, "time: "),
     "a time without measure": (Sample, {"time": 10**400}, "time: "),
-    "half a base64": (FilesOfRun, {"files": {"log": "abc"}}, "files.log: it is no base64"),
-    "bytes that are none": (FilesOfRun, {"files": {"log": [1]}}, "files.log: base64 is text"),
+    "half a base64": (FilesOfRun, {"files": {"log": "abc"}}, "files.log: it is not base64"),
+    "bytes that are none": (FilesOfRun, {"files": {"log": [1]}}, "files.log: base64 must be text"),
     "a model of nothing": (ProbedRun, {"models": [{"file": "/m.t7", "bytes": 1}]}, "models.0.opened.iteration: "),
     "a problem that is none": (
         ProbedRun,
@@ -98,10 +98,10 @@ WRONG: dict[str, tuple[type[Result], Any, str]] = {
     "an id that is a path": (RunRow, row("../../x"), "id: "),
     "a job's options": (QueuedRun, {**JOB, "requested": 7}, "requested: "),
     "a loss in words": (LogResult, {**read(""), "losses": [[1, "much"]]}, "losses.0.1: "),
-    "a loss in quotes": (LogResult, {**read(""), "losses": [[1, "2.5"]]}, "losses.0.1: text is for what is no"),
+    "a loss in quotes": (LogResult, {**read(""), "losses": [[1, "2.5"]]}, "losses.0.1: text is only for NaN"),
     "half a loss": (LogResult, {**read(""), "losses": [[1]]}, "losses.0.1: "),
     "iterations below 0": (LogResult, {**read(""), "backwards": [5, -1]}, "backwards.1: "),
-    "runs that are none": (RunsResult, {"runs": ["x"], "queued": [], "free": []}, "runs.0: a run is an object"),
+    "runs that are none": (RunsResult, {"runs": ["x"], "queued": [], "free": []}, "runs.0: a run must be an object"),
 }
 
 
@@ -137,11 +137,11 @@ def test_one_runs_nonsense_is_that_runs() -> None:
     given = {"runs": [row("a"), row("b", started="x"), {"id": 7, "unreadable": ["no"]}], "queued": [], "free": []}
     found = base.read(RunsResult, given)
     assert isinstance(found, RunsResult)
-    good, bad, told = found.runs
+    good, bad, unreadable = found.runs
     assert isinstance(good, RunRow)
     assert isinstance(bad, UnreadableRun)
     assert (bad.id, "started: " in bad.unreadable) == ("b", True)
-    assert (told.id, isinstance(told, UnreadableRun)) == ("7", True)
+    assert (unreadable.id, isinstance(unreadable, UnreadableRun)) == ("7", True)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ def test_rules_that_are_not_to_be_asked_are_names(given: Any, names: tuple[str, 
 def test_error_of_each_call_names_host_and_field(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], run: dict[str, Any], field: str
 ) -> None:
-    told = Told(
+    results = PlayResults(
         results=tuple(("node1", module, {"run": run, "runs": []}) for module in ("stack_run", "stack_run_info"))
     )
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
-    monkeypatch.setattr(hosts, "_as_request", lambda runs: {})
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, results))
+    monkeypatch.setattr(hosts, "_options", lambda runs: {})
     with pytest.raises(
         HostError, match=f"node1, stack_run(_info)?: its result is not as expected: .*{field}: "
     ) as caught:

@@ -116,7 +116,7 @@ RUN = RunState(
 def test_pace_is_taken_from_samples_that_saw_an_iteration() -> None:
     told = pace.of(RUN)
     assert (told.rate, told.left, told.epochs) == (2.0, 450.0, 10.0)
-    assert pace.in_words(told, RUN) == (
+    assert pace.summary(told, RUN) == (
         "iteration 100, loss 2.0000, epoch 10.00, 2.00 iterations/s, 7 min 30 s left, CIDEr 0.500"
     )
 
@@ -140,9 +140,9 @@ def test_time_left_is_told_of_what_has_an_end_and_goes_on() -> None:
     assert pace.of(replace(RUN, health=Health("ended", ""))).left is None
     silent = replace(RUN, progress=Progress(), samples=())
     silent = replace(silent, tail="")
-    assert pace.in_words(pace.of(silent), silent) == "nothing printed yet"
+    assert pace.summary(pace.of(silent), silent) == "nothing printed yet"
     prepares = replace(silent, program="prepare", tail="looked at 10 pictures\npictures: 3 of 10, 2 a second\t\n\n")
-    assert pace.in_words(pace.of(prepares), prepares) == "pictures: 3 of 10, 2 a second"
+    assert pace.summary(pace.of(prepares), prepares) == "pictures: 3 of 10, 2 a second"
 
 
 ODD: tuple[Any, ...] = (None, True, "", "x", -1, 10**400, 10**5_000, 1e308, math.nan, math.inf, ("7",))
@@ -151,7 +151,7 @@ ODD: tuple[Any, ...] = (None, True, "", "x", -1, 10**400, 10**5_000, 1e308, math
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 def test_odd_options_leave_the_pace_without_what_they_say(odd: Any) -> None:
     runs = [replace(RUN, effective={**RUN.effective, key: odd}) for key in ("max_iters", "batch_size")]
-    assert all(pace.in_words(pace.of(run), run).startswith("iteration 100, loss 2.0000") for run in runs)
+    assert all(pace.summary(pace.of(run), run).startswith("iteration 100, loss 2.0000") for run in runs)
 
 
 @pytest.mark.parametrize(
@@ -166,5 +166,5 @@ def test_slow_training_is_told_in_seconds_an_iteration_with_its_card() -> None:
     slow = replace(
         RUN, samples=(Sample(time=0.0, iteration=1), Sample(time=30.0, iteration=4, used=3007, utilization=97))
     )
-    assert "10.0 s per iteration" in pace.in_words(pace.of(slow), slow)
-    assert "card 3,007 MiB, 97 %" in pace.in_words(pace.of(slow), slow)
+    assert "10.0 s per iteration" in pace.summary(pace.of(slow), slow)
+    assert "card 3,007 MiB, 97 %" in pace.summary(pace.of(slow), slow)

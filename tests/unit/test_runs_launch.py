@@ -17,7 +17,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.runs import row
 
 TRAIN = RunSpec("run-1", "train.lua", {"gpuid": "-1"}, ())
@@ -41,8 +41,8 @@ STARTED = {
 
 
 def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: Any) -> dict[str, Any]:
-    told = {"log": END.log, "exit_code": None, "waiting": False, "ended": None}
-    return {"text": text, "offset": offset, "running": running, "more": more, **told, **rest}
+    state = {"log": END.log, "exit_code": None, "waiting": False, "ended": None}
+    return {"text": text, "offset": offset, "running": running, "more": more, **state, **rest}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def host_says(
     def run(request: playbook.Request) -> playbook.Outcome:
         asked.append(request)
         module = {"run.yml": "stack_run", "run_info.yml": "stack_run_info"}[request.playbook]
-        return playbook.Outcome(0, Told(results=(("node1", module, {"run": next(remaining)}),)))
+        return playbook.Outcome(0, PlayResults(results=(("node1", module, {"run": next(remaining)}),)))
 
     monkeypatch.setattr(playbook, "run", run)
 
@@ -97,15 +97,15 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
 
 
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, told))
+    failed = PlayResults(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, failed))
     with pytest.raises(HostError, match="node1, Start the run: this host already has a run called run-1"):
         hosts.start([TRAIN], "node1", Settings())
 
 
 def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     results = tuple((host, "stack_run", {"run": STARTED}) for host in ("node1", "node2"))
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, Told(results=results)))
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, PlayResults(results=results)))
     with pytest.raises(UsageError, match="--host nodes must name exactly one host, but it matches 2"):
         hosts.start([TRAIN], "nodes", Settings())
 
@@ -119,8 +119,8 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
         (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not started: no"),
         (
             TRAIN,
-            replace(END, exit_code=-15, ended=Ending(by="signal", evidence="told")),
-            "killed before it ended: told",
+            replace(END, exit_code=-15, ended=Ending(by="signal", evidence="SIGTERM")),
+            "killed before it ended: SIGTERM",
         ),
         (TRAIN, replace(END, checkpoints=()), "ended without a model"),
         (

@@ -313,10 +313,10 @@ def on(uuid: str) -> dict[str, Any]:
     ],
 )
 def test_state_is_one_word_with_its_evidence(host: dict[str, Any], text: str, state: str, evidence: str) -> None:
-    judged = of_row({**host, "progress": read(text)}).health
-    assert judged.state == state
-    assert evidence in judged.evidence
-    assert judged.well == (state in ("waiting", "running", "ended", "stopped"))
+    health = of_row({**host, "progress": read(text)}).health
+    assert health.state == state
+    assert evidence in health.evidence
+    assert health.well == (state in ("waiting", "running", "ended", "stopped"))
 
 
 ODD: tuple[Any, ...] = (None, True, "", "x\x1b", -1, 10**400, 1e308, math.nan, math.inf, [], [None, 7], {}, {"uuid": 7})
@@ -332,7 +332,7 @@ def test_what_a_host_says_wrong_or_not_at_all_is_an_unreadable_run_and_names_the
 ) -> None:
     given = {**WHOLE, **start}
     found = [of_row({**given, key: odd}) for odd in ODD]
-    assert all(run.health.evidence and "None" not in run.health.evidence.split(" (it says")[0] for run in found)
+    assert all(run.health.evidence and "None" not in run.health.evidence.split(" (found")[0] for run in found)
     assert all(f"{key}" in run.health.evidence for run in found if run.health.state == "unreadable")
     missing = of_row({name: value for name, value in given.items() if name != key}).health
     assert missing.state == "unreadable" or key == "generation"
@@ -341,8 +341,8 @@ def test_what_a_host_says_wrong_or_not_at_all_is_an_unreadable_run_and_names_the
 
 @pytest.mark.parametrize("ended", [{"by": "plateau"}, {"by": "skipped", "evidence": 7}, {"by": ["signal"]}, "plateau"])
 def test_end_without_its_evidence_is_no_good_end(ended: Any) -> None:
-    judged = of_row(row(ended=ended)).health
-    assert (judged.state, "ended" in judged.evidence) == ("unreadable", True)
+    health = of_row(row(ended=ended)).health
+    assert (health.state, "ended" in health.evidence) == ("unreadable", True)
 
 
 @pytest.mark.parametrize("code", ["", "0", "x", 1.5, 10**400, True, [0]])

@@ -13,7 +13,7 @@ from neuraltalk_provision.runs.progress import record, report
 from neuraltalk_provision.runs.verdict import verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.runs import detail
 from tests.unit.test_cli_runs import told
 
@@ -45,7 +45,7 @@ def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list
         results = tuple(
             (host, "stack_run_info", {"queued": [], "free": [], "runs": [], **r}) for host, r in hosts.items()
         )
-        return playbook.Outcome(0, Told(results=results))
+        return playbook.Outcome(0, PlayResults(results=results))
 
     monkeypatch.setattr(playbook, "run", run)
     return asked
@@ -55,7 +55,7 @@ def test_runs_of_all_hosts_are_listed_the_latest_first(monkeypatch: pytest.Monke
     asked = hosts_tell(
         monkeypatch, one={"runs": [said("a"), said("b", started=9)]}, two={"runs": [said("a", started=7)]}
     )
-    found = hosts.ask(Settings(), ids=["a", "b"]).runs
+    found = hosts.query(Settings(), ids=["a", "b"]).runs
     assert [(run.host, run.id) for run in found] == [("one", "b"), ("two", "a"), ("one", "a")]
     assert found[0].effective == {"seed": 1, "id": "b"}
     assert found[0].requested == {"seed": 1}
@@ -95,12 +95,12 @@ def test_job_that_no_host_has_a_run_of_is_told_by_slurm(
 
 def test_job_that_a_host_has_a_run_of_is_told_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts_tell(monkeypatch, one={"queued": [job("a", "RUNNING")]}, two={"runs": [said("a", job="41")]})
-    site = hosts.ask(Settings())
+    site = hosts.query(Settings())
     assert [(run.host, run.job) for run in site.runs] == [("two", "41")]
 
 
 def test_host_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = Told(failures=(Failure("two", "List the runs", "unreachable"),))
+    failed = PlayResults(failures=(Failure("two", "List the runs", "unreachable"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(4, failed))
     with pytest.raises(HostError, match="two, List the runs: unreachable") as caught:
         hosts.runs(Settings())

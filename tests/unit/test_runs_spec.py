@@ -247,7 +247,7 @@ def test_bounds_have_a_reason_and_hold_for_the_programs_own_defaults(program: st
     for name, option in catalogue.program_options(program).items():
         bounded = any(end is not None for end in (option.least, option.most, option.above, option.below))
         assert bool(option.why) == bounded, name
-        assert not isinstance(option.default, int | float) or not option.misfit(option.default), name
+        assert not isinstance(option.default, int | float) or not option.problem(option.default), name
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_run_can_be_written_down_and_the_command_line_wins(tmp_path: Path) -> No
     found, rest = document.split([str(file), "-batch_size", "4"])
     written = document.read(found)
     assert (written.host, written.id, written.gpu) == ("node1", "base-1", "auto")
-    run = spec.parse("train.lua", written.id, written.words(rest), written.gpu)
+    run = spec.parse("train.lua", written.id, written.arguments(rest), written.gpu)
     assert run.arguments["batch_size"] == "4"
     assert float(run.arguments["learning_rate"]) == 1e-5
     assert run.arguments["input_h5"] == "/data/c.h5"
@@ -338,7 +338,7 @@ def test_card_may_be_written_as_a_number(tmp_path: Path) -> None:
 
 def test_words_without_a_file_are_options() -> None:
     assert document.split(["-model", "/m.yml"]) == (None, ["-model", "/m.yml"])
-    assert document.read(None).words(["-seed", "1"]) == ["-seed", "1"]
+    assert document.read(None).arguments(["-seed", "1"]) == ["-seed", "1"]
 
 
 @pytest.mark.parametrize(

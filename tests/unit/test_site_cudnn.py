@@ -1,4 +1,4 @@
-"""`provision cudnn`: which directory, what is refused before any host is touched, and what is told."""
+"""`provision cudnn`: which directory is used, what is refused before any host is changed, and what is printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import cudnn, host_state, playbook
-from neuraltalk_provision.site.events import Failure, Told
+from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from tests.standin import cudnn as standin
 from tests.unit.plans import HOSTS
@@ -48,16 +48,16 @@ def hosts(monkeypatch: pytest.MonkeyPatch, **trees: list[dict[str, Any]]) -> Non
         host: HostState.model_validate({**bare, "gpu": {**bare["gpu"], "toolkits": found}})
         for host, found in trees.items()
     }
-    monkeypatch.setattr(host_state, "ask", lambda *given: HostStates(answers))
+    monkeypatch.setattr(host_state, "read", lambda *given: HostStates(answers))
 
 
-def telling(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[playbook.Request]:
+def telling(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> list[playbook.Request]:
     """The requests that reach Ansible, which tells this."""
     requests: list[playbook.Request] = []
 
     def run(request: playbook.Request) -> playbook.Outcome:
         requests.append(request)
-        return playbook.Outcome(0, told)
+        return playbook.Outcome(0, results)
 
     monkeypatch.setattr(playbook, "run", run)
     return requests
@@ -81,7 +81,7 @@ def test_answer_that_is_not_as_expected_is_that_hosts_failure(
     monkeypatch: pytest.MonkeyPatch, site: Settings, broken: dict[str, Any], words: str
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5")])
-    telling(monkeypatch, Told(results=(result("node1"), ("node2", "cudnn_swap", broken))))
+    telling(monkeypatch, PlayResults(results=(result("node1"), ("node2", "cudnn_swap", broken))))
     with pytest.raises(HostError, match=f"node2, cudnn_swap: its result (.|\n)*{words}") as caught:
         cudnn.work("restore", site, QUIET)
     assert "node1" not in caught.value.message
@@ -89,7 +89,7 @@ def test_answer_that_is_not_as_expected_is_that_hosts_failure(
 
 def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
     hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5", "/opt/cuda", library="4.0.7"), tree("8.0")])
-    requests = telling(monkeypatch, Told(results=(result("node1"), result("node2", changed=False))))
+    requests = telling(monkeypatch, PlayResults(results=(result("node1"), result("node2", changed=False))))
     states = cudnn.work("swap", site, QUIET)
     asked = requests[0].variables["provision_cudnn"]
     assert asked["trees"] == {"node1": "/usr/local/cuda-7.5", "node2": "/opt/cuda"}
@@ -103,7 +103,7 @@ def test_each_host_is_swapped_in_its_own_directory(monkeypatch: pytest.MonkeyPat
 
 def test_plan_is_ansibles_check_mode(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
     hosts(monkeypatch, node1=[tree("7.5")])
-    requests = telling(monkeypatch, Told(results=(result("node1"),)))
+    requests = telling(monkeypatch, PlayResults(results=(result("node1"),)))
     cudnn.work("swap", site, QUIET, plan=True)
     assert requests[0].check is True
 
@@ -111,7 +111,7 @@ def test_plan_is_ansibles_check_mode(monkeypatch: pytest.MonkeyPatch, site: Sett
 def test_directory_is_taken_by_the_name_that_was_given(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
     """A link stays one, so that the module can refuse it with what it points at."""
     hosts(monkeypatch, node1=[tree("7.5")])
-    requests = telling(monkeypatch, Told(results=(result("node1"),)))
+    requests = telling(monkeypatch, PlayResults(results=(result("node1"),)))
     cudnn.work("status", site, QUIET, cuda="/usr/local/cuda")
     assert requests[0].variables["provision_cudnn"]["trees"] == {"node1": "/usr/local/cuda"}
 
@@ -128,7 +128,7 @@ def test_no_host_is_touched_where_one_is_not_as_needed(
     monkeypatch: pytest.MonkeyPatch, site: Settings, trees: list[dict[str, Any]], words: str
 ) -> None:
     hosts(monkeypatch, node1=trees)
-    requests = telling(monkeypatch, Told())
+    requests = telling(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match=words):
         cudnn.work("swap", site, QUIET)
     assert requests == []
@@ -138,7 +138,7 @@ def test_altered_or_missing_archive_is_refused_before_any_host_is_touched(
     monkeypatch: pytest.MonkeyPatch, site: Settings
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")])
-    requests = telling(monkeypatch, Told())
+    requests = telling(monkeypatch, PlayResults())
     file = site.mirror / standin.archive_name()
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(MirrorError, match="is truncated"):
@@ -160,7 +160,7 @@ def test_refusal_of_a_host_names_the_way_on(
     monkeypatch: pytest.MonkeyPatch, site: Settings, code: str, cure: str
 ) -> None:
     hosts(monkeypatch, node1=[tree("7.5")])
-    telling(monkeypatch, Told(failures=(Failure("node1", "Swap", "no", code=code),)))
+    telling(monkeypatch, PlayResults(failures=(Failure("node1", "Swap", "no", code=code),)))
     with pytest.raises(HostError) as caught:
         cudnn.work("swap", site, QUIET)
     assert cure in caught.value.message

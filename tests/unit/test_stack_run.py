@@ -460,7 +460,7 @@ def test_log_of_any_size_and_runs_by_the_hundred_come_through_ansible_whole(tmp_
     assert len(text) > 1_000_000
     (row,) = hosts.runs(settings)
     assert (row.health.state, row.progress.iteration, len(row.progress.losses)) == ("ended", 59_999, 1)
-    (whole,) = hosts.whole([row], settings, points=100)
+    (whole,) = hosts.details([row], settings, points=100)
     assert 100 <= len(whole.progress.losses) <= 202
     assert whole.effective == {"seed": "1"}
 

@@ -191,7 +191,7 @@ def test_option_is_not_nothing(tmp_path: Path, value: str) -> None:
 def test_number_of_a_file_is_given_to_the_program_as_it_was_written(tmp_path: Path, number: str) -> None:
     file = tmp_path / "run.yml"
     file.write_text(f"options: {{learning_rate: {number}}}\n")
-    assert float(document.read(file).words([])[1]) == float(number)
+    assert float(document.read(file).arguments([])[1]) == float(number)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "'nan'"])

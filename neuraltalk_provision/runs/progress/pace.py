@@ -63,28 +63,28 @@ def _rate(counted: Sequence[tuple[float, int]]) -> float | None:
     return iterations / seconds if seconds > 0 and iterations > 0 else None
 
 
-def in_words(pace: Pace, run: RunState) -> str:
+def summary(pace: Pace, run: RunState) -> str:
     """One line: iteration, loss, epoch, rate, time left, scores, and the load of the card; else its last log line."""
     progress = run.progress
-    words = []
+    parts = []
     if progress.iteration is not None:
-        words += [f"iteration {progress.iteration:,}", f"loss {progress.losses[-1][1]:.4f}"]
+        parts += [f"iteration {progress.iteration:,}", f"loss {progress.losses[-1][1]:.4f}"]
     if pace.epochs is not None:
-        words.append(f"epoch {pace.epochs:.2f}")
+        parts.append(f"epoch {pace.epochs:.2f}")
     if pace.rate is not None:
-        words.append(f"{pace.rate:.2f} iterations/s" if pace.rate >= 1 else f"{1 / pace.rate:.1f} s per iteration")
+        parts.append(f"{pace.rate:.2f} iterations/s" if pace.rate >= 1 else f"{1 / pace.rate:.1f} s per iteration")
     if pace.left is not None:
-        words.append(f"{span(pace.left)} left")
+        parts.append(f"{span(pace.left)} left")
     if progress.validations:
-        words.append(f"validation loss {progress.validations[-1][1]:.4f}")
+        parts.append(f"validation loss {progress.validations[-1][1]:.4f}")
     if progress.scores:
-        words += [f"{name} {value:.3f}" for name, value in progress.scores[-1][1] if name == "CIDEr"]
+        parts += [f"{name} {value:.3f}" for name, value in progress.scores[-1][1] if name == "CIDEr"]
     for sample in reversed(run.samples):
         if sample.used is not None:
             busy = "" if sample.utilization is None else f", {sample.utilization} %"
-            words.append(f"card {sample.used:,} MiB{busy}")
+            parts.append(f"card {sample.used:,} MiB{busy}")
             break
-    return ", ".join(words) or run.tail.rstrip().rpartition("\n")[2].strip() or "nothing printed yet"
+    return ", ".join(parts) or run.tail.rstrip().rpartition("\n")[2].strip() or "nothing printed yet"
 
 
 def span(seconds: float) -> str:

@@ -115,10 +115,10 @@ def _in_full(state: RunState, run: RunDetail) -> RunState:
 
 def _unreadable(host: str, run: UnreadableRun) -> RunState:
     """A run about which nothing else is known."""
-    word = Health("unreadable", run.unreadable)
+    condition = Health("unreadable", run.unreadable)
     return RunState(
         host=host, id=run.id, program="", effective={}, started=0, card=None, log="", tail="",
-        progress=Progress(), health=word, supervisor="?",
+        progress=Progress(), health=condition, supervisor="?",
     )  # fmt: skip
 
 
@@ -126,15 +126,15 @@ def queued(host: str, run: QueuedRun) -> RunState:
     """A run that was submitted to Slurm and that has no directory on any node."""
     job = f"Slurm job {run.job}"
     if run.state in slurm.ACTIVE:
-        word = Health("waiting", f"{job}: {run.state} ({run.reason})")
+        condition = Health("waiting", f"{job}: {run.state} ({run.reason})")
     elif run.state == slurm.SILENT:
-        word = Health("waiting", f"{job}, but Slurm does not answer: {run.reason}")
+        condition = Health("waiting", f"{job}, but Slurm does not answer: {run.reason}")
     elif run.state.startswith("CANCELLED"):
-        word = Health("stopped", f"{job}: {run.state}")
+        condition = Health("stopped", f"{job}: {run.state}")
     else:
         forgotten = run.state == slurm.GONE
         found = "Slurm no longer knows the job" if forgotten else f"{run.state} on {run.node or 'no node'}"
-        word = Health("failed", f"{job} left no run on any host: {found}. See {run.output} there")
+        condition = Health("failed", f"{job} left no run on any host: {found}. See {run.output} there")
     return RunState(
         host=host,
         id=run.id,
@@ -145,6 +145,6 @@ def queued(host: str, run: QueuedRun) -> RunState:
         log="",
         tail="",
         progress=Progress(),
-        health=word,
+        health=condition,
         job=run.job,
     )

@@ -14,9 +14,9 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.request.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
-Value = Annotated[str | int | float, BeforeValidator(yaml_file.no_truth)]
+Value = Annotated[str | int | float, BeforeValidator(yaml_file.not_boolean)]
 """The value of an option in a file."""
-Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.no_truth)]
+Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.not_boolean)]
 Document = TypeVar("Document", bound="RunDocument")
 
 
@@ -62,25 +62,28 @@ class RunDocument(BaseModel):
         """A copy with some options changed."""
         return self.model_copy(update={"options": {**self.options, **options}})
 
-    def words(self, given: Sequence[str]) -> list[str]:
-        """The options as words of a command line; `given` are those of the command line and override the file's."""
-        named = {word.lstrip("-") for word in given[::2]}
+    def arguments(self, given: Sequence[str]) -> list[str]:
+        """The options as arguments of a command line; `given` are those of the command line and override the file's."""
+        named = {option.lstrip("-") for option in given[::2]}
         own = [
-            part for name, value in self.options.items() if name not in named for part in (f"-{name}", as_word(value))
+            part
+            for name, value in self.options.items()
+            if name not in named
+            for part in (f"-{name}", as_argument(value))
         ]
         return [*own, *given]
 
 
-def as_word(value: str | int | float) -> str:
-    """A value from a file as a word of the command line."""
+def as_argument(value: str | int | float) -> str:
+    """A value from a file as an argument of the command line."""
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """(the file, the rest): the first word is a file if it ends in .yml or .yaml and is not an option."""
-    if words and not words[0].startswith("-") and words[0].endswith(SUFFIXES):
-        return Path(words[0]), list(words[1:])
-    return None, list(words)
+def split(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """(the file, the other arguments): the first argument is a file if it ends in .yml or .yaml and is no option."""
+    if arguments and not arguments[0].startswith("-") and arguments[0].endswith(SUFFIXES):
+        return Path(arguments[0]), list(arguments[1:])
+    return None, list(arguments)
 
 
 def read(file: Path | None) -> RunDocument:

@@ -50,7 +50,7 @@ class RunSpec:
     sweep: str = ""
     """The sweep that it belongs to."""
 
-    def as_asked(self) -> dict[str, Any]:
+    def as_request(self) -> dict[str, Any]:
         """The run as an option of the module stack_run."""
         return {
             "id": self.id,
@@ -68,13 +68,13 @@ class RunSpec:
 def parse(
     program: str,
     run_id: str,
-    words: Sequence[str],
+    given: Sequence[str],
     gpu: str = PROCESSOR,
     memory: int | None = None,
     *,
     ends: bool = False,
 ) -> RunSpec:
-    """The run that `-option value` words describe, with the options that a run on the CPU needs.
+    """The run that the arguments `-option value` describe, with the options that a run on the CPU needs.
 
     `gpu` is `none`, `auto`, or a card by index or UUID. For a card the host sets -gpuid, and -backend if it is not
     given. `memory` in MiB replaces the estimate. `ends` means that something else than -max_iters ends the run.
@@ -89,21 +89,21 @@ def parse(
         )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
-    given: set[str] = set()
-    words = [str(word) for word in words]  # the values of a recorded run are what its host returned
-    while words:
-        name = words.pop(0).lstrip("-")
+    seen: set[str] = set()
+    left = [str(word) for word in given]  # the values of a recorded run are what its host returned
+    while left:
+        name = left.pop(0).lstrip("-")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3) or known
             raise UsageError(f"{program} has no option -{name}; did you mean -{', -'.join(near)}?")
-        if not words:
+        if not left:
             raise UsageError(f"-{name} has no value")
-        if name in given:
+        if name in seen:
             raise UsageError(f"-{name} is given twice")
-        given.add(name)
-        arguments[name] = words.pop(0)
-        _refuse_misfit(name, arguments[name], known[name])
-    if "id" in given:
+        seen.add(name)
+        arguments[name] = left.pop(0)
+        _refuse_invalid(name, arguments[name], known[name])
+    if "id" in seen:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
     _refuse_contradictions(program, arguments, gpu, ends)
     # checkpoint_path is the only one that does not have to exist yet.
@@ -113,7 +113,7 @@ def parse(
     return RunSpec(run_id, program, arguments, files, gpu, 0 if gpu == PROCESSOR else needed)
 
 
-def _refuse_misfit(name: str, value: str, option: Option) -> None:
+def _refuse_invalid(name: str, value: str, option: Option) -> None:
     """UsageError if the value is not of the option's type, or outside its bounds."""
     match option.type:
         case "file" | "folder":
@@ -156,7 +156,7 @@ def _not_a_number(value: str, option: Option) -> str:
         return "the number is too large: the largest that Lua can store is 1.8e308"
     if number == 0 and re.search("[1-9]", re.split("[eE]", value)[0]):
         return "the number is so small that Lua would store 0; give 0 if that is meant"
-    return option.misfit(number)
+    return option.problem(number)
 
 
 def memory_needed(program: str, arguments: Mapping[str, str]) -> int:

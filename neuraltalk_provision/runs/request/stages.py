@@ -30,17 +30,17 @@ def plan(
     if len(set(chosen)) < len(chosen):
         raise UsageError(f"--stages {','.join(chosen)}: a stage is given twice")
     if not chosen:
-        return (spec.parse(TRAIN, run_id, written.words(given), gpu, memory),)
+        return (spec.parse(TRAIN, run_id, written.arguments(given), gpu, memory),)
     runs: list[RunSpec] = []
     for place, name in enumerate(chosen):
         if written.stages and name not in written.stages:
             raise UsageError(f"the run's file has no stage {name}; it has {', '.join(written.stages)}")
         stage = written.stage(name)
         own = {**FINETUNES, **stage.options} if name == "finetune" else dict(stage.options)
-        words = written.with_options(own).words(given)
+        arguments = written.with_options(own).arguments(given)
         until = stage.until.given() if stage.until else {}
         follows = place + 1 < len(chosen)
-        run = spec.parse(TRAIN, f"{run_id}-{name}", words, gpu, memory, ends=bool(until) or follows)
+        run = spec.parse(TRAIN, f"{run_id}-{name}", arguments, gpu, memory, ends=bool(until) or follows)
         if runs and run.arguments.get("start_from"):
             raise UsageError(
                 f"stage {name} starts from the best model of stage {chosen[place - 1]}: remove -start_from"
@@ -90,11 +90,13 @@ def resume(
     """
     requested = {name: value for name, value in run.arguments.items() if name not in _OWN}
     until = _still(run.until, begins)
-    words = [word for name, value in requested.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)]
-    whole = spec.parse(TRAIN, new_id, [*words, *given], run.gpu, run.memory or None, ends=True)
+    arguments = [
+        word for name, value in requested.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)
+    ]
+    whole = spec.parse(TRAIN, new_id, [*arguments, *given], run.gpu, run.memory or None, ends=True)
     counted = _counted_on(replace(whole, id=run.id), begins, {word.lstrip("-") for word in given[::2]})
-    words = [word for name, value in {**whole.arguments, **counted}.items() for word in (f"-{name}", value)]
-    again = spec.parse(TRAIN, new_id, words, run.gpu, run.memory or None, ends=bool(until))
+    arguments = [word for name, value in {**whole.arguments, **counted}.items() for word in (f"-{name}", value)]
+    again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None, ends=bool(until))
     first = replace(again, stage=run.stage, until=until, parent={"id": origin, "choose": choose})
     following, before = [first], first.id
     for stage in later:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.request import stages
-from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_word
+from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_argument
 from neuraltalk_provision.runs.request.spec import RunSpec
 
 MOST = 10_000
@@ -92,7 +92,7 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
     found = []
     for values in itertools.product(*written.grid.values()):
         for _draw in range(written.draws if written.draw else 1):
-            chosen = {name: as_word(value) for name, value in zip(written.grid, values, strict=True)}
+            chosen = {name: as_argument(value) for name, value in zip(written.grid, values, strict=True)}
             for name, draw in written.draw.items():
                 number = draw.at(chance())
                 chosen[name] = str(round(number)) if known[name].type == "whole" else f"{number:.4g}"

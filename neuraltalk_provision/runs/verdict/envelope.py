@@ -69,11 +69,11 @@ def read(file: Path) -> Envelope:
     try:
         return Envelope.model_validate(yaml_file.read(file))
     except ValidationError as error:
-        words = [
+        lines = [
             f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole file'}: {e['msg']}"
             for e in error.errors()
         ]
-        raise UsageError("\n".join(words)) from None
+        raise UsageError("\n".join(lines)) from None
 
 
 def of_coco(finetunes_at: int | None = None) -> Envelope:

@@ -30,8 +30,8 @@ def fresh(name: str, scores: bool, scorer: Scorer | None) -> Gate:
     given, scored = (scorer.given, scorer.scored) if scorer else (None, None)
     if given is None or scored is None:
         return Gate(name, "red", "the scorer received no captions" if given is None else "the scorer wrote no scores")
-    words = f"scores written {scored - given:.1f} s after the captions"
-    return gate(name, scored >= given, words if scored >= given else "the scores are older than the captions")
+    text = f"scores written {scored - given:.1f} s after the captions"
+    return gate(name, scored >= given, text if scored >= given else "the scores are older than the captions")
 
 
 def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None, report: Report | str) -> Gate:
@@ -48,22 +48,22 @@ def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None,
     if before is None:
         return Gate(NAME, "red", f"neither model nor report has a validation loss of iteration {model.iteration}")
     right = math.isclose(found, before, rel_tol=may)
-    words = [f"loss {found:.4f}, claimed {before:.4f} (over {len(end.captions)} images they may differ by {may:.1%})"]
+    texts = [f"loss {found:.4f}, claimed {before:.4f} (over {len(end.captions)} images they may differ by {may:.1%})"]
     claimed = report.scores.get(model.iteration, {})
     if claimed:
         scores = dict(end.progress.scores[-1][1]) if end.progress.scores else {}
         written = fresh(NAME, True, scorer)
         right = right and written.colour == "green"
-        words.append(written.evidence)
+        texts.append(written.evidence)
         for what in sorted(claimed):
             apart = abs(scores.get(what, math.inf) - claimed[what])
             right = right and apart <= max(SCORE_SLACK, SCORE_SLACK * abs(claimed[what]))
-            words.append(f"{what} {scores.get(what, math.nan):.3f}, claimed {claimed[what]:.3f}")
+            texts.append(f"{what} {scores.get(what, math.nan):.3f}, claimed {claimed[what]:.3f}")
     if report.iteration == model.iteration:
         same, of = _alike(report.captions, end.captions)
         right = right and of > 0 and same >= ALIKE * of
-        words.append(f"{same} of {of} captions are the same word for word")
-    return gate(NAME, right, "; ".join(words))
+        texts.append(f"{same} of {of} captions are the same word for word")
+    return gate(NAME, right, "; ".join(texts))
 
 
 def _alike(before: Mapping[str, str], after: Iterable[Caption]) -> tuple[int, int]:

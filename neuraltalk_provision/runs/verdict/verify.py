@@ -17,8 +17,8 @@ from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import spec
 from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.verdict import checks
 from neuraltalk_provision.runs.verdict import envelope as envelopes
-from neuraltalk_provision.runs.verdict import judge
 from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
 
@@ -36,26 +36,26 @@ def gather(
     given: Envelope | None,
     evaluation: RunSpec | None,
     say: Callable[[str], None],
-) -> judge.Evidence:
+) -> checks.Evidence:
     """All evidence of a training. With `evaluation` its best model is evaluated again, which takes some time.
 
     Raises UsageError if the run is not a training, and HostError if the host fails.
     """
     if run.program != TRAIN:
         raise UsageError(f"run {run.id} is a run of {run.program}: only trainings (train.lua) can be verified")
-    line = hosts.whole(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
+    line = hosts.details(record.line(run, all_runs), settings, points=POINTS, samples=SAMPLES)
     history = record.history(line)
     say(f"opening the models of {run.id} on {run.host}")
     models = hosts.probe(run.id, run.host, settings)
     file = rules.report(run.id)
     written = report.read(hosts.read(run.id, run.host, settings, [file]).get(file))
     envelope = given or known(line, history)
-    evidence = judge.Evidence(line, history, models, written, envelope)
+    evidence = checks.Evidence(line, history, models, written, envelope)
     if evaluation is None or evidence.model is None:
         return evidence
     say(f"evaluating {evidence.model.file} again as {evaluation.id}")
     again, scorer = _evaluate(run, evaluation, settings)
-    return judge.Evidence(line, history, models, written, envelope, again, scorer)
+    return checks.Evidence(line, history, models, written, envelope, again, scorer)
 
 
 def known(line: Sequence[RunState], history: History) -> Envelope | None:
@@ -72,7 +72,7 @@ def known(line: Sequence[RunState], history: History) -> Envelope | None:
 
 
 def _option(options: Mapping[str, Any], name: str) -> str:
-    """The value that train.lua had for an option: its own default where none was given."""
+    """The value of an option for train.lua: its own default if none was given."""
     return str(options.get(name, catalogue.default(TRAIN, name)))
 
 
@@ -87,7 +87,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     given = run.effective
     batch = _option(given, "batch_size")
     images = _option(given, "val_images_use")
-    words = {
+    options = {
         "model": best[0].file,
         "input_h5": str(given["input_h5"]),
         "input_json": str(given["input_json"]),
@@ -102,8 +102,8 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     number = 1
     while f"{run.id}-check-{number}" in taken:
         number += 1
-    line = [word for name, value in words.items() for word in (f"-{name}", value)]
-    return spec.parse("eval.lua", f"{run.id}-check-{number}", line, gpu, memory)
+    arguments = [part for name, value in options.items() for part in (f"-{name}", value)]
+    return spec.parse("eval.lua", f"{run.id}-check-{number}", arguments, gpu, memory)
 
 
 def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Scorer | None]:
@@ -114,7 +114,7 @@ def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[R
         return f"it could not be started: {error.message}", None
     try:
         end = hosts.watch(evaluation.id, run.host, settings, lambda text: None)
-        wanted = hosts.ask(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
+        wanted = hosts.query(settings, [run.host], ids=[evaluation.id], points=1, samples=1).runs
         scorer = next((one.scorer for one in wanted if one.id == evaluation.id), None)
     except ProvisionError as error:
         return f"it could not be followed: {error.message}", None

@@ -1,4 +1,4 @@
-"""Whether a training can be trusted: one gate for each question, each with its evidence. Pure."""
+"""The checks of a training, one for each gate; each returns its gate with the evidence. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known about a training when it is judged."""
+    """All that is known about a training when it is checked."""
 
     line: tuple[RunState, ...]
     """The run and the runs that it continues, the first one first."""
@@ -45,7 +45,7 @@ class Evidence:
 
     @property
     def run(self) -> RunState:
-        """The run that is judged."""
+        """The run that is checked."""
         return self.line[-1]
 
     @property
@@ -93,20 +93,18 @@ def on_its_card(run: RunState, card: Card) -> Gate:
     pids = ", ".join(sorted({str(process.pid) for _sample, process in found}))
     memory = max((process.memory or 0 for _sample, process in found), default=0)
     use = [sample.utilization for sample, _process in found if sample.utilization is not None]
-    words = f"pid {pids} on {card.uuid} ({card.name}) in {len(found)} of {len(run.samples)} samples"
-    words += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
-    words += (
-        f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation not reported"
-    )
-    return gate(name, not use or max(use) > 0, words)
+    text = f"pid {pids} on {card.uuid} ({card.name}) in {len(found)} of {len(run.samples)} samples"
+    text += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
+    text += f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation not reported"
+    return gate(name, not use or max(use) > 0, text)
 
 
 def on_the_processor(run: RunState) -> Gate:
     """Whether it used CPU time."""
     pids = sorted({pid for sample in run.samples for pid in sample.pids})
     spent = max((sample.cpu for sample in run.samples), default=0.0)
-    words = f"{spent:,.1f} s of CPU time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
-    return gate("computed on the processor", spent > 0 and bool(pids), words + f", pid {', '.join(map(str, pids))}")
+    text = f"{spent:,.1f} s of CPU time in {_seconds(run.samples):,.0f} s, {len(run.samples)} samples"
+    return gate("computed on the processor", spent > 0 and bool(pids), text + f", pid {', '.join(map(str, pids))}")
 
 
 def one_history(line: Sequence[RunState]) -> Gate:
@@ -114,8 +112,8 @@ def one_history(line: Sequence[RunState]) -> Gate:
     for run in line:
         if run.progress.backwards:
             before, after = run.progress.backwards
-            words = f"{run.id}: iteration {after} comes after iteration {before}: two trainings wrote to one log"
-            return Gate("one history", "red", words)
+            text = f"{run.id}: iteration {after} comes after iteration {before}: two trainings wrote to one log"
+            return Gate("one history", "red", text)
         if run.progress.diverged:
             return Gate("one history", "red", f"{run.id}: {run.health.evidence}")
     stages = ", ".join(f"{run.id} ({len(run.progress.losses)} losses read)" for run in line)
@@ -126,25 +124,25 @@ def models_open(evidence: Evidence) -> Gate:
     """Whether there are models, each can be opened, and the best one has the loss that the report claims."""
     if not evidence.models:
         return Gate("models open", "red", "there is no model (.t7)")
-    words, right = [], True
+    texts, right = [], True
     for model in evidence.models:
         name = model.file.rsplit("/", 1)[-1]
         if isinstance(model, BrokenModel):
             right = False
-            words.append(f"{name} ({model.bytes:,} bytes) cannot be opened: {model.problem}")
+            texts.append(f"{name} ({model.bytes:,} bytes) cannot be opened: {model.problem}")
         else:
             what = f"iteration {model.iteration}, {model.words} words"
-            words.append(f"{name} ({model.bytes:,} bytes): {what}")
+            texts.append(f"{name} ({model.bytes:,} bytes): {what}")
     if isinstance(evidence.report, str):
-        return Gate("models open", "red", "; ".join([*words, f"its report (.json): {evidence.report}"]))
+        return Gate("models open", "red", "; ".join([*texts, f"its report (.json): {evidence.report}"]))
     best = evidence.model
     claimed = evidence.report.validations.get(best.iteration) if best else None
     if best and (claimed is None or best.loss is None or not math.isclose(claimed, best.loss, rel_tol=SAME)):
         right = False
-        words.append(
+        texts.append(
             f"validation loss at iteration {best.iteration}: {claimed} in its report, {best.loss} in the model"
         )
-    return gate("models open", right, "; ".join(words))
+    return gate("models open", right, "; ".join(texts))
 
 
 def loss_fell(history: History) -> Gate:
@@ -155,10 +153,8 @@ def loss_fell(history: History) -> Gate:
         return Gate("loss fell", "red", f"{len(losses)} losses were read, which are too few to compare")
     before, after = fmean(losses[:few]), fmean(losses[-few:])
     first, last = history.losses[0][0], history.losses[-1][0]
-    words = (
-        f"{before:.4f} (mean of the first {few}, from iteration {first}), {after:.4f} (of the last {few}, to {last})"
-    )
-    return gate("loss fell", after < before, words)
+    text = f"{before:.4f} (mean of the first {few}, from iteration {first}), {after:.4f} (of the last {few}, to {last})"
+    return gate("loss fell", after < before, text)
 
 
 def within(evidence: Evidence) -> Gate:
@@ -170,7 +166,7 @@ def within(evidence: Evidence) -> Gate:
         return Gate(name, "left out", f"the data set ({count} training images) is not COCO: give --envelope FILE")
     points = [("loss", *history.validations[-1])] if history.validations else []
     points += [(what, history.scores[-1][0], value) for what, value in history.scores[-1][1]] if history.scores else []
-    words, right = [], True
+    texts, right = [], True
     for what, iteration, value in points:
         bounds = envelope.at(what, iteration)
         if bounds is None:
@@ -178,12 +174,12 @@ def within(evidence: Evidence) -> Gate:
         inside = bounds[0] <= value <= bounds[1]
         right = right and inside
         relation = "in" if inside else "not in"
-        words.append(f"{what} {value:.3f} at iteration {iteration:,} is {relation} {bounds[0]:.2f} to {bounds[1]:.2f}")
-    if not words:
+        texts.append(f"{what} {value:.3f} at iteration {iteration:,} is {relation} {bounds[0]:.2f} to {bounds[1]:.2f}")
+    if not texts:
         return Gate(
             name, "left out", f"the envelope ({envelope.name}) has no ranges for the iterations of this training"
         )
-    return gate(name, right, f"{'; '.join(words)} ({envelope.name})")
+    return gate(name, right, f"{'; '.join(texts)} ({envelope.name})")
 
 
 def captions_differ(report: Report | str) -> Gate:
@@ -195,8 +191,8 @@ def captions_differ(report: Report | str) -> Gate:
         return Gate(name, "left out", f"captions in its report: {len(report.captions)}, too few to compare")
     counted = Counter(report.captions.values())
     caption, often = counted.most_common(1)[0]
-    words = f"{len(counted)} different captions of {len(report.captions)}; '{caption}' {often} times"
-    return gate(name, len(counted) > 1 and 2 * often <= len(report.captions), words)
+    text = f"{len(counted)} different captions of {len(report.captions)}; '{caption}' {often} times"
+    return gate(name, len(counted) > 1 and 2 * often <= len(report.captions), text)
 
 
 def scores_are_fresh(run: RunState) -> Gate:

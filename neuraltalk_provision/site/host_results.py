@@ -8,32 +8,32 @@ from typing import Any
 from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Read
 from neuraltalk_provision.site import codes
-from neuraltalk_provision.site.events import DROPPED, Failure, Told
+from neuraltalk_provision.site.events import DROPPED, Failure, PlayResults
 
 
 def of(
-    told: Told, action: str, shape: type[Read], hosts: Sequence[str] = ()
+    received: PlayResults, action: str, shape: type[Read], hosts: Sequence[str] = ()
 ) -> tuple[dict[str, Read], tuple[Failure, ...]]:
     """({host: its result of the module `action`}, the failures of all other hosts).
 
     A host is a failure if it failed itself, if it is one of `hosts` and sent no result, if its result was dropped
-    because of its size, or if its result is not of that type. Pass `playbook.Outcome.told`.
+    because of its size, or if its result is not of that type. Pass `playbook.Outcome.results`.
     """
-    failures = {failure.host: failure for failure in told.failures}
+    failures = {failure.host: failure for failure in received.failures}
     results: dict[str, Read] = {}
-    for host, result in told.result_of(action).items():
+    for host, result in received.by_host(action).items():
         if host in failures:
             continue
         found = read(shape, result)
         if isinstance(found, str):
-            code = codes.ANSWER_WRONG if result else codes.ANSWER_DROPPED
+            code = codes.RESULT_WRONG if result else codes.RESULT_DROPPED
             failures[host] = Failure(host, action, found, code=code)
         else:
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
-            words = "the host returned no result, and Ansible reported no reason"
-            failures[host] = Failure(host, action, words, code=codes.ANSWER_MISSING)
+            message = "the host returned no result, and Ansible reported no reason"
+            failures[host] = Failure(host, action, message, code=codes.RESULT_MISSING)
     return dict(sorted(results.items())), tuple(failures.values())
 
 

@@ -1,4 +1,4 @@
-"""Answers at the door: a host that answers nothing, half, something else or too much fails alone, with the field."""
+"""Checks of results: a host that returns nothing, a part, something else or too much fails alone, with the field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.results.one_run import ChangedResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import answers, events, host_state, playbook
+from neuraltalk_provision.site import events, host_results, host_state, playbook
 from neuraltalk_provision.site.events import Failure
 from tests.unit.plans import HOSTS
 
@@ -42,7 +42,7 @@ WRONG = {
         "state.disk.free: field required",
     ),
     "a number as a word": (broken(lambda r: r["state"]["disk"].update(free="much")), "state.disk.free: "),
-    "a number in quotes": (broken(lambda r: r["state"].update(build_space="4")), "(it says '4')"),
+    "a number in quotes": (broken(lambda r: r["state"].update(build_space="4")), "(found '4')"),
     "below what there is": (broken(lambda r: r["state"]["disk"].update(free=-1)), "state.disk.free: "),
     "null": (broken(lambda r: r["state"].update(stack=None)), "state.stack: "),
     "a card without a name": (
@@ -59,8 +59,8 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: str) -> None:
     result, words = WRONG[kind]
-    told = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
-    results, failures = answers.of(told, "stack_state", StackStateResult)
+    received = events.read([event("node1", GOOD), event("node2", result), event("node3", GOOD)])
+    results, failures = host_results.of(received, "stack_state", StackStateResult)
     assert list(results) == ["node1", "node3"]
     assert results["node1"] == StackStateResult.model_validate(GOOD)
     (failure,) = failures
@@ -71,22 +71,24 @@ def test_host_whose_answer_is_not_as_expected_fails_alone_with_the_field(kind: s
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_command_ends_with_one_and_the_hosts_name(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
-    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, told))
+    received = events.read([event("node1", GOOD), event("node2", WRONG[kind][0])])
+    monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(0, received))
     with pytest.raises(HostError, match="node2, stack_state: its result") as caught:
-        host_state.ask(Settings(), catalogue.load())
+        host_state.read(Settings(), catalogue.load())
     assert caught.value.exit_code == 1
     assert "node1" not in caught.value.message
 
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_every_host_of_the_tests_answers_as_expected(kind: str) -> None:
-    assert isinstance(answers.read(StackStateResult, {"state": HOSTS[kind]["state"]}), StackStateResult)
+    assert isinstance(host_results.read(StackStateResult, {"state": HOSTS[kind]["state"]}), StackStateResult)
 
 
 def test_host_that_no_answer_came_from_has_failed() -> None:
-    told = events.read([event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")])
-    results, failures = answers.of(told, "stack_run", ChangedResult, ["node1", "node2", "node3"])
+    received = events.read(
+        [event("node1", {"changed": True}, action="stack_run"), event("node2", {}, action="stack_run")]
+    )
+    results, failures = host_results.of(received, "stack_run", ChangedResult, ["node1", "node2", "node3"])
     assert results == {"node1": ChangedResult(changed=True)}
     assert [failure.host for failure in failures] == ["node2", "node3"]
     assert failures[1].message == "the host returned no result, and Ansible reported no reason"
@@ -94,7 +96,7 @@ def test_host_that_no_answer_came_from_has_failed() -> None:
 
 def test_host_that_failed_is_told_once_with_what_it_said() -> None:
     gone = event("node1", {"msg": "Connection refused"}, "runner_on_unreachable")
-    results, failures = answers.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
+    results, failures = host_results.of(events.read([gone]), "stack_state", StackStateResult, ["node1"])
     assert results == {}
     assert failures == (Failure("node1", "Ask", "Connection refused", True, code="host.unreachable"),)
 
@@ -110,9 +112,9 @@ def test_loop_results_that_are_no_list_are_a_failure_in_words() -> None:
     assert failure.message == "no"
 
 
-@pytest.mark.parametrize("told", [{"component": {}}, {"component": {"name": "nn"}}, {"component": 7}, {}, None, "x"])
-def test_component_that_is_told_by_half_is_no_change(told: Any) -> None:
-    assert events.change(event("node1", told)) is None
+@pytest.mark.parametrize("result", [{"component": {}}, {"component": {"name": "nn"}}, {"component": 7}, {}, None, "x"])
+def test_component_with_missing_fields_is_no_change(result: Any) -> None:
+    assert events.change(event("node1", result)) is None
 
 
 @pytest.mark.parametrize(("name", "kept"), [("runner_on_failed", 0), ("warning", 20_000), ("verbose", 20_000)])

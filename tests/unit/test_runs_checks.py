@@ -1,4 +1,4 @@
-"""A verdict: each gate green and red, and what it says that it saw."""
+"""The verdict: each gate green and red, with its evidence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.report import Report
 from neuraltalk_provision.runs.progress.state import RunState
-from neuraltalk_provision.runs.verdict import judge, reevaluation
+from neuraltalk_provision.runs.verdict import checks, reevaluation
+from neuraltalk_provision.runs.verdict.checks import Evidence
 from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
-from neuraltalk_provision.runs.verdict.judge import Evidence
 
 CARD = Card(index=0, uuid="GPU-1", name="Tesla K80")
 SCORES = (("CIDEr", 0.6), ("METEOR", 0.2))
@@ -82,153 +82,155 @@ def ran(progress: dict[str, Any] | None = None, **more: Any) -> RunState:
 
 
 def test_training_that_went_well_is_green_with_evidence_in_every_gate() -> None:
-    verdict = judge.verdict(evidence())
+    verdict = checks.verdict(evidence())
     assert [gate.name for gate in verdict.gates if gate.colour != "green"] == []
     assert verdict.green
     assert all(len(gate.evidence) > 10 for gate in verdict.gates)
 
 
 GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
-    ("ended", lambda: judge.ended(ran(health=Health("running", "pid 7"))), "red", "it is running: pid 7"),
-    ("killed", lambda: judge.ended(ran(health=Health("killed", "signal 9"))), "red", "killed: signal 9"),
-    ("stopped", lambda: judge.ended(ran(health=Health("stopped", "by us"))), "green", "stopped: by us"),
+    ("ended", lambda: checks.ended(ran(health=Health("running", "pid 7"))), "red", "it is running: pid 7"),
+    ("killed", lambda: checks.ended(ran(health=Health("killed", "signal 9"))), "red", "killed: signal 9"),
+    ("stopped", lambda: checks.ended(ran(health=Health("stopped", "by us"))), "green", "stopped: by us"),
     (
         "on its card",
-        lambda: judge.on_its_card(RUN, CARD),
+        lambda: checks.on_its_card(RUN, CARD),
         "green",
         "pid 7 on GPU-1 (Tesla K80) in 3 of 3 samples over 60 s, 3,007 MiB at most, utilisation 90 % (median), 90 %",
     ),
     (
         "elsewhere",
-        lambda: judge.on_its_card(ran(samples=(sample(0), sample(9, "GPU-2"))), CARD),
+        lambda: checks.on_its_card(ran(samples=(sample(0), sample(9, "GPU-2"))), CARD),
         "red",
         "found on GPU-2, but",
     ),
-    ("nowhere", lambda: judge.on_its_card(ran(samples=(Sample(time=0.0),)), CARD), "red", "was on GPU-1 in 1 samples"),
-    ("unseen", lambda: judge.on_its_card(ran(samples=()), CARD), "red", "was on GPU-1 in 0 samples"),
-    ("idle", lambda: judge.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
+    ("nowhere", lambda: checks.on_its_card(ran(samples=(Sample(time=0.0),)), CARD), "red", "was on GPU-1 in 1 samples"),
+    ("unseen", lambda: checks.on_its_card(ran(samples=()), CARD), "red", "was on GPU-1 in 0 samples"),
+    ("idle", lambda: checks.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
     (
         "hidden",
-        lambda: judge.on_its_card(ran(samples=(sample(0, use=None),)), CARD),
+        lambda: checks.on_its_card(ran(samples=(sample(0, use=None),)), CARD),
         "green",
         "utilisation not reported",
     ),
-    ("processor", lambda: judge.on_the_processor(RUN), "green", "60.0 s of CPU time in 60 s, 3 samples, pid 7"),
-    ("no time", lambda: judge.on_the_processor(ran(samples=(sample(0),))), "red", "0.0 s of CPU time"),
-    ("no sample", lambda: judge.on_the_processor(ran(samples=())), "red", "0.0 s of CPU time"),
+    ("processor", lambda: checks.on_the_processor(RUN), "green", "60.0 s of CPU time in 60 s, 3 samples, pid 7"),
+    ("no time", lambda: checks.on_the_processor(ran(samples=(sample(0),))), "red", "0.0 s of CPU time"),
+    ("no sample", lambda: checks.on_the_processor(ran(samples=())), "red", "0.0 s of CPU time"),
     (
         "two trainings",
-        lambda: judge.one_history((ran({"losses": (*LOSSES, (0, 3.0))}),)),
+        lambda: checks.one_history((ran({"losses": (*LOSSES, (0, 3.0))}),)),
         "red",
         "x: iteration 0 comes after iteration 100: two trainings wrote to one log",
     ),
     (
         "no number",
-        lambda: judge.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
+        lambda: checks.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
         "red",
         "x: loss nan",
     ),
-    ("no losses", lambda: judge.one_history((ran({"losses": ()}),)), "red", "0 losses read"),
-    ("no model", lambda: judge.models_open(evidence(models=())), "red", "there is no model"),
+    ("no losses", lambda: checks.one_history((ran({"losses": ()}),)), "red", "0 losses read"),
+    ("no model", lambda: checks.models_open(evidence(models=())), "red", "there is no model"),
     (
         "broken",
-        lambda: judge.models_open(evidence(models=(BrokenModel(file="/r/m.t7", bytes=100, problem="read error"),))),
+        lambda: checks.models_open(evidence(models=(BrokenModel(file="/r/m.t7", bytes=100, problem="read error"),))),
         "red",
         "m.t7 (100 bytes) cannot be opened: read error",
     ),
     (
         "other model",
-        lambda: judge.models_open(evidence(models=(MODEL.model_copy(update={"loss": 2.1}),))),
+        lambda: checks.models_open(evidence(models=(MODEL.model_copy(update={"loss": 2.1}),))),
         "red",
         "validation loss at iteration 100: 2.0 in its report, 2.1 in the model",
     ),
     (
         "other iteration",
-        lambda: judge.models_open(evidence(models=(MODEL.model_copy(update={"iteration": 50}),))),
+        lambda: checks.models_open(evidence(models=(MODEL.model_copy(update={"iteration": 50}),))),
         "red",
         "validation loss at iteration 50: None in its report",
     ),
-    ("no report", lambda: judge.models_open(evidence(report="cut short")), "red", "its report (.json): cut short"),
-    ("rose", lambda: judge.loss_fell(record.history((ran({"losses": LOSSES[::-1]}),))), "red", "mean of the first 25"),
+    ("no report", lambda: checks.models_open(evidence(report="cut short")), "red", "its report (.json): cut short"),
+    ("rose", lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[::-1]}),))), "red", "mean of the first 25"),
     (
         "few",
-        lambda: judge.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
+        lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
         "red",
         "3 losses were read, which are too few",
     ),
     (
         "fell",
-        lambda: judge.loss_fell(record.history((RUN,))),
+        lambda: checks.loss_fell(record.history((RUN,))),
         "green",
         "2.8800 (mean of the first 25, from iteration 0), 2.1200 (of the last 25, to 100)",
     ),
     (
         "outside",
-        lambda: judge.within(evidence(ran({"validations": ((100, 2.6),)}))),
+        lambda: checks.within(evidence(ran({"validations": ((100, 2.6),)}))),
         "red",
         "loss 2.600 at iteration 100 is not in 1.00 to 2.50",
     ),
     (
         "score outside",
-        lambda: judge.within(evidence(ran({"scores": ((100, (("CIDEr", 0.3),)),)}))),
+        lambda: checks.within(evidence(ran({"scores": ((100, (("CIDEr", 0.3),)),)}))),
         "red",
         "CIDEr 0.300 at iteration 100 is not in 0.50 to 1.00",
     ),
-    ("not COCO", lambda: judge.within(evidence(envelope=None)), "left out", "(82,783 training images) is not COCO"),
+    ("not COCO", lambda: checks.within(evidence(envelope=None)), "left out", "(82,783 training images) is not COCO"),
     (
         "before",
-        lambda: judge.within(evidence(ran({"validations": ((9, 2.6),), "scores": ()}))),
+        lambda: checks.within(evidence(ran({"validations": ((9, 2.6),), "scores": ()}))),
         "left out",
         "has no ranges for the iterations of this training",
     ),
     (
         "all the same",
-        lambda: judge.captions_differ(replace(REPORT, captions=dict.fromkeys(CAPTIONS, "a cat"))),
+        lambda: checks.captions_differ(replace(REPORT, captions=dict.fromkeys(CAPTIONS, "a cat"))),
         "red",
         "1 different captions of 4; 'a cat' 4 times",
     ),
     (
         "most the same",
-        lambda: judge.captions_differ(replace(REPORT, captions={"1": "a", "2": "a", "3": "b"})),
+        lambda: checks.captions_differ(replace(REPORT, captions={"1": "a", "2": "a", "3": "b"})),
         "red",
         "'a' 2 times",
     ),
     (
         "one image",
-        lambda: judge.captions_differ(replace(REPORT, captions={"1": "a"})),
+        lambda: checks.captions_differ(replace(REPORT, captions={"1": "a"})),
         "left out",
         "captions in its report: 1, too few to compare",
     ),
-    ("fresh", lambda: judge.scores_are_fresh(RUN), "green", "scores written 2.5 s after the captions"),
+    ("fresh", lambda: checks.scores_are_fresh(RUN), "green", "scores written 2.5 s after the captions"),
     (
         "stale",
-        lambda: judge.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=10.0))),
+        lambda: checks.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=10.0))),
         "red",
         "the scores are older than the captions",
     ),
     (
         "no scores",
-        lambda: judge.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=None))),
+        lambda: checks.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=None))),
         "red",
         "the scorer wrote no scores",
     ),
-    ("unscored", lambda: judge.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
-    ("not asked", lambda: judge.evaluated_again(evidence(again="it was not requested")), "left out", "not requested"),
+    ("unscored", lambda: checks.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
+    ("not asked", lambda: checks.evaluated_again(evidence(again="it was not requested")), "left out", "not requested"),
     (
         "eval failed",
-        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
+        lambda: checks.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
         "red",
         "eval.lua ended with exit code 1 and printed no loss: see /r/check/log on one",
     ),
     (
         "another loss",
-        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, evaluation=3.0)))),
+        lambda: checks.evaluated_again(
+            evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, evaluation=3.0)))
+        ),
         "red",
         "loss 3.0000, claimed 2.0000 (over 4 images they may differ by 26.0%)",
     ),
     (
         "another score",
-        lambda: judge.evaluated_again(
+        lambda: checks.evaluated_again(
             evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=((0, (("CIDEr", 0.5),)),))))
         ),
         "red",
@@ -236,19 +238,19 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     (
         "no score",
-        lambda: judge.evaluated_again(evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=())))),
+        lambda: checks.evaluated_again(evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=())))),
         "red",
         "CIDEr nan, claimed 0.600",
     ),
     (
         "stale again",
-        lambda: judge.evaluated_again(evidence(again_scorer=Scorer(given=2.0, scored=1.0))),
+        lambda: checks.evaluated_again(evidence(again_scorer=Scorer(given=2.0, scored=1.0))),
         "red",
         "the scores are older than the captions",
     ),
     (
         "other captions",
-        lambda: judge.evaluated_again(
+        lambda: checks.evaluated_again(
             evidence(
                 again=replace(AGAIN, captions=tuple(c.model_copy(update={"caption": "x"}) for c in AGAIN.captions))
             )
@@ -258,7 +260,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     (
         "older model",
-        lambda: judge.evaluated_again(
+        lambda: checks.evaluated_again(
             evidence(
                 models=(MODEL.model_copy(update={"iteration": 50, "loss": 2.2}),),
                 report=replace(REPORT, validations={50: 2.2, 100: 2.3}, scores={}),
