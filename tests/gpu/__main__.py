@@ -9,6 +9,7 @@ Standard library only: nothing has to be installed here.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -32,7 +33,12 @@ TRAINING = (
 ).split()
 VGG = {"proto": "prototxt", "model": "caffemodel"}
 CLOSE = 0.02
-"""How far the first validation loss of the card may be from the processor's, of the loss itself."""
+"""How far the first validation loss of the card may be from the processor's, of the loss itself.
+
+One update came before it, with another dropout on each.
+"""
+SAME = 0.0001
+"""How far the loss of one model may differ, of the loss itself: sums in another order, and nothing random."""
 
 
 @dataclass
@@ -128,6 +134,19 @@ def caption(bench: Bench, where: str, gpuid: str, model: str) -> dict[str, Any]:
     return {"exit_code": code, "captions": captions, "tail": text.splitlines()[-15:] if code else []}
 
 
+def evaluate(bench: Bench, where: str, gpuid: str, model: str) -> dict[str, Any]:
+    """The loss of a model over the validation pictures, by the real eval.lua."""
+    place = lay_out(bench, f"loss-{where}")
+    data = bench.generation / "test-data"
+    files = ("-input_h5", str(data / "cocotalk.h5"), "-input_json", str(data / "cocotalk.json"))
+    more = ("-num_images", "2", "-split", "val", "-language_eval", "0", "-dump_images", "0", "-dump_json", "0")
+    words = ("th", "eval.lua", "-model", model, *files, *more, "-backend", "nn", "-gpuid", gpuid)
+    code, text = bench.run(f"loss on the {where}", *words, folder=place)
+    found = re.findall(r"^loss:\s+([-+.\de]+)", text, re.M)
+    loss = float(found[-1]) if found else None
+    return {"exit_code": code, "loss": loss, "tail": text.splitlines()[-15:] if loss is None else []}
+
+
 def work(bench: Bench) -> dict[str, Any]:
     """neuraltalk2 itself, one after the other."""
     language = bench.suite(
@@ -135,7 +154,12 @@ def work(bench: Bench) -> dict[str, Any]:
     )
     card, processor = train(bench, "card", "0"), train(bench, "processor", "-1")
     captions: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
     if processor["model"]:
+        evaluation = {
+            "card": evaluate(bench, "card", "0", processor["model"]),
+            "processor": evaluate(bench, "processor", "-1", processor["model"]),
+        }
         # One model, saved by the processor: eval.lua moves it to the card.
         captions = {
             "card": caption(bench, "card", "0", processor["model"]),
@@ -156,7 +180,13 @@ def work(bench: Bench) -> dict[str, Any]:
         max(1.0, bench.deadline - time.monotonic()),
     )
     training = {"card": card, "processor": processor}
-    return {"language": language, "training": training, "captions": captions, "stages": stages}
+    return {
+        "language": language,
+        "training": training,
+        "evaluation": evaluation,
+        "captions": captions,
+        "stages": stages,
+    }
 
 
 def problems(report: Mapping[str, Any]) -> list[str]:
@@ -177,6 +207,18 @@ def problems(report: Mapping[str, Any]) -> list[str]:
             found.append(f"captions on the {where} ended with {captioned['exit_code']}")
     found += led.problems(report["stages"])
     found += led.facts_problems(report["facts"], report["card"])
+    losses = {where: evaluated["loss"] for where, evaluated in report["evaluation"].items()}
+    if not losses or None in losses.values():
+        found.append("one model could not be evaluated on both, the card and the processor")
+    elif abs(losses["card"] - losses["processor"]) > SAME * abs(losses["processor"]):
+        found.append(
+            f"the loss of one model is {losses['card']} on the card and {losses['processor']} on the processor"
+        )
+    if (
+        len({json.dumps(captioned["captions"], sort_keys=True) for captioned in list(report["captions"].values())[:2]})
+        > 1
+    ):
+        found.append("one model gave other captions on the card than on the processor")
     if not report["captions"]:
         found.append("there was no model to caption with")
     return found
@@ -184,11 +226,21 @@ def problems(report: Mapping[str, Any]) -> list[str]:
 
 def start(bench: Bench, pool: ThreadPoolExecutor, name: str) -> list[Future[suites.Suite]]:
     """The parts of a suite, running."""
-    programs = suites.parts(*suites.SUITES[name])
-    return [
-        pool.submit(bench.suite, f"{name} part {number}", "luajit", "-e", program, threads=1)
-        for number, program in enumerate(programs, 1)
-    ]
+    load, run, count = suites.SUITES[name]
+    return [pool.submit(part, bench, name, load, run, number, count) for number in range(1, count + 1)]
+
+
+def part(bench: Bench, name: str, load: str, run: str, number: int, count: int) -> suites.Suite:
+    """One part of a suite, in as many processes as it needs."""
+    title = f"{name} part {number}"
+    processes = itertools.count(1)
+
+    def process(program: str) -> tuple[int, str, float]:
+        one = f"{title} process {next(processes)}"
+        code, text = bench.run(one, "luajit", "-e", program, threads=1)
+        return code, text, bench.seconds[one]
+
+    return suites.run_part(title, lambda done: suites.program(load, run, number, count, done), process)
 
 
 def prepare(tree: Path, out: Path, limit: float, libraries: str) -> Bench:
@@ -235,13 +287,14 @@ def main() -> int:
     with ThreadPoolExecutor(sum(count for _load, _run, count in suites.SUITES.values())) as pool:
         running = {name: start(bench, pool, name) for name in suites.SUITES}
         main_work = work(bench)
-        divided = [suites.joined(name, [part.result() for part in parts]) for name, parts in running.items()]
+        divided = [suites.side_by_side(name, [part.result() for part in parts]) for name, parts in running.items()]
         done = [main_work["language"], *divided]
     report: dict[str, Any] = {
         "card": card,
         "facts": led.facts(),
         "suites": [{**asdict(suite), "green": suite.green, "words": suite.words()} for suite in done],
         "training": main_work["training"],
+        "evaluation": main_work["evaluation"],
         "captions": main_work["captions"],
         "stages": main_work["stages"],
         "seconds": {name: round(seconds, 1) for name, seconds in bench.seconds.items()},
@@ -257,6 +310,8 @@ def tell(report: Mapping[str, Any]) -> None:
     """The report in words."""
     for suite in report["suites"]:
         print(suite["words"])
+        for test, message in suite["failed"].items():
+            print(f"  {test}: {message[:300]}")
         for line in suite["tail"]:
             print(f"  {line}")
     for where, training in report["training"].items():
@@ -267,6 +322,10 @@ def tell(report: Mapping[str, Any]) -> None:
     seen = report["training"]["card"]["card"]
     print(f"nvidia-smi during the training on the card, {seen['samples']} samples: {seen['utilisation']} % at most, ")
     print(f"  {seen['memory']} MiB at most, processes {seen['processes']}")
+    for where, evaluated in report["evaluation"].items():
+        print(f"loss of one model on the {where}: {evaluated['loss']}")
+        for line in evaluated["tail"]:
+            print(f"  {line}")
     for where, captioned in report["captions"].items():
         print(f"captions on the {where}: {captioned['captions']}")
         for line in captioned["tail"]:

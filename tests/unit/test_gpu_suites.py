@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -22,16 +23,36 @@ WHOLE = (
 )
 
 
-def test_tests_are_told_apart_and_named() -> None:
+KNOWN = (
+    "Running 2 tests\n1/2 PReLU_forward .... [WAIT]\r1/2 PReLU_forward .... [ERROR]\n"
+    "2/2 Tanh_forward .... [WAIT]\r2/2 Tanh_forward .... [PASS]\n"
+    "Completed 7 asserts in 2 tests with 0 failures and 1 error\n"
+    + "-" * 80
+    + "\nPReLU_forward\n Function call failed\nTHNN.lua:110: MESSAGE\nstack traceback:\n\t[C]: in function 'v'\n"
+    + "-" * 80
+)
+BROKEN = (
+    "Running 3 tests\n1/3 sign ... [WAIT]\r1/3 sign ... [PASS]\n2/3 topk ... [WAIT]\r2/3 topk ... [ERROR]\n"
+    f"3/3 fill ... [WAIT]\n{suites.BROKEN}\ntopk\n Function call failed\ncuda runtime error (700)\n"
+    "stack traceback:\n\t[C]: in function 'copy'\n"
+)
+REST = (
+    "Running 1 test\n1/1 fill ... [WAIT]\r1/1 fill ... [PASS]\n"
+    "Completed 5 asserts in 1 test with 0 failures and 0 errors\n"
+)
+
+
+def test_results_are_read_by_test() -> None:
     suite = suites.read("cutorch.test()", WHOLE, 12.3)
-    assert (suite.passed, suite.failed, suite.asserts, suite.whole) == (("absTest",), ("topK", "half"), 1204, True)
+    assert (suite.passed, suite.asserts, suite.whole) == (("absTest",), 1204, True)
+    assert suite.failed == {"topK": "", "half": ""}
     assert not suite.green
     assert suite.words() == "cutorch.test(): 1 passed, 2 failed, 1204 asserts, 12 s; failed: topK, half"
 
 
 def test_suite_that_was_cut_off_is_not_green_whatever_passed() -> None:
     suite = suites.read("nn.testcuda()", WHOLE[: WHOLE.index("2/3 topK")], 540)
-    assert (suite.passed, suite.failed, suite.whole, suite.green) == (("absTest",), (), False, False)
+    assert (suite.passed, suite.failed, suite.whole, suite.green) == (("absTest",), {}, False, False)
     assert "cut off before its end" in suite.words()
 
 
@@ -40,19 +61,62 @@ def test_suite_that_ran_nothing_is_not_green() -> None:
     assert not suites.read("x", "module 'cutorch' not found\n", 0).green
 
 
+@pytest.mark.parametrize(("message", "green"), [("Wrong number of input planes. Expected 8", True), ("boom", False)])
+def test_a_failure_that_is_known_is_named_and_only_with_its_own_message(message: str, green: bool) -> None:
+    suite = suites.read("nn.testcuda()", KNOWN.replace("MESSAGE", message), 1)
+    assert suite.green is green
+    assert suite.failed == {"PReLU_forward": f"Function call failed THNN.lua:110: {message}"}
+    assert ("known to fail: PReLU_forward" in suite.words()) is green
+    assert ("; failed: PReLU_forward" in suite.words()) is not green
+
+
 def test_parts_are_one_suite_and_one_that_was_cut_off_makes_it_red() -> None:
     first = suites.read("nn.testcuda() part 1", WHOLE, 12.3)
     second = suites.read("nn.testcuda() part 2", WHOLE[: WHOLE.index("2/3 topK")], 30)
-    both = suites.joined("nn.testcuda()", [first, second])
-    assert (both.passed, both.failed, both.seconds) == (("absTest", "absTest"), ("topK", "half"), 30)
+    both = suites.side_by_side("nn.testcuda()", [first, second])
+    assert (both.passed, list(both.failed), both.seconds) == (("absTest", "absTest"), ["topK", "half"], 30)
     assert not both.whole
     assert any(line.startswith("nn.testcuda() part 2: 1/3 absTest") for line in both.tail)
-    assert suites.joined("nn.testcuda()", [first, first]).whole
-    assert not suites.joined("nn.testcuda()", []).green
+    assert suites.side_by_side("nn.testcuda()", [first, first]).whole
+    assert not suites.side_by_side("nn.testcuda()", []).green
+
+
+def run_part(*outputs: tuple[int, str]) -> tuple[suites.Suite, list[list[str]]]:
+    """The result of a part whose processes print these, and the tests that each process was to leave out."""
+    left, asked = list(outputs), []
+
+    def program_of(done: Collection[str]) -> str:
+        asked.append(sorted(done))
+        return "program"
+
+    return suites.run_part("part", program_of, lambda _program: (*left.pop(0), 1.5)), asked
+
+
+def test_a_test_that_breaks_the_context_takes_no_other_along() -> None:
+    suite, asked = run_part((3, BROKEN), (0, REST))
+    assert (suite.passed, suite.whole, suite.seconds) == (("sign", "fill"), True, 3.0)
+    assert suite.failed == {"topk": "Function call failed cuda runtime error (700)"}
+    assert asked == [[], ["sign", "topk"]]
+    assert not suite.green
+
+
+def test_a_test_that_ends_its_process_failed_and_the_others_run() -> None:
+    crash = BROKEN[: BROKEN.index("\n3/3")] + "\n3/3 hang ... [WAIT]"
+    suite, asked = run_part((-11, crash), (0, REST))
+    assert suite.failed == {"topk": "", "hang": "it ended its process with -11"}
+    assert (asked[1], suite.whole) == (["hang", "sign", "topk"], True)
+
+
+@pytest.mark.parametrize("output", [(124, BROKEN), (1, "module 'cutorch' not found\n")])
+def test_a_part_without_time_or_progress_is_not_started_again(output: tuple[int, str]) -> None:
+    suite, asked = run_part(output)
+    assert (len(asked), suite.whole, suite.green) == (1, False, False)
+    assert suite.tail
 
 
 def test_every_test_of_a_suite_is_in_one_part() -> None:
-    firsts = [re.findall(r"for i = (\d+), #names, (\d+) do", program)[0] for program in suites.parts("a", "b", 3)]
+    programs = [suites.program("a", "b", first, 3, ["x"]) for first in (1, 2, 3)]
+    firsts = [re.findall(r"for i = (\d+), #names, (\d+) do", program)[0] for program in programs]
     chosen = [number for first, step in firsts for number in range(int(first), 11, int(step))]
     assert sorted(chosen) == list(range(1, 11))
 
