@@ -1,4 +1,4 @@
-"""A training in two stages on the card, led as `provision train --gpu` leads it, and what its samples saw."""
+"""A training in two stages on the card, under the supervisor of `provision train --gpu`, and what its samples show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shared(name: str) -> Any:
 
 
 def facts() -> dict[str, Any]:
-    """What hosts would say about this machine's cards, driver, toolkits and compiler."""
+    """What the product finds out about this machine's cards, driver, toolkits and compiler."""
     result: dict[str, Any] = shared("gpu.facts").gpu_facts()
     return result
 
@@ -29,17 +29,17 @@ def facts() -> dict[str, Any]:
 def facts_problems(facts: dict[str, Any], card: dict[str, str]) -> list[str]:
     """Where `facts` differs from what nvidia-smi was asked directly (machine.card), in words."""
     if facts["answer"] != "card" or facts["problem"]:
-        return [f"a host would say {facts['answer']!r} about its card: {facts['problem'] or facts['evidence']}"]
+        return [f"the product finds {facts['answer']!r} for the card: {facts['problem'] or facts['evidence']}"]
     first = facts["cards"][0]
     pairs = {"uuid": "uuid", "name": "name", "capability": "compute_cap", "driver": "driver_version"}
     return [
-        f"a host would say {first[ours]!r} for {theirs}, and nvidia-smi says {card[theirs]!r}"
+        f"the product finds {first[ours]!r} for {theirs}, and nvidia-smi says {card[theirs]!r}"
         for ours, theirs in pairs.items()
         if first[ours] != card[theirs]
     ]
 
 
-def lead(
+def run_stages(
     work: Path,
     generation: Path,
     arguments: dict[str, str],
@@ -47,9 +47,9 @@ def lead(
     limit: float,
     card: bool = True,
 ) -> dict[str, Any]:
-    """Base training and finetuning on the first card (or, without `card`, the processor): per stage what it left.
+    """The summary of a base training and its finetuning on the first card (or, without `card`, the processor).
 
-    `seen` are the samples in which nvidia-smi had the run's own pid on its card, `wrong` those on another one.
+    `seen` counts the samples in which nvidia-smi listed the run's pid on its card; `wrong` lists other cards with it.
     """
     packaging, runs, gpu = shared("runs.packaging"), shared("runs.files"), shared("gpu.cards")
     listing = shared("runs.summary")
@@ -57,11 +57,11 @@ def lead(
     (root / "generations").mkdir(parents=True)
     (root / "generations" / generation.name).symlink_to(generation)
     (root / "current").symlink_to(Path("generations") / generation.name)
-    given = arguments if card else {**arguments, "gpuid": "-1", "backend": "nn"}
-    base = {"id": "base", "program": "train.lua", "requested": given, "files": [], "stage": "base"}
-    goes_on = {"needs": "base", "parent": {"id": "base", "choose": "best"}}
-    tuned = {**given, "finetune_cnn_after": "0"}
-    tune = {"id": "finetune", "program": "train.lua", "requested": tuned, "files": [], "stage": "finetune", **goes_on}
+    options = arguments if card else {**arguments, "gpuid": "-1", "backend": "nn"}
+    base = {"id": "base", "program": "train.lua", "requested": options, "files": [], "stage": "base"}
+    continued = {"needs": "base", "parent": {"id": "base", "choose": "best"}}
+    tuned = {**options, "finetune_cnn_after": "0"}
+    tune = {"id": "finetune", "program": "train.lua", "requested": tuned, "files": [], "stage": "finetune", **continued}
     first = runs.Run(str(root), "base")
     plan = {
         "root": str(root),
@@ -73,16 +73,16 @@ def lead(
     Path(first.path, "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     Path(first.path, "supervisor.zip").write_bytes(packaging.packed())
     command = [sys.executable, str(Path(first.path, "supervisor.zip")), first.path]
-    with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as leading:
+    with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as process:
         try:
-            leading.wait(timeout=limit)
+            process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            leading.terminate()
-    return {run["id"]: told(run) for run in listing.details(str(root), ["base", "finetune"], 1000, 1000)}
+            process.terminate()
+    return {run["id"]: summary(run) for run in listing.details(str(root), ["base", "finetune"], 1000, 1000)}
 
 
-def told(run: dict[str, Any]) -> dict[str, Any]:
-    """One stage: how it ended, its models, and on which card its process was seen."""
+def summary(run: dict[str, Any]) -> dict[str, Any]:
+    """One stage: its end, its models, and the cards on which its process was listed."""
     uuid = (run["card"] or {}).get("uuid")
     on = [(sample, entry) for sample in run["samples"] for entry in sample.get("on") or []]
     seen = [(sample, entry) for sample, entry in on if entry["uuid"] == uuid]
@@ -104,7 +104,7 @@ def told(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
-    """What is wrong with stages on a card, in words; empty where nothing is."""
+    """The problems of stages on a card, as messages; empty if there are none."""
     found = []
     for name, stage in stages.items():
         if not shared("rules.run").ended_well(stage):

@@ -1,4 +1,4 @@
-"""Torch's Tester, read: whole, cut off, with failures, coloured."""
+"""The tests on a card: torch's suites read and continued, stages under the supervisor, and what the machine needs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.gpu import led, suites
+from tests.gpu import suites, supervised
 from tests.lab import paths
+from tests.unit.test_supervisor import train
 
 WHOLE = (
     "seed: \t123\t\nRunning 3 tests\n"
@@ -136,12 +138,12 @@ FACT_CARD = {"uuid": "GPU-1", "name": "NVIDIA H100", "capability": "9.0", "drive
     ("facts", "words"),
     [
         ({**FACTS, "cards": [FACT_CARD]}, ""),
-        ({**FACTS, "cards": [{**FACT_CARD, "uuid": "GPU-2"}]}, "a host would say 'GPU-2' for uuid"),
-        ({**FACTS, "answer": "unknown", "problem": "no devices", "cards": []}, "'unknown' about its card: no devices"),
+        ({**FACTS, "cards": [{**FACT_CARD, "uuid": "GPU-2"}]}, "the product finds 'GPU-2' for uuid"),
+        ({**FACTS, "answer": "unknown", "problem": "no devices", "cards": []}, "'unknown' for the card: no devices"),
     ],
 )
 def test_what_a_host_would_say_is_compared_with_nvidia_smi(facts: dict[str, Any], words: str) -> None:
-    found = " ".join(led.facts_problems(facts, CARD))
+    found = " ".join(supervised.facts_problems(facts, CARD))
     assert words in found if words else not found
 
 
@@ -149,7 +151,7 @@ def stage(*samples: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A stage on card GPU-1, as the supervisor's record tells of it."""
     models = [{"file": "/m.t7", "bytes": 5, "iteration": 3, "modified": 1.0}]
     run = {"exit_code": 0, "ended": None, "begins": 0, "models": models, "card": {"uuid": "GPU-1"}, "tail": "boom\n"}
-    return led.told({**run, "samples": list(samples), **more})
+    return supervised.summary({**run, "samples": list(samples), **more})
 
 
 def on(uuid: str, use: int = 90) -> dict[str, Any]:
@@ -159,7 +161,25 @@ def on(uuid: str, use: int = 90) -> dict[str, Any]:
 def test_stage_on_its_card_is_told_by_pid_memory_and_use() -> None:
     seen = stage({"cpu": 0.0}, on("GPU-1", 50), on("GPU-1"))
     assert (seen["samples"], seen["seen"], seen["pids"], seen["memory"], seen["utilisation"]) == (3, 2, [7], 3007, 90)
-    assert led.problems({"base": seen}) == []
+    assert supervised.problems({"base": seen}) == []
+
+
+def test_two_stages_run_under_the_supervisor(tmp_path: Path) -> None:
+    generation = tmp_path / "generation"
+    (generation / "bin").mkdir(parents=True)
+    (generation / "neuraltalk2" / "model").mkdir(parents=True)
+    for name in ("train.lua", "model/VGG_ILSVRC_16_layers.caffemodel", "model/VGG_ILSVRC_16_layers_deploy.prototxt"):
+        (generation / "neuraltalk2" / name).touch()
+    train(generation, [3.0, 2.0])
+    with_stack = generation / "bin" / "with-stack"
+    with_stack.write_text(f'#!/bin/sh\nPATH="{generation}/bin:$PATH" exec "$@"\n')
+    with_stack.chmod(0o755)
+    stages = supervised.run_stages(tmp_path, generation, {"max_iters": "11"}, {}, 60, card=False)
+    assert {name: (stage["exit_code"], stage["ended"]) for name, stage in stages.items()} == {
+        "base": (0, None),
+        "finetune": (0, None),
+    }, stages
+    assert all(stage["models"] for stage in stages.values())
 
 
 @pytest.mark.parametrize(
@@ -173,4 +193,4 @@ def test_stage_on_its_card_is_told_by_pid_memory_and_use() -> None:
     ],
 )
 def test_stage_that_is_not_as_it_should_be_is_named(seen: dict[str, Any], words: str) -> None:
-    assert words in " ".join(led.problems({"base": seen}))
+    assert words in " ".join(supervised.problems({"base": seen}))
