@@ -229,6 +229,8 @@ def _describe(evidence: Any) -> str:
         return f"in {evidence['seconds']:.0f} s, {_describe(evidence['loads'])}"
     if isinstance(evidence, list) and evidence and isinstance(evidence[0], Mapping):
         return "loads " + ", ".join(str(entry.get("module", entry)) for entry in evidence)
+    if isinstance(evidence, list):
+        return ", ".join(str(entry) for entry in evidence)[:100]
     return str(evidence)[:100] if evidence else ""
 
 

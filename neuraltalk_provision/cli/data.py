@@ -105,8 +105,7 @@ def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detac
         return None
     end = run.followed(spec, host, started.log, settings, output)
     content = hosts.read(spec.id, host, settings, [RESULT], most=LARGEST_RESULT).get(RESULT, b"")
-    result = program.parsed(content)
-    if not result:
+    if not program.parsed(content):
         ending.check(spec.program, end)
-    result = program.accepted(spec.program, result, f"{host} (log {end.log})")
+    result = program.result_of(spec.program, spec.arguments, content, f"{host} (log {end.log})")
     return {"id": spec.id, "host": host, "log": end.log, **result}

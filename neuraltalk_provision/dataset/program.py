@@ -15,6 +15,8 @@ from typing import Any
 
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import BugError, CheckError, InterruptError, naming
+from neuraltalk_provision.results.base import read
+from neuraltalk_provision.results.data import ProgramResult, shape_of
 from neuraltalk_provision.rules import codes
 from neuraltalk_provision.rules.data import REQUEST, RESULT
 
@@ -58,35 +60,44 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
                 "interrupted", advice="Run the same command again; it continues where it stopped."
             ) from None
         child.wait()
-        result = parsed(result_file.read_bytes() if result_file.exists() else b"")
+        text = result_file.read_bytes() if result_file.exists() else b""
     if child.returncode < 0:
         raise CheckError(
             f"{name} on this machine was ended by signal {-child.returncode}",
             advice="If nobody killed it, probably the out-of-memory killer did; see dmesg. Run the command again.",
         )
-    return accepted(name, result, "this machine")
+    return result_of(name, request, text, "this machine")
+
+
+def result_of(name: str, request: Mapping[str, Any], text: bytes, where: str) -> Mapping[str, Any]:
+    """The result that a program wrote for a request.
+
+    Raises CheckError with the program's message if it failed, and if the result is not as expected; BugError if the
+    program has a bug.
+    """
+    document = parsed(text)
+    failure = read(ProgramResult, document)
+    if isinstance(failure, ProgramResult) and failure.error:
+        if failure.code == codes.BUG:
+            if log := command_log.current():
+                log.write(f"== {name} on {where}\n{failure.traceback}\n")
+            raise BugError(
+                f"{name} on {where}: {failure.error}", advice="Send the log to the authors, and say what you did."
+            )
+        raise CheckError(f"{name} on {where}: {failure.error}", document=dict(document))
+    again = "Run the same command again; it continues where it stopped."
+    if not document:
+        raise CheckError(f"{name} on {where} wrote no result", advice=again)
+    result = read(shape_of(name, bool(request.get("undo"))), document)
+    if isinstance(result, str):
+        raise CheckError(f"{name} on {where}: its result is not as expected: {result}", advice=again)
+    return document
 
 
 def parsed(text: bytes) -> Mapping[str, Any]:
-    """The result that a program wrote; empty if it is not a JSON object."""
+    """The JSON object in a file; empty if it is not one."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def accepted(name: str, result: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The result of a program. Raises CheckError with its message if it failed, BugError if it has a bug."""
-    problem = result.get("error")
-    if isinstance(problem, str) and problem and result.get("code") == codes.BUG:
-        if log := command_log.current():
-            log.write(f"== {name} on {where}\n{result.get('traceback')}\n")
-        raise BugError(f"{name} on {where}: {problem}", advice="Send the log to the authors, and say what you did.")
-    if isinstance(problem, str) and problem:
-        raise CheckError(f"{name} on {where}: {problem}", document=dict(result))
-    if not result:
-        raise CheckError(
-            f"{name} on {where} wrote no result", advice="Run the same command again; it continues where it stopped."
-        )
-    return result

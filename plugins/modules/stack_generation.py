@@ -8,8 +8,9 @@ DOCUMENTATION = r"""
 module: stack_generation
 short_description: Seal a generation, make it current, or go back to the previous one
 description:
-  - A generation is built beside the one that runs. V(open) records which controller builds. If O(take_over) is set, it
-    also ends what an interrupted controller left running.
+  - A generation is built beside the one that runs. V(open) records which controller builds, and creates the directories
+    of the generation O(id) and O(files) in it. If O(take_over) is set, it also ends what an interrupted controller left
+    running.
   - V(sealed) records that the generation is complete. All files get modes that let other users read but not write
     them. The manifest then lists every file with its mode and sha256.
   - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
@@ -41,6 +42,24 @@ options:
     description: For V(open), whether to end builds that already run there. Without it they are an error.
     type: bool
     default: false
+  files:
+    description: For V(open), the files that the generation has before anything is built in it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The path in the generation.
+        type: str
+        required: true
+      content:
+        description: The whole text of the file.
+        type: str
+        required: true
+      mode:
+        description: The mode, in octal.
+        type: str
+        default: '0644'
   state:
     description: The state to bring about.
     type: str
@@ -102,7 +121,7 @@ import os
 import shutil
 import time
 
-from ..module_utils.host import manifest
+from ..module_utils.host import manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.files import active_generations
 from ..module_utils.host.commands import end_builds, running_builds
@@ -114,6 +133,11 @@ from ..module_utils.rules import layout
 
 # Seconds. An incomplete generation is kept for this long, so that its build can be continued.
 ABANDONED = 7 * 86400
+FILES = {
+    "path": {"type": "str", "required": True},
+    "content": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+}
 STATES = ["open", "sealed", "current", "previous", "withdrawn"]
 
 
@@ -225,7 +249,8 @@ def work(module):
     before, removed, target = stack.current(), [], options["id"]
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
-        return {"changed": bool(ended), "current": before, "previous": "", "removed": [], "ended": ended}
+        created = bool(target) and skeleton.create(stack.path(target), options["files"], dry)
+        return {"changed": bool(ended or created), "current": before, "previous": "", "removed": [], "ended": ended}
     if options["state"] == "sealed":
         changed = not stack.is_sealed(target)
         if changed and not dry:
@@ -258,6 +283,7 @@ def main():
             "keep": {"type": "int", "default": 3},
             "controller": {"type": "str", "default": ""},
             "take_over": {"type": "bool", "default": False},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": FILES},
             "state": {"type": "str", "choices": STATES, "required": True},
         },
         supports_check_mode=True,

@@ -68,6 +68,34 @@ def test_program_that_did_not_do_it_is_an_error_in_its_own_words(request_: dict[
     assert words in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "request_", "result", "words"),
+    [
+        ("inspect", {}, "{}", "wrote no result"),
+        ("inspect", {}, '{"pictures": 3}', "faults: field required"),
+        ("inspect", {}, '{"faults": {"empty": -1}}', "faults.empty: "),
+        ("inspect", {}, '{"faults": ["empty"]}', "faults: "),
+        ("inspect", {"undo": "/list"}, '{"faults": {}}', "moved_back: field required"),
+        ("prepare", {}, '{"pictures": "many"}', "pictures: "),
+        ("prepare", {}, '{"error": 7}', "error: "),
+    ],
+)
+def test_result_without_what_is_needed_is_no_success(
+    name: str, request_: dict[str, Any], result: str, words: str
+) -> None:
+    with pytest.raises(CheckError) as caught:
+        program.run(name, {**asked(result=result), **request_}, lambda text: None)
+    assert words in caught.value.message
+    assert "this machine" in caught.value.message
+
+
+def test_inspection_and_undo_return_all_that_the_program_wrote() -> None:
+    inspected = {"faults": {"empty": 2}, "first": [{"file": "a.png"}]}
+    undone = {"moved_back": 2, "left": []}
+    assert program.run("inspect", asked(result=json.dumps(inspected)), lambda text: None) == inspected
+    assert program.run("inspect", {**asked(result=json.dumps(undone)), "undo": "/l"}, lambda text: None) == undone
+
+
 def test_what_is_run_here_is_all_that_hosts_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with zipfile.ZipFile(io.BytesIO(program.packed())) as archive:

@@ -41,7 +41,7 @@ def test_card_is_free_or_the_one_that_was_asked_for(
     ("asked", "cards", "leased", "words"),
     [
         ("auto", [], {}, "nvidia-smi lists no card on this host"),
-        ("7", [card(0)], {}, r"there is no card called 7; this host has 0 \(GPU-0\)"),
+        ("7", [card(0)], {}, r"there is no card called 7; the cards of this host are: 0 \(GPU-0\)"),
         ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base uses it"),
         ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
         ("auto", [card(0)], {}, "pid 4711 computes on it"),

@@ -45,7 +45,7 @@ ALLOWED = {
         "results",
     },
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site", "results"},
-    "dataset": {"errors", "command_log", "paths", "rules"},
+    "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {
         "errors",

@@ -286,3 +286,70 @@ def test_opening_refuses_while_another_build_runs_and_ends_it_where_told(
         assert (said["changed"], said["ended"][0]["pid"]) == (True, build.pid)
         assert build.wait(5) == -9
     assert not (root / "logs" / "packages.log.pid").exists()
+
+
+ENVIRONMENT = {"path": "environment", "content": "export A='b'\n", "mode": "0644"}
+WITH_STACK = {"path": "bin/with-stack", "content": "#!/bin/sh\n", "mode": "0755"}
+
+
+def opened(generations: Run, *files: dict[str, str], check: bool = False) -> dict[str, Any]:
+    return generations("open", "g1", controller="c", files=list(files), check=check)
+
+
+def test_open_makes_the_directories_and_writes_the_files(root: Path, generations: Run) -> None:
+    before = os.umask(0o077)
+    try:
+        assert opened(generations, ENVIRONMENT, WITH_STACK)["changed"]
+    finally:
+        os.umask(before)
+    place = root / "generations" / "g1"
+    assert (place / "environment").read_text() == ENVIRONMENT["content"]
+    modes = {str(path.relative_to(root)): path.stat().st_mode & 0o777 for path in (place, *place.rglob("*"))}
+    assert modes == {
+        "generations/g1": 0o755,
+        **{f"generations/g1/{name}": 0o755 for name in ("bin", "etc", "logs", "stamps", "torch", "bin/with-stack")},
+        "generations/g1/environment": 0o644,
+    }
+
+
+def test_open_again_changes_nothing(root: Path, generations: Run) -> None:
+    opened(generations, ENVIRONMENT, WITH_STACK)
+    times = {path: path.stat().st_mtime_ns for path in (root / "generations").rglob("*")}
+    assert not opened(generations, ENVIRONMENT, WITH_STACK)["changed"]
+    assert {path: path.stat().st_mtime_ns for path in (root / "generations").rglob("*")} == times
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "directory mode", "directory missing", "link"])
+def test_open_restores_what_was_changed(root: Path, generations: Run, change: str) -> None:
+    opened(generations, ENVIRONMENT, WITH_STACK)
+    place = root / "generations" / "g1"
+    if change == "content":
+        (place / "environment").write_text("export A='c'\n")
+    elif change == "mode":
+        (place / "bin" / "with-stack").chmod(0o777)
+    elif change == "directory mode":
+        (place / "etc").chmod(0o777)
+    elif change == "directory missing":
+        (place / "etc").rmdir()
+    else:
+        (place / "environment").rename(root / "elsewhere")
+        (place / "environment").symlink_to(root / "elsewhere")
+    assert opened(generations, ENVIRONMENT, WITH_STACK, check=True)["changed"]
+    assert opened(generations, ENVIRONMENT, WITH_STACK)["changed"]
+    assert (place / "environment").read_text() == ENVIRONMENT["content"]
+    assert not (place / "environment").is_symlink()
+    assert (place / "bin" / "with-stack").stat().st_mode & 0o777 == 0o755
+    assert (place / "etc").stat().st_mode & 0o777 == 0o755
+    assert not opened(generations, ENVIRONMENT, WITH_STACK)["changed"]
+
+
+def test_open_in_check_mode_writes_nothing(root: Path, generations: Run) -> None:
+    assert opened(generations, ENVIRONMENT, check=True)["changed"]
+    assert list(root.iterdir()) == []
+
+
+def test_open_refuses_a_file_outside_the_generation(root: Path, generations: Run) -> None:
+    for path in ("../g2/environment", "/etc/profile", "bin/../../x"):
+        with pytest.raises(ModuleError, match="is not a path in the generation"):
+            opened(generations, {**ENVIRONMENT, "path": path})
+    assert not (root / "generations").exists()

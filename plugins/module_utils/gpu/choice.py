@@ -20,7 +20,7 @@ def choose_card(requested, memory, cards, processes, leased):
     considered = [c for c in cards if requested == "auto" or requested in (str(c["index"]), c["uuid"])]
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("there is no card called %s; this host has %s" % (requested, there))
+        raise ValueError("there is no card called %s; the cards of this host are: %s" % (requested, there))
     reasons, fitting = [], []
     for card in considered:
         reason = _reason_against(card, memory, processes, leased, requested == "auto")
