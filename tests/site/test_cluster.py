@@ -188,7 +188,7 @@ def test_runs_get_different_cards_and_each_process_is_measured_on_its_own_card(q
     rows = runs(nodes)
     assert rows["by-gres"]["card"]["uuid"] != rows["by-name"]["card"]["uuid"] or rows["by-gres"]["host"] == TWO
     nodes.provision("train", "--host", ONE, "--id", "third", "--gpu", "1", "--", *arguments).ended_with(1).says(
-        "by-name has it"
+        "run by-name uses it"
     )
     time.sleep(5)
     for run_id in ("by-gres", "by-name"):

@@ -178,7 +178,7 @@ def test_the_error_without_a_rock_names_host_program_and_log(no_rock: Done) -> N
 
 def test_a_second_controller_is_refused_during_a_build(interrupted: Interruption) -> None:
     interrupted.refused.ended_with(2).says(
-        "site-1", "being built there already", "loadcaffe.log", "Nothing was changed"
+        "site-1", "is already running there", "loadcaffe.log", "Nothing was changed"
     )
 
 
