@@ -1,4 +1,4 @@
-"""What was found wrong, row by row: how many, and the first of them."""
+"""Faults and remarks, and the number and first rows of each kind of fault."""
 
 from __future__ import annotations
 

@@ -388,7 +388,7 @@ def test_card_is_no_use_to_a_stack_that_was_built_without(
             3,
             1,
             ("images", "labels", "label_start_ix", "label_end_ix", "label_length"),
-            "no picture is of the split val",
+            "no picture has the split val",
         ),
         (3, 2, ("images", "labels"), "lacks label_start_ix, label_end_ix, label_length: it is not what prepro.py"),
     ],
