@@ -32,7 +32,7 @@ def entries(*captions: list[str], **more: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_json_and_labels_equal_those_of_prepro_py(tmp_path: Path, name: str) -> None:
-    """prepro.json holds digests of what neuraltalk2's prepro.py wrote: python -m tests.real.prepro ... --write."""
+    """prepro.json contains digests of the files of prepro.py, from `python -m tests.real.prepro ... --write`."""
     case = prepro.CASES[name]
     made = prepro.ours(case.write(tmp_path)[0], case)
     assert {part: hashlib.sha256(content).hexdigest() for part, content in made.items()} == GOLDEN[name]

@@ -54,7 +54,7 @@ def test_files_in_any_order_give_the_result_of_the_notebook(module: ModuleType, 
         assert plain == notebook(val, train)
 
 
-def test_one_file_alone_is_scored_whatever_it_is(module: ModuleType, tmp_path: Path) -> None:
+def test_single_file_is_scored_always(module: ModuleType, tmp_path: Path) -> None:
     for name in ("train2014", "val2014"):
         found = module.read([written(tmp_path / "a.json", coco(name, [1, 2]))])
         assert all(entry.get("scored", True) for entry in found)

@@ -119,7 +119,7 @@ def test_faults_of_the_hdf5_have_their_place(
     assert words in faults
 
 
-def test_sets_that_are_missing_or_no_datasets_are_named(module: ModuleType, data: Path) -> None:
+def test_missing_and_invalid_sets_are_named(module: ModuleType, data: Path) -> None:
     sets = arrays()
     del sets["labels"], sets["label_length"]
     sets["label_length/inside"] = [1]

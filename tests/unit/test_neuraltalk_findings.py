@@ -16,7 +16,7 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("inspecting.findings")
 
 
-def test_each_finding_is_a_line_at_once_and_is_counted(module: ModuleType, tmp_path: Path) -> None:
+def test_each_finding_is_written_immediately_and_counted(module: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "it's.jsonl"
     with module.Findings(str(path)) as found:
         found.fault(os.fsdecode(b"\xff\n.jpg"), "", "empty", "it is empty")

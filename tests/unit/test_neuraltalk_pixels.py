@@ -23,7 +23,7 @@ Load = Callable[[str], ModuleType]
 
 
 def sample(length: int) -> bytes:
-    """Bytes that are the same on every machine and no pattern of a small picture."""
+    """Return bytes that are the same on every machine and have no pattern."""
     return bytes((place * 37 + (place >> 4) * 91 + place * place // 97) & 255 for place in range(length))
 
 
@@ -111,7 +111,7 @@ GOOD = {
         "3381de4ca9f3a477",
     ),
 }
-"""Pictures, and how the sha256 of what prepro.py made of each begins (numpy 1.16.6, scipy 1.1.0, Pillow 6.2.2)."""
+"""Pictures, and the start of the sha256 of prepro.py's result (numpy 1.16.6, scipy 1.1.0, Pillow 6.2.2)."""
 
 RGBA = png(37, 29, 6)
 CONVERTED = {

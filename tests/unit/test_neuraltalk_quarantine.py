@@ -45,7 +45,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything(place: Path) -> dict[str, object]:
-    """What lies below a place, but for the list: content of files, targets of links."""
+    """Return the contents of files and the targets of links below a place, without the list."""
     found = {}
     for path in sorted(place.rglob("*")):
         if path.is_symlink():

@@ -201,7 +201,7 @@ def test_no_file_is_refused(module: ModuleType) -> None:
 def test_broken_files_raise_only_a_stack_error(
     module: ModuleType, load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    """Files of every kind, cut, with bytes exchanged, or with values of the wrong type anywhere."""
+    """Files of every kind that are truncated, have wrong bytes, or have values of the wrong type in any place."""
     draw = random.Random(9)
     odd: list[Any] = [None, True, -1, 1e308, "", "x\ud800", [], {}, [[]], [None], {"a": 1}, 10**30, "../x"]
     coco = {"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "caption": "b", "id": 1}]}
@@ -236,7 +236,7 @@ def test_broken_files_raise_only_a_stack_error(
 
 
 def _spoil(value: Any, draw: random.Random, odd: list[Any]) -> None:
-    """Put something else in one place of a JSON value."""
+    """Replace one place of a JSON value."""
     while True:
         key = draw.choice(list(value)) if isinstance(value, dict) else draw.randrange(len(value))
         if not isinstance(value[key], dict | list) or not value[key] or draw.random() < 0.2:

@@ -67,10 +67,10 @@ class Entries(object):
         """Add the captions of another row of a picture. Its id and split must be the same as in the first row."""
         for field in ("id", "split"):
             if known.get(field) != more.get(field):
-                words = "%s has %s %s here and %s in %s, but a picture can have only one; if the column contains "
-                words += "something else, rename it"
+                message = "%s has %s %s here and %s in %s, but a picture can have only one; if the column contains "
+                message += "something else, rename it"
                 values = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
-                self.problems.add(place, words % (printed(known["file_path"]), field, values[0], values[1], first))
+                self.problems.add(place, message % (printed(known["file_path"]), field, values[0], values[1], first))
                 return
         known["captions"].extend(captions)
 

@@ -121,9 +121,9 @@ def _other_entries(path, form, value, text, columns):
             problems.add(place, problem)
     without = [entry for entry in gathered.entries if "id" not in entry]
     if without and not raw and len(without) < len(gathered.entries):
-        words = "%d of %d pictures have no id, but the others have one; the first without an id is %s"
+        message = "%d of %d pictures have no id, but the others have one; the first without an id is %s"
         first = printed(without[0]["file_path"])
-        problems.add("ids", words % (len(without), len(gathered.entries), first))
+        problems.add("ids", message % (len(without), len(gathered.entries), first))
     problems.end()
     if columns.split and gathered.entries and not any("split" in entry for entry in gathered.entries):
         raise StackError(

@@ -49,8 +49,8 @@ def _rows(lines, header):
         if problem or twice:
             yield place, problem or "the column %s occurs twice" % printed(twice[0][:40])
         elif len(cells) != len(header):
-            words = "it has %d cell(s), and the header has %d; a cell that contains the delimiter has to be in quotes"
-            yield place, words % (len(cells), len(header))
+            message = "it has %d cell(s), and the header has %d; a cell that contains the delimiter has to be in quotes"
+            yield place, message % (len(cells), len(header))
         else:
             yield place, dict(zip(header, cells))
 
@@ -67,8 +67,10 @@ def _cells(path, text, delimiter):
         except StopIteration:
             return
         except csv.Error as error:
-            words = "the table cannot be read from here on (%s): a quote within a cell has to be written twice, and a "
-            yield "line %d" % line, [], (words + "cell that begins with a quote has to end with one") % error
+            message = (
+                "the table cannot be read from here on (%s): a quote within a cell has to be written twice, and a "
+            )
+            yield "line %d" % line, [], (message + "cell that begins with a quote has to end with one") % error
             return
         if cells:
             yield "line %d" % line, [as_text(cell) for cell in cells], ""

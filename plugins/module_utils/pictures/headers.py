@@ -65,8 +65,8 @@ def kind_of(head):
             return kind
     if head[:2] in NETPBM and re.match(r"P[1-6](?:[\s#]|$)".encode("ascii"), head):
         return NETPBM[head[:2]]
-    words = "it is not a picture: it starts with %s, and no JPEG, PNG or PPM does"
-    raise Unusable(words % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
+    message = "it is not a picture: it starts with %s, and no JPEG, PNG or PPM does"
+    raise Unusable(message % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
 
 
 def header(file):
@@ -91,8 +91,8 @@ def header(file):
     if width <= 0 or height <= 0:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
-        words = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
-        raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
+        message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
+        raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
     return kind, width, height
 
 

@@ -96,8 +96,8 @@ def loaded(file):
     if width < 1 or height < 1:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
-        words = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
-        raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
+        message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
+        raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
     image.load()
     return image
 
