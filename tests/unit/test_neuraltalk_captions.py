@@ -1,4 +1,4 @@
-"""Captions laid out as prepro.py does it: against what the original made of the same captions, and field by field."""
+"""Encoded captions: compared with the results of prepro.py for the same captions, and field by field."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def entries(*captions: list[str], **more: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_json_and_labels_are_those_of_the_original(tmp_path: Path, name: str) -> None:
-    """prepro.json holds digests of what neuraltalk2's prepro.py wrote: python -m tests.real.prepro ... --write."""
+def test_json_and_labels_equal_those_of_prepro_py(tmp_path: Path, name: str) -> None:
+    """prepro.json contains digests of the files of prepro.py, from `python -m tests.real.prepro ... --write`."""
     case = prepro.CASES[name]
     made = prepro.ours(case.write(tmp_path)[0], case)
     assert {part: hashlib.sha256(content).hexdigest() for part, content in made.items()} == GOLDEN[name]
@@ -42,7 +42,7 @@ def test_every_case_has_its_digests() -> None:
     assert set(GOLDEN) == set(prepro.CASES)
 
 
-def test_rows_are_cut_filled_up_and_pointed_at_from_1(module: ModuleType) -> None:
+def test_rows_are_cut_or_filled_and_counted_from_1(module: ModuleType) -> None:
     made = module.lay_out(entries(["a b c d", "a"], ["b"]), {**ZERO, "max_length": 3})
     rows = [made.labels[index : index + 3].tolist() for index in range(0, len(made.labels), 3)]
     words = [" ".join(made.words[number - 1] for number in row if number) for row in rows]
@@ -128,14 +128,14 @@ def test_annotations_have_the_form_of_captions_val2014(module: ModuleType) -> No
     json.dumps(found)
 
 
-def test_annotations_leave_out_what_the_original_does_not_score(module: ModuleType) -> None:
+def test_annotations_leave_out_pictures_that_prepro_py_does_not_score(module: ModuleType) -> None:
     given = [*entries(["a"], ["b"]), {"file_path": "t.jpg", "captions": ["c"], "id": 9, "scored": False}]
     found = module.lay_out(given, ZERO).annotations()
     assert {image["id"] for image in found["images"]} == {1, 2}
     assert {one["image_id"] for one in found["annotations"]} == {1, 2}
 
 
-def test_annotations_of_letters_have_spaces_between_them_as_captions_of_the_model_have(module: ModuleType) -> None:
+def test_annotations_of_chars_have_spaces_like_captions_of_the_model(module: ModuleType) -> None:
     given = entries(["一只猫在 red 床上。"])
     made = module.lay_out(given, {**ZERO, "tokens": "chars"})
     assert [one["caption"] for one in made.annotations()["annotations"]] == ["一 只 猫 在 red 床 上"]
@@ -166,7 +166,7 @@ for mode in ("words", "chars"):
 """
 
 
-def test_python_2_7_lays_out_the_same(tmp_path: Path) -> None:
+def test_python_2_7_has_the_same_result(tmp_path: Path) -> None:
     if not python27():
         pytest.skip("no Python 2.7 here")
     table = tmp_path / "captions.csv"
@@ -175,9 +175,9 @@ def test_python_2_7_lays_out_the_same(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     command = ["-c", PROGRAM, str(paths.plugins()), str(table), "Datei"]
-    told = [
+    outputs = [
         subprocess.run([python, *command], check=True, capture_output=True, encoding="utf-8").stdout
         for python in (python27(), sys.executable)
     ]
-    assert told[0] == told[1]
-    assert "top words" in told[0]
+    assert outputs[0] == outputs[1]
+    assert "top words" in outputs[0]

@@ -1,4 +1,4 @@
-"""COCO's files as they come, in any order, and Karpathy's splits."""
+"""COCO's captions files, in any order, and Karpathy's splits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def written(path: Path, value: Any) -> str:
 
 
 def notebook(val: dict[str, Any], train: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the notebook of neuraltalk2 (coco/coco_preprocess.ipynb) makes of two files."""
+    """Return the result of neuraltalk2's notebook (coco/coco_preprocess.ipynb) for two files."""
     texts: dict[int, list[str]] = {}
     for one in val["annotations"] + train["annotations"]:
         texts.setdefault(one["image_id"], []).append(one["caption"])
@@ -44,7 +44,7 @@ def notebook(val: dict[str, Any], train: dict[str, Any]) -> list[dict[str, Any]]
     ]
 
 
-def test_files_in_any_order_are_what_the_notebook_makes_of_them(module: ModuleType, tmp_path: Path) -> None:
+def test_files_in_any_order_give_the_result_of_the_notebook(module: ModuleType, tmp_path: Path) -> None:
     val, train = coco("val2014", [42, 7, 9]), coco("train2014", [5, 30], first=70)
     paths = [written(tmp_path / "b.json", train), written(tmp_path / "a.json", val)]
     for order in (paths, paths[::-1]):
@@ -54,7 +54,7 @@ def test_files_in_any_order_are_what_the_notebook_makes_of_them(module: ModuleTy
         assert plain == notebook(val, train)
 
 
-def test_one_file_alone_is_scored_whatever_it_is(module: ModuleType, tmp_path: Path) -> None:
+def test_single_file_is_scored_always(module: ModuleType, tmp_path: Path) -> None:
     for name in ("train2014", "val2014"):
         found = module.read([written(tmp_path / "a.json", coco(name, [1, 2]))])
         assert all(entry.get("scored", True) for entry in found)
@@ -69,7 +69,7 @@ def test_one_file_alone_is_scored_whatever_it_is(module: ModuleType, tmp_path: P
         ("mine.json", "a.jpg", "a.jpg"),
     ],
 )
-def test_folder_is_told_by_the_picture_else_by_the_file(
+def test_folder_follows_from_the_picture_else_from_the_file(
     module: ModuleType, tmp_path: Path, file: str, name: str, expected: str
 ) -> None:
     value = {"images": [{"id": 1, "file_name": name}], "annotations": [{"image_id": 1, "caption": "a"}]}
@@ -86,12 +86,12 @@ def test_every_problem_of_both_files_is_named(module: ModuleType, tmp_path: Path
     train["annotations"] = [{"image_id": 2, "caption": "b"}]
     with pytest.raises(module.StackError) as caught:
         module.read([written(tmp_path / "train.json", train), written(tmp_path / "val.json", val)])
-    told = str(caught.value).split("\n")
-    assert told[0] == f"{tmp_path}/val.json and {tmp_path}/train.json: 11 problems:"
+    lines = str(caught.value).split("\n")
+    assert lines[0] == f"{tmp_path}/val.json and {tmp_path}/train.json: 11 problems:"
     for words in (
         "val.json, images entry 5: it is the number 6, not an object",
-        "val.json, images entry 6: the id is null; it has to be a number or a text",
-        "val.json, images entry 7: the id is a list; it has to be a number or a text",
+        "val.json, images entry 6: the id is null; it has to be a number or text",
+        "val.json, images entry 7: the id is a list; it has to be a number or text",
         "val.json, annotations entry 2: image_id is the number 99, and no picture has this id",
         "val.json, annotations entry 3: there is no caption; COCO's files with captions are captions_train2014.json",
         'val.json, annotations entry 4: it is the text "c", not an object',
@@ -101,21 +101,21 @@ def test_every_problem_of_both_files_is_named(module: ModuleType, tmp_path: Path
         "train.json, images entry 1: train2014/COCO_train2014_000000000004.jpg: there are no captions",
         "train.json, images entry 2: id 2 is also the id of val.json, images entry 2",
     ):
-        assert any(line.strip().startswith(words) for line in told), (words, told)
+        assert any(line.strip().startswith(words) for line in lines), (words, lines)
 
 
-def test_other_fields_of_another_shape_are_told(module: ModuleType, tmp_path: Path) -> None:
+def test_fields_with_another_type_are_reported(module: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(module.StackError, match="annotations is an object, not a list"):
         module.read([written(tmp_path / "a.json", {"images": [], "annotations": {}})])
     with pytest.raises(module.StackError, match="there is no picture with captions"):
         module.read([written(tmp_path / "a.json", {"images": [], "annotations": []})])
-    with pytest.raises(module.StackError, match="COCO's captions files have no column of splits"):
+    with pytest.raises(module.StackError, match="COCO's captions files have no column with splits"):
         module.read([written(tmp_path / "a.json", coco("val2014", [1]))], split_column="fold")
 
 
-def test_several_files_can_be_of_coco_alone(module: ModuleType, tmp_path: Path) -> None:
+def test_several_files_are_refused_except_for_coco(module: ModuleType, tmp_path: Path) -> None:
     own = written(tmp_path / "own.json", {"a.jpg": ["a"]})
-    with pytest.raises(module.StackError, match="several files can be given only of COCO's annotations"):
+    with pytest.raises(module.StackError, match="more than one file can be given only for COCO's annotations"):
         module.read([written(tmp_path / "val.json", coco("val2014", [1])), own])
 
 
@@ -123,7 +123,7 @@ def split_file(path: Path, *images: dict[str, Any]) -> str:
     return written(path, {"images": list(images), "dataset": "coco"})
 
 
-def test_karpathy_gives_splits_by_file_else_by_id(module: ModuleType, tmp_path: Path) -> None:
+def test_karpathy_splits_are_found_by_file_else_by_id(module: ModuleType, tmp_path: Path) -> None:
     captions = written(tmp_path / "captions_val2017.json", coco("val2017", [1, 2, 3, 4]))
     splits = split_file(
         tmp_path / "dataset_coco.json",
@@ -137,10 +137,10 @@ def test_karpathy_gives_splits_by_file_else_by_id(module: ModuleType, tmp_path: 
     assert [entry["split"] for entry in found] == ["train", "val", "test", "train"]
 
 
-def test_own_pictures_get_karpathy_splits_by_file_alone(module: ModuleType, tmp_path: Path) -> None:
+def test_karpathy_splits_of_own_pictures_are_found_only_by_file(module: ModuleType, tmp_path: Path) -> None:
     own = written(tmp_path / "own.json", {"x/a.jpg": ["a"], "b.jpg": ["b"]})
     splits = split_file(tmp_path / "s.json", {"filename": "a.jpg", "split": "val", "cocoid": 2})
-    with pytest.raises(module.StackError, match=r"s\.json gives no split to 1 of 2 pictures: b\.jpg\. Use"):
+    with pytest.raises(module.StackError, match=r"s\.json has no split for 1 of 2 pictures: b\.jpg\. Use"):
         module.read([own], karpathy_split=splits)
 
 

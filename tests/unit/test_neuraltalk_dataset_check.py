@@ -1,4 +1,4 @@
-"""Whether an HDF5 file and the JSON beside it are what train.lua reads, and what is said where they are not."""
+"""The check that an HDF5 file and its JSON are valid for train.lua, and its findings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import h5py
 import numpy
 import pytest
 
-OUTSIDE = "c.h5 /label_start_ix: the captions of a picture lie outside 1 to 5 "
-BACKWARDS = "c.h5 /label_end_ix: a picture has no caption: its last stands before its first "
-INSIDE = "c.h5 /labels: a caption has a zero before one of its words, and ends there "
+OUTSIDE = "c.h5 /label_start_ix: the captions of a picture are outside of 1 to 5 "
+BACKWARDS = "c.h5 /label_end_ix: a picture has no caption: its last one is before its first one "
+INSIDE = "c.h5 /labels: a caption has a zero before one of its words, so it ends there "
 NUMBER = "c.h5 /label_length: it is not the number of words in /labels "
 SPLITS = ("train", "val", "test")
 
@@ -56,20 +56,20 @@ def listed() -> dict[str, Any]:
     }
 
 
-def write(data: Path, sets: dict[str, Any], told: Any) -> tuple[str, str]:
+def write(data: Path, sets: dict[str, Any], content: Any) -> tuple[str, str]:
     with h5py.File(data / "c.h5", "w") as file:
         for name, values in sets.items():
             file[name] = values
-    (data / "c.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    (data / "c.json").write_text(content if isinstance(content, str) else json.dumps(content))
     return str(data / "c.h5"), str(data / "c.json")
 
 
 def checked(
-    module: ModuleType, data: Path, sets: dict[str, Any], told: Any, *splits: str
+    module: ModuleType, data: Path, sets: dict[str, Any], content: Any, *splits: str
 ) -> tuple[list[str], list[str]]:
-    """What is said: faults and remarks, each `file place: reason`."""
+    """Return faults and remarks, each as `file place: reason`."""
     found = module.Found()
-    module.check(*write(data, sets, told), found, splits)
+    module.check(*write(data, sets, content), found, splits)
     return lines(found.faults), lines(found.remarks)
 
 
@@ -77,12 +77,12 @@ def lines(entries: list[dict[str, str]]) -> list[str]:
     return [f"{Path(entry['file']).name} {entry['place']}: {entry['reason']}" for entry in entries]
 
 
-def test_what_prepro_writes_is_well(module: ModuleType, data: Path) -> None:
+def test_data_set_of_prepro_has_no_faults(module: ModuleType, data: Path) -> None:
     found = module.Found()
-    seen = module.check(*write(data, arrays(), listed()), found, SPLITS)
+    result = module.check(*write(data, arrays(), listed()), found, SPLITS)
     assert (found.faults, found.remarks) == ([], [])
-    assert (seen["pictures"], seen["captions"], seen["length"], seen["words"]) == (3, 5, 4, 5)
-    assert seen["splits"] == {"train": 1, "val": 1, "test": 1}
+    assert (result["pictures"], result["captions"], result["length"], result["words"]) == (3, 5, 4, 5)
+    assert result["splits"] == {"train": 1, "val": 1, "test": 1}
 
 
 @pytest.mark.parametrize(
@@ -93,23 +93,23 @@ def test_what_prepro_writes_is_well(module: ModuleType, data: Path) -> None:
         ("images", lambda a: a.astype("int8"), "c.h5 /images: it has the type int8, not uint8"),
         ("images", lambda a: a[:0], "c.h5 /images: it is empty"),
         ("labels", lambda a: a.astype("float32"), "c.h5 /labels: it has the type float32, not uint32"),
-        ("labels", lambda a: a[:, :0], "c.h5 /labels: it has the shape (5, 0), which no data set has"),
+        ("labels", lambda a: a[:, :0], "c.h5 /labels: it has the shape (5, 0), which is not possible for a data set"),
         ("labels", lambda a: a[0], "c.h5 /labels: it has the shape (4,), not 2 dimensions"),
-        ("label_length", lambda a: a[:4], "c.h5 /label_length: it has 4 rows, and /labels has 5"),
-        ("label_end_ix", lambda a: a[:2], "c.h5 /label_end_ix: it has 2 rows, and /images has 3"),
-        ("label_start_ix", lambda a: a - 1, OUTSIDE + "(1 row: 0): they count from 1, not from 0"),
+        ("label_length", lambda a: a[:4], "c.h5 /label_length: it has 4 rows, but /labels has 5"),
+        ("label_end_ix", lambda a: a[:2], "c.h5 /label_end_ix: it has 2 rows, but /images has 3"),
+        ("label_start_ix", lambda a: a - 1, OUTSIDE + "(1 row: 0): the numbers must start at 1, not at 0"),
         ("label_end_ix", lambda a: a + 1, OUTSIDE + "(1 row: 2)"),
         ("label_end_ix", lambda a: a - [0, 1, 0], BACKWARDS + "(1 row: 1)"),
-        ("labels", lambda a: a + a, "c.h5 /labels: it has a label 10, and c.json has 5 words (4 rows: 0, 1, 3, 4)"),
+        ("labels", lambda a: a + a, "c.h5 /labels: it has a label 10, but c.json has 5 words (4 rows: 0, 1, 3, 4)"),
         ("labels", lambda a: a.astype("int64") * [1, -1, 1, 1], "c.h5 /labels: a label is below 0 (3 rows: 0, 2, 3)"),
         ("labels", lambda a: a * [1, 0, 1, 1], INSIDE + "(2 rows: 0, 2)"),
         ("labels", lambda a: a * [[1], [1], [1], [1], [0]], "c.h5 /labels: a caption has no words (1 row: 4)"),
         ("label_length", lambda a: numpy.add(a, [0, 1, 0, 0, 0]), NUMBER + "(1 row: 1)"),
         ("label_length", lambda a: h5py.Empty("f"), "c.h5 /label_length: it has the shape None, not 1 dimensions"),
-        ("images", lambda a: a[:2], "c.h5 /label_start_ix: it has 3 rows, and /images has 2"),
+        ("images", lambda a: a[:2], "c.h5 /label_start_ix: it has 3 rows, but /images has 2"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_the_hdf5_is_said_with_its_place(
+def test_faults_of_the_hdf5_have_their_place(
     module: ModuleType, data: Path, name: str, change: Callable[[Any], Any], words: str
 ) -> None:
     sets = arrays()
@@ -119,7 +119,7 @@ def test_what_is_wrong_in_the_hdf5_is_said_with_its_place(
     assert words in faults
 
 
-def test_sets_that_are_missing_or_no_datasets_are_named(module: ModuleType, data: Path) -> None:
+def test_missing_and_invalid_sets_are_named(module: ModuleType, data: Path) -> None:
     sets = arrays()
     del sets["labels"], sets["label_length"]
     sets["label_length/inside"] = [1]
@@ -133,21 +133,21 @@ def test_captions_of_no_picture_and_of_two_are_remarked_on(module: ModuleType, d
     faults, remarks = checked(module, data, sets, listed())
     assert faults == []
     assert remarks == [
-        "c.h5 /label_start_ix: captions of no picture, which are never read (1 row: 3)",
-        "c.h5 /label_start_ix: captions of several pictures at once (1 row: 1)",
+        "c.h5 /label_start_ix: captions that belong to no picture and are never read (1 row: 3)",
+        "c.h5 /label_start_ix: captions that belong to more than one picture (1 row: 1)",
     ]
 
 
-def test_number_of_pictures_has_to_be_that_of_the_json(module: ModuleType, data: Path) -> None:
-    told = listed()
-    told["images"].pop()
-    faults, _remarks = checked(module, data, arrays(), told)
-    assert faults == [f"c.h5 /images: it holds 3 pictures, and {data / 'c.json'} lists 2"]
+def test_number_of_pictures_must_equal_that_of_the_json(module: ModuleType, data: Path) -> None:
+    content = listed()
+    content["images"].pop()
+    faults, _remarks = checked(module, data, arrays(), content)
+    assert faults == [f"c.h5 /images: it contains 3 pictures, but {data / 'c.json'} lists 2"]
 
 
-def test_json_that_is_none_and_splits_that_lack_are_faults_beside_the_others(module: ModuleType, data: Path) -> None:
+def test_invalid_json_and_missing_splits_are_faults_too(module: ModuleType, data: Path) -> None:
     faults, _remarks = checked(module, data, arrays(), {**listed(), "images": [{"split": "val"}] * 3}, "train", "val")
-    assert faults == ["c.json images: no picture is of the split train"]
+    assert faults == ["c.json images: no picture has the split train"]
     faults, _remarks = checked(module, data, {}, "{")
     assert [line.partition(":")[0] for line in faults] == ["c.json ", "c.h5 "]
 
@@ -165,13 +165,13 @@ def test_rows_are_counted_and_the_first_are_named(
     assert faults == [f"c.h5 /label_length: it is not the number of words in /labels (100 rows: {numbers} and 80 more)"]
 
 
-def test_chunked_and_compressed_is_as_good(module: ModuleType, data: Path) -> None:
-    h5, told = write(data, {}, listed())
+def test_chunked_and_compressed_sets_have_no_faults(module: ModuleType, data: Path) -> None:
+    h5, content = write(data, {}, listed())
     with h5py.File(h5, "w") as file:
         for name, values in arrays().items():
             file.create_dataset(name, data=values, chunks=True, compression="gzip")
     found = module.Found()
-    module.check(h5, told, found, SPLITS)
+    module.check(h5, content, found, SPLITS)
     assert module.check_pixels(h5, found) == 0
     assert (found.faults, found.remarks) == ([], [])
 
@@ -183,12 +183,12 @@ def test_pictures_that_were_never_written_are_counted(
     sets = arrays()
     sets["images"] = numpy.ones((5, 3, 256, 256), "uint8")
     sets["images"][[1, 3, 4]] = 0
-    h5, _told = write(data, sets, "")
+    h5, _content = write(data, sets, "")
     found, steps = module.Found(), []
     assert module.check_pixels(h5, found, lambda done, total: steps.append((done, total))) == 3
     assert lines(found.faults) == [
         "c.h5 /images: pictures are completely black, like those that were never written (3 rows: 1, 3, 4): "
-        "the last 2 of 5, so whatever wrote it was interrupted"
+        "the last 2 of 5, so the program that wrote it was interrupted"
     ]
     assert steps == [(at, 5) for at in range(5)]
 
@@ -215,7 +215,7 @@ os.kill(os.getpid(), 9)
         ("latest", ("flushed",), "(it was not closed by the program that wrote it|it is truncated|it lacks)"),
     ],
 )
-def test_file_that_an_interrupted_program_left_is_said_to_be_one(
+def test_file_of_an_interrupted_program_is_reported_as_such(
     module: ModuleType, data: Path, version: str, flushed: tuple[str, ...], words: str
 ) -> None:
     killed = subprocess.run([sys.executable, "-c", LEFT, data / "c.h5", version, *flushed], check=False)
@@ -225,15 +225,15 @@ def test_file_that_an_interrupted_program_left_is_said_to_be_one(
     assert [entry for entry in found.faults if re.match(words, entry["reason"])], found.faults
 
 
-def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Path) -> None:
-    h5, told = write(data, arrays(), listed())
+def test_truncated_file_is_reported_as_such(module: ModuleType, data: Path) -> None:
+    h5, content = write(data, arrays(), listed())
     os.truncate(h5, 5000)
     found = module.Found()
-    module.check(h5, told, found)
+    module.check(h5, content, found)
     assert found.faults[0]["reason"].startswith("it is truncated: it has 5000 bytes and should have 59")
     Path(h5).write_bytes(b"<html>")
     found = module.Found()
-    module.check(h5, told, found)
+    module.check(h5, content, found)
     assert found.faults[0]["reason"] == "it is not an HDF5 file"
 
 
@@ -241,35 +241,35 @@ def test_file_that_was_cut_is_said_to_be_truncated(module: ModuleType, data: Pat
 def test_whatever_h5py_raises_on_a_damaged_file_is_a_fault(
     module: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    h5, told = write(data, arrays(), listed())
+    h5, content = write(data, arrays(), listed())
 
     def fail(*_given: object) -> None:
         raise error
 
     monkeypatch.setattr(module, "check_h5", fail)
     found = module.Found()
-    module.check(h5, told, found)
+    module.check(h5, content, found)
     assert lines(found.faults) == [f"c.h5 : it cannot be read: {str(error) or type(error).__name__}"]
 
 
-def test_links_that_lead_nowhere_are_no_traceback(module: ModuleType, data: Path) -> None:
-    h5, told = write(data, {}, listed())
+def test_broken_links_are_faults_without_a_traceback(module: ModuleType, data: Path) -> None:
+    h5, content = write(data, {}, listed())
     with h5py.File(h5, "w") as file:
         for name in arrays():
             file[name] = h5py.ExternalLink("/none.h5", "/x") if name == "images" else h5py.SoftLink("/none")
     found = module.Found()
-    module.check(h5, told, found)
+    module.check(h5, content, found)
     assert found.faults
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_program_tells_what_is_wrong_line_by_line(
+def test_program_prints_each_fault_as_a_line(
     module: ModuleType, load: Callable[[str], ModuleType], data: Path, good: bool
 ) -> None:
-    told = listed()
+    content = listed()
     if not good:
-        told["ix_to_word"].pop("5")
-    h5, text = write(data, arrays(), told)
+        content["ix_to_word"].pop("5")
+    h5, text = write(data, arrays(), content)
     main = "import sys\nfrom plugins.module_utils.inspecting.dataset import main\nmain(sys.argv[1:])\n"
     modules = [module, load("inspecting.dataset_json"), load("inspecting.found")]
     (data / "check.zip").write_bytes(load("programs.packed").packed(modules, main))
@@ -281,4 +281,4 @@ def test_program_tells_what_is_wrong_line_by_line(
         return
     (line,) = done.stdout.splitlines()
     entry = json.loads(line.removeprefix("misfit "))
-    assert entry["reason"] == f"it has a label 5, and {text} has 4 words (1 row: 1)"
+    assert entry["reason"] == f"it has a label 5, but {text} has 4 words (1 row: 1)"

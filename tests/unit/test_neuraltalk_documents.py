@@ -1,4 +1,4 @@
-"""Captions files as they come from anywhere: nothing hangs, nothing is guessed, all problems are told at once."""
+"""Captions files from any source: nothing blocks, nothing is guessed, all problems are reported together."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_text_is_utf_8_with_and_without_a_mark(module: ModuleType, tmp_path: Pat
         ("file,caption".encode("utf-16"), "is text in UTF-16: convert it with `iconv -f UTF-16"),
         (b"PK\x03\x04xlsx", "is a zip archive or an Excel workbook"),
         (b"\x1f\x8b\x08", "is compressed: unpack it with gunzip"),
-        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which holds no captions in words"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which contains no captions as text"),
         (b"file\0caption", "is not text: byte 5 of it is 0"),
     ],
 )
-def test_what_is_no_text_is_refused_with_the_cure(
+def test_file_that_is_not_text_is_refused_with_advice(
     module: ModuleType, tmp_path: Path, content: bytes, words: str
 ) -> None:
     file = tmp_path / "captions\x1b.csv"
@@ -47,7 +47,7 @@ def test_what_is_no_text_is_refused_with_the_cure(
     assert str(caught.value).startswith(str(tmp_path / "captions\\x1b.csv"))
 
 
-def test_what_is_no_file_is_refused_at_once(module: ModuleType, tmp_path: Path) -> None:
+def test_file_that_is_not_ordinary_is_refused_at_once(module: ModuleType, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for name, words in [
@@ -86,12 +86,12 @@ def test_file_of_many_gigabytes_is_refused_before_it_is_read(
         ("[" * 200_000, "lists or objects that are nested too deeply"),
     ],
 )
-def test_what_is_no_json_is_refused_with_line_and_column(module: ModuleType, text: str, words: str) -> None:
+def test_invalid_json_is_refused_with_line_and_column(module: ModuleType, text: str, words: str) -> None:
     with pytest.raises(module.StackError, match=words):
         module.parse("in.json", text)
 
 
-def test_problems_are_told_together(module: ModuleType) -> None:
+def test_problems_are_reported_together(module: ModuleType) -> None:
     problems = module.Problems(["a\n.csv", "b.csv"])
     problems.end()
     problems.add("line 1", "it is wrong")

@@ -1,4 +1,4 @@
-"""What an inspection finds, written down line by line and counted."""
+"""The findings of an inspection are written line by line and counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("inspecting.findings")
 
 
-def test_each_finding_is_a_line_at_once_and_is_counted(module: ModuleType, tmp_path: Path) -> None:
+def test_each_finding_is_written_immediately_and_counted(module: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "it's.jsonl"
     with module.Findings(str(path)) as found:
         found.fault(os.fsdecode(b"\xff\n.jpg"), "", "empty", "it is empty")
@@ -29,7 +29,7 @@ def test_each_finding_is_a_line_at_once_and_is_counted(module: ModuleType, tmp_p
     assert found.counts == {"faults": {"empty": 1}, "remarks": {"places": 1}}
 
 
-def test_of_many_the_first_are_said(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_findings_are_printed(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHOWN", 1)
     with module.Findings(str(tmp_path / "f")) as found:
         for name in "abc":
@@ -39,7 +39,7 @@ def test_of_many_the_first_are_said(module: ModuleType, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("place", ["none/f", "/dev/full"])
-def test_file_that_cannot_be_written_is_said(module: ModuleType, tmp_path: Path, place: str) -> None:
+def test_file_that_cannot_be_written_is_an_error(module: ModuleType, tmp_path: Path, place: str) -> None:
     with (
         pytest.raises(module.StackError, match=r"(none/f|/dev/full) cannot be written: No (such file|space left)"),
         module.Findings(str(tmp_path / place)) as found,

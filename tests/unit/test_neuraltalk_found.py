@@ -1,4 +1,4 @@
-"""What was found wrong, row by row: how many, and the first of them."""
+"""Faults and remarks, and the number and first rows of each kind of fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_one_row_is_one_row(module: ModuleType) -> None:
     assert rows.named("a") == "1 row: 7"
 
 
-def test_faults_and_remarks_are_apart(module: ModuleType) -> None:
+def test_faults_and_remarks_are_separate(module: ModuleType) -> None:
     found = module.Found()
     found.fault("f", "p", "k", "r")
     found.remark("g", "", "l", "s")

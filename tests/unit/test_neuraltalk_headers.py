@@ -1,4 +1,4 @@
-"""What a picture says of itself in its first bytes, and why that is no use."""
+"""Kind and size from the header of a picture, and the reasons why a file is not usable."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def jpeg(width: int = 3, height: int = 2, before: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "seen"),
+    ("content", "result"),
     [
         (jpeg(640, 480), ("JPEG", 640, 480)),
         (jpeg(before=b"\xff\xe0\x00\x04ab\xff\xff\xff\xe1\x00\x03c"), ("JPEG", 3, 2)),
@@ -55,8 +55,8 @@ def jpeg(width: int = 3, height: int = 2, before: bytes = b"") -> bytes:
         (b"\0\0\1\0\2\0", ("ICO", None, None)),
     ],
 )
-def test_picture_is_told_by_its_header(module: ModuleType, content: bytes, seen: tuple[object, ...]) -> None:
-    assert module.header(io.BytesIO(content)) == seen
+def test_kind_and_size_are_read_from_the_header(module: ModuleType, content: bytes, result: tuple[object, ...]) -> None:
+    assert module.header(io.BytesIO(content)) == result
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_picture_is_told_by_its_header(module: ModuleType, content: bytes, seen:
         (b"P6 12", "truncated", ENDS % "PPM"),
         (b"P6 1 1 # never", "truncated", ENDS % "PPM"),
         (b"P6 1 x 255 ", "not decodable", NUMBERS),
-        (b"P6 1 1 0 abc", "not decodable", "it is damaged: its header says that the maximum of a pixel is 0"),
+        (b"P6 1 1 0 abc", "not decodable", "it is damaged: its header has 0 as the maximum value of a pixel"),
         (b"P6 #" + b"x" * 9999, "not decodable", NUMBERS),
         (b"P6 0 9 255 ", "zero-sized", "it is 0 pixels wide and 9 high: it has no pixels"),
         (jpeg()[:3], "truncated", ENDS % "JPEG"),
@@ -89,8 +89,8 @@ def test_picture_is_told_by_its_header(module: ModuleType, content: bytes, seen:
         (b"GIF89a\1", "truncated", ENDS % "GIF"),
     ],
 )  # fmt: skip
-def test_picture_that_is_none_says_why(module: ModuleType, content: bytes, fault: str, reason: str) -> None:
-    with pytest.raises(module.Unusable) as told:
+def test_reason_why_a_file_is_not_usable(module: ModuleType, content: bytes, fault: str, reason: str) -> None:
+    with pytest.raises(module.Unusable) as caught:
         module.header(io.BytesIO(content))
-    assert (told.value.reason, told.value.fault) == (reason, fault)
-    assert str(told.value) == reason
+    assert (caught.value.reason, caught.value.fault) == (reason, fault)
+    assert str(caught.value) == reason

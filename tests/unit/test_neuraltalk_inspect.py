@@ -1,4 +1,4 @@
-"""What is wrong with data before a training finds it: folders of pictures, captions with theirs, data sets."""
+"""Problems found in data before a training: folders of pictures, captions with their pictures, data sets."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def inspect(module: ModuleType, tmp_path: Path) -> Inspect:
-    """Inspects; the result, with all findings as {file: [reasons]} in `told` and what was said in `said`."""
+    """Inspect, and return the result with {file: [reasons]} in `reasons` and `remarked`, and the output in `output`."""
 
     def inspect(path: Path | str, **more: Any) -> dict[str, Any]:
-        said: list[str] = []
+        output: list[str] = []
         result = tmp_path / "findings.jsonl"
         request = {"path": str(path), "images_root": "", "input_json": "", "quarantine": "", "undo": "", "jobs": 2}
-        answer = module.inspect({**request, "result": str(result), **more}, said.append)
+        answer = module.inspect({**request, "result": str(result), **more}, output.append)
         json.dumps(answer)
-        told: dict[str, list[str]] = {}
+        reasons: dict[str, list[str]] = {}
         remarks: dict[str, list[str]] = {}
         for line in result.read_text().splitlines() if "findings" in answer else []:
             entry = json.loads(line)
             key = " ".join([entry["file"], entry["place"]]).strip()
-            (remarks if entry["remark"] else told).setdefault(key, []).append(entry["reason"])
-        return {**answer, "told": told, "remarked": remarks, "said": said}
+            (remarks if entry["remark"] else reasons).setdefault(key, []).append(entry["reason"])
+        return {**answer, "reasons": reasons, "remarked": remarks, "output": output}
 
     return inspect
 
@@ -97,7 +97,7 @@ BAD = {
 }
 
 
-def test_folder_of_pictures_is_looked_at_file_by_file(inspect: Inspect, folder: Path) -> None:
+def test_every_file_of_a_folder_is_checked(inspect: Inspect, folder: Path) -> None:
     write(
         folder,
         {
@@ -113,8 +113,8 @@ def test_folder_of_pictures_is_looked_at_file_by_file(inspect: Inspect, folder: 
     )
     (folder / "gone.jpg").symlink_to("nowhere.jpg")
     os.mkfifo(folder / "pipe.jpg")
-    told = inspect(folder)
-    assert told["told"] == {
+    result = inspect(folder)
+    assert result["reasons"] == {
         "._a.jpg": ["it is an AppleDouble file, which a Mac leaves beside the real one"],
         "below/empty.jpg": ["it is empty"],
         "cut.jpg": ["it is truncated: the file ends before its pixels do"],
@@ -130,39 +130,39 @@ def test_folder_of_pictures_is_looked_at_file_by_file(inspect: Inspect, folder: 
         "gone.jpg": ["it is a link to nowhere.jpg, which is missing"],
         "pipe.jpg": ["it is a pipe (FIFO), not an ordinary file"],
     }
-    assert told["remarked"] == {
-        "named.png": ["it is a JPEG, although its name says otherwise; programs use its content"],
+    assert result["remarked"] == {
+        "named.png": ["it is a JPEG, but its name has another suffix; programs use its content"],
         "moving.gif": ["it is a GIF, which `data prepare` reads but eval.lua does not caption"],
         "z copy of a.jpg": ["it has the same bytes as a.jpg"],
         "README": ["it is not a picture: it starts with 68 65 6c 6c, and no JPEG, PNG or PPM does"],
         ".keep": ["it is empty"],
     }
-    assert told["faults"] == {
+    assert result["faults"] == {
         "AppleDouble": 1, "empty": 1, "truncated": 4, "no picture": 1, "decompression bomb": 1, "zero-sized": 1,
         "missing": 1, "no ordinary file": 1,
     }  # fmt: skip
-    assert told["remarks"] == {"another type": 1, "other kind": 1, "duplicate": 1, "no picture": 1, "empty": 1}
-    assert (told["what"], told["pictures"]) == ("folder", 17)
-    assert told["said"][-1].startswith("5 remarks: 1 another type, 1 duplicate, ")
-    assert "page.jpg: it is not a picture" in " ".join(told["said"])
+    assert result["remarks"] == {"another type": 1, "other kind": 1, "duplicate": 1, "no picture": 1, "empty": 1}
+    assert (result["what"], result["pictures"]) == ("folder", 17)
+    assert result["output"][-1].startswith("5 remarks: 1 another type, 1 duplicate, ")
+    assert "page.jpg: it is not a picture" in " ".join(result["output"])
 
 
-def test_bad_pictures_are_moved_aside_and_come_back(inspect: Inspect, folder: Path) -> None:
+def test_bad_pictures_are_moved_to_the_quarantine_and_back(inspect: Inspect, folder: Path) -> None:
     write(folder, {**BAD, "a.jpg": JPEG, "notes.txt": b"hello", "b.jpg": JPEG})
     aside = folder / "aside"
-    told = inspect(folder, quarantine=str(aside))
-    assert (told["quarantined"], told["not_moved"]) == (len(BAD), [])
+    result = inspect(folder, quarantine=str(aside))
+    assert (result["quarantined"], result["not_moved"]) == (len(BAD), [])
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and aside not in path.parents}
     assert left == {"a.jpg", "b.jpg", "notes.txt"}
     again = inspect(folder, quarantine=str(aside))
     assert (again["faults"], again["quarantined"]) == ({}, 0)
     assert inspect(folder)["faults"] == {}
-    back = inspect("", undo=told["list"])
+    back = inspect("", undo=result["list"])
     assert (back["moved_back"], back["left"], back["what"]) == (len(BAD), [], "undo")
     assert {name: (folder / name).read_bytes() for name in BAD} == BAD
 
 
-def test_quarantine_that_cannot_be_is_refused_before_the_look(
+def test_invalid_quarantine_is_refused_before_the_inspection(
     module: ModuleType, inspect: Inspect, folder: Path
 ) -> None:
     with pytest.raises(module.StackError, match="is or contains the data itself"):
@@ -172,7 +172,7 @@ def test_quarantine_that_cannot_be_is_refused_before_the_look(
         inspect(folder / "c.h5", quarantine=str(folder / "aside"))
 
 
-def test_decoder_that_crashes_is_said_of_its_picture(
+def test_decoder_that_crashes_is_reported_for_its_picture(
     module: ModuleType,
     load: Callable[[str], ModuleType],
     inspect: Inspect,
@@ -180,31 +180,31 @@ def test_decoder_that_crashes_is_said_of_its_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pictures = load("inspecting.pictures")
-    seen = pictures.seen
+    check = pictures.check
 
     def crash(path: str, *more: object) -> object:
         if path.endswith("evil.jpg"):
             faulthandler.disable()
             os.kill(os.getpid(), signal.SIGSEGV)
-        return seen(path, *more)
+        return check(path, *more)
 
-    monkeypatch.setattr(pictures, "seen", crash)
+    monkeypatch.setattr(pictures, "check", crash)
     write(folder, {"evil.jpg": JPEG, **{f"{number}.jpg": picture("JPEG", number) for number in range(12)}})
-    told = inspect(folder)
-    assert told["told"] == {"evil.jpg": ["it is damaged: its decoder crashes on it (SIGSEGV)"]}
+    result = inspect(folder)
+    assert result["reasons"] == {"evil.jpg": ["it is damaged: its decoder crashes (SIGSEGV)"]}
 
 
-def test_without_pillow_the_headers_are_looked_at(
+def test_without_pillow_the_headers_are_checked(
     inspect: Inspect, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     write(folder, {"cut.jpg": JPEG[:-200], "empty.jpg": b""})
-    told = inspect(folder)
-    assert told["faults"] == {"empty": 1}
-    assert told["said"][0].startswith("Pillow is not installed for this Python")
+    result = inspect(folder)
+    assert result["faults"] == {"empty": 1}
+    assert result["output"][0].startswith("Pillow is not installed for this Python")
 
 
-def test_captions_are_looked_at_with_their_pictures(inspect: Inspect, folder: Path) -> None:
+def test_captions_are_checked_with_their_pictures(inspect: Inspect, folder: Path) -> None:
     write(folder, {"a.jpg": JPEG, "cut.jpg": JPEG[:-200], "unnamed.jpg": PNG, "\udcff.jpg": picture("JPEG", 3)})
     listed = [
         {"file_path": "a.jpg", "captions": ["a dog", "...", "a dog"]},
@@ -215,40 +215,40 @@ def test_captions_are_looked_at_with_their_pictures(inspect: Inspect, folder: Pa
     ]
     captions = folder.parent / "captions.json"
     captions.write_text(json.dumps(listed))
-    told = inspect(captions, images_root=str(folder))
-    assert (told["what"], told["pictures"], told["captions"]) == ("captions", 5, 7)
-    assert told["told"] == {
+    result = inspect(captions, images_root=str(folder))
+    assert (result["what"], result["pictures"], result["captions"]) == ("captions", 5, 7)
+    assert result["reasons"] == {
         f"{captions} picture 1 (a.jpg)": ['the caption "..." has no words, only punctuation'],
         "cut.jpg": ["it is truncated: the file ends before its pixels do"],
         "gone.jpg": ["there is no such file"],
         "./a.jpg": ["there is no such file"],
     }
-    assert told["remarked"] == {
+    assert result["remarked"] == {
         f"{captions} picture 1 (a.jpg)": ['the caption "a dog" occurs twice'],
-        "unnamed.jpg": [f"no caption of {captions} names it"],
+        "unnamed.jpg": [f"it has no caption in {captions}"],
     }
 
 
 def test_captions_that_cannot_be_read_are_faults_with_their_places(inspect: Inspect, folder: Path) -> None:
     captions = folder / "captions.json"
     captions.write_text(json.dumps([{"file_path": "a.jpg", "captions": [""]}, {"file_path": 7, "captions": ["x"]}]))
-    told = inspect(captions)
-    assert told["faults"] == {"captions": 2}
-    assert told["pictures"] == 0
+    result = inspect(captions)
+    assert result["faults"] == {"captions": 2}
+    assert result["pictures"] == 0
     write(folder, {"cut.jpg": JPEG[:-200]})
     assert inspect(captions, images_root=str(folder))["faults"] == {"captions": 2, "truncated": 1}
 
 
-def test_data_set_is_looked_at_to_its_pixels_and_names(inspect: Inspect, folder: Path) -> None:
+def test_pixels_and_names_of_a_data_set_are_checked(inspect: Inspect, folder: Path) -> None:
     h5, text = dataset.write(folder, 4)
     (folder / "train").mkdir()
     (folder / "train" / "0001.jpg").write_bytes(JPEG)
-    told = inspect(h5)
-    assert (told["what"], told["pictures"], told["faults"], told["remarks"]) == ("data set", 4, {}, {})
+    result = inspect(h5)
+    assert (result["what"], result["pictures"], result["faults"], result["remarks"]) == ("data set", 4, {}, {})
     assert inspect(text)["faults"] == {}
-    told = inspect(h5, images_root=str(folder))
-    assert told["faults"] == {"missing": 3}
-    assert told["told"][f"{text} images[2]"] == ["train/0002.jpg: there is no such file"]
+    result = inspect(h5, images_root=str(folder))
+    assert result["faults"] == {"missing": 3}
+    assert result["reasons"][f"{text} images[2]"] == ["train/0002.jpg: there is no such file"]
 
 
 def test_data_set_without_its_json_or_hdf5(module: ModuleType, inspect: Inspect, folder: Path) -> None:
@@ -257,10 +257,10 @@ def test_data_set_without_its_json_or_hdf5(module: ModuleType, inspect: Inspect,
     text.rename(other)
     assert list(inspect(h5)["remarks"]) == ["no JSON"]
     assert inspect(h5, input_json=str(other))["remarks"] == {}
-    with pytest.raises(module.StackError, match="there is no HDF5 file of that name beside it"):
+    with pytest.raises(module.StackError, match="there is no HDF5 file with the same name"):
         inspect(other)
     (folder / "rest.h5").write_bytes(b"nothing")
-    assert inspect(folder / "rest.h5")["told"] == {str(folder / "rest.h5"): ["it is not an HDF5 file"]}
+    assert inspect(folder / "rest.h5")["reasons"] == {str(folder / "rest.h5"): ["it is not an HDF5 file"]}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_data_set_without_its_json_or_hdf5(module: ModuleType, inspect: Inspect,
         ("/dev/zero", "it is a device, not an ordinary file"),
     ],
 )
-def test_what_cannot_be_looked_at_is_refused(
+def test_file_that_is_missing_or_not_ordinary_is_refused(
     module: ModuleType, inspect: Inspect, folder: Path, name: str, words: str
 ) -> None:
     os.mkfifo(folder / "pipe")
@@ -283,21 +283,21 @@ def test_what_cannot_be_looked_at_is_refused(
             inspect(folder / "cocotalk.h5", input_json=str(folder / "pipe"))
 
 
-def test_result_that_cannot_be_written_is_said(module: ModuleType, inspect: Inspect, folder: Path) -> None:
+def test_result_that_cannot_be_written_is_an_error(module: ModuleType, inspect: Inspect, folder: Path) -> None:
     with pytest.raises(module.StackError, match="none/x cannot be written: No such file"):
         inspect(folder, result=str(folder / "none" / "x"))
 
 
-def test_many_faults_are_counted_and_some_are_said(inspect: Inspect, folder: Path) -> None:
+def test_many_faults_are_counted_and_the_first_are_printed(inspect: Inspect, folder: Path) -> None:
     write(folder, {f"{number:03}.jpg": b"" for number in range(30)})
-    told = inspect(folder)
-    assert told["faults"] == {"empty": 30}
-    assert len(told["first"]) == 20
-    assert told["said"][-3:] == ["and 10 more", "30 faults: 30 empty", "0 remarks"]
+    result = inspect(folder)
+    assert result["faults"] == {"empty": 30}
+    assert len(result["first"]) == 20
+    assert result["output"][-3:] == ["and 10 more", "30 faults: 30 empty", "0 remarks"]
 
 
 def test_termination_ends_it_with_its_children(load: Callable[[str], ModuleType], folder: Path) -> None:
-    start_of = load("host.processes").start_of  # empty for what has ended, also where nobody has asked how
+    start_of = load("host.processes").start_of  # empty for a process that has ended, also before it is waited for
     for number in range(3):
         (folder / f"{number}.ppm").write_bytes(b"P6 9000 9000 255 ")
         os.truncate(folder / f"{number}.ppm", 17 + 3 * 9000 * 9000)

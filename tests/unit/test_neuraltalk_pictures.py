@@ -1,4 +1,4 @@
-"""Files of pictures: names that are shown and found again, folders that are walked, and a first look at each file."""
+"""Files of pictures: names that are shown and found again, folders that are walked, and a check of each header."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def jpeg(width: int = 3, height: int = 2) -> bytes:
 def test_name_is_shown_in_one_line_and_found_again(module: ModuleType, name: bytes, text: str) -> None:
     assert module.shown(name) == text
     assert module.shown(os.fsdecode(name)) == text
-    assert module.hidden(text) == os.fsdecode(name)
+    assert module.unescaped(text) == os.fsdecode(name)
 
 
 def test_every_byte_and_pair_of_bytes_survives(module: ModuleType) -> None:
     for first in range(256):
         name = b"".join(bytes([first, second, 65]) for second in range(256))
         text = module.shown(name)
-        assert os.fsencode(module.hidden(text)) == name
+        assert os.fsencode(module.unescaped(text)) == name
         assert "\n" not in text
         text.encode("utf-8")
 
 
-def test_half_of_a_pair_from_json_is_shown_too(module: ModuleType) -> None:
+def test_half_of_a_surrogate_pair_can_be_shown(module: ModuleType) -> None:
     assert module.shown("\ud800.jpg") == "\\xed\\xa0\\x80.jpg"
 
 
@@ -62,7 +62,7 @@ def walked(module: ModuleType, folder: Path, **more: object) -> dict[str, object
     return {name: getattr(info, "reason", None) or info.st_size for name, info in module.walk(str(folder), **more)}
 
 
-def test_folders_are_walked_in_order_and_what_cannot_be_seen_is_told(module: ModuleType, tmp_path: Path) -> None:
+def test_folders_are_walked_in_order_and_missing_files_are_reported(module: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "b" / "deep").mkdir(parents=True)
     (tmp_path / "b" / "deep" / "2.jpg").write_bytes(b"22")
     (tmp_path / "b" / "1.jpg").write_bytes(b"1")
@@ -91,11 +91,11 @@ def test_folder_elsewhere_is_walked_through_its_link(module: ModuleType, tmp_pat
     assert list(walked(module, tmp_path / "here")) == ["link/1.jpg"]
 
 
-def test_folder_apart_is_left_out(module: ModuleType, tmp_path: Path) -> None:
+def test_excluded_folder_is_not_walked(module: ModuleType, tmp_path: Path) -> None:
     for name in ("bad", "good"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"1")
-    assert list(walked(module, tmp_path, apart=[str(tmp_path / "bad"), str(tmp_path / "none")])) == ["good/1.jpg"]
+    assert list(walked(module, tmp_path, excluded=[str(tmp_path / "bad"), str(tmp_path / "none")])) == ["good/1.jpg"]
 
 
 def test_depth_and_number_have_a_bound(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +104,13 @@ def test_depth_and_number_have_a_bound(module: ModuleType, tmp_path: Path, monke
     monkeypatch.setattr(module, "DEEPEST", 2)
     assert walked(module, tmp_path) == {"1/2/3": "this folder is nested in 2 others and was not searched"}
     monkeypatch.setattr(module, "MOST_FILES", 2)
-    with pytest.raises(module.StackError, match="holds more than 2 files: give a folder of pictures"):
+    with pytest.raises(
+        module.StackError, match="contains more than 2 files: give a folder that contains only pictures"
+    ):
         walked(module, tmp_path)
 
 
-def test_folder_that_is_none_is_an_error(module: ModuleType, tmp_path: Path) -> None:
+def test_missing_folder_is_an_error(module: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(module.StackError, match=r"none cannot be read: there is no such file"):
         walked(module, tmp_path / "none")
 
@@ -143,7 +145,7 @@ def test_header_is_read_whatever_the_name_says(module: ModuleType, tmp_path: Pat
         ("x" * 300, "it cannot be read: File name too long"),
     ],
 )
-def test_nobody_waits_for_what_is_no_ordinary_file(
+def test_file_that_is_not_ordinary_does_not_block(
     module: ModuleType, tmp_path: Path, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -154,16 +156,16 @@ def test_nobody_waits_for_what_is_no_ordinary_file(
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.jpg")
-        with pytest.raises(module.Unusable) as told:
+        with pytest.raises(module.Unusable) as caught:
             module.look(os.path.join(str(tmp_path), name))  # noqa: PTH118  (pathlib takes no NUL)
-    assert told.value.reason == reason
+    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_which_permission_is_missing_is_said(
+def test_missing_permission_is_in_the_reason(
     module: ModuleType, load: Callable[[str], ModuleType], closed: str
 ) -> None:
-    with tempfile.TemporaryDirectory() as place:  # not tmp_path, into which another account may not look
+    with tempfile.TemporaryDirectory() as place:  # not tmp_path, which another account cannot enter
         folder = Path(place) / "in"
         folder.mkdir()
         Path(place).chmod(0o755)
@@ -171,7 +173,7 @@ def test_which_permission_is_missing_is_said(
         (folder / "x.jpg").chmod(0o200)
         folder.chmod(0o600 if closed == "folder" else 0o755)
 
-        def told() -> list[str]:
+        def result() -> list[str]:
             try:
                 return [str(module.look(str(folder / "x.jpg")))]
             except module.Unusable as error:
@@ -179,7 +181,7 @@ def test_which_permission_is_missing_is_said(
 
         account = load("runs.account")
         nobody = account.Account("nobody", 65534, 65534) if os.geteuid() == 0 else None
-        reason, fault = account.as_account(nobody, told)
+        reason, fault = account.as_account(nobody, result)
         folder.chmod(0o700)
     assert fault == "unreadable"
     who = f"may not read it: it belongs to uid {os.geteuid()} and has mode 0200"

@@ -1,4 +1,4 @@
-"""A picture becomes the bytes that upstream's prepro.py makes of it; one that cannot be decoded whole says why."""
+"""A picture is decoded to the same bytes as by upstream's prepro.py; if that fails, the reason is reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Load = Callable[[str], ModuleType]
 
 
 def sample(length: int) -> bytes:
-    """Bytes that are the same on every machine and no pattern of a small picture."""
+    """Return bytes that are the same on every machine and have no pattern."""
     return bytes((place * 37 + (place >> 4) * 91 + place * place // 97) & 255 for place in range(length))
 
 
@@ -47,10 +47,10 @@ def png(width: int, height: int, colour: int, depth: int = 8, more: bytes = b"")
 
 def tiff(width: int, height: int, bits: int, form: int, data: bytes, channels: int = 1) -> bytes:
     """A plain TIFF; form 1 unsigned, 2 signed, 3 float."""
-    told = [(256, width), (257, height), (258, bits), (259, 1), (262, 2 if channels == 3 else 1), (273, 8)]
-    told += [(277, channels), (278, height), (279, len(data)), (339, form)]
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in told)
-    directory = struct.pack("<H", len(told)) + entries + struct.pack("<I", 0)
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 2 if channels == 3 else 1), (273, 8)]
+    tags += [(277, channels), (278, height), (279, len(data)), (339, form)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory
 
 
@@ -111,7 +111,7 @@ GOOD = {
         "3381de4ca9f3a477",
     ),
 }
-"""Pictures, and how the sha256 of what prepro.py made of each begins (numpy 1.16.6, scipy 1.1.0, Pillow 6.2.2)."""
+"""Pictures, and the start of the sha256 of prepro.py's result (numpy 1.16.6, scipy 1.1.0, Pillow 6.2.2)."""
 
 RGBA = png(37, 29, 6)
 CONVERTED = {
@@ -157,7 +157,7 @@ def write(folder: Path, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_picture_gives_what_the_original_makes_of_it(pixels: ModuleType, tmp_path: Path, name: str) -> None:
+def test_picture_has_the_bytes_of_prepro_py(pixels: ModuleType, tmp_path: Path, name: str) -> None:
     data, digest = GOOD[name]
     made, converted = pixels.decode(write(tmp_path, data))
     assert len(made) == 3 * 256 * 256
@@ -166,9 +166,7 @@ def test_picture_gives_what_the_original_makes_of_it(pixels: ModuleType, tmp_pat
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-def test_picture_that_ends_the_original_loses_its_alpha_and_nothing_else(
-    pixels: ModuleType, tmp_path: Path, name: str
-) -> None:
+def test_picture_on_which_prepro_py_fails_only_loses_its_alpha(pixels: ModuleType, tmp_path: Path, name: str) -> None:
     path = write(tmp_path, CONVERTED[name])
     made, converted = pixels.decode(path)
     assert converted
@@ -191,7 +189,7 @@ def test_jpeg_is_red_green_blue_plane_by_plane(pixels: ModuleType, tmp_path: Pat
     assert made[30_000] > 200 > 60 > max(made[65536 + 30_000], made[131072 + 30_000])
 
 
-def test_of_an_animation_the_first_frame_counts(pixels: ModuleType, tmp_path: Path) -> None:
+def test_first_frame_of_an_animation_is_decoded(pixels: ModuleType, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (9, 9), colour).quantize(4) for colour in ("#f00", "#0f0", "#00f")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     made = pixels.read(str(tmp_path / "moving.gif"))
@@ -199,7 +197,7 @@ def test_of_an_animation_the_first_frame_counts(pixels: ModuleType, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_picture_says_why_and_prints_nothing(
+def test_broken_picture_has_a_reason_and_prints_nothing(
     pixels: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
     data, words = BROKEN[name]
@@ -210,7 +208,7 @@ def test_broken_picture_says_why_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_damaged_exif_and_a_large_picture_warn_nobody(
+def test_damaged_exif_and_a_large_picture_print_no_warning(
     pixels: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     image = Image.new("1", (10_000, 9_000))  # more than Pillow's MAX_IMAGE_PIXELS, less than a bomb
@@ -220,14 +218,14 @@ def test_damaged_exif_and_a_large_picture_warn_nobody(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_no_ordinary_file_is_refused_at_once(pixels: ModuleType, tmp_path: Path) -> None:
+def test_file_that_is_not_ordinary_is_refused_at_once(pixels: ModuleType, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), tmp_path / "none", tmp_path / "nul\0"):
         with pytest.raises(pixels.Unusable):
             pixels.read(str(path))
 
 
-def test_decoders_that_start_programs_are_not_asked(pixels: ModuleType) -> None:
+def test_decoders_that_start_programs_are_not_used(pixels: ModuleType) -> None:
     assert set(pixels.FORMATS.values()) == {"JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"}
 
 

@@ -1,4 +1,4 @@
-"""The orders of Python 2.7, whatever Python computes them; the expected ones were printed by Python 2.7.18."""
+"""The orders of Python 2.7, computed by any Python. The expected values were printed by Python 2.7.18."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_seed_123_shuffles_as_in_python_2_7(module: ModuleType) -> None:
     assert values == [13, 8, 12, 5, 6, 2, 15, 11, 9, 3, 16, 10, 4, 17, 0, 14, 18, 7, 19, 1]
 
 
-def test_shuffle_leaves_none_and_one_as_they_are(module: ModuleType) -> None:
+def test_shuffle_of_none_or_one_changes_nothing(module: ModuleType) -> None:
     for values in ([], ["a"]):
         module.shuffle(values, 123)
         assert len(values) < 2
@@ -62,6 +62,6 @@ def test_keys_of_one_place_take_the_next_free_one_in_order_of_insertion(module: 
     ],
 )
 def test_keys_of_a_dict_that_grew(module: ModuleType, count: int, digest: str) -> None:
-    """5 fill the first table, 21,845 another; beyond 50,000 keys a table grows to the double, no more fourfold."""
+    """With 5 keys the first table is full, with 21,845 a later one; above 50,000 keys the growth is 2, not 4."""
     words = [captions.word(number * 7919 % 100_000).encode() for number in range(count)]
     assert hashlib.sha256(b"\n".join(module.order_of_keys(words))).hexdigest()[:16] == digest

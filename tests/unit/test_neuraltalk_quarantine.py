@@ -1,4 +1,4 @@
-"""Files moved aside with a list that takes them back: nothing is written over, and a kill loses nothing."""
+"""Files are moved to a quarantine and back by its list: nothing is overwritten, and a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything(place: Path) -> dict[str, object]:
-    """What lies below a place, but for the list: content of files, targets of links."""
+    """Return the contents of files and the targets of links below a place, without the list."""
     found = {}
     for path in sorted(place.rglob("*")):
         if path.is_symlink():
@@ -55,70 +55,70 @@ def everything(place: Path) -> dict[str, object]:
     return found
 
 
-def take_all(module: ModuleType, folder: Path, aside: Path) -> list[str]:
+def move_all(module: ModuleType, folder: Path, aside: Path) -> list[str]:
     with module.Quarantine(str(folder), str(aside)) as quarantine:
-        return [quarantine.take(name, "it is bad") for name in everything(folder)]
+        return [quarantine.add(name, "it is bad") for name in everything(folder)]
 
 
 @pytest.mark.parametrize("disks", [1, 2])
-def test_what_is_moved_aside_comes_back(
+def test_files_are_moved_to_the_quarantine_and_back(
     module: ModuleType, folder: Path, tmp_path: Path, disks: int, request: pytest.FixtureRequest
 ) -> None:
     before = everything(folder)
     if disks == 2:
         request.getfixturevalue("elsewhere")
     aside = tmp_path / "aside" / "here"
-    assert take_all(module, folder, aside) == [""] * 3
+    assert move_all(module, folder, aside) == [""] * 3
     assert (everything(folder), everything(aside)) == ({}, before)
-    told = [json.loads(line) for line in (aside / "quarantine.jsonl").read_text().splitlines()]
-    assert told[1] == {
+    entries = [json.loads(line) for line in (aside / "quarantine.jsonl").read_text().splitlines()]
+    assert entries[1] == {
         "from": f"{folder}/below/\\xff\\x0a'.jpg", "to": f"{aside}/below/\\xff\\x0a'.jpg", "reason": "it is bad",
     }  # fmt: skip
-    said = module.undo(str(aside / "quarantine.jsonl"), print)
-    assert said == {"moved_back": 3, "back_already": 0, "left": []}
+    result = module.undo(str(aside / "quarantine.jsonl"), print)
+    assert result == {"moved_back": 3, "back_already": 0, "left": []}
     assert (everything(folder), everything(aside)) == (before, {})
     assert module.undo(str(aside / "quarantine.jsonl"), print) == {"moved_back": 0, "back_already": 3, "left": []}
 
 
-def test_nothing_is_written_over_on_the_way_there(module: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_in_the_quarantine(module: ModuleType, folder: Path, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     for content in ("one", "two", "three"):
         (folder / "a.jpg").write_text(content)
         with module.Quarantine(str(folder), str(aside)) as quarantine:
-            assert quarantine.take("a.jpg", "bad") == ""
+            assert quarantine.add("a.jpg", "bad") == ""
     assert everything(aside) == {"a.jpg": b"one", "a.jpg.2": b"two", "a.jpg.3": b"three"}
 
 
-def test_nothing_is_written_over_on_the_way_back(module: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_by_undo(module: ModuleType, folder: Path, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
-    take_all(module, folder, aside)
+    move_all(module, folder, aside)
     (folder / "a.jpg").write_text("new")
-    said = module.undo(str(aside / "quarantine.jsonl"), print)
-    assert said["moved_back"] == 2
-    words = f"another file is there now; the old one stays in {aside}/a.jpg"
-    assert said["left"] == [{"file": f"{folder}/a.jpg", "reason": words}]
+    result = module.undo(str(aside / "quarantine.jsonl"), print)
+    assert result["moved_back"] == 2
+    words = f"another file has this name now; the old file stays in {aside}/a.jpg"
+    assert result["left"] == [{"file": f"{folder}/a.jpg", "reason": words}]
     assert ((folder / "a.jpg").read_text(), (aside / "a.jpg").read_text()) == ("new", "a.jpg")
 
 
-def test_list_names_a_file_before_it_is_moved(
+def test_line_is_written_before_the_file_is_moved(
     module: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside = tmp_path / "aside"
     monkeypatch.setattr(module, "move", lambda source, target: pytest.fail("killed here"))
     with pytest.raises(pytest.fail.Exception), module.Quarantine(str(folder), str(aside)) as quarantine:
-        quarantine.take("a.jpg", "bad")
+        quarantine.add("a.jpg", "bad")
     assert json.loads((aside / "quarantine.jsonl").read_text())["from"] == str(folder / "a.jpg")
     assert module.undo(str(aside / "quarantine.jsonl"), print) == {"moved_back": 0, "back_already": 1, "left": []}
 
 
-def test_kill_between_copy_and_removal_leaves_one_file_after_all(
+def test_undo_after_a_kill_between_copy_and_removal_leaves_one_file(
     module: ModuleType, folder: Path, tmp_path: Path, elsewhere: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside = tmp_path / "aside"
     with module.Quarantine(str(folder), str(aside)) as quarantine:
         monkeypatch.setattr(os, "unlink", lambda path: pytest.fail("killed here"))
         with pytest.raises(pytest.fail.Exception):
-            quarantine.take("a.jpg", "bad")
+            quarantine.add("a.jpg", "bad")
         monkeypatch.undo()
     assert (folder / "a.jpg").exists()
     assert (aside / "a.jpg").exists()
@@ -126,47 +126,51 @@ def test_kill_between_copy_and_removal_leaves_one_file_after_all(
     assert ((folder / "a.jpg").read_text(), everything(aside)) == ("a.jpg", {})
 
 
-def test_line_that_was_cut_by_a_kill_spoils_no_other(module: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_line_that_was_cut_off_by_a_kill_does_not_affect_others(
+    module: ModuleType, folder: Path, tmp_path: Path
+) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()
     (aside / "quarantine.jsonl").write_text('{"from": "/da')
-    take_all(module, folder, aside)
-    said: list[str] = []
-    assert module.undo(str(aside / "quarantine.jsonl"), said.append)["moved_back"] == 3
-    assert "1 lines of " in said[0]
+    move_all(module, folder, aside)
+    output: list[str] = []
+    assert module.undo(str(aside / "quarantine.jsonl"), output.append)["moved_back"] == 3
+    assert output == [
+        f"1 lines of {aside}/quarantine.jsonl are incomplete or damaged and were skipped. "
+        "The file of an incomplete line was never moved"
+    ]
 
 
-def test_what_cannot_be_moved_is_named(module: ModuleType, folder: Path, tmp_path: Path, elsewhere: None) -> None:
+def test_file_that_cannot_be_moved_is_reported(
+    module: ModuleType, folder: Path, tmp_path: Path, elsewhere: None
+) -> None:
     os.mkfifo(folder / "pipe.jpg")
     with module.Quarantine(str(folder), str(tmp_path / "aside")) as quarantine:
-        assert quarantine.take("none.jpg", "bad") == "it cannot be moved: No such file or directory"
-        assert (
-            quarantine.take("pipe.jpg", "bad") == "it is not an ordinary file, and would have to be moved to "
-            "another disk"
-        )
-        assert quarantine.take("../x.jpg", "bad") == f"it is not below {folder}"
+        assert quarantine.add("none.jpg", "bad") == "it cannot be moved: No such file or directory"
+        assert quarantine.add("pipe.jpg", "bad") == "it is not an ordinary file, so it cannot be moved to another disk"
+        assert quarantine.add("../x.jpg", "bad") == f"it is not below {folder}"
     assert module.undo(str(tmp_path / "aside" / "quarantine.jsonl"), print)["left"] == [
-        {"file": f"{folder}/none.jpg", "reason": f"it is neither here nor in {tmp_path}/aside/none.jpg"}
+        {"file": f"{folder}/none.jpg", "reason": f"it is missing, and {tmp_path}/aside/none.jpg is missing too"}
     ]
 
 
 @pytest.mark.parametrize("place", [".", "..", "../other/../ops' pictures"])
-def test_folder_that_holds_the_data_is_refused(module: ModuleType, folder: Path, place: str) -> None:
+def test_folder_that_contains_the_data_is_refused(module: ModuleType, folder: Path, place: str) -> None:
     (folder.parent / "other").mkdir()
     with pytest.raises(module.StackError, match="is or contains the data itself"):
         module.Quarantine(str(folder), str(folder / place))
 
 
-def test_only_one_process_works_with_a_list(module: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_list_is_used_by_one_process_at_a_time(module: ModuleType, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "aside").mkdir()
     with (tmp_path / "aside" / "quarantine.jsonl").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(module.StackError, match="another process is using"):
-            take_all(module, folder, tmp_path / "aside")
+            move_all(module, folder, tmp_path / "aside")
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "pipe", "list is a folder"])
-def test_folder_that_is_none_is_refused(module: ModuleType, folder: Path, tmp_path: Path, kind: str) -> None:
+def test_invalid_folder_is_refused(module: ModuleType, folder: Path, tmp_path: Path, kind: str) -> None:
     aside = tmp_path / "aside"
     if kind == "file":
         aside.touch()
@@ -179,7 +183,7 @@ def test_folder_that_is_none_is_refused(module: ModuleType, folder: Path, tmp_pa
     elif kind == "list is a folder":
         (aside / "quarantine.jsonl").mkdir()
     with pytest.raises(module.StackError, match=r"(cannot be written: |is not an ordinary file)"):
-        take_all(module, folder, aside)
+        move_all(module, folder, aside)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,7 @@ def test_folder_that_is_none_is_refused(module: ModuleType, folder: Path, tmp_pa
         ("[" * 70000, "it is not the list of a quarantine"),
     ],
 )
-def test_file_that_is_no_list_is_refused(module: ModuleType, tmp_path: Path, text: Any, words: str) -> None:
+def test_file_that_is_not_a_list_is_refused(module: ModuleType, tmp_path: Path, text: Any, words: str) -> None:
     if text is not None:
         (tmp_path / "list").write_text(text)
     with pytest.raises(module.StackError, match=words):

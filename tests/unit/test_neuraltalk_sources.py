@@ -1,4 +1,4 @@
-"""Captions as users bring them, in one form: known by content, every field looked at."""
+"""Captions files of users: the format is recognised by content, and every field is checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def read(module: ModuleType, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """The entries of a file with this content: a text, or a value for JSON."""
+    """Return the entries of a file with this content: text, or a value to be written as JSON."""
 
     def read(content: Any, name: str = "in", **options: str) -> list[dict[str, Any]]:
         text = content if isinstance(content, str) else json.dumps(content)
@@ -93,7 +93,7 @@ def test_empty_image_id_is_not_taken_from_the_ids_of_rows(read: Read) -> None:
     assert [entry["id"] for entry in read("id,image_id,file,caption\n5,,a,x\n6,,a,y\n")] == [1]
 
 
-def test_splits_of_the_source_can_count_for_nothing(read: Read) -> None:
+def test_splits_of_the_source_can_be_ignored(read: Read) -> None:
     assert "split" not in read("file,caption,split\na,x,odd\n", split_column="-")[0]
     assert "split" not in read([{**TWO[0], "split": "odd"}], split_column="-")[0]
 
@@ -103,7 +103,7 @@ def test_splits_of_a_named_field(read: Read) -> None:
         "test",
         "test",
     ]
-    with pytest.raises(Exception, match="has no entry with the field fold of splits"):
+    with pytest.raises(Exception, match="has the field fold, which should contain the splits"):
         read(TWO, split_column="fold")
 
 
@@ -135,7 +135,7 @@ def test_karpathy_set_is_a_source_too(read: Read) -> None:
         ({"file_path": "b", "captions": [[]]}, "caption 1 is a list, not text"),
         ({"file_path": "b", "captions": [" \n"]}, "caption 1 is empty"),
         ({"file_path": "b", "captions": ["\udc00x"]}, r'caption 1 has a broken character .*"\\udc00x"'),
-        ({"file_path": "b", "captions": ["x"], "id": None}, "the id is null; it has to be a number or a text"),
+        ({"file_path": "b", "captions": ["x"], "id": None}, "the id is null; it has to be a number or text"),
         ({"file_path": "b", "captions": ["x"], "id": True}, "the id is true"),
         ({"file_path": "b", "captions": ["x"], "id": float("nan")}, "the id is the number nan"),
         ({"file_path": "b", "captions": ["x"], "id": float("inf")}, "the id is the number inf"),
@@ -168,7 +168,7 @@ def test_entry_that_cannot_be_used_is_named_with_its_field(read: Read, entry: An
     [
         ("[]", "there is no picture with captions"),
         ("{}", "there is no picture with captions"),
-        ("5", "line 1: a table begins with the names of its columns"),
+        ("5", "line 1: it has to contain the names of the columns"),
         ('{"a": 5}', "entry 1: a: the captions are the number 5, not a list"),
         ('{"a": ["x"], "b": ["y"], "a": ["z"]}', "entry 3: a is also the file of entry 1"),
         ('{"ix_to_word": {}, "images": []}', "is the JSON of a finished data set"),
@@ -182,7 +182,7 @@ def test_entry_that_cannot_be_used_is_named_with_its_field(read: Read, entry: An
         ("file,caption,split\na,x,val\na,y,test\n", "line 3: a has split test here and val in line 2"),
         (
             "file,caption,id\na,x,1\na,y,\n",
-            "line 3: a has id - here and 1 in line 2, but a picture has only one; a column of",
+            "line 3: a has id - here and 1 in line 2, but a picture can have only one; if the column",
         ),
         ("file,caption,id\na,x,1\nb,y,1\n", "line 3: id 1 is also the id of line 2"),
     ],
@@ -198,10 +198,10 @@ def test_no_file_is_refused(module: ModuleType) -> None:
         module.read([])
 
 
-def test_nothing_but_a_stack_error_comes_of_what_is_broken(
+def test_broken_files_raise_only_a_stack_error(
     module: ModuleType, load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    """Files of every kind, cut, with bytes exchanged, or with values of the wrong type anywhere."""
+    """Files of every kind that are truncated, have wrong bytes, or have values of the wrong type in any place."""
     draw = random.Random(9)
     odd: list[Any] = [None, True, -1, 1e308, "", "x\ud800", [], {}, [[]], [None], {"a": 1}, 10**30, "../x"]
     coco = {"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "caption": "b", "id": 1}]}
@@ -236,7 +236,7 @@ def test_nothing_but_a_stack_error_comes_of_what_is_broken(
 
 
 def _spoil(value: Any, draw: random.Random, odd: list[Any]) -> None:
-    """Put something else in one place of a JSON value."""
+    """Replace one place of a JSON value."""
     while True:
         key = draw.choice(list(value)) if isinstance(value, dict) else draw.randrange(len(value))
         if not isinstance(value[key], dict | list) or not value[key] or draw.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Which picture is for training, validation and test: by number, by share, or as the source says."""
+"""The split of each picture: by number, by share, or from the source."""
 
 from __future__ import annotations
 
@@ -59,15 +59,19 @@ def test_splits_of_the_source_need_no_numbers(module: ModuleType) -> None:
         ([None] * 3, {"num_val": "2"}, 'num_val is the text "2"; it has to be a whole number'),
         ([None] * 3, {"num_val": 1, "val_share": 0.1}, "both num_val and val_share are given"),
         ([None] * 3, {"val_share": float("nan")}, "val_share is the number nan"),
-        ([None] * 3, {"val_share": 1.5}, "val_share is the number 1.5; it has to be a number from 0 to below 1"),
+        ([None] * 3, {"val_share": 1.5}, "val_share is the number 1.5; it has to be a number from 0 to less than 1"),
         ([None] * 3, {"val_share": -0.1}, "val_share is the number -0.1"),
-        (["val", "train"], {"num_val": 0}, "splits of their own in their source, and num_val would give them others"),
+        (
+            ["val", "train"],
+            {"num_val": 0},
+            "the source of the captions contains splits, and num_val would assign others",
+        ),
         (["val", "train"], {"val_share": 0.1, "num_test": 1}, "val_share and num_test would"),
         (["val", "test"], {}, "no picture is left for training"),
-        (["val", None, "train", None], {}, "2 of 4 pictures have no split.*the first of them is 1.jpg"),
+        (["val", None, "train", None], {}, "2 of 4 pictures have no split.*the first without a split is 1.jpg"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_options_are_refused(
     module: ModuleType, own: list[str | None], options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(module.StackError, match=words):

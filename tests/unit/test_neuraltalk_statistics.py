@@ -1,4 +1,4 @@
-"""What the captions of a data set are like, in numbers and in words."""
+"""The statistics of captions, and the remarks about them."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def test_numbers_are_those_that_prepro_py_prints(facts: Laid) -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-def test_numbers_are_told_in_the_words_of_prepro_py(module: ModuleType, facts: Laid) -> None:
-    told = module.lines(facts("a a b\x1b", "A.", "ä c d", word_count_threshold=1))
-    assert told[0] == "example processed tokens:"
-    assert "number of bad words: 4/5 = 80.00%" in told
-    assert "number of UNKs: 4/7 = 57.14%" in told
-    assert " 3:          2   66.666667%" in told
-    assert "inserting the special UNK token" in told
-    assert told[-1] == "assigned 2 to train, 1 to val, 0 to test."
-    assert any("b\\x1b" in line for line in told) and not any("\x1b" in line for line in told)
+def test_statistics_are_printed_in_the_words_of_prepro_py(module: ModuleType, facts: Laid) -> None:
+    lines = module.lines(facts("a a b\x1b", "A.", "ä c d", word_count_threshold=1))
+    assert lines[0] == "example processed tokens:"
+    assert "number of bad words: 4/5 = 80.00%" in lines
+    assert "number of UNKs: 4/7 = 57.14%" in lines
+    assert " 3:          2   66.666667%" in lines
+    assert "inserting the special UNK token" in lines
+    assert lines[-1] == "assigned 2 to train, 1 to val, 0 to test."
+    assert any("b\\x1b" in line for line in lines) and not any("\x1b" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_numbers_are_told_in_the_words_of_prepro_py(module: ModuleType, facts: L
         (["a b", "a c"], {"word_count_threshold": 1}, r"50\.0% of all words occur 1 times or less"),
         (["a b", "a c"], {"max_length": 1}, "2 of 2 captions have more than 1 words and were cut"),
         (["a", "b"], {"num_val": 0}, "no picture is for validation"),
-        (["a", "b"], {"ids": False}, r"2 of 2 pictures have no id, such as .\.jpg.*-language_eval 1"),
+        (["a", "b"], {"ids": False}, r"2 of 2 pictures have no id, for example .\.jpg.*-language_eval 1"),
     ],
 )
-def test_what_may_not_be_meant_is_said(facts: Laid, captions: list[str], options: dict[str, Any], words: str) -> None:
+def test_probable_mistakes_are_remarks(facts: Laid, captions: list[str], options: dict[str, Any], words: str) -> None:
     (remark,) = facts(*captions, **options)["remarks"]
     assert re.search(words, remark)
 
 
-def test_validation_pictures_that_are_not_scored_are_said(load: Callable[[str], ModuleType]) -> None:
+def test_validation_pictures_that_are_not_scored_are_a_remark(load: Callable[[str], ModuleType]) -> None:
     entries = [
         {"file_path": f"{split}.jpg", "captions": ["a"], "id": n, "split": split, "scored": split != "val"}
         for n, split in enumerate(("train", "val"))
@@ -83,6 +83,6 @@ def test_validation_pictures_that_are_not_scored_are_said(load: Callable[[str], 
     assert "no picture for validation is in the file of COCO's validation set" in remark
 
 
-def test_nothing_is_said_about_usual_captions(facts: Laid) -> None:
+def test_usual_captions_have_no_remarks(facts: Laid) -> None:
     assert facts("a cat", "ein süßer Hund", "一个 男人 骑 马")["remarks"] == []
     assert facts("一个男人骑着一匹棕色的马", "一匹马", tokens="chars")["remarks"] == []

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def read(load: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., Any]:
-    """What the sources make of a file with this text: {file: captions}."""
+    """Return {file: captions} as read from a file with this text."""
 
     def read(text: str, name: str = "my captions.csv", **columns: str) -> dict[str, list[str]]:
         (tmp_path / name).write_bytes(text.encode())
@@ -50,7 +50,7 @@ def test_table_with_bars_of_flickr30k(read: Callable[..., Any]) -> None:
 def test_list_of_flickr8k_has_neither_header_nor_quotes(read: Callable[..., Any], error: type[Exception]) -> None:
     text = '1_a.jpg#0\tA "cat .\n1_a.jpg#1\t"It\n2.jpg#0\tB\n'
     assert read(text, "Flickr8k.token.txt") == {"1_a.jpg": ['A "cat .', '"It'], "2.jpg": ["B"]}
-    with pytest.raises(error, match="line 4: it is not `file#number`, a tab and a caption, as line 1 is"):
+    with pytest.raises(error, match="line 4: it is not `file#number`, a tab and a caption, like line 1"):
         read(text + "2.jpg B\n")
 
 
@@ -63,7 +63,11 @@ def test_named_columns_win(read: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "words"),
     [
-        ("a.jpg,a cat\n", {}, r"line 1: a table begins with .*\(file_path, file_name, .*it is: a\.jpg,a cat\. Write"),
+        (
+            "a.jpg,a cat\n",
+            {},
+            r"line 1: it has to contain .*\(file_path, file_name, .*it is: a\.jpg,a cat\. Add",
+        ),
         ("\x1b[31m,caption\n", {}, r"it is: \\x1b\[31m,caption"),
         ("file,text\na,b\n", {"caption_column": "Satz"}, r"one for the caption \(Satz\); it is: file,text"),
         ("file,text\na,b\n", {"split_column": "fold"}, r"one for the split \(fold\); it is: file,text"),
@@ -72,14 +76,18 @@ def test_named_columns_win(read: Callable[..., Any]) -> None:
         ("file,text,text\na,b,c\n", {}, "line 2: the column text occurs twice"),
         ("file,text\na,b,c\n", {}, r"line 2: it has 3 cell\(s\), and the header has 2"),
         ('file,text\n"a\nb",c\n\nd\n', {}, r"line 5: it has 1 cell\(s\)"),
-        ('file,text\na,b\nc,"never\nclosed\n', {}, "line 3: it cannot be read from here on .*a quote within a cell"),
-        ('file,text\na,"b" c\n', {}, "line 2: it cannot be read from here on"),
-        ('file,text\na,"' + "b" * 200_000, {}, "line 2: it cannot be read from here on .field larger"),
+        (
+            'file,text\na,b\nc,"never\nclosed\n',
+            {},
+            "line 3: the table cannot be read from here on .*a quote within a cell",
+        ),
+        ('file,text\na,"b" c\n', {}, "line 2: the table cannot be read from here on"),
+        ('file,text\na,"' + "b" * 200_000, {}, "line 2: the table cannot be read from here on .field larger"),
         ("file,text\na,\n", {}, "line 2: a: caption 1 is empty"),
         ("file,text\n ,b\n", {}, "line 2: the file has no name"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(
+def test_problems_have_their_line(
     read: Callable[..., Any], error: type[Exception], text: str, columns: dict[str, str], words: str
 ) -> None:
     with pytest.raises(error, match=words):

@@ -1,4 +1,4 @@
-"""Words of captions: those of prepro.py for ASCII, and what is done with all other letters."""
+"""Words of captions: for ASCII those of prepro.py, and the rules for all other characters."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_ascii_caption_has_the_words_of_prepro_py(
         ("—", []),
     ],
 )
-def test_other_letters_are_lowered_composed_and_freed_of_punctuation(
+def test_other_captions_are_lower_case_nfc_and_without_punctuation(
     module: ModuleType, caption: str, expected: list[str]
 ) -> None:
     assert words(module, caption) == expected
@@ -93,5 +93,5 @@ def test_unknown_mode_is_refused(module: ModuleType) -> None:
         ("Ein Donaudampfschiff mit süßem Kapitän", False),
     ],
 )
-def test_caption_without_spaces_is_seen(module: ModuleType, caption: str, unspaced: bool) -> None:
+def test_caption_without_spaces_is_recognised(module: ModuleType, caption: str, unspaced: bool) -> None:
     assert module.is_unspaced(caption) is unspaced

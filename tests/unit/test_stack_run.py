@@ -382,13 +382,13 @@ def test_card_is_no_use_to_a_stack_that_was_built_without(
     ("words", "pictures", "sets", "told"),
     [
         (3, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), ""),
-        (2, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "has a label 3, and .* 2 words"),
-        (3, 1, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "2 pictures, and .* lists 1"),
+        (2, 2, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "has a label 3, but .* 2 words"),
+        (3, 1, ("images", "labels", "label_start_ix", "label_end_ix", "label_length"), "2 pictures, but .* lists 1"),
         (
             3,
             1,
             ("images", "labels", "label_start_ix", "label_end_ix", "label_length"),
-            "no picture is of the split val",
+            "no picture has the split val",
         ),
         (3, 2, ("images", "labels"), "lacks label_start_ix, label_end_ix, label_length: it is not what prepro.py"),
     ],

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""COCO's captions files as they come, and the splits that Karpathy's dataset_*.json give.
+"""Reads COCO's captions files as they are published, and the splits in Karpathy's dataset_*.json.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -22,16 +22,16 @@ _FOLDER = re.compile(r"(train|val)20[0-9][0-9]")
 
 
 def is_coco(value):
-    """Whether a JSON value has the form of COCO's annotation files."""
+    """Return whether a JSON value has the form of COCO's annotation files."""
     return isinstance(value, dict) and isinstance(value.get("images"), list) and "annotations" in value
 
 
 def entries(files):
-    """The entries of COCO's files, [(path, JSON value)], as neuraltalk2's notebook makes them.
+    """Return the entries of COCO's files, [(path, JSON value)], like neuraltalk2's notebook.
 
-    Files of validation pictures come first, then those of training pictures; captions in the order of all
-    annotations. Where there are validation pictures, the others have `scored` False: the original is scored on
-    captions_val2014.json alone.
+    Files of validation pictures come first, then those of training pictures. The captions of a picture are in the
+    order of all annotations. If there are validation pictures, the other pictures have `scored` False, because
+    neuraltalk2 computes scores with captions_val2014.json only.
     """
     files = sorted(files, key=lambda file: _is_train(*file))
     problems = Problems([path for path, _ in files])
@@ -64,14 +64,14 @@ def entries(files):
 
 
 def _objects(path, value, field, problems):
-    """(place, object) of each entry of a list in one file; what is no object is a problem."""
-    found = value[field]
+    """Yield (place, object) for each entry of a list in one file. An entry that is not an object is a problem."""
+    listed = value[field]
     name = printed(os.path.basename(path))
-    if not isinstance(found, list):
-        found = []
+    if not isinstance(listed, list):
+        listed = []
         if problems:
             problems.add(name, "%s is %s, not a list" % (field, kind(value[field])))
-    for index, entry in enumerate(found, 1):
+    for index, entry in enumerate(listed, 1):
         place = "%s, %s entry %d" % (name, field, index)
         if isinstance(entry, dict):
             yield place, entry
@@ -80,6 +80,7 @@ def _objects(path, value, field, problems):
 
 
 def _wrong_annotation(annotation, captions):
+    """Return the problem with an annotation, or "" if there is none."""
     number = annotation.get("image_id")
     if wrong_id(number) or number not in captions:
         return "image_id is %s, and no picture has this id" % kind(number)
@@ -89,20 +90,20 @@ def _wrong_annotation(annotation, captions):
 
 
 def _is_train(path, value):
-    """Whether these are the pictures of a training set: as most of their names say, else as the file's name says."""
+    """Return whether most pictures have names of a training set. If no name contains a set, the file's name is used."""
     names = [image.get("file_name") for image in value["images"] if isinstance(image, dict)]
-    found = [_FOLDER.search(name) for name in names if isinstance(name, TEXT)]
-    sets = [match.group(1) for match in found if match]
+    matches = [_FOLDER.search(name) for name in names if isinstance(name, TEXT)]
+    sets = [match.group(1) for match in matches if match]
     if sets:
         return sets.count("train") * 2 > len(sets)
     return b"train" in os.path.basename(as_bytes(path))
 
 
 def _file_path(path, name):
-    """Where a picture lies below the folder of all: train2014/NAME or val2014/NAME.
+    """Return the path of a picture below the folder of all pictures: train2014/NAME or val2014/NAME.
 
-    As the picture's own name says (COCO_train2014_*), else as the name of the captions file says (captions_val2017);
-    where neither says anything, it is the user's own set, and the name stays as it is.
+    The set is taken from the picture's name (COCO_train2014_*), else from the name of the captions file
+    (captions_val2017). If neither contains a set, the pictures are the user's own, and the name is not changed.
     """
     in_name = _FOLDER.search(name)
     if in_name:
@@ -112,10 +113,10 @@ def _file_path(path, name):
 
 
 class KarpathySplits(object):
-    """Which split a dataset_*.json gives to a picture."""
+    """The splits of the pictures in a dataset_*.json."""
 
     def __init__(self, path, value):
-        """Take in the JSON value of a file. StackError where it has another form."""
+        """Read the JSON value of a file. StackError if it has another form."""
         self.path = path
         self.by_name, self.by_id = {}, {}
         images = value.get("images") if isinstance(value, dict) else None
@@ -126,18 +127,18 @@ class KarpathySplits(object):
             )
         problems = Problems([path])
         for index, image in enumerate(images, 1):
-            problem = self._take(image)
+            problem = self._add(image)
             if problem:
                 problems.add("images entry %d" % index, problem)
         problems.end()
 
-    def _take(self, image):
-        """Note one picture; what is wrong with it, empty where nothing is."""
+    def _add(self, image):
+        """Add one picture. Return the problem with it, or "" if there is none."""
         if not isinstance(image, dict):
             return "it is %s, not an object" % kind(image)
         name, split = image.get("filename"), image.get("split")
         if not isinstance(name, TEXT) or not isinstance(split, TEXT):
-            return "filename is %s and split is %s; both have to be texts" % (kind(name), kind(split))
+            return "filename is %s and split is %s; both have to be text" % (kind(name), kind(split))
         split = SPLITS.get(split.strip().lower())
         if split is None:
             return "the split is %s; it has to be one of %s" % (kind(image["split"]), ", ".join(sorted(SPLITS)))
@@ -148,8 +149,8 @@ class KarpathySplits(object):
             self.by_id[number] = split
         return ""
 
-    def give(self, entries, by_id):
-        """Set the split of all entries: by the name of their file, else (`by_id`) by COCO's id."""
+    def assign(self, entries, by_id):
+        """Set the split of each entry by its file name, else (with `by_id`) by its id. StackError if there is none."""
         missing = []
         for entry in entries:
             split = self.by_name.get(posixpath.basename(entry["file_path"]))
@@ -161,6 +162,7 @@ class KarpathySplits(object):
         if missing:
             more = " and %d more" % (len(missing) - 5) if len(missing) > 5 else ""
             raise StackError(
-                "%s gives no split to %d of %d pictures: %s%s. Use the file that belongs to this set, or take these "
-                "pictures out" % (printed(self.path), len(missing), len(entries), ", ".join(missing[:5]), more)
+                "%s has no split for %d of %d pictures: %s%s. Use the file that belongs to this set, or remove these "
+                "pictures from the captions"
+                % (printed(self.path), len(missing), len(entries), ", ".join(missing[:5]), more)
             )

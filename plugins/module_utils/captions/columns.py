@@ -18,15 +18,15 @@ CAPTION = ("captions", "caption", "text", "sentences", "sentence", "comment")
 SPLIT = ("split",)
 ID = ("image_id", "id")
 IGNORED = "-"
-"""Given instead of the name of the split column: the splits in the source are ignored."""
-_REMEMBERED = 1000
+"""Value of --split-column with which the splits in the source are ignored."""
+_MOST_KNOWN = 1000
 
 Chosen = collections.namedtuple("Chosen", "file caption split id")
-"""The names of four columns, None for each that is not there."""
+"""The names of four columns. Each is None if there is no such column."""
 
 
 class Columns(object):
-    """The columns by the names that a user gave, else by usual ones in whatever case, the first that is there."""
+    """Finds columns by the names that the user gave, else by the usual names, in upper or lower case."""
 
     def __init__(self, file="", caption="", split=""):
         self.split = as_text(split) if split != IGNORED else ""
@@ -41,18 +41,19 @@ class Columns(object):
         self._known = {}
 
     def choose(self, names):
-        """The Chosen ones of `names`, the columns of a table or the fields of an object."""
+        """Return the Chosen out of `names`, the columns of a table or the fields of an object."""
         names = tuple(names)
         chosen = self._known.get(names)
         if chosen is None:
             lowered = dict((name.lower(), name) for name in reversed(names))
             chosen = Chosen(*[self._first(wanted, names, lowered) for wanted in self.names])
-            if len(self._known) < _REMEMBERED:
+            if len(self._known) < _MOST_KNOWN:
                 self._known[names] = chosen
         return chosen
 
     @staticmethod
     def _first(wanted, names, lowered):
+        """Return the first of the `wanted` names that exists, or None."""
         for name in wanted:
             if name in names:
                 return name
@@ -61,12 +62,12 @@ class Columns(object):
         return None
 
     def fit(self, names):
-        """Whether there are a file, a caption and, where its column was named, a split."""
+        """Return whether there are columns for the file, the caption and, if the user named one, the split."""
         chosen = self.choose(names)
         return None not in (chosen.file, chosen.caption) and not (self.split and chosen.split is None)
 
     def _wanted(self):
-        """What is looked for, in words."""
+        """Return the part of a message that says which columns are needed."""
         words = ["one for the file (%s)" % self._either(0), "one for the caption (%s)" % self._either(1)]
         return " and ".join(words + (["one for the split (%s)" % self._either(2)] if self.split else []))
 

@@ -17,14 +17,14 @@ from ..pictures.headers import Unusable
 from ..host.errors import StackError
 
 MOST = 2 << 30
-"""Bytes of a captions file; all of COCO has 0.1 GiB."""
+"""Maximum size of a captions file in bytes; the captions of COCO have 0.1 GiB."""
 MOST_NAMED = 20
-"""Problems that are named, at most; of the others only the number is given."""
+"""Maximum number of problems that are named; of the others only the number is given."""
 # Files that users give instead of a captions file, by their first bytes, and what to do.
 _OTHERS = (
     (b"\x1f\x8b", "is compressed: unpack it with gunzip"),
     (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV in UTF-8"),
-    (b"\x89HDF", "is an HDF5 file, which holds no captions in words: give the captions that it was made of"),
+    (b"\x89HDF", "is an HDF5 file, which contains no captions as text: give the captions file it was made from"),
     (codecs.BOM_UTF16_LE, "is text in UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 OLD > NEW`"),
     (codecs.BOM_UTF16_BE, "is text in UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 OLD > NEW`"),
 )
@@ -38,11 +38,11 @@ class Problems(object):
         self.count = 0
         self.first = []
 
-    def add(self, place, words):
+    def add(self, place, message):
         """Add a problem at a place (`line 3`, `entry 7`)."""
         self.count += 1
         if self.count <= MOST_NAMED:
-            self.first.append("%s: %s" % (place, words))
+            self.first.append("%s: %s" % (place, message))
 
     def end(self):
         """Raise a StackError that names the problems, if there are any."""
@@ -56,9 +56,9 @@ class Problems(object):
 def read(path):
     """Return the text of a file in UTF-8, without its byte order mark. StackError if it is not text in UTF-8."""
     content = _content(path)
-    for start, words in _OTHERS:
+    for start, message in _OTHERS:
         if content.startswith(start):
-            raise StackError("%s %s" % (printed(path), words))
+            raise StackError("%s %s" % (printed(path), message))
     nul = content.find(b"\0")
     if nul >= 0:
         raise StackError("%s is not text: byte %d of it is 0" % (printed(path), nul + 1))

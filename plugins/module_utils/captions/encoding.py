@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Captions as train.lua reads them: the vocabulary, the splits, the labels, and the JSON beside the HDF5.
+"""Encodes captions as train.lua reads them: the vocabulary, the splits, the labels, and the JSON for the HDF5 file.
 
-For captions in ASCII everything here equals what neuraltalk2's prepro.py writes under Python 2.7, byte for byte:
-the order of the pictures, the numbers of the words, the arrays, the JSON.
+For captions in ASCII the results equal those of neuraltalk2's prepro.py under Python 2.7, byte for byte: the order
+of the pictures, the numbers of the words, the arrays, the JSON.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -27,11 +27,11 @@ from .tokens import is_unspaced, tokenizer
 
 SEED = 123
 UNKNOWN = "UNK"
-"""The word that stands for all words outside the vocabulary; captions have their letters made small."""
-TOLD = 20
-"""How many captions without words are named; of the others there is the number."""
+"""The word for all words outside the vocabulary. It cannot be in a caption, because captions are in lower case."""
+MOST_NAMED = 20
+"""Maximum number of captions without words that are named; of the others only the number is given."""
 LONGEST = 1000
-"""Words that a row of labels may have at most: every caption takes as many numbers, used or not."""
+"""Upper limit of max_length, because every caption takes max_length numbers, however short it is."""
 _Tokens = collections.namedtuple("_Tokens", "numbers lengths words counts examples beyond_ascii unspaced")
 
 
@@ -41,39 +41,39 @@ class Captions(
         "pictures words labels label_length label_start_ix label_end_ix max_length statistics tokens",
     )
 ):
-    """What is to be written.
+    """The encoded captions of a data set, with N pictures and M captions.
 
-    pictures: the entries in their order in the HDF5, each with `split` (train, val or test)
-    words: the vocabulary as texts; words[i] has the number i + 1
+    pictures: the N entries in the order of the HDF5 file, each with `split` (train, val or test)
+    words: the vocabulary as text; words[i] has the number i + 1
     labels: M * max_length numbers of words (uint32), row by row, zero after a caption's last word
-    label_length: M lengths, clipped at max_length
+    label_length: M numbers of words, at most max_length each
     label_start_ix, label_end_ix: for each picture its first and last row of labels, counted from 1, both inclusive
-    statistics: what prepro.py prints, see `lay_out`
+    statistics: the numbers that prepro.py prints, see `lay_out`
     tokens: what captions were split into, words or chars
     """
 
     __slots__ = ()
 
     def json_text(self):
-        """The text of the JSON for train.lua, one line, as Python 2.7's json.dump writes it."""
+        """Return the JSON for train.lua: one line, as Python 2.7's json.dump writes it."""
         words = ", ".join('"%d": %s' % (number, json.dumps(word)) for number, word in enumerate(self.words, 1))
         texts = {"ix_to_word": "{%s}" % words, "images": "[%s]" % ", ".join(_image_texts(self.pictures))}
         return _object_text(["ix_to_word", "images"], texts)
 
     def annotations(self):
-        """All captions as in captions_val2014.json, for the scorer: a dict for json.dumps.
+        """Return all captions in the form of captions_val2014.json, for the scorer: a dict for json.dumps.
 
-        Of COCO's own files only the pictures of captions_val2014.json are in it, as in the original's scorer. Where
-        no picture has an id, their places in the HDF5, counted from 1, stand for it; else those without are left out.
-        Captions are as they were given, for the scorer has words of its own; of `chars` they have a space between
-        all of them, as the captions have that a model says.
+        Of COCO's own files, only the pictures of captions_val2014.json are included, like in the original's scorer.
+        If no picture has an id, the ids are the places in the HDF5 file, counted from 1. If only some have an id, the
+        others are left out. Captions are not changed, because the scorer splits them itself. With `chars` there is a
+        space between all tokens, as in the captions that a model writes.
         """
         split = tokenizer(self.tokens)
-        some = any("id" in picture for picture in self.pictures)
+        with_ids = any("id" in picture for picture in self.pictures)
         images = []  # type: list[dict[str, object]]
         annotations = []  # type: list[dict[str, object]]
         for place, picture in enumerate(self.pictures, 1):
-            if not picture.get("scored", True) or (some and "id" not in picture):
+            if not picture.get("scored", True) or (with_ids and "id" not in picture):
                 continue
             number = picture.get("id", place)
             images.append({"id": number, "file_name": picture["file_path"]})
@@ -91,18 +91,18 @@ class Captions(
 
 
 def lay_out(entries, options):
-    """The Captions of `entries` (of sources.read), which are not changed.
+    """Return the Captions for `entries` (from sources.read), which are not changed.
 
-    options: num_val, num_test, val_share, test_share (see splits.assign), max_length (words of a row, 16),
-    word_count_threshold (a word of the vocabulary occurs more often than so, 5), tokens (words or chars).
+    options: num_val, num_test, val_share, test_share (see splits.assign), max_length (words per row, default 16),
+    word_count_threshold (words that occur more often are in the vocabulary, default 5), tokens (words or chars).
 
     statistics: pictures, captions, splits {train, val, test}, examples (words of the first caption of ten pictures),
     top_words [[count, word]], total_words, different_words, bad_words (different words outside the vocabulary),
     vocabulary (words without UNK), unks (words of captions that became UNK), has_unk, max_sentence_length,
     sentence_lengths (index: words, value: captions), clipped (captions longer than max_length), beyond_ascii
-    (captions), unspaced (captions), remarks (sentences about what a user may not have meant).
+    (captions), unspaced (captions), remarks (sentences about probable mistakes of the user).
 
-    StackError where a number is out of its range, no picture is left for training, or a caption has no words.
+    StackError if a number is out of its range, no picture is left for training, or a caption has no words.
     """
     max_length = _number(options, "max_length", 16, 1, LONGEST)
     threshold = _number(options, "word_count_threshold", 5, 0, 1 << 31)
@@ -138,19 +138,19 @@ def lay_out(entries, options):
     )
 
 
-def _number(options, name, usual, least, most):
-    """A whole number of the options in its range."""
+def _number(options, name, default, least, most):
+    """Return an option that is a whole number. StackError if it is out of its range."""
     value = options.get(name)
-    value = usual if value is None else value
+    value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise StackError("%s is %s; it has to be a whole number from %d to %d" % (name, kind(value), least, most))
     return value
 
 
 def _tokenise(pictures, split_into_words, entries):
-    """The words of all captions, in one row, as numbers in the order of their first occurrence.
+    """Return the _Tokens of all captions: their words in sequence, as numbers in the order of their first occurrence.
 
-    StackError that names captions without words, in the order of `entries`, as the user knows them.
+    StackError that names the captions without words, in the order of `entries`, which is the order of the source.
     """
     numbers, lengths = array.array("I"), array.array("I")
     known = {}  # type: dict[bytes, int]
@@ -176,18 +176,20 @@ def _tokenise(pictures, split_into_words, entries):
 
 
 def _refuse(empty, entries):
+    """Raise a StackError that names captions without words."""
     places = dict((entry["file_path"], place) for place, entry in enumerate(entries))
     empty.sort(key=lambda caption: (places[caption[0]], caption[1]))
-    named = ["%s, caption %d: %s" % (printed(path), index, json.dumps(text[:80])) for path, index, text in empty[:TOLD]]
-    more = ["and %d more" % (len(empty) - TOLD)] if len(empty) > TOLD else []
+    first = empty[:MOST_NAMED]
+    named = ["%s, caption %d: %s" % (printed(path), index, json.dumps(text[:80])) for path, index, text in first]
+    more = ["and %d more" % (len(empty) - MOST_NAMED)] if len(empty) > MOST_NAMED else []
     raise StackError(
-        "%d caption(s) have no words, when punctuation is taken out; take them out of the captions file or "
-        "rewrite them:\n  %s" % (len(empty), "\n  ".join(named + more))
+        "%d caption(s) have no words, only punctuation; remove them from the captions file or rewrite "
+        "them:\n  %s" % (len(empty), "\n  ".join(named + more))
     )
 
 
 def _labels(tokens, final, max_length):
-    """A row of max_length numbers for each caption, cut or filled up with zeros."""
+    """Return a row of max_length numbers for each caption, cut off or filled with zeros."""
     labels, start = array.array("I"), 0
     encoded = array.array("I", map(final.__getitem__, tokens.numbers))
     zeros = [array.array("I", [0]) * missing for missing in range(max_length + 1)]
@@ -199,7 +201,7 @@ def _labels(tokens, final, max_length):
 
 
 def _pointers(pictures):
-    """For each picture its first and its last caption, counted from 1."""
+    """Return the numbers of the first and the last caption of each picture, counted from 1."""
     starts, ends, count = array.array("I"), array.array("I"), 0
     for picture in pictures:
         starts.append(count + 1)
@@ -209,7 +211,7 @@ def _pointers(pictures):
 
 
 def _image_texts(pictures):
-    """What the JSON says of each picture."""
+    """Yield the JSON text of each picture."""
     names = ["split", "file_path", "id"]
     orders = [_order(names[:2]), _order(names)]
     for picture in pictures:
@@ -218,6 +220,7 @@ def _image_texts(pictures):
 
 
 def _order(names):
+    """Return names in the order of a Python 2.7 dict."""
     return [name.decode("ascii") for name in order_of_keys([name.encode("ascii") for name in names])]
 
 

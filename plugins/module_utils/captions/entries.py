@@ -16,15 +16,15 @@ from ..pictures.files import printed
 from ..host.texts import TEXT
 
 SPLITS = {"train": "train", "restval": "train", "val": "val", "validation": "val", "test": "test"}
-"""The words of sources for splits; restval is what Karpathy's split adds to the training set."""
+"""{name of a split in a source: its split}. restval is what Karpathy's split adds to the training set."""
 LONGEST_NAME = 4096
-"""Bytes of a path that Linux opens at most."""
+"""Maximum length of a path under Linux."""
 LONGEST_CAPTION = 131072
-"""Letters of a caption; also what Python's csv takes in a cell."""
+"""Maximum number of characters of a caption; it is also the limit of Python's csv for a cell."""
 MOST_OF_ID = 10**14
-"""Where the whole numbers begin that are no ids."""
+"""A whole number that is an id must be smaller than this."""
 LONGEST_ID = 1000
-"""Letters of an id that is a text."""
+"""Maximum number of characters of an id that is text."""
 _HALF_PAIR = re.compile(json.loads('"[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]"'))
 
 
@@ -39,9 +39,9 @@ class Entries(object):
         self._by_id = {}
 
     def add(self, place, file_path, captions, once, **more):
-        """Take what a source says at a place: captions of a file, and `id`, `split`, `scored` where it says so.
+        """Add what a source has at one place: a file, its captions and, if there are any, `id`, `split` and `scored`.
 
-        `once`: these are all captions of the file, and no other place may have some.
+        With `once`, these are all captions of the file, and it is a problem if the file occurs again.
         """
         problem = self._wrong(file_path, captions, more)
         if problem:
@@ -57,24 +57,24 @@ class Entries(object):
             self._by_file[name] = entry = dict(more, file_path=file_path, captions=list(captions))
             self._places[name] = place
             self.entries.append(entry)
-            self._take_id(place, entry)
+            self._add_id(place, entry)
         elif once:
             self.problems.add(place, "%s is also the file of %s" % (printed(file_path), self._places[name]))
         else:
             self._extend(place, known, captions, more, self._places[name])
 
     def _extend(self, place, known, captions, more, first):
-        """Another row of a picture: its captions, when it says the same of the picture as the first."""
+        """Add the captions of another row of a picture. Its id and split must be the same as in the first row."""
         for field in ("id", "split"):
             if known.get(field) != more.get(field):
-                words = "%s has %s %s here and %s in %s, but a picture has only one; a column of something else needs "
-                words += "another name"
+                message = "%s has %s %s here and %s in %s, but a picture can have only one; if the column contains "
+                message += "something else, rename it"
                 values = [printed(TEXT(fields.get(field, "-"))) for fields in (more, known)]
-                self.problems.add(place, words % (printed(known["file_path"]), field, values[0], values[1], first))
+                self.problems.add(place, message % (printed(known["file_path"]), field, values[0], values[1], first))
                 return
         known["captions"].extend(captions)
 
-    def _take_id(self, place, entry):
+    def _add_id(self, place, entry):
         if "id" not in entry:
             return
         first = self._by_id.setdefault(entry["id"], place)
@@ -82,7 +82,7 @@ class Entries(object):
             self.problems.add(place, "id %s is also the id of %s" % (printed(TEXT(entry["id"])), first))
 
     def _wrong(self, file_path, captions, more):
-        """What is wrong with the fields of one place; empty where nothing is."""
+        """Return the problem with the fields of one place, or a value that is false if there is none."""
         return (
             _wrong_path(file_path)
             or _wrong_captions(captions)
@@ -124,17 +124,17 @@ def _wrong_captions(captions):
 
 
 def wrong_id(value):
-    """What is wrong with the id of a picture; empty where nothing is."""
+    """Return the problem with the id of a picture, or "" if there is none."""
     if isinstance(value, TEXT):
         wrong = not 0 < len(value) <= LONGEST_ID or _HALF_PAIR.search(value)
         return "the id is empty, too long or broken: %s" % json.dumps(value[:80]) if wrong else ""
     if isinstance(value, bool) or not isinstance(value, (float, _INTEGERS)):
-        return "the id is %s; it has to be a number or a text" % kind(value)
+        return "the id is %s; it has to be a number or text" % kind(value)
     if not abs(value) < float("inf"):
-        return "the id is %s; it has to be a finite number or a text" % kind(value)
-    # Lua's JSON writes 14 digits of a number, so that no score would find the picture again.
+        return "the id is %s; it has to be a finite number or text" % kind(value)
+    # Lua's JSON writes 14 digits of a number. With a longer id, the scorer would not find the picture.
     kept = abs(value) < MOST_OF_ID if isinstance(value, _INTEGERS) else float("%.14g" % value) == value
-    return "" if kept else "id %.40s has more digits than Lua keeps (14): write it as a text, in quotes" % (value,)
+    return "" if kept else "id %.40s has more digits than Lua keeps (14): write it as text, in quotes" % (value,)
 
 
 _INTEGERS = (int, type(1 << 64))
@@ -142,7 +142,7 @@ _INTEGERS = (int, type(1 << 64))
 
 def _wrong_split(value):
     if not isinstance(value, TEXT):
-        return "the split is %s; it has to be a text" % kind(value)
+        return "the split is %s; it has to be text" % kind(value)
     if value.strip().lower() not in SPLITS:
         return "the split is %s; it has to be one of %s" % (json.dumps(value[:80]), ", ".join(sorted(SPLITS)))
     return ""

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The two orders that prepro.py takes from Python 2.7 on a 64-bit machine: of a shuffled list and of a dict's keys.
+"""Computes two orders that prepro.py gets from Python 2.7 on a 64-bit machine: of a shuffled list and of a dict's keys.
 
 neuraltalk2's prepro.py shuffles the pictures with a fixed seed and numbers the words in the order in which a dict of
-byte strings gives them. Both are fixed by Python 2.7's own code (Lib/random.py, Objects/stringobject.c,
+byte strings returns them. Both are fixed by Python 2.7's own code (Lib/random.py, Objects/stringobject.c,
 Objects/dictobject.c), so they can be computed by any Python.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
@@ -17,13 +17,13 @@ import random
 _64_BITS = (1 << 64) - 1
 _SMALLEST = 8
 _LARGE = 50000
-"""Keys of a dict from which on it grows to the double and no longer to the fourfold."""
+"""A dict with more keys than this grows to twice their number; a smaller dict grows to four times their number."""
 
 
 def shuffle(values, seed):
     """Put a list in the order that `random.seed(seed); random.shuffle(values)` gives in Python 2.7.
 
-    Python 3 draws the same doubles, but its shuffle uses other bits of them.
+    Python 3's random() returns the same numbers, but its own shuffle uses them in another way.
     """
     draw = random.Random(seed).random
     for i in range(len(values) - 1, 0, -1):
@@ -32,7 +32,7 @@ def shuffle(values, seed):
 
 
 def hash_of(word):
-    """The hash of a byte string in Python 2.7, as an unsigned number of 64 bits."""
+    """Return the hash of a byte string in Python 2.7, as an unsigned number of 64 bits."""
     letters = bytearray(word)
     if not letters:
         return 0
@@ -44,9 +44,9 @@ def hash_of(word):
 
 
 def order_of_keys(words):
-    """The different byte strings `words` in the order of a Python 2.7 dict into which they were put one by one.
+    """Return the distinct byte strings `words` in the order of a Python 2.7 dict into which they are put one by one.
 
-    The order depends on the order of insertion too, for keys with the same place in the table take the next free one.
+    It also depends on the order of insertion, because a key whose place in the table is taken gets the next free one.
     """
     hashes = [hash_of(word) for word in words]
     table = [None] * _SMALLEST
@@ -58,7 +58,7 @@ def order_of_keys(words):
 
 
 def _grown(table, hashes, used):
-    """The keys of `table`, in its order, in one with more than `used` places."""
+    """Return a table of more than `used` places, with the keys of `table` inserted in their order there."""
     size = _SMALLEST
     while size <= used:
         size <<= 1
@@ -70,7 +70,7 @@ def _grown(table, hashes, used):
 
 
 def _insert(table, hashes, index, value):
-    """Put a key, which is not in the table, at the first free place of those that its hash gives."""
+    """Put a new key at the first free place in the sequence of places that follows from its hash."""
     mask = len(table) - 1
     place = perturb = value
     while table[place & mask] is not None:

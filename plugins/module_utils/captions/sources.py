@@ -1,13 +1,13 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Captions as users bring them, read into one form.
+"""Reads captions files of users, in any of several formats, into one form.
 
-What a file is, its content says, whatever its name:
+The format is recognised by the content of the file, and JSON Lines also by the suffix of its name:
 
 - COCO's captions_train2014.json and captions_val2014.json: {"images": [...], "annotations": [...]};
 - prepro.py's raw JSON: [{"file_path", "captions", "id"?}];
 - Karpathy's dataset_*.json: {"images": [{"filename", "split", "sentences": [{"raw"}]}]};
-- JSON of one's own: [{"file", "caption" or "captions"}], {file: [captions]}, or JSON Lines of such objects;
-- a table with a header (tables.py), with a row for each caption.
+- other JSON: [{"file", "caption" or "captions"}], {file: [captions]}, or JSON Lines of such objects;
+- a table with a header (tables.py) and one row per caption.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -37,17 +37,17 @@ _JSON, _JSON_LINES, _TABLE = "JSON", "JSON Lines", "table"
 
 
 def read(paths, karpathy_split="", split_column="", file_column="", caption_column=""):
-    """The entries of captions files, in the order in which prepro.py would have them before its shuffle.
+    """Return the entries of captions files, in the order that they have in prepro.py before its shuffle.
 
-    Each entry is a dict: file_path (text), captions ([text]), id (a number or text; where prepro.py's raw JSON has
-    none, there is none; other pictures without ids get 1, 2, ... in the order of the source), split (train, val or
-    test; where the source or `karpathy_split`, a path, says so), scored (False for COCO's training pictures).
+    Each entry is a dict: file_path (text), captions ([text]), id (a number or text; missing if prepro.py's raw JSON
+    has none; pictures of other sources without ids get 1, 2, ... in the order of the source), split (train, val or
+    test, if the source or the file `karpathy_split` has it), scored (False for COCO's training pictures).
 
-    A file_path may be absolute, as prepro.py has it; one with `..` is refused.
+    A file_path may be absolute, as in prepro.py; one with `..` is an error.
 
-    The columns are names of columns or fields; without them the usual names are looked for. The split_column `-`
-    means that splits in the source count for nothing. StackError naming file, place and field where one cannot be
-    used, with all problems of the files up to a number.
+    The arguments *_column are names of columns or fields; without them the usual names are used. With `-` as
+    split_column, splits in the source are ignored. StackError with file, place and field of all problems, up to a
+    maximum number.
     """
     if not paths:
         raise StackError("no captions file is given: name one with --input-json")
@@ -55,31 +55,31 @@ def read(paths, karpathy_split="", split_column="", file_column="", caption_colu
     columns = Columns(file_column, caption_column, split_column)
     if karpathy_split and columns.split:
         raise StackError("both --karpathy-split and --split-column are given: splits can come from only one of them")
-    found = [(path,) + _recognise(path) for path in paths]
-    coco = [(path, value) for path, form, value, _ in found if form == _JSON and is_coco(value)]
-    if len(coco) < len(found) and len(found) > 1:
+    recognised = [(path,) + _recognise(path) for path in paths]
+    coco = [(path, value) for path, form, value, _ in recognised if form == _JSON and is_coco(value)]
+    if len(coco) < len(recognised) and len(recognised) > 1:
         raise StackError(
-            "%s: several files can be given only of COCO's annotations; put the captions of others into one file"
+            "%s: more than one file can be given only for COCO's annotations; put other captions into one file"
             % " and ".join(printed(path) for path in paths)
         )
     if coco and columns.split:
         raise StackError(
-            "COCO's captions files have no column of splits: use --karpathy-split, --num-val or --val-share"
+            "COCO's captions files have no column with splits: use --karpathy-split, --num-val or --val-share"
         )
     if coco:
         listed = entries(coco)
     else:
-        path, form, value, text = found[0]
-        listed = _own(path, form, value, text, columns)
+        path, form, value, text = recognised[0]
+        listed = _other_entries(path, form, value, text, columns)
     if not listed:
         raise StackError("%s: there is no picture with captions" % " and ".join(printed(path) for path in paths))
     if karpathy_split:
-        KarpathySplits(karpathy_split, parse(karpathy_split, read_text(karpathy_split))).give(listed, bool(coco))
+        KarpathySplits(karpathy_split, parse(karpathy_split, read_text(karpathy_split))).assign(listed, bool(coco))
     return listed
 
 
 def _recognise(path):
-    """(form, JSON value or None, text) of a file, by its content."""
+    """Return (form, JSON value or None, text) of a file."""
     text = read_text(path)
     if re.match(r"\s*[\[{]", text) is None:
         return _TABLE, None, text
@@ -89,7 +89,7 @@ def _recognise(path):
 
 
 def _is_lines(path, text):
-    """Whether a text that begins like JSON is JSON Lines: its first line is an object, and more follows."""
+    """Return whether text that begins like JSON is JSON Lines: the first line is an object, and more lines follow."""
     if os.path.splitext(path)[1].lower() in LINES:
         return True
     first = re.compile(r"\S").search(text)
@@ -102,8 +102,8 @@ def _is_lines(path, text):
         return False
 
 
-def _own(path, form, value, text, columns):
-    """The entries of anything but COCO's files."""
+def _other_entries(path, form, value, text, columns):
+    """Return the entries of a file that is not one of COCO's."""
     problems = Problems([path])
     raw = False
     if form == _TABLE:
@@ -116,24 +116,26 @@ def _own(path, form, value, text, columns):
         records = _from_json(path, listed, text, columns)
     gathered = Entries(problems)
     for place, record in records:
-        problem = _take(gathered, place, record, columns, raw) if isinstance(record, dict) else record
+        problem = _add(gathered, place, record, columns, raw) if isinstance(record, dict) else record
         if problem:
             problems.add(place, problem)
     without = [entry for entry in gathered.entries if "id" not in entry]
     if without and not raw and len(without) < len(gathered.entries):
-        words = "%d of %d pictures have no id, and the others have one; the first of them is %s"
+        message = "%d of %d pictures have no id, but the others have one; the first without an id is %s"
         first = printed(without[0]["file_path"])
-        problems.add("ids", words % (len(without), len(gathered.entries), first))
+        problems.add("ids", message % (len(without), len(gathered.entries), first))
     problems.end()
     if columns.split and gathered.entries and not any("split" in entry for entry in gathered.entries):
-        raise StackError("%s has no entry with the field %s of splits" % (printed(path), printed(columns.split)))
+        raise StackError(
+            "no entry of %s has the field %s, which should contain the splits" % (printed(path), printed(columns.split))
+        )
     for number, entry in enumerate(() if raw or not without else gathered.entries, 1):
         entry["id"] = number
     return gathered.entries
 
 
-def _take(gathered, place, record, columns, raw):
-    """Hand a record's fields over; what is wrong with it, empty where nothing is (or it was noted there)."""
+def _add(gathered, place, record, columns, raw):
+    """Add a record to `gathered`. Return the problem if a field is missing; `gathered` checks the values itself."""
     chosen = columns.choose(record)
     if chosen.file is None or chosen.caption is None:
         names = ", ".join(printed(name[:40]) for name in sorted(record)[:10])
@@ -153,13 +155,13 @@ def _take(gathered, place, record, columns, raw):
 
 
 def _from_table(path, text, columns):
-    """(place, record or problem) of a table's rows, with the cells that are looked at."""
+    """Yield (place, record or problem) for each row of a table. The record contains only the cells that are used."""
     chosen = None
     for place, cells in rows(path, text, columns.fit, columns.wanted):
         if isinstance(cells, dict):
             chosen = chosen or columns.choose(cells)
             record = {chosen.file: cells[chosen.file].strip(), chosen.caption: cells[chosen.caption]}
-            # An empty cell is no id and no split.
+            # An empty cell means that there is no id or no split.
             more = [(name, cells[name].strip()) for name in (chosen.id, chosen.split) if name is not None]
             record.update((name, cell) for name, cell in more if cell)
             if chosen.id in record and _NUMBER.match(record[chosen.id]):
@@ -169,6 +171,7 @@ def _from_table(path, text, columns):
 
 
 def _from_lines(text):
+    """Yield (place, record or problem) for each line of JSON Lines that is not empty."""
     for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         if not line.strip():
             continue
@@ -185,7 +188,7 @@ def _from_lines(text):
 
 
 def _is_raw(value, columns):
-    """Whether this is what prepro.py reads: it takes no other names, and it leaves pictures without ids as they are."""
+    """Return whether this is prepro.py's raw JSON. Then no other names are used, and missing ids are not added."""
     first = value[0] if isinstance(value, list) and value else None
     return (
         isinstance(first, dict)
@@ -195,7 +198,7 @@ def _is_raw(value, columns):
 
 
 def _of_raw(entry, columns):
-    """What prepro.py looks at in an entry, and the split."""
+    """Return an entry with only the fields that prepro.py reads, and the split."""
     if not isinstance(entry, dict):
         return entry
     names = ("file_path", "captions", "id", columns.choose(entry).split)
@@ -203,14 +206,14 @@ def _of_raw(entry, columns):
 
 
 def _from_json(path, value, text, columns):
-    """(place, record) of a JSON value that is no COCO file."""
+    """Return (place, record or problem) for each entry of a JSON value that is not a file of COCO."""
     if isinstance(value, list):
         listed = value
     elif not isinstance(value, dict):
         raise StackError("%s contains %s, not a list of pictures with captions" % (printed(path), kind(value)))
     elif "ix_to_word" in value:
         raise StackError(
-            "%s is the JSON of a finished data set, which has no captions: give the file that it was made of"
+            "%s is the JSON of a finished data set, which has no captions: give the captions file it was made from"
             % printed(path)
         )
     elif isinstance(value.get("images"), list):
@@ -227,7 +230,7 @@ def _from_json(path, value, text, columns):
 
 
 def _of_karpathy(image):
-    """An image of dataset_*.json with the fields of other sources; `filepath` is its folder."""
+    """Return an image of dataset_*.json with the field names of other sources; `filepath` is its folder."""
     if not isinstance(image, dict) or not isinstance(image.get("filename"), TEXT):
         return image
     record = dict((name, image[name]) for name in ("sentences", "split") if name in image)
@@ -238,6 +241,6 @@ def _of_karpathy(image):
 
 
 def _of_mapping(pairs, columns):
-    """The records of {file: captions}, read as pairs, so that a file that is there twice is seen."""
+    """Yield the records of {file: captions}, which was parsed as pairs, so that a file that occurs twice is found."""
     for number, (name, captions) in enumerate(pairs, 1):
         yield "entry %d" % number, {columns.names[0][0]: name, columns.names[1][0]: captions}

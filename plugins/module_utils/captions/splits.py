@@ -1,7 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which pictures are for training, which for validation and which for the test.
+"""Assigns pictures to training, validation and test.
 
-By number as prepro.py does (the first of the shuffled ones), by share, or as the captions' source says itself.
+The splits follow from a number, as in prepro.py (the first of the shuffled pictures), from a share, or from the source
+of the captions.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -16,14 +17,15 @@ from ..host.errors import StackError
 
 _GIVEN = ("num_val", "val_share", "num_test", "test_share")
 _NEARLY = 1e-9
-"""What a share times a number lacks to be whole when it is meant to be: 0.29 * 100 is 28.999999999999996."""
+"""Added before rounding down, because 0.29 * 100 is 28.999999999999996 where 29 is meant."""
 
 
 def assign(pictures, options):
-    """The split (train, val, test) of each of `pictures`, which are shuffled already.
+    """Return the split (train, val, test) of each of `pictures`, which are shuffled already.
 
-    options: num_val or val_share (rounded down), num_test or test_share; all None or missing (num_test: or 0) where
-    the pictures have a `split` of their own. StackError where both or neither is there, or nothing is left to train on.
+    options: num_val or val_share (rounded down), num_test or test_share. All must be None or missing (num_test may be
+    0) if the pictures have a `split` from their source. StackError if there are both or neither, or if no picture is
+    left for training.
     """
     count = len(pictures)
     given = [name for name in _GIVEN if options.get(name) is not None and (name != "num_test" or options[name])]
@@ -50,22 +52,23 @@ def assign(pictures, options):
 
 
 def _own(pictures, own, given):
+    """Return the splits from the source. StackError if options were given too, or some pictures have no split."""
     if given:
         raise StackError(
-            "the pictures have splits of their own in their source, and %s would give them others: leave it out, or "
-            "use `--split-column -` to ignore those of the source" % " and ".join(given)
+            "the source of the captions contains splits, and %s would assign others: leave it out, or use "
+            "`--split-column -` to ignore the splits of the source" % " and ".join(given)
         )
     if own < len(pictures):
         (first,) = [picture for picture in pictures if "split" not in picture][:1]
         raise StackError(
-            "%d of %d pictures have no split, and the others have one; the first of them is %s"
+            "%d of %d pictures have no split, but the others have one; the first without a split is %s"
             % (len(pictures) - own, len(pictures), printed(first["file_path"]))
         )
     return [picture["split"] for picture in pictures]
 
 
 def _size(count, options, split):
-    """How many pictures a split gets."""
+    """Return the number of pictures in a split."""
     number, share = options.get("num_" + split), options.get(split + "_share")
     if share is None:
         number = number or 0
@@ -75,5 +78,7 @@ def _size(count, options, split):
     if number:
         raise StackError("both num_%s and %s_share are given: give one of them" % (split, split))
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
-        raise StackError("%s_share is %s; it has to be a number from 0 to below 1, like 0.05" % (split, kind(share)))
+        raise StackError(
+            "%s_share is %s; it has to be a number from 0 to less than 1, for example 0.05" % (split, kind(share))
+        )
     return int(share * count + _NEARLY)

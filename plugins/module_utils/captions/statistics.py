@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What the captions of a data set are like: the numbers that prepro.py prints, and what a user may not have meant.
+"""Statistics of captions: the numbers that prepro.py prints, and remarks about probable mistakes of the user.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -14,14 +14,15 @@ from ..pictures.files import printed
 from ..rules.data import WORDS
 
 TOP = 20
+"""Number of the most frequent words in the statistics."""
 MANY = 0.05
-"""The share of captions from which on something is said about them."""
+"""Share of captions above which there is a remark about them."""
 OFTEN_UNKNOWN = 0.1
-"""As MANY, of the words that became UNK; 0.6 % of COCO's do."""
+"""Share of words that became UNK above which there is a remark; for COCO it is 0.6 %."""
 
 
 def gather(pictures, tokens, vocabulary, threshold, max_length):
-    """The statistics of `encoding.lay_out`, without its remarks; `vocabulary` is its size without UNK."""
+    """Return the statistics of `encoding.lay_out`, without the remarks; `vocabulary` is its size without UNK."""
     longest = max(tokens.lengths)
     lengths = [0] * (longest + 1)
     for length in tokens.lengths:
@@ -50,7 +51,7 @@ def gather(pictures, tokens, vocabulary, threshold, max_length):
 
 
 def remarks(facts, pictures, threshold, max_length, mode):
-    """Sentences about what is allowed and what a user may not have meant."""
+    """Return sentences about what is allowed but probably a mistake of the user."""
     captions, words = facts["captions"], facts["total_words"]
     without = sum(1 for picture in pictures if "id" not in picture)
     found = []
@@ -77,15 +78,15 @@ def remarks(facts, pictures, threshold, max_length, mode):
             % (facts["clipped"], captions, max_length)
         )
     if not facts["splits"]["val"]:
-        found.append("no picture is for validation: train.lua ends when it comes to its first evaluation")
+        found.append("no picture is for validation: train.lua ends with an error at its first evaluation")
     elif not any(picture.get("scored", True) for picture in pictures if picture["split"] == "val"):
         found.append(
-            "no picture for validation is in the file of COCO's validation set, and only these are scored: train.lua "
-            "cannot score its captions (-language_eval 1)"
+            "no picture for validation is in the file of COCO's validation set, and only pictures of that file are "
+            "scored: train.lua cannot score its captions (-language_eval 1)"
         )
     if without:
         found.append(
-            "%d of %d pictures have no id, such as %s; as with prepro.py they get none, and train.lua cannot score "
+            "%d of %d pictures have no id, for example %s. None is added, as in prepro.py, and train.lua cannot score "
             "captions without ids (-language_eval 1): give each entry an id"
             % (without, len(pictures), printed([one for one in pictures if "id" not in one][0]["file_path"]))
         )
@@ -93,7 +94,7 @@ def remarks(facts, pictures, threshold, max_length, mode):
 
 
 def lines(facts):
-    """The statistics in the words and the order of prepro.py, a list of native texts; remarks are not among them."""
+    """Return the statistics without the remarks as a list of native strings, worded and ordered as in prepro.py."""
     texts = ["example processed tokens:"] + [" ".join(map(printed, words)) for words in facts["examples"]]
     texts += ["top words and their counts:"] + ["%8d %s" % (count, printed(word)) for count, word in facts["top_words"]]
     bad, different, unks, words = (facts[name] for name in ("bad_words", "different_words", "unks", "total_words"))

@@ -1,12 +1,13 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The words of a caption, as prepro.py splits it; and letters as words for scripts that put no spaces between words.
+"""Splits captions into words like prepro.py, or into letters for scripts that put no spaces between words.
 
-Words are byte strings in UTF-8. A caption in ASCII gives exactly the words of prepro.py. On any other the original
-ends with UnicodeEncodeError; here it is brought to NFC and to lower case, all punctuation (of ASCII as in the
-original, and every character of Unicode's categories P*) is taken out, and it is split at Unicode's white space.
+Words are byte strings in UTF-8. A caption in ASCII gives exactly the words of prepro.py. For any other caption
+prepro.py ends with UnicodeEncodeError. Here such a caption is converted to NFC and lower case, all punctuation (of
+ASCII as in prepro.py, and every character of Unicode's categories P*) is removed, and it is split at Unicode's white
+space.
 
-Python 2.7 knows an older Unicode and lowers letter by letter, so captions with capital letters beyond ASCII may give
-other words there in a few cases (a Greek sigma at the end of a word).
+Python 2.7 has an older Unicode and converts to lower case letter by letter, so captions with capital letters beyond
+ASCII may give other words there in a few cases (a Greek sigma at the end of a word).
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -27,7 +28,7 @@ from ..host.texts import as_text
 from ..rules.data import CHARS, TOKENS
 
 LONG_RUN = 10
-"""Letters of a script without spaces that stand together where somebody did not put spaces between the words."""
+"""A caption with so many adjacent letters of a script without spaces has no spaces between its words."""
 _PUNCTUATION = string.punctuation.encode("ascii")
 # Thai, Lao, Myanmar, Khmer, Hiragana, Katakana, Han.
 _SMALL = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
@@ -35,12 +36,12 @@ _HAN = ((0x3005, 0x3007), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), 
 
 
 def _letter(code):
-    """The character of a code point below 65536; chr of Python 2.7 gives bytes."""
+    """Return the character of a code point below 65536; chr of Python 2.7 returns bytes."""
     return json.loads('"\\u%04x"' % code)
 
 
 def _letter_pattern():
-    """Matches one letter of a script without spaces and the marks above and below it."""
+    """Return a pattern for one letter of a script without spaces, with the marks above and below it."""
     spans = "".join(as_text("%s-%s") % (_letter(first), _letter(last)) for first, last in _SMALL + _HAN)
     small = [_letter(code) for first, last in _SMALL for code in range(first, last + 1)]
     marks = as_text("").join(letter for letter in small if unicodedata.category(letter).startswith("M"))
@@ -59,10 +60,10 @@ _UNSPACED = re.compile(as_text("(?:%s){%d}") % (_ONE, LONG_RUN))
 
 
 class _WithoutPunctuation(dict):  # type: ignore[type-arg]
-    """For translate(): what becomes of a character, found out when it comes first."""
+    """For translate(): {code: the same code, or None for punctuation}, computed when a character first occurs."""
 
     def __missing__(self, code):
-        # Below 128 the list of the original decides, which has signs like $ and + too.
+        # Below 128 the list of prepro.py is used, which also has signs like $ and +.
         if code < 128:
             kept = as_text(string.punctuation).find(_letter(code)) < 0
         else:
@@ -72,6 +73,7 @@ class _WithoutPunctuation(dict):  # type: ignore[type-arg]
 
 
 def _character(code):
+    """Return the character of any code point."""
     if code < 0x10000:
         return _letter(code)
     code -= 0x10000
@@ -82,17 +84,17 @@ _TABLE = _WithoutPunctuation()
 
 
 def ascii_words(caption):
-    """The words of a caption in bytes, in ASCII: what prepro.py makes of it."""
+    """Return the words of a caption that is bytes in ASCII, exactly those of prepro.py."""
     return caption.lower().translate(None, _PUNCTUATION).split()
 
 
 def plain(caption):
-    """A caption in NFC and lower case, without punctuation."""
+    """Return a caption in NFC and lower case, without punctuation."""
     return unicodedata.normalize("NFC", caption).lower().translate(_TABLE)
 
 
 def tokenizer(mode):
-    """A function from the text of a caption to its words, for `words` or `chars`. StackError for another mode."""
+    """Return a function that splits the text of a caption, for the mode `words` or `chars`. StackError for others."""
     if mode not in TOKENS:
         raise StackError("tokens is %s; it can be %s" % (kind(mode), " or ".join(TOKENS)))
     split = _letters if mode == CHARS else _words
@@ -111,6 +113,7 @@ def _words(caption):
 
 
 def _letters(caption):
+    """Return the words of a caption, with every letter of a script without spaces as a word."""
     found = []
     for word in caption.split():
         found += _LETTERS_OR_REST.findall(word) if _ANY_LETTER.search(word) else [word]
@@ -118,5 +121,5 @@ def _letters(caption):
 
 
 def is_unspaced(caption):
-    """Whether a caption has many letters of a script without spaces in one run, so that it counts as few words."""
+    """Return whether a caption has LONG_RUN adjacent letters of a script without spaces."""
     return _UNSPACED.search(plain(caption)) is not None

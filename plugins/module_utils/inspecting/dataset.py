@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Whether an HDF5 file and the JSON beside it are what train.lua reads: every word, number and size of them.
+"""Checks that an HDF5 file and its JSON file are valid for train.lua: all words, numbers and sizes in them.
 
-Its main() is a program of its own, for the Python that the stack's h5py belongs to. Runs under Python 2.7 and 3; numpy
-and h5py are imported where they are used.
+main() is a separate program, for the Python that has the stack's h5py. Runs under Python 2.7 and 3; numpy and h5py are
+imported where they are used.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -14,20 +14,20 @@ import json
 import os
 import re
 
-from .dataset_json import check_listed, check_words, read_told
+from .dataset_json import check_listed, check_words, read_json
 from .found import MOST_NAMED, Found, Rows
 
 SETS = ("images", "labels", "label_start_ix", "label_end_ix", "label_length")
 SIDE = (3, 256, 256)
-"""The shape of a picture; train.lua copies each into a tensor of that shape."""
+"""The shape of a picture. train.lua copies each picture into a tensor of this shape."""
 BLOCK = 1 << 22
-"""Numbers that are in memory at once."""
+"""Maximum number of values that are in memory at once."""
 MOST_CAPTIONS = 20000000
 MOST_WORDS = 10000
-"""Captions of a file, and words of a caption, above which a shape is taken for damaged."""
+"""With more captions in a file, or more words in a caption, its shape is reported as damaged."""
 DAMAGE = (EnvironmentError, RuntimeError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError,
           MemoryError, SystemError)  # fmt: skip
-"""What h5py raises on a damaged file."""
+"""The exceptions that h5py raises for damaged files."""
 NO_HDF5 = "signature not found"
 CUT = re.compile(r"truncated file: eof = (\d+).*stored_eof = (\d+)")
 LEFT_OPEN = "consistency flag", "already open for write", "h5clear"
@@ -36,11 +36,12 @@ LOCKED = "unable to lock", "lock file", "Resource temporarily unavailable"
 
 
 def check(h5, json_file, found, splits=()):
-    """{pictures, captions, words, splits} of a data set; problems are added to `found`. No pixel is read.
+    """Return {pictures, captions, words, splits, listed} of a data set. Problems go to `found`. No pixel is read.
 
-    `splits` are those that must have pictures. `json_file` may be empty: then only the HDF5 is checked.
+    `splits` are the splits that must have pictures. If `json_file` is empty, only the HDF5 file is checked. `listed`
+    is the list of pictures in the JSON.
     """
-    listed = read_told(json_file, found) if json_file else None
+    listed = read_json(json_file, found) if json_file else None
     words = check_words(json_file, listed, found) if json_file else None
     by_split = check_listed(json_file, listed, found, splits) if json_file else {}
     try:
@@ -49,8 +50,8 @@ def check(h5, json_file, found, splits=()):
         found.fault(h5, "", "unreadable", in_words(h5, error))
         sizes = {}
     if listed and sizes.get("pictures") is not None and sizes["pictures"] != len(listed["images"]):
-        words_of = "it holds %d pictures, and %s lists %d"
-        found.fault(h5, "/images", "misfit", words_of % (sizes["pictures"], json_file, len(listed["images"])))
+        reason = "it contains %d pictures, but %s lists %d"
+        found.fault(h5, "/images", "misfit", reason % (sizes["pictures"], json_file, len(listed["images"])))
     return dict(sizes, words=words, splits=by_split, listed=listed["images"] if listed else [])
 
 
@@ -60,14 +61,14 @@ def in_words(path, error):
     cut = CUT.search(message)
     if cut:
         return (
-            "it is truncated: it has %s bytes and should have %s. It was not copied whole, or never closed"
+            "it is truncated: it has %s bytes and should have %s. The copy is incomplete, or the file was not closed"
             % cut.groups()
         )
-    if any(words in message for words in LEFT_OPEN):
+    if any(part in message for part in LEFT_OPEN):
         return (
             "it was not closed by the program that wrote it, which was interrupted or is still writing (%s)" % message
         )
-    if any(words in message for words in LOCKED):
+    if any(part in message for part in LOCKED):
         return "another program has it open for writing (%s)" % message
     if NO_HDF5 in message:
         if not os.path.getsize(path):
@@ -75,15 +76,15 @@ def in_words(path, error):
         with io.open(path, "rb") as file:
             zero = not file.read(4096).strip(b"\0")
         return "it is not an HDF5 file" + (
-            ": its start is all zero, as an interrupted program leaves it" if zero else ""
+            ": its start is all zero, probably because a program was interrupted while it wrote" if zero else ""
         )
-    if any(words in message for words in DAMAGED):
+    if any(part in message for part in DAMAGED):
         return "it is damaged, probably because its program was interrupted while it wrote (%s)" % message
     return "it cannot be read: %s" % message
 
 
 def check_h5(path, found, words, json_file):
-    """{pictures, captions, length} by the sizes in an HDF5 file; their numbers are read by blocks."""
+    """Return {pictures, captions, length}, the sizes in an HDF5 file. All its numbers are checked, block by block."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -106,34 +107,34 @@ def check_h5(path, found, words, json_file):
 
 def check_shapes(path, sets, found):
     """Return whether all datasets have valid shapes and types, which the other checks require."""
-    well = True
+    valid = True
     for name in sorted(sets):
         shape, kind = sets[name].shape, sets[name].dtype
         wanted = {"images": 4, "labels": 2}.get(name, 1)
         if shape is None or len(shape) != wanted:
-            words = "it has the shape %s, not %d dimensions" % (shape, wanted)
+            reason = "it has the shape %s, not %d dimensions" % (shape, wanted)
         elif name == "images" and shape[1:] != SIDE:
-            words = "it has the shape %s, not (N, 3, 256, 256)" % (shape,)
+            reason = "it has the shape %s, not (N, 3, 256, 256)" % (shape,)
         elif (kind != "uint8") if name == "images" else (kind.kind not in "iu"):
-            words = "it has the type %s, not %s" % (kind, "uint8" if name == "images" else "uint32")
+            reason = "it has the type %s, not %s" % (kind, "uint8" if name == "images" else "uint32")
         elif shape[0] > MOST_CAPTIONS or (name == "labels" and not 0 < shape[1] <= MOST_WORDS):
-            words = "it has the shape %s, which no data set has" % (shape,)
+            reason = "it has the shape %s, which is not possible for a data set" % (shape,)
         elif not shape[0]:
-            words = "it is empty"
+            reason = "it is empty"
         else:
             continue
-        found.fault(path, "/" + name, "another shape", words)
-        well = False
+        found.fault(path, "/" + name, "another shape", reason)
+        valid = False
     for one, other in (("images", "label_start_ix"), ("images", "label_end_ix"), ("labels", "label_length")):
-        if well and one in sets and other in sets and sets[one].shape[0] != sets[other].shape[0]:
-            words = "it has %d rows, and /%s has %d" % (sets[other].shape[0], one, sets[one].shape[0])
-            found.fault(path, "/" + other, "another shape", words)
-            well = False
-    return well
+        if valid and one in sets and other in sets and sets[one].shape[0] != sets[other].shape[0]:
+            reason = "it has %d rows, but /%s has %d" % (sets[other].shape[0], one, sets[one].shape[0])
+            found.fault(path, "/" + other, "another shape", reason)
+            valid = False
+    return valid
 
 
 def check_labels(path, labels, lengths, found, words, json_file):
-    """Captions by blocks: words of the vocabulary, then zeros, as many as label_length says."""
+    """Check the captions, block by block: label_length numbers of words in the vocabulary, then zeros."""
     import numpy
 
     faults, most = Rows(), 0
@@ -150,15 +151,15 @@ def check_labels(path, labels, lengths, found, words, json_file):
         if words is not None:
             faults.add("vocabulary", start, numpy.nonzero((block > words).any(axis=1))[0])
         if lengths is not None:
-            told_length = lengths[start : start + step]
-            faults.add("length", start, numpy.nonzero(told_length != count)[0])
+            stored = lengths[start : start + step]
+            faults.add("length", start, numpy.nonzero(stored != count)[0])
     if words is not None and most > words:
-        reason = "it has a label %d, and %s has %d words (%s)" % (most, json_file, words, faults.named("vocabulary"))
+        reason = "it has a label %d, but %s has %d words (%s)" % (most, json_file, words, faults.named("vocabulary"))
         found.fault(path, "/labels", "out of the vocabulary", reason)
     for kind, place, fault, reason in (
         ("no word", "/labels", "out of the vocabulary", "a label is below 0 (%s)"),
         ("empty", "/labels", "no words", "a caption has no words (%s)"),
-        ("gap", "/labels", "zero inside", "a caption has a zero before one of its words, and ends there (%s)"),
+        ("gap", "/labels", "zero inside", "a caption has a zero before one of its words, so it ends there (%s)"),
         ("length", "/label_length", "length", "it is not the number of words in /labels (%s)"),
     ):
         if faults.count(kind):
@@ -166,7 +167,7 @@ def check_labels(path, labels, lengths, found, words, json_file):
 
 
 def check_places(path, starts, ends, captions, found):
-    """1-based inclusive places of the captions of each picture: first to last, none twice and none left out."""
+    """Check the first and last caption (from 1, inclusive) of each picture, and that each caption has one picture."""
     import numpy
 
     starts, ends = starts.astype("int64"), ends.astype("int64")
@@ -174,19 +175,19 @@ def check_places(path, starts, ends, captions, found):
     faults.add("outside", 0, numpy.nonzero((starts < 1) | (ends > captions))[0])
     faults.add("none", 0, numpy.nonzero(ends < starts)[0])
     if faults.count("outside"):
-        hint = ": they count from 1, not from 0" if int(starts.min()) == 0 else ""
-        reason = "the captions of a picture lie outside 1 to %d (%s)%s" % (captions, faults.named("outside"), hint)
+        hint = ": the numbers must start at 1, not at 0" if int(starts.min()) == 0 else ""
+        reason = "the captions of a picture are outside of 1 to %d (%s)%s" % (captions, faults.named("outside"), hint)
         found.fault(path, "/label_start_ix", "places", reason)
     if faults.count("none"):
-        reason = "a picture has no caption: its last stands before its first (%s)" % faults.named("none")
+        reason = "a picture has no caption: its last one is before its first one (%s)" % faults.named("none")
         found.fault(path, "/label_end_ix", "places", reason)
     if faults.count("outside") or faults.count("none"):
         return
     opened, closed = (numpy.bincount(places, minlength=captions + 2) for places in (starts, ends + 1))
     times = numpy.cumsum(opened - closed)[1 : captions + 1]
     for kind, rows, reason in (
-        ("left", numpy.nonzero(times == 0)[0], "captions of no picture, which are never read (%s)"),
-        ("twice", numpy.nonzero(times > 1)[0], "captions of several pictures at once (%s)"),
+        ("left", numpy.nonzero(times == 0)[0], "captions that belong to no picture and are never read (%s)"),
+        ("twice", numpy.nonzero(times > 1)[0], "captions that belong to more than one picture (%s)"),
     ):
         faults.add(kind, 0, rows)
         if faults.count(kind):
@@ -194,7 +195,7 @@ def check_places(path, starts, ends, captions, found):
 
 
 def check_pixels(path, found, step=lambda done, total: None):
-    """How many pictures are all zero, as those to which an interrupted program never came; read by blocks."""
+    """Return the number of pictures that are all zero, like those that an interrupted program did not write."""
     import h5py
     import numpy
 
@@ -211,20 +212,20 @@ def check_pixels(path, found, step=lambda done, total: None):
     if faults.count("zero"):
         reason = "pictures are completely black, like those that were never written (%s)" % faults.named("zero")
         if total - 1 - last:
-            reason += ": the last %d of %d, so whatever wrote it was interrupted" % (total - 1 - last, total)
+            reason += ": the last %d of %d, so the program that wrote it was interrupted" % (total - 1 - last, total)
         found.fault(path, "/images", "never written", reason)
     return faults.count("zero")
 
 
-def main(words):
-    """`FILE.h5 FILE.json [SPLIT ...]`: a line `misfit JSON` for each of the first faults, or a line `fits`."""
+def main(args):
+    """Check `FILE.h5 FILE.json [SPLIT ...]`; print `misfit JSON` for each of the first faults, or a line `fits`."""
     try:
         import h5py  # noqa: F401
-    except ImportError:  # another Python than the one that it was installed for
-        print("fits: not looked at")
+    except ImportError:  # this is not the Python for which it was installed
+        print("fits: not checked")
         return
     found = Found()
-    sizes = check(words[0], words[1], found, words[2:])
+    sizes = check(args[0], args[1], found, args[2:])
     for entry in found.faults[:MOST_NAMED]:
         print("misfit %s" % json.dumps(entry))
     if not found.faults:

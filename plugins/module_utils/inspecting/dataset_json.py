@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Whether the JSON beside an HDF5 file is what train.lua reads: one line, its vocabulary whole, pictures with splits.
+"""Checks that the JSON for an HDF5 file is valid for train.lua: one line, a complete vocabulary, pictures with splits.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -17,39 +17,39 @@ from .found import MOST_NAMED, some
 
 SPLITS = ("train", "val", "test")
 MOST = 256 << 20
-"""Bytes of a JSON file that are read."""
+"""Maximum size of a JSON file in bytes."""
 TEXT = type(b"".decode("utf-8"))
 
 
-def read_told(path, found):
-    """{ix_to_word, images} of the JSON; None where it is no such thing."""
+def read_json(path, found):
+    """Return {ix_to_word, images} from the JSON, or None if it has another form. Problems are added to `found`."""
     try:
         size = os.path.getsize(path)
         if size > MOST:
             return found.fault(path, "", "unreadable", "it has %d bytes, more than the %d that are read" % (size, MOST))
         with io.open(path, "rb") as file:
             text = file.read(MOST).decode("utf-8")
-        told = json.loads(text)
+        content = json.loads(text)
     except (IOError, OSError) as error:
         return found.fault(path, "", "unreadable", "it cannot be read: %s" % error.strerror)
-    except (ValueError, RuntimeError) as error:  # the latter where it is too deep
+    except (ValueError, RuntimeError) as error:  # RuntimeError if it is nested too deeply
         return found.fault(path, "", "no JSON", "it is not JSON: %s" % error)
     if "\n" in text.rstrip():
-        words = "it has several lines, and train.lua reads only the first: write it without line breaks"
-        found.fault(path, "", "several lines", words)
-    for name, kind, words in (("ix_to_word", dict, "an object of words"), ("images", list, "a list")):
-        if not isinstance(told, dict) or not isinstance(told.get(name), kind):
+        reason = "it has several lines, but train.lua reads only the first: write it without line breaks"
+        found.fault(path, "", "several lines", reason)
+    for name, kind, form in (("ix_to_word", dict, "an object of words"), ("images", list, "a list")):
+        if not isinstance(content, dict) or not isinstance(content.get(name), kind):
             return found.fault(
-                path, name, "another shape", "it has no %s (%s): it is not what prepro.py writes" % (name, words)
+                path, name, "another shape", "it has no %s (%s): it is not what prepro.py writes" % (name, form)
             )
-    return told
+    return content
 
 
-def check_words(path, told, found):
-    """How many words the vocabulary has; None where it is none. Its keys are "1", "2" and so on without a gap."""
-    if told is None:
+def check_words(path, content, found):
+    """Return the number of words in the vocabulary, whose keys must be "1", "2", ...; None if there is no content."""
+    if content is None:
         return None
-    words = told["ix_to_word"]
+    words = content["ix_to_word"]
     if not words:
         return found.fault(path, "ix_to_word", "vocabulary", "it contains no word")
     lacks = [str(number) for number in range(1, len(words) + 1) if str(number) not in words]
@@ -69,14 +69,14 @@ def check_words(path, told, found):
     return len(words)
 
 
-def check_listed(path, told, found, splits):
-    """{split: how many pictures} of what the JSON lists."""
-    if told is None:
+def check_listed(path, content, found, splits):
+    """Return {split: number of pictures} of the pictures in the JSON. The `splits` must have pictures."""
+    if content is None:
         return {}
     counts = {}  # type: dict[str, int]
-    seen = {"id": set(), "file_path": set()}  # type: dict[str, set[object]]
+    known = {"id": set(), "file_path": set()}  # type: dict[str, set[object]]
     doubles = {"id": [], "file_path": []}  # type: dict[str, list[int]]
-    for row, entry in enumerate(told["images"]):
+    for row, entry in enumerate(content["images"]):
         place = "images[%d]" % row
         split = entry.get("split") if isinstance(entry, dict) else None
         if not isinstance(split, TEXT):
@@ -87,19 +87,19 @@ def check_listed(path, told, found, splits):
             value = entry.get(field)
             if not isinstance(value, (numbers.Number, TEXT)):
                 found.remark(path, place, "another shape", "it has no %s, which eval.lua and the scorer use" % field)
-            elif value in seen[field]:
+            elif value in known[field]:
                 doubles[field].append(row)
-            seen[field].add(value if isinstance(value, (numbers.Number, TEXT)) else None)
+            known[field].add(value if isinstance(value, (numbers.Number, TEXT)) else None)
     for field in sorted(doubles):
         if doubles[field]:
-            words = "the same %s as a picture before it: %s" % (field, some(doubles[field]))
-            found.remark(path, "images", "duplicate", words)
-    odd = sorted(set(counts) - set(SPLITS))
-    if odd:
+            reason = "pictures with the same %s as an earlier picture: %s" % (field, some(doubles[field]))
+            found.remark(path, "images", "duplicate", reason)
+    unknown = sorted(set(counts) - set(SPLITS))
+    if unknown:
         found.remark(
-            path, "images", "split", "no program reads the split %s" % some([json.dumps(name) for name in odd])
+            path, "images", "split", "no program reads the split %s" % some([json.dumps(name) for name in unknown])
         )
     for split in splits:
         if not counts.get(split):
-            found.fault(path, "images", "split", "no picture is of the split %s" % split)
+            found.fault(path, "images", "split", "no picture has the split %s" % split)
     return counts

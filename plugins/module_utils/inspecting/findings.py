@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""What an inspection finds, written down line by line and counted; of a large set little of it is in memory.
+"""Writes the findings of an inspection to a file, line by line, and counts them, so that little is in memory.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -16,14 +16,14 @@ from ..host.errors import StackError
 from ..host.texts import as_native, as_text
 
 SHOWN = 20
-"""Faults that are printed one by one, at most. The file contains all of them."""
+"""Maximum number of faults that are printed one by one. The file contains all of them."""
 
 
 class Findings(object):
-    """A file of JSON Lines, one finding each: file, place in it, fault (the word to count it by), reason, remark.
+    """A file of JSON Lines with one finding each: file, place in it, fault (the kind of finding), reason, remark.
 
-    `remark` is true for what does no harm by itself. It can stand for a Found. StackError where the file cannot be
-    written.
+    `remark` is true for a finding that is harmless by itself. It has the methods of Found and can be used instead of
+    one. StackError if the file cannot be written.
     """
 
     def __init__(self, path):
@@ -31,7 +31,7 @@ class Findings(object):
         self.counts = {"faults": {}, "remarks": {}}  # type: dict[str, dict[str, int]]
         self.first = []
         try:
-            self.file = io.open(path, "wb", 0)  # nothing is left to be written when it is closed
+            self.file = io.open(path, "wb", 0)  # unbuffered, so that closing it cannot fail to write
         except (IOError, OSError) as error:
             raise StackError("%s cannot be written: %s" % (printed(path), error.strerror))
 
@@ -63,7 +63,7 @@ class Findings(object):
             raise StackError("%s cannot be written: %s" % (printed(self.path), error.strerror))
 
     def number(self, sort):
-        """How many `faults` or `remarks` there are."""
+        """Return the number of `faults` or `remarks`."""
         return sum(self.counts[sort].values())
 
     def lines(self):

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """Checks pictures one by one, with one process per core. With Pillow, each picture is decoded completely.
 
-Runs under Python 2.7 and 3 and needs nothing beyond the standard library and, to decode, Pillow.
+Runs under Python 2.7 and 3 and needs only the standard library and, to decode pictures, Pillow.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -12,7 +12,7 @@ import os
 import signal
 
 from ..pictures.headers import LOADED, Unusable
-from ..pictures.files import hidden, look, opened, printed, shown
+from ..pictures.files import look, opened, printed, shown, unescaped
 from ..pictures.pixels import FORMATS, loaded, silence, unknown, why
 from ..programs.processes import Pool, cores
 from ..programs.progress import Progress
@@ -26,7 +26,7 @@ SUFFIXES = {
 """{suffix of a picture: its kind}."""
 NETPBM = ("PPM", "PGM", "PBM")
 AT_ONCE = 8
-"""Pictures that a process gets at once."""
+"""Number of pictures in one task of a process."""
 
 
 def suffix_kind(name):
@@ -51,75 +51,75 @@ class Inspection(object):
         for size in sizes.values():
             counts[size] = counts.get(size, 0) + 1
         wanted = [[shown(name), counts[size] > 1] for name, size in sizes.items()]
-        progress = Progress(say, "looked at", len(wanted))
+        progress = Progress(say, "checked", len(wanted))
 
-        def done(task, answers):
-            for (text, _digest), answer in zip(task, answers):
-                self.take(hidden(text), answer)
+        def done(task, results):
+            for (text, _digest), result in zip(task, results):
+                self.add(unescaped(text), result)
             progress.add(len(task))
 
         def crashed(task, number, number_of_signal):
             text = task[max(0, number)][0]
             names = [name for name in dir(signal) if getattr(signal, name) == number_of_signal and name[:3] == "SIG"]
-            words = "it is damaged: its decoder crashes on it (%s)" % (names or [number_of_signal])[0]
-            self.take(hidden(text), {"fault": "not decodable", "reason": words})
+            reason = "it is damaged: its decoder crashes (%s)" % (names or [number_of_signal])[0]
+            self.add(unescaped(text), {"fault": "not decodable", "reason": reason})
             progress.add(1)
             return [entry for entry in task if entry[0] != text]
 
         pool = Pool(min(jobs or cores(), 1 + len(wanted) // AT_ONCE), self.work)
         try:
-            pool.run(pieces(wanted), done, crashed, progress.tick)
+            pool.run(tasks(wanted), done, crashed, progress.tick)
         finally:
             pool.end()
-        self.tell_duplicates()
+        self.remark_duplicates()
 
     def work(self, task, note):
-        """In a child: return the result of `seen` for each picture of a task."""
-        answers = []
+        """In a child process: return the result of `check` for each picture of a task."""
+        results = []
         for number, (text, digest) in enumerate(task):
             note(number)
-            answers.append(seen(os.path.join(self.root, hidden(text)), digest, self.decode))
-        return answers
+            results.append(check(os.path.join(self.root, unescaped(text)), digest, self.decode))
+        return results
 
-    def take(self, name, answer):
+    def add(self, name, result):
         """Add the result for a picture to the findings."""
-        fault = answer.get("fault")
-        says = suffix_kind(name)
-        if fault in ("no picture", "empty") and not (self.named or says):
-            self.found.remark(name, "", fault, answer["reason"])
+        fault = result.get("fault")
+        expected = suffix_kind(name)
+        if fault in ("no picture", "empty") and not (self.named or expected):
+            self.found.remark(name, "", fault, result["reason"])
         elif fault:
-            self.refuse(name, Unusable(answer["reason"], fault))
+            self.refuse(name, Unusable(result["reason"], fault))
         else:
-            kind = answer["kind"]
-            if says and says != kind and not (says in NETPBM and kind in NETPBM):
-                words = "it is a %s, although its name says otherwise; programs use its content"
-                self.found.remark(name, "", "another type", words % kind)
+            kind = result["kind"]
+            if expected and expected != kind and not (expected in NETPBM and kind in NETPBM):
+                reason = "it is a %s, but its name has another suffix; programs use its content"
+                self.found.remark(name, "", "another type", reason % kind)
             if kind not in LOADED:
-                words = "it is a %s, which `data prepare` reads but eval.lua does not caption"
-                self.found.remark(name, "", "other kind", words % kind)
-            if answer.get("sha256"):
-                self.digests.setdefault(answer["sha256"], []).append(name)
+                reason = "it is a %s, which `data prepare` reads but eval.lua does not caption"
+                self.found.remark(name, "", "other kind", reason % kind)
+            if result.get("sha256"):
+                self.digests.setdefault(result["sha256"], []).append(name)
 
     def refuse(self, name, unusable):
         """Record a picture that cannot be used."""
         self.bad.append((name, unusable.reason))
         self.found.fault(name, "", unusable.fault, unusable.reason)
 
-    def tell_duplicates(self):
-        """Add a remark for pictures with the same bytes as another one. The first by name counts as the original."""
+    def remark_duplicates(self):
+        """Add a remark for each picture with the same bytes as another one. The first name counts as the original."""
         for names in sorted(sorted(names) for names in self.digests.values() if len(names) > 1):
             for name in names[1:]:
                 self.found.remark(name, "", "duplicate", "it has the same bytes as %s" % printed(names[0]))
 
 
-def pieces(wanted):
-    """The tasks of which each process gets one at a time."""
+def tasks(wanted):
+    """Yield tasks with up to AT_ONCE pictures; a process gets one at a time."""
     for start in range(0, len(wanted), AT_ONCE):
         yield wanted[start : start + AT_ONCE]
 
 
-def seen(path, digest, decode):
-    """{kind, and sha256 where it is wanted} of a picture, or {fault, reason}."""
+def check(path, digest, decode):
+    """Return {kind, sha256} of a picture, or {fault, reason}. Without `digest`, sha256 is empty."""
     try:
         kind = look(path)[0]
         if decode:
@@ -140,5 +140,5 @@ def decoded(path, kind):
             loaded(file)
         except Unusable:
             raise
-        except Exception as error:  # a decoder that is given a damaged file may raise anything
+        except Exception as error:  # decoders may raise anything for a damaged file
             raise why(file, error)

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Files moved aside into a folder, with a list that takes them back.
+"""Moves files into a quarantine folder, with a list by which they can be moved back.
 
-A line of the list is on the disk before its file is moved, so that a kill never loses track of one. No file is ever
-written over, neither on the way there nor on the way back.
+A line of the list is synced to disk before its file is moved, so no moved file is missing in the list if the process is
+killed. No file is ever overwritten, neither in the quarantine nor when a file is moved back.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -19,7 +19,7 @@ import shutil
 import stat
 import tempfile
 
-from ..pictures.files import hidden, opened, printed, shown
+from ..pictures.files import opened, printed, shown, unescaped
 from ..pictures.headers import Unusable
 from ..host.errors import StackError
 from ..host.files import file_sha256, make_directory
@@ -27,13 +27,13 @@ from ..host.texts import TEXT, as_native, as_text
 
 LIST = "quarantine.jsonl"
 LINE = 1 << 16
-"""Characters of a line of the list that are read."""
+"""Maximum length of a line of the list."""
 SAME_NAME = 10000
-"""Files of one name that are kept beside each other."""
+"""Maximum number of files with the same name in one folder of the quarantine."""
 
 
 class Quarantine(object):
-    """A folder that takes files of `root`, by their paths below it; used with `with`, by one process at a time."""
+    """A folder for files of `root`, with their paths below it. Used in a `with` statement, by one process at a time."""
 
     def __init__(self, root, folder):
         self.root, self.folder = os.path.abspath(root), os.path.abspath(folder)
@@ -56,7 +56,7 @@ class Quarantine(object):
             size = os.fstat(self.handle).st_size
             os.lseek(self.handle, max(0, size - 1), os.SEEK_SET)
             if size and os.read(self.handle, 1) != b"\n":
-                os.write(self.handle, b"\n")  # a line that was cut by a kill: its file was not moved
+                os.write(self.handle, b"\n")  # a kill cut off the last line; its file was not moved
         except Exception:
             os.close(self.handle)
             raise
@@ -65,7 +65,7 @@ class Quarantine(object):
     def __exit__(self, *_error):
         os.close(self.handle)
 
-    def take(self, name, reason):
+    def add(self, name, reason):
         """Move a file into the quarantine; return the reason if that is not possible, else ""."""
         source = os.path.join(self.root, name)
         inside = os.path.relpath(os.path.normpath(source), self.root)
@@ -86,7 +86,7 @@ class Quarantine(object):
 
 
 def contains(folder, path):
-    """Whether a path is a folder or lies below it, links followed."""
+    """Return whether a path is a folder or is below it, after resolving links."""
     folder, path = os.path.realpath(folder), os.path.realpath(path)
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
@@ -100,7 +100,7 @@ def lock(handle, path):
 
 
 def free_name(path):
-    """The path, or with a number at its end where it is taken."""
+    """Return the path, with a number at its end if the path exists."""
     if not os.path.lexists(path):
         return path
     for number in range(2, SAME_NAME):
@@ -110,9 +110,9 @@ def free_name(path):
 
 
 def move(source, target):
-    """Move a file, a link as a link; across disks it is copied and on the disk before it is removed here.
+    """Move a file; a link stays a link. To another file system, it is copied and synced before it is removed.
 
-    StackError where the target is there.
+    StackError if the target exists.
     """
     if os.path.lexists(target):
         raise StackError("%s exists already" % printed(target))
@@ -128,12 +128,12 @@ def move(source, target):
     elif stat.S_ISREG(info.st_mode):
         copy(source, target)
     else:
-        raise StackError("it is not an ordinary file, and would have to be moved to another disk")
+        raise StackError("it is not an ordinary file, so it cannot be moved to another disk")
     os.unlink(source)
 
 
 def copy(source, target):
-    """Copy a file with its times and mode, whole or not at all, and have it on the disk."""
+    """Copy a file with its times and mode and sync it to disk. If that fails, there is no target."""
     folder = os.path.dirname(target)
     handle, beside = tempfile.mkstemp(dir=folder, prefix=".new-")
     try:
@@ -150,11 +150,11 @@ def copy(source, target):
 
 
 def sync(folder):
-    """Sync a folder, so that its names are on the disk."""
+    """Sync a folder, so that the names in it are on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
-    except OSError:  # not every file system can
+    except OSError:  # not every file system supports it
         pass
     finally:
         os.close(handle)
@@ -170,41 +170,43 @@ def in_words(error):
 
 
 def undo(path, say):
-    """Take back what a list names, the last first: {moved_back, back_already, left: [{file, reason}]}.
+    """Move the files in a list back, the last one first. Return {moved_back, back_already, left: [{file, reason}]}.
 
-    What is back is left alone, so this can be done again after a kill. StackError where `path` is no such list.
+    Files that are back already are not touched, so this can be repeated after a kill. StackError if `path` is not a
+    list.
     """
-    entries, torn = read_list(path)
+    entries, damaged = read_list(path)
     moved, already, left = 0, 0, []
     for entry in reversed(entries):
-        home, aside = hidden(entry["from"]), hidden(entry["to"])
+        source, target = unescaped(entry["from"]), unescaped(entry["to"])
         reason = ""
         try:
-            if not os.path.lexists(aside):
-                already += bool(os.path.lexists(home))
-                reason = "" if os.path.lexists(home) else "it is neither here nor in %s" % printed(aside)
-            elif os.path.lexists(home) and not are_same(home, aside):
-                reason = "another file is there now; the old one stays in %s" % printed(aside)
-            elif os.path.lexists(home):  # a kill between the copy and the removal
-                os.unlink(aside)
+            if not os.path.lexists(target):
+                already += bool(os.path.lexists(source))
+                reason = "" if os.path.lexists(source) else "it is missing, and %s is missing too" % printed(target)
+            elif os.path.lexists(source) and not are_same(source, target):
+                reason = "another file has this name now; the old file stays in %s" % printed(target)
+            elif os.path.lexists(source):  # a kill between the copy and the removal
+                os.unlink(target)
                 already += 1
             else:
-                make_directory(os.path.dirname(home))
-                move(aside, home)
+                make_directory(os.path.dirname(source))
+                move(target, source)
                 moved += 1
         except (IOError, OSError, Unusable, StackError) as error:
             reason = in_words(error)
         if reason:
             left.append({"file": entry["from"], "reason": as_text(reason)})
-    if torn:
+    if damaged:
         say(
-            "%d lines of %s are cut short or damaged; before such a line is whole, its file is not moved" % (torn, path)
+            "%d lines of %s are incomplete or damaged and were skipped. The file of an incomplete line was never moved"
+            % (damaged, path)
         )
     return {"moved_back": moved, "back_already": already, "left": left}
 
 
 def are_same(one, other):
-    """Whether two ordinary files have the same bytes."""
+    """Return whether both are ordinary files with the same bytes."""
     first, second = os.lstat(one), os.lstat(other)
     if not stat.S_ISREG(first.st_mode) or not stat.S_ISREG(second.st_mode) or first.st_size != second.st_size:
         return False
@@ -212,21 +214,21 @@ def are_same(one, other):
 
 
 def read_list(path):
-    """([{from, to, reason}], how many lines say nothing) of a list. StackError where it says nothing at all."""
-    entries, torn = [], 0
+    """Return ([{from, to, reason}], number of damaged lines) of a list. StackError if all lines are damaged."""
+    entries, damaged = [], 0
     try:
         with opened(path) as file:
             for line in iter(lambda: file.readline(LINE), b""):
                 entry = entry_of(line)
-                torn += entry is None
+                damaged += entry is None
                 entries += [entry] if entry else []
     except Unusable as error:
         raise StackError("--undo %s: %s" % (printed(path), error.reason))
     except (IOError, OSError) as error:
         raise StackError("--undo %s: it cannot be read: %s" % (printed(path), error.strerror))
-    if torn and not entries:
-        raise StackError("--undo %s: it is not the list of a quarantine, which is called %s" % (printed(path), LIST))
-    return entries, torn
+    if damaged and not entries:
+        raise StackError("--undo %s: it is not the list of a quarantine, whose name is %s" % (printed(path), LIST))
+    return entries, damaged
 
 
 def entry_of(line):
@@ -236,7 +238,7 @@ def entry_of(line):
     except (ValueError, RuntimeError):
         return None
     fields = entry if isinstance(entry, dict) else {}
-    whole = all(
+    valid = all(
         isinstance(fields.get(name), TEXT) and os.path.isabs(as_native(fields[name])) for name in ("from", "to")
     )
-    return fields if whole else None
+    return fields if valid else None

@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """Files of pictures: their names, the folders that contain them, and a check of each file's header.
 
-A name of a file is bytes of any kind. Here it is shown as text that can be printed, and found again by that text.
+The name of a file can be any bytes. `shown` converts it to text that can be printed, and `unescaped` converts it back.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -22,13 +22,13 @@ from ..host.errors import StackError
 from ..host.texts import PY2, TEXT, as_native
 
 DEEPEST = 32
-"""Folders in folders that are walked."""
+"""Maximum depth of the folders that are searched."""
 MOST_FILES = 2000000
-"""Files of one folder, with all below it, that are walked."""
+"""Maximum number of files in a folder and all folders below it."""
 KINDS = ((stat.S_ISDIR, "directory"), (stat.S_ISFIFO, "pipe (FIFO)"), (stat.S_ISSOCK, "socket"),
          (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))  # fmt: skip
-# Without a backslash, controls (C0, DEL, C1), and the marks that reorder text or end a line: U+061C, U+200B, U+200E,
-# U+200F, U+2028 to U+202E, U+2066 to U+2069, U+FEFF.
+# All characters except the backslash, control characters (C0, DEL, C1), and marks that reorder text or end a line:
+# U+061C, U+200B, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069, U+FEFF.
 _PRINTABLE = (
     r"[\x20-\x5b\x5d-\x7e]|(?!\xd8\x9c)(?:\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf])"
     r"|(?!\xe2\x80[\x8b\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf)"
@@ -40,29 +40,29 @@ _ESCAPED = re.compile(r"\\(\\|x([0-9a-f]{2}))".encode("ascii"))
 
 
 def as_bytes(name):
-    """The bytes of a file's name or path, as the file system has them."""
+    """Return a file's name or path as the bytes in the file system."""
     if isinstance(name, bytes):
         return name
     try:
         return name.encode("utf-8") if PY2 else os.fsencode(name)
-    except UnicodeEncodeError:  # half of a pair, as JSON can have it: no file has such a name
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can contain; no file has such a name
         return name.encode("utf-8", "surrogatepass")
 
 
 def as_name(data):
-    """The name of a file as this Python opens it: bytes under 2.7, else text with what is not UTF-8 escaped in it."""
+    """Return the bytes of a file's name as this Python opens it: bytes under 2.7, else text (os.fsdecode)."""
     return data if PY2 else os.fsdecode(data)
 
 
 def named(text):
-    """The name of a file that is this text in UTF-8, as this Python opens it."""
+    """Return the name of the file whose name is this text in UTF-8, as this Python opens it."""
     return as_name(as_bytes(text))
 
 
 def shown(name):
-    """A file's name as text that can be printed in one line; `hidden` has the name again.
+    """Return a file's name as text that can be printed in one line. `unescaped` returns the name again.
 
-    A backslash is doubled; controls, bytes that are not UTF-8 and marks that reorder text are written as \\xNN.
+    A backslash is doubled. Control characters, bytes that are not UTF-8 and marks that reorder text become \\xNN.
     """
     return TEXT().join(map(_piece, _PIECE.finditer(as_bytes(name))))
 
@@ -74,29 +74,30 @@ def _piece(match):
     return "\\\\" if other == b"\\" else "\\x%02x" % ord(other)
 
 
-def hidden(text):
-    """The name of a file that `shown` showed as this text, as this Python opens it."""
-    return as_name(_ESCAPED.sub(_unescaped, as_bytes(text)))
+def unescaped(text):
+    """Return the name of the file for which `shown` returned this text, as this Python opens it."""
+    return as_name(_ESCAPED.sub(_byte, as_bytes(text)))
 
 
-def _unescaped(match):
+def _byte(match):
     whole, number = match.groups()
     return b"\\" if number is None else bytes(bytearray([int(number, 16)]))
 
 
 def printed(name):
-    """As `shown`, as words of a message take it: bytes in UTF-8 under Python 2.7."""
+    """Return the text of `shown` as a native string for messages: bytes in UTF-8 under Python 2.7."""
     return as_native(shown(name))
 
 
-def walk(folder, apart=()):
-    """(name below `folder`, its os.stat) of every file below it; an Unusable in its place where there is none.
+def walk(folder, excluded=()):
+    """Yield (name below `folder`, its os.stat) for every file below it; an Unusable instead of os.stat if that fails.
 
-    In order of names, the files of a folder before those of the folders in it. Links are followed, each folder once
-    at most and under its own name first, so that loops end; folders `apart` are left out. A folder that cannot be
-    opened is told as a file is. StackError where `folder` itself cannot be read, or holds too many files.
+    The order is by name; the files of a folder come before the files of its subfolders. Links are followed, but each
+    folder is searched at most once, and by its own name rather than by a link, so loops end. The folders in `excluded`
+    are not searched. A folder that cannot be opened is yielded with an Unusable. StackError if `folder` itself cannot
+    be read, or contains too many files.
     """
-    seen = set(identity(os.stat(path)) for path in apart if os.path.isdir(path))
+    searched = set(identity(os.stat(path)) for path in excluded if os.path.isdir(path))
     count, waiting = 0, [("", 0)]
     linked = []  # type: list[tuple[str, int]]
     while waiting or linked:
@@ -104,17 +105,17 @@ def walk(folder, apart=()):
         path = os.path.join(folder, place) if place else folder
         try:
             known = identity(os.stat(path))
-            names = sorted(os.listdir(path)) if known not in seen else []
+            names = sorted(os.listdir(path)) if known not in searched else []
         except (IOError, OSError) as error:
             if not place:
                 raise StackError("%s cannot be read: %s" % (printed(folder), why_not(path, error)))
             yield place, Unusable("this folder cannot be read: %s" % why_not(path, error), "unreadable")
             continue
-        seen.add(known)
+        searched.add(known)
         count += len(names)
         if count > MOST_FILES:
-            words = "%s holds more than %d files: give a folder of pictures, or a part of it"
-            raise StackError(words % (printed(folder), MOST_FILES))
+            message = "%s contains more than %d files: give a folder that contains only pictures, or a part of it"
+            raise StackError(message % (printed(folder), MOST_FILES))
         below = []  # type: list[tuple[str, int]]
         for name in [os.path.join(place, name) for name in names]:
             try:
@@ -124,8 +125,8 @@ def walk(folder, apart=()):
             if isinstance(info, Unusable) or not stat.S_ISDIR(info.st_mode):
                 yield name, info
             elif depth >= DEEPEST:
-                words = "this folder is nested in %d others and was not searched"
-                yield name, Unusable(words % DEEPEST, "unreadable")
+                message = "this folder is nested in %d others and was not searched"
+                yield name, Unusable(message % DEEPEST, "unreadable")
             else:
                 (linked if os.path.islink(os.path.join(folder, name)) else below).append((name, depth + 1))
         waiting += reversed(below)
@@ -137,18 +138,21 @@ def identity(info):
 
 
 def status(path):
-    """The os.stat of a path. Unusable where there is none."""
+    """Return the os.stat of a path. Raises Unusable if that fails."""
     try:
         return os.stat(path)
     except (IOError, OSError) as error:
         raise Unusable(why_not(path, error), "missing" if error.errno == errno.ENOENT else "unreadable")
-    except (TypeError, ValueError):  # a NUL (Python 2.7 and 3), or half of a pair
+    except (TypeError, ValueError):  # a NUL (Python 2.7 and 3), or half of a surrogate pair
         raise Unusable("no file can have this name", "missing")
 
 
 def find(folder, text):
-    """The name of a file in a folder, written as it is or as `shown` shows it; the former where none is there."""
-    for name in (named(text), hidden(text)):
+    """Return the name of the file in a folder for which `text` is the name, or else the text of `shown`.
+
+    If there is no such file, `text` itself is the name.
+    """
+    for name in (named(text), unescaped(text)):
         try:
             status(os.path.join(folder, name))
             return name
@@ -158,9 +162,9 @@ def find(folder, text):
 
 
 def opened(path):
-    """The file of a path, open for reading bytes. Unusable where it is missing, no ordinary file or not to be read.
+    """Return a file that is open for reading bytes. Raises Unusable if it is missing, not ordinary or not readable.
 
-    Nobody waits: what would block (a pipe) or do something when it is opened (a device) is not opened.
+    Pipes, which would block, and devices, which may act when they are opened, are not opened.
     """
     refuse_kind(status(path))
     try:
@@ -168,7 +172,7 @@ def opened(path):
     except (IOError, OSError) as error:
         raise Unusable(why_not(path, error), "missing" if error.errno == errno.ENOENT else "unreadable")
     try:
-        refuse_kind(os.fstat(handle))  # it may have become something else by now
+        refuse_kind(os.fstat(handle))  # it may have been replaced since
         return io.open(handle, "rb")
     except Exception:
         os.close(handle)
@@ -176,17 +180,17 @@ def opened(path):
 
 
 def refuse_kind(info):
-    """Unusable where this is not the os.stat of an ordinary file."""
-    for holds, kind in KINDS:
-        if holds(info.st_mode):
+    """Raise Unusable if this is not the os.stat of an ordinary file."""
+    for is_kind, kind in KINDS:
+        if is_kind(info.st_mode):
             raise Unusable("it is a %s, not an ordinary file" % kind, "no ordinary file")
 
 
 def look(path):
-    """(kind, width, height) of a picture by its header alone, some KB; width and height None where not told.
+    """Return (kind, width, height) of a picture from its header (some KB); width and height are None if it has none.
 
-    Unusable where it cannot be opened, is no picture, or its header is cut short, damaged or asks for too much. What
-    the name says of its kind does not matter.
+    The name of the file is not used. Raises Unusable if it cannot be opened, is not a picture, or its header is
+    truncated, damaged or has too many pixels.
     """
     with opened(path) as file:
         try:

@@ -17,13 +17,13 @@ import struct
 MOST_PIXELS = 178956970
 """Pixels above which Pillow refuses a picture as a decompression bomb: twice its MAX_IMAGE_PIXELS."""
 LOADED = ("JPEG", "PNG", "PPM", "PGM")
-"""The kinds that image.load reads, whatever the name of the file."""
+"""The kinds that image.load reads. The name of the file does not matter."""
 MOST_SEGMENTS = 2000
-"""Segments of a JPEG's header that are stepped over; a colour profile of some MB has hundreds."""
+"""Maximum number of segments of a JPEG's header that are skipped; a colour profile of some MB has hundreds."""
 STRAY = 1 << 16
-"""Bytes between two segments of a JPEG's header that are passed over."""
+"""Maximum number of bytes between two segments of a JPEG's header that are skipped."""
 PLAIN_HEADER = 4096
-"""Bytes in which the numbers of a PPM or PGM, with all comments between them, have to stand."""
+"""The numbers in the header of a PPM or PGM, with all comments between them, must be in its first bytes."""
 APPLE_DOUBLE = (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")
 NETPBM = {b"P2": "PGM", b"P3": "PPM", b"P5": "PGM", b"P6": "PPM", b"P1": "PBM", b"P4": "PBM"}
 BEGINNINGS = (
@@ -39,14 +39,14 @@ BEGINNINGS = (
     (re.compile(r"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51".encode("ascii")), "JPEG 2000"),
 )
 FRAMES = frozenset(range(0xC0, 0xD0)) - frozenset((0xC4, 0xC8, 0xCC))
-"""Markers of a JPEG whose segment tells the size."""
+"""Markers of a JPEG whose segment contains the width and height."""
 ALONE = frozenset([0x01] + list(range(0xD0, 0xD8)))
-"""Markers that no length follows."""
+"""Markers without a length after them."""
 _NUMBER = re.compile(r"(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,18})(?=\s)".encode("ascii"))
 
 
-class Unusable(Exception):  # noqa: N818  (what it is said of is a file)
-    """A file that is no usable picture: `reason` says why, `fault` is the word that such files are counted by."""
+class Unusable(Exception):  # noqa: N818  (it describes a file)
+    """A file that cannot be used as a picture: `reason` for the user, and `fault`, the kind by which it is counted."""
 
     def __init__(self, reason, fault="not decodable"):
         super(Unusable, self).__init__(reason)
@@ -55,7 +55,7 @@ class Unusable(Exception):  # noqa: N818  (what it is said of is a file)
 
 
 def kind_of(head):
-    """The kind of a picture by its first bytes (16 are enough). Unusable where it is none."""
+    """Return the kind of a picture from its first bytes (16 are enough). Raises Unusable if it is not a picture."""
     if not head:
         raise Unusable("it is empty", "empty")
     if head.startswith(APPLE_DOUBLE):
@@ -65,14 +65,14 @@ def kind_of(head):
             return kind
     if head[:2] in NETPBM and re.match(r"P[1-6](?:[\s#]|$)".encode("ascii"), head):
         return NETPBM[head[:2]]
-    words = "it is not a picture: it starts with %s, and no JPEG, PNG or PPM does"
-    raise Unusable(words % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
+    message = "it is not a picture: it starts with %s, and no JPEG, PNG or PPM does"
+    raise Unusable(message % " ".join("%02x" % byte for byte in bytearray(head[:4])), "no picture")
 
 
 def header(file):
-    """(kind, width, height) of a picture that is open for reading at its start; the two are None where not told.
+    """Return (kind, width, height) of a picture, a file open at its start; the size is None if it is not read.
 
-    Unusable where it is none, its header is cut short or damaged, or it has no pixels or too many.
+    Raises Unusable if it is not a picture, its header is truncated or damaged, or it has no pixels or too many.
     """
     head = file.read(32)
     kind = kind_of(head)
@@ -91,8 +91,8 @@ def header(file):
     if width <= 0 or height <= 0:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
-        words = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
-        raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
+        message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
+        raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
     return kind, width, height
 
 
@@ -102,14 +102,14 @@ def cut_short(kind):
 
 
 def numbers(form, head, place, kind):
-    """What `struct` reads from `head` at `place`. Unusable where the file ends before."""
+    """Return what struct.unpack reads from `head` at `place`. Raises Unusable if the file ends before."""
     if len(head) < place + struct.calcsize(form):
         raise cut_short(kind)
     return struct.unpack_from(form, head, place)
 
 
 def png(head):
-    """(width, height) by IHDR, which has to be the first chunk."""
+    """Return (width, height) of a PNG from IHDR, which must be the first chunk."""
     length, name, width, height = numbers(">I4sII", head, 8, "PNG")
     if name == b"CgBI":
         raise Unusable("it is a PNG in the format of iPhone programs (CgBI), which other programs cannot read")
@@ -119,14 +119,14 @@ def png(head):
 
 
 def bmp(head):
-    """(width, height); a negative height is a picture that is stored from the top."""
+    """Return (width, height) of a BMP. A negative height in the file means that the first row is the top."""
     (size,) = numbers("<I", head, 14, "BMP")
     width, height = numbers("<HH" if size == 12 else "<ii", head, 18, "BMP")
     return width, abs(height)
 
 
 def netpbm(head):
-    """(width, height) of a PPM, PGM or PBM."""
+    """Return (width, height) of a PPM, PGM or PBM."""
     wanted = 2 if head[:2] in (b"P1", b"P4") else 3
     found = []  # type: list[int]
     place = 2
@@ -141,12 +141,12 @@ def netpbm(head):
         found.append(int(match.group(1)))
         place = match.end()
     if wanted == 3 and not 0 < found[2] < 65536:
-        raise Unusable("it is damaged: its header says that the maximum of a pixel is %d" % found[2])
+        raise Unusable("it is damaged: its header has %d as the maximum value of a pixel" % found[2])
     return found[0], found[1]
 
 
 def jpeg(file):
-    """(width, height) by the first frame header (SOF) of a JPEG; what stands before it is stepped over."""
+    """Return (width, height) of a JPEG from its first frame header (SOF). Segments before it are skipped."""
     file.seek(2)
     for _segment in range(MOST_SEGMENTS):
         marker = next_marker(file)
@@ -165,9 +165,9 @@ def jpeg(file):
 
 
 def next_marker(file):
-    """The number of the next marker of a JPEG. Stray bytes before it are passed over, as decoders do."""
+    """Return the number of the next marker of a JPEG. Other bytes before it are skipped, as decoders do."""
     before = stray = 0
-    while stray < STRAY:  # no range, which Python 2.7 would fill
+    while stray < STRAY:  # not range, which is a list in memory under Python 2.7
         (byte,) = numbers(">B", file.read(1), 0, "JPEG")
         if before == 0xFF and byte not in (0x00, 0xFF):
             return byte

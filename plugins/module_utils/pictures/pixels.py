@@ -1,10 +1,10 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""A picture as train.lua reads it: 3 x 256 x 256 bytes, exactly as upstream's prepro.py makes them.
+"""Decodes a picture as train.lua reads it: 3 x 256 x 256 bytes, exactly those of upstream's prepro.py.
 
-prepro.py uses scipy 1.1.0: `imread(path)`, then `imresize(pixels, (256, 256))`. What those two do by way of Pillow is
-done here with Pillow alone. They are followed in their surprises too: grey of more than 8 bits is stretched from its
-least to its largest value, and the first axis of length 3 is taken for the channels, also where it is the height or the
-width. Where prepro.py ends with an error (four channels, or grey with alpha), the picture is converted to RGB instead.
+prepro.py uses scipy 1.1.0: `imread(path)`, then `imresize(pixels, (256, 256))`. These two call Pillow; here Pillow is
+called directly. Their unexpected behaviour is kept: grey of more than 8 bits is scaled from its lowest to its highest
+value, and the first axis of length 3 is used as the channels, also if it is the height or the width. If prepro.py ends
+with an error (four channels, or grey with alpha), the picture is converted to RGB instead.
 
 Runs under Python 2.7 and 3. Needs Pillow, and numpy for grey of more than 8 bits.
 """
@@ -23,33 +23,33 @@ from .files import opened
 from ..host.texts import as_text
 
 VERSION = 1
-"""Changes whenever the same file would give other bytes."""
+"""Increased whenever the same file would give other bytes."""
 SIDE = 256
 BYTES = 3 * SIDE * SIDE
-"""Of one picture."""
+"""Size of one picture in bytes."""
 BILINEAR = 2
-"""Pillow's number of that filter, the same in all its versions."""
+"""Pillow's number for this filter in all versions."""
 FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "WEBP": "WEBP", "PPM": "PPM",
            "PGM": "PPM", "PBM": "PPM"}  # fmt: skip
-"""Kinds of pictures that are decoded, and Pillow's name of each. No decoder of these starts a program."""
+"""{kind of picture that is decoded: Pillow's name for it}. None of these decoders starts a program."""
 WIDE = ("I", "F")
-"""How Pillow's modes of one channel of more than 8 bits begin: I, I;16, I;16B, F."""
+"""First letters of Pillow's modes with one channel of more than 8 bits: I, I;16, I;16B, F."""
 
 
 def read(path):
-    """The picture of a file as bytes: red, green, blue, each row by row. Unusable where it cannot be decoded whole."""
+    """Return a picture as bytes: red, green, blue, each row by row. Raises Unusable if it cannot be fully decoded."""
     return decode(path)[0]
 
 
 def decode(path):
-    """(bytes as `read` gives them, whether the picture had to be converted because prepro.py would have failed)."""
+    """Return (the bytes of `read`, whether the picture was converted because prepro.py would have failed)."""
     with opened(path) as file, silence():
         try:
             image, converted = as_imread(loaded(file))
             return planes(small(image)), converted
         except Unusable:
             raise
-        except Exception as error:  # a decoder that is given a damaged file may raise anything
+        except Exception as error:  # decoders may raise anything for a damaged file
             raise why(file, error)
 
 
@@ -60,7 +60,7 @@ def import_early():
             from PIL import Image
 
             Image.preinit()
-        except Exception:  # also one that is there and cannot be loaded
+        except Exception:  # also if it is installed but cannot be loaded
             pass
 
 
@@ -77,7 +77,7 @@ def silence():
 
 
 def loaded(file):
-    """Pillow's image of an open file, decoded; of an animation the first frame. Refuses before it decodes."""
+    """Return Pillow's decoded image of an open file (the first frame). Kind and size are checked before decoding."""
     import PIL
     from PIL import Image
 
@@ -86,8 +86,8 @@ def loaded(file):
         raise unknown(kind)
     file.seek(0)
     if FORMATS[kind] not in Image.OPEN:
-        Image.init()  # Pillow imports some of its decoders only when asked
-    # Older Pillows take no list of formats. They choose by the first bytes, too, and these are of a kind above.
+        Image.init()  # Pillow imports some decoders only in init()
+    # Older versions of Pillow have no argument `formats`. They also choose by the first bytes, which were checked.
     if int(PIL.__version__.split(".")[0]) < 8:
         image = Image.open(file)
     else:
@@ -96,8 +96,8 @@ def loaded(file):
     if width < 1 or height < 1:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
-        words = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
-        raise Unusable(words % (width, height, MOST_PIXELS), "decompression bomb")
+        message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
+        raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
     image.load()
     return image
 
@@ -108,7 +108,7 @@ def unknown(kind):
 
 
 def as_imread(image):
-    """(the L or RGB image that scipy's `imread` and `toimage` hand on to be resized, whether it was converted)."""
+    """Return (the L or RGB image that scipy's `imread` and `toimage` would resize, whether it was converted)."""
     from PIL import Image
 
     if image.mode == "P":
@@ -126,39 +126,39 @@ def as_imread(image):
     if width == 3:
         return Image.frombytes("RGB", (channels, height), columns_as_channels(image.tobytes(), channels)), False
     if channels == 3:
-        # The numbers as they are, also those of YCbCr and LAB, which a TIFF may have.
+        # The values are not converted, also those of YCbCr and LAB, which a TIFF may have.
         return image if image.mode == "RGB" else Image.frombytes("RGB", image.size, image.tobytes()), False
     return opaque(image), True
 
 
 def opaque(image):
-    """An image with alpha, or of four colours, as RGB; alpha is dropped, as image.load(path, 3) drops it."""
+    """Return an image with alpha or four colours as RGB. Alpha is dropped, as by image.load(path, 3)."""
     if image.mode in ("PA", "RGBa", "La"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     return image.convert("RGB")
 
 
 def rows_as_channels(data, row):
-    """Three rows of pixels as the channels of one picture; `row` is the bytes of a row."""
-    woven = bytearray(3 * row)
+    """Return the bytes of a picture whose channels are three rows of pixels, of `row` bytes each."""
+    picture = bytearray(3 * row)
     for channel in range(3):
-        woven[channel::3] = data[channel * row : (channel + 1) * row]
-    return bytes(woven)
+        picture[channel::3] = data[channel * row : (channel + 1) * row]
+    return bytes(picture)
 
 
 def columns_as_channels(data, channels):
-    """Three columns of pixels as the channels of one picture."""
-    woven = bytearray(len(data))
+    """Return the bytes of a picture whose channels are three columns of pixels."""
+    picture = bytearray(len(data))
     for column in range(3):
         for channel in range(channels):
-            woven[channel * 3 + column :: 3 * channels] = data[column * channels + channel :: 3 * channels]
-    return bytes(woven)
+            picture[channel * 3 + column :: 3 * channels] = data[column * channels + channel :: 3 * channels]
+    return bytes(picture)
 
 
 def stretched(image):
-    """One channel of more than 8 bits as bytes, from 0 for the least value to 255 for the largest.
+    """Return one channel of more than 8 bits as bytes, from 0 for the lowest value to 255 for the highest.
 
-    As scipy's `bytescale` under numpy 1.16, where a float32 stays one whatever it is multiplied by.
+    It computes like scipy's `bytescale` under numpy 1.16, where the product of a float32 and a scalar is a float32.
     """
     import numpy
 
@@ -174,9 +174,9 @@ def stretched(image):
 
 
 def small(image):
-    """An image as 256 x 256 pixels, first in its width and then in its height.
+    """Return an image resized to 256 x 256 pixels, first its width and then its height.
 
-    Pillow's newer versions turn that order round where it is faster, and each step rounds.
+    Newer versions of Pillow reverse that order if it is faster, which gives other values, because each step rounds.
     """
     width, height = image.size
     if width < SIDE < height:
@@ -185,7 +185,7 @@ def small(image):
 
 
 def planes(image):
-    """The bytes of a small L or RGB image, channel by channel; grey three times."""
+    """Return the bytes of a small L or RGB image, channel by channel; grey is repeated three times."""
     if image.mode == "L":
         return image.tobytes() * 3
     return b"".join([image.tobytes("raw", channel) for channel in "RGB"])
@@ -209,7 +209,7 @@ def why(file, error):
     if "truncated" in message or isinstance(error, EOFError):
         return Unusable("it is truncated: the file ends before its pixels do", "truncated")
     if message.startswith("cannot identify"):
-        return Unusable("it begins as a %s does, but is damaged: its header cannot be read" % kind)
+        return Unusable("it begins like a %s, but is damaged: its header cannot be read" % kind)
     return Unusable(
         "it is damaged, or a variant of %s that is not supported (%s)" % (kind, message or type(error).__name__)
     )

@@ -21,7 +21,7 @@ from . import h5
 from ..pictures import pixels
 from ..captions import sources
 from .outputs import refuse_full
-from ..pictures.files import as_bytes, hidden, shown
+from ..pictures.files import as_bytes, shown, unescaped
 from ..programs.processes import write_all
 from ..host.errors import StackError
 from ..host.files import remove, write_whole
@@ -83,7 +83,7 @@ def key_of(options, entry):
     """The path of an entry's picture, as bytes written as latin-1. Names that `shown` escaped are found too."""
     path = os.path.join(as_bytes(options["images_root"]), as_bytes(entry["file_path"]))
     if b"\\" in path and b"\0" not in path and not os.path.lexists(path):
-        escaped = os.path.join(as_bytes(options["images_root"]), as_bytes(hidden(entry["file_path"])))
+        escaped = os.path.join(as_bytes(options["images_root"]), as_bytes(unescaped(entry["file_path"])))
         if b"\0" not in escaped and os.path.lexists(escaped):
             path = escaped
     return path.decode("latin-1")
