@@ -177,9 +177,7 @@ def test_the_error_without_a_rock_names_host_program_and_log(no_rock: Done) -> N
 
 
 def test_a_second_controller_is_refused_during_a_build(interrupted: Interruption) -> None:
-    interrupted.refused.ended_with(2).says(
-        "site-1", "is already running there", "loadcaffe.log", "Nothing was changed"
-    )
+    interrupted.refused.ended_with(2).says("site-1", "is already running there", "loadcaffe.log", "Nothing was changed")
 
 
 def test_a_killed_build_does_not_affect_the_current_generation(story: Upgrade, interrupted: Interruption) -> None:

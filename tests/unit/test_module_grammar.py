@@ -7,7 +7,7 @@ import functools
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -173,12 +173,17 @@ def test_module_takes_what_its_documentation_says(
     documented = yaml.safe_load(module.DOCUMENTATION)
     assert documented["module"] == name
     assert given["supports_check_mode"] is True
-    for side in (given["argument_spec"], documented["options"]):
-        for option in side.values():
-            option.pop("description", None)
-            option.pop("no_log", None)
-            option.setdefault("required", False)
-    assert given["argument_spec"] == documented["options"]
+    assert plain(given["argument_spec"]) == plain(documented["options"])
+
+
+def plain(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Options of an argument_spec or of a documentation, in one form."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, option in options.items():
+        kept = {key: value for key, value in option.items() if key not in ("description", "no_log")}
+        inner = kept.pop("suboptions", None) or kept.pop("options", None)
+        found[name] = {"required": False, **kept, **({"options": plain(inner)} if inner else {})}
+    return found
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -23,7 +23,7 @@ MODE = 0o755
 def create(generation, files, check):
     """Create what is missing or differs, and return whether anything did; with `check`, only the latter.
 
-    `generation` is its directory. `files` are {path, content, mode}, with the path relative to it and the mode in octal.
+    `generation` is its directory. `files` are {path, content, mode}: a path in it, and the mode in octal.
     StackError if such a path leads out of the generation.
     """
     root = posixpath.dirname(posixpath.dirname(generation))
