@@ -27,15 +27,17 @@ WITH_OLD = (OLD_PYTHON, "el9")
 """The scenarios for ansible-core 2.16."""
 LONGEST_FIRST = (
     "gpu_legacy",
+    "cudnn",
     "unknown",
-    "neuraltalk2",
     "el9",
+    "neuraltalk2",
     "py27",
     "hdf5",
-    "lua_rocks",
     "generation",
-    "system_deps",
+    "gpu_stack",
     "torch",
+    "system_deps",
+    "lua_rocks",
 )
 
 
