@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import yaml
 
 LONG = 900
 """Time limit of a command, in seconds, also on a busy machine."""
+GROUPS = ("mirror", "cudnn", "runs", "data")
+"""Commands whose verb is their second word."""
+SPENT: dict[str, list[float]] = {}
+"""The seconds of each command that ended, by its verb."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Directory:
 
     def provision(self, *arguments: str) -> Done:
         """Run a command and wait for its end."""
+        started = time.monotonic()
         done = subprocess.run(
             self.line(*arguments),
             cwd=self.path,
@@ -82,6 +88,8 @@ class Directory:
             timeout=LONG,
             check=False,
         )
+        verb = " ".join(arguments[: 2 if arguments[0] in GROUPS else 1])
+        SPENT.setdefault(verb, []).append(time.monotonic() - started)
         return Done("provision " + " ".join(arguments), done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

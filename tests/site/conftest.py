@@ -12,7 +12,7 @@ import pytest
 from tests.lab import hosts, paths, proof
 from tests.lab.spec import Lab
 from tests.site import mirrors
-from tests.site.command import Directory, Done
+from tests.site.command import SPENT, Directory, Done
 from tests.site.host import ROOT, Host, Snapshot
 from tests.site.sites import Site
 
@@ -32,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.site)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the commands took, so that one sees where the time of the suite goes."""
+    if SPENT:
+        terminalreporter.section("seconds of commands")
+    for verb, seconds in sorted(SPENT.items(), key=lambda row: -sum(row[1])):
+        terminalreporter.line(f"{sum(seconds):7.1f} s in {len(seconds):3} times `provision {verb}`")
 
 
 @pytest.fixture(scope="session")
