@@ -15,6 +15,8 @@ TRAINING = (
     "-backend nn -batch_size 2 -seq_per_img 2 -max_iters 6 -save_checkpoint_every 3 -val_images_use 2 "
     "-losses_log_every 1 -drop_prob_lm 0 -seed 123 -language_eval 0"
 ).split()
+STAGES = {"max_iters": "121", "save_checkpoint_every": "60"}
+"""Some seconds of computation, so that samples of the card's use, which are seconds apart, see it."""
 VGG = {"proto": "prototxt", "model": "caffemodel"}
 
 
@@ -102,6 +104,7 @@ def run_all(bench: Bench) -> dict[str, Any]:
         bench.generation,
         {
             **dict(zip((word.lstrip("-") for word in TRAINING[::2]), TRAINING[1::2], strict=True)),
+            **STAGES,
             "input_h5": str(bench.generation / "test-data" / "cocotalk.h5"),
             "input_json": str(bench.generation / "test-data" / "cocotalk.json"),
             **{f"cnn_{part}": str(next((bench.work / "vgg").glob(f"*.{end}"))) for part, end in VGG.items()},
