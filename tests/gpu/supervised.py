@@ -113,8 +113,9 @@ def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
             found.append(f"stage {name} left no model")
         if stage["wrong"]:
             found.append(f"stage {name} was seen on {', '.join(stage['wrong'])}, and its card is {stage['card']}")
-        if not stage["seen"] or not stage["utilisation"]:
-            found.append(
-                f"in {stage['samples']} samples of stage {name} its process was {stage['seen']} times on its card"
-            )
+        if not stage["seen"]:
+            found.append(f"in {stage['samples']} samples of stage {name} its process was never on its card")
+    # nvidia-smi gives the use of the last moment, which is often 0 % where a large card has little to do.
+    if stages and not any(stage["utilisation"] for stage in stages.values()):
+        found.append("no sample of any stage shows that the card was in use")
     return found

@@ -186,8 +186,8 @@ def test_two_stages_run_under_the_supervisor(tmp_path: Path) -> None:
     ("seen", "words"),
     [
         (stage(on("GPU-2")), "stage base was seen on GPU-2, and its card is GPU-1"),
-        (stage({"cpu": 1.0}), "in 1 samples of stage base its process was 0 times on its card"),
-        (stage(on("GPU-1", 0)), "in 1 samples of stage base"),
+        (stage({"cpu": 1.0}), "in 1 samples of stage base its process was never on its card"),
+        (stage(on("GPU-1", 0)), "no sample of any stage shows that the card was in use"),
         (stage(on("GPU-1"), models=[]), "stage base left no model"),
         (stage(on("GPU-1"), exit_code=1), "stage base ended with 1"),
     ],
