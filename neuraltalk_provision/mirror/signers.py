@@ -1,4 +1,4 @@
-"""The file allowed_signers of OpenSSH: whose keys may sign the lock, from when, until when. Pure."""
+"""The file allowed_signers of OpenSSH: whose keys may sign the lock, from when, until when."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOON = timedelta(days=31)
 
 Standing = Literal["valid", "not yet valid", "expired", "other purpose"]
 _KEY_TYPE = re.compile(r"(ssh-|ecdsa-|sk-)\S+")
-_OPTION = re.compile(r'''([^,="]+)(?:="([^"]*)"|=([^,"]*))?(?:,|$)''')
+_OPTION = re.compile(r"""([^,="]+)(?:="([^"]*)"|=([^,"]*))?(?:,|$)""")
 _FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
@@ -36,10 +36,15 @@ class Signer:
     namespaces: str
     line: int
 
+    @property
+    def encoded(self) -> str:
+        """The key as it is in the file."""
+        return base64.b64encode(self.key).decode()
+
     def for_ssh_keygen(self) -> str:
         """The line for `ssh-keygen -Y verify`, without dates, because OpenSSH before 8.8 cannot read them."""
         limit = f'namespaces="{self.namespaces}" ' if self.namespaces else ""
-        return f"{self.names[0]} {limit}{self.kind} {base64.b64encode(self.key).decode()}\n"
+        return f"{self.names[0]} {limit}{self.kind} {self.encoded}\n"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,13 @@ def parse(content: bytes) -> tuple[Signer, ...]:
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
     return tuple(found)
+
+
+def public_line(key: bytes) -> str:
+    """What follows the name in a line for this key, limited to signatures over locks."""
+    (length,) = struct.unpack_from(">I", key)
+    kind = key[4 : 4 + length].decode("ascii", "replace")
+    return f'namespaces="{NAMESPACE}" {kind} {base64.b64encode(key).decode()}'
 
 
 def _signer(text: str, number: int) -> Signer:
@@ -117,7 +129,7 @@ def _options(text: str) -> dict[str, str]:
     while text:
         match = _OPTION.match(text)
         if not match:
-            raise ValueError(f"{text!r} is not an option: write NAME or NAME=\"VALUE\", with commas between them")
+            raise ValueError(f'{text!r} is not an option: write NAME or NAME="VALUE", with commas between them')
         text = text[match.end() :]
         name, option, value = match[1], match[1].lower(), match[2] or match[3]
         if option == "cert-authority":

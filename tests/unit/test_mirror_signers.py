@@ -26,7 +26,7 @@ KEY = f"ssh-ed25519 {blob()}"
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         signers.parse(text.encode())
     return str(caught.value)
 
@@ -89,7 +89,7 @@ def test_number_of_lines_is_limited() -> None:
 
 def test_date_without_z_is_the_time_zone_of_this_machine() -> None:
     (found,) = signers.parse(f'alice valid-before="20270101" {KEY}'.encode())
-    assert found.until == datetime(2027, 1, 1).astimezone()  # noqa: DTZ001
+    assert found.until == datetime(2027, 1, 1).astimezone()
 
 
 def signer(since: int | None = None, until: int | None = None) -> Signer:
