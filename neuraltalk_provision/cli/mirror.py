@@ -74,7 +74,7 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
     for finding in check.findings:
         output.say(f"{finding.problem:<10} {finding.file}: {finding.detail}")
     signatures.show(signed, output)
-    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings)} problems")
+    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings) + bool(signed.refusal)} problems")
     output.result(
         {
             "mirror": str(target),

@@ -79,9 +79,16 @@ def sign(content: bytes, key: Path) -> Armored:
     `key` is a file with a private key, or with a public key whose private key is in the agent. ssh-keygen itself asks
     for a passphrase, if there is a terminal. Raises UsageError with the words of ssh-keygen if it could not sign.
     """
-    done = _run("ssh-keygen", ["-Y", "sign", "-n", NAMESPACE, "-f", str(key)], content, None)
-    if done.returncode == 0:
-        return parse(done.stdout)
+    # A file, not stdin: without a terminal ssh-keygen would read a passphrase from there.
+    with _private_files(content=content) as folder:
+        done = _run("ssh-keygen", ["-Y", "sign", "-n", NAMESPACE, "-f", str(key), f"{folder}/content"], b"", None)
+        if done.returncode == 0:
+            try:
+                return parse(Path(folder, "content.sig").read_bytes())
+            except (OSError, ValueError) as error:
+                raise MirrorError(
+                    f"ssh-keygen ended well, but its signature cannot be used: {error}", advice="Nothing was changed."
+                ) from None
     if done.returncode != _REFUSED:
         raise _unusable(done)
     raise UsageError(
@@ -131,13 +138,14 @@ def _unusable(done: subprocess.CompletedProcess[bytes]) -> MirrorError:
     if done.returncode < 0:
         return MirrorError(f"ssh-keygen was ended by signal {-done.returncode}", advice="Run the same command again.")
     return MirrorError(
-        f"the ssh-keygen of this machine cannot sign and verify files: {_words(done)}",
+        f"the ssh-keygen of this machine cannot sign and verify files: {_words(done, 1)}",
         advice=f"It is older than OpenSSH 8.1 (`ssh -V` shows the version). {_INSTALL}",
     )
 
 
-def _words(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The last line that is no part of the usage: what went wrong, in ssh-keygen's own words."""
-    lines = done.stderr.decode("utf-8", "replace").splitlines()
-    told = [line.strip() for line in lines if line.strip() and line.strip() != "Signing data on standard input"]
-    return " ".join(told[:3])[:300] or f"it ended with {done.returncode}"
+def _words(done: subprocess.CompletedProcess[bytes], most: int = 5) -> str:
+    """The first lines of what ssh-keygen says, without the lines that say nothing about the cause."""
+    text = done.stderr.decode("utf-8", "replace").replace("Enter passphrase: ", "")
+    lines = [line.strip() for line in text.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("@", "Signing file "))]
+    return " ".join(told[:most])[:400] or f"it ended with {done.returncode}"

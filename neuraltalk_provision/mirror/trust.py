@@ -77,7 +77,7 @@ def open_lock(demand: Demand) -> lock.Lock:
     if demand.mirror_trust != "unsigned":
         found = _judge_all(demand, content, datetime.now(tz=UTC))
         if found.refusal:
-            raise MirrorError(found.refusal, advice=found.advice)
+            raise MirrorError("\n".join([found.refusal, *map(str, found.signatures)]), advice=found.advice)
     return lock.parse(content, demand.mirror)
 
 
@@ -89,7 +89,7 @@ def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Tru
 
 def _judge_all(demand: Demand, content: bytes, now: datetime) -> Trust:
     files, problem, advice = _signature_files(demand.mirror)
-    allowed: tuple[Signer, ...] = ()
+    allowed: tuple[Signer, ...] | None = None
     found: tuple[Signature, ...] = ()
     try:
         if files or demand.mirror_trust != "unsigned":
@@ -170,7 +170,9 @@ def _read(file: Path) -> bytes | OSError:
         return error
 
 
-def _judge(file: str, text: bytes | OSError, content: bytes, allowed: tuple[Signer, ...], now: datetime) -> Signature:
+def _judge(
+    file: str, text: bytes | OSError, content: bytes, allowed: tuple[Signer, ...] | None, now: datetime
+) -> Signature:
     """What one signature is worth. ssh-keygen decides whether it is good; whether the key counts today, we do."""
     if isinstance(text, OSError):
         return Signature(file, "damaged", f"the file cannot be read: {text.strerror or text}")
@@ -179,7 +181,7 @@ def _judge(file: str, text: bytes | OSError, content: bytes, allowed: tuple[Sign
     except ValueError as error:
         return Signature(file, "damaged", f"{error}: copy the file again from its origin")
     key = ssh_keygen.fingerprint(signature.key)
-    lines = [signer for signer in allowed if signer.key == signature.key]
+    lines = [signer for signer in allowed or () if signer.key == signature.key]
     names = tuple(dict.fromkeys(name for signer in lines for name in signer.names))
     if signature.namespace != signers.NAMESPACE:
         words = f"it was made for {signature.namespace[:100]!r}, not for {signers.NAMESPACE!r}"
@@ -188,7 +190,8 @@ def _judge(file: str, text: bytes | OSError, content: bytes, allowed: tuple[Sign
         words = f"it is not a signature over this {lock.FILE_NAME}, which was changed or replaced after it was signed"
         return Signature(file, "other content", words, key, names)
     if not lines:
-        return Signature(file, "unknown key", "this key is not in allowed_signers", key)
+        words = "this key is not in allowed_signers" if allowed is not None else "it is not known whose key this is"
+        return Signature(file, "unknown key", words, key)
     judged = [(signer, signers.judge(signer, now)) for signer in lines]
     for signer, judgement in judged:
         if judgement.state == "valid" and ssh_keygen.verifies(signature, content, signer):
@@ -200,7 +203,7 @@ def _judge(file: str, text: bytes | OSError, content: bytes, allowed: tuple[Sign
 
 
 def _refusal(
-    demand: Demand, found: tuple[Signature, ...], allowed: tuple[Signer, ...], problem: str, advice: str
+    demand: Demand, found: tuple[Signature, ...], allowed: tuple[Signer, ...] | None, problem: str, advice: str
 ) -> tuple[str, str]:
     """(why the lock is refused at this level, what to do next); empty if it is not refused. Pure."""
     valid = [signature for signature in found if signature.state == "valid"]
@@ -220,12 +223,11 @@ def _refusal(
         f"{file} is not signed as provision.yml demands (mirror_trust: {demand.mirror_trust}): it needs a valid "
         f"signature by {whom}"
     ]
-    absent = sorted(wanted - {name for signer in allowed for name in signer.names})
+    absent = sorted(wanted - {name for signer in allowed or () for name in signer.names})
     if problem:
         told.append(problem)
     elif demand.mirror_trust == "named" and absent:
         told.append(f"{demand.allowed_signers} has no line for {', '.join(absent)}")
-    told += [str(signature) for signature in found]
     if not found and not problem:
         told.append(f"{demand.mirror / lock.SIGNATURES} contains no signature")
     return "\n".join(told), advice or _advice({signature.state for signature in found})

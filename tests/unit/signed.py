@@ -51,3 +51,11 @@ def change(settings: Settings) -> None:
 def sign(settings: Settings, key: Path) -> Made:
     """Sign the lock with a private key."""
     return signing.sign(settings.mirror, Key(file=key))
+
+
+def program(folder: Path, name: str, script: str) -> Path:
+    """Write a shell script that is found before the real program if `folder` is the first of PATH."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    return folder

@@ -91,9 +91,8 @@ def test_of_several_keys_the_allowed_one_is_used(site: Settings, agent: None, tm
         signing.choose(None, site)
 
 
-@pytest.mark.parametrize("found", [True, False])
 def test_without_a_key_the_user_is_told_how_to_name_one(
-    site: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: bool
+    site: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="there is no agent, or no key is in it") as caught:
         signing.choose(None, site)
@@ -110,12 +109,26 @@ def test_key_that_cannot_sign_is_told_in_the_words_of_ssh_keygen(site: Settings,
     no_key.write_text("junk")
     without_agent = Path(f"{signed.new_key(tmp_path / 'keys', 'gone')}.pub")
     without_agent.with_suffix("").unlink()
-    for file in (locked, readable, no_key, without_agent):
+    words = ("incorrect passphrase", "are too open", "No such file", "")
+    for file, cause in zip((locked, readable, no_key, without_agent), words, strict=True):
         with pytest.raises(UsageError) as caught:
             sign(site, file)
         assert str(file) in caught.value.message
-        assert "Signing data on standard input" not in caught.value.message
+        assert cause in caught.value.message
+        assert "Signing file" not in caught.value.message
+        assert "@@" not in caught.value.message
         assert "Nothing was changed" in caught.value.advice
+    assert left(site) == []
+
+
+@pytest.mark.parametrize("script", ["exit 0", 'for file; do :; done; echo junk > "$file.sig"'])
+def test_signature_that_is_none_is_not_written(
+    site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    key = signed.new_key(tmp_path / "keys", "alice")
+    monkeypatch.setenv("PATH", str(signed.program(tmp_path / "bin", "ssh-keygen", script)), prepend=os.pathsep)
+    with pytest.raises(MirrorError, match="its signature cannot be used"):
+        sign(site, key)
     assert left(site) == []
 
 

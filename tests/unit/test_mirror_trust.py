@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import bounded, lock, ssh_keygen, trust
+from neuraltalk_provision.mirror import bounded, lock, signers, ssh_keygen, trust
 from neuraltalk_provision.settings import Settings
 from tests.unit import signed
 from tests.unit.signed import ENTRY, allow, public, sign
@@ -72,7 +72,7 @@ def test_lock_is_accepted_with_a_valid_signature(site: Settings, keys: Keys, kin
     assert list(made.file.parent.iterdir()) == [made.file]
 
 
-def test_unsigned_demands_nothing_and_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsigned_demands_nothing_and_starts_no_signed.program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = signed.site(tmp_path)
     (site.mirror / "mirror.lock.sig.d").mkdir()
     (site.mirror / "mirror.lock.sig.d" / "a.sig").write_text("junk")
@@ -299,6 +299,7 @@ def test_allowed_signers_that_others_can_write_is_refused(site: Settings, keys: 
     place.chmod(place.stat().st_mode | mode)
     error = refusal(site)
     assert f"{place} can be written by other users" in error.message
+    assert "it is not known whose key this is" in error.message
     assert f"chmod go-w {place}" in error.advice
     place.chmod(place.stat().st_mode & ~mode)
     trust.open_lock(site)
@@ -331,13 +332,6 @@ def test_allowed_signers_that_does_not_parse_is_told_with_its_line(site: Setting
     assert f"{site.allowed_signers} does not parse: line 2: the name '*@site' is a pattern" in refusal(site).message
 
 
-def program(folder: Path, name: str, script: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
-    return folder
-
-
 OLD = "echo 'unknown option -- Y' >&2; echo 'usage: ssh-keygen [-q]' >&2; exit 1"
 
 
@@ -357,9 +351,9 @@ def test_ssh_keygen_that_is_too_old_is_told(
 ) -> None:
     allow(site, f"alice {public(keys('alice'))}")
     sign(site, keys("alice"))
-    monkeypatch.setenv("PATH", str(program(tmp_path / "bin", "ssh-keygen", OLD)), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(signed.program(tmp_path / "bin", "ssh-keygen", OLD)), prepend=os.pathsep)
     error = refusal(site)
-    assert "cannot sign and verify files: unknown option -- Y" in error.message
+    assert "cannot sign and verify files: unknown option -- Y" in error.message.splitlines()[1]
     assert "older than OpenSSH 8.1" in error.advice
     with pytest.raises(MirrorError, match="cannot sign and verify files"):
         sign(site, keys("alice"))
@@ -375,8 +369,17 @@ def test_ssh_keygen_that_breaks_off_accepts_nothing(
     allow(site, f"alice {public(keys('alice'))}")
     sign(site, keys("alice"))
     monkeypatch.setattr(ssh_keygen, "_PATIENCE", 1)
-    monkeypatch.setenv("PATH", str(program(tmp_path / "bin", "ssh-keygen", script)), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(signed.program(tmp_path / "bin", "ssh-keygen", script)), prepend=os.pathsep)
     assert words in refusal(site).message
+
+
+def test_ssh_keygen_has_the_last_word(site: Settings, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If our reading of allowed_signers accepts a key and that of ssh-keygen does not, the signature is not valid."""
+    allow(site, f'alice namespaces="git" {public(keys("alice"))}')
+    sign(site, keys("alice"))
+    monkeypatch.setattr(signers, "judge", lambda *given: signers.Judgement("valid", "valid"))
+    assert (only(site).state, only(site).words) == ("damaged", "ssh-keygen does not accept it")
+    refusal(site)
 
 
 def test_what_was_verified_is_what_is_parsed_and_every_file_is_read_once(
