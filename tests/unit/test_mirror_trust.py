@@ -72,7 +72,7 @@ def test_lock_is_accepted_with_a_valid_signature(site: Settings, keys: Keys, kin
     assert list(made.file.parent.iterdir()) == [made.file]
 
 
-def test_unsigned_demands_nothing_and_starts_no_signed.program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsigned_demands_nothing_and_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = signed.site(tmp_path)
     (site.mirror / "mirror.lock.sig.d").mkdir()
     (site.mirror / "mirror.lock.sig.d" / "a.sig").write_text("junk")
