@@ -100,10 +100,11 @@ def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:
 
 
 def _write(file: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".signing-")
-    beside = Path(name)
+    # The same temporary name each time: what a kill leaves behind is replaced by the next signature.
+    beside = file.with_name(f".{file.name}.new")
+    beside.unlink(missing_ok=True)
     try:
-        with os.fdopen(handle, "wb") as opened:
+        with beside.open("xb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())

@@ -154,20 +154,30 @@ def test_lock_that_changes_meanwhile_is_not_signed(
     assert left(site) == []
 
 
+@pytest.mark.parametrize("place", ["os.fsync", "pathlib.Path.replace"])
 def test_earlier_signature_stays_whole_if_the_new_one_cannot_be_written(
-    site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     made = sign(site, signed.new_key(tmp_path / "keys", "alice"))
     before = made.file.read_bytes()
     signed.change(site)
 
-    def full(_handle: int) -> None:
+    def full(*_given: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(place, full)
     with pytest.raises(MirrorError, match="cannot be written: No space left on device"):
         sign(site, tmp_path / "keys" / "alice")
     assert (left(site), made.file.read_bytes()) == ([made.file.name], before)
+
+
+def test_what_a_kill_left_behind_is_replaced(site: Settings, tmp_path: Path) -> None:
+    made = sign(site, signed.new_key(tmp_path / "keys", "alice"))
+    (made.file.parent / f".{made.file.name}.new").symlink_to(tmp_path / "keys" / "alice")
+    before = (tmp_path / "keys" / "alice").read_bytes()
+    sign(site, tmp_path / "keys" / "alice")
+    assert left(site) == [made.file.name]
+    assert (tmp_path / "keys" / "alice").read_bytes() == before
 
 
 def test_signatures_of_others_are_left_alone(site: Settings, tmp_path: Path) -> None:

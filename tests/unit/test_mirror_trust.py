@@ -324,6 +324,8 @@ def test_link_to_allowed_signers_is_judged_by_its_target(site: Settings, keys: K
     trust.open_lock(site)
     other.chmod(0o777)
     assert f"{other} can be written by other users" in refusal(site).message
+    other.chmod(0o1777)  # in a sticky directory nobody else can replace the file
+    trust.open_lock(site)
 
 
 def test_allowed_signers_that_does_not_parse_is_told_with_its_line(site: Settings, keys: Keys) -> None:
