@@ -60,7 +60,7 @@ def choose(given: Path | None, demand: trust.Demand) -> Key:
 def _usable(demand: trust.Demand) -> set[str]:
     now = datetime.now(tz=UTC)
     try:
-        allowed = trust.read_allowed(demand.allowed_signers)
+        allowed = trust.read_allowed(demand)
     except MirrorError:
         return set()
     return {signer.encoded for signer in allowed if signers.judge(signer, now).state == "valid"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -93,7 +93,7 @@ def _judge_all(demand: Demand, content: bytes, now: datetime) -> Trust:
     found: tuple[Signature, ...] = ()
     try:
         if files or demand.mirror_trust != "unsigned":
-            allowed = read_allowed(demand.allowed_signers)
+            allowed = read_allowed(demand)
     except MirrorError as error:
         problem, advice = error.message, error.advice
     try:
@@ -104,11 +104,13 @@ def _judge_all(demand: Demand, content: bytes, now: datetime) -> Trust:
     return Trust(sha256(content).hexdigest(), demand.mirror_trust, found, problem, refusal, todo)
 
 
-def read_allowed(file: Path) -> tuple[Signer, ...]:
-    """The signers of an allowed_signers file. Raises MirrorError if other users can change it, or it does not parse."""
+def read_allowed(demand: Demand) -> tuple[Signer, ...]:
+    """The signers in allowed_signers. Raises MirrorError if it came with the mirror or others can change it."""
+    file = demand.allowed_signers
     try:
         read = bounded.read(file, LARGEST_SIGNERS)
         directory = file.resolve().parent.stat()
+        inside = file.resolve().is_relative_to(demand.mirror.resolve())
     except FileNotFoundError:
         raise MirrorError(
             f"{file}: there is no such file, so the key of no signer is known",
@@ -117,6 +119,12 @@ def read_allowed(file: Path) -> tuple[Signer, ...]:
         ) from None
     except OSError as error:
         raise MirrorError(f"{file} cannot be read: {error.strerror or error}") from None
+    if inside:
+        raise MirrorError(
+            f"{file} cannot be trusted, because it is in the mirror: who exchanges the mirror exchanges it as well",
+            advice="Get the keys from the signers themselves, write them to another place, and set allowed_signers in "
+            "provision.yml.",
+        )
     for place, status in ((file, read.status), (file.resolve().parent, directory)):
         if reason := _changeable(status):
             raise MirrorError(
@@ -182,7 +190,7 @@ def _judge(
         return Signature(file, "damaged", f"{error}: copy the file again from its origin")
     key = ssh_keygen.fingerprint(signature.key)
     lines = [signer for signer in allowed or () if signer.key == signature.key]
-    names = tuple(dict.fromkeys(name for signer in lines for name in signer.names))
+    names = _names(lines)
     if signature.namespace != signers.NAMESPACE:
         words = f"it was made for {signature.namespace[:100]!r}, not for {signers.NAMESPACE!r}"
         return Signature(file, "other purpose", words, key, names)
@@ -193,13 +201,21 @@ def _judge(
         words = "this key is not in allowed_signers" if allowed is not None else "it is not known whose key this is"
         return Signature(file, "unknown key", words, key)
     judged = [(signer, signers.judge(signer, now)) for signer in lines]
-    for signer, judgement in judged:
-        if judgement.state == "valid" and ssh_keygen.verifies(signature, content, signer):
-            return Signature(file, "valid", judgement.words, key, signer.names)
+    good = [
+        (signer, judgement)
+        for signer, judgement in judged
+        if judgement.state == "valid" and ssh_keygen.verifies(signature, content, signer)
+    ]
+    if good:
+        return Signature(file, "valid", good[0][1].words, key, _names(signer for signer, _ in good))
     refused = [judgement for _, judgement in judged if judgement.state != "valid"]
     if not refused:
         return Signature(file, "damaged", "ssh-keygen does not accept it", key, names)
     return Signature(file, refused[-1].state, refused[-1].words, key, names)
+
+
+def _names(lines: Iterable[Signer]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for signer in lines for name in signer.names))
 
 
 def _refusal(

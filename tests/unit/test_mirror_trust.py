@@ -207,6 +207,18 @@ def test_named_accepts_only_the_signers_of_the_settings(tmp_path: Path, keys: Ke
     assert trust.open_lock(site).artifacts == (ENTRY,)
 
 
+def test_key_with_several_lines_counts_for_the_names_of_all_valid_lines(tmp_path: Path, keys: Keys) -> None:
+    site = signed.site(tmp_path, mirror_trust="named", mirror_signers=("bob",))
+    key = public(keys("alice"))
+    allow(site, f"alice {key}", f"bob {key}")
+    sign(site, keys("alice"))
+    assert only(site).names == ("alice", "bob")
+    trust.open_lock(site)
+    allow(site, f"alice {key}", f'bob valid-before="{day(-3)}" {key}')
+    assert only(site).names == ("alice",)
+    refusal(site)
+
+
 def test_expired_signature_of_a_named_signer_is_not_made_good_by_another_signer(tmp_path: Path, keys: Keys) -> None:
     site = signed.site(tmp_path, mirror_trust="named", mirror_signers=("alice",))
     allow(site, f"bob {public(keys('bob'))}", f'alice valid-before="{day(-1)}" {public(keys("alice"))}')
@@ -326,6 +338,15 @@ def test_link_to_allowed_signers_is_judged_by_its_target(site: Settings, keys: K
     assert f"{other} can be written by other users" in refusal(site).message
     other.chmod(0o1777)  # in a sticky directory nobody else can replace the file
     trust.open_lock(site)
+
+
+def test_allowed_signers_that_came_with_the_mirror_is_refused(site: Settings, keys: Keys, tmp_path: Path) -> None:
+    inside = site.model_copy(update={"allowed_signers": site.mirror / "allowed_signers"})
+    allow(inside, f"alice {public(keys('alice'))}")
+    sign(site, keys("alice"))
+    assert "because it is in the mirror" in refusal(inside).message
+    site.allowed_signers.symlink_to(inside.allowed_signers)
+    assert "because it is in the mirror" in refusal(site).message
 
 
 def test_allowed_signers_that_does_not_parse_is_told_with_its_line(site: Settings, keys: Keys) -> None:
