@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from neuraltalk_provision import paths, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
@@ -37,6 +37,9 @@ Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
 
 
+Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?!\x00-\x1f\x7f]+$")]
+
+
 class Pip(BaseModel):
     """The source of h5py, ipython and Pillow."""
 
@@ -57,6 +60,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mirror: Path = Path("mirror")
+    mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"
+    mirror_signers: tuple[Signer, ...] = Field(default=(), validate_default=True)
+    allowed_signers: Path = Path("allowed_signers")
     inventory: Path = Path("inventory")
     stack_root: StackRoot = "/opt/neuraltalk"
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
@@ -67,6 +73,20 @@ class Settings(BaseModel):
     forks: int = Field(default=50, ge=1, strict=True)
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
+
+    @field_validator("mirror_signers")
+    @classmethod
+    def _level_and_names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        level = info.data.get("mirror_trust", "named" if names else "unsigned")
+        if level == "named" and not names:
+            raise ValueError(
+                "mirror_trust: named needs the names of the signers that are accepted, for example [alice]"
+            )
+        if names and level != "named":
+            raise ValueError(
+                f"names have an effect only with mirror_trust: named, and it is {level}: change one of both"
+            )
+        return names
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:
@@ -85,11 +105,11 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "inventory"):
+    for name in ("mirror", "inventory", "allowed_signers"):
         if isinstance(given.get(name), str):
             given[name] = str(base / given[name])
     given_options = {name: value for name, value in overrides.items() if value is not None}
-    given = {"mirror": base / "mirror", **given, **given_options}
+    given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
@@ -97,7 +117,7 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         raise UsageError(explain(error, str(chosen), given_options)) from None
     return settings.model_copy(
-        update={"mirror": settings.mirror.absolute(), "inventory": settings.inventory.absolute()}
+        update={name: getattr(settings, name).absolute() for name in ("mirror", "inventory", "allowed_signers")}
     )
 
 

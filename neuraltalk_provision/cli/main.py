@@ -20,6 +20,7 @@ from neuraltalk_provision.cli import (
     run,
     runs,
     score,
+    signatures,
     site,
     sweep,
     verdict,
@@ -44,6 +45,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(init.init)
+mirror.app.command()(signatures.sign)
 app.add_typer(mirror.app, name="mirror")
 app.command()(site.site)
 app.command()(site.verify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,9 @@ import typer
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
-from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli import options, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.mirror import store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -32,7 +33,8 @@ def add(
 ) -> int:
     """Import artifacts into the mirror: copy and hash them, check their contents, add them to the lock."""
     output = Output(as_json=as_json)
-    target = settings_file.load(settings, mirror=mirror).mirror
+    chosen = settings_file.load(settings, mirror=mirror)
+    target = chosen.mirror
     if given and len(files) > 1:
         raise UsageError("--as gives the name of one artifact, but several files are given")
     catalogue = catalogues.load()
@@ -53,40 +55,49 @@ def add(
             entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
         added.append(entry.model_dump())
         output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
+    if added:
+        signatures.show_stale(chosen, output)
     output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
     return EXIT_FINE
 
 
 @app.command()
 def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """Hash every file again, check every archive, and report all problems."""
+    """Hash every file again, check every archive and the signatures of the lock, and report all problems."""
     output = Output(as_json=as_json)
-    target = settings_file.load(settings, mirror=mirror).mirror
-    total = sum(entry.size for entry in lock.read(target).artifacts)
+    chosen = settings_file.load(settings, mirror=mirror)
+    target = chosen.mirror
+    known, signed = trust.examine(chosen)
+    total = sum(entry.size for entry in known.artifacts)
     with output.progress(f"hashing {target}", total) as advance:
-        check = store.verify(target, catalogues.load(), advance)
+        check = store.verify(target, catalogues.load(), advance, known)
     for finding in check.findings:
         output.say(f"{finding.problem:<10} {finding.file}: {finding.detail}")
-    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings)} problems")
+    signatures.show(signed, output)
+    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings) + bool(signed.refusal)} problems")
     output.result(
         {
             "mirror": str(target),
             "files": check.files,
             "bytes": check.bytes,
             "findings": [finding.__dict__ for finding in check.findings],
+            "trust": asdict(signed),
         }
     )
-    return EXIT_FAILED if check.findings else EXIT_FINE
+    return EXIT_FAILED if check.findings or signed.refusal else EXIT_FINE
 
 
 @app.command("list")
 def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """List the artifacts in the lock, and the known artifacts that are missing."""
+    """List the artifacts in the lock, who signed it, and the known artifacts that are missing."""
     output = Output(as_json=as_json)
-    target = settings_file.load(settings, mirror=mirror).mirror
-    listed = lock.read(target).artifacts
+    chosen = settings_file.load(settings, mirror=mirror)
+    target = chosen.mirror
+    known, signed = trust.examine(chosen)
+    listed = known.artifacts
     rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
     output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
+    signatures.show(signed, output)
     names = {entry.name for entry in listed}
     absent = [a for a in catalogues.load().artifacts if not a.per_platform and a.name not in names]
     for artifact in absent:
@@ -97,6 +108,7 @@ def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, 
             "mirror": str(target),
             "artifacts": [entry.model_dump() for entry in listed],
             "absent": [{"name": a.name, "optional": a.optional} for a in absent],
+            "trust": asdict(signed),
         }
     )
     return EXIT_FINE

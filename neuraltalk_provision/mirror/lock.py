@@ -16,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.mirror import bounded
 
 FILE_NAME = "mirror.lock"
+SIGNATURES = f"{FILE_NAME}.sig.d"
+"""The directory beside the lock with its signatures, one file for each key."""
 
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 PlainName = Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME}$")]
@@ -55,8 +58,21 @@ class Lock(BaseModel):
         return self.model_copy(update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))})
 
 
+def reserved(name: str) -> bool:
+    """Whether an artifact's file cannot have this name, because the lock and its signatures use it."""
+    return name == FILE_NAME or name.startswith(f"{FILE_NAME}.")
+
+
 def read(mirror: Path) -> Lock:
-    """The lock of a mirror. Raises MirrorError if it does not exist or cannot be parsed."""
+    """The lock of a mirror, whoever signed it. Raises MirrorError if it does not exist or cannot be parsed.
+
+    Commands that use the mirror for hosts call `trust.open_lock` instead.
+    """
+    return parse(load(mirror), mirror)
+
+
+def load(mirror: Path) -> bytes:
+    """The bytes of the lock. Raises MirrorError if there is no lock, or if it cannot be read."""
     file = mirror / FILE_NAME
     with naming(mirror, "read", MirrorError):
         there = mirror.is_dir()
@@ -66,13 +82,20 @@ def read(mirror: Path) -> Lock:
             advice="Give it with --mirror or in provision.yml. `provision mirror add FILE` creates one.",
         )
     try:
-        text = file.read_text(encoding="utf-8")
+        return bounded.read(file, yaml_file.LARGEST).content
     except FileNotFoundError:
         raise MirrorError(f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` creates it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MirrorError(f"{file} cannot be read: {error}") from None
+    except OSError as error:
+        raise MirrorError(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def parse(content: bytes, mirror: Path) -> Lock:
+    """The lock that these bytes are; `mirror` is where they came from. Raises MirrorError if they cannot be parsed."""
+    file = mirror / FILE_NAME
     try:
-        lock = Lock.model_validate(yaml_file.parse(text, str(file)))
+        lock = Lock.model_validate(yaml_file.parse(content.decode("utf-8"), str(file)))
+    except UnicodeDecodeError as error:
+        raise MirrorError(f"{file} cannot be read: {error}", advice=_RESTORE) from None
     except UsageError as error:
         raise MirrorError(error.message, advice=_RESTORE) from None
     except ValidationError as error:

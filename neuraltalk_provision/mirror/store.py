@@ -48,7 +48,7 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
     UsageError if neither name is known, and for a name that a lock cannot contain.
     """
     for text in (file.name, given or file.name):
-        if not re.fullmatch(lock.PLAIN_NAME, text) or text == lock.FILE_NAME:
+        if not re.fullmatch(lock.PLAIN_NAME, text) or lock.reserved(text):
             raise UsageError(
                 f"{text!r} cannot be a name in a mirror: use letters, digits and . _ + -, and not {lock.FILE_NAME}",
                 advice="Rename the file, then add it again.",
@@ -208,11 +208,16 @@ def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Findi
     return None
 
 
-def verify(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: None) -> Check:
-    """Hash all files in the lock, check every archive, and report files that are not in the lock."""
-    known = lock.read(mirror)
+def verify(
+    mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: None, known: lock.Lock | None = None
+) -> Check:
+    """Hash all files in the lock, check every archive, and report files that are not in the lock.
+
+    `known` is the lock if it was read already: then it is not read a second time.
+    """
+    known = known or lock.read(mirror)
     findings = list(inspect(mirror, known.artifacts, catalogue, advance))
-    listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME}
+    listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME, lock.SIGNATURES}
     with naming(mirror, "read", MirrorError):
         there = sorted(mirror.iterdir())
     for path in there:

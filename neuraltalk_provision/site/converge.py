@@ -9,7 +9,7 @@ from typing import Any
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
@@ -52,7 +52,7 @@ def make_plans(
     With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
     """
     catalogue = catalogues.load()
-    listed = lock.read(settings.mirror).by_name()
+    listed = trust.open_lock(settings).by_name()
     known = known or host_state.read(settings, catalogue, limit)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
     return tuple(

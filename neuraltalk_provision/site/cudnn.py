@@ -9,7 +9,7 @@ from typing import Any, Literal
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import lock
+from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, LibraryUser
@@ -121,7 +121,7 @@ def _tree(host: str, state: HostState, requested: str) -> Toolkit:
 
 def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
     """The mirror's cuDNN archive, hashed and inspected, and the version that it contains."""
-    entry = lock.read(settings.mirror).by_name().get(ARCHIVE)
+    entry = trust.open_lock(settings).by_name().get(ARCHIVE)
     if entry is None:
         raise MirrorError(
             f"{settings.mirror} has no cuDNN archive",

@@ -78,7 +78,7 @@ IMPORTERS = {
     "plotext": {"report/terminal.py"},
     "click": set(),
     "ansible": set(),
-    "subprocess": {"dataset/program.py", "site/masters.py"},
+    "subprocess": {"dataset/program.py", "mirror/ssh_keygen.py", "site/masters.py"},
     "tarfile": {"mirror/archive.py", "mirror/versions.py"},
     "fcntl": {"log_files.py", "mirror/lock.py"},
     "socket": {"site/controller.py"},

@@ -126,3 +126,58 @@ def test_preflight_comes_first_where_there_is_one(role: Path) -> None:
     if (role / "tasks" / "main.yml").is_file() and (role / "tasks" / "preflight.yml").is_file():
         first = yaml.safe_load((role / "tasks" / "main.yml").read_text(encoding="utf-8"))[0]
         assert first["ansible.builtin.include_tasks"] == "preflight.yml"
+
+
+BRINGS_FILES = {"copy", "get_url", "uri", "unarchive", "fetch", "synchronize", "template", "slurp", "git"}
+
+
+def tasks(content: Any) -> list[dict[str, Any]]:
+    """All tasks in a YAML document, those in blocks and plays too."""
+    if isinstance(content, list):
+        return [task for entry in content for task in tasks(entry)]
+    if not isinstance(content, dict):
+        return []
+    inner = [task for key in ("tasks", "block", "rescue", "always", "pre_tasks") for task in tasks(content.get(key))]
+    return [content, *inner]
+
+
+def modules(task: dict[str, Any]) -> set[str]:
+    """The names of a task's modules without their collection."""
+    return {key.rpartition(".")[2] for key in task}
+
+
+FILES = sorted(
+    file
+    for folder in ("roles", "playbooks")
+    for file in (paths.share() / folder).rglob("*.yml")
+    if "meta" not in file.parts
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(paths.share())))
+def test_files_of_the_mirror_reach_hosts_by_the_role_artifact_alone(file: Path) -> None:
+    """The role compares every file with the digest in the lock, on the host; so nothing else may bring one."""
+    if file.parts[-3:-1] == ("artifact", "tasks"):
+        return
+    for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        if modules(task) & BRINGS_FILES:
+            assert re.search(r"(_mirror|_url|artifact)", str(task)) is None, f"{file}: {task.get('name')}"
+
+
+def test_role_artifact_verifies_a_file_after_it_was_sent_in_either_way() -> None:
+    """A file that was there before is hashed; one that was copied or downloaded is hashed once more."""
+    role = paths.share() / "roles" / "artifact" / "tasks"
+    first, known, sent = yaml.safe_load((role / "main.yml").read_text(encoding="utf-8"))
+    module = "neuraltalk.provision.artifact_file"
+    asked = {"path": "{{ artifact_path }}", "sha256": "{{ artifact_file.sha256 }}"}
+    assert "state" in first["ansible.builtin.file"]
+    assert known[module].items() >= {**asked, "state": "known"}.items()
+    assert "when" not in known
+    assert sent["when"] == f"not {known['register']}.whole and not ansible_check_mode"
+    *ways, verified = sent["block"]
+    assert [sorted(modules(way) & BRINGS_FILES) for way in ways] == [["copy"], ["get_url"]]
+    assert verified[module].items() >= asked.items()
+    assert "state" not in verified[module]  # the default is verified, where a wrong file is an error
+    assert {"when", "ignore_errors", "failed_when", "check_mode"} & set(verified) == set()
+    brought, *_ = yaml.safe_load((role / "source.yml").read_text(encoding="utf-8"))
+    assert brought["ansible.builtin.include_tasks"] == "main.yml"

@@ -59,6 +59,14 @@ def test_default_mirror_and_inventory_lie_beside_the_file(elsewhere: Path, tmp_p
     assert (chosen.mirror, chosen.inventory) == (tmp_path / "site" / "mirror", tmp_path / "site" / "inventory")
 
 
+def test_names_of_signers_and_their_keys_are_read(elsewhere: Path, tmp_path: Path) -> None:
+    chosen = settings_file.load(write(tmp_path / "site", "mirror_trust: named\nmirror_signers: [alice@site, bob]\n"))
+    assert (chosen.mirror_trust, chosen.mirror_signers) == ("named", ("alice@site", "bob"))
+    assert chosen.allowed_signers == tmp_path / "site" / "allowed_signers"
+    chosen = settings_file.load(write(tmp_path / "site", "mirror_trust: signed\nallowed_signers: ../keys\n"))
+    assert chosen.allowed_signers == tmp_path / "site" / "../keys"
+
+
 def test_command_line_wins_and_counts_from_the_working_directory(elsewhere: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "site", "mirror: m\nstack_root: /opt/a\n")
     chosen = settings_file.load(file, mirror=Path("other"), stack_root="/opt/b", inventory=None)
@@ -74,7 +82,7 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
     [
         ("stack_rot: /opt/x\n", "stack_rot is not a setting; did you mean stack_root"),
         ("pip: {sorce: index}\n", "pip.sorce is not a setting; did you mean pip.source"),
-        ("wholly_unlike: 1\n", "wholly_unlike is not a setting; did you mean mirror or inventory or"),
+        ("wholly_unlike: 1\n", "wholly_unlike is not a setting; did you mean mirror or mirror_trust or"),
         ("stack_root: /opt/my stack\n", "stack_root: contains a space, and Torch cannot be built in such a path"),
         ("stack_root: opt/x\n", "stack_root: must be an absolute path"),
         ("stack_root: /\n", "stack_root: must be an absolute path"),
@@ -92,6 +100,17 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
         ('pip: {index_url: "http://a/ b"}\n', "pip.index_url: contains a space, a line break"),
         ("pip: {source: pypi}\n", "pip.source: Input should be 'auto', 'mirror', 'index', 'host' or 'none'"),
         ("mirror: [a]\n", "mirror: "),
+        ("mirror_trust: yes\n", "yes: YAML can read this in another way"),
+        ("mirror_trust: all\n", "mirror_trust: Input should be 'unsigned', 'signed' or 'named'"),
+        ("mirror_trust: named\n", "mirror_signers: mirror_trust: named needs the names of the signers"),
+        (
+            "mirror_signers: [alice]\n",
+            "mirror_signers: names have an effect only with mirror_trust: named, and it is un",
+        ),
+        ("mirror_trust: signed\nmirror_signers: [alice]\n", "and it is signed: change one of both"),
+        ("mirror_trust: named\nmirror_signers: ['*']\n", "mirror_signers.0: String should match pattern"),
+        ("mirror_trust: named\nmirror_signers: ['a b']\n", "mirror_signers.0: String should match pattern"),
+        ("mirror_trust: named\nmirror_signers: alice\n", "mirror_signers: Input should be a valid tuple"),
         ("1: 2\n", "provision.yml: "),
         ("forks: [\n", "does not parse"),
         ("- forks\n", "must contain settings as `name: value` lines"),

@@ -149,6 +149,15 @@ def test_altered_or_missing_archive_is_refused_before_any_host_is_touched(
     assert requests == []
 
 
+def test_unsigned_lock_is_refused_before_any_host_is_changed(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
+    hosts(monkeypatch, node1=[tree("7.5")])
+    requests = telling(monkeypatch, PlayResults())
+    demanding = site.model_copy(update={"mirror_trust": "signed"})
+    with pytest.raises(MirrorError, match="is not signed as"):
+        cudnn.work("swap", demanding, QUIET)
+    assert requests == []
+
+
 @pytest.mark.parametrize(
     ("code", "cure"),
     [
