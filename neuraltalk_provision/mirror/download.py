@@ -10,7 +10,7 @@ from threading import Event
 from typing import IO
 
 from neuraltalk_provision.catalogue.model import UrlSource
-from neuraltalk_provision.errors import MirrorError, naming
+from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
 ATTEMPTS = 5
@@ -33,7 +33,7 @@ def fetch(
     removed. Raises MirrorError with the reason in words.
     """
     final, part = cache / source.sha256, cache / f"{source.sha256}.part"
-    with naming(cache, "written", MirrorError):
+    with pull_errors.of_disk(cache):
         cache.mkdir(parents=True, exist_ok=True)
         if final.is_file() and _digest(final)[0] == source.sha256:
             return final
@@ -73,11 +73,12 @@ def _download(part: Path, source: UrlSource, address: str, advance: Callable[[in
                 raise
         if not ended.code:
             return
-        if ended.code == _NO_RANGES:
-            part.unlink()
-        elif stop.is_set() or attempt == ATTEMPTS or not pull_errors.worth_another(ended.code, ended.errors):
-            raise pull_errors.of_curl(address, ended.code, ended.errors)
+        if begin and ended.code in (_NO_RANGES, pull_errors.TOO_LARGE):
+            part.unlink()  # the server sends the file only from its beginning
+        elif stop.is_set() or not pull_errors.worth_another(ended.code, ended.errors):
+            break
         stop.wait(PAUSE * attempt)
+    raise pull_errors.of_curl(address, ended.code, ended.errors)
 
 
 def _command(address: str, begin: int, size: int) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from neuraltalk_provision.errors import MirrorError, naming
+from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
 ATTEMPTS = 3
@@ -91,12 +91,12 @@ def fetch(
     final = cache / name_of(origin or address, commit)
     if final.is_dir():
         return final
-    with naming(cache, "written", MirrorError):
+    with pull_errors.of_disk(cache):
         cache.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=cache, prefix=PART))
     try:
         _fetch_into(part, address, commit, watch, stop or Event())
-        with naming(final, "written", MirrorError):
+        with pull_errors.of_disk(final):
             part.rename(final)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -130,7 +130,7 @@ def _fetch_into(part: Path, address: str, commit: str, watch: programs.Watch, st
         ended = attempts([*start, "--", address, *everything])
     if ended.code:
         raise pull_errors.of_git(address, actual, ended.errors, commit)
-    _refuse_incomplete(git, address, commit)
+    _refuse_incomplete(git, address, actual, commit)
 
 
 def _resolved(git: tuple[str, ...], address: str) -> str:
@@ -139,14 +139,19 @@ def _resolved(git: tuple[str, ...], address: str) -> str:
     return found.decode("utf-8", "replace").strip() if not code else address
 
 
-def _refuse_incomplete(git: tuple[str, ...], address: str, commit: str) -> None:
+def _refuse_incomplete(git: tuple[str, ...], address: str, actual: str, commit: str) -> None:
     """MirrorError if the commit, or a file of it, did not arrive."""
-    code, _ = programs.output([*git, "ls-tree", "-r", "-l", "-z", commit], environment(), LARGEST_LISTING)
-    if code:
+    if not programs.output([*git, "ls-tree", "-r", "-l", "-z", commit], environment(), LARGEST_LISTING)[0]:
+        return
+    if not programs.output([*git, "cat-file", "-e", commit], environment(), 1 << 16)[0]:
         raise MirrorError(
-            f"{address}: the commit {commit}, or a file of it, did not arrive",
+            f"{address}: a file of the commit {commit} did not arrive",
             advice="This copy of the repository is not complete. Use another one with --addresses FILE.",
         )
+    _, branches = programs.output([*git, "for-each-ref", "--count=1"], environment(), 1 << 16)
+    # git takes a web page for a repository without branches.
+    reason = "fatal: not our ref" if branches else "fatal: no branch: not valid: is this a git repository"
+    raise pull_errors.of_git(address, actual, reason, commit)
 
 
 @dataclass(frozen=True)

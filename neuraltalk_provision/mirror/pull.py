@@ -80,7 +80,7 @@ def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, job
     for program in sorted({"curl" if isinstance(row.source, UrlSource) else "git" for row in rows}):
         if not shutil.which(program):
             raise pull_errors.missing_program(program)
-    with naming(mirror, "written", MirrorError):
+    with pull_errors.of_disk(mirror):
         cache = mirror / FOLDER
         cache.mkdir(parents=True, exist_ok=True)
         _refuse_full(cache, rows)
@@ -155,7 +155,7 @@ class _Work:
         name, report = transfer.name, self.report
         report.begin(name, transfer.size)
         try:
-            with naming(self.cache, "written", MirrorError):
+            with pull_errors.of_disk(self.cache):
                 if transfer.file:
                     size = transfer.file.size
                     path = download.fetch(
@@ -192,7 +192,7 @@ class _Work:
         ready = [row for row in using if all(part.key in self.paths for part in row.transfers)]
         for row in ready:
             try:
-                with naming(self.cache, "written", MirrorError):
+                with pull_errors.of_disk(self.cache):
                     self.added.append(self._add(row))
             except ProvisionError as error:
                 self.failures.append(Failure(row.name, error.message, error.advice))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
+from neuraltalk_provision.errors import EXHAUSTED, MirrorError, ProvisionError, UsageError, naming
 
 AGAIN = "then run the same command again; what has arrived is kept."
 
@@ -86,9 +88,7 @@ _CAUSES = (
         final=False,
     ),
 )
-_REFUSED_BY_COMMIT = re.compile(
-    r"unadvertised object|shallow capabilities|does not support shallow|allow-.*-sha1|not our ref"
-)
+_REFUSED_BY_COMMIT = re.compile(r"unadvertised object|shallow capabilities|does not support shallow|allow-.*-sha1")
 
 
 def _cause(errors: str) -> _Cause | None:
@@ -167,6 +167,20 @@ def wrong_content(address: str, head: bytes, found: str, wanted: str) -> Provisi
         advice="It was not added. The file at the address was replaced, or somebody changes it on the way: ask those who "
         "maintain it, or bring the file that was meant with `provision mirror add`.",
     )
+
+
+@contextmanager
+def of_disk(place: object) -> Iterator[None]:
+    """Convert an OSError in the block, which writes to `place`, to a MirrorError with the next step."""
+    try:
+        with naming(place, "written", MirrorError):
+            yield
+    except MirrorError as error:
+        if error.advice or not isinstance(error.__cause__, OSError):
+            raise
+        full = error.__cause__.errno in EXHAUSTED
+        advice = "Free some space, " if full else "Check who owns the directory and who may write there, "
+        raise MirrorError(error.message, advice=advice + AGAIN) from error.__cause__
 
 
 def missing_program(name: str) -> UsageError:
