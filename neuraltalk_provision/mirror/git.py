@@ -189,7 +189,7 @@ Read = Callable[[str], tuple[str, int, IO[bytes]]]
 
 @contextmanager
 def objects(repository: Path) -> Iterator[Read]:
-    """A function that returns (type, size, stream) of an object. Exactly `size` bytes and then one more are to be read."""
+    """A function that returns (type, size, stream) of an object; `size` bytes and one more have to be read from it."""
     command = ["git", *_OPTIONS, f"--git-dir={repository}", "cat-file", "--batch"]
     with programs.conversation(command, environment()) as (questions, answers):
 

@@ -145,6 +145,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 os.killpg(process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=3)
-                break
     for stream in filter(None, (process.stdout, process.stderr)):
         stream.close()

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from neuraltalk_provision.mirror import download, git, git_progress, lock, pull_
 from neuraltalk_provision.mirror.pull_plan import Mirror, PullPlan, Row, Transfer, origin
 
 FOLDER = ".pull"
+PATIENCE = 3.0
+"""Seconds to wait for another pull. One that was killed can need a moment to let go."""
 
 
 class Report(Protocol):
@@ -102,20 +105,28 @@ def _refuse_full(cache: Path, rows: Sequence[Row]) -> None:
 
 @contextlib.contextmanager
 def _guard(cache: Path) -> Iterator[None]:
-    """Hold the cache. MirrorError if another process holds it."""
-    place = cache / "guard"
-    handle = os.open(place, os.O_RDONLY | os.O_CREAT, 0o644)
+    """Hold the cache. MirrorError if another process holds it, and does not end in a moment."""
+    handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MirrorError(
-                f"another `provision mirror pull` works on {cache.parent} at this moment",
-                advice="Wait until it has ended; then this command moves only what is still missing.",
-            ) from None
+        end = time.monotonic() + PATIENCE
+        while not _held(handle):
+            if time.monotonic() > end:
+                raise MirrorError(
+                    f"another `provision mirror pull` works on {cache.parent} at this moment",
+                    advice="Wait until it has ended; then this command moves only what is still missing.",
+                )
+            time.sleep(0.1)
         yield
     finally:
         os.close(handle)
+
+
+def _held(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove_rest(cache: Path) -> None:
@@ -228,8 +239,8 @@ class _Work:
         written = source_archive.write(file, row.name, parts, source.left_out)
         if source.sha256 and written.sha256 != source.sha256:
             raise MirrorError(
-                f"{row.file} from {source.address} at {source.commit} has the sha256 {written.sha256}, but the catalogue "
-                f"says {source.sha256}",
+                f"{row.file} from {source.address} at {source.commit} has the sha256 {written.sha256}, but the "
+                f"catalogue says {source.sha256}",
                 advice=f"It was not added. Remove {self.cache}, which can be fetched again, and run the same command "
                 "again. If the result is the same, tell the authors: the catalogue is wrong, or what was fetched.",
             )

@@ -23,31 +23,35 @@ class _Cause:
 
 
 _PROXY = "If this network has a proxy, set HTTPS_PROXY (and HTTP_PROXY) to its address, " + AGAIN
+_FULL = _Cause(
+    r"No space left on device|Disk quota exceeded",
+    "this disk is full",
+    "Free some space, " + AGAIN,
+)
+_NAME = _Cause(
+    r"Could not resolve (host|proxy|hostname)|Name or service not known|Temporary failure in name resolution",
+    "the name of the server cannot be resolved (no network, or no DNS)",
+    "Check `getent hosts NAME`. " + _PROXY,
+    final=False,
+)
+_REACH = _Cause(
+    r"Failed to connect|Connection refused|Connection timed out|Network is unreachable|No route to host"
+    r"|Connection reset|timed out|Operation too slow",
+    "the server cannot be reached",
+    _PROXY,
+    final=False,
+)
+_TLS = _Cause(
+    r"certificate|SSL|TLS",
+    "the server's certificate is not accepted",
+    "If a proxy of this network opens TLS connections, give its CA's file: `git config --global http.sslCAInfo "
+    "FILE`, and CURL_CA_BUNDLE=FILE for files; " + AGAIN,
+)
 _CAUSES = (
-    _Cause(
-        r"No space left on device|Disk quota exceeded",
-        "this disk is full",
-        "Free some space, " + AGAIN,
-    ),
-    _Cause(
-        r"Could not resolve (host|proxy|hostname)|Name or service not known|Temporary failure in name resolution",
-        "the name of the server cannot be resolved (no network, or no DNS)",
-        "Check `getent hosts NAME`. " + _PROXY,
-        final=False,
-    ),
-    _Cause(
-        r"Failed to connect|Connection refused|Connection timed out|Network is unreachable|No route to host"
-        r"|Connection reset|timed out|Operation too slow",
-        "the server cannot be reached",
-        _PROXY,
-        final=False,
-    ),
-    _Cause(
-        r"certificate|SSL|TLS",
-        "the server's certificate is not accepted",
-        "If a proxy of this network opens TLS connections, give its CA's file: `git config --global http.sslCAInfo FILE`, "
-        "and CURL_CA_BUNDLE=FILE for files; " + AGAIN,
-    ),
+    _FULL,
+    _NAME,
+    _REACH,
+    _TLS,
     _Cause(
         r"transport '.*' not allowed",
         "git was sent on to a protocol that is not used here",
@@ -64,8 +68,8 @@ _CAUSES = (
         "Open the address in a browser on this machine. " + _PROXY,
     ),
     _Cause(
-        r"terminal prompts disabled|Authentication failed|could not read (Username|Password)|Permission denied|HTTP 40[137]"
-        r"|returned error: 40[137]",
+        r"terminal prompts disabled|Authentication failed|could not read (Username|Password)|Permission denied"
+        r"|(HTTP|returned error:) 40[137]",
         "the server (or the proxy) asks for a user name; GitHub does so too if a repository was removed or is private",
         "Check that the repository still exists. If it has moved, give the new address with --addresses FILE.",
     ),
@@ -120,19 +124,21 @@ def of_git(address: str, actual: str, errors: str, commit: str = "") -> Provisio
 
 _CURL = {
     5: ("the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
-    6: _CAUSES[1],
-    7: _CAUSES[2],
-    22: ("the server refuses it or does not have it", "Open the address in a browser. If the file has moved, give the new "
-         "address with --addresses FILE, " + AGAIN),
+    6: _NAME,
+    7: _REACH,
+    22: (
+        "the server refuses it or does not have it",
+        "Open the address in a browser. If the file has moved, give the new address with --addresses FILE, " + AGAIN,
+    ),
     23: ("it cannot be written", "Free some space, " + AGAIN),
-    28: _CAUSES[2],
-    35: _CAUSES[3],
+    28: _REACH,
+    35: _TLS,
     37: ("there is no such file, or it cannot be read", "Correct the file of --addresses."),
     47: ("it is redirected in a circle", "Open the address in a browser, " + AGAIN),
-    60: _CAUSES[3],
+    60: _TLS,
     63: ("it is larger than it should be", "Check the address: this is not the file that was meant."),
-    77: _CAUSES[3],
-}  # fmt: skip
+    77: _TLS,
+}
 TOO_LARGE = 63
 """The exit code of curl for a file that is larger than it should be."""
 _CUT = frozenset({7, 18, 28, 52, 55, 56, 92, 95})
@@ -159,13 +165,13 @@ def wrong_content(address: str, head: bytes, found: str, wanted: str) -> Provisi
         title = re.search(rb"<title>\s*([^<]{1,80})", head, re.I)
         said = f', titled "{title[1].decode("utf-8", "replace").strip()}"' if title else ""
         return MirrorError(
-            f"{address}: what arrived is a web page{said}, not the file. It comes from a proxy, or the file was removed",
+            f"{address}: what arrived is a web page{said}, not the file: that of a proxy, or the file was removed",
             advice="Open the address in a browser on this machine. " + _PROXY,
         )
     return MirrorError(
         f"{address}: what arrived is another file: its sha256 is {found}, but the catalogue says {wanted}",
-        advice="It was not added. The file at the address was replaced, or somebody changes it on the way: ask those who "
-        "maintain it, or bring the file that was meant with `provision mirror add`.",
+        advice="It was not added. The file at the address was replaced, or somebody changes it on the way: ask those "
+        "who maintain it, or bring the file that was meant with `provision mirror add`.",
     )
 
 

@@ -69,6 +69,6 @@ def farm(place: Path) -> tuple[Catalogue, dict[str, str]]:
         "nn": GitSource(kind="git", address=PLACE + "nn", commit=nn),
         "weights": UrlSource(kind="url", address=PLACE + "w.bin", sha256=SHA256, size=len(WEIGHTS)),
     }
-    known = {PLACE + name: f"file://{place}/{name}.git" for name in ("torch", "luajit", "nn")}
-    known[PLACE + "w.bin"] = f"file://{place}/w.bin"
+    known = {PLACE + name: (place / f"{name}.git").as_uri() for name in ("torch", "luajit", "nn")}
+    known[PLACE + "w.bin"] = (place / "w.bin").as_uri()
     return SMALL.model_copy(update={"sources": sources}), known
