@@ -18,13 +18,15 @@ from threading import Event
 from typing import IO
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import addresses, programs, pull_errors
+from neuraltalk_provision.mirror import addresses, git_progress, programs, pull_errors
 
 ATTEMPTS = 3
 PAUSE = 2.0
 """Seconds before the second attempt; twice as many before the third."""
 SILENCE = 600.0
 """Seconds after which a git that writes nothing is ended."""
+LARGEST = 8
+"""The maximum size of a fetch, in GiB."""
 LARGEST_LISTING = 64 << 20
 PART = ".part-"
 """The beginning of the names of repositories that are not complete."""
@@ -116,9 +118,17 @@ def _fetch_into(part: Path, address: str, commit: str, watch: programs.Watch, st
     scheme = addresses.scheme(actual)
     settings = environment("https:http" if scheme in ("https", "http") else scheme)
 
+    def bounded(line: str) -> None:
+        if git_progress.gibibytes(line) > LARGEST:
+            raise MirrorError(
+                f"{address}: more than {LARGEST} GiB arrived, and no source is so large",
+                advice="Check the address in the catalogue or in the file of --addresses.",
+            )
+        watch(line)
+
     def attempts(command: list[str]) -> programs.Ended:
         for attempt in range(1, ATTEMPTS + 1):
-            ended = programs.run(command, settings, watch=watch, stop=stop, silence=SILENCE)
+            ended = programs.run(command, settings, watch=bounded, stop=stop, silence=SILENCE)
             if not ended.code or stop.is_set() or attempt == ATTEMPTS or pull_errors.is_final(ended.errors):
                 break
             watch(f"attempt {attempt} failed: {(ended.errors.splitlines() or ['no message'])[-1]}")

@@ -69,7 +69,7 @@ _CAUSES = (
     ),
     _Cause(
         r"terminal prompts disabled|Authentication failed|could not read (Username|Password)|Permission denied"
-        r"|(HTTP|returned error:) 40[137]",
+        r"|(HTTP code|returned error:) 40[137]",
         "the server (or the proxy) asks for a user name; GitHub does so too if a repository was removed or is private",
         "Check that the repository still exists. If it has moved, give the new address with --addresses FILE.",
     ),
@@ -122,25 +122,26 @@ def of_git(address: str, actual: str, errors: str, commit: str = "") -> Provisio
     return MirrorError(f"{what}: {cause.meaning}: {last}", advice=cause.advice)
 
 
-_CURL = {
-    5: ("the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
-    6: _NAME,
-    7: _REACH,
-    22: (
-        "the server refuses it or does not have it",
-        "Open the address in a browser. If the file has moved, give the new address with --addresses FILE, " + AGAIN,
-    ),
-    23: ("it cannot be written", "Free some space, " + AGAIN),
-    28: _REACH,
-    35: _TLS,
-    37: ("there is no such file, or it cannot be read", "Correct the file of --addresses."),
-    47: ("it is redirected in a circle", "Open the address in a browser, " + AGAIN),
-    60: _TLS,
-    63: ("it is larger than it should be", "Check the address: this is not the file that was meant."),
-    77: _TLS,
-}
 TOO_LARGE = 63
 """The exit code of curl for a file that is larger than it should be."""
+_NOT_THERE = _Cause(
+    "",
+    "the server refuses it or does not have it",
+    "Open the address in a browser. If the file has moved, give the new address with --addresses FILE, " + AGAIN,
+)
+_CURL = {
+    5: _Cause("", "the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
+    6: _NAME,
+    7: _REACH,
+    22: _NOT_THERE,
+    28: _REACH,
+    35: _TLS,
+    37: _Cause("", "there is no such file, or it cannot be read", "Correct the file of --addresses."),
+    47: _Cause("", "it is redirected in a circle", "Open the address in a browser, " + AGAIN),
+    60: _TLS,
+    TOO_LARGE: _Cause("", "it is larger than it should be", "Check the address: this is not the file that was meant."),
+    77: _TLS,
+}
 _CUT = frozenset({7, 18, 28, 52, 55, 56, 92, 95})
 _BUSY = re.compile(r"error: (408|429|500|502|503|504)\b")
 
@@ -153,9 +154,8 @@ def worth_another(code: int, errors: str) -> bool:
 def of_curl(address: str, code: int, errors: str) -> ProvisionError:
     """The error for a curl that failed."""
     last = (errors.splitlines() or [f"exit code {code}"])[-1]
-    known = _CURL.get(code, ("curl failed", "Look at curl's message, " + AGAIN))
-    meaning, advice = (known.meaning, known.advice) if isinstance(known, _Cause) else known
-    return MirrorError(f"{address}: {meaning}: {last}", advice=advice)
+    cause = _CURL.get(code, _Cause("", "curl failed", "Look at curl's message, " + AGAIN))
+    return MirrorError(f"{address}: {cause.meaning}: {last}", advice=cause.advice)
 
 
 def wrong_content(address: str, head: bytes, found: str, wanted: str) -> ProvisionError:

@@ -72,7 +72,6 @@ def write(file: Path, top: str, parts: Sequence[Part], left_out: Sequence[str] =
         ) as tar:
             for entry in entries:
                 _add(tar, top, entry, readers[entry.part], time, parts[entry.part])
-                tar.members.clear()  # otherwise it keeps every member in memory
     return Written(hashed.sha256, hashed.size)
 
 

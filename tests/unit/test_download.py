@@ -162,6 +162,13 @@ def test_file_that_the_server_does_not_have_is_told(tmp_path: Path, server: Serv
     assert "--addresses" in refused(tmp_path, "file:///nowhere/w").advice
 
 
+def test_proxy_of_the_environment_is_used(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.address)
+    assert download.fetch(tmp_path, source("http://nowhere.invalid/w.bin")).read_bytes() == CONTENT
+
+
 def test_redirect_to_a_file_of_this_machine_is_not_followed(tmp_path: Path, server: Server) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(CONTENT)
