@@ -77,7 +77,11 @@ class TransferDisplay:
             self._progress.remove_task(self._tasks.pop(name))
             self._progress.update(self._all, completed=self._fraction(), words=self._words())
             seconds = time.monotonic() - begin
-            self._output.say(f"{words} {name} in {seconds:.1f} s ({self._words()})")
+            line = f"{words} {name} in {seconds:.1f} s ({self._words()})"
+            if self._output.err.is_terminal:
+                self._output.err.print(visible(line), markup=False)  # the moving lines are on stderr too
+            else:
+                self._output.say(line)
 
     def _fraction(self) -> float:
         running = sum(size * fraction for _begin, size, fraction in self._running.values())

@@ -21,7 +21,16 @@ from typing import Protocol
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.model import GitSource, UrlSource
 from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
-from neuraltalk_provision.mirror import download, git, git_progress, lock, pull_errors, source_archive, store
+from neuraltalk_provision.mirror import (
+    download,
+    git,
+    git_progress,
+    lock,
+    pull_errors,
+    pull_plan,
+    source_archive,
+    store,
+)
 from neuraltalk_provision.mirror.pull_plan import Mirror, PullPlan, Row, Transfer, origin
 
 FOLDER = ".pull"
@@ -77,7 +86,7 @@ def _is_file(mirror: Path, entry: lock.Entry) -> bool:
 
 def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, jobs: int = 4) -> Pulled:
     """Fetch what the plan names and add it to the mirror. A failure of one artifact does not stop the others."""
-    rows = plan.of("pull")
+    rows = list(plan.of("pull"))
     if not rows:
         return Pulled((), ())
     for program in sorted({"curl" if isinstance(row.source, UrlSource) else "git" for row in rows}):
@@ -89,7 +98,9 @@ def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, job
         _refuse_full(cache, rows)
         with _guard(cache):
             _remove_rest(cache)
-            return _Work(mirror, cache, catalogue, report).all_of(rows, plan.transfers, jobs)
+            # Another pull, for which this one waited, can have brought some of it.
+            rows = [row for row in rows if not pull_plan.has(inventory(mirror), row.name, row.source)]
+            return _Work(mirror, cache, catalogue, report).all_of(rows, pull_plan.transfers_of(rows), jobs)
 
 
 def _refuse_full(cache: Path, rows: Sequence[Row]) -> None:
@@ -186,7 +197,7 @@ class _Work:
                         stop=self.stop,
                     )
         except ProvisionError:
-            report.end(name, "failed")
+            report.end(name, "stopped" if self.stop.is_set() else "failed")
             raise
         report.end(name, "fetched")
         return path

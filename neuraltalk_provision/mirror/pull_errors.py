@@ -53,6 +53,11 @@ _CAUSES = (
     _REACH,
     _TLS,
     _Cause(
+        r"CONNECT tunnel failed|after CONNECT|Proxy CONNECT aborted",
+        "the proxy does not let it pass; code 407 means that it asks for a user name",
+        "Check the address in HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT if it asks for a user name), " + AGAIN,
+    ),
+    _Cause(
         r"transport '.*' not allowed",
         "git was sent on to a protocol that is not used here",
         "Use an address with https://, by --addresses FILE.",

@@ -78,8 +78,13 @@ class PullPlan:
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
-        """What is fetched; a commit that several artifacts contain is fetched once."""
-        return tuple({transfer.key: transfer for row in self.of("pull") for transfer in row.transfers}.values())
+        """What is fetched."""
+        return transfers_of(self.of("pull"))
+
+
+def transfers_of(rows: Iterable[Row]) -> tuple[Transfer, ...]:
+    """What is fetched for these rows; a commit that several of them contain is fetched once."""
+    return tuple({transfer.key: transfer for row in rows for transfer in row.transfers}.values())
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,13 @@ def plan(
         _row(name, artifact, catalogue, mirror, replace, known or {}) for name, artifact in sorted(wanted.items())
     )
     return PullPlan(tuple(targets), tuple(profiles), rows)
+
+
+def has(mirror: Mirror, name: str, source: Source | None) -> bool:
+    """Whether the mirror has exactly this source, as far as can be told without hashing."""
+    entry = mirror.entries.get(name)
+    same = entry is not None and isinstance(source, GitSource | UrlSource) and _same(entry, source)
+    return entry is not None and same and mirror.sizes.get(entry.file) == entry.size
 
 
 def origin(source: GitSource | UrlSource) -> str:

@@ -173,6 +173,16 @@ def test_second_pull_at_the_same_time_is_refused(tmp_path: Path, farm: Farm, mon
     assert len(farm.pull(tmp_path / "mirror").added) == 3
 
 
+def test_pull_that_waited_for_another_moves_only_what_is_missing(
+    tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = pull.inventory(tmp_path / "mirror")
+    farm.pull(tmp_path / "mirror", only=["torch", "weights"])
+    real, asked = pull.inventory, iter([nothing])
+    monkeypatch.setattr(pull, "inventory", lambda mirror: next(asked, None) or real(mirror))
+    assert [entry.name for entry in farm.pull(tmp_path / "mirror").added] == ["nn"]
+
+
 def test_full_disk_is_told_before_anything_is_moved(
     tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

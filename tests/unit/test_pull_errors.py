@@ -13,7 +13,12 @@ from neuraltalk_provision.mirror import git_progress, pull_errors
         ("fatal: unable to access 'https://x/': Could not resolve host: x", "name of the server cannot be", False),
         ("fatal: unable to access 'https://x/': Could not resolve proxy: p", "name of the server cannot be", False),
         ("fatal: unable to access 'https://x/': Failed to connect to x port 443: t", "cannot be reached", False),
-        ("fatal: unable to access 'https://x/': Received HTTP code 407 from proxy after CONNECT", "user name", True),
+        (
+            "fatal: unable to access 'https://x/': Received HTTP code 407 from proxy after CONNECT",
+            "the proxy does",
+            True,
+        ),
+        ("fatal: unable to access 'https://x/': CONNECT tunnel failed, response 501", "the proxy does not", True),
         ("fatal: could not read Username for 'https://x': terminal prompts disabled", "user name", True),
         ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "no such repository", True),
         ("fatal: unable to access 'https://x/': The requested URL returned error: 404", "no such repository", True),
