@@ -34,6 +34,12 @@ def parse(document: Any, name: str) -> dict[str, str]:
                 advice=f"It has to begin with {', '.join(f'{known}://' for known in GIT)}. A directory is "
                 "written as file:///its/path.",
             )
+        if scheme(new) in ("https", "http") and "@" in new.split("/")[2]:
+            raise UsageError(
+                f"{name}: the address that replaces {old} contains a user name or password, which other users could "
+                "see in the list of processes",
+                advice="Write the address without it, and put the login into ~/.netrc, which git and curl read.",
+            )
         found[old] = new
     return found
 

@@ -83,7 +83,17 @@ def _download(part: Path, source: UrlSource, address: str, advance: Callable[[in
 
 def _command(address: str, begin: int, size: int) -> list[str]:
     return [
-        *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff", "--no-buffer"),
+        *(
+            "curl",
+            "--fail",
+            "--location",
+            "--max-redirs",
+            "10",
+            "--silent",
+            "--show-error",
+            "--globoff",
+            "--netrc-optional",
+        ),
         *("--proto", "=https,http,file", "--proto-redir", "=https,http"),
         *(
             "--connect-timeout",

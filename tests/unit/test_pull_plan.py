@@ -152,6 +152,7 @@ def test_longest_beginning_that_ends_at_a_slash_is_replaced(address: str, replac
         ({"https://a.org": "ext::sh -c id"}, "is not an address"),
         ({"--upload-pack=x": "https://b.org"}, "is not an address"),
         ({"": "https://b.org"}, "is not an address"),
+        ({"https://a.org": "https://user:secret@b.org/x"}, "contains a user name or password"),
     ],
 )
 def test_map_that_is_not_one_is_refused_with_its_file(document: object, words: str) -> None:
@@ -160,6 +161,12 @@ def test_map_that_is_not_one_is_refused_with_its_file(document: object, words: s
     assert caught.value.message.startswith("map.yml: ")
     assert words in caught.value.message
     assert caught.value.advice
+    assert "secret" not in caught.value.message
+
+
+def test_login_name_of_ssh_is_part_of_an_address() -> None:
+    known = {"https://a.org": "ssh://git@b.org/x"}
+    assert addresses.parse(known, "map.yml") == known
 
 
 def test_empty_map_is_none() -> None:
