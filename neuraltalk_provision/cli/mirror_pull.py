@@ -73,7 +73,7 @@ def pull_(
         known=known,
     )
     if plan:
-        _show(output, place, planned)
+        _show(output, place, planned, bool(only))
         output.result(_document(place, planned))
         return EXIT_FINE
     begin, transfers = time.monotonic(), planned.transfers
@@ -88,7 +88,7 @@ def pull_(
     }
     for entry in pulled.added:
         output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
-    _say_rest(output, planned)
+    _say_rest(output, planned, bool(only))
     if pulled.failures:
         raise _failed(pulled.failures, document)
     output.say(_summary(place, planned, document["seconds"]))
@@ -113,11 +113,11 @@ def _summary(place: Path, planned: PullPlan, seconds: float) -> str:
     return f"{done} artifacts were added to {place} in {seconds:.0f} s; it already had {present}"
 
 
-def _say_rest(output: Output, planned: PullPlan) -> None:
+def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:
     """What this command does not bring, each with the reason."""
     for row in planned.of("kept", "by hand", "later"):
         output.say(f"{_kind(row)} {row.name}: {row.reason}")
-    if set(planned.profiles) == {"cpu"}:
+    if not only and set(planned.profiles) == {"cpu"}:
         output.say("GPU software is left out; --profile legacy (CUDA 7.5 to 9.2) or modern (CUDA 10 to 13) brings it")
 
 
@@ -125,7 +125,7 @@ def _kind(row: Row) -> str:
     return "kept    " if row.state == "kept" else "optional" if row.artifact.optional else "required"
 
 
-def _show(output: Output, place: Path, planned: PullPlan) -> None:
+def _show(output: Output, place: Path, planned: PullPlan, only: bool) -> None:
     rows = [
         (row.name, row.artifact.role, row.state, f"{row.size:,}" if row.size else "", _from(row))
         for row in planned.rows
@@ -139,7 +139,7 @@ def _show(output: Output, place: Path, planned: PullPlan) -> None:
     ]
     if moved:
         output.table("\nwhat would be moved", ("address", "commit", "bytes"), moved)
-    _say_rest(output, planned)
+    _say_rest(output, planned, only)
     pulled = planned.of("pull")
     size = sum(row.size for row in pulled)
     unknown = sum(not row.size for row in pulled)

@@ -229,7 +229,7 @@ class _Work:
             if isinstance(row.source, GitSource):
                 self._pack(row, row.source, file)
             else:
-                file.hardlink_to(self.paths[row.transfers[0].key])
+                _second_name(self.paths[row.transfers[0].key], file)
             assert isinstance(row.source, GitSource | UrlSource)
             version = row.source.commit[:12] if isinstance(row.source, GitSource) else ""
             entry = store.add(
@@ -255,3 +255,11 @@ class _Work:
                 advice=f"It was not added. Remove {self.cache}, which can be fetched again, and run the same command "
                 "again. If the result is the same, tell the authors: the catalogue is wrong, or what was fetched.",
             )
+
+
+def _second_name(found: Path, file: Path) -> None:
+    """`file` as another name of a file, or a copy where the disk has no hard links, such as many USB sticks."""
+    try:
+        file.hardlink_to(found)
+    except OSError:
+        shutil.copyfile(found, file)

@@ -22,7 +22,7 @@ class _Cause:
     final: bool = True
 
 
-_PROXY = "If this network has a proxy, set HTTPS_PROXY (and HTTP_PROXY) to its address, " + AGAIN
+_PROXY = "If this network has a proxy, set HTTPS_PROXY (http_proxy for http://) to its address, " + AGAIN
 _FULL = _Cause(
     r"No space left on device|Disk quota exceeded",
     "this disk is full",

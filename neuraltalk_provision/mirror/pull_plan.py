@@ -43,7 +43,7 @@ class Transfer:
     def name(self) -> str:
         """For a line of progress."""
         words = "/".join(self.origin.rstrip("/").split("/")[-2:])
-        return f"{words} {self.commit[:12]}".rstrip()
+        return f"{words} {self.key[:12]}"
 
 
 @dataclass(frozen=True)

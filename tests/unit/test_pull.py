@@ -95,6 +95,14 @@ def test_everything_is_moved_into_a_new_mirror(tmp_path: Path, farm: Farm) -> No
     assert len([line for line in said.lines if line.startswith("fetched")]) == 4
 
 
+def test_disk_without_hard_links_is_enough(tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: object, **_options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert len(farm.pull(tmp_path / "mirror").added) == 3
+
+
 def test_two_pulls_in_two_directories_give_the_same_mirror(tmp_path: Path, farm: Farm) -> None:
     """One of them from other copies of the repositories, at other addresses."""
     farm.pull(tmp_path / "one")
