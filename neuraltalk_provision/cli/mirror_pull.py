@@ -110,7 +110,7 @@ def _summary(place: Path, planned: PullPlan, seconds: float) -> str:
     done, present = len(planned.of("pull")), len(planned.of("present"))
     if not done:
         return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
-    return f"{done} artifacts were added to {place} in {seconds:.0f} s; it already had {present}"
+    return f"artifacts that were added to {place} in {seconds:.0f} s: {done}; that it already had: {present}"
 
 
 def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import filecmp
 import os
 import shutil
 import time
@@ -232,8 +233,9 @@ class _Work:
                 _second_name(self.paths[row.transfers[0].key], file)
             assert isinstance(row.source, GitSource | UrlSource)
             version = row.source.commit[:12] if isinstance(row.source, GitSource) else ""
+            given = _unlisted(self.mirror / row.file, file)
             entry = store.add(
-                self.mirror, file, self.catalogue, given=row.name, version=version, origin=origin(row.source)
+                self.mirror, given, self.catalogue, given=row.name, version=version, origin=origin(row.source)
             )
             if isinstance(row.source, UrlSource):
                 self.paths[row.transfers[0].key].unlink()  # a repository stays, and saves the next transfer
@@ -263,3 +265,9 @@ def _second_name(found: Path, file: Path) -> None:
         file.hardlink_to(found)
     except OSError:
         shutil.copyfile(found, file)
+
+
+def _unlisted(target: Path, file: Path) -> Path:
+    """The file in the mirror if it is equal already: a killed command gave it its name and did not list it yet."""
+    equal = target.is_file() and not target.is_symlink() and filecmp.cmp(target, file, shallow=False)
+    return target if equal else file

@@ -56,7 +56,7 @@ def test_pull_fills_the_mirror_and_the_second_one_says_that_there_is_nothing(sit
     code, out, err = pull(capsys)
     assert (code, err) == (0, "")
     assert "added torch: " in out
-    assert "3 artifacts were added to" in out
+    assert "s: 3; that it already had: 0" in out
     begin = time.monotonic()
     code, out, _ = pull(capsys)
     assert code == 0
