@@ -99,6 +99,7 @@ def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, job
         _refuse_full(cache, rows)
         with _guard(cache):
             _remove_rest(cache)
+            _begin_lock(mirror)
             # Another pull, for which this one waited, can have brought some of it.
             rows = [row for row in rows if not pull_plan.has(inventory(mirror), row.name, row.source)]
             return _Work(mirror, cache, catalogue, report).all_of(rows, pull_plan.transfers_of(rows), jobs)
@@ -139,6 +140,13 @@ def _held(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _begin_lock(mirror: Path) -> None:
+    """Give a new mirror its lock before its first file: a mirror with files and without a lock has lost it."""
+    with lock.changing(mirror) as before:
+        if not (mirror / lock.FILE_NAME).exists():
+            lock.write(mirror, before)
 
 
 def _remove_rest(cache: Path) -> None:
