@@ -111,12 +111,15 @@ def test_nothing_of_a_source_is_executed(tmp_path: Path, source: tuple[Path, str
         (place / "hooks" / name).chmod(0o755)
     git_in(place, "config", "uploadpack.packObjectsHook", f"touch '{seen}'")
     git_in(place, "config", "core.fsmonitor", f"touch '{seen}'")
-    template = tmp_path / "home" / "template" / "hooks"
+    template = tmp_path / "home" / "template"
     template.mkdir(parents=True)
-    shutil.copy(place / "hooks" / "reference-transaction", template)
-    (tmp_path / "home" / ".gitconfig").write_text(f"[init]\n\ttemplateDir = {template.parent}\n")
-    git.fetch(tmp_path / "cache", place.as_uri(), commit)
+    (template / "planted").touch()
+    (tmp_path / "home" / ".gitconfig").write_text(
+        f'[init]\n\ttemplateDir = {template}\n[core]\n\thooksPath = "{place}/hooks"\n'
+    )
+    found = git.fetch(tmp_path / "cache", place.as_uri(), commit)
     assert not seen.exists()
+    assert not (found / "planted").exists()
 
 
 def test_commit_that_is_gone_is_told(tmp_path: Path, source: tuple[Path, str]) -> None:
