@@ -39,6 +39,7 @@ def load() -> Catalogue:
             "edits": _data("edits"),
             "compatibility": _data("compatibility"),
             "needs": _data("packages")["needs"],
+            "sources": _data("sources")["sources"],
         }
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Row(BaseModel):
@@ -24,6 +27,56 @@ class Artifact(Row):
     archive: bool = True
     flat: bool = False
     per_platform: bool = False
+
+
+class Submodule(Row):
+    """A repository that belongs at `path` of another one."""
+
+    path: str
+    address: str
+    commit: Commit
+
+
+class GitSource(Row):
+    """A commit of a git repository, with its submodules.
+
+    `sha256` and `size` (bytes) are those of the archive that mirror/source_archive.py makes of it; empty and 0 if
+    nobody could compute them yet. The submodules at the paths `left_out` are not needed.
+    """
+
+    kind: Literal["git"]
+    address: str
+    commit: Commit
+    submodules: tuple[Submodule, ...] = ()
+    left_out: tuple[str, ...] = ()
+    sha256: Sha256 | Literal[""] = ""
+    size: int = 0
+
+
+class UrlSource(Row):
+    """A file at an address; `size` in bytes."""
+
+    kind: Literal["url"]
+    address: str
+    sha256: Sha256
+    size: int = Field(gt=0)
+
+
+class ByHandSource(Row):
+    """A file that a person has to bring: where it is, and why no command can fetch it."""
+
+    kind: Literal["by_hand"]
+    where: str
+    why: str
+
+
+class PackageSource(Row):
+    """OS packages or Python wheels, which are collected from the repositories of a platform or from an index."""
+
+    kind: Literal["os_packages", "python_wheels"]
+
+
+Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
 
 
 class Component(Row):
@@ -157,13 +210,18 @@ class Option(Row):
 
 
 class Catalogue(Row):
-    """The whole catalogue: artifacts, components in build order, edits by artifact, compatibility, OS packages."""
+    """The whole catalogue.
+
+    It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and the sources of
+    artifacts by the artifact's name.
+    """
 
     artifacts: tuple[Artifact, ...]
     components: tuple[Component, ...]
     edits: dict[str, tuple[Edit, ...]]
     compatibility: Compatibility
     needs: tuple[Need, ...]
+    sources: dict[str, Source] = {}
 
     def artifact(self, name: str) -> Artifact:
         """The artifact with that name. Raises KeyError if there is none."""

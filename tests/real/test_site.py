@@ -69,7 +69,7 @@ ENVELOPE = {
 OWN_INSTALLER = """
 set -e
 rm -rf /root/own && mkdir -p /root/own/prefix && cd /root/own
-tar xzf /opt/neuraltalk/artifacts/*-torch.tgz
+tar xf /opt/neuraltalk/artifacts/*-torch.t*
 cd torch
 TERM=dumb PREFIX=/root/own/prefix bash install.sh -s > /root/own/log 2>&1
 LD_LIBRARY_PATH=/root/own/prefix/lib /root/own/prefix/bin/luajit \

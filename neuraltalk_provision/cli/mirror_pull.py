@@ -1,0 +1,183 @@
+"""`provision mirror pull`: fetch what hosts of the given platforms need into the mirror."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision import yaml_file
+from neuraltalk_provision.catalogue import target
+from neuraltalk_provision.catalogue.model import GitSource
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FINE, MirrorError
+from neuraltalk_provision.mirror import addresses, pull, pull_plan
+from neuraltalk_provision.mirror.pull_plan import PullPlan, Row
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.transfer_display import NOMINAL, TransferDisplay
+
+
+class Profiles(StrEnum):
+    """Which GPU software hosts get."""
+
+    CPU = "cpu"
+    LEGACY = "legacy"
+    MODERN = "modern"
+
+
+def pull_(
+    platforms: Annotated[
+        list[str],
+        typer.Option("--for", help="A platform of hosts, such as debian-12-x86_64. Can be repeated."),
+    ],
+    profiles: Annotated[
+        list[Profiles] | None,
+        typer.Option("--profile", help="Also bring GPU software of this profile. Can be repeated. Default: cpu."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Pull only this artifact. Can be repeated.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace files of the mirror that differ from the catalogue's.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=32, help="How many transfers run at a time.")] = 4,
+    address_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--addresses", help="A YAML file that replaces beginnings of addresses, for example by your own git server."
+        ),
+    ] = None,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    plan: options.Plan = False,
+    as_json: options.Json = False,
+) -> int:
+    """Fetch sources into the mirror, with their submodules, at the commits that are known to work together.
+
+    A command that was interrupted continues where it stopped, and moves nothing twice.
+    """
+    output = Output(as_json=as_json)
+    place = settings_file.load(settings, mirror=mirror).mirror
+    catalogue = catalogues.load()
+    known = addresses.parse(yaml_file.read(address_file), str(address_file)) if address_file else {}
+    planned = pull_plan.plan(
+        catalogue,
+        [target.parse(key) for key in dict.fromkeys(platforms)],
+        [profile.value for profile in dict.fromkeys(profiles or [Profiles.CPU])],
+        pull.inventory(place),
+        only=only or (),
+        replace=replace,
+        known=known,
+    )
+    if plan:
+        _show(output, place, planned, bool(only))
+        output.result(_document(place, planned))
+        return EXIT_FINE
+    begin, transfers = time.monotonic(), planned.transfers
+    size = sum(transfer.size or NOMINAL for transfer in transfers)
+    with TransferDisplay(output, len(transfers), size) as display:
+        pulled = pull.pull(place, planned, catalogue, display, jobs)
+    document = _document(place, planned)
+    document |= {
+        "added": [entry.model_dump(mode="json") for entry in pulled.added],
+        "failures": [failure.__dict__ for failure in pulled.failures],
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    for entry in pulled.added:
+        output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
+    _say_rest(output, planned, bool(only))
+    if pulled.failures:
+        raise _failed(pulled.failures, document)
+    output.say(_summary(place, planned, document["seconds"]))
+    output.result(document)
+    return EXIT_FINE
+
+
+def _failed(failures: tuple[pull.Failure, ...], document: dict[str, Any]) -> MirrorError:
+    """All failures as one error; the same reason is told once."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        reasons.setdefault((failure.message, failure.advice), []).append(failure.name)
+    message = "\n".join(f"{', '.join(names)}: {message}" for (message, _), names in reasons.items())
+    advice = "\n".join(dict.fromkeys(advice for _, advice in reasons if advice))
+    return MirrorError(message, advice=advice, document=document)
+
+
+def _summary(place: Path, planned: PullPlan, seconds: float) -> str:
+    done, present = len(planned.of("pull")), len(planned.of("present"))
+    if not done:
+        return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
+    return f"artifacts that were added to {place} in {seconds:.0f} s: {done}; that it already had: {present}"
+
+
+def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:
+    """What this command does not bring, each with the reason."""
+    for row in planned.of("kept", "by hand", "later"):
+        output.say(f"{_kind(row)} {row.name}: {row.reason}")
+    if not only and set(planned.profiles) == {"cpu"}:
+        output.say("GPU software is left out; --profile legacy (CUDA 7.5 to 9.2) or modern (CUDA 10 to 13) brings it")
+
+
+def _kind(row: Row) -> str:
+    return "kept    " if row.state == "kept" else "optional" if row.artifact.optional else "required"
+
+
+def _show(output: Output, place: Path, planned: PullPlan, only: bool) -> None:
+    rows = [
+        (row.name, row.artifact.role, row.state, f"{row.size:,}" if row.size else "", _from(row))
+        for row in planned.rows
+    ]
+    keys = ", ".join(one.key for one in planned.targets)
+    title = f"{place} for {keys}, profile {', '.join(planned.profiles)}"
+    output.table(title, ("artifact", "role", "state", "bytes", "from"), rows)
+    transfers = planned.transfers
+    moved = [
+        (transfer.address, transfer.commit, f"{transfer.size:,}" if transfer.size else "") for transfer in transfers
+    ]
+    if moved:
+        output.table("\nwhat would be moved", ("address", "commit", "bytes"), moved)
+    _say_rest(output, planned, only)
+    pulled = planned.of("pull")
+    size = sum(row.size for row in pulled)
+    unknown = sum(not row.size for row in pulled)
+    output.say(
+        f"{len(transfers)} transfers would make {len(pulled)} artifacts of {size:,} bytes"
+        + (f", without {unknown} whose size is not known" if unknown else "")
+        if pulled
+        else _summary(place, planned, 0)
+    )
+
+
+def _from(row: Row) -> str:
+    if not row.transfers:
+        return "" if row.state == "present" else "see below"
+    source = row.source
+    parts = f" and {len(source.submodules)} submodules" if isinstance(source, GitSource) and source.submodules else ""
+    return f"{row.transfers[0].address}{parts}" + (f" ({row.reason})" if row.reason else "")
+
+
+def _document(place: Path, planned: PullPlan) -> dict[str, Any]:
+    return {
+        "mirror": str(place),
+        "platforms": [one.key for one in planned.targets],
+        "profiles": list(planned.profiles),
+        "artifacts": [
+            {
+                "name": row.name,
+                "role": row.artifact.role,
+                "optional": row.artifact.optional,
+                "state": row.state,
+                "reason": row.reason,
+                "size": row.size or None,
+                "source": row.source.model_dump(mode="json") if row.source else None,
+            }
+            for row in planned.rows
+        ],
+        "transfers": [
+            {"address": one.address, "origin": one.origin, "commit": one.commit, "size": one.size or None}
+            for one in planned.transfers
+        ],
+    }

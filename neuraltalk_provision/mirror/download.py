@@ -1,0 +1,128 @@
+"""Downloads one file with curl: to a temporary name, resumed where it stopped, and used only if its digest is right."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from neuraltalk_provision.catalogue.model import UrlSource
+from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror import addresses, programs, pull_errors
+
+ATTEMPTS = 5
+PAUSE = 2.0
+_BLOCK = 1 << 20
+_NO_RANGES = 33
+
+
+def fetch(
+    cache: Path,
+    source: UrlSource,
+    *,
+    address: str = "",
+    advance: Callable[[int], None] = lambda size: None,
+    stop: Event | None = None,
+) -> Path:
+    """The complete and checked file in `cache`; `address` replaces the source's own, `advance` gets the size so far.
+
+    A file that is not complete stays as `SHA256.part` and is continued by the next call. One with another digest is
+    removed. Raises MirrorError with the reason in words.
+    """
+    final, part = cache / source.sha256, cache / f"{source.sha256}.part"
+    with pull_errors.of_disk(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        if final.is_file() and _digest(final)[0] == source.sha256:
+            return final
+        address = address or source.address
+        addresses.refuse_unsafe_file(address)
+        _download(part, source, address, advance, stop or Event())
+        found, head = _digest(part)
+        if found != source.sha256:
+            part.unlink()
+            raise pull_errors.wrong_content(address, head, found, source.sha256)
+        part.replace(final)
+    return final
+
+
+def _download(part: Path, source: UrlSource, address: str, advance: Callable[[int], None], stop: Event) -> None:
+    """Fetch what the partial file lacks. The bytes go through this process, so that curl ends with it."""
+    if _size(part) > source.size:
+        part.unlink()
+    for attempt in range(1, ATTEMPTS + 1):
+        with part.open("ab") as file:
+            begin = file.tell()
+            if begin == source.size:
+                return
+
+            def write(data: bytes, file: IO[bytes] = file) -> None:
+                if file.tell() + len(data) > source.size:
+                    raise pull_errors.of_curl(
+                        address, pull_errors.TOO_LARGE, f"more than {source.size:,} bytes arrived"
+                    )
+                file.write(data)
+                advance(file.tell())
+
+            try:
+                ended = programs.run(_command(address, begin, source.size), os.environ, sink=write, stop=stop)
+            except MirrorError:
+                part.unlink()
+                raise
+        if not ended.code:
+            return
+        if begin and ended.code in (_NO_RANGES, pull_errors.TOO_LARGE):
+            part.unlink()  # the server sends the file only from its beginning
+        elif stop.is_set() or not pull_errors.worth_another(ended.code, ended.errors):
+            break
+        stop.wait(PAUSE * attempt)
+    raise pull_errors.of_curl(address, ended.code, ended.errors)
+
+
+def _command(address: str, begin: int, size: int) -> list[str]:
+    return [
+        *(
+            "curl",
+            "--fail",
+            "--location",
+            "--max-redirs",
+            "10",
+            "--silent",
+            "--show-error",
+            "--globoff",
+            "--netrc-optional",
+        ),
+        *("--proto", "=https,http,file", "--proto-redir", "=https,http"),
+        *(
+            "--connect-timeout",
+            "30",
+            "--speed-limit",
+            "100",
+            "--speed-time",
+            "120",
+            "--max-filesize",
+            str(size - begin),
+        ),
+        *(("--continue-at", str(begin)) if begin else ()),
+        *("--output", "-", "--url", address),
+    ]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _digest(file: Path) -> tuple[str, bytes]:
+    """(SHA-256 of a file, its first bytes); the file is on the disk afterwards, not only in memory."""
+    digest, head = hashlib.sha256(), b""
+    with file.open("rb") as content:
+        while block := content.read(_BLOCK):
+            head = head or block[:4_000]
+            digest.update(block)
+        os.fsync(content.fileno())
+    return digest.hexdigest(), head
