@@ -9,9 +9,10 @@ import typer
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.mirror import incoming, lock, store
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -19,12 +20,18 @@ app = typer.Typer(help="Manage the artifact mirror, from which hosts get all fil
 
 @app.command()
 def add(
-    files: Annotated[list[Path], typer.Argument(help="The files to import, such as torch.tgz.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="The files to import, such as torch.tgz.")] = None,
     given: Annotated[
         str, typer.Option("--as", help="The name of the artifact, if the file name does not show it.")
     ] = "",
     version: Annotated[str, typer.Option(help="The version to record in the lock.")] = "",
     origin: Annotated[str, typer.Option(help="The origin to record in the lock. Default: the path of the file.")] = "",
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Add every file in the mirror that its lock does not list; makes a lost lock again."
+        ),
+    ] = False,
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
@@ -33,14 +40,18 @@ def add(
     """Import artifacts into the mirror: copy and hash them, check their contents, add them to the lock."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
+    catalogue = catalogues.load()
+    if every:
+        if files or given or version or origin:
+            raise UsageError("--all adds the files that are in the mirror: give no FILE, --as, --version or --origin")
+        return _add_all(target, catalogue, output, plan=plan)
+    files = files or []
+    if not files:
+        raise UsageError("no file is given", advice="Give the files to add, or --all for those in the mirror already.")
     if given and len(files) > 1:
         raise UsageError("--as gives the name of one artifact, but several files are given")
-    catalogue = catalogues.load()
     for file in files:
-        with naming(file, "read"):
-            there = file.is_file()
-        if not there:
-            raise UsageError(f"{file}: there is no such file", advice="No file was added.")
+        incoming.refuse_no_file(file)
     named = [(file, store.identify(file, catalogue, given)[0]) for file in files]
     added = []
     for file, name in named:
@@ -49,12 +60,44 @@ def add(
             continue
         with naming(file, "read"):
             size = file.stat().st_size
-        with naming(target, "written", MirrorError), output.progress(f"adding {file.name}", size) as advance:
+        with output.progress(f"adding {file.name}", size) as advance:
             entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
         added.append(entry.model_dump())
-        output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
+        output.say(_added(entry, catalogue))
     output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
     return EXIT_FINE
+
+
+def _add_all(target: Path, catalogue: Catalogue, output: Output, *, plan: bool) -> int:
+    """Add what is in the mirror; code 1 if there is a file that cannot be added."""
+    left = store.unlisted(target)
+    if plan:
+        for file in left:
+            output.say(f"would look into {file}, and add it")
+        output.result({"mirror": str(target), "added": [], "planned": left, "refused": {}})
+        return EXIT_FINE
+    with naming(target, "read", MirrorError):
+        total = sum((target / file).stat().st_size for file in left)
+    with output.progress(f"reading {target}", total) as advance:
+        done = store.add_all(target, catalogue, advance)
+    for entry in done.added:
+        output.say(_added(entry, catalogue))
+    for file, why in done.refused.items():
+        output.say(f"not added: {file}: {why}")
+    output.say(f"{len(done.added)} added, {len(done.refused)} not added")
+    output.result(
+        {
+            "mirror": str(target),
+            "added": [entry.model_dump() for entry in done.added],
+            "planned": [],
+            "refused": dict(done.refused),
+        }
+    )
+    return EXIT_FAILED if done.refused else EXIT_FINE
+
+
+def _added(entry: lock.Entry, catalogue: Catalogue) -> str:
+    return f"added {entry.file} as {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}"
 
 
 @app.command()

@@ -139,7 +139,7 @@ BROKEN = {
     "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
     "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
     "missing option": (["train", "--", "-input_h5", "/a", "-input_json", "/b"], "no host is given"),
-    "missing argument": (["mirror", "add"], "Missing argument 'files'"),
+    "missing argument": (["mirror", "add"], "no file is given"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
     "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: contains a space"),
@@ -179,7 +179,7 @@ def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) 
         ("provision.yml", "forks: [\n", "provision.yml does not parse"),
         ("mirror/mirror.lock", "artifacts: [\n", "mirror.lock does not parse"),
         ("mirror/mirror.lock", "", "mirror.lock does not parse"),
-        ("mirror/mirror.lock", "artifacts: [{name: ../x}]\n", "artifacts.0.name"),
+        ("mirror/mirror.lock", "artifacts: [{name: ../x}]\n", "../x: name: "),
     ],
 )
 @pytest.mark.parametrize("verb", ["site", "verify", "mirror list", "mirror verify"])
@@ -248,6 +248,25 @@ def test_mirror_is_filled_listed_and_verified(capsys: Capture, mirror: Path, tmp
     assert json.loads(out)["absent"] == [{"name": "weights", "optional": True}]
     assert provision(capsys, "mirror", "list")[1].splitlines()[-1] == "missing (optional): weights, for example w.bin"
     assert provision(capsys, "mirror", "verify")[0] == 0
+
+
+def test_lost_lock_is_made_again_by_the_command_that_the_refusal_names(
+    capsys: Capture, mirror: Path, tmp_path: Path
+) -> None:
+    (mirror / "mirror.lock").unlink()
+    other = archives.pack(tmp_path / "scorer.tgz", {"s/a": "a"})
+    code, _, err = provision(capsys, "mirror", "add", other)
+    assert code == 2
+    assert "provision mirror add --all" in err
+    assert provision(capsys, "mirror", "add", "--all", "--plan")[0] == 0
+    assert not (mirror / "mirror.lock").exists()
+    code, out, _ = provision(capsys, "mirror", "add", "--all")
+    assert (code, out.splitlines()[-1]) == (0, "2 added, 0 not added")
+    (mirror / "letter.txt").touch()
+    code, out, _ = provision(capsys, "mirror", "add", "--all", "--json")
+    assert (code, json.loads(out)["added"], list(json.loads(out)["refused"])) == (1, [], ["letter.txt"])
+    for wrong in (["--all", other], ["--all", "--as", "nn"], []):
+        assert provision(capsys, "mirror", "add", *wrong)[0] == 2
 
 
 def test_mirror_with_a_damaged_file_is_code_1_and_names_it(capsys: Capture, mirror: Path) -> None:

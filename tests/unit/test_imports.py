@@ -80,7 +80,7 @@ IMPORTERS = {
     "ansible": set(),
     "subprocess": {"dataset/program.py", "site/masters.py"},
     "tarfile": {"mirror/archive.py", "mirror/versions.py"},
-    "fcntl": {"log_files.py", "mirror/lock.py"},
+    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
