@@ -25,8 +25,9 @@ def refuse_no_file(file: Path) -> None:
                 advice=f"Pack it from outside, then add the archive: tar czf {file.name}.tgz {file.name}",
             )
         if not file.is_file():
-            what = "is not a regular file" if os.path.lexists(file) else "there is no such file"
-            raise UsageError(f"{file}: {what}", advice="No file was added.")
+            if os.path.lexists(file):
+                raise UsageError(f"{file} is not a regular file", advice="No file was added.")
+            raise UsageError(f"{file}: there is no such file", advice="No file was added.")
         with file.open("rb"):
             pass
 

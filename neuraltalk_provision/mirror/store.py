@@ -141,8 +141,9 @@ def _look_into(file: Path, artifact: Artifact, catalogue: Catalogue) -> str:
     """Check the contents of a file; returns the version that it contains."""
     if not artifact.archive:
         return ""
-    archive.inspect(file, artifact, catalogue.edits.get(artifact.name, ()))
-    return versions.read(file, artifact)
+    edits = catalogue.edits.get(artifact.name, ())
+    contents = archive.inspect(file, artifact, edits, versions.TEXTS.get(artifact.name, ()))
+    return versions.read(file, artifact, contents)
 
 
 def _list(mirror: Path, beside: Path, entry: lock.Entry, before: lock.Lock) -> None:
@@ -240,7 +241,7 @@ def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Findi
     if artifact is None or not artifact.archive:
         return None
     try:
-        archive.inspect(mirror / entry.file, artifact, catalogue.edits.get(artifact.name, ()))
+        _look_into(mirror / entry.file, artifact, catalogue)
     except MirrorError as error:
         return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
     return None
