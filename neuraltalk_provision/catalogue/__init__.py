@@ -8,15 +8,17 @@ from typing import Any
 
 import yaml
 
-from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, Option
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell
 
 __all__ = [
     "Artifact",
     "Catalogue",
+    "Check",
     "Component",
     "Edit",
     "Need",
     "Option",
+    "Tell",
     "default",
     "envelopes",
     "load",
@@ -39,6 +41,7 @@ def load() -> Catalogue:
             "edits": _data("edits"),
             "compatibility": _data("compatibility"),
             "needs": _data("packages")["needs"],
+            "checks": _data("checks"),
         }
     )
 

@@ -26,6 +26,35 @@ class Artifact(Row):
     per_platform: bool = False
 
 
+class Tell(Row):
+    """A mark that tells an artifact from its usual wrong neighbours.
+
+    `file` is a pattern for the files of an archive that must have the mark; empty for an artifact that is no archive.
+    `has` and `lacks` are texts, `starts` and `ends` the first and last bytes (without white space) as Latin-1.
+    `otherwise` says what the file probably is without the mark, and what to bring.
+    """
+
+    file: str = ""
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    starts: str = ""
+    ends: str = ""
+    otherwise: str
+
+
+class Check(Row):
+    """What an artifact is, in words, and how its file is known.
+
+    `largest` is the most bytes of the file, `holds` are further files that the archive must contain.
+    """
+
+    what: str = ""
+    largest: int = 64 << 30
+    holds: tuple[str, ...] = ()
+    tells: tuple[Tell, ...] = ()
+    format: Literal["", "protobuf"] = ""
+
+
 class Component(Row):
     """A part of the stack that is built, tried and stamped as one.
 
@@ -157,13 +186,17 @@ class Option(Row):
 
 
 class Catalogue(Row):
-    """The whole catalogue: artifacts, components in build order, edits by artifact, compatibility, OS packages."""
+    """The whole catalogue: artifacts, components in build order, edits by artifact, compatibility, OS packages.
+
+    `checks` are by artifact: how the file of an artifact is known.
+    """
 
     artifacts: tuple[Artifact, ...]
     components: tuple[Component, ...]
     edits: dict[str, tuple[Edit, ...]]
     compatibility: Compatibility
     needs: tuple[Need, ...]
+    checks: dict[str, Check] = {}
 
     def artifact(self, name: str) -> Artifact:
         """The artifact with that name. Raises KeyError if there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,9 +61,19 @@ def add(
         with naming(file, "read"):
             size = file.stat().st_size
         with output.progress(f"adding {file.name}", size) as advance:
-            entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
-        added.append(entry.model_dump())
-        output.say(_added(entry, catalogue))
+            texts: list[str] = []
+            entry = store.add(
+                target,
+                file,
+                catalogue,
+                given=given,
+                version=version,
+                origin=origin,
+                advance=advance,
+                told=texts.append,
+            )
+        added.append(_as_json(entry, texts[0]))
+        output.say(_added(entry, texts[0]))
     output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
     return EXIT_FINE
 
@@ -81,14 +91,14 @@ def _add_all(target: Path, catalogue: Catalogue, output: Output, *, plan: bool) 
     with output.progress(f"reading {target}", total) as advance:
         done = store.add_all(target, catalogue, advance)
     for entry in done.added:
-        output.say(_added(entry, catalogue))
+        output.say(_added(entry, done.taken_for[entry.name]))
     for file, why in done.refused.items():
         output.say(f"not added: {file}: {why}")
     output.say(f"{len(done.added)} added, {len(done.refused)} not added")
     output.result(
         {
             "mirror": str(target),
-            "added": [entry.model_dump() for entry in done.added],
+            "added": [_as_json(entry, done.taken_for[entry.name]) for entry in done.added],
             "planned": [],
             "refused": dict(done.refused),
         }
@@ -96,8 +106,12 @@ def _add_all(target: Path, catalogue: Catalogue, output: Output, *, plan: bool) 
     return EXIT_FAILED if done.refused else EXIT_FINE
 
 
-def _added(entry: lock.Entry, catalogue: Catalogue) -> str:
-    return f"added {entry.file} as {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}"
+def _added(entry: lock.Entry, taken_for: str) -> str:
+    return f"added {entry.file} as {entry.name}: {taken_for}; {entry.size:,} bytes, sha256 {entry.sha256}"
+
+
+def _as_json(entry: lock.Entry, taken_for: str) -> dict[str, Any]:
+    return {**entry.model_dump(), "taken_for": taken_for}
 
 
 @app.command()

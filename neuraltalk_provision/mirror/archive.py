@@ -18,8 +18,11 @@ HEAD = 512
 LONGEST_TEXT = 32 << 20
 """The most bytes that are kept of all texts of an archive together."""
 
-_SOURCES = archives.Limits(unpacked=4 << 30, members=100_000, ratio=200)
-_FLAT = archives.Limits(unpacked=64 << 30, members=100_000, ratio=200)
+MOST_MEMBERS = 100_000
+MOST_RATIO = 150
+"""How much larger than its file an archive may be. Sources shrink to a fifth, a file of zeros to a thousandth."""
+MOST_UNPACKED = {False: 4 << 30, True: 64 << 30}
+"""{whether the archive is flat (packages or wheels): the most bytes of its content}."""
 _ADVICE = {
     formats.DAMAGED: "The file is damaged or incomplete: copy it again from its origin, then compare its checksum.",
     formats.UNSAFE: "Do not use this archive. If it is yours: pack the directory again with `tar czf NAME.tgz "
@@ -53,6 +56,11 @@ class Contents:
     files: Mapping[str, int]
     heads: Mapping[str, bytes]
     texts: Mapping[str, str]
+
+
+def advice_instead(what: str) -> str:
+    """What to do with a file that is something else, such as a zip archive or a web page; empty if it is not known."""
+    return _INSTEAD.get(what, "")
 
 
 def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = (), texts: Collection[str] = ()) -> Contents:
@@ -121,12 +129,12 @@ def read(file: Path, artifact: Artifact, texts: Collection[str] = ()) -> Content
 
 
 def _entries(file: Path, artifact: Artifact) -> Iterator[archives.Member]:
-    limits = _FLAT if artifact.flat else _SOURCES
+    limits = archives.Limits(MOST_UNPACKED[artifact.flat], MOST_MEMBERS, MOST_RATIO)
     try:
         with naming(file, "read", MirrorError), file.open("rb") as opened:
             yield from archives.entries(opened, 0 if artifact.flat else 1, limits)
     except formats.ArchiveError as error:
-        raise MirrorError(error.of(str(file)), advice=_INSTEAD.get(str(error), _ADVICE[error.kind])) from None
+        raise MirrorError(error.of(str(file)), advice=advice_instead(str(error)) or _ADVICE[error.kind]) from None
 
 
 def _linked(links: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:

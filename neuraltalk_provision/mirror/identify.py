@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import lock
+from neuraltalk_provision.mirror import lock, platforms
 
 
 def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Artifact]:
@@ -27,7 +27,8 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
         stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
         if artifact.per_platform:
             name = given or stem
-            if name.startswith(f"{artifact.name}-") and name.count("-") >= artifact.name.count("-") + 2:
+            if name.startswith(f"{artifact.name}-"):
+                _refuse_platform(artifact, name.removeprefix(f"{artifact.name}-"))
                 return name, artifact
         elif given == artifact.name or (
             not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)
@@ -38,6 +39,19 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
         f"{file.name}: {'there is no artifact ' + given if given else 'the name does not show which artifact it is'}",
         advice=f"Give it with --as NAME, where NAME is one of {known}.",
     )
+
+
+def _refuse_platform(artifact: Artifact, key: str) -> None:
+    """UsageError for a platform that no host can have."""
+    if platforms.split(key) is None:
+        meant = platforms.meant(key)
+        probably = f"You probably mean {artifact.name}-{meant}.tar. " if meant else ""
+        raise UsageError(
+            f"{artifact.name}-{key}: no host has the platform {key}",
+            advice=f"{probably}Name it {artifact.name}-PLATFORM.tar; PLATFORM is <ID>-<major version>-<machine> of "
+            "the hosts' /etc/os-release and `uname -m`, for example debian-12-x86_64. `provision site --plan` prints "
+            "it for every host.",
+        )
 
 
 def artifact_of(name: str, catalogue: Catalogue) -> Artifact | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from neuraltalk_provision.catalogue import Artifact, Catalogue
+from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
-from neuraltalk_provision.mirror import archive, guard, incoming, lock, remains, versions
+from neuraltalk_provision.mirror import guard, incoming, lock, looking, remains
 from neuraltalk_provision.mirror.identify import artifact_of, identify
 
 __all__ = ["Added", "Check", "Finding", "add", "add_all", "check", "identify", "inspect", "unlisted", "verify"]
@@ -43,9 +43,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Added:
-    """What `add_all` did: the new entries, and {file: why it was not added}."""
+    """What `add_all` did: the new entries, {name: what the file was taken for}, and {file: why it was not added}."""
 
     added: tuple[lock.Entry, ...]
+    taken_for: Mapping[str, str]
     refused: Mapping[str, str]
 
 
@@ -58,20 +59,22 @@ def add(
     version: str = "",
     origin: str = "",
     advance: Advance = lambda count: None,
+    told: Callable[[str], None] = lambda text: None,
 ) -> lock.Entry:
-    """Import `file` into the mirror and add it to the lock; returns its entry.
+    """Import `file` into the mirror and add it to the lock; returns its entry. `told` gets what it was taken for.
 
     The copy is hashed while it is written, then its contents are checked, and only then it gets its final name. The
     guard of the mirror is held only for the last step.
     """
     incoming.refuse_no_file(file)
     name, artifact = identify(file, catalogue, given)
+    looking.refuse_large(file, artifact, catalogue)
     with lock.changing(mirror) as before:  # nothing is copied into a mirror whose lock is damaged or lost
         _refuse_taken(mirror, name, file, before)
     with guard.writing(mirror), remains.copying(mirror) as (beside, target):
         digest, size = incoming.copy(file, mirror, target, advance)
         try:
-            found_version = _look_into(beside, artifact, catalogue)
+            seen = looking.look_into(beside, name, artifact, catalogue)
         except MirrorError as error:
             raise MirrorError(error.message.replace(str(beside), str(file)), advice=error.advice) from None
         entry = lock.Entry(
@@ -79,13 +82,14 @@ def add(
             file=file.name,
             sha256=digest,
             size=size,
-            version=found_version or version,
+            version=seen.version or version,
             origin=origin or str(file.absolute()),
             role=artifact.role,
         )
         with lock.changing(mirror) as before:
             _refuse_taken(mirror, name, file, before)
             _list(mirror, beside, entry, before)
+    told(seen.text)
     return entry
 
 
@@ -96,7 +100,7 @@ def add_all(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count:
     """
     with lock.changing(mirror, rebuild=True) as before:
         candidates: dict[str, list[str]] = {}
-        refused: dict[str, str] = {}
+        refused, taken_for = dict[str, str](), dict[str, str]()
         for file in lock.unlisted(mirror, before):
             try:
                 candidates.setdefault(identify(mirror / file, catalogue)[0], []).append(file)
@@ -110,14 +114,15 @@ def add_all(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count:
                 try:
                     if same:
                         raise MirrorError(f"{name} is {', '.join(same)} as well; remove the wrong one from the mirror")
-                    listed = listed.with_entry(_entry_in_place(mirror / file, name, catalogue, advance))
+                    entry, taken_for[name] = _entry_in_place(mirror / file, name, catalogue, advance)
+                    listed = listed.with_entry(entry)
                 except ProvisionError as error:
                     refused[file] = f"{error.message}. {error.advice}" if error.advice else error.message
         if listed != before or not (mirror / lock.FILE_NAME).exists():
             with guard.writing(mirror):
                 lock.write(mirror, listed)
     known = set(before.by_name())
-    return Added(tuple(entry for entry in listed.artifacts if entry.name not in known), refused)
+    return Added(tuple(entry for entry in listed.artifacts if entry.name not in known), taken_for, refused)
 
 
 def unlisted(mirror: Path) -> list[str]:
@@ -127,23 +132,22 @@ def unlisted(mirror: Path) -> list[str]:
         return lock.unlisted(mirror, lock.Lock() if lost else lock.read(mirror))
 
 
-def _entry_in_place(file: Path, name: str, catalogue: Catalogue, advance: Advance) -> lock.Entry:
+def _entry_in_place(file: Path, name: str, catalogue: Catalogue, advance: Advance) -> tuple[lock.Entry, str]:
     artifact = identify(file, catalogue)[1]
     incoming.refuse_no_file(file)
+    looking.refuse_large(file, artifact, catalogue)
     digest, size = incoming.digest(file, advance)
-    version = _look_into(file, artifact, catalogue)
-    return lock.Entry(
-        name=name, file=file.name, sha256=digest, size=size, version=version, origin="the mirror", role=artifact.role
+    seen = looking.look_into(file, name, artifact, catalogue)
+    entry = lock.Entry(
+        name=name,
+        file=file.name,
+        sha256=digest,
+        size=size,
+        version=seen.version,
+        origin="the mirror",
+        role=artifact.role,
     )
-
-
-def _look_into(file: Path, artifact: Artifact, catalogue: Catalogue) -> str:
-    """Check the contents of a file; returns the version that it contains."""
-    if not artifact.archive:
-        return ""
-    edits = catalogue.edits.get(artifact.name, ())
-    contents = archive.inspect(file, artifact, edits, versions.TEXTS.get(artifact.name, ()))
-    return versions.read(file, artifact, contents)
+    return entry, seen.text
 
 
 def _list(mirror: Path, beside: Path, entry: lock.Entry, before: lock.Lock) -> None:
@@ -238,10 +242,10 @@ def inspect(
 
 def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding | None:
     artifact = artifact_of(entry.name, catalogue)
-    if artifact is None or not artifact.archive:
+    if artifact is None:
         return None
     try:
-        _look_into(mirror / entry.file, artifact, catalogue)
+        looking.look_into(mirror / entry.file, entry.name, artifact, catalogue)
     except MirrorError as error:
         return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
     return None
