@@ -25,6 +25,10 @@ class Artifact(Row):
     flat: bool = False
     per_platform: bool = False
 
+    def file_name(self, platform: str = "PLATFORM") -> str:
+        """The name under which a file is recognised as this artifact, for a platform if it is made per platform."""
+        return f"{self.name}-{platform}.tar" if self.per_platform else self.matches[0].replace("*", "")
+
 
 class Tell(Row):
     """A mark that tells an artifact from its usual wrong neighbours.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,10 @@ import typer
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
-from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue import Catalogue, needed
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import incoming, lock, store
+from neuraltalk_provision.mirror import identify, incoming, lock, store
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -137,23 +138,41 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
 
 
 @app.command("list")
-def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """List the artifacts in the lock, and the known artifacts that are missing."""
+def list_(
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option("--for", help="A platform of your hosts, such as debian-12-x86_64; can be repeated."),
+    ] = None,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """List the artifacts in the lock, and the files that are missing."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
-    listed = lock.read(target).artifacts
-    rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
-    output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
+    catalogue = catalogues.load()
+    lock.refuse_no_directory(target)
+    listed = lock.read_or_new(target).artifacts
     names = {entry.name for entry in listed}
-    absent = [a for a in catalogues.load().artifacts if not a.per_platform and a.name not in names]
-    for artifact in absent:
-        kind = "optional" if artifact.optional else "required"
-        output.say(f"missing ({kind}): {artifact.name}, for example {artifact.matches[0]}")
+    keys = {identify.refuse_platform(key) for key in platforms or ()} | identify.platforms_in(names, catalogue)
+    if listed:
+        rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
+        output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
+    else:
+        output.say(f"{target} is empty")
+    absent = needed.needed(catalogue, names, keys)
+    for row in absent:
+        kind = "optional" if row.optional else "required"
+        output.say(f"missing ({kind}): {row.file}" + (f": {row.what}" if row.what else ""))
+    if any(needed.ANY in row.name for row in absent):
+        output.say("PLATFORM: `provision site --plan` prints it for every host; `provision mirror list --for` uses it")
+    if absent:
+        output.say("docs/mirror.md says where each file comes from; `provision mirror add FILE...` imports them")
     output.result(
         {
             "mirror": str(target),
             "artifacts": [entry.model_dump() for entry in listed],
-            "absent": [{"name": a.name, "optional": a.optional} for a in absent],
+            "absent": [asdict(row) for row in absent],
         }
     )
     return EXIT_FINE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
@@ -45,13 +46,33 @@ def _refuse_platform(artifact: Artifact, key: str) -> None:
     """UsageError for a platform that no host can have."""
     if platforms.split(key) is None:
         meant = platforms.meant(key)
-        probably = f"You probably mean {artifact.name}-{meant}.tar. " if meant else ""
+        probably = f"You probably mean {artifact.file_name(meant)}. " if meant else ""
         raise UsageError(
             f"{artifact.name}-{key}: no host has the platform {key}",
-            advice=f"{probably}Name it {artifact.name}-PLATFORM.tar; PLATFORM is <ID>-<major version>-<machine> of "
-            "the hosts' /etc/os-release and `uname -m`, for example debian-12-x86_64. `provision site --plan` prints "
-            "it for every host.",
+            advice=f"{probably}Name it {artifact.file_name()}; {_PLATFORM}",
         )
+
+
+def refuse_platform(key: str) -> str:
+    """The platform key; UsageError if no host can have it."""
+    if platforms.split(key) is None:
+        meant = platforms.meant(key)
+        raise UsageError(
+            f"no host has the platform {key}", advice=(f"You probably mean {meant}. " if meant else "") + _PLATFORM
+        )
+    return key
+
+
+_PLATFORM = (
+    "PLATFORM is <ID>-<major version>-<machine> of the hosts' /etc/os-release and `uname -m`, for example "
+    "debian-12-x86_64. `provision site --plan` prints it for every host."
+)
+
+
+def platforms_in(names: Iterable[str], catalogue: Catalogue) -> set[str]:
+    """The platforms for which the lock has artifacts."""
+    heads = [f"{artifact.name}-" for artifact in catalogue.artifacts if artifact.per_platform]
+    return {name.removeprefix(head) for name in names for head in heads if name.startswith(head)}
 
 
 def artifact_of(name: str, catalogue: Catalogue) -> Artifact | None:

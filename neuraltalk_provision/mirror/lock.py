@@ -72,13 +72,7 @@ class Lock(BaseModel):
 def read(mirror: Path) -> Lock:
     """The lock of a mirror. Raises MirrorError if it does not exist or cannot be parsed."""
     file = mirror / FILE_NAME
-    with naming(mirror, "read", MirrorError):
-        there = mirror.is_dir()
-    if not there:
-        raise MirrorError(
-            f"{mirror}: there is no such mirror directory",
-            advice="Give it with --mirror or in provision.yml. `provision mirror add FILE` creates one.",
-        )
+    refuse_no_directory(mirror)
     if not _exists(file):
         raise MirrorError(f"{mirror} has no {FILE_NAME}", advice=_advice_without(mirror))
     content: Any = None
@@ -104,6 +98,17 @@ def read(mirror: Path) -> Lock:
     if doubles:
         raise MirrorError(f"{file} contains duplicates: {', '.join(sorted(doubles))}", advice=_RESTORE)
     return lock
+
+
+def refuse_no_directory(mirror: Path) -> None:
+    """MirrorError if the directory of the mirror does not exist."""
+    with naming(mirror, "read", MirrorError):
+        there = mirror.is_dir()
+    if not there:
+        raise MirrorError(
+            f"{mirror}: there is no such mirror directory",
+            advice="Give it with --mirror or in provision.yml. `provision mirror add FILE` creates one.",
+        )
 
 
 def read_or_new(mirror: Path) -> Lock:

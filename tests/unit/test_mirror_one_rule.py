@@ -120,6 +120,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "an escape in a name": (lambda: plain(extra=[member("nn/\x1b[2J")]), "control character"),
     "a name that is not UTF-8": (lambda: plain(extra=[member("nn/caf\udce9")]), "UTF-8"),
     "a name of 3,000 characters": (lambda: plain(extra=[member("nn/" + "x/" * 1500)]), "too long"),
+    "a name of 300 directories": (lambda: plain(extra=[member("nn/" + "x/" * 300)]), "too long"),
     "a directory with data": (lambda: sized(member("nn/d", FOLDER), 512), "has data"),
     "a link with data": (lambda: sized(member("nn/l", LINK, "z.lua"), 512), "has data"),
     "a file of 8 EiB": (lambda: sized(member("nn/big"), (1 << 63) - 1), "unpacked"),

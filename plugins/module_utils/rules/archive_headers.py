@@ -13,6 +13,8 @@ import tarfile
 from .archive_formats import DAMAGED, FORMAT, UNSAFE, ArchiveError, has_control, is_utf8, shown
 
 LONGEST_NAME = 1024
+DEEPEST = 100
+"""The most directories in a name."""
 LONGEST_HEADER = 16 << 10
 """The most bytes of an extended header of a member (a long name, PAX attributes)."""
 
@@ -69,6 +71,10 @@ def check(member):
         if len(text) > LONGEST_NAME:
             raise ArchiveError(
                 UNSAFE, "%s... is too long: a name has at most %d characters" % (shown(text[:60]), LONGEST_NAME)
+            )
+        if text.count("/") > DEEPEST:
+            raise ArchiveError(
+                UNSAFE, "%s... is too long: it has more than %d directories" % (shown(text[:60]), DEEPEST)
             )
         if has_control(text):
             raise ArchiveError(UNSAFE, "%s contains a control character" % shown(text))
