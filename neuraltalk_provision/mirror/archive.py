@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,19 @@ def _absent(contents: Contents, absent: Sequence[str]) -> str:
 
 def read(file: Path, artifact: Artifact, texts: Collection[str] = ()) -> Contents:
     """What an archive contains, with the texts of the files that match `texts` (patterns). Raises MirrorError."""
+    limits = archives.Limits(MOST_UNPACKED[artifact.flat], MOST_MEMBERS, MOST_RATIO)
+    try:
+        with naming(file, "read", MirrorError), file.open("rb") as opened:
+            return _read(file, archives.entries(opened, 0 if artifact.flat else 1, limits), texts)
+    except formats.ArchiveError as error:
+        raise MirrorError(error.of(str(file)), advice=advice_instead(str(error)) or _ADVICE[error.kind]) from None
+
+
+def _read(file: Path, entries: Iterable[archives.Member], texts: Collection[str]) -> Contents:
     members, sizes = dict[str, str](), dict[str, int]()
     links, heads, found = dict[str, str](), dict[str, bytes](), dict[str, str]()
     spare = LONGEST_TEXT
-    for entry in _entries(file, artifact):
+    for entry in entries:
         _refuse_modes(file, entry)
         members[entry.name] = entry.kind
         if entry.kind == archive_tree.LINK:
@@ -126,15 +135,6 @@ def read(file: Path, artifact: Artifact, texts: Collection[str] = ()) -> Content
                     advice="Fetch the files in the checkout with `git lfs pull`, then pack it again.",
                 )
     return Contents(members, sizes | _linked(links, sizes), heads, found)
-
-
-def _entries(file: Path, artifact: Artifact) -> Iterator[archives.Member]:
-    limits = archives.Limits(MOST_UNPACKED[artifact.flat], MOST_MEMBERS, MOST_RATIO)
-    try:
-        with naming(file, "read", MirrorError), file.open("rb") as opened:
-            yield from archives.entries(opened, 0 if artifact.flat else 1, limits)
-    except formats.ArchiveError as error:
-        raise MirrorError(error.of(str(file)), advice=advice_instead(str(error)) or _ADVICE[error.kind]) from None
 
 
 def _linked(links: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:

@@ -74,7 +74,7 @@ import posixpath
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.archives import BLOCK, entries
+from ..module_utils.host.archives import BLOCK, entries, refusing
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
 from ..module_utils.host.outcome import run_module
@@ -179,8 +179,9 @@ def unpack(src, dest, strip, folder, over):
     os.chmod(dest, 0o755)
     tree = Tree(dest, folder)
     try:
-        for entry in entries(src, strip):
-            tree.add(entry)
+        with refusing(src):
+            for entry in entries(src, strip):
+                tree.add(entry)
         tree.refuse_links_out()
         if not tree.count:
             raise StackError("it is empty%s" % (" in %s" % folder if folder else ""))

@@ -60,6 +60,14 @@ def sparse_pax() -> bytes:
     return plain()[:-1024] + info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
 
 
+def pax(records: bytes) -> bytes:
+    """An archive with these PAX attributes before its last member."""
+    head = member("nn/x", tarfile.XHDTYPE)
+    head.size = len(records)
+    block = head.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % 512)
+    return plain()[:-1024] + block + member("nn/y").tobuf(tarfile.USTAR_FORMAT) + bytes(1024)
+
+
 def sparse_old() -> bytes:
     return sized(member("nn/sparse", tarfile.GNUTYPE_SPARSE), 0)
 
@@ -127,6 +135,11 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a negative size": (lambda: sized(member("nn/neg"), -512), "damaged"),
     "a sparse file of PAX": (sparse_pax, "sparse"),
     "a sparse file of GNU": (sparse_old, "sparse"),
+    "attributes without a length": (lambda: pax(b"x path=nn/z\n"), "PAX attributes are damaged"),
+    "attributes of no length": (lambda: pax(b"0 path=nn/z\n"), "PAX attributes are damaged"),
+    "attributes longer than they are": (lambda: pax(b"99 path=nn/z\n"), "PAX attributes are damaged"),
+    "attributes without an end": (lambda: pax(b"13 path=nn/zz"), "PAX attributes are damaged"),
+    "attributes with another size": (lambda: pax(b"11 size=9\n\n"), "unusual PAX attribute"),
     "a name of 1 GiB": (lambda: sized(member("././@LongLink", tarfile.GNUTYPE_LONGNAME), 1 << 30), "damaged"),
     "a PAX header of 1 GiB": (lambda: sized(member("nn/x", tarfile.XHDTYPE), 1 << 30), "damaged"),
     "two entries at its top": (lambda: plain({**TREE, "README.md": ""}), "at its top are README.md, nn"),

@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 
-from ..host.archives import entries
+from ..host.archives import entries, refusing
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..rules import codes
@@ -55,7 +55,8 @@ def stage(tree, archive, version, machine):
 
 def check_space(tree, archive):
     """StackError if there is not enough free space for the archive's files."""
-    needed = sum(member.size for member, _name in members(archive)) + SPARE
+    with refusing(archive):
+        needed = sum(member.size for member, _name in members(archive)) + SPARE
     state = os.statvfs(tree.root)
     free = state.f_bavail * state.f_frsize
     if free < needed:
@@ -89,18 +90,19 @@ def members(archive):
 def unpack(archive, place):
     """Write cuDNN's files to the directory `place` with their modes and times, and flush them to disk."""
     try:
-        for member, name in members(archive):
-            path = os.path.join(place, name)
-            make_directory(os.path.dirname(path))
-            if member.kind == LINK:
-                os.symlink(member.target, path)
-                continue
-            with io.open(path, "wb") as file:
-                shutil.copyfileobj(member.content, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(path, member.mode & 0o755)
-            os.utime(path, (member.mtime, member.mtime))
+        with refusing(archive):
+            for member, name in members(archive):
+                path = os.path.join(place, name)
+                make_directory(os.path.dirname(path))
+                if member.kind == LINK:
+                    os.symlink(member.target, path)
+                    continue
+                with io.open(path, "wb") as file:
+                    shutil.copyfileobj(member.content, file, 1 << 20)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(path, member.mode & 0o755)
+                os.utime(path, (member.mtime, member.mtime))
     except (IOError, OSError) as error:
         message = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
         raise StackError(message, code=codes.of_errno(error.errno))

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import io
 
 from ..rules.archive_formats import ArchiveError
@@ -19,10 +20,16 @@ BLOCK = 1 << 20
 
 
 def entries(path, strip):
-    """The members of an archive, with `strip` leading directories removed from their names. Raises StackError."""
+    """The members of an archive, with `strip` leading directories removed from their names. Use it in `refusing`."""
     with io.open(path, "rb") as file:
-        try:
-            for entry in read(file, strip):
-                yield entry
-        except ArchiveError as error:
-            raise StackError(error.of(path))
+        for entry in read(file, strip):
+            yield entry
+
+
+@contextlib.contextmanager
+def refusing(path):
+    """Convert the refusal of the archive, while its members or their contents are read, to a StackError."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise StackError(error.of(path))

@@ -8,9 +8,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
 import tarfile
 
 from .archive_formats import DAMAGED, FORMAT, UNSAFE, ArchiveError, has_control, is_utf8, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
 
 LONGEST_NAME = 1024
 DEEPEST = 100
@@ -18,6 +23,8 @@ DEEPEST = 100
 LONGEST_HEADER = 16 << 10
 """The most bytes of an extended header of a member (a long name, PAX attributes)."""
 
+_ATTRIBUTE = re.compile(b"([1-9][0-9]{0,8}) ([^=\\n]{1,200})=")
+_UNUSUAL = (b"size", b"hdrcharset")
 _EXTENDED = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, b"X")
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _KINDS = _PLAIN + (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
@@ -47,10 +54,38 @@ class Member(tarfile.TarInfo):
             raise ArchiveError(UNSAFE, "%s is not a file, a directory or a link" % shown(info.name))
         return info
 
+    def _proc_pax(self, tar):  # type: ignore[no-untyped-def]
+        tar.fileobj = _Attributes(tar, self.size)
+        return super(Member, self)._proc_pax(tar)  # type: ignore[misc]
+
     def _refuse(self, *_given):  # type: ignore[no-untyped-def]
         _refuse_sparse(self)
 
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse
+
+
+class _Attributes(object):
+    """Stands for the open archive while PAX attributes are read, and checks them: old versions of Python read less."""
+
+    def __init__(self, tar, size):
+        # type: (Any, int) -> None
+        self.tar, self.size, self.file = tar, size, tar.fileobj
+
+    def read(self, size):
+        # type: (int) -> bytes
+        """The block with the attributes, the first thing that tarfile reads."""
+        self.tar.fileobj = self.file
+        data = self.file.read(size)  # type: bytes
+        rest = data[: self.size]
+        while rest:
+            match = _ATTRIBUTE.match(rest)
+            length = int(match.group(1)) if match else 0
+            if not match or not match.end() < length <= len(rest) or rest[length - 1 : length] != b"\n":
+                raise ArchiveError(DAMAGED, "is not a complete tar archive: PAX attributes are damaged")
+            if match.group(2) in _UNUSUAL:
+                raise ArchiveError(FORMAT, "has an unusual PAX attribute, which programs read differently")
+            rest = rest[length:]
+        return data
 
 
 def _refuse_sparse(info):

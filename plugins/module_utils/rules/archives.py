@@ -68,7 +68,7 @@ def entries(file, strip=1, limits=HOST_LIMITS):
             found = tree.add(member)
             if found is not None:
                 name, kind, target = found
-                content = tar.extractfile(member) if kind == FILE and not target else None
+                content = _Content(tar.extractfile(member), member.size) if kind == FILE and not target else None
                 mtime = int(member.mtime) if 0 <= member.mtime < LATEST_TIME else 0
                 yield Member(name, member.name, kind, target, member.mode, mtime, member.size, content)
             member = tar.next()
@@ -80,6 +80,27 @@ def entries(file, strip=1, limits=HOST_LIMITS):
     except (tarfile.TarError, EOFError, ValueError, OverflowError, struct.error) as error:
         raise damaged(error)
     tree.check_links()
+
+
+class _Content(object):
+    """The content of a file. The end of the archive in the middle of it is an ArchiveError, in every Python."""
+
+    def __init__(self, file, size):
+        # type: (Any, int) -> None
+        self.file, self.left = file, size
+
+    def read(self, size):
+        # type: (int) -> bytes
+        """At most `size` of the next bytes; empty at the end of the file."""
+        size = min(size, self.left)
+        try:
+            data = self.file.read(size) if size else b""  # type: bytes
+        except tarfile.TarError as error:
+            raise damaged(error)
+        if len(data) < size:
+            raise damaged("it ends in the middle of a file")
+        self.left -= len(data)
+        return data
 
 
 def _check_end(stream):
@@ -111,7 +132,7 @@ class _Source(object):
         """The next bytes."""
         try:
             data = self.stream.read(size)  # type: bytes
-        except (EOFError, zlib.error, struct.error, ValueError) as error:
+        except (EOFError, zlib.error, struct.error, ValueError, TypeError) as error:  # TypeError: Python 2.7's gzip
             raise damaged(error)
         except EnvironmentError as error:
             if error.errno:
