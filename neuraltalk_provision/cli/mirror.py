@@ -21,7 +21,9 @@ app = typer.Typer(help="Manage the artifact mirror, from which hosts get all fil
 
 @app.command()
 def add(
-    files: Annotated[list[Path] | None, typer.Argument(help="The files to import, such as torch.tgz.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="The files to import, such as torch.tgz.", readable=False)
+    ] = None,
     given: Annotated[
         str, typer.Option("--as", help="The name of the artifact, if the file name does not show it.")
     ] = "",

@@ -140,7 +140,7 @@ def _exists(file: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise MirrorError(f"{file} cannot be read: {error.strerror}") from None
+        raise MirrorError(f"{file} cannot be read: {error.strerror}", advice=_PERMISSION) from None
     return True
 
 
@@ -154,9 +154,11 @@ def _text(file: Path) -> str:
         if len(data) > LARGEST:
             raise MirrorError(f"{file} cannot be read: it is larger than {LARGEST:,} bytes", advice=_RESTORE)
         return data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = f"it is not text in UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise MirrorError(f"{file} cannot be read: {why}", advice=_RESTORE) from None
+    except UnicodeDecodeError as error:
+        raise MirrorError(f"{file} cannot be read: it is not text in UTF-8 ({error.reason})", advice=_RESTORE) from None
+    except OSError as error:
+        advice = _PERMISSION if isinstance(error, PermissionError) else _RESTORE
+        raise MirrorError(f"{file} cannot be read: {error.strerror}", advice=advice) from None
 
 
 def _place(content: Any, location: tuple[int | str, ...]) -> str:
@@ -174,6 +176,7 @@ def _advice_without(mirror: Path) -> str:
         return _REBUILD if unlisted(mirror, Lock()) else "`provision mirror add FILE...` creates it."
 
 
+_PERMISSION = "Run the command as a user who may read the mirror, or repair its file system."
 _REBUILD = (
     f"If the mirror was copied, copy its {FILE_NAME} too. If the lock is lost, make it again from the files that are "
     "there: `provision mirror add --all`."

@@ -45,7 +45,7 @@ def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -
         texts.append(repositories.PACKAGES)
     contents = archive.inspect(file, artifact, edits, texts)
     key = name.removeprefix(f"{artifact.name}-") if artifact.per_platform else ""
-    held = _what_it_holds(file, artifact.name, key, contents)
+    held = _what_it_holds(file, artifact, key, contents)
     absent = [glob for glob in check.holds if not fnmatch.filter(contents.files, glob)]
     if absent:
         raise MirrorError(
@@ -57,10 +57,10 @@ def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -
     return Seen(version, ", ".join(part for part in (what, version, held, key and f"for {key}") if part))
 
 
-def _what_it_holds(file: Path, artifact: str, key: str, contents: archive.Contents) -> str:
-    if artifact == "packages":
+def _what_it_holds(file: Path, artifact: Artifact, key: str, contents: archive.Contents) -> str:
+    if artifact.name == "packages":
         return repositories.check_packages(file, key, contents)
     if key:
         return repositories.check_wheels(file, key, contents)
     count = len(contents.files)
-    return f"source archive with {count} file{'s' * (count != 1)}"
+    return f"{'tar' if artifact.flat else 'source archive'} with {count} file{'s' * (count != 1)}"
