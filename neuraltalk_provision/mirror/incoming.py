@@ -46,7 +46,7 @@ def copy(file: Path, mirror: Path, target: BinaryIO, advance: Advance) -> tuple[
     with naming(file, "read"):
         source = file.open("rb")
     with source:
-        while block := _block(file, source):
+        while written <= size and (block := _block(file, source)):
             found.update(block)
             written += len(block)
             try:

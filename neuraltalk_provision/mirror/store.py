@@ -99,30 +99,48 @@ def add_all(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count:
     A file is not added if its artifact has a file already, or if two files are the same artifact.
     """
     with lock.changing(mirror, rebuild=True) as before:
-        candidates: dict[str, list[str]] = {}
-        refused, taken_for = dict[str, str](), dict[str, str]()
-        for file in lock.unlisted(mirror, before):
-            try:
-                candidates.setdefault(identify(mirror / file, catalogue)[0], []).append(file)
-            except UsageError as error:
-                refused[file] = f"{error.message}. {error.advice}"
-        listed = before
-        for name, files in sorted(candidates.items()):
-            others = [entry.file for entry in before.artifacts if entry.name == name]
-            for file in files:
-                same = [other for other in [*others, *files] if other != file]
-                try:
-                    if same:
-                        raise MirrorError(f"{name} is {', '.join(same)} as well; remove the wrong one from the mirror")
-                    entry, taken_for[name] = _entry_in_place(mirror / file, name, catalogue, advance)
-                    listed = listed.with_entry(entry)
-                except ProvisionError as error:
-                    refused[file] = f"{error.message}. {error.advice}" if error.advice else error.message
-        if listed != before or not (mirror / lock.FILE_NAME).exists():
+        files = lock.unlisted(mirror, before)
+    candidates, refused = _sorted_out(mirror, files, before, catalogue)
+    found = dict[str, tuple[lock.Entry, str]]()
+    for name, file in candidates.items():
+        try:
+            found[name] = _entry_in_place(mirror / file, name, catalogue, advance)
+        except ProvisionError as error:
+            refused[file] = f"{error.message}. {error.advice}" if error.advice else error.message
+    with lock.changing(mirror, rebuild=True) as before:
+        listed, taken = before, before.by_name()
+        for name, (entry, _text) in found.items():
+            if name in taken or not (mirror / entry.file).is_file():
+                refused[entry.file] = f"another command changed {name} meanwhile. Run the same command again"
+                continue
+            listed = listed.with_entry(entry)
+        if listed != before or not os.path.lexists(mirror / lock.FILE_NAME):
             with guard.writing(mirror):
                 lock.write(mirror, listed)
-    known = set(before.by_name())
-    return Added(tuple(entry for entry in listed.artifacts if entry.name not in known), taken_for, refused)
+    added = tuple(entry for entry in listed.artifacts if entry.name not in taken)
+    return Added(added, {entry.name: found[entry.name][1] for entry in added}, refused)
+
+
+def _sorted_out(
+    mirror: Path, files: Iterable[str], known: lock.Lock, catalogue: Catalogue
+) -> tuple[dict[str, str], dict[str, str]]:
+    """({artifact: its only file}, {file: why it is no artifact, or not the only one})."""
+    by_name, refused = dict[str, list[str]](), dict[str, str]()
+    for entry in known.artifacts:
+        by_name[entry.name] = [entry.file]
+    for file in files:
+        try:
+            by_name.setdefault(identify(mirror / file, catalogue)[0], []).append(file)
+        except UsageError as error:
+            refused[file] = f"{error.message}. {error.advice}"
+    listed = {entry.file for entry in known.artifacts}
+    for name, same in by_name.items():
+        for file in same if len(same) > 1 else ():
+            if file not in listed:
+                others = ", ".join(other for other in same if other != file)
+                refused[file] = f"{name} is {others} as well; remove the wrong one from the mirror"
+    only = {name: same[0] for name, same in by_name.items() if len(same) == 1 and same[0] not in listed}
+    return dict(sorted(only.items())), refused
 
 
 def unlisted(mirror: Path) -> list[str]:

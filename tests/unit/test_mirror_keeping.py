@@ -249,6 +249,29 @@ def test_lock_is_free_while_a_large_file_is_read(mirror: Path, tmp_path: Path) -
     assert free
 
 
+def test_lock_is_free_while_a_lost_one_is_made_again(mirror: Path) -> None:
+    (mirror / lock.FILE_NAME).unlink()
+    free: list[bool] = []
+
+    def try_it(_count: int) -> None:
+        with lock.changing(mirror, rebuild=True):
+            free.append(True)
+
+    assert len(store.add_all(mirror, SMALL, try_it).added) == 3
+    assert free
+
+
+def test_file_that_grows_while_it_is_copied_is_refused(mirror: Path, tmp_path: Path) -> None:
+    def grow(_count: int) -> None:
+        with (tmp_path / "w.bin").open("ab") as file:
+            file.write(b"x" * 100)
+
+    before = contents(mirror)
+    with pytest.raises(MirrorError, match="changed while it was read"):
+        store.add(mirror, tmp_path / "w.bin", SMALL, advance=grow)
+    assert contents(mirror) == before
+
+
 def test_mirror_that_cannot_be_written_says_whose_it_is(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
