@@ -31,6 +31,14 @@ def refuse_large(file: Path, artifact: Artifact, catalogue: Catalogue) -> None:
         )
 
 
+def refuse_at_first_sight(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -> None:
+    """MirrorError for a file that is too large, or whose first bytes show something else, before it is copied."""
+    refuse_large(file, artifact, catalogue)
+    check = catalogue.checks.get(artifact.name, Check())
+    with naming(file, "read", MirrorError), file.open("rb") as opened:
+        marks.check_head(file, name, check, opened.read(archive.HEAD), plain=not artifact.archive)
+
+
 def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -> Seen:
     """Check the contents of a file that is to be `name` in the lock. Raises MirrorError for any other file."""
     check = catalogue.checks.get(artifact.name, Check())

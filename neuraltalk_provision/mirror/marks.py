@@ -47,9 +47,7 @@ def check_file(file: Path, name: str, check: Check) -> None:
     """Raises MirrorError if a file that is no archive is empty, is something else, or lacks a mark."""
     with naming(file, "read", MirrorError), file.open("rb") as opened:
         head = opened.read(HEAD)
-        what = formats.what_is(head)
-        if what:
-            raise MirrorError(f"{file} {what}, not {check.what or name}", advice=advice_instead(what))
+        check_head(file, name, check, head)
         words = {word for tell in check.tells for word in (*tell.has, *tell.lacks)}
         opened.seek(0)
         found = _search(opened, words)
@@ -66,6 +64,18 @@ def check_file(file: Path, name: str, check: Check) -> None:
                 f"{file} is incomplete or damaged: its last part ends too early, or something follows it",
                 advice="Get the file again from its origin, and compare its size and checksum.",
             )
+
+
+def check_head(file: Path, name: str, check: Check, head: bytes, *, plain: bool = True) -> None:
+    """Raises MirrorError if the first bytes of a file show something else; `plain` if it is no archive."""
+    what = formats.what_is(head)
+    if what:
+        advice = advice_instead(what) or "Check that it is the right file."
+        raise MirrorError(f"{file} {what}, not {check.what or name}", advice=advice)
+    for tell in check.tells if plain else ():
+        start = head.lstrip() if tell.starts.strip() else head
+        if not start.startswith(tell.starts.encode("iso-8859-1")):
+            _refuse(file, name, "it does not begin as such a file does", tell)
 
 
 def _search(opened: BinaryIO, words: set[str]) -> set[str]:

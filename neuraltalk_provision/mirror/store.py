@@ -68,7 +68,7 @@ def add(
     """
     incoming.refuse_no_file(file)
     name, artifact = identify(file, catalogue, given)
-    looking.refuse_large(file, artifact, catalogue)
+    looking.refuse_at_first_sight(file, name, artifact, catalogue)
     with lock.changing(mirror) as before:  # nothing is copied into a mirror whose lock is damaged or lost
         _refuse_taken(mirror, name, file, before)
     with guard.writing(mirror), remains.copying(mirror) as (beside, target):

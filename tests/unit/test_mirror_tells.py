@@ -270,6 +270,15 @@ def test_file_larger_than_any_such_artifact_is_refused_before_it_is_read(tmp_pat
     assert caught.value.advice
 
 
+def test_large_file_that_is_something_else_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    with (tmp_path / MODEL).open("wb") as opened:
+        opened.truncate(4 << 30)
+    read: list[int] = []
+    with pytest.raises(MirrorError, match="weights"):
+        store.add(tmp_path / "mirror", tmp_path / MODEL, CATALOGUE, advance=read.append)
+    assert read == []
+
+
 def test_archive_that_unpacks_to_far_more_than_its_size_is_refused_in_little_time(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "nn.tgz", "w:gz", compresslevel=1) as tar:
         info = tarfile.TarInfo("nn/rocks/nn-scm-1.rockspec")
