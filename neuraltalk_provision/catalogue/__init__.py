@@ -8,15 +8,17 @@ from typing import Any
 
 import yaml
 
-from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Component, Edit, Need, Option
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell
 
 __all__ = [
     "Artifact",
     "Catalogue",
+    "Check",
     "Component",
     "Edit",
     "Need",
     "Option",
+    "Tell",
     "default",
     "envelopes",
     "load",
@@ -40,6 +42,7 @@ def load() -> Catalogue:
             "compatibility": _data("compatibility"),
             "needs": _data("packages")["needs"],
             "sources": _data("sources")["sources"],
+            "checks": _data("checks"),
         }
     )
 

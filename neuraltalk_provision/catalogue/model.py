@@ -28,6 +28,39 @@ class Artifact(Row):
     flat: bool = False
     per_platform: bool = False
 
+    def file_name(self, platform: str = "PLATFORM") -> str:
+        """The name under which a file is recognised as this artifact, for a platform if it is made per platform."""
+        return f"{self.name}-{platform}.tar" if self.per_platform else self.matches[0].replace("*", "")
+
+
+class Tell(Row):
+    """A mark that tells an artifact from its usual wrong neighbours.
+
+    `file` is a pattern for the files of an archive that must have the mark; empty for an artifact that is no archive.
+    `has` and `lacks` are texts, `starts` and `ends` the first and last bytes (without white space) as Latin-1.
+    `otherwise` says what the file probably is without the mark, and what to bring.
+    """
+
+    file: str = ""
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    starts: str = ""
+    ends: str = ""
+    otherwise: str
+
+
+class Check(Row):
+    """What an artifact is, in words, and how its file is known.
+
+    `largest` is the most bytes of the file, `holds` are further files that the archive must contain.
+    """
+
+    what: str = ""
+    largest: int = 64 << 30
+    holds: tuple[str, ...] = ()
+    tells: tuple[Tell, ...] = ()
+    format: Literal["", "protobuf"] = ""
+
 
 class Submodule(Row):
     """A repository that belongs at `path` of another one."""
@@ -212,8 +245,8 @@ class Option(Row):
 class Catalogue(Row):
     """The whole catalogue.
 
-    It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and the sources of
-    artifacts by the artifact's name.
+    It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and by the artifact's
+    name its source and its check: how the file of an artifact is known.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -222,6 +255,7 @@ class Catalogue(Row):
     compatibility: Compatibility
     needs: tuple[Need, ...]
     sources: dict[str, Source] = {}
+    checks: dict[str, Check] = {}
 
     def artifact(self, name: str) -> Artifact:
         """The artifact with that name. Raises KeyError if there is none."""

@@ -183,7 +183,7 @@ def _wanted(
         else:
             missing += absent
     if missing:
-        files = ", ".join(f"{name} ({catalogue.artifact(name).matches[0]})" for name in missing)
+        files = ", ".join(f"{name} ({catalogue.artifact(name).file_name()})" for name in missing)
         raise MirrorError(f"the mirror has no {files}", advice="Add the file with `provision mirror add FILE`.")
     return wanted, tuple(component.name for component in left_out)
 

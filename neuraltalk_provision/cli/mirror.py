@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.catalogue import Catalogue, needed
 from neuraltalk_provision.cli import mirror_pull, options, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import store, trust
+from neuraltalk_provision.mirror import identify, incoming, lock, store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -21,12 +22,20 @@ app.command("pull")(mirror_pull.pull_)
 
 @app.command()
 def add(
-    files: Annotated[list[Path], typer.Argument(help="The files to import, such as torch.tgz.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="The files to import, such as torch.tgz.", readable=False)
+    ] = None,
     given: Annotated[
         str, typer.Option("--as", help="The name of the artifact, if the file name does not show it.")
     ] = "",
     version: Annotated[str, typer.Option(help="The version to record in the lock.")] = "",
     origin: Annotated[str, typer.Option(help="The origin to record in the lock. Default: the path of the file.")] = "",
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Add every file in the mirror that its lock does not list; makes a lost lock again."
+        ),
+    ] = False,
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
@@ -36,14 +45,18 @@ def add(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
     target = chosen.mirror
+    catalogue = catalogues.load()
+    if every:
+        if files or given or version or origin:
+            raise UsageError("--all adds the files that are in the mirror: give no FILE, --as, --version or --origin")
+        return _add_all(target, catalogue, output, plan=plan)
+    files = files or []
+    if not files:
+        raise UsageError("no file is given", advice="Give the files to add, or --all for those in the mirror already.")
     if given and len(files) > 1:
         raise UsageError("--as gives the name of one artifact, but several files are given")
-    catalogue = catalogues.load()
     for file in files:
-        with naming(file, "read"):
-            there = file.is_file()
-        if not there:
-            raise UsageError(f"{file}: there is no such file", advice="No file was added.")
+        incoming.refuse_no_file(file)
     named = [(file, store.identify(file, catalogue, given)[0]) for file in files]
     added = []
     for file, name in named:
@@ -52,14 +65,60 @@ def add(
             continue
         with naming(file, "read"):
             size = file.stat().st_size
-        with naming(target, "written", MirrorError), output.progress(f"adding {file.name}", size) as advance:
-            entry = store.add(target, file, catalogue, given=given, version=version, origin=origin, advance=advance)
-        added.append(entry.model_dump())
-        output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
+        with output.progress(f"adding {file.name}", size) as advance:
+            texts: list[str] = []
+            entry = store.add(
+                target,
+                file,
+                catalogue,
+                given=given,
+                version=version,
+                origin=origin,
+                advance=advance,
+                told=texts.append,
+            )
+        added.append(_as_json(entry, texts[0]))
+        output.say(_added(entry, texts[0]))
     if added:
         signatures.show_stale(chosen, output)
     output.result({"mirror": str(target), "added": added, "planned": [name for _file, name in named]})
     return EXIT_FINE
+
+
+def _add_all(target: Path, catalogue: Catalogue, output: Output, *, plan: bool) -> int:
+    """Add what is in the mirror; code 1 if there is a file that cannot be added."""
+    left = store.unlisted(target)
+    if plan:
+        for file in left:
+            output.say(f"would look into {file}, and add it")
+        output.result({"mirror": str(target), "added": [], "planned": left, "refused": {}})
+        return EXIT_FINE
+    with naming(target, "read", MirrorError):
+        total = sum((target / file).stat().st_size for file in left)
+    with output.progress(f"reading {target}", total) as advance:
+        done = store.add_all(target, catalogue, advance)
+    for entry in done.added:
+        output.say(_added(entry, done.taken_for[entry.name]))
+    for file, why in done.refused.items():
+        output.say(f"not added: {file}: {why}")
+    output.say(f"{len(done.added)} added, {len(done.refused)} not added")
+    output.result(
+        {
+            "mirror": str(target),
+            "added": [_as_json(entry, done.taken_for[entry.name]) for entry in done.added],
+            "planned": [],
+            "refused": dict(done.refused),
+        }
+    )
+    return EXIT_FAILED if done.refused else EXIT_FINE
+
+
+def _added(entry: lock.Entry, taken_for: str) -> str:
+    return f"added {entry.file} as {entry.name}: {taken_for}; {entry.size:,} bytes, sha256 {entry.sha256}"
+
+
+def _as_json(entry: lock.Entry, taken_for: str) -> dict[str, Any]:
+    return {**entry.model_dump(), "taken_for": taken_for}
 
 
 @app.command()
@@ -89,26 +148,44 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
 
 
 @app.command("list")
-def list_(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """List the artifacts in the lock, who signed it, and the known artifacts that are missing."""
+def list_(
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option("--for", help="A platform of your hosts, such as debian-12-x86_64; can be repeated."),
+    ] = None,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """List the artifacts in the lock, who signed it, and the files that are missing."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
     target = chosen.mirror
+    catalogue = catalogues.load()
+    lock.refuse_no_directory(target)
     known, signed = trust.examine(chosen)
     listed = known.artifacts
-    rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
-    output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
-    signatures.show(signed, output)
     names = {entry.name for entry in listed}
-    absent = [a for a in catalogues.load().artifacts if not a.per_platform and a.name not in names]
-    for artifact in absent:
-        kind = "optional" if artifact.optional else "required"
-        output.say(f"missing ({kind}): {artifact.name}, for example {artifact.matches[0]}")
+    keys = {identify.refuse_platform(key) for key in platforms or ()} | identify.platforms_in(names, catalogue)
+    if listed:
+        rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
+        output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
+        signatures.show(signed, output)
+    else:
+        output.say(f"{target} is empty")
+    absent = needed.needed(catalogue, names, keys)
+    for row in absent:
+        kind = "optional" if row.optional else "required"
+        output.say(f"missing ({kind}): {row.file}" + (f": {row.what}" if row.what else ""))
+    if any(needed.ANY in row.name for row in absent):
+        output.say("PLATFORM: `provision site --plan` prints it for every host; `provision mirror list --for` uses it")
+    if absent:
+        output.say("docs/mirror.md says where each file comes from; `provision mirror add FILE...` imports them")
     output.result(
         {
             "mirror": str(target),
             "artifacts": [entry.model_dump() for entry in listed],
-            "absent": [{"name": a.name, "optional": a.optional} for a in absent],
+            "absent": [asdict(row) for row in absent],
             "trust": asdict(signed),
         }
     )

@@ -16,7 +16,10 @@ Inventory = Annotated[
     Path | None, typer.Option("--inventory", "-i", help="Use this inventory instead of the one in the settings.")
 ]
 Mirror = Annotated[
-    Path | None, typer.Option("--mirror", "-m", help="Use this mirror directory instead of the one in the settings.")
+    Path | None,
+    typer.Option(
+        "--mirror", "-m", help="Use this mirror directory instead of the one in the settings.", readable=False
+    ),
 ]
 StackRoot = Annotated[
     str | None,

@@ -3,139 +3,172 @@
 from __future__ import annotations
 
 import fnmatch
-import lzma
-import posixpath
-import tarfile
-import zlib
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact, Edit
 from neuraltalk_provision.catalogue.edits import problems
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.errors import MirrorError, naming
+from neuraltalk_provision.rules import archive_formats as formats
+from neuraltalk_provision.rules import archive_tree, archives
 
-BLOCK = 1 << 20
-_BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
+HEAD = 512
+"""How many bytes from the start of each file are kept."""
+LONGEST_TEXT = 32 << 20
+"""The most bytes that are kept of all texts of an archive together."""
+
+MOST_MEMBERS = 100_000
+MOST_RATIO = 150
+"""How much larger than its file an archive may be. Sources shrink to a fifth, a file of zeros to a thousandth."""
+MOST_UNPACKED = {False: 4 << 30, True: 64 << 30}
+"""{whether the archive is flat (packages or wheels): the most bytes of its content}."""
+_ADVICE = {
+    formats.DAMAGED: "The file is damaged or incomplete: copy it again from its origin, then compare its checksum.",
+    formats.UNSAFE: "Do not use this archive. If it is yours: pack the directory again with `tar czf NAME.tgz "
+    "DIRECTORY`, without what the message names.",
+    formats.LARGE: "No artifact is so large. Ask where the archive comes from, or pack the right directory again.",
+    formats.LAYOUT: "Pack the directory from outside: tar czf NAME.tgz DIRECTORY",
+    formats.FORMAT: "Pack it as a tar, without compression or with gzip, and without sparse files: "
+    "tar czf NAME.tgz DIRECTORY",
+}
+_INSTEAD = {
+    formats.ZIP: "Unpack it, then pack its directory again: unzip FILE.zip && tar czf NAME.tgz DIRECTORY",
+    formats.XZ: "Hosts do not read xz. Pack it again: xz -dc FILE | gzip >NAME.tgz",
+    formats.BZIP2: "Hosts do not read bzip2. Pack it again: bzip2 -dc FILE | gzip >NAME.tgz",
+    formats.ZSTD: "Hosts do not read zstd. Pack it again: zstd -dc FILE | gzip >NAME.tgz",
+    formats.WEB_PAGE: "The server answered with a page for a login or an error. Open the address in a browser, then "
+    "download the file itself.",
+    formats.POINTER: "Fetch the file itself with `git lfs pull`, then add it.",
+    formats.EMPTY: "The download or the copy failed. Get the file again from its origin.",
+}
 
 
-def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = ()) -> None:
+@dataclass(frozen=True)
+class Contents:
+    """What an archive contains, by names below its top directory.
+
+    `members` are {name: kind}; `files` are {name: size in bytes} of the files and of the links that lead to one;
+    `heads` the first bytes of the files, `texts` those that were asked for.
+    """
+
+    members: Mapping[str, str]
+    files: Mapping[str, int]
+    heads: Mapping[str, bytes]
+    texts: Mapping[str, str]
+
+
+def advice_instead(what: str) -> str:
+    """What to do with a file that is something else, such as a zip archive or a web page; empty if it is not known."""
+    return _INSTEAD.get(what, "")
+
+
+def inspect(file: Path, artifact: Artifact, edits: Sequence[Edit] = (), texts: Collection[str] = ()) -> Contents:
     """Check that `file` is a complete archive that can be unpacked safely and that matches the catalogue.
 
-    Raises MirrorError for a broken archive, a member with an absolute path or `..`, a link that points out of the
-    archive, a device, a setuid or setgid file, a member that every user can write, more than one top directory, a
-    missing file that the catalogue requires (an empty submodule), and an edit whose pattern does not occur as often as
-    it should.
+    Raises MirrorError for an archive that the reader of hosts refuses (rules/archives.py), a setuid or setgid file, a
+    member that every user can write, a missing file that the catalogue requires (an empty submodule), and an edit whose
+    pattern does not occur as often as it should.
     """
-    names, sources = _read(file, {edit.file for edit in edits}, artifact)
-    absent = [glob for glob in artifact.holds if not fnmatch.filter(names, glob)]
+    sources = {edit.file for edit in edits}
+    contents = read(file, artifact, (*sources, *texts))
+    absent = [glob for glob in artifact.holds if not fnmatch.filter(contents.files, glob)]
     if absent:
-        raise MirrorError(
-            f"{file}: nothing in its directory is called {', '.join(absent)}",
-            advice="Pack it as `tar czf NAME.tgz DIRECTORY`; a git checkout needs its submodules first: "
-            "`git submodule update --init --recursive`.",
-        )
-    wrong_edits = problems(sources, edits)
+        raise MirrorError(f"{file}: it has no file called {', '.join(absent)}", advice=_absent(contents, absent))
+    wrong_edits = problems({name: contents.texts[name] for name in sources & contents.texts.keys()}, edits)
     if wrong_edits:
         raise MirrorError("\n".join(f"{file}: {problem}" for problem in wrong_edits))
+    return contents
 
 
-def _read(file: Path, texts: set[str], artifact: Artifact) -> tuple[set[str], dict[str, str]]:
-    """(names of the members below the top directory, {name: text} of those in `texts`)."""
-    tops, names, links, sources = set[str](), set[str](), dict[str, str](), dict[str, str]()
-    try:
-        with tarfile.open(file) as tar:
-            for member in tar:
-                # Like tar's --strip-components=1: the "." of "./DIRECTORY" counts as a directory.
-                top, _, rest = ("", "", member.name) if artifact.flat else member.name.partition("/")
-                name = posixpath.normpath(rest)
-                _refuse_escape(file, member, name, links.keys())
-                if posixpath.basename(member.name).startswith("._"):
-                    continue  # macOS adds one for each file; they are not unpacked
-                _refuse_modes(file, member)
-                tops.add(top)
-                names.add(name)
-                if member.issym():
-                    links[name] = member.linkname
-                if name in texts and member.isfile():
-                    content = tar.extractfile(member)
-                    sources[name] = content.read().decode("utf-8", "replace") if content else ""
-            while tar.fileobj and tar.fileobj.read(BLOCK):
-                pass  # read to the end, where a compressed archive has its checksum
-    except _BROKEN as error:
-        raise MirrorError(
-            f"{file} is not a complete tar archive: {error}", advice="Copy it again from its origin."
-        ) from None
-    for name in sorted(links):
-        if _leads_out(name, links):
-            raise MirrorError(
-                f"{file}: {name} is a link that points out of the archive through other links, to {links[name]}",
-                advice="Do not use this archive.",
-            )
-    if not artifact.flat and (len(tops) != 1 or names == {"."}):
-        raise MirrorError(
-            f"{file} must contain one directory with everything in it; it has {len(tops)} entries at its top",
-            advice="Pack the directory from outside: tar czf NAME.tgz DIRECTORY",
+def _absent(contents: Contents, absent: Sequence[str]) -> str:
+    """Advice for an archive that lacks files: why it probably lacks them."""
+    below = {name.split("/", 1)[1] for name in contents.files if "/" in name}
+    if all(fnmatch.filter(below, glob) for glob in absent):
+        top = next(name.split("/")[0] for name in contents.files if "/" in name)
+        return (
+            f"Its names begin with ./ or with one directory too many: pack {top} from outside, without ./ before its "
+            f"name: tar czf {top}.tgz {top}"
         )
-    return names, sources
+    if any(contents.members.get(glob) == archive_tree.DIRECTORY for glob in absent):
+        return "There is a directory of that name where a file is needed. Pack the right directory again."
+    return (
+        "Pack it as `tar czf NAME.tgz DIRECTORY`; a git checkout needs its submodules first: "
+        "`git submodule update --init --recursive`."
+    )
 
 
-def _leads_out(name: str, links: Mapping[str, str]) -> bool:
-    """Whether a link, with all links in its path resolved, leads out of the archive. Linux follows at most 40."""
-    done, left, followed = list[str](), name.split("/"), 0
-    while left and followed <= 40:
-        part = left.pop(0)
-        if part == ".." and not done:
-            return True
-        if part == "..":
-            done.pop()
-        elif part not in ("", "."):
-            done.append(part)
-        if target := links.get("/".join(done)):
-            done.pop()
-            left, followed = target.split("/") + left, followed + 1
-    return False
+def read(file: Path, artifact: Artifact, texts: Collection[str] = ()) -> Contents:
+    """What an archive contains, with the texts of the files that match `texts` (patterns). Raises MirrorError."""
+    limits = archives.Limits(MOST_UNPACKED[artifact.flat], MOST_MEMBERS, MOST_RATIO)
+    try:
+        with naming(file, "read", MirrorError), file.open("rb") as opened:
+            return _read(file, archives.entries(opened, 0 if artifact.flat else 1, limits), texts)
+    except formats.ArchiveError as error:
+        raise MirrorError(error.of(str(file)), advice=advice_instead(str(error)) or _ADVICE[error.kind]) from None
 
 
-def _refuse_escape(file: Path, member: tarfile.TarInfo, name: str, links: Collection[str]) -> None:
-    """Raises MirrorError if unpacking the member could write, or later read, outside the directory.
+def _read(file: Path, entries: Iterable[archives.Member], texts: Collection[str]) -> Contents:
+    members, sizes = dict[str, str](), dict[str, int]()
+    links, heads, found = dict[str, str](), dict[str, bytes](), dict[str, str]()
+    spare = LONGEST_TEXT
+    for entry in entries:
+        _refuse_modes(file, entry)
+        members[entry.name] = entry.kind
+        if entry.kind == archive_tree.LINK:
+            links[entry.name] = entry.target
+        elif entry.target:
+            sizes[entry.name], heads[entry.name] = sizes[entry.target], heads[entry.target]
+            if entry.target in found:
+                found[entry.name] = found[entry.target]
+        elif entry.kind == archive_tree.FILE:
+            wanted = any(fnmatch.fnmatchcase(entry.name, glob) for glob in texts)
+            content = entry.content.read(spare if wanted else HEAD)
+            sizes[entry.name], heads[entry.name] = entry.size, content[:HEAD]
+            if wanted:
+                spare -= len(content)
+                _refuse_long(file, entry, len(content))
+                found[entry.name] = content.decode("utf-8", "replace")
+            if content.startswith(formats.LFS):
+                raise MirrorError(
+                    f"{file}: {entry.original} {formats.POINTER}",
+                    advice="Fetch the files in the checkout with `git lfs pull`, then pack it again.",
+                )
+    return Contents(members, sizes | _linked(links, sizes), heads, found)
 
-    `name` is the member's path in the directory; `links` are the symbolic links that came before it.
-    """
-    problem = ""
-    if member.name.startswith("/"):
-        problem = "is an absolute path"
-    elif ".." in member.name.split("/"):
-        problem = "contains '..'"
-    elif any(str(parent) in links for parent in PurePosixPath(name).parents):
-        problem = "is below a link"
-    elif member.issym():
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
-        if member.linkname.startswith("/") or target.split("/")[0] == "..":
-            problem = f"is a link that points out of the archive, to {member.linkname}"
-    elif member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
-        problem = f"is a hard link that points out of the archive, to {member.linkname}"
-    elif not (member.isfile() or member.isdir() or member.islnk()):
-        problem = "is not a file, a directory or a link"
-    if problem:
-        raise MirrorError(f"{file}: {member.name} {problem}", advice="Do not use this archive.")
+
+def _linked(links: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:
+    """{link: size of the file} for the links that lead to a file of the archive."""
+    tree = archive_tree.Tree(0)
+    tree.links = dict(links)
+    leads = {name: tree.follow(name, [0]) or "" for name in links}
+    return {name: sizes[target] for name, target in leads.items() if target in sizes}
 
 
-def _refuse_modes(file: Path, member: tarfile.TarInfo) -> None:
+def _refuse_long(file: Path, entry: archives.Member, read_: int) -> None:
+    if read_ < entry.size:
+        raise MirrorError(
+            f"{file}: {entry.original} is too large for a text: it has {entry.size:,} bytes",
+            advice="Ask where the archive comes from.",
+        )
+
+
+def _refuse_modes(file: Path, entry: archives.Member) -> None:
     """Raises MirrorError for a member whose mode would be dangerous if it was kept, as tar does for root.
 
     Hosts set the modes themselves, but such an archive is malicious or was packed carelessly. Modes of symbolic links
     have no meaning, and setgid directories are usual in shared directories.
     """
     problem = ""
-    if member.issym():
+    if entry.kind == archive_tree.LINK:
         return
-    if member.mode & 0o4000 or (member.mode & 0o2000 and not member.isdir()):
-        problem = f"is setuid or setgid (mode {member.mode & 0o7777:04o})"
-    elif member.mode & 0o002:
-        problem = f"can be written by every user (mode {member.mode & 0o7777:04o})"
+    if entry.mode & 0o4000 or (entry.mode & 0o2000 and entry.kind != archive_tree.DIRECTORY):
+        problem = f"is setuid or setgid (mode {entry.mode & 0o7777:04o})"
+    elif entry.mode & 0o002:
+        problem = f"can be written by every user (mode {entry.mode & 0o7777:04o})"
     if problem:
         raise MirrorError(
-            f"{file}: {member.name} {problem}",
+            f"{file}: {entry.original} {problem}",
             advice="Ask where the archive comes from. If it is yours: `chmod -R u-s,g-s,o-w DIRECTORY`, pack it again, "
             "and add it with `provision mirror add`.",
         )

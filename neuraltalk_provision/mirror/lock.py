@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import bounded
+from neuraltalk_provision.mirror import bounded, guard, remains
 
 FILE_NAME = "mirror.lock"
 SIGNATURES = f"{FILE_NAME}.sig.d"
 """The directory beside the lock with its signatures, one file for each key."""
+LARGEST = 1 << 19
+"""The maximum size of a lock, in bytes; one with every artifact for ten platforms has about 30 thousand."""
 
-PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"
 PlainName = Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME}$")]
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a file name belongs to the lock itself (`mirror.lock`, its signature), on any file system."""
+    return name.casefold().startswith(FILE_NAME)
+
+
+def _not_reserved(name: str) -> str:
+    if is_reserved(name):
+        raise ValueError(f"{name} is the name of the lock or of its signature, not of an artifact's file")
+    return name
 
 
 class Entry(BaseModel):
@@ -32,7 +44,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: PlainName
-    file: PlainName
+    file: Annotated[PlainName, AfterValidator(_not_reserved)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size: int = Field(ge=0)
     version: str = ""
@@ -58,11 +70,6 @@ class Lock(BaseModel):
         return self.model_copy(update={"artifacts": tuple(sorted([*others, entry], key=lambda entry: entry.name))})
 
 
-def reserved(name: str) -> bool:
-    """Whether an artifact's file cannot have this name, because the lock and its signatures use it."""
-    return name == FILE_NAME or name.startswith(f"{FILE_NAME}.")
-
-
 def read(mirror: Path) -> Lock:
     """The lock of a mirror, whoever signed it. Raises MirrorError if it does not exist or cannot be parsed.
 
@@ -72,8 +79,53 @@ def read(mirror: Path) -> Lock:
 
 
 def load(mirror: Path) -> bytes:
-    """The bytes of the lock. Raises MirrorError if there is no lock, or if it cannot be read."""
+    """The bytes of the lock. Raises MirrorError if there is no lock, or if it cannot be read.
+
+    Nothing is read from a pipe or a device, and no more than `LARGEST` bytes.
+    """
     file = mirror / FILE_NAME
+    refuse_no_directory(mirror)
+    if not _exists(file):
+        raise MirrorError(f"{mirror} has no {FILE_NAME}", advice=_advice_without(mirror))
+    try:
+        return bounded.read(file, LARGEST).content
+    except OSError as error:
+        advice = _PERMISSION if isinstance(error, PermissionError) else _RESTORE
+        raise MirrorError(f"{file} cannot be read: {error.strerror or error}", advice=advice) from None
+
+
+def parse(data: bytes, mirror: Path) -> Lock:
+    """The lock that these bytes are; `mirror` is where they came from. Raises MirrorError if they cannot be parsed."""
+    file = mirror / FILE_NAME
+    content: Any = None
+    try:
+        content = yaml_file.parse(data.decode("utf-8"), str(file))
+        lock = Lock.model_validate(content)
+    except UnicodeDecodeError as error:
+        raise MirrorError(f"{file} cannot be read: it is not text in UTF-8 ({error.reason})", advice=_RESTORE) from None
+    except UsageError as error:
+        raise MirrorError(error.message, advice=_RESTORE) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, why = _place(content, first["loc"]), first["msg"]
+        if first["type"] == "string_pattern_mismatch":
+            field = (
+                "sha256 in 64 digits 0-9 a-f" if first["loc"][-1] == "sha256" else "plain file name (. _ + - a-z 0-9)"
+            )
+            why = f"{str(first['input'])[:200]!r} is not a {field}"
+        raise MirrorError(f"{file} does not parse: {place}: {why}", advice=_RESTORE) from None
+    counts = (
+        Counter(entry.name.casefold() for entry in lock.artifacts),
+        Counter(entry.file.casefold() for entry in lock.artifacts),
+    )
+    doubles = {name for count in counts for name, times in count.items() if times > 1}
+    if doubles:
+        raise MirrorError(f"{file} contains duplicates: {', '.join(sorted(doubles))}", advice=_RESTORE)
+    return lock
+
+
+def refuse_no_directory(mirror: Path) -> None:
+    """MirrorError if the directory of the mirror does not exist."""
     with naming(mirror, "read", MirrorError):
         there = mirror.is_dir()
     if not there:
@@ -81,34 +133,66 @@ def load(mirror: Path) -> bytes:
             f"{mirror}: there is no such mirror directory",
             advice="Give it with --mirror or in provision.yml. `provision mirror add FILE` creates one.",
         )
+
+
+def is_new(mirror: Path) -> bool:
+    """Whether the directory does not exist or contains no files yet.
+
+    Raises MirrorError for a mirror that has files and no lock: the lock was lost, and a new one would not list them.
+    """
+    with naming(mirror, "read", MirrorError):
+        if _exists(mirror / FILE_NAME):
+            return False
+        left = unlisted(mirror, Lock())
+    if left:
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        raise MirrorError(f"{mirror} has no {FILE_NAME}, but it has files: {shown}", advice=_REBUILD)
+    return True
+
+
+def read_or_new(mirror: Path) -> Lock:
+    """The lock of a mirror, or an empty one if the mirror is new (`is_new`)."""
+    return Lock() if is_new(mirror) else read(mirror)
+
+
+def unlisted(mirror: Path, lock: Lock) -> list[str]:
+    """The names of the files in a mirror that the lock does not list; hidden ones and the lock's own are left out."""
+    listed = {entry.file for entry in lock.artifacts}
+    there = mirror.iterdir() if mirror.is_dir() else ()
+    plain = (path.name for path in there if not path.name.startswith(".") and path.is_file())
+    return sorted(name for name in plain if name not in listed and not is_reserved(name))
+
+
+def _exists(file: Path) -> bool:
     try:
-        return bounded.read(file, yaml_file.LARGEST).content
+        file.lstat()
     except FileNotFoundError:
-        raise MirrorError(f"{mirror} has no {FILE_NAME}", advice="`provision mirror add FILE...` creates it.") from None
+        return False
     except OSError as error:
-        raise MirrorError(f"{file} cannot be read: {error.strerror or error}") from None
+        raise MirrorError(f"{file} cannot be read: {error.strerror}", advice=_PERMISSION) from None
+    return True
 
 
-def parse(content: bytes, mirror: Path) -> Lock:
-    """The lock that these bytes are; `mirror` is where they came from. Raises MirrorError if they cannot be parsed."""
-    file = mirror / FILE_NAME
-    try:
-        lock = Lock.model_validate(yaml_file.parse(content.decode("utf-8"), str(file)))
-    except UnicodeDecodeError as error:
-        raise MirrorError(f"{file} cannot be read: {error}", advice=_RESTORE) from None
-    except UsageError as error:
-        raise MirrorError(error.message, advice=_RESTORE) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise MirrorError(f"{file} does not parse: {place}: {first['msg']}", advice=_RESTORE) from None
-    counts = Counter(entry.name for entry in lock.artifacts), Counter(entry.file for entry in lock.artifacts)
-    doubles = {name for count in counts for name, times in count.items() if times > 1}
-    if doubles:
-        raise MirrorError(f"{file} contains duplicates: {', '.join(sorted(doubles))}", advice=_RESTORE)
-    return lock
+def _place(content: Any, location: tuple[int | str, ...]) -> str:
+    """Where the lock is wrong: the entry by its name, then the field."""
+    words = [str(part) for part in location]
+    if len(location) > 1 and location[0] == "artifacts" and isinstance(location[1], int):
+        entry = content["artifacts"][location[1]]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        words[:2] = [str(name)[:200] if name else f"the artifact at position {location[1] + 1}"]
+    return ": ".join(words) or "the whole file"
 
 
+def _advice_without(mirror: Path) -> str:
+    with naming(mirror, "read", MirrorError):
+        return _REBUILD if unlisted(mirror, Lock()) else "`provision mirror add FILE...` creates it."
+
+
+_PERMISSION = "Run the command as a user who may read the mirror, or repair its file system."
+_REBUILD = (
+    f"If the mirror was copied, copy its {FILE_NAME} too. If the lock is lost, make it again from the files that are "
+    "there: `provision mirror add --all`."
+)
 _RESTORE = "Restore the lock from the origin of the mirror. Nothing is installed with a damaged lock."
 
 
@@ -135,9 +219,14 @@ def staged(mirror: Path, lock: Lock) -> Iterator[Path]:
 
 
 @contextmanager
-def changing(mirror: Path) -> Iterator[Lock]:
-    """The lock, while no other process can change it; an empty lock for a new mirror."""
-    mirror.mkdir(parents=True, exist_ok=True)
-    with (mirror / f".{FILE_NAME}-guard").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        yield read(mirror) if (mirror / FILE_NAME).exists() else Lock()
+def changing(mirror: Path, *, rebuild: bool = False) -> Iterator[Lock]:
+    """The lock, while no other process can change it; an empty lock for a new mirror.
+
+    What killed commands left is removed. With `rebuild` a mirror that has files and no lock has an empty lock as well.
+    """
+    with guard.held(mirror):
+        missing = not _exists(mirror / FILE_NAME)
+        lock = Lock() if rebuild and missing else read_or_new(mirror)
+        with guard.writing(mirror):
+            remains.sweep(mirror, {entry.file: entry.sha256 for entry in lock.artifacts})
+        yield lock

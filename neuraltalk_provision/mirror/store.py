@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from neuraltalk_provision.catalogue import Artifact, Catalogue
-from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import archive, lock, versions
+from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
+from neuraltalk_provision.mirror import guard, incoming, lock, looking, remains
+from neuraltalk_provision.mirror.identify import artifact_of, identify
+
+__all__ = ["Added", "Check", "Finding", "add", "add_all", "check", "identify", "inspect", "unlisted", "verify"]
 
 BLOCK = 1 << 20
 Advance = Callable[[int], None]
@@ -41,33 +41,13 @@ class Check:
     findings: tuple[Finding, ...]
 
 
-def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Artifact]:
-    """The name in the lock for a file, and its artifact.
+@dataclass(frozen=True)
+class Added:
+    """What `add_all` did: the new entries, {name: what the file was taken for}, and {file: why it was not added}."""
 
-    They are found by the file name, or by `given`. An artifact per platform is named `<artifact>-<platform>`. Raises
-    UsageError if neither name is known, and for a name that a lock cannot contain.
-    """
-    for text in (file.name, given or file.name):
-        if not re.fullmatch(lock.PLAIN_NAME, text) or lock.reserved(text):
-            raise UsageError(
-                f"{text!r} cannot be a name in a mirror: use letters, digits and . _ + -, and not {lock.FILE_NAME}",
-                advice="Rename the file, then add it again.",
-            )
-    for artifact in catalogue.artifacts:
-        stem = re.sub(r"\.(tar|tgz|tar\.\w+)$", "", file.name)
-        if artifact.per_platform:
-            name = given or stem
-            if name.startswith(f"{artifact.name}-") and name.count("-") >= artifact.name.count("-") + 2:
-                return name, artifact
-        elif given == artifact.name or (
-            not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)
-        ):
-            return artifact.name, artifact
-    known = ", ".join(a.name + "-PLATFORM" * a.per_platform for a in catalogue.artifacts)
-    raise UsageError(
-        f"{file.name}: {'there is no artifact ' + given if given else 'the name does not show which artifact it is'}",
-        advice=f"Give it with --as NAME, where NAME is one of {known}.",
-    )
+    added: tuple[lock.Entry, ...]
+    taken_for: Mapping[str, str]
+    refused: Mapping[str, str]
 
 
 def add(
@@ -79,79 +59,155 @@ def add(
     version: str = "",
     origin: str = "",
     advance: Advance = lambda count: None,
+    told: Callable[[str], None] = lambda text: None,
 ) -> lock.Entry:
-    """Import `file` into the mirror and add it to the lock; returns its entry.
+    """Import `file` into the mirror and add it to the lock; returns its entry. `told` gets what it was taken for.
 
-    The copy is hashed while it is written, then its contents are checked, and only then it gets its final name.
+    The copy is hashed while it is written, then its contents are checked, and only then it gets its final name. The
+    guard of the mirror is held only for the last step.
     """
-    if not file.is_file():
-        raise UsageError(f"{file}: there is no such file")
+    incoming.refuse_no_file(file)
     name, artifact = identify(file, catalogue, given)
-    with lock.changing(mirror) as before:
-        _refuse_duplicate(mirror, name, file, before)
-        beside, digest, size = _copy(file, mirror, advance)
+    looking.refuse_at_first_sight(file, name, artifact, catalogue)
+    with lock.changing(mirror) as before:  # nothing is copied into a mirror whose lock is damaged or lost
+        _refuse_taken(mirror, name, file, before)
+    with guard.writing(mirror), remains.copying(mirror) as (beside, target):
+        digest, size = incoming.copy(file, mirror, target, advance)
         try:
-            found_version = ""
-            if artifact.archive:
-                archive.inspect(beside, artifact, catalogue.edits.get(artifact.name, ()))
-                found_version = versions.read(beside, artifact)
-            old = before.by_name().get(name)
-            entry = lock.Entry(
-                name=name,
-                file=file.name,
-                sha256=digest,
-                size=size,
-                version=found_version or version,
-                origin=origin or str(file.absolute()),
-                role=artifact.role,
-            )
-            with lock.staged(mirror, before.with_entry(entry)) as listed:
-                beside.replace(mirror / file.name)
-                listed.replace(mirror / lock.FILE_NAME)
+            seen = looking.look_into(beside, name, artifact, catalogue)
         except MirrorError as error:
             raise MirrorError(error.message.replace(str(beside), str(file)), advice=error.advice) from None
-        finally:
-            beside.unlink(missing_ok=True)
-        if old and old.file != entry.file:
-            (mirror / old.file).unlink(missing_ok=True)
+        entry = lock.Entry(
+            name=name,
+            file=file.name,
+            sha256=digest,
+            size=size,
+            version=seen.version or version,
+            origin=origin or str(file.absolute()),
+            role=artifact.role,
+        )
+        with lock.changing(mirror) as before:
+            _refuse_taken(mirror, name, file, before)
+            _list(mirror, beside, entry, before)
+    told(seen.text)
     return entry
 
 
-def _refuse_duplicate(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
-    """UsageError if the file of another artifact has that name."""
+def add_all(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count: None) -> Added:
+    """Add every file in the mirror that its lock does not list, where it is; makes the lock again if there is none.
+
+    A file is not added if its artifact has a file already, or if two files are the same artifact.
+    """
+    with lock.changing(mirror, rebuild=True) as before:
+        files = lock.unlisted(mirror, before)
+    candidates, refused = _sorted_out(mirror, files, before, catalogue)
+    found = dict[str, tuple[lock.Entry, str]]()
+    for name, file in candidates.items():
+        try:
+            found[name] = _entry_in_place(mirror / file, name, catalogue, advance)
+        except ProvisionError as error:
+            refused[file] = f"{error.message}. {error.advice}" if error.advice else error.message
+    with lock.changing(mirror, rebuild=True) as before:
+        listed, taken = before, before.by_name()
+        for name, (entry, _text) in found.items():
+            if name in taken or not (mirror / entry.file).is_file():
+                refused[entry.file] = f"another command changed {name} meanwhile. Run the same command again"
+                continue
+            listed = listed.with_entry(entry)
+        if listed != before or not os.path.lexists(mirror / lock.FILE_NAME):
+            with guard.writing(mirror):
+                lock.write(mirror, listed)
+    added = tuple(entry for entry in listed.artifacts if entry.name not in taken)
+    return Added(added, {entry.name: found[entry.name][1] for entry in added}, refused)
+
+
+def _sorted_out(
+    mirror: Path, files: Iterable[str], known: lock.Lock, catalogue: Catalogue
+) -> tuple[dict[str, str], dict[str, str]]:
+    """({artifact: its only file}, {file: why it is no artifact, or not the only one})."""
+    by_name, refused = dict[str, list[str]](), dict[str, str]()
     for entry in known.artifacts:
-        if entry.file == file.name and entry.name != name:
+        by_name[entry.name] = [entry.file]
+    for file in files:
+        try:
+            by_name.setdefault(identify(mirror / file, catalogue)[0], []).append(file)
+        except UsageError as error:
+            refused[file] = f"{error.message}. {error.advice}"
+    listed = {entry.file for entry in known.artifacts}
+    for name, same in by_name.items():
+        for file in same if len(same) > 1 else ():
+            if file not in listed:
+                others = ", ".join(other for other in same if other != file)
+                refused[file] = f"{name} is {others} as well; remove the wrong one from the mirror"
+    only = {name: same[0] for name, same in by_name.items() if len(same) == 1 and same[0] not in listed}
+    return dict(sorted(only.items())), refused
+
+
+def unlisted(mirror: Path) -> list[str]:
+    """The files in the mirror that its lock does not list; every file if there is no lock."""
+    with naming(mirror, "read", MirrorError):
+        lost = mirror.is_dir() and not os.path.lexists(mirror / lock.FILE_NAME)
+        return lock.unlisted(mirror, lock.Lock() if lost else lock.read(mirror))
+
+
+def _entry_in_place(file: Path, name: str, catalogue: Catalogue, advance: Advance) -> tuple[lock.Entry, str]:
+    artifact = identify(file, catalogue)[1]
+    incoming.refuse_no_file(file)
+    looking.refuse_large(file, artifact, catalogue)
+    digest, size = incoming.digest(file, advance)
+    seen = looking.look_into(file, name, artifact, catalogue)
+    entry = lock.Entry(
+        name=name,
+        file=file.name,
+        sha256=digest,
+        size=size,
+        version=seen.version,
+        origin="the mirror",
+        role=artifact.role,
+    )
+    return entry, seen.text
+
+
+def _list(mirror: Path, beside: Path, entry: lock.Entry, before: lock.Lock) -> None:
+    """Give the copy its final name and list it. After a kill between the two, the next command restores the old file.
+
+    The caller holds the guard. The old file of the artifact is removed if it is the one that the lock describes.
+    """
+    target = mirror / entry.file
+    old = before.by_name().get(entry.name)
+    kept = remains.before(mirror, old.file, old.sha256) if old and old.file == entry.file else None
+    with lock.staged(mirror, before.with_entry(entry)) as listed:
+        if kept and target.is_file():
+            incoming.second_name(target, kept)
+        beside.chmod(0o644)
+        beside.replace(target)
+        listed.replace(mirror / lock.FILE_NAME)
+    if kept:
+        kept.unlink(missing_ok=True)
+    elif old and incoming.is_the_same(mirror / old.file, old.size, old.sha256) and not _same(mirror / old.file, target):
+        (mirror / old.file).unlink(missing_ok=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
+
+
+def _refuse_taken(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
+    """UsageError if a file of that name is in the mirror, but not as this artifact's."""
+    target = mirror / file.name
+    for entry in known.artifacts:
+        if entry.file.casefold() == file.name.casefold() and entry.name != name:
             raise UsageError(
-                f"{mirror / file.name} already exists as {entry.name}, and cannot be {name} as well",
+                f"{target} already exists as {entry.name}, and cannot be {name} as well",
                 advice="Rename the file, then add it.",
             )
-
-
-def _copy(file: Path, mirror: Path, advance: Advance) -> tuple[Path, str, int]:
-    size = file.stat().st_size
-    free = shutil.disk_usage(mirror).free
-    if free < size:
-        raise MirrorError(
-            f"{mirror} has {free:,} bytes free, but {file.name} needs {size:,}",
-            advice="Free some space, then add the file again.",
+    listed = any(entry.file == file.name for entry in known.artifacts)
+    if target.is_dir() or (not listed and os.path.lexists(target) and not _same(target, file)):
+        raise UsageError(
+            f"{target} already exists, and {lock.FILE_NAME} does not list it",
+            advice="If it is the right file, `provision mirror add --all` adds it. Otherwise move it out of the mirror "
+            "or rename your file.",
         )
-    digest = hashlib.sha256()
-    handle, beside = tempfile.mkstemp(dir=mirror, prefix=".adding-")
-    try:
-        with file.open("rb") as source, os.fdopen(handle, "wb") as target:
-            while block := source.read(BLOCK):
-                digest.update(block)
-                target.write(block)
-                advance(len(block))
-            target.flush()
-            os.fsync(target.fileno())
-        Path(beside).chmod(0o644)
-    except BaseException as error:
-        Path(beside).unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise MirrorError(f"{file.name} could not be copied to {mirror}: {error.strerror}") from None
-    return Path(beside), digest.hexdigest(), size
 
 
 def check(mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda count: None) -> tuple[Finding, ...]:
@@ -164,9 +220,14 @@ def check(mirror: Path, entries: Iterable[lock.Entry], advance: Advance = lambda
 def _check_one(mirror: Path, entry: lock.Entry, advance: Advance) -> Finding | None:
     file = mirror / entry.file
     try:
-        size = file.stat().st_size
+        found = file.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):
+            return Finding(entry.file, "unreadable", "it is not a regular file")
         if size < entry.size:
             return Finding(entry.file, "truncated", f"it has {size:,} of {entry.size:,} bytes")
+        if size > entry.size:
+            return Finding(entry.file, "altered", f"it has {size:,} bytes, the lock says {entry.size:,}")
         digest = hashlib.sha256()
         with file.open("rb") as content:
             while block := content.read(BLOCK):
@@ -176,7 +237,7 @@ def _check_one(mirror: Path, entry: lock.Entry, advance: Advance) -> Finding | N
         return Finding(entry.file, "missing", f"the lock contains it as {entry.name}")
     except OSError as error:
         return Finding(entry.file, "unreadable", str(error.strerror))
-    if size != entry.size or digest.hexdigest() != entry.sha256:
+    if digest.hexdigest() != entry.sha256:
         return Finding(entry.file, "altered", f"sha256 is {digest.hexdigest()}, the lock says {entry.sha256}")
     return None
 
@@ -198,11 +259,11 @@ def inspect(
 
 
 def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Finding | None:
-    artifact = next((known for known in catalogue.artifacts if _belongs(entry.name, known)), None)
-    if artifact is None or not artifact.archive:
+    artifact = artifact_of(entry.name, catalogue)
+    if artifact is None:
         return None
     try:
-        archive.inspect(mirror / entry.file, artifact, catalogue.edits.get(artifact.name, ()))
+        looking.look_into(mirror / entry.file, entry.name, artifact, catalogue)
     except MirrorError as error:
         return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
     return None
@@ -217,14 +278,10 @@ def verify(
     """
     known = known or lock.read(mirror)
     findings = list(inspect(mirror, known.artifacts, catalogue, advance))
-    listed = {entry.file for entry in known.artifacts} | {lock.FILE_NAME, lock.SIGNATURES}
+    listed = {entry.file for entry in known.artifacts}
     with naming(mirror, "read", MirrorError):
         there = sorted(mirror.iterdir())
     for path in there:
-        if path.name not in listed and not path.name.startswith("."):
+        if path.name not in listed and not path.name.startswith(".") and not lock.is_reserved(path.name):
             findings.append(Finding(path.name, "surplus", "it is not in the lock"))
     return Check(len(known.artifacts), sum(e.size for e in known.artifacts), tuple(findings))
-
-
-def _belongs(name: str, artifact: Artifact) -> bool:
-    return name.startswith(f"{artifact.name}-") if artifact.per_platform else name == artifact.name

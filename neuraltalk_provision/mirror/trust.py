@@ -71,8 +71,11 @@ class Trust:
 def open_lock(demand: Demand) -> lock.Lock:
     """The lock of the mirror for use on hosts. Raises MirrorError if it is not signed as provision.yml demands.
 
-    It is read once: the bytes whose signature was checked are the bytes that are parsed, and not before.
+    It is read once: the bytes whose signature was checked are the bytes that are parsed, and not before. A new mirror
+    has an empty lock.
     """
+    if lock.is_new(demand.mirror):
+        return lock.Lock()
     content = lock.load(demand.mirror)
     if demand.mirror_trust != "unsigned":
         found = _judge_all(demand, content, datetime.now(tz=UTC))
@@ -83,6 +86,8 @@ def open_lock(demand: Demand) -> lock.Lock:
 
 def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Trust]:
     """The lock, read once, and what its signatures are worth, whether it is refused or not. Only to show it."""
+    if lock.is_new(demand.mirror):
+        return lock.Lock(), Trust("", demand.mirror_trust)
     content = lock.load(demand.mirror)
     return lock.parse(content, demand.mirror), _judge_all(demand, content, now or datetime.now(tz=UTC))
 

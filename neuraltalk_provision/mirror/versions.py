@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tarfile
 from pathlib import Path
 
 from neuraltalk_provision.catalogue import Artifact
 from neuraltalk_provision.catalogue.facts import WITHOUT_NVCC
 from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror.archive import Contents
 from neuraltalk_provision.rules import cudnn, machines
 
+TEXTS = {"cudnn-archive": tuple(f"*{name}" for name in cudnn.HEADERS), "cudnn-rock": ("*ffi.lua",)}
+"""{artifact: patterns for the files in which its version is}."""
 
-def read(file: Path, artifact: Artifact) -> str:
+
+def read(file: Path, artifact: Artifact, contents: Contents) -> str:
     """The version in a complete archive; empty for an artifact whose version is not needed.
 
     For cuDNN the version in its header (`5.0.5`), for the cudnn rock the branch (`R5`) by the library that it opens,
@@ -21,25 +24,24 @@ def read(file: Path, artifact: Artifact) -> str:
     """
     match artifact.name:
         case "cudnn-archive":
-            return _cudnn(file)
+            return _cudnn(file, contents)
         case "cudnn-rock":
-            return _rock(file)
+            return _rock(file, contents)
         case "cuda-wheels":
-            return _wheels(file)
+            return _wheels(file, contents)
     return ""
 
 
-def _cudnn(file: Path) -> str:
-    header = ""
-    with tarfile.open(file) as tar:
-        for member in tar:
-            name = posixpath.basename(member.name)
-            content = tar.extractfile(member) if member.isfile() else None
-            if content and name in cudnn.HEADERS:
-                header += content.read().decode("utf-8", "replace")
-            elif content and name.startswith(cudnn.LIBRARY):
-                _refuse_other_machine(file, name, content.read(machines.HEAD))
-    version = cudnn.header_version(header)
+def _named(contents: Contents, name: str) -> list[str]:
+    return [text for path, text in contents.texts.items() if posixpath.basename(path) == name]
+
+
+def _cudnn(file: Path, contents: Contents) -> str:
+    for path, head in contents.heads.items():
+        name = posixpath.basename(path)
+        if name.startswith(cudnn.LIBRARY):
+            _refuse_other_machine(file, name, head[: machines.HEAD])
+    version = cudnn.header_version("".join(text for name in cudnn.HEADERS for text in _named(contents, name)))
     if not version:
         raise MirrorError(
             f"{file}: its cudnn.h does not contain the version", advice="Download the archive from NVIDIA."
@@ -54,19 +56,18 @@ def _refuse_other_machine(file: Path, name: str, head: bytes) -> None:
         raise MirrorError(f"{file}: {name} is {what}", advice=f"Use the archive for Linux on {machines.BUILT_FOR}.")
 
 
-def _rock(file: Path) -> str:
-    with tarfile.open(file) as tar:
-        for member in tar:
-            if posixpath.basename(member.name) == "ffi.lua" and (content := tar.extractfile(member)):
-                branch = re.search(r"libcudnn\.so\.(\d+)", content.read().decode("utf-8", "replace"))
-                if branch:
-                    return f"R{branch[1]}"
-    raise MirrorError(f"{file}: its ffi.lua does not name the libcudnn that it opens")
+def _rock(file: Path, contents: Contents) -> str:
+    for text in _named(contents, "ffi.lua"):
+        if branch := re.search(r"libcudnn\.so\.(\d+)", text):
+            return f"R{branch[1]}"
+    raise MirrorError(
+        f"{file}: its ffi.lua does not name the libcudnn that it opens",
+        advice="Pack soumith/cudnn.torch, branch R5, as cudnn.torch.tgz.",
+    )
 
 
-def _wheels(file: Path) -> str:
-    with tarfile.open(file) as tar:
-        names = [posixpath.basename(name) for name in tar.getnames()]
+def _wheels(file: Path, contents: Contents) -> str:
+    names = [posixpath.basename(name) for name in contents.files]
     releases_by_name = {
         match[1]: match[2]
         for name in names

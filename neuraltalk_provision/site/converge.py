@@ -8,6 +8,8 @@ from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue.needed import needed
+from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
@@ -52,8 +54,11 @@ def make_plans(
     With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
     """
     catalogue = catalogues.load()
+    lock.refuse_no_directory(settings.mirror)
     listed = trust.open_lock(settings).by_name()
     known = known or host_state.read(settings, catalogue, limit)
+    if not listed:
+        raise _empty_mirror(settings, catalogue, known)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
     return tuple(
         plan(
@@ -66,6 +71,25 @@ def make_plans(
             over=controller.replaceable(state.lease, take_over),
         )
         for host, state in known.states.items()
+    )
+
+
+def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -> MirrorError:
+    """The error for a mirror without artifacts: every file that the platforms of the hosts need, by name."""
+    hosts: dict[str, list[str]] = {}
+    for host, state in known.states.items():
+        hosts.setdefault(recognise(state.platform, host).key, []).append(host)
+    rows = needed(catalogue, (), hosts)
+    lines = [f"{settings.mirror} is empty. These hosts need the files below:"]
+    lines += [f"{key}: {', '.join(sorted(names))}" for key, names in sorted(hosts.items())]
+    for row in rows:
+        lines.append(
+            f"{'optional' if row.optional else 'required'}  {row.file}" + (f": {row.what}" if row.what else "")
+        )
+    return MirrorError(
+        "\n".join(lines),
+        advice="docs/mirror.md says where each file comes from. Import them with `provision mirror add FILE...`.",
+        document={"needed": [asdict(row) for row in rows], "platforms": hosts},
     )
 
 

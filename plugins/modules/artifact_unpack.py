@@ -11,11 +11,11 @@ description:
   - Directories get mode 0755. Files get mode 0755 if their owner may run them, else 0644. The archive's own modes and
     the umask are ignored. Everything belongs to the user who unpacks. So no file is setuid, and only the owner can
     write.
-  - Refuses devices, pipes, names that lead out of the directory, members below a link, and links that lead out.
+  - Reads archives by the same rule as C(provision mirror add). Refuses devices, pipes, names that lead out of the
+    directory, members below a link, links that lead out, a member twice, a damaged header and data after the end.
   - Skips the files that macOS adds to archives (C(._*) and C(.DS_Store)), because they break globs and image folders
     later.
-  - Reads gzip, bzip2 and xz with Python's own modules, because a minimal host has no such programs. Python 2.7 cannot
-    read xz and calls the program C(xz).
+  - Reads gzip with Python's own module, because a minimal host has no such program. Other compressions are refused.
 options:
   src:
     description: The archive on the host.
@@ -69,65 +69,52 @@ members:
   type: int
 """
 
-import fnmatch
 import os
 import posixpath
 import shutil
-import tarfile
-import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.host.archives import BLOCK, open_archive
+from ..module_utils.host.archives import BLOCK, entries, refusing
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, remove
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import codes
-
-SKIPPED = ("._*", ".DS_Store")
+from ..module_utils.rules.archive_tree import DIRECTORY, LINK
 
 
 class Tree(object):
     """The directory that an archive is unpacked into."""
 
-    def __init__(self, root, strip, folder):
+    def __init__(self, root, folder):
         self.root = root
-        self.strip = strip
         self.folder = [part for part in folder.split("/") if part not in ("", ".")]
         self.directories = set([""])
         self.links = []
         self.count = 0
 
-    def name_of(self, path):
-        """The path of a member relative to the root, empty for the root itself; None if the member is skipped."""
-        if path.startswith("/") or ".." in path.split("/"):
-            raise StackError("%s leads out of the archive" % path)
-        parts = [part for part in path.split("/") if part]
-        if any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in SKIPPED):
+    def name_of(self, name):
+        """The path of a member relative to the root, empty for the root itself; None if it is outside the folder."""
+        parts = [part for part in name.split("/") if part]
+        if parts[: len(self.folder)] != self.folder:
             return None
-        # Like tar's --strip-components: the "." of "./DIRECTORY" counts as a directory.
-        rest = [part for part in parts[self.strip :] if part != "."]
-        if len(parts) < self.strip or rest[: len(self.folder)] != self.folder:
-            return None
-        return "/".join(rest[len(self.folder) :])
+        return "/".join(parts[len(self.folder) :])
 
-    def add(self, tar, member):
+    def add(self, entry):
         """Unpack one member."""
-        name = self.name_of(member.name)
-        if name is None or (not name and not member.isdir()):
+        name = self.name_of(entry.name)
+        if name is None or (not name and entry.kind != DIRECTORY):
             return
         path = os.path.join(self.root, name) if name else self.root
-        self.make_directory(name if member.isdir() else posixpath.dirname(name))
-        if not member.isdir():
-            self.make_room(path, member)
-        if member.issym():
+        self.make_directory(name if entry.kind == DIRECTORY else posixpath.dirname(name))
+        if entry.kind != DIRECTORY:
+            self.make_room(path, entry)
+        if entry.kind == LINK:
             self.links.append(name)
-            os.symlink(member.linkname, path)
-        elif member.islnk():
-            os.link(self.linked(member), path)
-        elif member.isreg():
-            self.write(tar.extractfile(member), member, path)
-        elif not member.isdir():
-            raise StackError("%s is neither a file nor a directory nor a link" % member.name)
+            os.symlink(entry.target, path)
+        elif entry.target:
+            os.link(self.linked(entry), path)
+        elif entry.kind != DIRECTORY:
+            self.write(entry, path)
         self.count += 1
 
     def make_directory(self, name):
@@ -144,30 +131,28 @@ class Tree(object):
         self.directories.add(name)
 
     @staticmethod
-    def make_room(path, member):
+    def make_room(path, entry):
         if os.path.isdir(path) and not os.path.islink(path):
-            raise StackError("%s is a directory as well" % member.name)
+            raise StackError("%s is a directory as well" % entry.original)
         remove(path)
 
-    def linked(self, member):
-        """The target of a hard link. StackError if it is not a file that was unpacked before."""
-        name = self.name_of(member.linkname)
+    def linked(self, entry):
+        """The target of a hard link. StackError if it is not in the folder that is unpacked."""
+        name = self.name_of(entry.target)
         path = os.path.join(self.root, name or "")
         inside = name and posixpath.dirname(name) in self.directories
         if not inside or os.path.islink(path) or not os.path.isfile(path):
-            raise StackError(
-                "%s is a hard link to %s, which is not an earlier file of the archive" % (member.name, member.linkname)
-            )
+            raise StackError("%s is a hard link to %s, which is not unpacked" % (entry.original, entry.target))
         return path
 
     @staticmethod
-    def write(content, member, path):
+    def write(entry, path):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
         with os.fdopen(handle, "wb") as file:
-            shutil.copyfileobj(content, file, BLOCK)
-        os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
+            shutil.copyfileobj(entry.content, file, BLOCK)
+        os.chmod(path, 0o755 if entry.mode & 0o100 else 0o644)
         # make compares the times of files.
-        os.utime(path, (member.mtime, member.mtime))
+        os.utime(path, (entry.mtime, entry.mtime))
 
     def refuse_links_out(self):
         """StackError if a link leads out of the directory, directly or through other links."""
@@ -192,22 +177,19 @@ def unpack(src, dest, strip, folder, over):
         empty(dest)
     make_directory(dest)
     os.chmod(dest, 0o755)
-    tree = Tree(dest, strip, folder)
+    tree = Tree(dest, folder)
     try:
-        with open_archive(src) as tar:
-            for member in tar:
-                tree.add(tar, member)
-                tar.members = []  # otherwise it keeps every member in memory
+        with refusing(src):
+            for entry in entries(src, strip):
+                tree.add(entry)
         tree.refuse_links_out()
         if not tree.count:
             raise StackError("it is empty%s" % (" in %s" % folder if folder else ""))
-    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
-        raise StackError("%s is not a complete tar archive: %s" % (src, error))
     except EnvironmentError as error:
         message = "%s cannot be unpacked to %s: %s" % (src, error.filename or dest, error.strerror or str(error))
         raise StackError(message, code=codes.of_errno(error.errno))
     except StackError as error:
-        raise StackError("%s: %s. What was unpacked to %s is not used" % (src, error, dest))
+        raise StackError("%s. What was unpacked from %s to %s is not used" % (error, src, dest))
     return tree.count
 
 

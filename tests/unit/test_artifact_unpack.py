@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -52,7 +51,7 @@ def with_mode(name: str, mode: int, kind: bytes = tarfile.REGTYPE) -> tarfile.Ta
     return info
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_whatever_it_is_packed_by_the_top_directory_is_dropped(unpack: Run, tree: Path, mode: str) -> None:
     assert unpack(mode=mode)["members"] == 2
     assert listed(tree) == ["init.lua", "sub dir/a 'b'.lua"]
@@ -156,23 +155,29 @@ def test_links_within_the_tree_are_made(unpack: Run, tree: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ([member("/etc/evil")], "/etc/evil leads out"),
-        ([member("nn/../../evil")], "leads out"),
-        ([member("nn/l", tarfile.SYMTYPE, "/etc/passwd")], "l is a link that leads out of the tree, to /etc/passwd"),
-        ([member("nn/l", tarfile.SYMTYPE, "../evil")], "leads out of the tree, to ../evil"),
+        ([member("/etc/evil")], "/etc/evil is an absolute path"),
+        ([member("nn/../../evil")], "contains '..'"),
+        (
+            [member("nn/l", tarfile.SYMTYPE, "/etc/passwd")],
+            "nn/l is a link that points out of the archive, to /etc/passwd",
+        ),
+        ([member("nn/l", tarfile.SYMTYPE, "../evil")], "points out of the archive, to ../evil"),
         ([member("nn/d", tarfile.SYMTYPE, "."), member("nn/up", tarfile.SYMTYPE, "d/../evil")], "up is a link"),
-        ([member("nn/l", tarfile.SYMTYPE, ".."), member("nn/l/evil")], "an entry is below l"),
-        ([member("nn/l", tarfile.SYMTYPE, ".."), member("nn/l", tarfile.DIRTYPE), member("nn/l/evil")], "below l"),
-        ([member("nn/h", tarfile.LNKTYPE, "../../etc/passwd")], "leads out"),
+        ([member("nn/l", tarfile.SYMTYPE, "."), member("nn/l/evil")], "nn/l/evil is below a link"),
+        (
+            [member("nn/l", tarfile.SYMTYPE, "."), member("nn/l", tarfile.DIRTYPE), member("nn/l/evil")],
+            "is twice in the archive",
+        ),
+        ([member("nn/h", tarfile.LNKTYPE, "../../etc/passwd")], "points out"),
         ([member("nn/h", tarfile.LNKTYPE, "nn/later")], "not an earlier file"),
         (
-            [member("nn/l", tarfile.SYMTYPE, "/etc/passwd"), member("nn/h", tarfile.LNKTYPE, "nn/l")],
+            [member("nn/l", tarfile.SYMTYPE, "init.lua"), member("nn/h", tarfile.LNKTYPE, "nn/l")],
             "not an earlier file",
         ),
-        ([member("nn/null", tarfile.CHRTYPE)], "neither a file nor a directory"),
-        ([member("nn/sda", tarfile.BLKTYPE)], "neither a file nor a directory"),
-        ([member("nn/pipe", tarfile.FIFOTYPE)], "neither a file nor a directory"),
-        ([member("nn/sub dir")], "is a directory as well"),
+        ([member("nn/null", tarfile.CHRTYPE)], "is not a file, a directory or a link"),
+        ([member("nn/sda", tarfile.BLKTYPE)], "is not a file, a directory or a link"),
+        ([member("nn/pipe", tarfile.FIFOTYPE)], "is not a file, a directory or a link"),
+        ([member("nn/sub dir")], "is twice in the archive"),
     ],
 )
 def test_archive_that_leads_out_is_refused(
@@ -187,7 +192,7 @@ def test_archive_that_leads_out_is_refused(
 
 def test_broken_archive_is_named(run_module: Run, tmp_path: Path) -> None:
     (tmp_path / "x.tgz").write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(ModuleError, match=r"x\.tgz is not a complete tar archive"):
+    with pytest.raises(ModuleError, match=r"x\.tgz is a web page"):
         run_module("artifact_unpack", src=tmp_path / "x.tgz", dest=tmp_path / "tree")
 
 
@@ -205,20 +210,10 @@ def test_check_mode_unpacks_nothing(unpack: Run, tree: Path) -> None:
     assert not tree.exists()
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_python_2_7_reads_xz_by_the_program_or_says_what_to_do(
-    unpack: Run, tree: Path, load: Callable[[str], ModuleType], monkeypatch: Any, there: bool
-) -> None:
-    monkeypatch.setattr(load("host.archives"), "lzma", None)
-    if there and not shutil.which("xz"):
-        pytest.skip("this machine has no program xz")
-    if there:
-        unpack(mode="w:xz")
-        assert listed(tree) == ["init.lua", "sub dir/a 'b'.lua"]
-        return
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ModuleError, match="neither a Python that can read it nor the program xz"):
-        unpack(mode="w:xz")
+def test_directory_that_is_in_the_place_of_a_file_stays_when_it_is_unpacked_over(unpack: Run, tree: Path) -> None:
+    (tree / "init.lua").mkdir(parents=True)
+    with pytest.raises(ModuleError, match=r"init\.lua is a directory as well"):
+        unpack(over=True)
 
 
 def test_large_archive_is_not_read_into_memory(tmp_path: Path, load: Callable[[str], ModuleType]) -> None:

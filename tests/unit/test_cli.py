@@ -140,7 +140,7 @@ BROKEN = {
     "unknown option": (["site", "--frobnicate"], "No such option: --frobnicate"),
     "misspelt option": (["site", "--stack-rot", "/x"], "--stack-root"),
     "missing option": (["train", "--", "-input_h5", "/a", "-input_json", "/b"], "no host is given"),
-    "missing argument": (["mirror", "add"], "Missing argument 'files'"),
+    "missing argument": (["mirror", "add"], "no file is given"),
     "no such file": (["mirror", "add", "none.tgz"], "none.tgz: there is no such file"),
     "no such settings": (["site", "-s", "none.yml"], "none.yml: there is no such settings file"),
     "space in the root": (["site", "--stack-root", "/opt/my stack"], "--stack-root: contains a space"),
@@ -180,7 +180,7 @@ def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) 
         ("provision.yml", "forks: [\n", "provision.yml does not parse"),
         ("mirror/mirror.lock", "artifacts: [\n", "mirror.lock does not parse"),
         ("mirror/mirror.lock", "", "mirror.lock does not parse"),
-        ("mirror/mirror.lock", "artifacts: [{name: ../x}]\n", "artifacts.0.name"),
+        ("mirror/mirror.lock", "artifacts: [{name: ../x}]\n", "../x: name: "),
     ],
 )
 @pytest.mark.parametrize("verb", ["site", "verify", "mirror list", "mirror verify"])
@@ -195,10 +195,11 @@ def test_file_that_does_not_parse_is_told_in_words(
 
 
 def test_mirror_that_lacks_what_is_needed_is_told_with_its_files(capsys: Capture, site: Path, bare: None) -> None:
-    lock.write(site, lock.Lock())
+    entry = lock.Entry(name="nngraph", file="nngraph.tgz", sha256="a" * 64, size=1, role="lua_rocks")
+    lock.write(site, lock.Lock(artifacts=(entry,)))
     code, _, err = provision(capsys, "site", "--plan", "-m", site)
     assert code == 2
-    assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson*.tgz)" in err
+    assert "the mirror has no torch (torch.tgz), lua-cjson (lua-cjson.tgz)" in err
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -228,11 +229,62 @@ def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Pa
     assert (place / "hosts.yml").read_text() == "all: {}\n"
 
 
-def test_new_site_is_read_as_it_was_written(capsys: Capture, tmp_path: Path) -> None:
+@pytest.fixture
+def fresh(capsys: Capture, tmp_path: Path) -> Path:
+    """The settings of a new site, as `provision init` wrote them."""
     provision(capsys, "init", tmp_path / "new")
-    code, out, _ = provision(capsys, "mirror", "list", "-s", tmp_path / "new" / "provision.yml", "--json")
+    return tmp_path / "new" / "provision.yml"
+
+
+def test_list_on_a_new_site_names_every_file_that_is_needed(capsys: Capture, fresh: Path) -> None:
+    code, out, err = provision(capsys, "mirror", "list", "-s", fresh)
+    assert (code, err) == (0, "")
+    for words in (
+        "torch.tgz",
+        "lua-cjson.tgz",
+        "VGG_ILSVRC_16_layers.caffemodel",
+        "cudnn-7.5-linux-x64-v5.0-ga.tgz",
+        "packages-PLATFORM.tar",
+        "provision site --plan",
+        "docs/mirror.md",
+    ):
+        assert words in out
+    assert "*" not in out
+    code, out, _ = provision(capsys, "mirror", "list", "-s", fresh, "--for", "debian-12-x86_64", "--json")
+    absent = {row["name"]: row for row in json.loads(out)["absent"]}
+    assert absent["torch"] == {
+        "name": "torch",
+        "file": "torch.tgz",
+        "optional": False,
+        "what": "torch/distro with its submodules",
+        "role": "torch",
+    }
+    assert absent["packages-debian-12-x86_64"]["file"] == "packages-debian-12-x86_64.tar"
+    code, _, err = provision(capsys, "mirror", "list", "-s", fresh, "--for", "debian-12")
     assert code == 2
-    assert json.loads(out)["error"] == f"{tmp_path / 'new' / 'mirror'} has no mirror.lock"
+    assert "debian-12-x86_64" in err
+
+
+@pytest.mark.parametrize("verb", ["site --plan", "site", "verify", "variables"])
+def test_site_on_a_new_site_names_every_file_that_its_platforms_need(
+    capsys: Capture, fresh: Path, bare: None, verb: str
+) -> None:
+    code, out, err = provision(capsys, *verb.split(), "-s", fresh)
+    assert code == 2
+    for words in ("torch.tgz", "lua-cjson.tgz", "packages-debian-12-x86_64.tar", "python-wheels-debian-12-x86_64.tar"):
+        assert words in out + err
+    assert "no mirror.lock" not in out + err
+    assert "provision mirror add" in err
+    code, out, _ = provision(capsys, *verb.split(), "-s", fresh, "--json")
+    assert "torch" in {row["name"] for row in json.loads(out)["needed"]}
+
+
+def test_lost_lock_is_not_taken_for_a_new_site(capsys: Capture, fresh: Path, bare: None) -> None:
+    (fresh.parent / "mirror" / "nn.tgz").touch()
+    for words in (["mirror", "list"], ["site", "--plan"], ["mirror", "verify"]):
+        code, _, err = provision(capsys, *words, "-s", fresh)
+        assert code == 2
+        assert "provision mirror add --all" in err
 
 
 def test_mirror_is_filled_listed_and_verified(capsys: Capture, mirror: Path, tmp_path: Path) -> None:
@@ -246,9 +298,31 @@ def test_mirror_is_filled_listed_and_verified(capsys: Capture, mirror: Path, tmp
     assert (code, added["name"], added["version"], added["origin"]) == (0, "scorer", "1", "disk")
     code, out, _ = provision(capsys, "mirror", "list", "--json")
     assert [entry["name"] for entry in json.loads(out)["artifacts"]] == ["nn", "scorer", "torch"]
-    assert json.loads(out)["absent"] == [{"name": "weights", "optional": True}]
-    assert provision(capsys, "mirror", "list")[1].splitlines()[-1] == "missing (optional): weights, for example w.bin"
+    assert [(row["name"], row["file"]) for row in json.loads(out)["absent"]] == [
+        ("weights", "w.bin"),
+        ("python-wheels-PLATFORM", "python-wheels-PLATFORM.tar"),
+    ]
+    assert "missing (optional): w.bin" in provision(capsys, "mirror", "list")[1]
     assert provision(capsys, "mirror", "verify")[0] == 0
+
+
+def test_lost_lock_is_made_again_by_the_command_that_the_refusal_names(
+    capsys: Capture, mirror: Path, tmp_path: Path
+) -> None:
+    (mirror / "mirror.lock").unlink()
+    other = archives.pack(tmp_path / "scorer.tgz", {"s/a": "a"})
+    code, _, err = provision(capsys, "mirror", "add", other)
+    assert code == 2
+    assert "provision mirror add --all" in err
+    assert provision(capsys, "mirror", "add", "--all", "--plan")[0] == 0
+    assert not (mirror / "mirror.lock").exists()
+    code, out, _ = provision(capsys, "mirror", "add", "--all")
+    assert (code, out.splitlines()[-1]) == (0, "2 added, 0 not added")
+    (mirror / "letter.txt").touch()
+    code, out, _ = provision(capsys, "mirror", "add", "--all", "--json")
+    assert (code, json.loads(out)["added"], list(json.loads(out)["refused"])) == (1, [], ["letter.txt"])
+    for wrong in (["--all", other], ["--all", "--as", "nn"], []):
+        assert provision(capsys, "mirror", "add", *wrong)[0] == 2
 
 
 def test_mirror_with_a_damaged_file_is_code_1_and_names_it(capsys: Capture, mirror: Path) -> None:

@@ -222,7 +222,7 @@ def test_package_repository_is_checked_where_packages_are_missing(
     settings: Settings, runs: Callable[..., Runs], tmp_path: Path
 ) -> None:
     runs()
-    wheels = archives.pack(tmp_path / "python-wheels-debian-12-x86_64.tar", {"a": "a"}, mode="w")
+    wheels = archives.pack(tmp_path / "python-wheels-debian-12-x86_64.tar", {"a.whl": "a"}, mode="w")
     entry = store.add(settings.mirror, wheels, SMALL)
     (settings.mirror / entry.file).unlink()
     repository = entry.model_dump(include={"name", "file", "sha256", "size"})

@@ -11,11 +11,12 @@ __metaclass__ = type
 import io
 import os
 import shutil
-import tarfile
 
+from ..host.archives import entries, refusing
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..rules import codes
+from ..rules.archive_tree import FILE, LINK
 from ..rules.cudnn import HEADERS, LIBRARIES, WHOLE
 from .inspection import Tree, describe, inspect, machine_of
 
@@ -54,7 +55,8 @@ def stage(tree, archive, version, machine):
 
 def check_space(tree, archive):
     """StackError if there is not enough free space for the archive's files."""
-    needed = sum(member.size for member, _name in members(archive)) + SPARE
+    with refusing(archive):
+        needed = sum(member.size for member, _name in members(archive)) + SPARE
     state = os.statvfs(tree.root)
     free = state.f_bavail * state.f_frsize
     if free < needed:
@@ -63,48 +65,44 @@ def check_space(tree, archive):
 
 
 def members(archive):
-    """[(member, name in the CUDA directory)] of cuDNN's files in an archive, whatever its top directory is."""
-    try:
-        with tarfile.open(archive) as tar:
-            listed = tar.getmembers()
-    except (tarfile.TarError, EOFError, IOError, OSError, ValueError) as error:
-        raise StackError("%s is not a complete archive: %s" % (archive, error))
-    found = []
-    for member in listed:
+    """The (member, name in the CUDA directory) of cuDNN's files in an archive, whatever its top directory is.
+
+    The content of a member can be read until the next one is taken. StackError if there are none.
+    """
+    found = False
+    for member in entries(archive, 0):
         folder, name = os.path.split(member.name)
         folder = {"lib": "lib64"}.get(os.path.basename(folder), os.path.basename(folder))
         fits = name in HEADERS if folder == "include" else folder == "lib64" and LIBRARIES.match(name)
         if not fits or "stubs" in member.name.split("/"):
             continue
-        if not (member.isfile() or (member.issym() and "/" not in member.linkname)):
+        is_file = member.kind == FILE and not member.target
+        if not (is_file or (member.kind == LINK and "/" not in member.target)):
             raise StackError(
-                "%s: %s is neither a file nor a link to a file in its own directory" % (archive, member.name)
+                "%s: %s is neither a file nor a link to a file in its own directory" % (archive, member.original)
             )
-        found.append((member, folder + "/" + name))
+        found = True
+        yield member, folder + "/" + name
     if not found:
         raise StackError("%s contains no cuDNN: no include/cudnn.h, no lib64/libcudnn.so" % archive)
-    return found
 
 
 def unpack(archive, place):
     """Write cuDNN's files to the directory `place` with their modes and times, and flush them to disk."""
-    wanted = members(archive)
     try:
-        with tarfile.open(archive) as tar:
-            for member, name in wanted:
+        with refusing(archive):
+            for member, name in members(archive):
                 path = os.path.join(place, name)
                 make_directory(os.path.dirname(path))
-                if member.issym():
-                    os.symlink(member.linkname, path)
+                if member.kind == LINK:
+                    os.symlink(member.target, path)
                     continue
                 with io.open(path, "wb") as file:
-                    shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)  # type: ignore[arg-type]
+                    shutil.copyfileobj(member.content, file, 1 << 20)
                     file.flush()
                     os.fsync(file.fileno())
                 os.chmod(path, member.mode & 0o755)
                 os.utime(path, (member.mtime, member.mtime))
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise StackError("%s is not a complete archive: %s" % (archive, error))
     except (IOError, OSError) as error:
         message = "%s could not be unpacked to %s: %s" % (archive, place, error.strerror or error)
         raise StackError(message, code=codes.of_errno(error.errno))

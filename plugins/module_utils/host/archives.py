@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Opens tar archives of artifacts with any compression.
+"""Reads the archive of an artifact on a host, by the same rule as the mirror (rules/archives.py).
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -10,47 +10,26 @@ __metaclass__ = type
 
 import contextlib
 import io
-import subprocess
-import tarfile
 
+from ..rules.archive_formats import ArchiveError
+from ..rules.archives import entries as read
 from .errors import StackError
 
-try:
-    import lzma
-except ImportError:  # Python 2.7
-    lzma = None  # type: ignore[assignment]
-
 BLOCK = 1 << 20
-XZ = b"\xfd7zXZ\x00"
+"""How many bytes of a member are written at once."""
 
 
-@contextlib.contextmanager
-def open_archive(path):
-    """The archive as a TarFile. It can be read only once, from start to end."""
+def entries(path, strip):
+    """The members of an archive, with `strip` leading directories removed from their names. Use it in `refusing`."""
     with io.open(path, "rb") as file:
-        is_xz = file.read(len(XZ)) == XZ
-    if is_xz and lzma is None:
-        with _xz_output(path) as stream, contextlib.closing(tarfile.open(fileobj=stream, mode="r|")) as tar:
-            yield tar
-    else:
-        with contextlib.closing(tarfile.open(path)) as tar:
-            yield tar
+        for entry in read(file, strip):
+            yield entry
 
 
 @contextlib.contextmanager
-def _xz_output(path):
-    """The output of `xz -dc path` as a stream. StackError if xz is missing or fails."""
+def refusing(path):
+    """Convert the refusal of the archive, while its members or their contents are read, to a StackError."""
     try:
-        process = subprocess.Popen(["xz", "-dc", path], stdout=subprocess.PIPE)
-    except OSError:
-        raise StackError(
-            "it is compressed with xz, but this host has neither a Python that can read it nor the program xz. "
-            "Pack it again as .tgz (xz -dc FILE | gzip >FILE.tgz), add that file by `provision mirror add`, then run "
-            "the same command again"
-        )
-    with contextlib.closing(process.stdout):  # type: ignore[type-var]
-        yield process.stdout
-        while process.stdout.read(BLOCK):  # type: ignore[union-attr]
-            pass
-    if process.wait() != 0:
-        raise StackError("it cannot be unpacked: xz ended with rc %s" % process.returncode)
+        yield
+    except ArchiveError as error:
+        raise StackError(error.of(path))
