@@ -245,8 +245,8 @@ class Option(Row):
 class Catalogue(Row):
     """The whole catalogue.
 
-    It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and by the artifact's
-    name its source and its check: how the file of an artifact is known.
+    It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and for the name of
+    an artifact its source and its check: how its file is known.
     """
 
     artifacts: tuple[Artifact, ...]

@@ -29,10 +29,10 @@ def fetch(
 ) -> Path:
     """The complete and checked file in `cache`; `address` replaces the source's own, `advance` gets the size so far.
 
-    A file that is not complete stays as `SHA256.part` and is continued by the next call. One with another digest is
+    A file that is not complete stays as `SHA256.incomplete` and is continued by the next call. One with another digest is
     removed. Raises MirrorError with the reason in words.
     """
-    final, part = cache / source.sha256, cache / f"{source.sha256}.part"
+    final, part = cache / source.sha256, cache / f"{source.sha256}.incomplete"
     with pull_errors.of_disk(cache):
         cache.mkdir(parents=True, exist_ok=True)
         if final.is_file() and _digest(final)[0] == source.sha256:

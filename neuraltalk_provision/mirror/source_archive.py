@@ -191,7 +191,7 @@ class _Content(io.RawIOBase):
         view = memoryview(cast("bytearray", buffer))
         data = self._stream.read(min(len(view), self._left))
         if self._left and not data:
-            raise git.damaged(self._part.repository, "it ends in the middle of a file")
+            raise git.damaged(self._part.repository, "git ended before the file was complete")
         view[: len(data)] = data
         self._left -= len(data)
         return len(data)

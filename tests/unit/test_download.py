@@ -92,20 +92,20 @@ def test_transfer_that_is_cut_is_continued(tmp_path: Path, server: Server) -> No
 
 
 def test_part_of_an_earlier_command_is_continued(tmp_path: Path, server: Server) -> None:
-    (tmp_path / f"{source('x').sha256}.part").write_bytes(CONTENT[:5_000])
+    (tmp_path / f"{source('x').sha256}.incomplete").write_bytes(CONTENT[:5_000])
     assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
     assert server.asked == ["bytes=5000-"]
 
 
 def test_server_without_ranges_is_asked_for_everything_again(tmp_path: Path, server: Server) -> None:
-    (tmp_path / f"{source('x').sha256}.part").write_bytes(CONTENT[:5_000])
+    (tmp_path / f"{source('x').sha256}.incomplete").write_bytes(CONTENT[:5_000])
     server.ranges = False
     assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 1])
 def test_part_that_is_wrong_is_not_used_for_ever(tmp_path: Path, server: Server, size: int) -> None:
-    (tmp_path / f"{source('x').sha256}.part").write_bytes(b"x" * size)
+    (tmp_path / f"{source('x').sha256}.incomplete").write_bytes(b"x" * size)
     if size == len(CONTENT):
         assert "what arrived is another file" in refused(tmp_path, server.address).message
     assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
@@ -134,7 +134,9 @@ def test_other_content_is_refused_with_both_digests(tmp_path: Path, server: Serv
 def test_file_that_is_too_large_is_not_fetched(tmp_path: Path, server: Server) -> None:
     server.content = CONTENT * 2
     assert "it is larger than it should be" in refused(tmp_path, server.address).message
-    assert not list(tmp_path.glob("*.part")) or (tmp_path / f"{source('x').sha256}.part").stat().st_size == 0
+    assert (
+        not list(tmp_path.glob("*.incomplete")) or (tmp_path / f"{source('x').sha256}.incomplete").stat().st_size == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,6 @@ def test_full_disk_is_told_and_what_has_arrived_stays(
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this machine has no /dev/full")
-    (tmp_path / f"{source('x').sha256}.part").symlink_to("/dev/full")
+    (tmp_path / f"{source('x').sha256}.incomplete").symlink_to("/dev/full")
     message = refused(tmp_path, server.address).message
     assert "No space left on device" in message

@@ -188,7 +188,8 @@ def test_signatures_of_others_are_left_alone(site: Settings, tmp_path: Path) -> 
 
 
 def test_names_of_signatures_are_no_artifacts() -> None:
-    assert lock.reserved("mirror.lock")
-    assert lock.reserved(lock.SIGNATURES)
-    assert lock.reserved("mirror.lock.sig")
-    assert not lock.reserved("mirror.locksmith.tgz")
+    assert lock.is_reserved("mirror.lock")
+    assert lock.is_reserved(lock.SIGNATURES)
+    assert lock.is_reserved("mirror.lock.sig")
+    assert lock.is_reserved("MIRROR.LOCK")
+    assert not lock.is_reserved("torch.tgz")

@@ -284,7 +284,7 @@ def test_pull_that_is_killed_at_any_moment_is_continued_to_the_same_mirror(tmp_p
 def test_what_a_killed_pull_left_is_removed_by_the_next(tmp_path: Path, farm: Farm) -> None:
     """But not what is complete, nor the part of a file, which is continued."""
     cache = tmp_path / "mirror" / ".pull"
-    part = cache / "files" / f"{repositories.SHA256}.part"
+    part = cache / "files" / f"{repositories.SHA256}.incomplete"
     for file in (cache / "git" / ".part-x" / "objects" / "y", cache / "archives" / "torch.tar", part):
         file.parent.mkdir(parents=True)
         file.write_bytes(repositories.WEIGHTS[:1_000])
