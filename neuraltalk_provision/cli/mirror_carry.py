@@ -50,7 +50,7 @@ def bundle(
         ],
         "left_out": sorted(left_out),
     }
-    if other and not prepared.carried and other.lock == prepared.description.lock.sha256:
+    if other and not prepared.carried and not prepared.signatures and other.lock == prepared.description.lock.sha256:
         output.say("nothing to carry: the other side has this lock and every file that it names")
         output.result({**document, "parts": [], "written": False})
         return EXIT_FINE
@@ -131,7 +131,7 @@ def state(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Write which files this mirror has, all of them hashed, for `provision mirror bundle --against` on the other side."""
+    """Write which files this mirror has, all of them hashed, for `mirror bundle --against` on the other side."""
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
     if out and out.is_dir():

@@ -59,7 +59,7 @@ class _Bundling:
     def __init__(self, prepared: Prepared, folder: Path, advance: Advance) -> None:
         self._prepared, self._folder, self._advance = prepared, folder, advance
         self._digests = Digests()
-        self._entries = {entry.file: entry for entry in prepared.lock.artifacts}
+        self._entries = {entry.file: entry for entry in prepared.known.artifacts}
         self._done: dict[str, str] = {}
 
     def run(self, present: set[str]) -> Written:
@@ -69,7 +69,7 @@ class _Bundling:
                 kept.append(name)
             else:
                 self._write(name, layout)
-        documents = listing.documents(self._prepared.name, self._prepared.lock, self._prepared.description, self._done)
+        documents = listing.documents(self._prepared.name, self._prepared.known, self._prepared.description, self._done)
         for document, text in documents.items():
             part_writer.write_small(self._folder / document, text.encode())
         return Written(self._done, tuple(kept), tuple(documents))
@@ -86,7 +86,7 @@ class _Bundling:
             part = part_file.opened(self._folder / name)
             if part.layout == layout:
                 pieces = part_file.read(part, lambda piece: lambda block: None, self._digests, advance, digest)
-                wrong = self._wrong(pieces)
+                wrong = self._wrong(list(pieces))  # to its end, where it is known whether the part is damaged
                 if not wrong:
                     self._done[name] = digest.hexdigest()
                     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,29 +22,25 @@ class Prepared:
 
     mirror: Path
     content: bytes
-    lock: lock.Lock
+    known: lock.Lock
     signatures: Mapping[str, bytes]
     description: Description
 
     @property
     def name(self) -> str:
         """The name of the bundle."""
-        return self.layout(1).folder.partition("-part-")[0]
-
-    def layout(self, number: int) -> Layout:
-        """The layout of a part."""
-        return parts.layout(self.description, number, self.content, self.signatures)
+        return next(iter(self.layouts)).partition("-part-")[0]
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
         """{file name of a part: its layout}."""
-        layouts = (self.layout(number) for number in range(1, self.description.parts + 1))
+        layouts = parts.layouts(self.description, self.content, self.signatures)
         return {f"{layout.folder}.tar": layout for layout in layouts}
 
     @property
     def carried(self) -> tuple[lock.Entry, ...]:
         """The entries of the files that the bundle contains."""
-        return tuple(entry for entry in self.lock.artifacts if entry.file not in self.description.left_out)
+        return tuple(entry for entry in self.known.artifacts if entry.file not in self.description.left_out)
 
 
 def prepare(mirror: Path, part_size: int, other: parts.State | None = None) -> Prepared:
@@ -68,6 +65,8 @@ def prepare(mirror: Path, part_size: int, other: parts.State | None = None) -> P
 
 
 def _refuse_names(known: lock.Lock) -> None:
+    if len(known.artifacts) > parts.MOST_FILES:
+        raise MirrorError(f"the lock names more than {parts.MOST_FILES:,} files, which is too many for a bundle")
     for entry in known.artifacts:
         if len(entry.file) > 200 or entry.file.startswith(lock.FILE_NAME):
             raise MirrorError(
@@ -81,12 +80,22 @@ def _has_size(file: Path, size: int) -> bool:
 
 
 def _signatures(mirror: Path) -> dict[str, bytes]:
-    """{path beside the lock: content} of the lock's signatures: files, and files in a directory. Nothing is checked."""
-    found = {}
+    """{path beside the lock: content} of the lock's signatures. Nothing about them is checked but name and size."""
+    files = signature_files(mirror)
+    names = [str(file.relative_to(mirror)) for file in files]
+    wrong = [name for name in names if len(name) > 200 or not re.fullmatch(parts.SIGNATURE_NAME, name)]
+    if wrong or len(files) > parts.MOST_SIGNATURES:
+        what = f"{wrong[0][:200]} is not a name for one" if wrong else f"there are more than {parts.MOST_SIGNATURES}"
+        raise MirrorError(
+            f"{mirror}: the signatures of the lock cannot be packed: {what}",
+            advice="Move what is no signature of the present lock to another place, then run the same command again.",
+        )
+    return {name: read_small(file, parts.LARGEST_SIGNATURE) for name, file in zip(names, files, strict=True)}
+
+
+def signature_files(mirror: Path) -> list[Path]:
+    """The files beside a lock that are called like its signatures, also those in a directory called like one."""
+    found = list[Path]()
     for path in sorted(mirror.glob(SIGNATURES)):
-        files = sorted(file for file in path.iterdir() if not file.name.startswith(".")) if path.is_dir() else [path]
-        for file in files:
-            found[str(file.relative_to(mirror))] = read_small(file, parts.LARGEST_SIGNATURE)
-            if len(found) > parts.MOST_SIGNATURES:
-                raise MirrorError(f"{mirror}: the lock has more than {parts.MOST_SIGNATURES} signatures")
+        found += sorted(file for file in path.iterdir() if not file.name.startswith(".")) if path.is_dir() else [path]
     return found

@@ -32,7 +32,7 @@ def pack(
         ),
         left_out=tuple(sorted(left_out)),
     )
-    room = part_size - parts.layout(empty, 1, content, signatures).size
+    room = part_size - parts.layouts(empty, content, signatures)[0].size
     while room >= _LEAST_ROOM:
         if sum(sizes.values()) > room * parts.MOST_PARTS:
             break
@@ -44,14 +44,14 @@ def pack(
             return description
         room -= parts.padded(largest - part_size)
     raise UsageError(
-        f"parts of {part_size:,} bytes are too small for this mirror: a bundle has at most {parts.MOST_PARTS} parts, and "
-        f"each of them has the lock and the list of the bundle",
+        f"parts of {part_size:,} bytes are too small for this mirror: a bundle has at most {parts.MOST_PARTS} parts, "
+        f"and each of them has the lock and the list of the bundle",
         advice="Give a larger --size.",
     )
 
 
 def _sizes(description: Description, content: bytes, signatures: Mapping[str, bytes]) -> list[int]:
-    return [parts.layout(description, number, content, signatures).size for number in range(1, description.parts + 1)]
+    return [layout.size for layout in parts.layouts(description, content, signatures)]
 
 
 def _cost(file: str, size: int) -> int:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,10 @@ class Part:
     lock: bytes
     signatures: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """Its layout."""
-        return parts.layout(self.description, self.number, self.lock, self.signatures)
+        return parts.layouts(self.description, self.lock, self.signatures)[self.number - 1]
 
 
 class _Reader:

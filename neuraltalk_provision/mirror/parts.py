@@ -32,14 +32,11 @@ LARGEST = 10**15
 SMALLEST_PART = 10**6
 
 PREFIX = "neuraltalk-mirror"
+SIGNATURE_NAME = r"mirror\.lock\.[A-Za-z0-9._+-]*sig[A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?"
 PART_NAME = re.compile(PREFIX + r"-([0-9a-f]{12})-part-(\d{1,3})-of-(\d{1,3})\.tar")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=f"^{lock.PLAIN_NAME}$", max_length=200)]
-SignatureName = Annotated[
-    str,
-    StringConstraints(pattern=r"^mirror\.lock\.[A-Za-z0-9._+-]*sig[A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?$"),
-]
 Size = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
@@ -69,7 +66,7 @@ class Digested(_Document):
 class SignatureFile(Digested):
     """A signature of the lock; `file` is its path beside the lock."""
 
-    file: Annotated[SignatureName, StringConstraints(max_length=200)]
+    file: Annotated[str, StringConstraints(pattern=f"^{SIGNATURE_NAME}$", max_length=200)]
 
 
 class Piece(_Document):
@@ -179,22 +176,22 @@ def part_name(bundle: str, number: int, total: int) -> str:
     return f"{bundle_name(bundle)}-part-{number:0{width}}-of-{total}.tar"
 
 
-def layout(description: Description, number: int, content: bytes, signatures: Mapping[str, bytes]) -> Layout:
-    """The layout of a part; `content` is the lock."""
+def layouts(description: Description, content: bytes, signatures: Mapping[str, bytes]) -> tuple[Layout, ...]:
+    """The layouts of all parts; `content` is the lock."""
     document = dump(description)
     bundle = hashlib.sha256(document).hexdigest()
-    head = Head(
-        bundle=bundle,
-        bundle_size=len(document),
-        part=number,
-        parts=description.parts,
-        lock=description.lock.sha256,
-    )
-    first = {"part.json": dump(head), "bundle.json": document, lock.FILE_NAME: content, **signatures}
-    split = description.split
-    pieces = (piece for piece in description.pieces if piece.part == number)
-    members = tuple(Member(_member_name(piece, piece.file in split), piece.size, piece) for piece in pieces)
-    return Layout(part_name(bundle, number, description.parts).removesuffix(".tar"), first, members)
+    total, split = description.parts, description.split
+    members: dict[int, list[Member]] = {}
+    for piece in description.pieces:
+        name = _member_name(piece, piece.file in split)
+        members.setdefault(piece.part, []).append(Member(name, piece.size, piece))
+    found = list[Layout]()
+    for number in range(1, total + 1):
+        head = Head(bundle=bundle, bundle_size=len(document), part=number, parts=total, lock=description.lock.sha256)
+        first = {"part.json": dump(head), "bundle.json": document, lock.FILE_NAME: content, **signatures}
+        folder = part_name(bundle, number, total).removesuffix(".tar")
+        found.append(Layout(folder, first, tuple(members.get(number, ()))))
+    return tuple(found)
 
 
 def _member_name(piece: Piece, split: bool) -> str:

@@ -1,17 +1,17 @@
-"""Takes a bundle into a mirror: parts in any order and from several media; the mirror changes when all of it is there."""
+"""Takes a bundle into a mirror: parts in any order and from several media. The mirror changes when all is there."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import find_parts, lock, part_file, parts, staging, store
-from neuraltalk_provision.mirror.bundle_plan import SIGNATURES
+from neuraltalk_provision.mirror.bundle_plan import signature_files
 from neuraltalk_provision.mirror.digests import Advance, Digests
 from neuraltalk_provision.mirror.find_parts import Found
 from neuraltalk_provision.mirror.part_file import Part
@@ -40,14 +40,28 @@ class Outcome:
 def unbundle(mirror: Path, places: Sequence[Path], progress: Progress, *, start_over: bool = False) -> Outcome:
     """Take what the parts in `places` contain; put the lock in place when every file that it names is there."""
     found = find_parts.find(places)
-    with naming(mirror, "written", MirrorError), lock.changing(mirror) as old:
+    new = part_file.lock_of(found.any)
+    with _explained(mirror), lock.changing(mirror) as old:
         if start_over:
             staging.remove(mirror)
-        return _Unbundling(mirror, found, old, progress).run()
+        return _Unbundling(mirror, found, old, new, progress).run()
+
+
+@contextmanager
+def _explained(mirror: Path) -> Iterator[None]:
+    """Convert an OSError of the mirror's disk to an error with the next step."""
+    try:
+        yield
+    except OSError as error:
+        raise MirrorError(
+            f"{error.filename or mirror} cannot be written: {error.strerror or error}",
+            advice=f"Free some space in {mirror}, or make it a directory that you can write; then run the same command "
+            "again. What was taken so far is kept, and the mirror is as it was.",
+        ) from error
 
 
 def plan(mirror: Path, places: Sequence[Path]) -> Outcome:
-    """What `unbundle` would take from these parts, by their first members and the lock; nothing is hashed or changed."""
+    """What `unbundle` would take from these parts, by their first members and the lock; nothing is changed."""
     found = find_parts.find(places)
     if found.problems:
         raise find_parts.together(found.problems)
@@ -73,9 +87,9 @@ def plan(mirror: Path, places: Sequence[Path]) -> Outcome:
 class _Unbundling:
     """One call of `unbundle`, by the holder of the guard."""
 
-    def __init__(self, mirror: Path, found: Found, old: lock.Lock, progress: Progress) -> None:
-        self._mirror, self._found, self._old, self._progress = mirror, found, old, progress
-        self._new = part_file.lock_of(found.any)
+    def __init__(self, mirror: Path, found: Found, old: lock.Lock, new: lock.Lock, progress: Progress) -> None:
+        self._mirror, self._found, self._progress = mirror, found, progress
+        self._old, self._new = old, new
         self._entries = {entry.file: entry for entry in self._new.artifacts}
         self._description = found.any.description
         self._staging = Staging(mirror, found.any)
@@ -215,7 +229,7 @@ class _Unbundling:
         listed = {entry.file for entry in self._old.artifacts}
         installed = sorted(self._staging.files, key=lambda file: (file in listed, file))
         part = self._found.any
-        before = {str(path.relative_to(self._mirror)) for path in _signatures(self._mirror)}
+        before = {str(path.relative_to(self._mirror)) for path in signature_files(self._mirror)}
         self._staging.install(installed, {**part.signatures, lock.FILE_NAME: part.lock})
         left = sorted(listed - set(self._entries)) + sorted(before - set(part.signatures))
         return self._outcome([], tuple(sorted(installed)), tuple(left))
@@ -232,10 +246,3 @@ class _Unbundling:
 
     def _name(self, number: int) -> str:
         return parts.part_name(self._found.any.bundle, number, self._description.parts)
-
-
-def _signatures(mirror: Path) -> list[Path]:
-    found = list[Path]()
-    for path in mirror.glob(SIGNATURES):
-        found += [file for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else [path]
-    return found

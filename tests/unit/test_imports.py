@@ -79,7 +79,7 @@ IMPORTERS = {
     "click": set(),
     "ansible": set(),
     "subprocess": {"dataset/program.py", "site/masters.py"},
-    "tarfile": {"mirror/archive.py", "mirror/versions.py"},
+    "tarfile": {"mirror/archive.py", "mirror/parts.py", "mirror/versions.py"},
     "fcntl": {"log_files.py", "mirror/lock.py"},
     "socket": {"site/controller.py"},
 }
@@ -91,6 +91,9 @@ PURE = [
     "catalogue/platform.py",
     "catalogue/recipe.py",
     "dataset/request.py",
+    "mirror/listing.py",
+    "mirror/packing.py",
+    "mirror/parts.py",
     "report/figures.py",
     "report/page.py",
     "report/terminal.py",
