@@ -12,7 +12,7 @@ from neuraltalk_provision.mirror.parts import Piece
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 Advance = Callable[[int], None]
 Write = Callable[[bytes], object]
 

@@ -49,4 +49,6 @@ def read(file: Path) -> parts.State:
 def read_small(file: Path, limit: int) -> bytes:
     """The content of a file of at most `limit` bytes. Raises MirrorError."""
     with naming(file, "read", MirrorError):
+        if file.is_dir():
+            raise MirrorError(f"{file} cannot be read: it is a directory")
         return bounded.read(file, limit).content

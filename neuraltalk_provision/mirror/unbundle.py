@@ -96,12 +96,14 @@ class _Unbundling:
         self._digests = Digests()
         self._problems: list[MirrorError] = list(found.problems)
         self._taken: dict[int, None] = {}
+        self._before = {file for file, _offset in self._staging.pieces}
 
     def run(self) -> Outcome:
         present = self._present()
         while True:
             self._refuse_full(present)
-            self._take(present)
+            if self._take(present):
+                continue
             missing = sorted({piece.part for piece in self._wanted(present)})
             if missing and self._problems:
                 raise find_parts.together(self._problems)
@@ -143,14 +145,15 @@ class _Unbundling:
                 advice="Free some space, then run the same command again. What was taken so far is kept.",
             )
 
-    def _take(self, present: set[str]) -> None:
+    def _take(self, present: set[str]) -> bool:
+        """Take what is wanted and there; whether it must be tried again."""
         wanted = self._wanted(present)
         here = [piece for piece in wanted if piece.part in self._found.parts]
         with self._progress(f"taking {len({p.part for p in here})} parts", sum(p.size for p in here)) as advance:
             for number, copies in self._found.parts.items():
                 if any(piece.part == number for piece in here):
                     self._take_one(number, copies, set(here), advance)
-            self._join(present, advance)
+            return self._join(present, advance)
 
     def _take_one(self, number: int, copies: Sequence[Part], wanted: set[Piece], advance: Advance) -> None:
         """Take a part from the first of its copies that is good."""
@@ -187,8 +190,12 @@ class _Unbundling:
         self._staging.begin(piece)
         return self._staging.write
 
-    def _join(self, present: set[str], advance: Advance) -> None:
-        """Finish the split files of which all pieces are there now."""
+    def _join(self, present: set[str], advance: Advance) -> bool:
+        """Finish the split files of which all pieces are there now; whether some must be taken from all parts again.
+
+        That is so if pieces which an earlier command took are wrong, and all parts of the file are here.
+        """
+        again = False
         lacking = {piece.file for piece in self._wanted(present)}
         for file in sorted(self._description.split - lacking - present - set(self._staging.files)):
             entry = self._entries[file]
@@ -197,13 +204,19 @@ class _Unbundling:
                 self._staging.finish(entry)
                 continue
             self._staging.drop(file)
-            holding = ", ".join(self._name(piece.part) for piece in self._description.pieces if piece.file == file)
+            numbers = [piece.part for piece in self._description.pieces if piece.file == file]
+            if file in self._before and set(numbers) <= set(self._found.parts):
+                self._before.discard(file)
+                again = True
+                continue
+            holding = ", ".join(self._name(number) for number in numbers)
             self._problems.append(
                 MirrorError(
                     f"{file} does not have the digest that the lock says: one of its parts was edited: {holding}",
                     advice=part_file.COPY_AGAIN,
                 )
             )
+        return again
 
     def _altered(self, present: set[str]) -> set[str]:
         """The files that were there before and are not as the new lock says. Raises MirrorError if no part has them."""
