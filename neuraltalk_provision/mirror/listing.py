@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from neuraltalk_provision.mirror import lock
@@ -11,13 +12,11 @@ from neuraltalk_provision.mirror.parts import Description
 def documents(name: str, known: lock.Lock, description: Description, digests: Mapping[str, str]) -> dict[str, str]:
     """{file name: text} of all documents of a bundle; `digests` are {file name of a part: sha256}.
 
-    A document in another format (CycloneDX) is one more item of this dictionary.
+    A document in another format (CycloneDX) is one more item of `found`.
     """
-    contents = _contents(name, known, description, digests)
-    return {
-        f"{name}-contents.txt": contents,
-        f"{name}.sha256": "".join(f"{sha256}  {part}\n" for part, sha256 in digests.items()),
-    }
+    found = {f"{name}-contents.txt": _contents(name, known, description, digests)}
+    sums = {**digests, **{file: hashlib.sha256(text.encode()).hexdigest() for file, text in found.items()}}
+    return {**found, f"{name}.sha256": "".join(f"{sha256}  {file}\n" for file, sha256 in sums.items())}
 
 
 def _contents(name: str, known: lock.Lock, description: Description, digests: Mapping[str, str]) -> str:

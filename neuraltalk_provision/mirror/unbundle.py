@@ -56,7 +56,7 @@ def _explained(mirror: Path) -> Iterator[None]:
         raise MirrorError(
             f"{error.filename or mirror} cannot be written: {error.strerror or error}",
             advice=f"Free some space in {mirror}, or make it a directory that you can write; then run the same command "
-            "again. What was taken so far is kept, and the mirror is as it was.",
+            "again. What was taken so far is kept, and the old lock is still in place.",
         ) from error
 
 

@@ -124,7 +124,7 @@ def _try(
         assert tree(place) == wanted, f"after a kill at change {number}"
         shutil.rmtree(place)
     shutil.rmtree(place)
-    for _ in range(4):
+    for _ in range(3):
         start(place)
         for _ in range(3):
             kills += _forked(lambda: act(place), after=moments.uniform(0.001, duration))
@@ -162,4 +162,4 @@ def main(work: Path, step: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), 1 if "--all" in sys.argv else 7))
+    sys.exit(main(Path(sys.argv[1]), 1 if "--all" in sys.argv else 12))

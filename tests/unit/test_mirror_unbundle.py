@@ -313,6 +313,32 @@ def test_disk_that_fails_loses_nothing_good(
     assert tree(mirror) == tree(source)
 
 
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("name", ["mirror.lock", "ab.sig", "torch.tgz", "weights.tgz"])
+def test_command_that_ends_between_the_new_files_and_the_lock_is_finished_by_the_next(
+    source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch, name: str, old: bool
+) -> None:
+    if old:
+        old_mirror(mirror)
+    before = (mirror / "mirror.lock").read_bytes() if old else b""
+    real = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if target.name == name and ".unbundling" not in str(target):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(MirrorError, match="Input/output error"):
+            take(mirror, *media)
+    assert (mirror / "mirror.lock").exists() == old
+    assert not old or (mirror / "mirror.lock").read_bytes() == before
+    done = take(mirror, media[0])
+    assert (done.taken, done.missing, len(done.installed)) == ((), (), 5 if old else 6)
+    assert tree(source).items() <= tree(mirror).items()
+
+
 def test_medium_that_is_pulled_out_is_named_and_the_other_parts_are_kept(
     source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
