@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import itertools
+import json
 import os
 import random
 import shutil
@@ -13,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import bundle, bundle_plan, digests, lock, part_file, state, unbundle
+from neuraltalk_provision.mirror import bundle, bundle_plan, digests, lock, part_file, parts, state, unbundle
 from neuraltalk_provision.mirror.unbundle import Outcome
 from tests.unit import carrying
 from tests.unit.carrying import FILES, PART, pack, quiet, tree
@@ -397,3 +400,88 @@ def _no_staging_after_the_end(mirror: Path) -> Iterator[None]:
     yield
     if (mirror / "mirror.lock").exists() and (mirror / ".unbundling").exists():
         assert (mirror / ".unbundling" / "taken.json").exists()
+
+
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2,
+    999,
+    10**14,
+    10**30,
+    1.5,
+    "",
+    "../../x",
+    "/etc/passwd",
+    "mirror.lock",
+    "a" * 64,
+    [],
+    {},
+]
+
+
+def hostile(value: object, chance: random.Random) -> object:
+    """A document with one value somewhere in it exchanged, removed or doubled."""
+    if isinstance(value, dict) and value and chance.random() < 0.85:
+        key = chance.choice(sorted(value))
+        changed = {**value, key: hostile(value[key], chance)}
+        if chance.random() < 0.1:
+            del changed[key]
+        return changed
+    if isinstance(value, list) and value and chance.random() < 0.85:
+        place = chance.randrange(len(value))
+        return [*value[:place], hostile(value[place], chance), *value[place + chance.choice([0, 1, 1]) :]]
+    return chance.choice(VALUES)
+
+
+def assemble(part: part_file.Part, description: bytes, content: bytes, head: dict[str, object]) -> bytes:
+    """A part with any description and lock, whose digests are right."""
+    digest = hashlib.sha256(description).hexdigest()
+    first = {"bundle": digest, "bundle_size": len(description), "lock": hashlib.sha256(content).hexdigest(), **head}
+    document = json.dumps({**json.loads(part.layout.first["part.json"]), **first}, indent=1, sort_keys=True) + "\n"
+    name = parts.part_name(digest, int(str(first.get("part", part.number))), part.description.parts)
+    small = {"part.json": document.encode(), "bundle.json": description, "mirror.lock": content, **part.signatures}
+    text = b""
+    for path, body in small.items():
+        text += parts.header(name.removesuffix(".tar"), path, len(body)) + body.ljust(parts.padded(len(body)), b"\0")
+    return text + part.path.read_bytes()[len(text) :]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_part_whose_digests_are_right_is_refused(
+    media: list[Path], mirror: Path, tmp_path: Path, seed: int
+) -> None:
+    """100 hostile descriptions, heads and locks of each seed."""
+    chance = random.Random(seed)
+    part = part_file.opened(part_on(media[3]))
+    right = json.loads(part.layout.first["bundle.json"])
+    known = yaml.safe_load(part.lock)
+    part.path.rename(tmp_path / "part")
+    part = dataclasses.replace(part, path=tmp_path / "part")
+    before = carrying.tree(tmp_path)
+    for _ in range(100):
+        description, content, head = right, part.lock, {}
+        match chance.randrange(4):
+            case 0:
+                head = {"part": chance.choice([1, 5, 6, 999])}
+            case 1:
+                content = yaml.safe_dump(hostile(known, chance)).encode()
+                digested = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                description = {**right, "lock": digested}
+            case _:
+                description = hostile(right, chance)
+        if (description, content, head) == (right, part.lock, {}):
+            continue
+        text = (json.dumps(description, indent=1, sort_keys=True) + "\n").encode()
+        file = media[3] / "neuraltalk-mirror-0378d0ab1da4-part-4-of-5.tar"
+        file.write_bytes(assemble(part, text, content, head))
+        with pytest.raises((MirrorError, UsageError)) as caught:
+            take(mirror, media[3])
+        assert caught.value.advice
+        assert not (mirror / "mirror.lock").exists()
+        file.unlink()
+    shutil.rmtree(mirror, ignore_errors=True)
+    assert carrying.tree(tmp_path) == before
