@@ -153,4 +153,4 @@ def state(
 
 
 def _pieces(layout: parts.Layout) -> list[parts.Piece]:
-    return [member.piece for member in layout.pieces if member.piece]
+    return [member.piece for member in layout.pieces]

@@ -139,7 +139,7 @@ class _Bundling:
         holding = [
             name
             for name, layout in self._prepared.layouts.items()
-            if name in {*self._done, *more} and any(m.piece and m.piece.file == file for m in layout.pieces)
+            if name in {*self._done, *more} and any(m.piece.file == file for m in layout.pieces)
         ]
         for name in holding:
             (self._folder / name).unlink(missing_ok=True)

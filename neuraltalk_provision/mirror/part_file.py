@@ -194,13 +194,16 @@ def read(
                 raise DamagedError(part.path, f"{path} was changed while the part was read")
         for member in layout.pieces:
             reader.expect(parts.header(layout.folder, member.name, member.size), f"the header of {member.name}")
-            assert member.piece
             write = target(member.piece)
             if write is None:
                 reader.skip(member.size)
             else:
                 digest = hashlib.sha256()
-                hashes = [digest, *digests.continued(member.piece), *([whole] if whole else [])]
+                hashes = [
+                    digest,
+                    *(digests.continued(member.piece) if member.split else []),
+                    *([whole] if whole else []),
+                ]
                 digests.copy(reader.exact, member.size, hashes, write, advance)
                 found[member.name] = digest.hexdigest()
                 yield member.piece, found[member.name]

@@ -54,10 +54,9 @@ def write(
     for path, content in layout.first.items():
         target.member(layout.folder, path, content)
     for member in layout.pieces:
-        assert member.piece
         target.small(parts.header(layout.folder, member.name, member.size))
         digest = hashlib.sha256()
-        hashes = [digest, target.digest, *digests.continued(member.piece)]
+        hashes = [digest, target.digest, *(digests.continued(member.piece) if member.split else [])]
         digests.copy(source(member.piece), member.size, hashes, target.block, advance)
         target.small(bytes(parts.padded(member.size) - member.size))
         sums.append(parts.sums_line(digest.hexdigest(), member.name))

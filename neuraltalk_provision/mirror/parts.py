@@ -119,11 +119,12 @@ Document = TypeVar("Document", bound=_Document)
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a part; `piece` if it is an artifact or a piece of one."""
+    """An artifact in a part, or a piece of one that is split over several parts."""
 
     name: str
     size: int
-    piece: Piece | None = None
+    piece: Piece
+    split: bool
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def layouts(description: Description, content: bytes, signatures: Mapping[str, b
     members: dict[int, list[Member]] = {}
     for piece in description.pieces:
         name = _member_name(piece, piece.file in split)
-        members.setdefault(piece.part, []).append(Member(name, piece.size, piece))
+        members.setdefault(piece.part, []).append(Member(name, piece.size, piece, piece.file in split))
     found = list[Layout]()
     for number in range(1, total + 1):
         head = Head(bundle=bundle, bundle_size=len(document), part=number, parts=total, lock=description.lock.sha256)

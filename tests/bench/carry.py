@@ -1,4 +1,4 @@
-"""`python -m tests.bench.carry`: the speed and memory of `provision mirror bundle` and `unbundle`; no test.
+"""`python -m tests.bench.carry`: speed and memory of `provision mirror bundle` and `unbundle`; a benchmark, not a test.
 
 A mirror of random bytes is packed, taken into an empty mirror, and verified. `tar | split`, `cat | tar` and `sha256sum`
 do comparable work on the same files. Every command has its own process, and all files of the mirror were read once
