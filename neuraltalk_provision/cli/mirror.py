@@ -11,13 +11,16 @@ import typer
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.catalogue import Catalogue, needed
-from neuraltalk_provision.cli import mirror_pull, options, signatures
+from neuraltalk_provision.cli import mirror_carry, mirror_pull, options, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import identify, incoming, lock, store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
 app.command("pull")(mirror_pull.pull_)
+app.command()(mirror_carry.bundle)
+app.command()(mirror_carry.unbundle)
+app.command()(mirror_carry.state)
 
 
 @app.command()

@@ -29,8 +29,8 @@ def fetch(
 ) -> Path:
     """The complete and checked file in `cache`; `address` replaces the source's own, `advance` gets the size so far.
 
-    A file that is not complete stays as `SHA256.incomplete` and is continued by the next call. One with another digest is
-    removed. Raises MirrorError with the reason in words.
+    A file that is not complete stays as `SHA256.incomplete` and is continued by the next call. One with another digest
+    is removed. Raises MirrorError with the reason in words.
     """
     final, part = cache / source.sha256, cache / f"{source.sha256}.incomplete"
     with pull_errors.of_disk(cache):

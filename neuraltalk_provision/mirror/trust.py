@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, Protocol
 
 from neuraltalk_provision.errors import MirrorError
@@ -35,6 +35,10 @@ class Demand(Protocol):
     def mirror_signers(self) -> tuple[str, ...]: ...
     @property
     def allowed_signers(self) -> Path: ...
+
+
+SignatureFiles = tuple[list[tuple[str, bytes | OSError]], str, str]
+"""([(file name, its content or why it cannot be read)], a problem with the directory, advice)."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,20 @@ def open_lock(demand: Demand) -> lock.Lock:
         return lock.Lock()
     content = lock.load(demand.mirror)
     if demand.mirror_trust != "unsigned":
-        found = _judge_all(demand, content, datetime.now(tz=UTC))
-        if found.refusal:
-            raise MirrorError("\n".join([found.refusal, *map(str, found.signatures)]), advice=found.advice)
+        _refuse(_judge_all(demand, content, _signature_files(demand.mirror), datetime.now(tz=UTC)))
     return lock.parse(content, demand.mirror)
+
+
+def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> None:
+    """MirrorError if a lock outside the mirror, with its signatures by file name, is not signed as demanded."""
+    if demand.mirror_trust != "unsigned":
+        files: list[tuple[str, bytes | OSError]] = [(PurePath(name).name, text) for name, text in signatures.items()]
+        _refuse(_judge_all(demand, content, (sorted(files, key=lambda file: file[0]), "", ""), datetime.now(tz=UTC)))
+
+
+def _refuse(found: Trust) -> None:
+    if found.refusal:
+        raise MirrorError("\n".join([found.refusal, *map(str, found.signatures)]), advice=found.advice)
 
 
 def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Trust]:
@@ -89,11 +103,13 @@ def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Tru
     if lock.is_new(demand.mirror):
         return lock.Lock(), Trust("", demand.mirror_trust)
     content = lock.load(demand.mirror)
-    return lock.parse(content, demand.mirror), _judge_all(demand, content, now or datetime.now(tz=UTC))
+    return lock.parse(content, demand.mirror), _judge_all(
+        demand, content, _signature_files(demand.mirror), now or datetime.now(tz=UTC)
+    )
 
 
-def _judge_all(demand: Demand, content: bytes, now: datetime) -> Trust:
-    files, problem, advice = _signature_files(demand.mirror)
+def _judge_all(demand: Demand, content: bytes, beside: SignatureFiles, now: datetime) -> Trust:
+    files, problem, advice = beside
     allowed: tuple[Signer, ...] | None = None
     found: tuple[Signature, ...] = ()
     try:
@@ -153,8 +169,7 @@ def _changeable(status: os.stat_result) -> str:
     return ""
 
 
-def _signature_files(mirror: Path) -> tuple[list[tuple[str, bytes | OSError]], str, str]:
-    """([(file name, its content or why it cannot be read)], a problem with the directory, advice)."""
+def _signature_files(mirror: Path) -> SignatureFiles:
     place = mirror / lock.SIGNATURES
     try:
         with os.scandir(place) as entries:

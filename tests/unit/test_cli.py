@@ -34,7 +34,19 @@ from tests.unit.runs import started_run
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
 CHANGING = (
-    {"init", "mirror add", "mirror pull", "mirror sign", "site", "rollback", "train", "eval", "sweep"}
+    {
+        "init",
+        "mirror add",
+        "mirror pull",
+        "mirror sign",
+        "mirror bundle",
+        "mirror unbundle",
+        "site",
+        "rollback",
+        "train",
+        "eval",
+        "sweep",
+    }
     | {"cudnn swap", "cudnn restore"}
     | {"data prepare", "data inspect"}
     | {f"runs {verb}" for verb in ("stop", "resume", "verify", "score")}
