@@ -136,7 +136,7 @@ def state(
     output = Output(as_json=as_json)
     target = settings_file.load(settings, mirror=mirror).mirror
     if out and out.is_dir():
-        raise UsageError(f"{out} is a directory", advice=f"Give a file, for example --out {out / 'state.json'}.")
+        raise UsageError(f"{out} is a directory", advice=f"Give a file, for example --out {out / 'mirror-state.json'}.")
     total = sum(entry.size for entry in lock.read(target).artifacts)
     with output.progress(f"hashing {target}", total) as advance:
         made = states.make(target, advance)

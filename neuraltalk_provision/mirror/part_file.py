@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,15 +165,13 @@ def _digested(path: Path, name: str, reader: _Reader, folder: str, wanted: parts
 
 def lock_of(part: Part) -> lock.Lock:
     """The lock that a part contains. Raises DamagedError if it does not parse or is not what the bundle contains."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, lock.FILE_NAME).write_bytes(part.lock)
-        try:
-            known = lock.read(Path(folder))
-            parts.check(part.description, known)
-        except MirrorError as error:
-            raise DamagedError(part.path, error.message.replace(f"{folder}/", "")) from None
-        except ValueError as error:
-            raise DamagedError(part.path, str(error)) from None
+    try:
+        known = lock.parse(part.lock, part.path)
+        parts.check(part.description, known)
+    except MirrorError as error:
+        raise DamagedError(part.path, error.message.replace(f"{part.path}/", "")) from None
+    except ValueError as error:
+        raise DamagedError(part.path, str(error)) from None
     return known
 
 

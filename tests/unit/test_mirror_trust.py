@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import bounded, lock, signers, ssh_keygen, trust
+from neuraltalk_provision.mirror import bounded, lock, signers, ssh_keygen, trust, unbundle
 from neuraltalk_provision.settings import Settings
-from tests.unit import signed
+from tests.unit import carrying, signed
 from tests.unit.signed import ENTRY, allow, public, sign
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
@@ -434,3 +434,21 @@ def test_lock_that_is_a_pipe_or_too_large_is_an_error(site: Settings) -> None:
     os.mkfifo(file)
     with pytest.raises(MirrorError, match="it is not a regular file"):
         lock.read(site.mirror)
+
+
+def test_parts_of_a_bundle_are_taken_only_if_their_lock_is_signed_as_demanded(tmp_path: Path, keys: Keys) -> None:
+    source = carrying.make(tmp_path / "source", {"torch": 5_000})
+    parts = tmp_path / "parts"
+    carrying.pack(source, parts)
+    there = signed.site(tmp_path / "there", mirror_trust="signed")
+    other = there.model_copy(update={"mirror": tmp_path / "other"})
+    allow(there, f"alice {public(keys('alice'))}")
+    with pytest.raises(MirrorError, match="is not signed"):
+        unbundle.plan(other.mirror, [parts], other)
+    with pytest.raises(MirrorError, match="is not signed"):
+        unbundle.unbundle(other.mirror, [parts], carrying.quiet, other)
+    assert not other.mirror.exists()
+    sign(Settings(mirror=source), keys("alice"))
+    carrying.pack(source, tmp_path / "signed")
+    assert not unbundle.unbundle(other.mirror, [tmp_path / "signed"], carrying.quiet, other).missing
+    assert trust.open_lock(other) == lock.read(source)
