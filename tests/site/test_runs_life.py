@@ -174,7 +174,7 @@ def test_model_that_was_damaged_or_replaced_fails(
     verify = ("runs", "verify", scored, "--envelope", envelope, "--json")
     cut = gates(converged.directory.provision(*verify).ended_with(1))
     assert cut["models open"][0] == "red"
-    assert "does not" in cut["models open"][1]
+    assert "cannot be opened" in cut["models open"][1]
     # The model of another training: it opens, but does not match the report.
     run("train", "another", options(learning_rate="0.02", max_iters="42")).ended_with(0)
     other = f"{ROOT}/runs/another/checkpoint/model_idanother.t7"
