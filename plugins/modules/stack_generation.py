@@ -249,7 +249,7 @@ def work(module):
     before, removed, target = stack.current(), [], options["id"]
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
-        created = bool(target) and skeleton.create(stack.path(target), options["files"], dry)
+        created = bool(target) and skeleton.create(stack.root, target, options["files"], dry)
         return {"changed": bool(ended or created), "current": before, "previous": "", "removed": [], "ended": ended}
     if options["state"] == "sealed":
         changed = not stack.is_sealed(target)

@@ -33,7 +33,7 @@ class Bench:
         return {**kept, "TERM": "dumb", "NEURALTALK_LIBRARY_PATH": libraries, "CUDA_VISIBLE_DEVICES": "0"}
 
     def run(self, name: str, *words: str, folder: Path | None = None, threads: int = 0) -> tuple[int, str]:
-        """(exit code, output) of a program in the tree; 124 where the time was up. The output is kept as a file."""
+        """(exit code, output) of a program in the tree; TIME_OUT if the time was up. The output is kept as a file."""
         command = [str(self.generation / "bin" / "with-stack"), *words]
         started = time.monotonic()
         with subprocess.Popen(
@@ -52,14 +52,14 @@ class Bench:
                 code = process.returncode
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                text, code = process.communicate()[0], 124
+                text, code = process.communicate()[0], suites.TIME_OUT
         self.seconds[name] = time.monotonic() - started
         (self.work / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.log").write_text(text, encoding="utf-8")
         return code, text
 
-    def suite(self, name: str, *words: str, folder: Path | None = None, threads: int = 0) -> suites.Suite:
+    def suite(self, name: str, *words: str, folder: Path | None = None) -> suites.Suite:
         """A suite of torch's Tester."""
-        text = self.run(name, *words, folder=folder, threads=threads)[1]
+        text = self.run(name, *words, folder=folder)[1]
         return suites.read(name, text, self.seconds[name])
 
 

@@ -56,24 +56,20 @@ def write(report: Mapping[str, Any]) -> None:
         print(suite["words"])
         for test, message in suite["failed"].items():
             print(f"  {test}: {message[:300]}")
-        for line in suite["tail"]:
-            print(f"  {line}")
+        _write_tail(suite)
     for where, training in report["training"].items():
         print(f"training on the {where}, {training['seconds']} s: losses {training['losses']}")
         print(f"  validation {training['validation']}; model {training['bytes']:,} bytes")
-        for line in training["tail"]:
-            print(f"  {line}")
+        _write_tail(training)
     seen = report["training"]["card"]["card"]
     print(f"nvidia-smi during the training on the card, {seen['samples']} samples: {seen['utilisation']} % at most, ")
     print(f"  {seen['memory']} MiB at most, processes {seen['processes']}")
     for where, evaluated in report["evaluation"].items():
         print(f"loss of one model on the {where}: {evaluated['loss']}")
-        for line in evaluated["tail"]:
-            print(f"  {line}")
+        _write_tail(evaluated)
     for where, captioned in report["captions"].items():
         print(f"captions on the {where}: {captioned['captions']}")
-        for line in captioned["tail"]:
-            print(f"  {line}")
+        _write_tail(captioned)
     for name, stage in report["stages"].items():
         print(
             f"stage {name}, under the supervisor: exit code {stage['exit_code']}, begins at {stage['begins']}, models"
@@ -82,9 +78,14 @@ def write(report: Mapping[str, Any]) -> None:
             f"  {[model['iteration'] for model in stage['models']]}; pid {stage['pids']} on {stage['card']} in", end=" "
         )
         print(f"{stage['seen']} of {stage['samples']} samples, {stage['memory']} MiB, {stage['utilisation']} % at most")
-        for line in stage["tail"]:
-            print(f"  {line}")
+        _write_tail(stage)
     for problem in report["problems"]:
         print(f"PROBLEM {problem}")
     if not report["problems"]:
         print("nothing is wrong")
+
+
+def _write_tail(result: Mapping[str, Any]) -> None:
+    """Print the last lines of a program that failed."""
+    for line in result["tail"]:
+        print(f"  {line}")

@@ -86,7 +86,7 @@ def close(table: str, bridge: str, subnet: str, gateway: str, open_ports: Iterab
 
 
 def open_up(table: str) -> None:
-    """Remove the gap, if there is one."""
+    """Remove the air gap, if there is one."""
     if f"table inet {table}" in nft("list", "tables").splitlines():
         nft("delete", "table", "inet", table)
 

@@ -16,19 +16,19 @@ from ..rules import layout
 from .errors import StackError
 from .files import make_directory, read_text, write_whole
 
-DIRECTORIES = ("", "bin", "etc", layout.LOGS, layout.STAMPS, "torch")
+DIRECTORIES = ("bin", "etc", layout.LOGS, layout.STAMPS, "torch")
 MODE = 0o755
 
 
-def create(generation, files, check):
+def create(root, name, files, check):
     """Create what is missing or differs, and return whether anything did; with `check`, only the latter.
 
-    `generation` is its directory. `files` are {path, content, mode}: a path in it, and the mode in octal.
+    The generation is `name` below the stack root. `files` are {path, content, mode}: a path in it, the mode in octal.
     StackError if such a path leads out of the generation.
     """
-    root = posixpath.dirname(posixpath.dirname(generation))
-    directories = [root, layout.generations(root)] + [posixpath.join(generation, name) for name in DIRECTORIES]
-    directories = [path.rstrip("/") for path in directories]
+    generation = layout.generation(root, name)
+    directories = [root, layout.generations(root), generation]
+    directories += [posixpath.join(generation, part) for part in DIRECTORIES]
     wanted = [(_path_in(generation, file["path"]), file["content"], int(file["mode"], 8)) for file in files]
     missing = [path for path in directories if not os.path.isdir(path) or _mode(path) != MODE]
     differing = [file for file in wanted if _differs(*file)]

@@ -115,7 +115,7 @@ FIRST_TEXT = text_of(FIRST)
 
 
 class Journal(object):
-    """The journal of a data set, locked until `close`. StackError if another command has locked it, or it is none."""
+    """The journal of a data set, locked until `close`. StackError if it is locked already, or if it is no journal."""
 
     def __init__(self, path, shown):
         self.path, self.shown = path, shown
