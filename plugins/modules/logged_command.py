@@ -36,6 +36,12 @@ options:
       - For pip, with its Python as the first word of O(argv). The index to take packages from. Its user and password
         appear in no command line. Until they are removed from the log, only its owner can read the log.
     type: str
+  pip_source:
+    description:
+      - For pip, with its Python as the first word of O(argv). Its configuration files are not read. With V(host), only
+        what they say about the package index counts.
+    type: str
+    choices: [mirror, index, host]
   expect:
     description: A text that the output must contain. Without it the command has failed, whatever it returned.
     type: str
@@ -86,6 +92,7 @@ printed:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host import pip
 from ..module_utils.host.secrets import pip_environment
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
@@ -94,8 +101,13 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.texts import without_users
 
 
-def run(index_url, **arguments):
+def run(index_url, pip_source, **arguments):
     """Run the command; see `run_command`. With `index_url`, passwords are removed from the log at the end."""
+    if pip_source:
+        told = pip.environment(arguments["argv"][0], pip_source)
+        arguments = dict(arguments, env=dict(arguments["env"], **told))
+        # Also an index in the host's own files can contain a password.
+        index_url = index_url or told.get("PIP_INDEX_URL")
     if not index_url:
         return run_command(**arguments)
     log, private = arguments["log"], 0o600
@@ -141,6 +153,7 @@ def main():
             "chdir": {"type": "path"},
             "env": {"type": "dict", "default": {}},
             "index_url": {"type": "str", "no_log": True},
+            "pip_source": {"type": "str", "choices": list(pip.SOURCES)},
             "expect": {"type": "str", "default": ""},
             "time_limit": {"type": "int", "default": 14400},
         },

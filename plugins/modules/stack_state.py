@@ -136,6 +136,7 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
+from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.rules import layout
@@ -148,8 +149,8 @@ from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules.packages import COMMANDS
 
 
-def _which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
-    for directory in path.split(":"):
+def _which(name):
+    for directory in PATH.split(":"):
         candidate = os.path.join(directory, name)
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate

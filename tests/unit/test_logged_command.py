@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import http.server
+import json
 import netrc
 import stat
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +175,84 @@ def test_real_pip_reads_the_netrc(run_module: Run, tmp_path: Path) -> None:
         server.shutdown()
     assert asked[-1] == "Basic " + base64.b64encode(b"bot:s3cr3t/token").decode()
     assert "s3cr3t" not in str(caught.value) + (tmp_path / "pip.log").read_text()
+
+
+PIP_CONF = """
+[global]
+index-url = https://bot:{token}@index.example.org/simple
+timeout = 7
+user = true
+require-virtualenv = true
+[install]
+no-binary = :all:
+prefix = /opt/elsewhere
+trusted-host = index.example.org
+    other.example.org
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("mirror", {"PIP_CONFIG_FILE": "/dev/null"}),
+        (
+            "host",
+            {
+                "PIP_CONFIG_FILE": "/dev/null",
+                "PIP_INDEX_URL": "https://index.example.org/simple",
+                "PIP_TIMEOUT": "7",
+                "PIP_TRUSTED_HOST": "index.example.org other.example.org",
+            },
+        ),
+    ],
+)
+def test_files_of_pip_say_only_where_packages_come_from(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, expected: dict[str, str]
+) -> None:
+    """pip of this Python with a configuration of its user that would prevent an installation into a directory."""
+    (tmp_path / "home" / ".config" / "pip").mkdir(parents=True)
+    (tmp_path / "home" / ".config" / "pip" / "pip.conf").write_text(PIP_CONF.format(token=TOKEN))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_TARGET", "/opt/elsewhere")
+    code = "import os, json; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('PIP_')}))"
+    said = run_module("logged_command", argv=[sys.executable, "-c", code], log=tmp_path / "x.log", pip_source=source)
+    got = json.loads(said["printed"])
+    # The machine's own files may name more of the connection.
+    assert {name: got.get(name) for name in expected} == expected
+    assert not {"PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_NO_BINARY", "PIP_PREFIX", "PIP_TARGET"} & got.keys()
+    assert "s3cr3t" not in (tmp_path / "x.log").read_text()
+
+
+def test_pip_that_cannot_list_its_settings_gets_those_that_let_it_install(run_module: Run, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$3" = config ] && exit 2\nenv\n')
+    python.chmod(0o755)
+    run_module("logged_command", argv=[str(python)], log=tmp_path / "x.log", pip_source="host")
+    assert {"PIP_USER=0", "PIP_REQUIRE_VIRTUALENV=0"} <= set((tmp_path / "x.log").read_text().splitlines())
+
+
+def test_real_pip_installs_into_a_directory_in_spite_of_its_configuration(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel(tmp_path / "wheels")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / ".config" / "pip").mkdir(parents=True)
+    (tmp_path / "home" / ".config" / "pip" / "pip.conf").write_text(PIP_CONF.format(token=TOKEN))
+    options = ["--no-index", "--find-links", str(tmp_path / "wheels"), "--target", str(tmp_path / "t"), "small"]
+    argv = [sys.executable, "-m", "pip", "install", "--no-cache-dir", *options]
+    with pytest.raises(ModuleError):
+        run_module("logged_command", argv=argv, log=tmp_path / "x.log")
+    run_module("logged_command", argv=argv, log=tmp_path / "x.log", pip_source="mirror")
+    assert (tmp_path / "t" / "small.py").read_text() == "x = 1\n"
+
+
+def wheel(folder: Path) -> None:
+    """Write the wheel of a package with one module."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "small-1-py3-none-any.whl", "w") as file:
+        file.writestr("small.py", "x = 1\n")
+        file.writestr("small-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1\n")
+        file.writestr(
+            "small-1.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr("small-1.dist-info/RECORD", "")

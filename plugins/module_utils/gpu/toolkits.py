@@ -14,6 +14,7 @@ import re
 
 from ..cudnn.inspection import Tree, inspect
 from ..host.commands import output_of
+from ..host.environment import PATH
 from ..rules.gpu import DEBIAN, RELEASE, TREES
 
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
@@ -82,6 +83,6 @@ def _same(one, other):
 
 def compiler(path=""):
     """The version of gcc, or of the compiler `path`; empty if it is not installed."""
-    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
+    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"], environment={"PATH": PATH})
     version = re.search(r"^\d+(\.\d+)*", text.strip())
     return version.group(0) if rc == 0 and version else ""

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import time
 
+from .environment import clean
 from .errors import StackError
 from .files import make_directory, read_text, remove, write_whole
 from .processes import is_alive, start_of
@@ -39,13 +40,12 @@ _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|deni
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
     """Run a command with its output in the file `log`. Returns {'rc', 'seconds'}; rc 124 after `timeout` seconds.
 
-    The command has its own process group, no standard input, and TERM=dumb. At the timeout it is killed with its
-    children. While it runs, the file `log`.pid contains its process group, so that a later call can find it and kill
+    The command has the environment of `environment.clean`, its own process group and no standard input. At the timeout
+    it is killed with its children. While it runs, the file `log`.pid contains its process group, so that a later call can find it and kill
     it if the connection was lost.
     """
     make_directory(os.path.dirname(log))
-    env = dict(os.environ, TERM="dumb", LC_ALL="C")
-    env.update(environment or {})
+    env = clean(environment)
     started = time.time()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
         output.write(("$ %s\n" % without_users(" ".join(as_text(argument) for argument in argv))).encode("utf-8"))

@@ -11,6 +11,7 @@ __metaclass__ = type
 import re
 
 from .commands import output_of
+from .environment import PATH
 
 TIMEOUT = 600
 """Seconds. Another process may have locked the package database."""
@@ -18,7 +19,7 @@ TIMEOUT = 600
 
 def query(argv):
     """The output of a command of a package manager, in English; empty if the command cannot be run."""
-    text, code = output_of(argv, TIMEOUT, errors=False)
+    text, code = output_of(argv, TIMEOUT, errors=False, environment={"PATH": PATH})
     return "" if code in (None, 124, 126) else text
 
 

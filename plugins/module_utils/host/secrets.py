@@ -38,12 +38,12 @@ READS_NETRC = (
 def pip_environment(python, url):
     """The environment variables that make pip of that Python use the index `url`.
 
-    The netrc file is removed at the end of the context.
+    The host's own configuration of pip is not read. The netrc file is removed at the end of the context.
     """
     found = USER.search(url)
     login = [unquote(found.group(name) or "") for name in ("user", "password")] if found else []
     if found is None or not all(PLAIN.match(word) for word in login) or not _reads_netrc(python):
-        yield {"PIP_INDEX_URL": url}
+        yield {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-index-")
     try:
@@ -51,7 +51,11 @@ def pip_environment(python, url):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write("machine %s\nlogin %s\npassword %s\n" % (found.group("host"), login[0], login[1]))
-        yield {"PIP_INDEX_URL": USER.sub(r"://\g<host>", url), "NETRC": path}
+        yield {
+            "PIP_INDEX_URL": USER.sub(r"://\g<host>", url),
+            "PIP_CONFIG_FILE": os.devnull,
+            "NETRC": path,
+        }
     finally:
         shutil.rmtree(private)
 

@@ -141,11 +141,13 @@ def scored(run, generation, annotations, captions):
         folder, name = os.path.join(private, SCORER), "val%s.json" % run.name
         write_whole(os.path.join(folder, name), json.dumps({"val_predictions": captions}))
         log = os.path.join(private, "log")
+        # Java can be anywhere on the PATH of the login.
+        path = os.environ.get("PATH", os.defpath)
         outcome = run_logged(
             with_stack(generation, [scorers_python(generation), "-B", PROGRAM, name]),
             log,
             chdir=folder,
-            environment={"MPLBACKEND": "Agg", "HOME": private, "TMPDIR": private},
+            environment={"MPLBACKEND": "Agg", "HOME": private, "TMPDIR": private, "PATH": path},
             timeout=LIMIT,
         )
         found = read_scores(os.path.join(folder, name + "_out.json"))

@@ -1,0 +1,37 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The environment of every program that builds or tries something on a host. It does not depend on who logs in.
+
+A login can have another compiler first in PATH (conda), and variables that compilers, CMake, make, luarocks, Lua, Python
+and pip read (CC, CFLAGS, LD_LIBRARY_PATH, CMAKE_PREFIX_PATH, MAKEFLAGS, LUA_PATH, PYTHONPATH, PIP_TARGET). A stack that
+was built with them would work only with them. So only the variables below are passed on, and PATH is the system's.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import re
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are searched: the directories of the distribution and of its administrator."""
+PASSED_ON = re.compile(
+    r"(?:HOME|USER|LOGNAME|TZ|JAVA_HOME"
+    r"|TMPDIR|XDG_RUNTIME_DIR"
+    # Which cards a user may use, and where the driver keeps what it compiled.
+    r"|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|CUDA_CACHE_\w+|NVIDIA_VISIBLE_DEVICES|SLURM_\w+"
+    # How to reach a package repository or an index: nothing else uses the network.
+    r"|(?:https?|ftp|all|no)_proxy|(?:HTTPS?|FTP|ALL|NO)_PROXY"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE)\Z"
+)
+"""The variables of the login that programs get."""
+
+
+def clean(extra=None):
+    """The environment: what is passed on, PATH of the system, messages in English, and the variables `extra`."""
+    kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
+    kept.setdefault("HOME", "/")
+    kept.update(PATH=PATH, LC_ALL="C", TERM="dumb", SHELL="/bin/sh")
+    kept.update(extra or {})
+    return kept

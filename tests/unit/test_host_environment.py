@@ -1,0 +1,120 @@
+"""The environment of builds and trials: the login's compiler, paths and variables have no effect on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.gpu import toolkits
+from plugins.module_utils.host import commands, environment, lua, packages
+from tests.unit import conftest
+from tests.unit.programs import program
+
+Run = Callable[..., dict[str, Any]]
+LEAKS = {
+    "BASH_ENV": "/root/.bashrc",
+    "CC": "/opt/conda/bin/gcc",
+    "CFLAGS": "-march=native",
+    "CMAKE_PREFIX_PATH": "/opt/conda",
+    "CONDA_PREFIX": "/opt/conda",
+    "CPATH": "/opt/conda/include",
+    "CXX": "/opt/conda/bin/g++",
+    "CXXFLAGS": "-Werror",
+    "LDFLAGS": "-L/opt/conda/lib",
+    "LD_LIBRARY_PATH": "/opt/conda/lib",
+    "LD_PRELOAD": "",
+    "LIBRARY_PATH": "/opt/conda/lib",
+    "LUA_CPATH": "/root/?.so",
+    "LUA_INIT": "os.exit(1)",
+    "LUA_PATH": "/root/?.lua",
+    "MAKEFLAGS": "-k",
+    "PIP_TARGET": "/root/packages",
+    "PKG_CONFIG_PATH": "/opt/conda/lib/pkgconfig",
+    "PYTHONHOME": "/opt/conda",
+    "PYTHONPATH": "/opt/conda/lib/python3.12",
+    "TORCH_LUA_VERSION": "LUA52",
+}
+KEPT = {"HOME": "/root", "CUDA_VISIBLE_DEVICES": "1", "https_proxy": "http://proxy.example.org:3128"}
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A login with conda first in PATH, whose compilers fail, and with every variable that builds read."""
+    place = tmp_path / "conda" / "bin"
+    for name in ("gcc", "cmake", "make", "luarocks", "lua", "dpkg-query", "rpm"):
+        program(place / name, "#!/bin/sh\necho 'this is conda'; exit 1\n")
+    monkeypatch.setenv("PATH", f"{place}:{environment.PATH}")
+    for name, value in {**LEAKS, **KEPT}.items():
+        monkeypatch.setenv(name, value)
+    return place
+
+
+def seen(log: Path) -> dict[str, str]:
+    """The environment that `env` wrote into a log."""
+    lines = [line for line in log.read_text(encoding="utf-8").splitlines()[1:] if "=" in line]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def test_program_gets_nothing_of_the_login_that_changes_what_it_builds(login: Path, tmp_path: Path) -> None:
+    commands.run_logged(["env"], str(tmp_path / "x.log"), environment={"MINE": "1"})
+    got = seen(tmp_path / "x.log")
+    assert sorted(LEAKS.keys() & got.keys()) == []
+    assert got["PATH"] == environment.PATH
+    assert {name: got[name] for name in KEPT} == KEPT
+    assert got["MINE"] == "1"
+
+
+def test_value_that_a_task_gives_wins(login: Path, tmp_path: Path) -> None:
+    commands.run_logged(["env"], str(tmp_path / "x.log"), environment={"CC": "gcc-12", "PATH": "/usr/bin:/bin"})
+    assert (seen(tmp_path / "x.log")["CC"], seen(tmp_path / "x.log")["PATH"]) == ("gcc-12", "/usr/bin:/bin")
+
+
+def test_every_door_to_a_build_uses_it(login: Path, run_module: Run, generation: Path, tmp_path: Path) -> None:
+    """luarocks make, the trials after it, and a command of a role: the compiler and the variables are the system's."""
+    conftest.program(generation, "luarocks", "env; command -v make")
+    (tmp_path / "nn").mkdir()
+    (tmp_path / "nn" / "nn-1.rockspec").touch()
+    logs = generation / "logs"
+    run_module(
+        "luarocks_make",
+        generation=generation,
+        source=tmp_path / "nn",
+        rockspec="nn-1.rockspec",
+        loads=["nn"],
+        env={"CUDA_PATH": "/c"},
+        log=logs / "nn.log",
+    )
+    assert sorted(LEAKS.keys() & (seen(logs / "nn.log").keys() - {"MAKEFLAGS"})) == []
+    assert (seen(logs / "nn.log")["MAKEFLAGS"], seen(logs / "nn.log")["CUDA_PATH"]) == ("-j1", "/c")
+    assert f"{login}/make" not in (logs / "nn.log").read_text(encoding="utf-8")
+    run_module("logged_command", argv=["env"], log=logs / "x.log", generation=generation)
+    assert sorted(LEAKS.keys() & seen(logs / "x.log").keys()) == []
+    conftest.program(generation, "luajit", "env; echo 'loaded nn 1'")
+    lua.load_modules(str(generation), ["nn"], str(logs / "load.log"))
+    assert sorted(LEAKS.keys() & seen(logs / "load.log").keys()) == []
+
+
+def test_versions_that_the_plan_sees_are_those_of_the_builds(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gcc for nvcc, and the packages, are asked of the same programs that the build will use."""
+    calls: list[dict[str, str]] = []
+
+    def output_of(argv: list[str], *_more: Any, **given: Any) -> tuple[str, int]:
+        calls.append(given.get("environment") or {})
+        return "12.2.0\n", 0
+
+    monkeypatch.setattr(toolkits, "output_of", output_of)
+    monkeypatch.setattr(packages, "output_of", output_of)
+    toolkits.compiler()
+    packages.query(["dpkg-query", "-W"])
+    assert [call["PATH"] for call in calls] == [environment.PATH] * 2
+
+
+def test_login_without_any_variable_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(commands.os.environ):
+        monkeypatch.delenv(name)
+    commands.run_logged([sys.executable, "-c", "import os; print(os.environ['HOME'])"], str(tmp_path / "x.log"))
+    assert (tmp_path / "x.log").read_text(encoding="utf-8").splitlines()[-1] == "/"
