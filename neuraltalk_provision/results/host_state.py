@@ -21,6 +21,10 @@ class HostPlatform(Result):
     machine: Text
     libc: Text
     python: Text
+    executable: Text = ""
+    """The Python of the stack; `python` is its version."""
+    pip: bool = True
+    """Whether it has pip."""
     managers: Annotated[Many[Text], Field(max_length=100)]
 
 
@@ -51,6 +55,16 @@ class Disk(Result):
     path: Text
     free: Whole
     writable: bool
+    files: Whole | None = None
+    """How many files can still be created; None if there is no limit."""
+
+
+class Temporary(Result):
+    """The directory in which Ansible creates its temporary directories; `problem` says why it cannot be used."""
+
+    path: Text = ""
+    free: Whole | None = None
+    problem: Text = ""
 
 
 class Build(Result):
@@ -67,6 +81,14 @@ class Lease(Result):
     host: Text
     what: Text
     since: Whole
+
+
+class PackageUser(Result):
+    """A process that holds the lock `file` of a package manager; its pid is 0 if it belongs to another container."""
+
+    pid: Whole
+    command: Text
+    file: Text
 
 
 class User(Result):
@@ -156,6 +178,9 @@ class HostState(Result):
     account: bool = True
     lease: Lease | None = None
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
+    obstacles: Annotated[Many[Text], Field(max_length=10_000)] = ()
+    package_users: Annotated[Many[PackageUser], Field(max_length=1000)] = ()
+    temporary: Temporary = Temporary()
     user: User
     gpu: GpuFacts
     inventory: HostVariables

@@ -20,6 +20,17 @@ ADVICE: Mapping[str, str] = {
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
+    codes.SUDO_TTY: "sudo demands a terminal on this host (requiretty): set ansible_pipelining: false for it, or allow "
+    "it in sudoers with `Defaults:USER !requiretty`",
+    codes.LOGIN_SHELL: "the login shell of this user runs no commands: choose another ansible_user, or give this one a "
+    "shell (usermod -s /bin/sh USER)",
+    codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "
+    "ansible_user",
+    codes.TEMPORARY: "the user who logs in cannot create Ansible's temporary directory: create /var/tmp with mode 1777, "
+    "or set ansible_remote_tmp to a directory that this user can write and the user that Ansible becomes can read",
+    codes.PYTHON_OLD: "no Python of this host is new enough for the ansible-core of this machine",
+    codes.PYTHON_BROKEN: "the host's Python does not start: repair it (apt-get install --reinstall, dnf reinstall), or "
+    "set ansible_python_interpreter to another one",
     codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
     codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or give --in-use: they keep the old library until they "
     "end",

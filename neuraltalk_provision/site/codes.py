@@ -25,7 +25,13 @@ SSH_LOGIN = "ssh.login"
 SSH_HOST_KEY = "ssh.host_key"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
+SUDO_TTY = "sudo.tty"
+LOGIN_SHELL = "login.shell"
+LOGIN_EXPIRED = "login.expired"
+TEMPORARY = "temporary.denied"
 PYTHON_MISSING = "python.missing"
+PYTHON_OLD = "python.old"
+PYTHON_BROKEN = "python.broken"
 RESULT_DROPPED = "answer.dropped"
 RESULT_WRONG = "answer.wrong"
 RESULT_MISSING = "answer.missing"
@@ -39,9 +45,13 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
+        (r"must have a tty", SUDO_TTY),
         (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
         (r"permission denied \(", SSH_LOGIN),
         (r"host key verification failed", SSH_HOST_KEY),
+        (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
+        (r"account is (?:currently )?not available|(?:sftp|scp|git)[- ]only|interactive .* not allowed", LOGIN_SHELL),
+        (r"failed to create temporary directory", TEMPORARY),
     )
 )
 # These patterns apply only to a host that could be reached.
@@ -49,6 +59,12 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"no space left on device", DISK_FULL),
+        (r"requires a minimum of Python|requires Python \d|SyntaxError", PYTHON_OLD),
+        (
+            r"\A(?:\w*ImportError|ModuleNotFoundError)\b|Fatal Python error|error while loading shared libraries",
+            PYTHON_BROKEN,
+        ),
+        (r"init_fs_encoding|python[\d.]*: (?:permission denied|cannot execute|exec format error)", PYTHON_BROKEN),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
     )
 )
@@ -63,7 +79,10 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 # Messages of Ansible that do not name the cause; the cause is in another field then.
 _NO_CAUSE = re.compile(
     r"\A(?:MODULE FAILURE|non-zero return code|\(traceback unavailable\))|See stdout/stderr for the exact error"
+    # The output of a program that is not our module: then what it printed is the cause.
+    r"|No start of json char found|Module result deserialization failed"
 )
+_OF_SSH = re.compile(r"^(?:Shared connection to|Connection to) \S{1,300} closed\.\s*$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -83,6 +102,11 @@ def of_play(warnings: str) -> str:
 def says_nothing(text: str) -> bool:
     """Whether a message of Ansible does not name the cause."""
     return bool(_NO_CAUSE.search(text))
+
+
+def without_connection(text: str) -> str:
+    """The text without the lines that ssh prints about its connection."""
+    return _OF_SSH.sub("", text)
 
 
 def without_traceback(text: str) -> str:

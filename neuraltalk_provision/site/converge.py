@@ -69,6 +69,7 @@ def make_plans(
             refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
             remark=chosen[host].remark,
             over=controller.replaceable(state.lease, take_over),
+            pushed=not settings.artifact_url,
         )
         for host, state in known.states.items()
     )

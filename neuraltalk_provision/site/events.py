@@ -159,7 +159,7 @@ def _failed_item(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _message(result: Mapping[str, Any]) -> str:
     for key in ("msg", "stderr", "module_stderr", "module_stdout", "stdout", "exception"):
-        text = str(result.get(key) or "").strip()
+        text = codes.without_connection(str(result.get(key) or "")).strip()
         if text and not codes.says_nothing(text):
             return _short(codes.without_traceback(text))
     return _short(str(result.get("msg") or "the host reported no reason"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from neuraltalk_provision.catalogue import Catalogue
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site import advice, host_results, playbook, pythons
 from neuraltalk_provision.site.events import Failure
 
 # The prefixes of our variables. An inventory may set KNOWN_VARIABLES; all other names with these prefixes are misspelt,
@@ -79,9 +81,40 @@ def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (
     results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
         raise UsageError(f"the inventory {settings.inventory} has no hosts")
+    failures = _with_pythons(failures, settings)
     states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
     return HostStates(states, failures)
+
+
+def _with_pythons(failures: tuple[Failure, ...], settings: Settings) -> tuple[Failure, ...]:
+    """The failures; those that have to do with Python with the Pythons of the host, and what to do."""
+    hosts = [failure.host for failure in failures if failure.code in pythons.CODES]
+    if not hosts:
+        return failures
+    request = playbook.Request(
+        playbook="pythons.yml",
+        inventory=settings.inventory,
+        limit=hosts,
+        forks=settings.forks,
+        variables={"provision_pythons": " ".join(pythons.NAMES)},
+    )
+    answers = {host: str(answer.get("stdout", "")) for host, answer in _asked(request).items()}
+    core = importlib.metadata.version("ansible-core")
+    return tuple(
+        pythons.explain(failure, pythons.parse(answers.get(failure.host, "")), core)
+        if failure.code in pythons.CODES
+        else failure
+        for failure in failures
+    )
+
+
+def _asked(request: playbook.Request) -> Mapping[str, Mapping[str, Any]]:
+    """{host: the result of the task}; empty if the playbook failed, because the first failure is the one to report."""
+    try:
+        return playbook.run(request).results.by_host("ansible.builtin.raw")
+    except ProvisionError:
+        return {}
 
 
 def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Settings) -> None:

@@ -10,6 +10,9 @@ from neuraltalk_provision.results.host_state import Cudnn, HostState
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 
+FILES, FEW_FILES = 20_000, 2_000
+"""How many files and directories a build of everything creates (a real stack had 24,000 with its runs), and any other."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -87,11 +90,13 @@ def plan(
     refusals: tuple[str, ...] = (),
     remark: str = "",
     over: str = "",
+    pushed: bool = True,
 ) -> HostPlan:
     """The plan for a host from its state and its recipe.
 
     `orphaned` means that the controller that builds there has ended: the processes that it left are then ended too.
     `refusals` and `remark` come from the choice of the recipe. `over` is the holder of its lease, if that has ended.
+    `pushed` means that the controller sends the files, which pass through the directory for temporary files.
     """
     generation = state.stack.generation(recipe.id)
     steps = [_packages(state, recipe), _account(state)]
@@ -108,12 +113,12 @@ def plan(
         sealed=generation.sealed and generation.manifest,
         refusals=(),
         take_over=bool(orphaned and state.busy),
-        remark=remark,
+        remark="\n".join(filter(None, (remark, _package_users(host, state, steps)))),
         swaps=_swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
     )
-    return replace(decided, refusals=refusals + _refusals(host, state, decided))
+    return replace(decided, refusals=refusals + _refusals(host, state, decided, pushed))
 
 
 def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
@@ -153,7 +158,7 @@ def _account(state: HostState) -> Step:
     return Step("account", not state.account, "" if state.account else "the account for runs does not exist yet")
 
 
-def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]:
+def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> tuple[str, ...]:
     refusals = [reason for reason in (_foreign(host, state, decided.recipe),) if reason]
     refusals += [f"{host}: {reason}" for reason in state.unsafe]
     machine = state.platform.machine
@@ -167,6 +172,8 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
             f"log {build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`"
         )
     if decided.stages:
+        refusals += [f"{host}: {reason}" for reason in state.obstacles]
+        refusals += [f"{host}: {reason}" for reason in _temporary(state, decided, pushed) + _pip(state, decided)]
         sent = [part for part in decided.recipe.parts if part.name in decided.builds]
         held = sum(int(file["size"]) for part in sent for file in part.files)
         needed = held + (state.build_space if "torch" in decided.builds else 0)
@@ -175,6 +182,12 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
             refusals.append(
                 f"{host}: {disk.path} has {_gb(disk.free)} free, but the build needs {_gb(needed)}: "
                 "free some space there, or choose another stack_root"
+            )
+        files = FILES if "torch" in decided.builds else FEW_FILES if decided.builds else 0
+        if disk.files is not None and disk.files < files:
+            refusals.append(
+                f"{host}: the file system of {disk.path} has space for {disk.files} more files and directories "
+                f"(inodes, see `df -i`), but the build needs {files}: remove files there, or choose another stack_root"
             )
         if not disk.writable:
             refusals.append(
@@ -188,6 +201,39 @@ def _refusals(host: str, state: HostState, decided: HostPlan) -> tuple[str, ...]
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)
+
+
+def _package_users(host: str, state: HostState, steps: list[Step]) -> str:
+    """What is said of programs that use the package manager now; empty if nothing has to be installed."""
+    if not state.package_users or not any(step.build for step in steps if step.component == "packages"):
+        return ""
+    users = ", ".join(f"pid {user.pid} ({user.command})" for user in state.package_users)
+    return f"{host}: the package manager is in use by {users}: `provision site` waits for its end, 10 minutes at most"
+
+
+def _temporary(state: HostState, decided: HostPlan, pushed: bool) -> list[str]:
+    """Why Ansible's temporary files have no place; empty if they have, or if nothing is sent."""
+    place = state.temporary
+    sizes = [int(file["size"]) for part in decided.recipe.parts if part.name in decided.builds for file in part.files]
+    if place.problem:
+        return [place.problem]
+    if pushed and place.free is not None and place.free < max(sizes, default=0):
+        return [
+            f"{place.path}, through which files are sent, has {_gb(place.free)} free, but the largest file has "
+            f"{_gb(max(sizes))}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
+        ]
+    return []
+
+
+def _pip(state: HostState, decided: HostPlan) -> list[str]:
+    """Why no Python package can be installed; empty if pip is there, or if it comes with the OS packages."""
+    missing = [name for name in decided.recipe.required if name not in state.packages]
+    if state.platform.pip or "python" not in decided.builds or any(name.endswith("-pip") for name in missing):
+        return []
+    return [
+        f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip is "
+        "installed: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
+    ]
 
 
 def _gb(count: int) -> str:

@@ -34,6 +34,12 @@ options:
     description: A directory that contains a package repository. If it is empty, the host's own repositories are used.
     type: str
     default: ''
+  wait:
+    description:
+      - Seconds to wait for other programs that use the package manager. Then the module fails and names them. It also
+        fails if the controller ends meanwhile.
+    type: int
+    default: 600
   log:
     description: The file for the package manager's output.
     type: path
@@ -92,16 +98,21 @@ absent:
   elements: str
 """
 
+import functools
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host import package_locks
 from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
+from ..module_utils.host.package_locks import ended_with_controller
 from ..module_utils.host.packages import of_dpkg, of_rpm, query
 from ..module_utils.rules.packages import COMMANDS
 
+REFRESH, INSTALL = 1800, 14400
+"""Seconds after which reading the repositories, and installing, are ended."""
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
 
@@ -131,8 +142,15 @@ class Apt(object):
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
 
+    @property
+    def tolerant(self):
+        """Whether installing can go on although not every repository could be read."""
+        return not self.options
+
     def install(self, names):
         keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
+        # For a program that takes the lock after we waited. apt before 1.9.11 ignores this option.
+        keep += ["-o", "DPkg::Lock::Timeout=300"]
         argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
@@ -150,7 +168,8 @@ class Rpm(object):
 
     def __init__(self, command, repository):
         self.command = command
-        self.options = []
+        # Without the first, dnf waits for a lock for ever. With the second, a repository that cannot be read is skipped.
+        self.options = ["--setopt=exit_on_lock=1"]
         if repository:
             config = repository + "/provision.conf"
             write_whole(
@@ -158,13 +177,20 @@ class Rpm(object):
                 "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
                 "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
             )
-            self.options = ["-c", config]
+            self.options += ["-c", config]
+        else:
+            self.options += ["--setopt=*.skip_if_unavailable=1"]
 
     def repair(self, log):
         """Does nothing: an interrupted rpm transaction does not prevent others."""
 
     def refresh(self):
         return [self.command, "-q"] + self.options + ["makecache"]
+
+    @property
+    def tolerant(self):
+        """Whether installing can go on although not every repository could be read."""
+        return "-c" not in self.options
 
     def install(self, names):
         return [self.command, "-y"] + self.options + ["install"] + names
@@ -180,19 +206,37 @@ class Rpm(object):
         return of_rpm(names)
 
 
-def _run(argv, log):
-    outcome = run_logged(argv, log, environment=QUIET, append=True)
-    if outcome["rc"] != 0:
-        raise StackError("%s failed (rc %s)" % (" ".join(argv), outcome["rc"]), log=log, tail=log_tail(log))
+def _run(argv, log, limit):
+    """Run a command of the package manager. Returns the error, or None if it succeeded."""
+    ended_with_controller()
+    outcome = run_logged(argv, log, environment=QUIET, append=True, timeout=limit)
+    if outcome["rc"] == 0:
+        return None
+    why = "has not ended after %d s" % limit if outcome["rc"] == 124 else "failed (rc %s)" % outcome["rc"]
+    return StackError("%s %s" % (" ".join(argv), why), log=log, tail=log_tail(log))
 
 
-def install(manager, missing, optional, log):
-    """Install the missing packages and the available optional ones. Returns the unavailable optional ones."""
+def _need(error):
+    if error:
+        raise error
+
+
+def install(manager, missing, optional, log, idle):
+    """Install the missing packages and the available optional ones. Returns the unavailable optional ones.
+
+    `idle` is a function that returns when no other program uses the package manager.
+    """
+    idle()
     manager.repair(log)
-    _run(manager.refresh(), log)
+    idle()
+    refreshed = _run(manager.refresh(), log, REFRESH)
+    if not manager.tolerant:
+        _need(refreshed)
     known = set(manager.known(missing + optional))
     unknown = [name for name in missing if name not in known]
     if unknown:
+        # A repository that could not be read is probably the one that has them.
+        _need(refreshed)
         raise StackError(
             "no repository of this host has %s. Add the packages archive of this platform to "
             "the mirror, or configure the host's repositories" % ", ".join(unknown),
@@ -200,7 +244,8 @@ def install(manager, missing, optional, log):
         )
     available = [name for name in optional if name in known]
     if missing or available:
-        _run(manager.install(missing + available), log)
+        idle()
+        _need(_run(manager.install(missing + available), log, INSTALL))
     still = [name for name in missing if name not in manager.installed(missing)]
     if still:
         raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
@@ -216,7 +261,8 @@ def work(module):
     missing = [name for name in options["required"] if name not in before]
     optional = [name for name in options["optional"] if name not in before]
     installs = bool(missing) and not module.check_mode
-    absent = install(manager, missing, optional, options["log"]) if installs else []
+    idle = functools.partial(package_locks.wait, options["manager"], options["wait"])
+    absent = install(manager, missing, optional, options["log"], idle) if installs else []
     after = before if module.check_mode else manager.installed(options["required"] + options["optional"])
     return {
         "changed": bool(missing),
@@ -242,6 +288,7 @@ def main():
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "default": ""},
+            "wait": {"type": "int", "default": package_locks.LIMIT},
             "log": {"type": "path", "required": True},
         },
         supports_check_mode=True,

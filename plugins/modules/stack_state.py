@@ -37,6 +37,10 @@ options:
     description: The account that runs belong to. The result says whether it exists, with its directories.
     type: str
     default: root
+  interpreter:
+    description: The inventory's ansible_python_interpreter, if it is set. That Python is used if it has pip.
+    type: str
+    default: ''
   inventory:
     description: What the inventory sets for the host's GPU. Returned as given. C(cuda) and C(gcc) are inspected.
     type: dict
@@ -73,8 +77,8 @@ state:
   contains:
     platform:
       description:
-        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(libc), C(python), C(executable) and
-          C(managers).
+        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(libc) and C(managers). C(executable) is the
+          Python of the stack, C(python) its version, and C(pip) whether it has pip.
       type: dict
     packages:
       description: The version of each named package that is installed.
@@ -83,7 +87,21 @@ state:
       description: The ids C(current) and C(previous), and C(generations) with stamps, seal and manifest.
       type: dict
     disk:
-      description: The directory C(path) where the stack is or will be, C(free) bytes, and whether it is C(writable).
+      description:
+        - The directory C(path) where the stack is or will be, C(free) bytes, how many C(files) can still be created, and
+          whether it is C(writable).
+      type: dict
+    package_users:
+      description: Programs that use a package manager of the host now, each with C(pid), C(command) and C(file).
+      type: list
+      elements: dict
+    obstacles:
+      description: Why nothing can be built below the stack root, in words.
+      type: list
+      elements: str
+    temporary:
+      description:
+        - The directory C(path) for Ansible's temporary files, its C(free) bytes, and the C(problem) if it cannot be used.
       type: dict
     busy:
       description: Commands that run below the stack root now, each with C(log) and C(pid).
@@ -131,11 +149,11 @@ state:
 import os
 import platform
 import re
-import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
+from ..module_utils.host import disk, package_locks, pythons
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
@@ -169,20 +187,30 @@ def os_release():
     return pairs
 
 
-def platform_facts():
+def platform_facts(interpreter=""):
     """The facts about the system that the recipe depends on."""
     pairs = os_release()
-    return {
+    facts = {
         "id": pairs.get("ID", "unknown").lower(),
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
         "version": pairs.get("VERSION_ID", ""),
         "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
         "machine": platform.machine(),
         "libc": "-".join(platform.libc_ver()),
-        "python": platform.python_version(),
-        "executable": sys.executable,
         "managers": [name for name in sorted(COMMANDS.values()) if _which(name)],
     }
+    return dict(facts, **pythons.choose(interpreter))
+
+
+def package_users():
+    """The programs that use a package manager of this host now, for the plan."""
+    return [entry for name in sorted(COMMANDS) if _which(COMMANDS[name]) for entry in package_locks.holders(name)]
+
+
+def login():
+    """The uid of the user who logged in, if Ansible became another one with sudo; else the current one."""
+    uid = os.environ.get("SUDO_UID", "")
+    return int(uid) if uid.isdigit() else os.geteuid()
 
 
 def installed_packages(names):
@@ -211,26 +239,17 @@ def stack_facts(root):
     }
 
 
-def disk_facts(path):
-    """Free bytes at `path` or its first existing parent directory, and whether that is writable."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path) or "/"
-    stat = os.statvfs(path)
-    return {
-        "path": path,
-        "free": stat.f_bavail * stat.f_frsize,
-        "writable": os.access(path, os.W_OK) and not stat.f_flag & getattr(os, "ST_RDONLY", 1),
-    }
-
-
 def work(module):
     """The result of the module: the state of the host."""
     root, inventory = module.params["stack_root"], module.params["inventory"]
     state = {
-        "platform": platform_facts(),
+        "platform": platform_facts(module.params["interpreter"]),
         "packages": installed_packages(module.params["packages"]),
         "stack": stack_facts(root),
-        "disk": disk_facts(root),
+        "disk": disk.facts(root),
+        "package_users": package_users(),
+        "obstacles": disk.obstacles(root),
+        "temporary": disk.temporary(module._remote_tmp or "", login()),
         "busy": running_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
         "lease": read_lease(root),
@@ -255,6 +274,7 @@ def main():
             "variables": {"type": "list", "elements": "str", "default": []},
             "build_space": {"type": "int", "default": 1500000000},
             "run_user": {"type": "str", "default": "root"},
+            "interpreter": {"type": "str", "default": ""},
             "inventory": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

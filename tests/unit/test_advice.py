@@ -44,6 +44,13 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("The module interpreter '/usr/bin/python9' was not found.", False, "set ansible_python_interpreter"),
         ("/bin/sh: 1: /usr/bin/python3: not found", False, "set ansible_python_interpreter"),
         ("/bin/sh: python: command not found", False, "set ansible_python_interpreter"),
+        ("sudo: sorry, you must have a tty to run sudo", False, "set ansible_pipelining: false for it"),
+        ("This account is currently not available.", False, "choose another ansible_user"),
+        ("Failed to create temporary directory. Failed command was: mkdir", True, "create /var/tmp with mode 1777"),
+        ("WARNING: Your password has expired.", False, "log in once by hand"),
+        ("ModuleNotFoundError: No module named 'json'", False, "the host's Python does not start"),
+        ("python3: error while loading shared libraries: libpython3.so", False, "the host's Python does not start"),
+        ("ansible-core requires a minimum of Python version 3.8. Current version: 2.7.18", False, "new enough"),
     ],
 )
 def test_known_cause_is_explained_with_what_to_do_and_what_was_said(message: str, unreachable: bool, said: str) -> None:

@@ -138,6 +138,30 @@ def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any])
         ({"msg": "non-zero return code", "stderr": "no such file"}, "no such file"),
         ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),
         ({"msg": "why", "stderr": "noise"}, "why"),
+        (
+            {
+                "msg": "Module result deserialization failed: No start of json char found",
+                "module_stderr": "sudo: sorry, you must have a tty to run sudo\n",
+                "module_stdout": "",
+            },
+            "sudo: sorry, you must have a tty to run sudo",
+        ),
+        (
+            {
+                "msg": "Module result deserialization failed: No start of json char found",
+                "module_stderr": "Shared connection to 192.0.2.7 closed.\r\n",
+                "module_stdout": "This account is currently not available.\r\n",
+            },
+            "This account is currently not available.",
+        ),
+        (
+            {
+                "msg": "Module result deserialization failed: No start of json char found",
+                "module_stderr": 'Traceback (most recent call last):\n  File "x"\nModuleNotFoundError: No json\n',
+                "module_stdout": "",
+            },
+            "ModuleNotFoundError: No json",
+        ),
         ({"exception": 'Traceback (most recent call last):\n  File "x"\nKeyError: 7\n'}, "KeyError: 7"),
         ({"msg": "", "exception": "(traceback unavailable)"}, "the host reported no reason"),
         ({"msg": "One or more items failed", "results": [{"failed": False}, {"failed": True, "msg": "b"}]}, "b"),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -207,6 +208,17 @@ def test_log_tail_shows_the_first_five_causes_only(tmp_path: Path) -> None:
     tail = commands.log_tail(str(tmp_path / "x.log"), 3)
     assert tail[:6] == ["error 0", "error 1", "error 2", "error 3", "error 4", "..."]
     assert tail[6:9] == ["error 97", "error 98", "error 99"]
+
+
+def test_full_disk_is_told_also_if_only_its_inodes_are_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.log").write_text("error 1\n")
+    full = SimpleNamespace(f_bavail=1 << 30, f_frsize=4096, f_files=1000, f_favail=0)
+    monkeypatch.setattr(commands.os, "statvfs", lambda path: full)
+    last = commands.log_tail(str(tmp_path / "x.log"))[-1]
+    assert last.startswith("No space left on device")
+    assert last.endswith("and space for 0 more files (inodes)")
+    full.f_files = 0
+    assert not commands.is_full(str(tmp_path))
 
 
 def test_short_log_is_shown_as_it_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,16 @@ DATA = Path(__file__).parent / "data" / "packages"
 @pytest.fixture
 def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("os_packages")
+
+
+@pytest.fixture(autouse=True)
+def waits(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """How often other programs were waited for, without the locks of the machine that runs the tests."""
+    asked: list[tuple[str, int]] = []
+    locks = load("host.package_locks")
+    monkeypatch.setattr(locks, "wait", lambda manager, limit: asked.append((manager, limit)))
+    monkeypatch.setattr(load("os_packages"), "ended_with_controller", lambda: None)
+    return asked
 
 
 class Host:
@@ -131,9 +142,50 @@ def test_command_that_fails_shows_the_end_of_its_log(
     Host(module, monkeypatch, set(), {"gcc", "make"}).rc = 100
     (tmp_path / "p.log").write_text("E: Unable to fetch some archives\n")
     with pytest.raises(ModuleError) as caught:
-        converge(run_module, tmp_path)
-    assert "apt-get -q update failed (rc 100)" in str(caught.value)
+        converge(run_module, tmp_path, repository=str(tmp_path / "r"))
+    assert re.search(r"apt-get -q .* update failed \(rc 100\)", str(caught.value))
     assert "E: Unable to fetch some archives" in str(caught.value)
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_repository_that_cannot_be_read_is_no_failure_if_the_others_have_everything(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    """A third-party repository without Release, or one that does not answer: apt-get update fails."""
+    host = Host(module, monkeypatch, set(), {"gcc", "make"})
+
+    def run(argv: list[str], log: str, **more: Any) -> dict[str, Any]:
+        return host.run(argv, log, **more) | ({"rc": 100} if argv[-1] in ("update", "makecache") else {})
+
+    monkeypatch.setattr(module, "run_logged", run)
+    assert converge(run_module, tmp_path, manager)["changed"] is True
+    host.installed.clear()
+    host.known.remove("make")
+    with pytest.raises(ModuleError, match=r"(update|makecache) failed \(rc 100\)"):
+        converge(run_module, tmp_path, manager)
+
+
+def test_command_that_does_not_end_is_told(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(module, monkeypatch, set(), {"gcc", "make"})
+
+    def run(argv: list[str], log: str, timeout: int | None = None, **more: Any) -> dict[str, Any]:
+        assert timeout or argv[-1] in ("check", "-a")
+        return host.run(argv, log, **more) | ({"rc": 124} if "install" in argv else {})
+
+    monkeypatch.setattr(module, "run_logged", run)
+    (tmp_path / "p.log").write_text("")
+    with pytest.raises(ModuleError, match="install gcc make has not ended after 14400 s"):
+        converge(run_module, tmp_path)
+
+
+def test_others_are_waited_for_before_each_command(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[tuple[str, int]]
+) -> None:
+    Host(module, monkeypatch, set(), {"gcc", "make"})
+    converge(run_module, tmp_path, wait=7)
+    assert waits == [("apt", 7)] * 3
 
 
 def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
@@ -152,7 +204,8 @@ def test_each_command_gets_the_arguments_that_it_accepts(
     asked: list[list[str]] = []
     monkeypatch.setattr(module, "query", lambda argv: asked.append(argv) or "")
     module.Rpm(command, "").known(["gcc"])
-    assert asked == [[command, "-q", "list", word, "gcc"]]
+    own = ["--setopt=exit_on_lock=1", "--setopt=*.skip_if_unavailable=1"]
+    assert asked == [[command, "-q", *own, "list", word, "gcc"]]
 
 
 def test_dnf_knows_what_it_lists_dots_and_long_names_included(
@@ -180,13 +233,14 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert module.Apt("").install(["gcc"])[1:] == [
         *("-q", "-y", "--no-install-recommends"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
+        *("-o", "DPkg::Lock::Timeout=300"),
         *("install", "gcc"),
     ]
 
 
 def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:
     command = module.Rpm("dnf", str(tmp_path)).install(["gcc"])
-    assert command == ["dnf", "-y", "-c", f"{tmp_path}/provision.conf", "install", "gcc"]
+    assert command == ["dnf", "-y", "--setopt=exit_on_lock=1", "-c", f"{tmp_path}/provision.conf", "install", "gcc"]
     config = (tmp_path / "provision.conf").read_text()
     assert "reposdir=/dev/null\n" in config
     assert f"baseurl=file://{tmp_path}\n" in config

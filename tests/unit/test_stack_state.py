@@ -95,20 +95,6 @@ def test_bare_host_has_an_empty_stack(module: ModuleType, tmp_path: Path) -> Non
     assert module.stack_facts(str(tmp_path / "none")) == {"current": None, "previous": None, "generations": {}}
 
 
-def test_disk_is_the_one_where_the_stack_will_lie(module: ModuleType, tmp_path: Path) -> None:
-    said = module.disk_facts(str(tmp_path / "not" / "there" / "yet"))
-    assert said["path"] == str(tmp_path)
-    assert said["writable"] is True
-    assert 0 < said["free"] <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
-
-
-def test_directory_that_cannot_be_written_is_told(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert module.disk_facts(str(tmp_path))["writable"] is False
-
-
 def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Path) -> None:
     root = generation.parents[1]
     given = {"stack_root": root, "packages": ["no-such-package"], "variables": ["torch_x"], "build_space": 5}

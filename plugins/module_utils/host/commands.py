@@ -34,6 +34,7 @@ MAX_OUTPUT = 16 << 20
 """Bytes of a command's output that are kept."""
 # Bytes. A compiler that failed because the disk was full has removed its temporary files before we can check.
 FULL_DISK = 16 << 20
+FEW_FILES = 16
 _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 
@@ -173,13 +174,21 @@ def log_tail(log, lines=LOG_TAIL_LINES):
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
     folder = os.path.dirname(log)
-    full = ["No space left on device: %s has %d bytes free" % (folder, free_bytes(folder))] if is_full(folder) else []
+    full = ["No space left on device: %s has %s" % (folder, left_on(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full
 
 
 def is_full(directory):
     """Whether the disk of a directory is full. Then the error message of a program may be missing in its log."""
-    return free_bytes(directory) < FULL_DISK
+    stat = os.statvfs(directory)
+    return free_bytes(directory) < FULL_DISK or bool(stat.f_files and stat.f_favail < FEW_FILES)
+
+
+def left_on(directory):
+    """What can still be written on the disk of a directory, in words."""
+    stat = os.statvfs(directory)
+    files = " and space for %d more files (inodes)" % stat.f_favail if stat.f_files else ""
+    return "%d bytes free%s" % (free_bytes(directory), files)
 
 
 def free_bytes(directory):

@@ -1,0 +1,115 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Whether a stack can be built below a stack root: space, file systems, and what is in the way.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import stat
+
+from ..rules import layout
+
+READ_ONLY, NO_EXEC = 1, 8
+"""The flags of statvfs. Python 2.7 has no names for them."""
+DIRECTORIES = (layout.GENERATIONS, layout.ARTIFACTS, layout.BUILD, layout.LOGS)
+"""The directories below a stack root into which the modules write."""
+PROGRAMS = (layout.GENERATIONS, layout.BUILD)
+"""The directories below a stack root from which programs are run."""
+
+
+def facts(root):
+    """{path, free, files, writable} of the stack root, or of its first existing parent directory.
+
+    `free` are the bytes and `files` the files and directories that can still be created; None if the file system has no
+    limit of files.
+    """
+    path = existing(root)
+    status = os.statvfs(path)
+    return {
+        "path": path,
+        "free": status.f_bavail * status.f_frsize,
+        "files": status.f_favail if status.f_files else None,
+        "writable": os.access(path, os.W_OK) and not status.f_flag & READ_ONLY,
+    }
+
+
+def existing(path):
+    """The path, or its first parent that is a directory."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    return path
+
+
+def obstacles(root):
+    """The reasons why nothing can be built below the stack root, each with what to do; empty if there are none."""
+    found = []
+    for path in _components(root) + [os.path.join(root, name) for name in DIRECTORIES]:
+        if os.path.lexists(path) and not os.path.isdir(path):
+            found.append(_in_the_way(path))
+    for path in [existing(root)] + [os.path.join(root, name) for name in PROGRAMS]:
+        if os.path.isdir(path) and os.statvfs(path).f_flag & NO_EXEC:
+            point = mount_point(path)
+            message = "%s is mounted with noexec, but the programs of the stack run from %s: remount it (mount -o " % (
+                point, path
+            )  # fmt: skip
+            message += "remount,exec %s, and change /etc/fstab), or choose another stack_root" % point
+            if not any(other.startswith("%s is mounted with noexec" % point) for other in found):
+                found.append(message)
+    return found
+
+
+def temporary(path, login):
+    """{path, free, problem} of the directory in which Ansible creates its temporary directories.
+
+    The user who logs in, `login` is its uid, creates them, and the user that Ansible becomes reads them. The problem says
+    why this is impossible, and what to do. If the path depends on the user, nothing is known of it.
+    """
+    if not os.path.isabs(path):
+        return {"path": "", "free": None, "problem": ""}
+    status = os.statvfs(existing(path))
+    return {"path": path, "free": status.f_bavail * status.f_frsize, "problem": _problem(path, login)}
+
+
+def _problem(path, login):
+    cure = "create it (mkdir -p -m 1777 %s), or set ansible_remote_tmp to another directory" % path
+    if not os.path.isdir(path):
+        return "%s, where Ansible puts its temporary files, is not a directory: %s" % (path, cure)
+    status, flags = os.stat(path), os.statvfs(path).f_flag
+    writable = bool(status.st_mode & stat.S_IWOTH) or status.st_uid == login or login == 0
+    if flags & READ_ONLY or not writable:
+        return (
+            "%s, where Ansible puts its temporary files, cannot be written by the user who logs in (uid %d): chmod 1777 "
+            "it, or set ansible_remote_tmp to another directory" % (path, login)
+        )
+    if login != 0 and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        return (
+            "every user can replace the files in %s: chmod 1777 it, because Ansible puts its temporary files there"
+            % path
+        )
+    return ""
+
+
+def mount_point(path):
+    """The directory on which the file system of `path` is mounted."""
+    path = os.path.realpath(path)
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _components(root):
+    """All paths from the top to the stack root, without /."""
+    names = [name for name in os.path.abspath(root).split("/") if name]
+    return ["/" + "/".join(names[: index + 1]) for index in range(len(names))]
+
+
+def _in_the_way(path):
+    if os.path.islink(path):
+        return "%s is a link to %s, where there is no directory: create that directory, or remove the link" % (
+            path, os.readlink(path)
+        )  # fmt: skip
+    return "%s is a file, and a directory is needed there: move it away, or choose another stack_root" % path

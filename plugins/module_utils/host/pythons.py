@@ -1,0 +1,63 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The Python of a host that the stack uses. It needs pip, and it is not always the one that Ansible found.
+
+Ansible takes the newest Python on the PATH of the login. The wheels of the mirror and the OS package of pip belong to the
+Python of the distribution. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import platform
+import sys
+
+from .commands import output_of
+from .environment import PATH
+
+DISTRIBUTION = ("/usr/bin/python3", "/usr/bin/python2.7", "/usr/bin/python")
+"""Where a distribution has its own Python, the first one that exists counts."""
+MODES = ("auto", "auto_silent", "auto_legacy", "auto_legacy_silent")
+"""Values of ansible_python_interpreter that leave the choice to Ansible."""
+INSPECT = """
+import sys
+try:
+    from importlib.util import find_spec as find
+except ImportError:
+    from pkgutil import find_loader as find
+print("%d.%d.%d %d" % (sys.version_info[:3] + (find("pip") is not None,)))
+"""
+
+
+def choose(requested):
+    """{executable, python, pip}: the Python of the stack, its version, and whether it has pip.
+
+    `requested` is the inventory's ansible_python_interpreter; empty, or one of MODES, if Ansible was to choose. A Python
+    that the inventory requests is used if it has pip. Otherwise the distribution's own is preferred: its pip is an OS
+    package, which is installed with the others.
+    """
+    own = {"executable": sys.executable, "python": platform.python_version()}
+    path = next((path for path in DISTRIBUTION if os.path.exists(path)), "")
+    distribution = own if not path or _is_same(path, sys.executable) else {"executable": path}
+    explicit = requested not in ("",) + MODES
+    for candidate in (own, distribution) if explicit else (distribution, own):
+        candidate.update(inspect(candidate["executable"]))
+        if candidate.get("pip"):
+            return candidate
+    return distribution if distribution.get("python") else dict(own, pip=False)
+
+
+def inspect(path):
+    """{python, pip}: the version of a Python, and whether it has pip; empty if it does not start."""
+    text, code = output_of([path, "-c", INSPECT], environment={"PATH": PATH, "PYTHONPATH": ""}, errors=False)
+    fields = text.split()
+    return {"python": fields[0], "pip": fields[1] == "1"} if code == 0 and len(fields) == 2 else {}
+
+
+def _is_same(path, other):
+    """Whether both are the distribution's Python under two names, such as python3 and python3.11.
+
+    A virtual environment links to the distribution's Python, and is another one.
+    """
+    return os.path.dirname(other) == os.path.dirname(path) and os.path.realpath(path) == os.path.realpath(other)

@@ -1,0 +1,116 @@
+"""Whether a stack can be built below a stack root: space, file systems, what is in the way, temporary files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from plugins.module_utils.host import disk
+
+
+def test_disk_is_the_one_where_the_stack_will_be(tmp_path: Path) -> None:
+    said = disk.facts(str(tmp_path / "not" / "there" / "yet"))
+    assert said["path"] == str(tmp_path)
+    assert said["writable"] is True
+    assert 0 < said["free"] <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+
+
+def test_directory_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert disk.facts(str(tmp_path))["writable"] is False
+
+
+def file_system(monkeypatch: pytest.MonkeyPatch, **values: int) -> None:
+    """Let every directory be on a file system with these values of statvfs."""
+    usual = {"f_bavail": 10, "f_frsize": 4096, "f_files": 100, "f_favail": 50, "f_flag": 0}
+    monkeypatch.setattr(disk.os, "statvfs", lambda path: SimpleNamespace(**{**usual, **values}))
+
+
+@pytest.mark.parametrize(("total", "left", "said"), [(100, 7, 7), (100, 0, 0), (0, 0, None)])
+def test_number_of_files_is_told_where_there_is_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, left: int, said: int | None
+) -> None:
+    """btrfs has no limit, and says 0 of 0."""
+    file_system(monkeypatch, f_files=total, f_favail=left)
+    assert disk.facts(str(tmp_path))["files"] == said
+
+
+def test_read_only_file_system_is_not_writable_for_root_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_system(monkeypatch, f_flag=disk.READ_ONLY)
+    assert disk.facts(str(tmp_path))["writable"] is False
+
+
+def test_nothing_is_in_the_way_of_a_stack(tmp_path: Path) -> None:
+    root = tmp_path / "stack"
+    assert disk.obstacles(str(root)) == []
+    (root / "generations").mkdir(parents=True)
+    (root / "current").symlink_to("generations/gone")
+    assert disk.obstacles(str(root)) == []
+    (tmp_path / "link").symlink_to(root)
+    assert disk.obstacles(str(tmp_path / "link")) == []
+
+
+@pytest.mark.parametrize("place", ["stack", "stack/generations", "stack/artifacts", "stack/build", "stack/logs"])
+def test_link_to_nothing_is_in_the_way(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).symlink_to("/nowhere/at/all")
+    (said,) = disk.obstacles(str(tmp_path / "stack"))
+    assert said.startswith(f"{tmp_path / place} is a link to /nowhere/at/all, where there is no directory: create that")
+
+
+def test_link_in_the_path_and_one_that_points_to_itself_are_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to("data")
+    (said,) = disk.obstacles(str(tmp_path / "data" / "stack"))
+    assert said.startswith(f"{tmp_path}/data is a link to data")
+
+
+def test_file_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "stack").touch()
+    (said,) = disk.obstacles(str(tmp_path / "stack"))
+    assert (
+        said
+        == f"{tmp_path}/stack is a file, and a directory is needed there: move it away, or choose another stack_root"
+    )
+
+
+def test_noexec_is_told_once_with_its_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "generations").mkdir()
+    file_system(monkeypatch, f_flag=disk.NO_EXEC)
+    monkeypatch.setattr(disk.os.path, "ismount", lambda path: path == str(tmp_path.parent))
+    (said,) = disk.obstacles(str(tmp_path))
+    assert said.startswith(f"{tmp_path.parent} is mounted with noexec")
+    assert f"mount -o remount,exec {tmp_path.parent}," in said
+
+
+def test_directory_for_temporary_files_that_can_be_used_is_no_problem() -> None:
+    assert disk.temporary("/tmp", 1000)["problem"] == ""
+    assert disk.temporary("/tmp", 0)["free"] > 0
+
+
+@pytest.mark.parametrize("path", ["~/.ansible/tmp", "", "$HOME/tmp"])
+def test_directory_that_depends_on_the_user_is_unknown(path: str) -> None:
+    assert disk.temporary(path, 1000) == {"path": "", "free": None, "problem": ""}
+
+
+@pytest.mark.parametrize(
+    ("mode", "login", "words"),
+    [
+        (0o755, 54321, "cannot be written by the user who logs in (uid 54321): chmod 1777"),
+        (0o777, 54321, "every user can replace the files"),
+        (0o1777, 54321, ""),
+        (0o700, 0, ""),
+    ],
+)
+def test_mode_of_the_directory_for_temporary_files(tmp_path: Path, mode: int, login: int, words: str) -> None:
+    tmp_path.chmod(mode)
+    problem = disk.temporary(str(tmp_path), login)["problem"]
+    assert (words in problem) if words else problem == ""
+
+
+def test_directory_for_temporary_files_that_is_missing_is_told_with_the_cure(tmp_path: Path) -> None:
+    told = disk.temporary(str(tmp_path / "no"), 1000)
+    assert f"mkdir -p -m 1777 {tmp_path}/no" in told["problem"]
+    assert told["free"] > 0

@@ -1,0 +1,78 @@
+"""The Python that the stack uses on a host: the one with pip, which is the distribution's unless one was requested."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.host import pythons
+from tests.unit.programs import program
+
+NEWER, DISTRIBUTION = "/usr/local/bin/python3.12", "/usr/bin/python3"
+
+
+def host(monkeypatch: pytest.MonkeyPatch, with_pip: set[str], there: set[str], own: str = NEWER) -> None:
+    """A host on which Ansible runs `own`."""
+    monkeypatch.setattr(pythons.sys, "executable", own)
+    monkeypatch.setattr(pythons.os.path, "exists", lambda path: path in there)
+    monkeypatch.setattr(pythons, "_is_same", lambda path, other: path == other)
+    versions = {NEWER: "3.12.1", DISTRIBUTION: "3.11.2", "/usr/bin/python2.7": "2.7.18"}
+
+    def inspect(path: str) -> dict[str, Any]:
+        return {"python": versions[path], "pip": path in with_pip} if path in there else {}
+
+    monkeypatch.setattr(pythons, "inspect", inspect)
+
+
+@pytest.mark.parametrize(
+    ("requested", "with_pip", "there", "chosen", "pip"),
+    [
+        # A newer Python without pip, found by Ansible because it is first on the PATH.
+        ("", {DISTRIBUTION}, {NEWER, DISTRIBUTION}, DISTRIBUTION, True),
+        ("auto_silent", {DISTRIBUTION}, {NEWER, DISTRIBUTION}, DISTRIBUTION, True),
+        ("", {DISTRIBUTION, NEWER}, {NEWER, DISTRIBUTION}, DISTRIBUTION, True),
+        # A bare host: the pip that will be installed is the distribution's.
+        ("", set(), {NEWER, DISTRIBUTION}, DISTRIBUTION, False),
+        ("", {NEWER}, {NEWER, DISTRIBUTION}, NEWER, True),
+        # Who requests a Python gets it, if it has pip.
+        (NEWER, {DISTRIBUTION, NEWER}, {NEWER, DISTRIBUTION}, NEWER, True),
+        (NEWER, {DISTRIBUTION}, {NEWER, DISTRIBUTION}, DISTRIBUTION, True),
+        (NEWER, set(), {NEWER, DISTRIBUTION}, DISTRIBUTION, False),
+        ("", set(), {NEWER}, NEWER, False),
+        ("", {NEWER}, {NEWER, "/usr/bin/python2.7"}, NEWER, True),
+    ],
+)
+def test_python_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch, requested: str, with_pip: set[str], there: set[str], chosen: str, pip: bool
+) -> None:
+    host(monkeypatch, with_pip, there)
+    found = pythons.choose(requested)
+    assert (found["executable"], found["pip"]) == (chosen, pip)
+    assert set(found) == {"executable", "python", "pip"}
+
+
+def test_distribution_s_python_that_does_not_start_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    host(monkeypatch, {NEWER}, {NEWER, DISTRIBUTION})
+    good = pythons.inspect
+    monkeypatch.setattr(pythons, "inspect", lambda path: {} if path == DISTRIBUTION else good(path))
+    assert pythons.choose("")["executable"] == NEWER
+
+
+def test_python_is_inspected_by_running_it(tmp_path: Path) -> None:
+    found = pythons.inspect(sys.executable)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert isinstance(found["pip"], bool)
+    assert pythons.inspect(str(tmp_path / "none")) == {}
+    assert pythons.inspect(str(program(tmp_path / "python", "#!/bin/sh\necho 'no json' >&2; exit 1\n"))) == {}
+    assert pythons.inspect(str(program(tmp_path / "odd", "#!/bin/sh\necho one two three\n"))) == {}
+
+
+def test_pip_of_a_python_without_it_is_missing(tmp_path: Path) -> None:
+    import subprocess
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "v")], check=True)
+    assert pythons.inspect(str(tmp_path / "v" / "bin" / "python"))["pip"] is False
+    assert not pythons._is_same(sys.executable, str(tmp_path / "v" / "bin" / "python"))

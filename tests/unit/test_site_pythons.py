@@ -1,0 +1,67 @@
+"""A host on whose Python no module runs: what it has, and which step helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuraltalk_provision.site import codes, pythons
+from neuraltalk_provision.site.events import Failure
+from neuraltalk_provision.site.pythons import Python
+
+MISSING = Failure("node1", "Read the host state", "/usr/bin/python3: not found", code=codes.PYTHON_MISSING)
+
+
+def test_list_of_pythons_is_read() -> None:
+    text = (
+        "a login banner\r\nfound /usr/bin/python3.11 3.11\r\nfound /usr/bin/python2.7 2.7\n"
+        "found /usr/bin/python3.11 3.11\nfound /opt/p ModuleNotFoundError: No module named 'json'\nfound x 3.9\n"
+    )
+    assert pythons.parse(text) == (
+        Python("/usr/bin/python3.11", (3, 11)),
+        Python("/usr/bin/python2.7", (2, 7)),
+        Python("/opt/p", None, "ModuleNotFoundError: No module named 'json'"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "found", "found /x", "found " + "/" * 200_000 + " 3.9", "\0" * 100])
+def test_other_text_is_no_python(text: str) -> None:
+    assert pythons.parse(text) == ()
+
+
+@pytest.mark.parametrize("core", ["2.19.14", "2.18.1", "2.20.7", "3.0.1", "unknown"])
+def test_host_with_python_2_7_alone_is_told_which_ansible_core_drives_it(core: str) -> None:
+    said = pythons.explain(MISSING, [Python("/usr/bin/python2.7", (2, 7))], core)
+    assert said.code == codes.PYTHON_OLD
+    assert f"/usr/bin/python2.7 is Python 2.7, but ansible-core {core} on this machine needs Python 3." in said.message
+    assert "'ansible-core==2.16.*'" in said.message
+    assert "Python 3.10 to 3.12" in said.message
+
+
+def test_ansible_core_2_16_drives_it_when_the_interpreter_is_named() -> None:
+    said = pythons.explain(MISSING, [Python("/usr/bin/python2.7", (2, 7))], "2.16.19")
+    assert "set ansible_python_interpreter: /usr/bin/python2.7 (Python 2.7) for this host" in said.message
+    assert said.code == codes.PYTHON_MISSING
+
+
+def test_newest_python_that_starts_is_proposed_and_the_words_of_a_broken_one_are_shown() -> None:
+    failure = Failure("node1", "Read", "ModuleNotFoundError: No module named 'json'", code=codes.PYTHON_BROKEN)
+    listed = [
+        Python("/usr/bin/python3.11", None, "No module named 'json'"),
+        Python("/usr/bin/python3.9", (3, 9)),
+        Python("/opt/python3.12", (3, 12)),
+    ]
+    said = pythons.explain(failure, listed, "2.19.14")
+    assert said.message.startswith(failure.message)
+    assert "set ansible_python_interpreter: /opt/python3.12 (Python 3.12) for this host" in said.message
+    assert "/usr/bin/python3.11 does not start: No module named 'json'" in said.message
+
+
+def test_python_3_5_is_too_old_for_all() -> None:
+    said = pythons.explain(MISSING, [Python("/usr/bin/python3.5", (3, 5))], "2.19.14")
+    assert "Install a newer Python on the host" in said.message
+    assert "2.16" not in said.message
+
+
+@pytest.mark.parametrize("listed", [[], [Python("/usr/bin/python3", None, "Killed")]])
+def test_host_without_a_python_that_starts_is_told_as_before(listed: list[Python]) -> None:
+    assert pythons.explain(MISSING, listed, "2.19.14") == MISSING
