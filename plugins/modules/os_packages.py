@@ -168,7 +168,7 @@ class Rpm(object):
 
     def __init__(self, command, repository):
         self.command = command
-        # Without the first, dnf waits for a lock for ever. With the second, a repository that cannot be read is skipped.
+        # Without this, dnf waits for a lock for ever.
         self.options = ["--setopt=exit_on_lock=1"]
         if repository:
             config = repository + "/provision.conf"
@@ -179,6 +179,7 @@ class Rpm(object):
             )
             self.options += ["-c", config]
         else:
+            # A repository that cannot be read is skipped.
             self.options += ["--setopt=*.skip_if_unavailable=1"]
 
     def repair(self, log):

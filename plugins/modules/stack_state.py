@@ -88,8 +88,8 @@ state:
       type: dict
     disk:
       description:
-        - The directory C(path) where the stack is or will be, C(free) bytes, how many C(files) can still be created, and
-          whether it is C(writable).
+        - The directory C(path) where the stack is or will be, C(free) bytes, how many C(files) can still be created,
+          and whether it is C(writable).
       type: dict
     package_users:
       description: Programs that use a package manager of the host now, each with C(pid), C(command) and C(file).
@@ -101,7 +101,8 @@ state:
       elements: str
     temporary:
       description:
-        - The directory C(path) for Ansible's temporary files, its C(free) bytes, and the C(problem) if it cannot be used.
+        - The directory C(path) for Ansible's temporary files, its C(free) bytes, and the C(problem) if it cannot be
+          used.
       type: dict
     busy:
       description: Commands that run below the stack root now, each with C(log) and C(pid).

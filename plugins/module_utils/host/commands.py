@@ -42,8 +42,8 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     """Run a command with its output in the file `log`. Returns {'rc', 'seconds'}; rc 124 after `timeout` seconds.
 
     The command has the environment of `environment.clean`, its own process group and no standard input. At the timeout
-    it is killed with its children. While it runs, the file `log`.pid contains its process group, so that a later call can find it and kill
-    it if the connection was lost.
+    it is killed with its children. While it runs, the file `log`.pid contains its process group, so that a later call
+    can find it and kill it if the connection was lost.
     """
     make_directory(os.path.dirname(log))
     env = clean(environment)

@@ -65,8 +65,8 @@ def obstacles(root):
 def temporary(path, login):
     """{path, free, problem} of the directory in which Ansible creates its temporary directories.
 
-    The user who logs in, `login` is its uid, creates them, and the user that Ansible becomes reads them. The problem says
-    why this is impossible, and what to do. If the path depends on the user, nothing is known of it.
+    The user who logs in, `login` is its uid, creates them, and the user that Ansible becomes reads them. The problem
+    says why this is impossible, and what to do. If the path depends on the user, nothing is known of it.
     """
     if not os.path.isabs(path):
         return {"path": "", "free": None, "problem": ""}
@@ -82,8 +82,8 @@ def _problem(path, login):
     writable = bool(status.st_mode & stat.S_IWOTH) or status.st_uid == login or login == 0
     if flags & READ_ONLY or not writable:
         return (
-            "%s, where Ansible puts its temporary files, cannot be written by the user who logs in (uid %d): chmod 1777 "
-            "it, or set ansible_remote_tmp to another directory" % (path, login)
+            "%s, where Ansible puts its temporary files, cannot be written by the user who logs in (uid %d): chmod "
+            "1777 it, or set ansible_remote_tmp to another directory" % (path, login)
         )
     if login != 0 and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         return (

@@ -1,9 +1,10 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The environment of every program that builds or tries something on a host. It does not depend on who logs in.
 
-A login can have another compiler first in PATH (conda), and variables that compilers, CMake, make, luarocks, Lua, Python
-and pip read (CC, CFLAGS, LD_LIBRARY_PATH, CMAKE_PREFIX_PATH, MAKEFLAGS, LUA_PATH, PYTHONPATH, PIP_TARGET). A stack that
-was built with them would work only with them. So only the variables below are passed on, and PATH is the system's.
+A login can have another compiler first in PATH (conda), and variables that compilers, CMake, make, luarocks, Lua,
+Python and pip read (CC, CFLAGS, LD_LIBRARY_PATH, CMAKE_PREFIX_PATH, MAKEFLAGS, LUA_PATH, PYTHONPATH, PIP_TARGET). A
+stack that was built with them would work only with them. So only the variables below are passed on, and PATH is the
+system's.
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 

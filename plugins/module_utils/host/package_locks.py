@@ -75,8 +75,8 @@ def wait(manager, limit=LIMIT, pause=1.0):
             return
         if time.time() > deadline:
             raise StackError(
-                "%s is in use by another program, and %d s of waiting were not enough: %s. Wait until it ends, or end it "
-                "on that host%s; then run the same command again"
+                "%s is in use by another program, and %d s of waiting were not enough: %s. Wait until it ends, or end "
+                "it on that host%s; then run the same command again"
                 % (manager, limit, described(held), _how(held[0]["pid"])),
                 code=codes.BUSY,
             )

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """What pip of a host is told, so that its configuration files decide nothing but where packages come from.
 
-/etc/pip.conf can say `user`, `prefix`, `target`, `no-binary` or `require-virtualenv`: then nothing could be installed into
-a generation, or something else than the mirror's wheels. Runs under Python 2.7 and 3, standard library only.
+/etc/pip.conf can say `user`, `prefix`, `target`, `no-binary` or `require-virtualenv`: then nothing could be installed
+into a generation, or something else than the mirror's wheels. Runs under Python 2.7 and 3, standard library only.
 """
 
 from __future__ import absolute_import, division, print_function

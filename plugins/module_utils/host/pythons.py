@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """The Python of a host that the stack uses. It needs pip, and it is not always the one that Ansible found.
 
-Ansible takes the newest Python on the PATH of the login. The wheels of the mirror and the OS package of pip belong to the
-Python of the distribution. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+Ansible takes the newest Python on the PATH of the login. The wheels of the mirror and the OS package of pip belong to
+the Python of the distribution. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -33,9 +33,9 @@ print("%d.%d.%d %d" % (sys.version_info[:3] + (find("pip") is not None,)))
 def choose(requested):
     """{executable, python, pip}: the Python of the stack, its version, and whether it has pip.
 
-    `requested` is the inventory's ansible_python_interpreter; empty, or one of MODES, if Ansible was to choose. A Python
-    that the inventory requests is used if it has pip. Otherwise the distribution's own is preferred: its pip is an OS
-    package, which is installed with the others.
+    `requested` is the inventory's ansible_python_interpreter; empty, or one of MODES, if Ansible was to choose. A
+    Python that the inventory requests is used if it has pip. Otherwise the distribution's own is preferred: its pip is
+    an OS package, which is installed with the others.
     """
     own = {"executable": sys.executable, "python": platform.python_version()}
     path = next((path for path in DISTRIBUTION if os.path.exists(path)), "")
