@@ -26,8 +26,8 @@ ADVICE: Mapping[str, str] = {
     "shell (usermod -s /bin/sh USER)",
     codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "
     "ansible_user",
-    codes.TEMPORARY: "the user who logs in cannot create Ansible's temporary directory: create /var/tmp with mode "
-    "1777, or set ansible_remote_tmp to a directory that this user can write and the user that Ansible becomes can read",
+    codes.TEMPORARY: "the user who logs in cannot create Ansible's temporary directory: create /var/tmp with "
+    "mode 1777, or set ansible_remote_tmp to a directory that this user can write and Ansible's other user can read",
     codes.PYTHON_OLD: "no Python of this host is new enough for the ansible-core of this machine",
     codes.PYTHON_BROKEN: "the host's Python does not start: repair it (apt-get install --reinstall, dnf reinstall), or "
     "set ansible_python_interpreter to another one",

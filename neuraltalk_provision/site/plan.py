@@ -11,7 +11,7 @@ from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 
 FILES, FEW_FILES = 20_000, 2_000
-"""How many files and directories a build of everything creates, and any other build. A real stack had 24,000 with runs."""
+"""How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
         last = ".".join(map(str, LAST_FOR_PYTHON_2))
         words = (
             f"{there}, but {needs}. ansible-core {last} drives this host: install provision a second time, with Python "
-            f"{ITS_CONTROLLERS}, by `python3.12 -m venv DIR` and `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'`"
-            " (PROVISION is its wheel or source directory), and call DIR/bin/provision for such hosts"
+            f"{ITS_CONTROLLERS}: `python3.12 -m venv DIR`, `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'` "
+            "(PROVISION is its wheel or source directory), and call DIR/bin/provision for such hosts"
         )
     return replace(failure, message=f"{failure.message}\n  {words}", code=codes.PYTHON_OLD)
 
