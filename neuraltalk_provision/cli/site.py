@@ -14,7 +14,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, extra_vars, operations
+from neuraltalk_provision.site import converge, extra_vars, operations, packages
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -35,7 +35,7 @@ def site(
     """Bring every host to the state that the mirror describes: build a new generation, test it, activate it."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    plans = converge.make_plans(chosen, limit or (), take_over=take_over)
+    plans = packages.tried(converge.make_plans(chosen, limit or (), take_over=take_over), chosen, output)
     show_plans(plans, output)
     if plan:
         converge.refuse(plans)

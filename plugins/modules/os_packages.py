@@ -99,112 +99,18 @@ absent:
 """
 
 import functools
-import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host import package_locks
 from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.package_locks import ended_with_controller
-from ..module_utils.host.packages import of_dpkg, of_rpm, query
+from ..module_utils.host.package_managers import QUIET, manager_of
 from ..module_utils.rules.packages import COMMANDS
 
 REFRESH, INSTALL = 1800, 14400
 """Seconds after which reading the repositories, and installing, are ended."""
-QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
-KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
-
-
-class Apt(object):
-    """apt-get. With a repository of the mirror it uses no other."""
-
-    def __init__(self, repository):
-        self.options = []
-        self.repair_options = []
-        if repository:
-            listing = repository + "/provision.list"
-            make_directory(repository + "/lists/partial")
-            write_whole(listing, "deb [trusted=yes] file:%s ./\n" % repository)
-            self.options = [
-                "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
-                "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
-            ]  # fmt: skip
-
-    def repair(self, log):
-        """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
-        for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
-            outcome = run_logged(argv, log, environment=QUIET, append=True)
-        # No package of the site may be removed to repair dependencies.
-        self.repair_options = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
-
-    def refresh(self):
-        return ["apt-get", "-q"] + self.options + ["update"]
-
-    @property
-    def tolerant(self):
-        """Whether installing can go on although not every repository could be read."""
-        return not self.options
-
-    def install(self, names):
-        keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
-        # For a program that takes the lock after we waited. apt before 1.9.11 ignores this option.
-        keep += ["-o", "DPkg::Lock::Timeout=300"]
-        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
-        return argv + self.options + ["install"] + names
-
-    def known(self, names):
-        listing = query(["apt-cache"] + self.options + ["policy"] + names)
-        blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
-        return [name for name, candidate in blocks if candidate != "(none)"]
-
-    def installed(self, names):
-        return of_dpkg(names)
-
-
-class Rpm(object):
-    """dnf or yum. With a repository of the mirror it uses no other."""
-
-    def __init__(self, command, repository):
-        self.command = command
-        # Without this, dnf waits for a lock for ever.
-        self.options = ["--setopt=exit_on_lock=1"]
-        if repository:
-            config = repository + "/provision.conf"
-            write_whole(
-                config,
-                "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
-                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
-            )
-            self.options += ["-c", config]
-        else:
-            # A repository that cannot be read is skipped.
-            self.options += ["--setopt=*.skip_if_unavailable=1"]
-
-    def repair(self, log):
-        """Does nothing: an interrupted rpm transaction does not prevent others."""
-
-    def refresh(self):
-        return [self.command, "-q"] + self.options + ["makecache"]
-
-    @property
-    def tolerant(self):
-        """Whether installing can go on although not every repository could be read."""
-        return "-c" not in self.options
-
-    def install(self, names):
-        return [self.command, "-y"] + self.options + ["install"] + names
-
-    def known(self, names):
-        # dnf 5 accepts only the option, yum only the argument, dnf 4 both.
-        available = "available" if self.command == "yum" else "--available"
-        listing = query([self.command, "-q"] + self.options + ["list", available] + names)
-        listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
-        return [name for name in names if name in listed]
-
-    def installed(self, names):
-        return of_rpm(names)
 
 
 def _run(argv, log, limit):
@@ -257,7 +163,7 @@ def work(module):
     """The result of the module: the component C(packages), its change, and the packages that no repository has."""
     options = module.params
     repository = options["repository"] if not module.check_mode else ""
-    manager = Apt(repository) if options["manager"] == "apt" else Rpm(options["manager"], repository)
+    manager = manager_of(options["manager"], repository)
     before = manager.installed(options["required"] + options["optional"])
     missing = [name for name in options["required"] if name not in before]
     optional = [name for name in options["optional"] if name not in before]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.host import packages
+from plugins.module_utils.host import package_managers, packages
 from tests.unit.modules import ModuleError
 
 Run = Callable[..., dict[str, Any]]
@@ -40,8 +40,9 @@ class Host:
     ) -> None:
         self.installed, self.known, self.commands, self.rc = installed, known, list[list[str]](), 0
         self.breaks = False
-        for asking in (module, packages):
+        for asking in (package_managers, packages):
             monkeypatch.setattr(asking, "query", self.output)
+        monkeypatch.setattr(package_managers, "run_logged", self.run)
         monkeypatch.setattr(module, "run_logged", self.run)
 
     def output(self, argv: list[str]) -> str:
@@ -95,7 +96,8 @@ def test_transaction_that_was_killed_is_completed_and_nothing_is_removed_for_it(
     def run(argv: list[str], log: str, **more: Any) -> dict[str, Any]:
         return host.run(argv, log, **more) | ({"rc": 100} if broken and argv[-1] in ("check", "-a") else {})
 
-    monkeypatch.setattr(module, "run_logged", run)
+    for runs in (module, package_managers):
+        monkeypatch.setattr(runs, "run_logged", run)
     assert converge(run_module, tmp_path)["changed"] is True
     assert {"--fix-broken", "--no-remove"} <= set(host.commands[-1]) or not broken
     assert broken or "--fix-broken" not in host.commands[-1]
@@ -189,12 +191,12 @@ def test_others_are_waited_for_before_each_command(
 
 
 def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    monkeypatch.setattr(module, "query", lambda argv: (DATA / file).read_text(encoding="utf-8"))
+    monkeypatch.setattr(package_managers, "query", lambda argv: (DATA / file).read_text(encoding="utf-8"))
 
 
 def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(module, monkeypatch, "apt-cache-policy.txt")
-    assert module.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == ["gcc", "libsox-fmt-all"]
+    assert package_managers.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == ["gcc", "libsox-fmt-all"]
 
 
 @pytest.mark.parametrize(("command", "word"), [("dnf", "--available"), ("yum", "available")])
@@ -202,8 +204,8 @@ def test_each_command_gets_the_arguments_that_it_accepts(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, word: str
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(module, "query", lambda argv: asked.append(argv) or "")
-    module.Rpm(command, "").known(["gcc"])
+    monkeypatch.setattr(package_managers, "query", lambda argv: asked.append(argv) or "")
+    package_managers.Rpm(command, "").known(["gcc"])
     own = ["--setopt=exit_on_lock=1", "--setopt=*.skip_if_unavailable=1"]
     assert asked == [[command, "-q", *own, "list", word, "gcc"]]
 
@@ -221,16 +223,16 @@ def test_dnf_knows_what_it_lists_dots_and_long_names_included(
         "Available",
         "nosuch",
     ]
-    assert module.Rpm("dnf", "").known(names) == names[:4]
+    assert package_managers.Rpm("dnf", "").known(names) == names[:4]
 
 
 def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:
-    command = module.Apt(str(tmp_path)).install(["gcc"])
+    command = package_managers.Apt(str(tmp_path)).install(["gcc"])
     assert (tmp_path / "provision.list").read_text() == f"deb [trusted=yes] file:{tmp_path} ./\n"
     assert f"Dir::Etc::sourcelist={tmp_path}/provision.list" in command
     assert "Dir::Etc::sourceparts=-" in command
     assert (tmp_path / "lists" / "partial").is_dir()
-    assert module.Apt("").install(["gcc"])[1:] == [
+    assert package_managers.Apt("").install(["gcc"])[1:] == [
         *("-q", "-y", "--no-install-recommends"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
         *("-o", "DPkg::Lock::Timeout=300"),
@@ -239,7 +241,7 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
 
 
 def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:
-    command = module.Rpm("dnf", str(tmp_path)).install(["gcc"])
+    command = package_managers.Rpm("dnf", str(tmp_path)).install(["gcc"])
     assert command == ["dnf", "-y", "--setopt=exit_on_lock=1", "-c", f"{tmp_path}/provision.conf", "install", "gcc"]
     config = (tmp_path / "provision.conf").read_text()
     assert "reposdir=/dev/null\n" in config
@@ -248,5 +250,5 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
 
 def test_tools_print_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert module.query(["sh", "-c", "echo $LC_ALL"]) == "C\n"
-    assert module.query(["no-such-program"]) == ""
+    assert packages.query(["sh", "-c", "echo $LC_ALL"]) == "C\n"
+    assert packages.query(["no-such-program"]) == ""

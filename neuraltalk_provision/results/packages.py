@@ -1,0 +1,16 @@
+"""What a host's package manager says of the mirror's packages, as the module os_packages_info returns it. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from neuraltalk_provision.results.base import LongText, Many, Result, Text
+
+
+class PackagesInfoResult(Result):
+    """The required packages that the repository lacks, and why the others cannot be installed."""
+
+    lacks: Annotated[Many[Text], Field(max_length=10_000)]
+    problem: LongText

@@ -1,0 +1,73 @@
+"""Asks the hosts whether they could install the mirror's OS packages, before anything is changed there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neuraltalk_provision.mirror import package_index
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.packages import PackagesInfoResult
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site.plan import HostPlan
+
+
+def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tuple[HostPlan, ...]:
+    """The plans, with a refusal for each host whose package manager cannot install the packages of the mirror.
+
+    Only hosts that lack packages, and would get them from the mirror, are asked. Only the index is sent.
+    """
+    asked = [plan for plan in plans if "packages" in plan.builds and plan.recipe.repository and not plan.refusals]
+    files = {str(plan.recipe.repository["file"]) for plan in asked if plan.recipe.repository}
+    indexes = {file: index for file in files if (index := package_index.read(settings.mirror / file))}
+    asked = [plan for plan in asked if plan.recipe.repository and plan.recipe.repository["file"] in indexes]
+    if not asked:
+        return plans
+    request = playbook.Request(
+        playbook="packages.yml",
+        inventory=settings.inventory,
+        limit=[plan.host for plan in asked],
+        forks=settings.forks,
+        variables={
+            "provision_indexes": indexes,
+            "provision_tries": {plan.host: _question(plan) for plan in asked},
+        },
+    )
+    with output.working("asking the package managers"):
+        outcome = playbook.run(request)
+    results, failures = host_results.of(
+        outcome.results, "os_packages_info", PackagesInfoResult, [plan.host for plan in asked]
+    )
+    if failures:
+        raise advice.host_error(failures, advice="Nothing was changed on any host.")
+    return tuple(
+        replace(plan, refusals=refusals(plan, results[plan.host])) if plan.host in results else plan for plan in plans
+    )
+
+
+def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
+    """Why the packages of the mirror cannot be installed on a host; empty if they can."""
+    repository = plan.recipe.repository or {"file": ""}
+    cure = (
+        "Collect that archive again on a machine with the same release and the same updates as this host "
+        "(docs/mirror.md), and add it to the mirror; or install what is missing from the host's own repositories"
+    )
+    found = []
+    if result.lacks:
+        found.append(f"{plan.host}: {repository['file']} lacks {', '.join(result.lacks)}. {cure}")
+    if result.problem:
+        words = "".join(f"\n  {line}" for line in result.problem.splitlines())
+        found.append(
+            f"{plan.host}: {plan.recipe.manager} cannot install the packages of {repository['file']}, usually because "
+            f"a package of the host has another version than the archive expects. {cure}. It says:{words}"
+        )
+    return tuple(found)
+
+
+def _question(plan: HostPlan) -> dict[str, object]:
+    return {
+        "manager": plan.recipe.manager,
+        "required": list(plan.recipe.required),
+        "optional": list(plan.recipe.optional),
+        "file": str((plan.recipe.repository or {})["file"]),
+    }

@@ -1,0 +1,132 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The command lines of apt-get, dnf and yum, for the mirror's repository or for the host's own ones.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+from .commands import run_logged
+from .files import make_directory, write_whole
+from .packages import of_dpkg, of_rpm, query
+
+QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
+
+
+class Apt(object):
+    """apt-get. With a repository of the mirror it uses no other."""
+
+    def __init__(self, repository):
+        self.options = []
+        self.repair_options = []
+        if repository:
+            listing = repository + "/provision.list"
+            make_directory(repository + "/lists/partial")
+            write_whole(listing, "deb [trusted=yes] file:%s ./\n" % repository)
+            self.options = [
+                "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
+                "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
+                "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+            ]  # fmt: skip
+
+    def repair(self, log):
+        """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
+        for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
+            outcome = run_logged(argv, log, environment=QUIET, append=True)
+        # No package of the site may be removed to repair dependencies.
+        self.repair_options = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
+
+    def refresh(self):
+        return ["apt-get", "-q"] + self.options + ["update"]
+
+    @property
+    def tolerant(self):
+        """Whether installing can go on although not every repository could be read."""
+        return not self.options
+
+    def install(self, names):
+        keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
+        # For a program that takes the lock after we waited. apt before 1.9.11 ignores this option.
+        keep += ["-o", "DPkg::Lock::Timeout=300"]
+        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
+        return argv + self.options + ["install"] + names
+
+    def simulate(self, names):
+        """The command that only says what would be installed, from the index alone. It waits for nobody."""
+        return ["apt-get", "-q", "-y", "--no-install-recommends"] + self.options + ["-s", "install"] + names
+
+    @staticmethod
+    def is_refusal(_output, code):
+        """Whether the end of `simulate` means that the packages cannot be installed."""
+        return code != 0
+
+    def known(self, names):
+        listing = query(["apt-cache"] + self.options + ["policy"] + names)
+        blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
+        return [name for name, candidate in blocks if candidate != "(none)"]
+
+    def installed(self, names):
+        return of_dpkg(names)
+
+
+class Rpm(object):
+    """dnf or yum. With a repository of the mirror it uses no other."""
+
+    def __init__(self, command, repository):
+        self.command = command
+        # Without this, dnf waits for a lock for ever.
+        self.options = ["--setopt=exit_on_lock=1"]
+        if repository:
+            config = repository + "/provision.conf"
+            write_whole(
+                config,
+                "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
+                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
+            )
+            self.options += ["-c", config]
+        else:
+            # A repository that cannot be read is skipped.
+            self.options += ["--setopt=*.skip_if_unavailable=1"]
+
+    def repair(self, log):
+        """Does nothing: an interrupted rpm transaction does not prevent others."""
+
+    def refresh(self):
+        return [self.command, "-q"] + self.options + ["makecache"]
+
+    @property
+    def tolerant(self):
+        """Whether installing can go on although not every repository could be read."""
+        return "-c" not in self.options
+
+    def install(self, names):
+        return [self.command, "-y"] + self.options + ["install"] + names
+
+    def simulate(self, names):
+        """The command that only says what would be installed, from the index alone."""
+        return [self.command, "-q"] + self.options + ["--assumeno", "install"] + names
+
+    @staticmethod
+    def is_refusal(output, _code):
+        """Whether the end of `simulate` means that the packages cannot be installed. The code is always 1."""
+        return bool(re.search(r"^(?:Error|No package |No match )", output, re.M))
+
+    def known(self, names):
+        # dnf 5 accepts only the option, yum only the argument, dnf 4 both.
+        available = "available" if self.command == "yum" else "--available"
+        listing = query([self.command, "-q"] + self.options + ["list", available] + names)
+        listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
+        return [name for name in names if name in listed]
+
+    def installed(self, names):
+        return of_rpm(names)
+
+
+def manager_of(name, repository):
+    """The package manager apt, dnf or yum, with the repository in that directory; empty for the host's own ones."""
+    return Apt(repository) if name == "apt" else Rpm(name, repository)
