@@ -19,12 +19,14 @@ from neuraltalk_provision.results.one_run import (
     StartedRun,
     SubmittedRun,
 )
+from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
 
 RESULTS: Mapping[str, type[Result]] = {
     "stack_state": StackStateResult,
     "cudnn_swap": CudnnSwapResult,
     "stack_verify": StackVerifyResult,
+    "os_packages_info": PackagesInfoResult,
 }
 RUNS: Mapping[str, type[Result]] = {
     "started": OneRunResult[StartedRun],

@@ -83,7 +83,7 @@ IMPORTERS = {
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
     # They write archives. rules/archives.py reads them, for hosts and for the mirror.
-    "tarfile": {"mirror/parts.py", "mirror/source_archive.py"},
+    "tarfile": {"mirror/package_index.py", "mirror/parts.py", "mirror/source_archive.py"},
     "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }

@@ -49,7 +49,7 @@ def holders(manager):
 
     The pid is 0 if the process cannot be seen from here, because it belongs to another container.
     """
-    found = {}
+    found = {}  # type: dict[int, str]
     for path in LOCKS[manager]:
         pid = _locked_by(path)
         if pid is not None:

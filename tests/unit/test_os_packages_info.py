@@ -1,0 +1,190 @@
+"""Whether the mirror's packages could be installed on a host: from the index alone, in the package manager's words."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.mirror import package_index
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import packages, playbook
+from neuraltalk_provision.site.events import Failure, PlayResults
+from neuraltalk_provision.site.plan import HostPlan
+from plugins.module_utils.host import package_managers
+from plugins.module_utils.host import packages as host_packages
+from tests.unit.plans import RECIPE, planned
+
+Run = Callable[..., dict[str, Any]]
+UNMET = (
+    "Reading package lists...\nThe following packages have unmet dependencies:\n"
+    " zlib1g-dev : Depends: zlib1g (= 1.2) but 1.3 is to be installed\nE: Unable to correct problems\n"
+)
+
+
+def archive(folder: Path, *names: str) -> Path:
+    """An archive of OS packages with these members."""
+    file = folder / "packages-debian-12-x86_64.tar"
+    with tarfile.open(file, "w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(name)
+            tar.addfile(member, io.BytesIO(name.encode()))
+    return file
+
+
+def names_in(index: str) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(index))) as tar:
+        return tar.getnames()
+
+
+def test_index_is_sent_without_the_packages(tmp_path: Path) -> None:
+    assert names_in(package_index.read(archive(tmp_path, "gcc.deb", "Packages"))) == ["Packages"]
+    rpm = archive(tmp_path, "gcc.rpm", "repodata/repomd.xml", "repodata/primary.xml.gz")
+    assert names_in(package_index.read(rpm)) == ["repodata/repomd.xml", "repodata/primary.xml.gz"]
+
+
+def test_archive_without_an_index_or_none_at_all_is_not_the_plan_s_to_report(tmp_path: Path) -> None:
+    assert package_index.read(archive(tmp_path, "gcc.deb")) == ""
+    assert package_index.read(tmp_path / "none.tar") == ""
+    (tmp_path / "bad.tar").write_bytes(b"no archive")
+    assert package_index.read(tmp_path / "bad.tar") == ""
+
+
+def test_index_of_any_size_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package_index, "_MOST", 7)
+    assert package_index.read(archive(tmp_path, "Packages")) == ""
+
+
+class Host:
+    """A host whose package manager answers as told; it keeps the command lines."""
+
+    def __init__(self, load: Callable[[str], ModuleType], patch: pytest.MonkeyPatch, known: set[str]) -> None:
+        self.known, self.commands, self.said, self.code = known, list[list[str]](), "", 0
+        module = load("os_packages_info")
+        for asking in (package_managers, host_packages):
+            patch.setattr(asking, "query", self.query)
+        patch.setattr(module, "output_of", self.run)
+
+    def query(self, argv: list[str]) -> str:
+        if argv[0] in ("dpkg-query", "rpm"):
+            return ""
+        if argv[0] == "apt-cache":
+            return "".join(f"{n}:\n  Installed: (none)\n  Candidate: 1.0\n" for n in argv if n in self.known)
+        return "".join(f"{name}.x86_64   1.0   repo\n" for name in argv if name in self.known)
+
+    def run(self, argv: list[str], *_more: Any, **_given: Any) -> tuple[str, int]:
+        self.commands.append(argv)
+        installs = "install" in argv
+        return (self.said, self.code) if installs else ("", 0)
+
+
+def ask(run_module: Run, tmp_path: Path, manager: str = "apt") -> dict[str, Any]:
+    index = package_index.read(archive(tmp_path, "Packages", "repodata/repomd.xml"))
+    return run_module("os_packages_info", manager=manager, required=["gcc", "make"], optional=["sox"], index=index)
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_packages_that_can_be_installed_are_no_problem(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.said, host.code = ("Inst gcc", 0) if manager == "apt" else ("Operation aborted.", 1)
+    said = ask(run_module, tmp_path, manager)
+    assert (said["changed"], said["lacks"], said["problem"]) == (False, [], "")
+    assert {"-s", "--assumeno"} & set(host.commands[-1])
+    assert host.commands[-1][-2:] == ["gcc", "make"]
+
+
+def test_unmet_dependency_is_told_in_the_words_of_apt(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(load, monkeypatch, {"gcc", "make", "sox"})
+    host.said, host.code = UNMET, 100
+    said = ask(run_module, tmp_path)
+    assert said["problem"].splitlines()[0] == "The following packages have unmet dependencies:"
+    assert "zlib1g-dev : Depends: zlib1g (= 1.2) but 1.3" in said["problem"]
+
+
+def test_unmet_dependency_is_told_in_the_words_of_dnf(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.said, host.code = "Error: \n Problem: conflicting requests\n  - nothing provides zlib = 1.2\n", 1
+    assert "nothing provides zlib = 1.2" in ask(run_module, tmp_path, "dnf")["problem"]
+
+
+def test_package_that_the_repository_lacks_is_named(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Host(load, monkeypatch, {"gcc"})
+    said = ask(run_module, tmp_path)
+    assert (said["lacks"], said["problem"]) == (["make"], "")
+
+
+def test_nothing_is_left_on_the_host(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Host(load, monkeypatch, {"gcc"})
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(load("os_packages_info").tempfile, "tempdir", str(tmp_path / "tmp"))
+    ask(run_module, tmp_path)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def bare(**changes: Any) -> HostPlan:
+    """The plan of a bare host that gets its packages from the mirror."""
+    from dataclasses import replace
+
+    repository = {"name": "packages", "file": "packages-debian-12-x86_64.tar", "sha256": "a" * 64, "size": 9}
+    plan = planned("bare", recipe=replace(RECIPE, repository=repository))
+    return replace(plan, **changes)
+
+
+def answering(patch: pytest.MonkeyPatch, results: PlayResults) -> list[playbook.Request]:
+    asked: list[playbook.Request] = []
+    patch.setattr(playbook, "run", lambda request, *more: asked.append(request) or playbook.Outcome(0, results))
+    return asked
+
+
+def settings(tmp_path: Path) -> Settings:
+    archive(tmp_path, "gcc.deb", "Packages")
+    return Settings(mirror=tmp_path)
+
+
+def test_host_whose_packages_do_not_go_together_is_refused_in_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = {"problem": "unmet dependencies:\nlibpng-dev : Depends: libpng16-16", "lacks": ["make"]}
+    asked = answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", result),)))
+    (plan,) = packages.tried((bare(),), settings(tmp_path), Output())
+    lacking, unmet = plan.refusals
+    assert lacking.startswith("node1: packages-debian-12-x86_64.tar lacks make. Collect that archive again")
+    assert unmet.endswith("It says:\n  unmet dependencies:\n  libpng-dev : Depends: libpng16-16")
+    assert (asked[0].playbook, asked[0].limit) == ("packages.yml", ["node1"])
+
+
+def test_host_that_has_its_packages_or_uses_its_own_repositories_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answering(monkeypatch, PlayResults())
+    plans = (planned("bare"), planned("converged"), bare(refusals=("no space",)))
+    assert packages.tried(plans, settings(tmp_path), Output()) == plans
+    assert asked == []
+
+
+def test_host_that_gives_no_answer_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, PlayResults(failures=(Failure("node1", "Try the packages", "Killed"),)))
+    with pytest.raises(HostError, match="node1, Try the packages: Killed"):
+        packages.tried((bare(),), settings(tmp_path), Output())
+    answering(monkeypatch, PlayResults())
+    with pytest.raises(HostError, match="node1"):
+        packages.tried((bare(),), settings(tmp_path), Output())
