@@ -59,7 +59,7 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"no space left on device", DISK_FULL),
-        (r"requires a minimum of Python|requires Python \d|SyntaxError", PYTHON_OLD),
+        (r"requires a minimum of Python|(?:<stdin>|AnsiballZ)[\s\S]{0,2000}SyntaxError", PYTHON_OLD),
         (
             r"\A(?:\w*ImportError|ModuleNotFoundError)\b|Fatal Python error|error while loading shared libraries",
             PYTHON_BROKEN,

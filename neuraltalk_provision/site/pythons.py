@@ -61,7 +61,8 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
         return replace(failure, message=f"{failure.message}\n  {cure}")
     if not working:
         return failure
-    there = ", ".join(f"{python.path} is Python {_text(python.version)}" for python in working)
+    each = {python.version: python.path for python in reversed(working)}
+    there = ", ".join(f"{path} is Python {_text(version)}" for version, path in each.items())
     needs = f"ansible-core {core} on this machine needs Python {_text(_oldest(numbers))} or later on hosts"
     words = f"{there}, but {needs}. Install a newer Python on the host, or use another ansible-core"
     if any(python.version and _drives(LAST_FOR_PYTHON_2, python.version) for python in working):

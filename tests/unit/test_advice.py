@@ -50,6 +50,7 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("WARNING: Your password has expired.", False, "log in once by hand"),
         ("ModuleNotFoundError: No module named 'json'", False, "the host's Python does not start"),
         ("python3: error while loading shared libraries: libpython3.so", False, "the host's Python does not start"),
+        ('  File "<stdin>", line 40\n    zip_data: str,\nSyntaxError: invalid syntax', False, "new enough"),
         ("ansible-core requires a minimum of Python version 3.8. Current version: 2.7.18", False, "new enough"),
     ],
 )
