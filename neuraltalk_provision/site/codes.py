@@ -50,7 +50,8 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"permission denied \(", SSH_LOGIN),
         (r"host key verification failed", SSH_HOST_KEY),
         (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
-        (r"account is (?:currently )?not available|(?:sftp|scp|git)[- ]only|interactive .* not allowed", LOGIN_SHELL),
+        (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
+        (r"(?:sftp|scp|git)[- ]only|interactive .* not allowed", LOGIN_SHELL),
         (r"failed to create temporary directory", TEMPORARY),
     )
 )
@@ -65,6 +66,8 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             PYTHON_BROKEN,
         ),
         (r"init_fs_encoding|python[\d.]*: (?:permission denied|cannot execute|exec format error)", PYTHON_BROKEN),
+        # Neither a result nor a word: the Python has ended, or it is another program.
+        (r"\A(?:module failure|module result deserialization failed)", PYTHON_BROKEN),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
     )
 )

@@ -77,8 +77,12 @@ class Lab:
 
 
 def tmpfs_option(spec: str) -> str:
-    """Docker's --tmpfs value for SIZE:PATH."""
-    size, _, path = spec.partition(":")
-    if not re.fullmatch(r"\d+[kmg]?", size) or not path.startswith("/"):
+    """Docker's --tmpfs value for SIZE:PATH, or SIZE,OPTION:PATH with noexec, mode=MODE or nr_inodes=NUMBER."""
+    sizes, _, path = spec.partition(":")
+    size, *options = sizes.split(",")
+    known = all(re.fullmatch(r"noexec|mode=[0-7]{4}|nr_inodes=\d+", option) for option in options)
+    if not re.fullmatch(r"\d+[kmg]?", size) or not path.startswith("/") or not known:
         raise LabError(f"{spec!r} is not SIZE:PATH; an example is 64m:/opt")
-    return f"{path}:rw,exec,mode=0755,size={size}"
+    usual = [] if any(option.startswith("mode=") for option in options) else ["mode=0755"]
+    runs = [] if "noexec" in options else ["exec"]
+    return f"{path}:{','.join(['rw', *runs, *usual, f'size={size}', *options])}"

@@ -216,7 +216,9 @@ def test_a_labs_parts_are_called_after_it() -> None:
 
 def test_small_disks_are_size_and_path() -> None:
     assert tmpfs_option("64m:/opt") == "/opt:rw,exec,mode=0755,size=64m"
-    for wrong in ("64m", "/opt:64m", "big:/opt", "64m:opt"):
+    assert tmpfs_option("1g,noexec:/x") == "/x:rw,mode=0755,size=1g,noexec"
+    assert tmpfs_option("9k,mode=1777,nr_inodes=9:/x") == "/x:rw,exec,size=9k,mode=1777,nr_inodes=9"
+    for wrong in ("64m", "/opt:64m", "big:/opt", "64m:opt", "64m,suid:/opt"):
         with pytest.raises(LabError, match="SIZE:PATH"):
             tmpfs_option(wrong)
 

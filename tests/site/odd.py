@@ -1,0 +1,223 @@
+"""Odd machines as data: what makes a machine odd, and what `provision site` says of it. Each machine is one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DISKS = ("900m,noexec:/noexec", "900m,nr_inodes=300:/few", "100k,mode=1777:/small")
+"""Disks of the machines: one without programs, one with few inodes, and one that is too small for the largest file."""
+SHELL_IN_VAIN = "printf '#!/bin/sh\\nexit 1\\n' >{0}; chmod 755 {0}"
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A machine that is refused: shell that makes it odd and that undoes it, and what --plan and site print.
+
+    `options` are for the command, `variables` for the host's entry in the inventory. `code` is the exit code: 2 if the
+    plan refuses it, 1 if no module runs there.
+    """
+
+    name: str
+    make: str
+    undo: str
+    says: tuple[str, ...]
+    code: int = 2
+    options: tuple[str, ...] = ()
+    variables: Mapping[str, object] = field(default_factory=dict)
+    image: str = "ready"
+
+
+@dataclass(frozen=True)
+class Harmless:
+    """Something odd that has no effect on the stack."""
+
+    name: str
+    make: str
+    variables: Mapping[str, object] = field(default_factory=dict)
+
+
+PYTHON_27 = (
+    "/usr/bin/python2.7 is Python 2.7",
+    "needs Python 3.",
+    "ansible-core 2.16 drives this host",
+    "'ansible-core==2.16.*'",
+)
+NEWER = "sed -i '/^Package: libpng16-16$/,/^$/ s/^Version: .*/Version: 1.6.99-1/' /var/lib/dpkg/status"
+
+REFUSED = (
+    Odd("Python 2.7 alone", "true", "true", PYTHON_27, code=1, image="py27"),
+    Odd(
+        "Python 2.7 as the interpreter",
+        "true",
+        "true",
+        PYTHON_27,
+        code=1,
+        image="py27",
+        variables={"ansible_python_interpreter": "/usr/bin/python2.7"},
+    ),
+    Odd(
+        "Python without its library",
+        "mv /usr/lib/python3.11/json /root/json",
+        "mv /root/json /usr/lib/python3.11/json",
+        ("the host's Python does not start", "No module named 'json'", "apt-get install --reinstall"),
+        code=1,
+    ),
+    Odd(
+        "a newer Python that ends at once",
+        SHELL_IN_VAIN.format("/usr/local/bin/python3.13"),
+        "rm /usr/local/bin/python3.13",
+        (
+            "set ansible_python_interpreter: /usr/bin/python3.11 (Python 3.11)",
+            "/usr/local/bin/python3.13 does not start",
+        ),
+        code=1,
+    ),
+    Odd(
+        "an interpreter that does not exist",
+        "true",
+        "true",
+        ("/opt/python/bin/python", "set ansible_python_interpreter: /usr/bin/python3.11"),
+        code=1,
+        variables={"ansible_python_interpreter": "/opt/python/bin/python"},
+    ),
+    Odd(
+        "sudo with requiretty",
+        "echo 'Defaults requiretty' >/etc/sudoers.d/odd",
+        "rm /etc/sudoers.d/odd",
+        ("sudo: sorry, you must have a tty to run sudo", "set ansible_pipelining: false"),
+        code=1,
+    ),
+    Odd(
+        "the login shell nologin",
+        "usermod -s /usr/sbin/nologin ops",
+        "usermod -s /bin/bash ops",
+        ("This account is currently not available", "another ansible_user", "usermod -s /bin/sh"),
+        code=1,
+    ),
+    Odd(
+        "a restricted login shell",
+        "usermod -s /bin/rbash ops",
+        "usermod -s /bin/bash ops",
+        ("restricted", "another ansible_user"),
+        code=1,
+    ),
+    Odd(
+        "an expired password",
+        "chage -d 0 ops",
+        "chage -d $(date +%Y-%m-%d) ops",
+        ("password", "log in once by hand"),
+        code=1,
+    ),
+    Odd(
+        "a link to nothing as stack_root",
+        "ln -s /data/none /opt/stack",
+        "rm /opt/stack",
+        ("/opt/stack is a link to /data/none, where there is no directory", "create that directory"),
+        options=("--stack-root", "/opt/stack"),
+    ),
+    Odd(
+        "a file as stack_root",
+        "touch /opt/stack",
+        "rm /opt/stack",
+        ("/opt/stack is a file", "choose another stack_root"),
+        options=("--stack-root", "/opt/stack"),
+    ),
+    Odd(
+        "noexec under stack_root",
+        "true",
+        "true",
+        ("/noexec is mounted with noexec", "mount -o remount,exec /noexec"),
+        options=("--stack-root", "/noexec/stack"),
+    ),
+    Odd(
+        "no inodes under stack_root",
+        "true",
+        "true",
+        ("the file system of /few has space for 29", "df -i"),
+        options=("--stack-root", "/few/stack"),
+    ),
+    Odd(
+        "too little space for temporary files",
+        "true",
+        "true",
+        ("/small, through which files are sent", "ansible_remote_tmp"),
+        variables={"ansible_remote_tmp": "/small"},
+    ),
+    Odd(
+        "no directory for temporary files",
+        "mv /var/tmp /var/tmp.away",
+        "mv /var/tmp.away /var/tmp",
+        ("/var/tmp, where Ansible puts its temporary files, is not a directory", "mkdir -p -m 1777 /var/tmp"),
+    ),
+    Odd(
+        "a directory for temporary files that only root can write",
+        "chmod 755 /var/tmp",
+        "chmod 1777 /var/tmp",
+        ("/var/tmp, where Ansible puts its temporary files, cannot be written by the user who logs in", "chmod 1777"),
+    ),
+    Odd(
+        "a package that is newer than the mirror's",
+        f"cp -a /var/lib/dpkg/status /root/status; {NEWER}",
+        "cp -a /root/status /var/lib/dpkg/status",
+        ("apt cannot install the packages of packages-debian-12", "libpng16-16 (=", "Collect that archive again"),
+    ),
+)
+
+CONDA = "mkdir -p /opt/conda/bin; for p in gcc g++ cc c++ cmake make ld luajit lua luarocks python3 pip; do " + (
+    SHELL_IN_VAIN.format("/opt/conda/bin/$p") + "; done"
+)
+VARIABLES = {
+    "CC": "/opt/conda/bin/gcc",
+    "CXX": "/opt/conda/bin/g++",
+    "CFLAGS": "-Werror -Wno-such-option",
+    "CXXFLAGS": "-Werror -Wno-such-option",
+    "CMAKE_PREFIX_PATH": "/opt/conda",
+    "CMAKE_GENERATOR": "Ninja",
+    "CONDA_PREFIX": "/opt/conda",
+    "LDFLAGS": "-L/opt/conda/lib -lconda",
+    "LUA_INIT": "error(0)",
+    "LUA_PATH": "/opt/conda/?.lua",
+    "MAKEFLAGS": "-k --no-such-option",
+    "PIP_TARGET": "/opt/conda/lib",
+    "http_proxy": "http://192.0.2.1:3128",
+    "https_proxy": "http://192.0.2.1:3128",
+}
+PIP_CONF = (
+    "user = true\\nprefix = /opt/conda\\nno-binary = :all:\\nrequire-virtualenv = true\\nindex-url = http://192.0.2.1/"
+)
+LOCK = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, 2); time.sleep({})"
+
+HARMLESS = (
+    Harmless(
+        "no home of the login user",
+        "mkdir /etc/ssh/keys; cp /home/ops/.ssh/authorized_keys /etc/ssh/keys/ops; chown ops /etc/ssh/keys/ops; "
+        "echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/odd.conf; mv /home/ops /home/away; "
+        "kill -HUP $(pgrep -o -x sshd)",
+    ),
+    Harmless(
+        "conda first in PATH",
+        f"{CONDA}; echo 'Defaults secure_path=/opt/conda/bin:/usr/sbin:/usr/bin:/sbin:/bin' >/etc/sudoers.d/path",
+    ),
+    Harmless(
+        "variables that compilers, CMake, make, Lua and pip read",
+        "".join(f"echo '{name}={value}' >>/etc/odd; " for name, value in VARIABLES.items())
+        + "echo 'Defaults env_file=/etc/odd' >/etc/sudoers.d/env",
+    ),
+    Harmless("/etc/pip.conf of another purpose", f"printf '[global]\\n{PIP_CONF}\\n' >/etc/pip.conf"),
+    Harmless(
+        "a newer Python without pip",
+        "python3 -m venv --without-pip /opt/venv; ln -s /opt/venv/bin/python /usr/local/bin/python3.13",
+    ),
+    Harmless(
+        "a repository of somebody else without Release",
+        "mkdir -p /opt/others; echo 'deb file:/opt/others x main' >/etc/apt/sources.list.d/others.list",
+    ),
+    Harmless(
+        "the lock of apt, held for a while",
+        f'(setsid /usr/bin/python3 -c "{LOCK.format(90)}" >/dev/null 2>&1 &)',
+    ),
+    Harmless(
+        "umask 0077 in sudoers", "printf 'Defaults umask=0077\\nDefaults umask_override\\n' >/etc/sudoers.d/umask"
+    ),
+)
