@@ -67,7 +67,7 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"init_fs_encoding|python[\d.]*: (?:permission denied|cannot execute|exec format error)", PYTHON_BROKEN),
         # Neither a result nor a word: the Python has ended, or it is another program.
-        (r"\A(?:module failure|module result deserialization failed)", PYTHON_BROKEN),
+        (r"\Ano result and no message, exit code", PYTHON_BROKEN),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
     )
 )
@@ -85,6 +85,7 @@ _NO_CAUSE = re.compile(
     # The output of a program that is not our module: then what it printed is the cause.
     r"|No start of json char found|Module result deserialization failed"
 )
+_NO_MODULE = re.compile(r"\A(?:MODULE FAILURE|Module result deserialization failed)")
 _OF_SSH = re.compile(r"^(?:Shared connection to|Connection to) \S{1,300} closed\.\s*$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -105,6 +106,16 @@ def of_play(warnings: str) -> str:
 def says_nothing(text: str) -> bool:
     """Whether a message of Ansible does not name the cause."""
     return bool(_NO_CAUSE.search(text))
+
+
+def is_of_no_module(text: str) -> bool:
+    """Whether Ansible says that it received no result of a module."""
+    return bool(_NO_MODULE.search(text))
+
+
+def silent(code: object) -> str:
+    """The message for a host that sent no result and printed nothing; its exit code."""
+    return f"no result and no message, exit code {code if isinstance(code, int) else 'unknown'}"
 
 
 def without_connection(text: str) -> str:

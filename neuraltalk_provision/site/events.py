@@ -162,7 +162,8 @@ def _message(result: Mapping[str, Any]) -> str:
         text = codes.without_connection(str(result.get(key) or "")).strip()
         if text and not codes.says_nothing(text):
             return _short(codes.without_traceback(text))
-    return _short(str(result.get("msg") or "the host reported no reason"))
+    told = str(result.get("msg") or "the host reported no reason")
+    return codes.silent(result.get("rc")) if codes.is_of_no_module(told) else _short(told)
 
 
 def _short(text: str) -> str:

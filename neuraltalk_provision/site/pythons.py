@@ -22,7 +22,7 @@ LAST_FOR_PYTHON_2 = (2, 16)
 """The last ansible-core that drives hosts with Python 2.7, and with Python 3.6."""
 ITS_CONTROLLERS = "3.10 to 3.12"
 """The Pythons on which that ansible-core itself runs."""
-_LINE = re.compile(r"found (/\S{1,300}) (.{1,500})")
+_LINE = re.compile(r"found (/\S{1,300})(?: (.{0,500}))?")
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})")
 
 
@@ -41,9 +41,9 @@ def parse(text: str) -> tuple[Python, ...]:
     for line in text[:100_000].splitlines():
         match = _LINE.fullmatch(line.strip())
         if match and match[1] not in found:
-            version = _VERSION.fullmatch(match[2])
+            version = _VERSION.fullmatch(match[2] or "")
             number = (int(version[1]), int(version[2])) if version else None
-            found[match[1]] = Python(match[1], number, "" if version else match[2])
+            found[match[1]] = Python(match[1], number, "" if version else match[2] or "it prints nothing")
     return tuple(found.values())
 
 

@@ -46,7 +46,6 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("/bin/sh: python: command not found", False, "set ansible_python_interpreter"),
         ("sudo: sorry, you must have a tty to run sudo", False, "set ansible_pipelining: false for it"),
         ("rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names", False, "another ansible_user"),
-        ("Module result deserialization failed: No start of json char found", False, "Python does not start"),
         ("This account is currently not available.", False, "choose another ansible_user"),
         ("Failed to create temporary directory. Failed command was: mkdir", True, "create /var/tmp with mode 1777"),
         ("WARNING: Your password has expired.", False, "log in once by hand"),

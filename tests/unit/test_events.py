@@ -139,6 +139,14 @@ def test_what_ansible_complains_of_is_kept_without_colours(core: dict[str, Any])
         ({"msg": "MODULE FAILURE", "module_stderr": "Killed\n"}, "Killed"),
         ({"msg": "why", "stderr": "noise"}, "why"),
         (
+            {"msg": "Module result deserialization failed: No start of json char found", "rc": 1, "module_stdout": ""},
+            "no result and no message, exit code 1",
+        ),
+        (
+            {"msg": "MODULE FAILURE\nSee stdout/stderr for the exact error"},
+            "no result and no message, exit code unknown",
+        ),
+        (
             {
                 "msg": "Module result deserialization failed: No start of json char found",
                 "module_stderr": "sudo: sorry, you must have a tty to run sudo\n",

@@ -14,12 +14,13 @@ MISSING = Failure("node1", "Read the host state", "/usr/bin/python3: not found",
 def test_list_of_pythons_is_read() -> None:
     text = (
         "a login banner\r\nfound /usr/bin/python3.11 3.11\r\nfound /usr/bin/python2.7 2.7\n"
-        "found /usr/bin/python3.11 3.11\nfound /opt/p ModuleNotFoundError: No module named 'json'\nfound x 3.9\n"
+        "found /usr/bin/python3.11 3.11\nfound /opt/p ModuleNotFoundError: No module named 'json'\nfound x 3.9\nfound /q \n"
     )
     assert pythons.parse(text) == (
         Python("/usr/bin/python3.11", (3, 11)),
         Python("/usr/bin/python2.7", (2, 7)),
         Python("/opt/p", None, "ModuleNotFoundError: No module named 'json'"),
+        Python("/q", None, "it prints nothing"),
     )
 
 

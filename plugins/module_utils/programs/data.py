@@ -13,13 +13,11 @@ __metaclass__ = type
 
 import os
 import signal
-import sys
 import traceback
 
-from ..runs.launch import readable
+from ..runs.launch import candidates, readable
 from ..pictures.files import who
 from .processes import end_with_parent, write_all
-from ..scoring.scorer import PYTHONS, found
 from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
@@ -112,13 +110,6 @@ def python_of(generation):
         "python-wheels to the mirror where hosts take them from it, and run `provision site`"
     )
     raise StackError("no Python of this host can prepare data (%s). %s" % ("; ".join(errors) or "there is none", cure))
-
-
-def candidates():
-    """Return the Pythons for which the stack's packages may have been installed, the most likely first."""
-    named = [path for path in [sys.executable] + [found(name) for name in PYTHONS] if path]
-    unique = [path for place, path in enumerate(named) if path not in named[:place]]
-    return [path for path in unique if os.access(path, os.X_OK)]
 
 
 def lay_out(run, request, program):

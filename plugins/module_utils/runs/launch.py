@@ -28,6 +28,7 @@ from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, ref
 from ..rules import run as rules
 from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.errors import StackError
+from ..host.pythons import DISTRIBUTION
 from ..host.files import lines_since, make_directory
 from ..host.stamps import read_stamps
 from ..host.texts import as_native
@@ -87,15 +88,28 @@ def weights(effective, generation):
     return found
 
 
-def interpreter():
-    """Return a Python that this account can run: the current one, else one on the PATH. StackError if there is none.
+def candidates():
+    """Return the Pythons of the host, those first for which the stack's packages were probably installed."""
+    named = [path for path in (sys.executable,) + DISTRIBUTION + tuple(found(name) for name in PYTHONS) if path]
+    unique = [path for place, path in enumerate(named) if path not in named[:place]]
+    return [path for path in unique if os.access(path, os.X_OK)]
 
-    Ansible's Python may be in root's home directory, which other accounts may not enter.
+
+def interpreter(generation=""):
+    """Return a Python that this account can run, and with `generation` one that can import its h5py, if there is one.
+
+    Ansible's Python may be in root's home directory, which other accounts may not enter. The stack's Python may be
+    another one. StackError if no Python can be run.
     """
-    for path in [sys.executable] + [found(name) for name in PYTHONS]:
-        if path and os.access(path, os.X_OK):
-            if output_of([path, "-c", "import json"], timeout=None)[1] == 0:
-                return path
+    usable = []
+    for path in candidates():
+        if output_of([path, "-c", "import json"], timeout=None)[1] != 0:
+            continue
+        if not generation or output_of(with_stack(generation, [path, "-B", "-c", "import h5py"]), None)[1] == 0:
+            return path
+        usable.append(path)
+    if usable:
+        return usable[0]
     message = (
         "%s cannot run any Python of this host: neither %s nor one on the PATH. Install the distribution's python3"
     )
@@ -168,7 +182,7 @@ def refuse_mismatch(h5, json_file, generation, splits):
     try:
         with io.open(program, "wb") as file:
             file.write(packed(modules, CHECK))
-        argv = [interpreter(), program, h5, json_file] + list(splits)
+        argv = [interpreter(generation), program, h5, json_file] + list(splits)
         outcome = run_logged(with_stack(generation, argv), log, timeout=CHECK_TIMEOUT)
         results = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
         tail = log_tail(log)
