@@ -14,7 +14,8 @@ MISSING = Failure("node1", "Read the host state", "/usr/bin/python3: not found",
 def test_list_of_pythons_is_read() -> None:
     text = (
         "a login banner\r\nfound /usr/bin/python3.11 3.11\r\nfound /usr/bin/python2.7 2.7\n"
-        "found /usr/bin/python3.11 3.11\nfound /opt/p ModuleNotFoundError: No module named 'json'\nfound x 3.9\nfound /q \n"
+        "found /usr/bin/python3.11 3.11\nfound /opt/p ModuleNotFoundError: No module named 'json'\n"
+        "found x 3.9\nfound /q \n"
     )
     assert pythons.parse(text) == (
         Python("/usr/bin/python3.11", (3, 11)),
@@ -24,7 +25,7 @@ def test_list_of_pythons_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "found", "found /x", "found " + "/" * 200_000 + " 3.9", "\0" * 100])
+@pytest.mark.parametrize("text", ["", "found", "found x", "found " + "/" * 200_000 + " 3.9", "\0" * 100])
 def test_other_text_is_no_python(text: str) -> None:
     assert pythons.parse(text) == ()
 
