@@ -10,6 +10,8 @@ short_description: Run a command and write its output to a log on the host
 description:
   - For commands whose output is too long for Ansible's result. If the command fails, the result contains the lines
     that look like the cause, the last lines, and the path of the log.
+  - The command gets the system's PATH, and of the environment of the login only what changes no build, such as HOME,
+    proxies and the choice of cards. The modules luarocks_make, lua_load and stack_verify do the same.
   - Several programs of this stack return 0 although they failed. So O(expect) can demand a text in the output.
 options:
   argv:

@@ -108,8 +108,13 @@ def attempt(manager, required, optional):
     lacks = [name for name in missing if name not in known]
     if not known:
         return lacks, ""
-    text, code = _output(manager.simulate(sorted(known)))
-    return lacks, text if manager.is_refusal(text, code) else ""
+    first = ""
+    for argv in manager.simulations(sorted(known)):
+        text, code = _output(argv)
+        if not manager.is_refusal(text, code):
+            return lacks, ""
+        first = first or text
+    return lacks, first
 
 
 def _output(argv):

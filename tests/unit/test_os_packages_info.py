@@ -69,6 +69,7 @@ class Host:
 
     def __init__(self, load: Callable[[str], ModuleType], patch: pytest.MonkeyPatch, known: set[str]) -> None:
         self.known, self.commands, self.said, self.code = known, list[list[str]](), "", 0
+        self.repairs = False
         module = load("os_packages_info")
         for asking in (package_managers, host_packages):
             patch.setattr(asking, "query", self.query)
@@ -83,6 +84,8 @@ class Host:
 
     def run(self, argv: list[str], *_more: Any, **_given: Any) -> tuple[str, int]:
         self.commands.append(argv)
+        if self.repairs and "--fix-broken" in argv:
+            return "Inst gcc", 0
         installs = "install" in argv
         return (self.said, self.code) if installs else ("", 0)
 
@@ -112,6 +115,16 @@ def test_unmet_dependency_is_told_in_the_words_of_apt(
     said = ask(run_module, tmp_path)
     assert said["problem"].splitlines()[0] == "The following packages have unmet dependencies:"
     assert "zlib1g-dev : Depends: zlib1g (= 1.2) but 1.3" in said["problem"]
+
+
+def test_dependency_that_an_interrupted_dpkg_left_unmet_is_no_problem(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`site` finishes such an installation with the packages of the mirror."""
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.said, host.code, host.repairs = UNMET, 100, True
+    assert ask(run_module, tmp_path)["problem"] == ""
+    assert "--no-remove" in host.commands[-1]
 
 
 def test_unmet_dependency_is_told_in_the_words_of_dnf(

@@ -15,6 +15,7 @@ from .files import make_directory, write_whole
 from .packages import of_dpkg, of_rpm, query
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+REPAIR = ["--fix-broken", "--no-remove"]
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
 
 
@@ -39,7 +40,7 @@ class Apt(object):
         for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
             outcome = run_logged(argv, log, environment=QUIET, append=True)
         # No package of the site may be removed to repair dependencies.
-        self.repair_options = ["--fix-broken", "--no-remove"] if outcome["rc"] != 0 else []
+        self.repair_options = REPAIR if outcome["rc"] != 0 else []
 
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
@@ -56,13 +57,17 @@ class Apt(object):
         argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
-    def simulate(self, names):
-        """The command that only says what would be installed, from the index alone. It waits for nobody."""
-        return ["apt-get", "-q", "-y", "--no-install-recommends"] + self.options + ["-s", "install"] + names
+    def simulations(self, names):
+        """The commands that only say what would be installed, from the index alone; one success is enough.
+
+        The second one is for a host on which an interrupted dpkg left dependencies missing; see `repair`.
+        """
+        start = ["apt-get", "-q", "-y", "-s", "--no-install-recommends"]
+        return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
 
     @staticmethod
     def is_refusal(_output, code):
-        """Whether the end of `simulate` means that the packages cannot be installed."""
+        """Whether the end of a simulation means that the packages cannot be installed."""
         return code != 0
 
     def known(self, names):
@@ -107,13 +112,13 @@ class Rpm(object):
     def install(self, names):
         return [self.command, "-y"] + self.options + ["install"] + names
 
-    def simulate(self, names):
-        """The command that only says what would be installed, from the index alone."""
-        return [self.command, "-q"] + self.options + ["--assumeno", "install"] + names
+    def simulations(self, names):
+        """The commands that only say what would be installed, from the index alone; one success is enough."""
+        return [[self.command, "-q"] + self.options + ["--assumeno", "install"] + names]
 
     @staticmethod
     def is_refusal(output, _code):
-        """Whether the end of `simulate` means that the packages cannot be installed. The code is always 1."""
+        """Whether the end of a simulation means that the packages cannot be installed. The code is always 1."""
         return bool(re.search(r"^(?:Error|No package |No match )", output, re.M))
 
     def known(self, names):
