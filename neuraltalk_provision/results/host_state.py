@@ -178,6 +178,8 @@ class HostState(Result):
     account: bool = True
     lease: Lease | None = None
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
+    spaces: Annotated[dict[Text, Whole], Field(max_length=100)] = Field(default_factory=dict)
+    """{directory outside the stack root: its free bytes}."""
     obstacles: Annotated[Many[Text], Field(max_length=10_000)] = ()
     package_users: Annotated[Many[PackageUser], Field(max_length=1000)] = ()
     temporary: Temporary = Temporary()

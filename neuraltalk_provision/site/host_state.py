@@ -97,13 +97,13 @@ def _with_pythons(failures: tuple[Failure, ...], settings: Settings) -> tuple[Fa
         inventory=settings.inventory,
         limit=hosts,
         forks=settings.forks,
-        variables={"provision_pythons": " ".join(pythons.NAMES)},
+        variables={"provision_pythons": " ".join(pythons.NAMES), "provision_begin": pythons.BEGIN},
     )
-    answers = {host: str(answer.get("stdout", "")) for host, answer in _asked(request).items()}
+    answers = {host: str(result.get("stdout", "")) for host, result in _asked(request).items()}
     core = importlib.metadata.version("ansible-core")
     return tuple(
-        pythons.explain(failure, pythons.parse(answers.get(failure.host, "")), core)
-        if failure.code in pythons.CODES
+        pythons.answer(failure, answers[failure.host], core)
+        if failure.code in pythons.CODES and failure.host in answers
         else failure
         for failure in failures
     )

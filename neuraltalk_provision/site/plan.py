@@ -9,9 +9,7 @@ from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Cudnn, HostState
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
-
-FILES, FEW_FILES = 20_000, 2_000
-"""How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
+from neuraltalk_provision.site.obstacles import obstacles
 
 
 @dataclass(frozen=True)
@@ -172,28 +170,8 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
             f"log {build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`"
         )
     if decided.stages:
-        refusals += [f"{host}: {reason}" for reason in state.obstacles]
-        refusals += [f"{host}: {reason}" for reason in _temporary(state, decided, pushed) + _pip(state, decided)]
-        sent = [part for part in decided.recipe.parts if part.name in decided.builds]
-        held = sum(int(file["size"]) for part in sent for file in part.files)
-        needed = held + (state.build_space if "torch" in decided.builds else 0)
-        disk = state.disk
-        if disk.free < needed and decided.builds:
-            refusals.append(
-                f"{host}: {disk.path} has {_gb(disk.free)} free, but the build needs {_gb(needed)}: "
-                "free some space there, or choose another stack_root"
-            )
-        files = FILES if "torch" in decided.builds else FEW_FILES if decided.builds else 0
-        if disk.files is not None and disk.files < files:
-            refusals.append(
-                f"{host}: the file system of {disk.path} has space for {disk.files} more files and directories "
-                f"(inodes, see `df -i`), but the build needs {files}: remove files there, or choose another stack_root"
-            )
-        if not disk.writable:
-            refusals.append(
-                f"{host}: {disk.path} cannot be written by the user that Ansible becomes "
-                f"(uid {state.user.uid}): set ansible_become, or choose another stack_root"
-            )
+        found = obstacles(state, decided.recipe, decided.builds, pushed)
+        refusals += [f"{host}: {reason}" for reason in found]
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(
                 f"{host}: OS packages must be installed, but uid {state.user.uid} is not allowed to install packages: "
@@ -209,32 +187,3 @@ def _package_users(host: str, state: HostState, steps: list[Step]) -> str:
         return ""
     users = ", ".join(f"pid {user.pid} ({user.command})" for user in state.package_users)
     return f"{host}: the package manager is in use by {users}: `provision site` waits for its end, 10 minutes at most"
-
-
-def _temporary(state: HostState, decided: HostPlan, pushed: bool) -> list[str]:
-    """Why Ansible's temporary files have no place; empty if they have, or if nothing is sent."""
-    place = state.temporary
-    sizes = [int(file["size"]) for part in decided.recipe.parts if part.name in decided.builds for file in part.files]
-    if place.problem:
-        return [place.problem]
-    if pushed and place.free is not None and place.free < max(sizes, default=0):
-        return [
-            f"{place.path}, through which files are sent, has {_gb(place.free)} free, but the largest file has "
-            f"{_gb(max(sizes))}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
-        ]
-    return []
-
-
-def _pip(state: HostState, decided: HostPlan) -> list[str]:
-    """Why no Python package can be installed; empty if pip is there, or if it comes with the OS packages."""
-    missing = [name for name in decided.recipe.required if name not in state.packages]
-    if state.platform.pip or "python" not in decided.builds or any(name.endswith("-pip") for name in missing):
-        return []
-    return [
-        f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip is "
-        "installed: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
-    ]
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

@@ -16,6 +16,8 @@ NAMES = (
     *("/usr/bin/python3", "/usr/libexec/platform-python", "python2.7", "/usr/bin/python"),
 )
 """The Pythons that a host is asked about."""
+BEGIN = "neuraltalk-provision"
+"""The first line of a host's answer. If it is missing, the login shell ran no command."""
 # {ansible-core: the oldest Python 3 that it drives on hosts}, from its support matrix. Newer ones: as the last.
 _OLDEST = {(2, 16): (3, 6), (2, 17): (3, 7), (2, 18): (3, 8), (2, 19): (3, 8), (2, 20): (3, 9), (2, 21): (3, 9)}
 LAST_FOR_PYTHON_2 = (2, 16)
@@ -45,6 +47,13 @@ def parse(text: str) -> tuple[Python, ...]:
             number = (int(version[1]), int(version[2])) if version else None
             found[match[1]] = Python(match[1], number, "" if version else match[2] or "it prints nothing")
     return tuple(found.values())
+
+
+def answer(failure: Failure, text: str, core: str) -> Failure:
+    """The failure with what follows from the output of the playbook; `core` as in `explain`."""
+    if BEGIN not in text[:100_000]:
+        return replace(failure, code=codes.LOGIN_SHELL)
+    return explain(failure, parse(text), core)
 
 
 def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:

@@ -95,6 +95,9 @@ state:
       description: Programs that use a package manager of the host now, each with C(pid), C(command) and C(file).
       type: list
       elements: dict
+    spaces:
+      description: The free bytes in the directories outside the stack root in which programs write.
+      type: dict
     obstacles:
       description: Why nothing can be built below the stack root, in words.
       type: list
@@ -249,6 +252,7 @@ def work(module):
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),
+        "spaces": disk.spaces(),
         "obstacles": disk.obstacles(root),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
         "busy": running_builds(root),

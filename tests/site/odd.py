@@ -103,6 +103,13 @@ REFUSED = (
         code=1,
     ),
     Odd(
+        "a login script that ends the shell",
+        "sed -i '1i exit 0' /home/ops/.bashrc",
+        "sed -i 1d /home/ops/.bashrc",
+        ("the login shell of this user runs no commands", "no result and no message, exit code 0"),
+        code=1,
+    ),
+    Odd(
         "an expired password",
         "chage -d 0 ops",
         "chage -d $(date +%Y-%m-%d) ops",

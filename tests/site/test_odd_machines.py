@@ -6,8 +6,9 @@ The machines are data, in odd.py. The table in docs/faults.md says the same in w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,18 +40,17 @@ def machines(work: Path, mirror: Path) -> Iterator[dict[str, Site]]:
         yield started
 
 
-def inventory(site: Site, name: str, **variables: object) -> str:
+def inventory(site: Site, name: str, variables: Mapping[str, Any]) -> str:
     """An inventory of the machine in which Ansible finds the Python, unless the variables name one."""
-    return str(
-        site.inventory(name, generation_space=SPACE, **{"ansible_python_interpreter": "auto_silent", **variables})
-    )
+    usual = {"generation_space": SPACE, "ansible_python_interpreter": "auto_silent"}
+    return str(site.inventory(name, None, **{**usual, **variables}))
 
 
 @pytest.mark.parametrize("odd", REFUSED, ids=lambda odd: odd.name)
 def test_machine_is_refused_with_what_helps(machines: dict[str, Site], odd: Odd) -> None:
     site = machines[odd.image]
     (host,) = site.hosts
-    options = ("--inventory", inventory(site, "odd", **odd.variables), *odd.options)
+    options = ("--inventory", inventory(site, "odd", odd.variables), *odd.options)
     host.run(odd.make)
     try:
         for plan in ((), ("--plan",)):
@@ -66,7 +66,7 @@ def test_all_that_is_harmless_at_once(machines: dict[str, Site]) -> None:
     site = machines["ready"]
     (host,) = site.hosts
     variables = {name: value for odd in HARMLESS for name, value in odd.variables.items()}
-    options = ("--inventory", inventory(site, "harmless", **variables))
+    options = ("--inventory", inventory(site, "harmless", variables))
     for odd in HARMLESS:
         host.run(odd.make)
     planned = site.directory.provision("site", "--plan", *options).ended_with(0)

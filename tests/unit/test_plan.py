@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site.plan import plan
-from tests.unit.plans import HOSTS, RECIPE, planned
+from tests.unit.plans import HOSTS, RECIPE, part, planned
 
 
 @pytest.mark.parametrize("kind", HOSTS)
@@ -39,6 +40,51 @@ def test_plan_as_json_says_what_is_built_kept_and_left_out() -> None:
     assert told["left_out"] == ["scorer"]
     assert (told["generation"], told["current"], told["activate"]) == (RECIPE.id, "", True)
     assert len(told["refusals"]) == 1
+
+
+def test_who_uses_the_package_manager_is_told_and_no_reason_to_refuse() -> None:
+    assert planned("package-users").remark == (
+        "node1: the package manager is in use by pid 7 (/usr/bin/unattended-upgrade): `provision site` waits for its "
+        "end, 10 minutes at most"
+    )
+    assert planned("bare").remark == ""
+
+
+def test_files_that_hosts_download_need_no_space_for_temporary_files() -> None:
+    state = HostState.model_validate(HOSTS["small-temporary-files"]["state"])
+    assert plan("node1", state, RECIPE, pushed=False).refusals == ()
+
+
+@pytest.mark.parametrize(("pip", "installed", "refused"), [(True, True, 0), (False, True, 1), (False, False, 0)])
+def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
+    pip: bool, installed: bool, refused: int
+) -> None:
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)), required=("gcc", "python3-pip"))
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["platform"]["pip"] = pip
+    state["packages"] = {"gcc": "1", **({"python3-pip": "1"} if installed else {})}
+    refusals = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert len(refusals) == refused
+    assert all("/usr/bin/python3 (Python 3.11.2) has no pip" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "words"),
+    [
+        ({"/usr": 3_999_999_999, "/var": 1 << 40}, "/usr has 3999 MB free, but 4000 MB are needed there"),
+        ({"/usr": 1 << 40, "/var": 999_999_999}, "/var has 999 MB free, but 1000 MB are needed there"),
+        ({"/usr": 4_000_000_000, "/var": 1_000_000_000}, ""),
+    ],
+)
+def test_packages_of_the_mirror_need_space_where_they_are_installed(spaces: dict[str, int], words: str) -> None:
+    repository = {"name": "packages", "file": "packages.tar", "sha256": "a" * 64, "size": 1_000_000_000}
+    state = HostState.model_validate({**HOSTS["bare"]["state"], "spaces": spaces})
+    refusals = plan("node1", state, replace(RECIPE, repository=repository)).refusals
+    assert [words in refusal for refusal in refusals] == [True] * bool(words)
+    small = HostState.model_validate(
+        {**HOSTS["bare"]["state"], "disk": {"path": "/opt", "free": 4_099_999_999, "writable": True}}
+    )
+    assert "the build needs 4.1 GB" in plan("node1", small, replace(RECIPE, repository=repository)).refusals[0]
 
 
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:

@@ -64,6 +64,14 @@ def test_python_3_5_is_too_old_for_all() -> None:
     assert "2.16" not in said.message
 
 
+def test_shell_that_ran_no_command_is_the_cause_and_not_python() -> None:
+    """A ~/.bashrc with `exit`: there is no output at all."""
+    assert pythons.answer(MISSING, "", "2.19.14").code == codes.LOGIN_SHELL
+    assert pythons.answer(MISSING, "welcome\r\n", "2.19.14").message == MISSING.message
+    text = f"welcome\r\n{pythons.BEGIN}\r\nfound /usr/bin/python2.7 2.7\r\n"
+    assert pythons.answer(MISSING, text, "2.19.14").code == codes.PYTHON_OLD
+
+
 @pytest.mark.parametrize("listed", [[], [Python("/usr/bin/python3", None, "Killed")]])
 def test_host_without_a_python_that_starts_is_told_as_before(listed: list[Python]) -> None:
     assert pythons.explain(MISSING, listed, "2.19.14") == MISSING

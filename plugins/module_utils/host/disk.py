@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import os
 import stat
+import tempfile
 
 from ..rules import layout
 
@@ -35,6 +36,15 @@ def facts(root):
         "files": status.f_favail if status.f_files else None,
         "writable": os.access(path, os.W_OK) and not status.f_flag & READ_ONLY,
     }
+
+
+def spaces():
+    """{path: free bytes} of the directories outside the stack root in which compilers and package managers write."""
+    found = {}
+    for path in (tempfile.gettempdir(), "/usr", "/var"):
+        status = os.statvfs(path)
+        found[path] = status.f_bavail * status.f_frsize
+    return found
 
 
 def existing(path):
