@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-DISKS = ("900m,noexec:/noexec", "900m,nr_inodes=300:/few", "100k,mode=1777:/small")
-"""Disks of the machines: one without programs, one with few inodes, and one that is too small for the largest file."""
+DISKS = ("900m,noexec:/noexec", "900m,nr_inodes=300:/few", "100k,mode=1777:/small", "300m,noexec,mode=1777:/tmp")
+"""Disks of the machines: one with noexec, one with few inodes, one that is too small for the largest file, and /tmp."""
 SHELL_IN_VAIN = "printf '#!/bin/sh\\nexit 1\\n' >{0}; chmod 755 {0}"
 
 

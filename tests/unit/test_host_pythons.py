@@ -11,7 +11,7 @@ import pytest
 from plugins.module_utils.host import pythons
 from tests.unit.programs import program
 
-NEWER, DISTRIBUTION = "/usr/local/bin/python3.12", "/usr/bin/python3"
+NEWER, DISTRIBUTION, OLD = "/usr/local/bin/python3.12", "/usr/bin/python3", "/usr/bin/python2.7"
 
 
 def host(monkeypatch: pytest.MonkeyPatch, with_pip: set[str], there: set[str], own: str = NEWER) -> None:
@@ -19,7 +19,8 @@ def host(monkeypatch: pytest.MonkeyPatch, with_pip: set[str], there: set[str], o
     monkeypatch.setattr(pythons.sys, "executable", own)
     monkeypatch.setattr(pythons.os.path, "exists", lambda path: path in there)
     monkeypatch.setattr(pythons, "_is_same", lambda path, other: path == other)
-    versions = {NEWER: "3.12.1", DISTRIBUTION: "3.11.2", "/usr/bin/python2.7": "2.7.18"}
+    versions = {NEWER: "3.12.1", DISTRIBUTION: "3.11.2", OLD: "2.7.18", "/usr/libexec/platform-python": "3.6.8"}
+    monkeypatch.setattr(pythons.platform, "python_version", lambda: versions[own])
 
     def inspect(path: str) -> dict[str, Any]:
         return {"python": versions[path], "pip": path in with_pip} if path in there else {}
@@ -42,7 +43,9 @@ def host(monkeypatch: pytest.MonkeyPatch, with_pip: set[str], there: set[str], o
         (NEWER, {DISTRIBUTION}, {NEWER, DISTRIBUTION}, DISTRIBUTION, True),
         (NEWER, set(), {NEWER, DISTRIBUTION}, DISTRIBUTION, False),
         ("", set(), {NEWER}, NEWER, False),
-        ("", {NEWER}, {NEWER, "/usr/bin/python2.7"}, NEWER, True),
+        ("", {NEWER}, {NEWER, OLD}, NEWER, True),
+        ("", {NEWER, OLD}, {NEWER, OLD}, NEWER, True),
+        ("", set(), {NEWER, OLD}, OLD, False),
     ],
 )
 def test_python_of_the_stack(
@@ -52,6 +55,32 @@ def test_python_of_the_stack(
     found = pythons.choose(requested)
     assert (found["executable"], found["pip"]) == (chosen, pip)
     assert set(found) == {"executable", "python", "pip"}
+
+
+@pytest.mark.parametrize(
+    ("own", "requested", "with_pip", "there", "chosen"),
+    [
+        # EL 7, whose OS package of pip is for its Python 2.7, with and without a python3.
+        (OLD, "", set(), {OLD}, OLD),
+        (OLD, "", set(), {OLD, DISTRIBUTION}, OLD),
+        (OLD, OLD, set(), {OLD, DISTRIBUTION}, OLD),
+        (OLD, OLD, {OLD, DISTRIBUTION}, {OLD, DISTRIBUTION}, OLD),
+        # EL 8 before its python3 is installed.
+        (
+            "/usr/libexec/platform-python",
+            "",
+            set(),
+            {"/usr/libexec/platform-python", OLD},
+            "/usr/libexec/platform-python",
+        ),
+        (DISTRIBUTION, "", set(), {DISTRIBUTION, OLD}, DISTRIBUTION),
+    ],
+)
+def test_python_of_the_distribution_stays_as_ansible_found_it(
+    monkeypatch: pytest.MonkeyPatch, own: str, requested: str, with_pip: set[str], there: set[str], chosen: str
+) -> None:
+    host(monkeypatch, with_pip, there, own)
+    assert pythons.choose(requested)["executable"] == chosen
 
 
 def test_distribution_s_python_that_does_not_start_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ import sys
 from .commands import output_of
 from .environment import PATH
 
-DISTRIBUTION = ("/usr/bin/python3", "/usr/bin/python2.7", "/usr/bin/python")
-"""Where a distribution has its own Python, the first one that exists counts."""
+DISTRIBUTION = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python2.7", "/usr/bin/python")
+"""Where a distribution has its own Python; the first one that exists counts."""
+SYSTEM = ("/usr/bin", "/usr/libexec")
 MODES = ("auto", "auto_silent", "auto_legacy", "auto_legacy_silent")
 """Values of ansible_python_interpreter that leave the choice to Ansible."""
 INSPECT = """
@@ -34,18 +35,24 @@ def choose(requested):
     """{executable, python, pip}: the Python of the stack, its version, and whether it has pip.
 
     `requested` is the inventory's ansible_python_interpreter; empty, or one of MODES, if Ansible was to choose. A
-    Python that the inventory requests is used if it has pip. Otherwise the distribution's own is preferred: its pip is
-    an OS package, which is installed with the others.
+    Python that the inventory requests is used if it has pip, and so is a Python 2.7 of the distribution: its releases
+    have pip for it. Otherwise the distribution's Python 3 is preferred: its pip is an OS package, which is installed
+    with the others.
     """
     own = {"executable": sys.executable, "python": platform.python_version()}
     path = next((path for path in DISTRIBUTION if os.path.exists(path)), "")
     distribution = own if not path or _is_same(path, sys.executable) else {"executable": path}
-    explicit = requested not in ("",) + MODES
-    for candidate in (own, distribution) if explicit else (distribution, own):
+    for candidate in (own, distribution):
         candidate.update(inspect(candidate["executable"]))
+    is_system = os.path.dirname(sys.executable) in SYSTEM
+    kept = requested not in ("",) + MODES or (is_system and own["python"].startswith("2."))
+    newer = distribution.get("python", "").startswith("3.")
+    for candidate in (own, distribution) if kept or not newer else (distribution, own):
         if candidate.get("pip"):
             return candidate
-    return distribution if distribution.get("python") else dict(own, pip=False)
+    if "python" in distribution and not (is_system and kept):
+        return distribution
+    return dict(own, pip=False)
 
 
 def inspect(path):
