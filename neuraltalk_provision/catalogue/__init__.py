@@ -43,6 +43,7 @@ def load() -> Catalogue:
             "needs": _data("packages")["needs"],
             "sources": _data("sources")["sources"],
             "checks": _data("checks"),
+            "licences": _data("licences")["licences"],
         }
     )
 

@@ -112,6 +112,17 @@ class PackageSource(Row):
 Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
 
 
+class Licence(Row):
+    """The licence of an artifact; data/licences.yaml explains the fields."""
+
+    licence: str = ""
+    named: str = ""
+    file: str = ""
+    why: str = ""
+    inside: bool = False
+    parts: dict[str, Licence] = {}
+
+
 class Component(Row):
     """A part of the stack that is built, tried and stamped as one.
 
@@ -246,7 +257,7 @@ class Catalogue(Row):
     """The whole catalogue.
 
     It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and for the name of
-    an artifact its source and its check: how its file is known.
+    an artifact its source, its check (how its file is known) and its licence.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -256,6 +267,7 @@ class Catalogue(Row):
     needs: tuple[Need, ...]
     sources: dict[str, Source] = {}
     checks: dict[str, Check] = {}
+    licences: dict[str, Licence] = {}
 
     def artifact(self, name: str) -> Artifact:
         """The artifact with that name. Raises KeyError if there is none."""

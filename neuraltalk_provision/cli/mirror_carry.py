@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
@@ -65,7 +66,7 @@ def bundle(
     if plan:
         output.result({**document, "written": False})
         return EXIT_FINE
-    written = bundles.write(prepared, to, output.progress)
+    written = bundles.write(prepared, to, output.progress, catalogues.load())
     for name, digest in written.parts.items():
         output.say(f"{'kept ' if name in written.kept else 'wrote'} {name}: sha256 {digest}")
     for name in written.documents:

@@ -80,10 +80,11 @@ IMPORTERS = {
     "matplotlib": {"report/figures.py"},
     "plotext": {"report/terminal.py"},
     "click": set(),
+    "cyclonedx": {"mirror/bill_of_materials.py"},
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
-    # They write archives. rules/archives.py reads them, for hosts and for the mirror.
-    "tarfile": {"mirror/parts.py", "mirror/source_archive.py"},
+    # Two write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
+    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/source_archive.py"},
     "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
@@ -102,7 +103,13 @@ PURE = [
     "mirror/pull_errors.py",
     "mirror/pull_plan.py",
     "mirror/platforms.py",
+    "mirror/bill_of_materials.py",
+    "mirror/carried.py",
+    "mirror/contained.py",
+    "mirror/deb_copyright.py",
+    "mirror/licence_names.py",
     "mirror/listing.py",
+    "mirror/rpm_index.py",
     "mirror/packing.py",
     "mirror/parts.py",
     "report/figures.py",
