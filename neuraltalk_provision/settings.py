@@ -35,8 +35,18 @@ def _address(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
+LARGEST_CERTIFICATES = 1 << 18
 
 
+def _mirror_url(value: str) -> str:
+    if value and not re.match(r"https?://[^/@]*(@[^/@]+)?(/|$)", value):
+        raise ValueError("must begin with https:// or http:// and the name of a server; encode / and @ in a password")
+    if value.startswith("http://") and "@" in value.split("/")[2]:
+        raise ValueError("contains a user or password, which http:// would send unencrypted: use https://")
+    return value
+
+
+MirrorUrl = Annotated[Address, AfterValidator(_mirror_url)]
 Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?!\x00-\x1f\x7f]+$")]
 
 
@@ -69,7 +79,8 @@ class Settings(BaseModel):
     cudnn_mode: Literal["swap", "private"] = "swap"
     keep_generations: int = Field(default=3, ge=2, strict=True)
     build_jobs: int = Field(default=0, ge=0, strict=True)
-    artifact_url: Address = ""
+    artifact_url: MirrorUrl = ""
+    artifact_ca: Path | Literal[""] = ""
     forks: int = Field(default=50, ge=1, strict=True)
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
@@ -105,8 +116,8 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "inventory", "allowed_signers"):
-        if isinstance(given.get(name), str):
+    for name in ("mirror", "inventory", "allowed_signers", "artifact_ca"):
+        if isinstance(given.get(name), str) and given[name]:
             given[name] = str(base / given[name])
     given_options = {name: value for name, value in overrides.items() if value is not None}
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
@@ -119,6 +130,22 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     return settings.model_copy(
         update={name: getattr(settings, name).absolute() for name in ("mirror", "inventory", "allowed_signers")}
     )
+
+
+def certificates(settings: Settings) -> str:
+    """The certificates in the file artifact_ca, as text; empty if there is none. Raises UsageError."""
+    file = settings.artifact_ca
+    if not isinstance(file, Path):
+        return ""
+    with naming(file, "read"), file.open("rb") as opened:
+        content = opened.read(LARGEST_CERTIFICATES + 1)
+    found = re.findall(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", content)
+    if not found or len(content) > LARGEST_CERTIFICATES:
+        raise UsageError(
+            f"{file} contains no certificate in the format PEM, or is larger than {LARGEST_CERTIFICATES:,} bytes",
+            advice="artifact_ca in provision.yml must be the file of the CA that signed the web server's certificate.",
+        )
+    return "".join(block.decode("ascii") + "\n" for block in found)
 
 
 def _read(file: Path) -> dict[str, Any]:

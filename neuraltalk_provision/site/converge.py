@@ -13,7 +13,7 @@ from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.settings import Settings, certificates
 from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.host_state import HostStates
@@ -145,6 +145,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
+        "provision_artifact_ca": certificates(settings),
         # Not in the recipe, because the recipe is printed and the URL can contain a token.
         "provision_pip_index_url": settings.pip.index_url,
         "provision_controller": controller.name(),
