@@ -39,8 +39,10 @@ LARGEST_CERTIFICATES = 1 << 18
 
 
 def _mirror_url(value: str) -> str:
-    if value and not re.match(r"https?://[^/@]*(@[^/@]+)?(/|$)", value):
-        raise ValueError("must begin with https:// or http:// and the name of a server; encode / and @ in a password")
+    if value and not re.fullmatch(r"https?://([^/@?#]+@)?[^/@?#]+(/[^@?#]*)?", value):
+        raise ValueError(
+            "must be https:// or http://, the name of a server and a path; in a password, encode / @ % # and ?"
+        )
     if value.startswith("http://") and "@" in value.split("/")[2]:
         raise ValueError("contains a user or password, which http:// would send unencrypted: use https://")
     return value

@@ -59,7 +59,7 @@ def _data(content: bytes) -> _Unpacked:
         digits = header[48:58].strip()
         if header[58:] != b"`\n" or not re.fullmatch(rb"[0-9]{1,10}", digits):
             break
-        name, size, start = header[:16].strip().rstrip(b"/").decode("latin-1"), int(digits), place + 60
+        name, size, start = header[:16].strip().rstrip(b"/").decode("ascii", "replace"), int(digits), place + 60
         if name.startswith("data.tar"):
             if start + size > len(content):
                 break

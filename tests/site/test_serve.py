@@ -183,7 +183,7 @@ class Site:
 
     def play(self, cases: list[Case]) -> dict[str, str]:
         """{name of a case: what the role said, or `done`}, with all that Ansible can say under `output`."""
-        first = {"ansible.builtin.set_fact": {"said": {}}}
+        first: dict[str, Any] = {"ansible.builtin.set_fact": {"said": {}}}
         saved = self.folder / "said.json"
         last = {"ansible.builtin.copy": {"content": "{{ said | to_json }}", "dest": str(saved), "mode": "0600"}}
         tasks = [first, *(task for case in cases for task in case.tasks(self.folder)), last]
@@ -193,7 +193,7 @@ class Site:
             [str(Path(sys.executable).with_name("ansible-playbook")), "-vvv", "-i", "localhost,",
              "-e", f"ansible_python_interpreter={sys.executable}", "-e", "ansible_connection=local",
              str(self.folder / "play.yml")],
-            env={**ansible.environment(), "no_proxy": "*"},
+            env={**ansible.environment(), "no_proxy": "*", "ANSIBLE_PIPELINING": "1"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr

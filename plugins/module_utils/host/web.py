@@ -29,6 +29,10 @@ else:
     from urllib.parse import unquote, urlsplit
     from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
 NO_TLS = ("wrong version number", "unknown protocol", "record layer", "http request")
 LONGEST = 200
@@ -78,7 +82,7 @@ def opener(url, login, ca):
         raise RefusedError("artifact_url must begin with https:// or http://")
     if login and scheme != "https":
         raise RefusedError("user and password would be sent unencrypted: use https:// in artifact_url")
-    handlers = [_SameOrigin()]
+    handlers = [_SameOrigin()]  # type: list[Any]
     if scheme == "https":
         try:
             handlers.append(HTTPSHandler(context=ssl.create_default_context(cadata=as_text(ca) or None)))
@@ -87,7 +91,7 @@ def opener(url, login, ca):
         except (AttributeError, TypeError):
             raise RefusedError("this Python cannot check certificates: update it, or let the controller send the files")
     made = build_opener(*handlers)
-    made.addheaders = [("User-Agent", "neuraltalk-provision"), ("Accept-Encoding", "identity")]
+    made.addheaders = [("User-Agent", "neuraltalk.provision (Ansible)"), ("Accept-Encoding", "identity")]
     if login:
         words = [unquote(word) for word in as_native(login).split(":", 1)]
         pair = as_text(":".join(words)).encode("utf-8")
@@ -149,8 +153,8 @@ def _of_status(code, error, made):
         return RefusedError("it answered with the status %d: %s" % (code, what))
     if code in (408, 425, 429) or code >= 500:
         return LostError("it answered with the status %d" % code)
-    what = {403: "it does not give this file to us", 404: "it has no such file", 410: "it has no such file"}
-    return RefusedError("it answered with the status %d: %s" % (code, what.get(code, "that is not the file")))
+    meaning = {403: "it does not give this file to us", 404: "it has no such file", 410: "it has no such file"}
+    return RefusedError("it answered with the status %d: %s" % (code, meaning.get(code, "that is not the file")))
 
 
 def _of_reason(reason):
