@@ -8,6 +8,7 @@ from typing import Literal
 Kind = Literal["deb", "rpm", "wheel", "file"]
 LONGEST_NAME = 200
 MOST_LICENCES = 50
+LONGEST_LICENCES = 2_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,6 @@ def shown(text: str) -> str:
 def stated(names: list[str], file: str, why: str) -> Statement:
     """The statement with these names, sorted and each once; `why` is used if there are none."""
     found = sorted({shown(name) for name in names} - {""})
-    if len(found) > MOST_LICENCES:
-        return Statement((), file, f"it names more than {MOST_LICENCES} licences")
+    if len(found) > MOST_LICENCES or sum(map(len, found)) > LONGEST_LICENCES:
+        return Statement((), file, f"it names {len(found)} licences, too many for this list: read the file")
     return Statement(tuple(found), file, "" if found else why)

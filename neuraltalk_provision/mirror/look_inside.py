@@ -14,7 +14,7 @@ from neuraltalk_provision.mirror.contained import Inside, Kind, Package, Stateme
 from neuraltalk_provision.rules import archive_formats as formats
 from neuraltalk_provision.rules import archive_tree, archives
 
-LARGEST_INDEX = 32 << 20
+LARGEST_INDEX = 8 << 20
 MOST_WHEELS = 5_000
 _BLOCK = 1 << 20
 _PACKAGES = "Packages"

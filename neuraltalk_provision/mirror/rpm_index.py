@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from neuraltalk_provision.mirror.contained import Statement, shown, stated
 
-LARGEST = 16 << 20
+LARGEST = 8 << 20
 """The most bytes of an index when it is unpacked."""
+DEEPEST = 20
+_BLOCK = 1 << 16
 _COMMON = "{http://linux.duke.edu/metadata/common}"
 _RPM = "{http://linux.duke.edu/metadata/rpm}"
 
@@ -37,10 +39,29 @@ def read(content: bytes, file: str) -> Mapping[str, Row]:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text or b"\0" in text:
         raise ValueError("it defines entities, or is not UTF-8, as no index does")
     try:
-        root = ElementTree.fromstring(text.decode("utf-8"))
+        return dict(_row(package, file) for package in _packages(text.decode("utf-8")))
     except ElementTree.ParseError as error:
         raise ValueError(f"it is not XML: {error}") from None
-    return dict(_row(package, file) for package in root.iter(f"{_COMMON}package"))
+
+
+def _packages(text: str) -> Iterator[ElementTree.Element]:
+    """The packages of an index, one after the other, so that only one is in memory."""
+    parser = ElementTree.XMLPullParser(("start", "end"))
+    above = list[ElementTree.Element]()
+    for place in range(0, len(text) + 1, _BLOCK):
+        parser.feed(text[place : place + _BLOCK])
+        for event, element in parser.read_events():
+            if not isinstance(element, ElementTree.Element) or len(above) > DEEPEST:
+                raise ValueError("it is nested deeper than an index is")
+            if event == "start":
+                above.append(element)
+                continue
+            above.pop()
+            if len(above) == 1:
+                if element.tag == f"{_COMMON}package":
+                    yield element
+                above[0].clear()
+    parser.close()
 
 
 def _unpacked(content: bytes, file: str) -> bytes:

@@ -17,7 +17,15 @@ from cyclonedx import spdx
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.model import GitSource, Licence
-from neuraltalk_provision.mirror import deb_copyright, listing, lock, look_inside, rpm_index, wheel_metadata
+from neuraltalk_provision.mirror import (
+    deb_copyright,
+    deb_licences,
+    listing,
+    lock,
+    look_inside,
+    rpm_index,
+    wheel_metadata,
+)
 from neuraltalk_provision.mirror.contained import Inside, Statement
 from neuraltalk_provision.mirror.licence_names import spdx as spelled
 from neuraltalk_provision.mirror.parts import Description, Digested, Piece
@@ -168,6 +176,8 @@ def test_rpms_have_the_licences_of_the_index(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (b"<metadata", "not XML"),
+        (b"", "not XML"),
+        (b"<a>" * 1_000_000, "nested deeper"),
         (b'<!DOCTYPE m [<!ENTITY a "b">]><m>&a;</m>', "entities"),
         (PRIMARY.encode("utf-16"), "UTF-8"),
         (b"x" * (rpm_index.LARGEST + 1), "larger than"),
@@ -176,6 +186,21 @@ def test_rpms_have_the_licences_of_the_index(tmp_path: Path) -> None:
 def test_index_that_cannot_be_read_says_why(content: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         rpm_index.read(content, "repodata/primary.xml")
+
+
+def test_tar_with_more_files_than_any_platform_needs_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = deb_licences.LIMITS._replace(members=3)
+    monkeypatch.setattr(deb_licences, "LIMITS", limits)
+    found = look_inside.read(packed(tmp_path / "packages.tar", {f"{number}.deb": b"" for number in range(4)}))
+    assert found == Inside((), "its content cannot be read: contains more than 3 members")
+
+
+def test_package_that_names_very_many_licences_points_to_its_file() -> None:
+    text = COPYRIGHT + "".join(f"\nFiles: {number}\nLicense: L-{number}\n" for number in range(90))
+    found = deb_copyright.read(deb("one", text, ""), "one").statement
+    assert (found.licences, found.why) == ((), "it names 92 licences, too many for this list: read the file")
 
 
 def test_tar_that_cannot_be_read_says_why(tmp_path: Path) -> None:
