@@ -6,6 +6,7 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 from xml.etree import ElementTree
 
 from neuraltalk_provision.mirror.contained import Statement, shown, stated
@@ -46,12 +47,12 @@ def read(content: bytes, file: str) -> Mapping[str, Row]:
 
 def _packages(text: str) -> Iterator[ElementTree.Element]:
     """The packages of an index, one after the other, so that only one is in memory."""
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser: ElementTree.XMLPullParser[Any] = ElementTree.XMLPullParser(("start", "end"))
     above = list[ElementTree.Element]()
     for place in range(0, len(text) + 1, _BLOCK):
         parser.feed(text[place : place + _BLOCK])
-        for event, element in parser.read_events():
-            if not isinstance(element, ElementTree.Element) or len(above) > DEEPEST:
+        for event, element in cast(Iterator[tuple[str, ElementTree.Element]], parser.read_events()):
+            if len(above) > DEEPEST:
                 raise ValueError("it is nested deeper than an index is")
             if event == "start":
                 above.append(element)
