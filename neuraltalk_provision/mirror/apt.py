@@ -93,14 +93,14 @@ class AptCollector:
         wanted = package_names.names(self._catalogue, target, "apt")
         # Also what a host has already, so that the closure installs on older hosts of the release, and on nothing.
         names = tuple(dict.fromkeys((*sorted(available.base), *wanted.required)))
+        there = tuple(name for name in wanted.optional if name in available.names)
+        left_out = {name: "the repositories do not have it" for name in wanted.optional if name not in available.names}
+        if not root.problem((*names, *there)):
+            return _Chosen((*names, *there), left_out)
         problem = root.problem(names)
         if problem:
             raise apt_errors.not_installable(target.key, wanted.required, problem)
-        together = (*names, *(name for name in wanted.optional if name in available.names))
-        left_out = {name: "the repositories do not have it" for name in wanted.optional if name not in available.names}
-        if not root.problem(together):
-            return _Chosen(together, left_out)
-        for name in together[len(names) :]:
+        for name in there:
             problem = root.problem((*names, name))
             if problem:
                 left_out[name] = f"it cannot be installed: {apt_errors.reason(problem)}"

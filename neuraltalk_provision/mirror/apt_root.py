@@ -43,14 +43,18 @@ APT::Update::Error-Mode "any";
 APT::Sandbox::User "root";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::AllowReleaseInfoChange "true";
 Acquire::AllowWeakRepositories "false";
 Acquire::ForceHash "SHA256";
-Acquire::GzipIndexes "true";
+Acquire::GzipIndexes "false";
 Acquire::Languages "none";
 Acquire::PDiffs "false";
 Acquire::Retries "3";
 """
-"""The user of the sandbox is root, because the default user could not read the directory of a mirror."""
+"""The user of the sandbox is root, because the default user could not read the directory of a mirror.
+
+A release may change its name for its suite (stable becomes oldstable), because nothing that is installed depends on it.
+"""
 
 
 class AptRoot:
