@@ -10,7 +10,7 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import pull_errors
 
 FAILED = re.compile(
-    r"^(E: .*|W: (Failed to fetch|GPG error|An error occurred during the sig|Some index files|.*not signed|.*no longer signed).*)$",
+    r"^(E: .*|W: (Failed to fetch|GPG error|An error occurred during the sig|Some index).*|W: .*not signed.*)$",
     re.M,
 )
 """The lines with which an update is not complete, also if apt's exit code is 0."""
