@@ -69,7 +69,7 @@ def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, job
     rows = list(plan.of("pull"))
     if not rows:
         return Pulled((), ())
-    for program in sorted({"curl" if isinstance(row.source, UrlSource) else "git" for row in rows}):
+    for program in sorted({"git" if isinstance(row.source, GitSource) else "curl" for row in rows}):
         if not shutil.which(program):
             raise pull_errors.missing_program(program)
     with pull_folder.working(mirror) as cache:

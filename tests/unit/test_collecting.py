@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.catalogue import target
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import collecting, download, lock, pull, pull_folder, pull_plan, store
 from neuraltalk_provision.mirror.collection import Piece
 from neuraltalk_provision.mirror.pull import Pulled
@@ -217,6 +217,15 @@ def test_hostile_description_is_refused(tmp_path: Path, wheels: Shelf, changes: 
     assert words in row.reason
     assert row.advice
     assert "secret" not in row.reason
+
+
+def test_git_is_not_needed(tmp_path: Path, wheels: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "git" else real(name))
+    assert len(pulled(tmp_path / "m", wheels).added) == 1
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "curl" else real(name))
+    with pytest.raises(UsageError, match="does not have the program curl"):
+        pulled(tmp_path / "n", wheels)
 
 
 def test_work_directory_is_beside_what_was_fetched(tmp_path: Path, wheels: Shelf) -> None:
