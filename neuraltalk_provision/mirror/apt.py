@@ -50,8 +50,7 @@ class AptCollector:
         """All packages that a host needs which has none, with the index of a flat repository."""
         sources = self._sources(target)
         root = AptRoot(work.absolute() / "repositories", target.key, stop)
-        own_keys = any(not one.signed_by for one in sources)
-        root.prepare(apt_sources.deb822(sources), self._machine, own_keys)
+        root.prepare(apt_sources.deb822(sources), self._machine, own_keys=not self._repositories.apt(target))
         root.update()
         available = Available(root.available())
         chosen = self._choose(root, target, available)
