@@ -101,6 +101,16 @@ def test_index_lists_the_files_by_plain_names(repository: Repository) -> None:
     assert "pool/" not in index
 
 
+def test_path_of_keys_can_have_spaces(repository: Repository, tmp_path: Path) -> None:
+    """apt would take it for two paths."""
+    file = tmp_path / "the operator's, keys.gpg"
+    file.write_bytes(KEEPER.keyring)
+    assert names(collect(repository, signed_by=file)) == CLOSURE
+    file.write_bytes(STRANGER.keyring)
+    shutil.rmtree(tmp_path / "the work")
+    assert "none of the given keys has signed it" in refused(repository, signed_by=file)
+
+
 def test_two_collections_are_equal(repository: Repository, tmp_path: Path) -> None:
     one = collect(repository)
     repository.packages.reverse()
