@@ -84,8 +84,8 @@ IMPORTERS = {
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
     # Two write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
-    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/source_archive.py"},
-    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull.py", "mirror/remains.py"},
+    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/tar_writer.py"},
+    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
@@ -99,10 +99,14 @@ PURE = [
     "catalogue/target.py",
     "dataset/request.py",
     "mirror/addresses.py",
+    "mirror/apt_errors.py",
+    "mirror/apt_index.py",
+    "mirror/apt_sources.py",
+    "mirror/package_names.py",
+    "mirror/pull_progress.py",
     "mirror/git_progress.py",
     "mirror/pull_errors.py",
     "mirror/pull_plan.py",
-    "mirror/platforms.py",
     "mirror/bill_of_materials.py",
     "mirror/carried.py",
     "mirror/contained.py",
