@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from neuraltalk_provision.catalogue import Artifact
 from neuraltalk_provision.catalogue.target import Target
@@ -31,13 +31,15 @@ class Collection:
     """All files of an artifact.
 
     `made` are files that the collector wrote itself ({name: content}), such as an index. `version` is text for people.
-    `left_out` are optional packages that the repositories do not have: {name: reason}.
+    `left_out` are optional packages that the repositories do not have: {name: reason}. `remarks` are what people have to
+    know, such as a repository whose packages are not signed.
     """
 
     pieces: tuple[Piece, ...]
     made: Mapping[str, bytes] = field(default_factory=dict)
     version: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -57,3 +59,14 @@ class Collector(Protocol):
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:
         """The files. `work` is a directory for indexes, which stays between calls. Raises MirrorError."""
+
+
+@runtime_checkable
+class Finisher(Protocol):
+    """A collector that works on the files when they have arrived, before they are packed."""
+
+    def finish(self, found: Collection, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
+        """The collection with what can only be made from its files. Raises MirrorError for a file that is not right.
+
+        `found` is what `collect` returned, and `files` are {name of a piece: the file}, whose SHA-256 is right.
+        """
