@@ -1,0 +1,314 @@
+"""Chooses packages by the Python interface of dnf 4. Run as a program by the Python that dnf itself uses (3.6 or later).
+
+    python3 -I dnf_program.py REQUEST
+
+REQUEST is a JSON file that mirror/dnf.py writes; the answer is one JSON object on stdout. Nothing of this machine's own
+dnf is read or written: all directories are those of the request, and no configuration file is read, except that the
+machine's own repositories are read if the request has none.
+"""
+
+import json
+import logging
+import os
+import resource
+import sys
+
+MOST_PACKAGES = 20000
+LARGEST_FILE = 2 << 30
+SECONDS = 1800
+REASON = 1500
+LONGEST = 4000
+
+
+class Refusal(Exception):
+    """`kind` says what failed; `repository` is its id, if it was one."""
+
+    def __init__(self, kind, text, repository=""):
+        super().__init__(text)
+        self.kind, self.repository = kind, repository
+
+
+class Said(logging.Handler):
+    """The last warnings of dnf: what failed at each address is only in these."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines = []
+
+    def emit(self, record):
+        """Keep a warning."""
+        self.lines = [*self.lines[-20:], record.getMessage()]
+
+    def take(self):
+        """The warnings since the last call, as text."""
+        text, self.lines = "\n".join(self.lines), []
+        return text[:REASON]
+
+
+SAID = Said()
+
+
+def limit(memory):
+    """Bounds for hostile indexes: memory, the size of each file that is written, and time of the processor."""
+    for what, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_CPU, SECONDS),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def base_of(request):
+    """A dnf.Base without repositories, whose directories are all below the request's `work`."""
+    import dnf
+    import dnf.conf
+    import dnf.yum.misc
+
+    work = request["work"]
+    logging.getLogger("dnf").addHandler(SAID)
+    dnf.yum.misc.getCacheDir = lambda: work  # it would make a directory in /var/tmp
+    conf = dnf.conf.Conf()
+    conf.installroot = os.path.join(work, "root")
+    for name in ("cachedir", "persistdir", "logdir", "system_cachedir"):
+        setattr(conf, name, os.path.join(work, "cache" if "cache" in name else name))
+    conf.pluginpath, conf.pluginconfpath, conf.plugins = [], [], False
+    conf.protected_packages, conf.check_config_file_age = [], False
+    conf.sslcacert = os.environ.get("CURL_CA_BUNDLE", "")  # as the program curl does
+    conf.substitutions["releasever"] = request["release"]
+    conf.arch = request["machine"]
+    conf.ignorearch = conf.install_weak_deps = False
+    conf.best, conf.assumeyes, conf.deltarpm, conf.zchunk = True, True, False, False
+    conf.gpgcheck = conf.repo_gpgcheck = conf.localpkg_gpgcheck = False
+    conf.module_platform_id = request["module_platform"]
+    conf.retries, conf.timeout, conf.diskspacecheck = 3, 30, False
+    conf.reposdir = request.get("machine_repositories", [])
+    if conf.reposdir:
+        conf.substitutions.update_from_etc("/", conf.varsdir)
+    else:
+        conf.varsdir = []
+    for folder in ("root", "cache", "persistdir", "logdir"):
+        os.makedirs(os.path.join(work, folder), exist_ok=True)
+    return dnf.Base(conf)
+
+
+def add_repository(base, asked):
+    """Load the index of a repository from the first of its addresses that has one, checked if it is signed."""
+    import dnf.exceptions
+    import dnf.repo
+
+    failures = []
+    for address in asked["addresses"]:
+        address = address.rstrip("/") + "/"
+        signed = bool(asked["keys"]) and is_signed(base, address)
+        if asked["index_signed"] and not signed:
+            failures.append("%s: its index is not signed: there is no repodata/repomd.xml.asc" % address)
+            continue
+        # Another id has another directory in the cache: what was accepted without a signature, or with other keys, is
+        # never taken from there.
+        repo = dnf.repo.Repo(asked["id"] + ("-signed" if signed else ""), base.conf)
+        repo.baseurl = [address]
+        repo.skip_if_unavailable = False
+        repo.gpgcheck, repo.repo_gpgcheck, repo.gpgkey = False, signed, asked["keys"]
+        repo._repo.expire()
+        try:
+            repo.load()
+        except dnf.exceptions.RepoError as error:
+            failures.append("%s: %s\n%s" % (address, str(error)[:REASON], SAID.take()))
+            continue
+        base.repos.add(repo)
+        return {
+            "id": asked["id"],
+            "address": address,
+            "signed": signed,
+            "gpgcheck": asked["gpgcheck"],
+            "keys": asked["keys"],
+            "used_as": repo.id,
+        }
+    raise Refusal("repository", "\n".join(failures)[:LONGEST], asked["id"])
+
+
+def is_signed(base, address):
+    """Whether the repository has a signature of its index; also False if that cannot be asked."""
+    try:
+        base.urlopen(address + "repodata/repomd.xml.asc").close()
+    except IOError:
+        return False
+    return True
+
+
+def own_repositories(base):
+    """The enabled repositories of this machine, loaded."""
+    import dnf.exceptions
+
+    base.read_all_repos()
+    found = []
+    for repo in base.repos.iter_enabled():
+        repo.skip_if_unavailable = False
+        keys = list(repo.gpgkey)
+        try:
+            repo.load()
+        except dnf.exceptions.RepoError as error:
+            raise Refusal("repository", "%s\n%s" % (str(error)[:REASON], SAID.take()), repo.id)
+        places = [place for place in list(repo._repo.getMirrors()) or list(repo.baseurl) if "://" in place]
+        if not places:
+            raise Refusal("repository", "it has no address", repo.id)
+        found.append(
+            {
+                "id": repo.id,
+                "address": places[0].rstrip("/") + "/",
+                "signed": bool(repo.repo_gpgcheck),
+                "gpgcheck": bool(repo.gpgcheck),
+                "keys": keys,
+                "used_as": repo.id,
+            }
+        )
+    if not found:
+        raise Refusal("repository", "this machine has no enabled repository of dnf")
+    return found
+
+
+class Solver:
+    """Installs names into an empty system, on paper."""
+
+    def __init__(self, base, machine):
+        import dnf.goal
+        import hawkey
+
+        self.sack, self.machines = base.sack, [machine, "noarch"]
+        self._goal, self._selector = dnf.goal.Goal, hawkey.Selector
+
+    def query(self, **how):
+        """The packages of the repositories for this machine type."""
+        return self.sack.query().available().filter(arch=self.machines, **how)
+
+    def solve(self, required, optional=(), provided=()):
+        """(packages, problem): what the names need, or why that is impossible."""
+        goal = self._goal(self.sack)
+        wanted = [(self.query(name=name), False) for name in required]
+        wanted += [(self.query(name=name), True) for name in optional]
+        wanted += [(self.query(provides=name), False) for name in provided]
+        for query, is_optional in wanted:
+            selector = self._selector(self.sack)
+            selector.set(pkg=query)
+            goal.install(select=selector, optional=is_optional)
+        if goal.run(force_best=True, ignore_weak_deps=True):
+            return list(goal.list_installs()), ""
+        lines = [line for group in goal.problem_rules() for line in group]
+        return [], "\n".join(dict.fromkeys(lines))[:REASON] or "dnf gives no reason"
+
+
+def resolve(base, request):
+    """The closure of the names of the request, and what is missing."""
+    if request.get("machine_repositories"):
+        repositories = own_repositories(base)
+    else:
+        repositories = [add_repository(base, asked) for asked in request["repositories"]]
+    base.fill_sack(load_system_repo=False, load_available_repos=True)
+    solver = Solver(base, request["machine"])
+    missing = [name for name in request["required"] if not solver.query(name=name)]
+    left_out = {name: "no repository has it" for name in request["optional"] if not solver.query(name=name)}
+    missing += [name for name in request["provided"] if not solver.query(provides=name)]
+    answer = {"repositories": repositories, "missing": missing, "left_out": left_out, "packages": []}
+    if missing:
+        return answer
+    optional = [name for name in request["optional"] if name not in left_out]
+    # By themselves first, so that an optional package is never the reason why a required one gets another version.
+    provided = request["provided"]
+    packages, problem = solver.solve(request["required"], (), provided)
+    if problem:
+        raise Refusal("solve", problem)
+    if optional:
+        packages, problem = solver.solve(request["required"], optional, provided)
+        names = {package.name for package in packages}
+        for name in optional:
+            if name not in names:
+                why = solver.solve([*request["required"], name], (), provided)[1]
+                left_out[name] = why or "it cannot be installed together with other optional packages"
+    if len(packages) > MOST_PACKAGES:
+        raise Refusal("solve", "it needs more than %d packages" % MOST_PACKAGES)
+    numbers = {one["used_as"]: number for number, one in enumerate(repositories)}
+    answer["packages"] = [described(package, numbers) for package in packages]
+    return answer
+
+
+def described(package, numbers):
+    """A package as the repository's index describes it."""
+    import hawkey
+
+    checksum = package.returnIdSum() or ("", "")
+    return {
+        "name": package.name,
+        "epoch": package.epoch,
+        "version": package.version,
+        "release": package.release,
+        "machine": package.arch,
+        "repository": numbers[package.reponame],
+        "location": package.location or "",
+        "base": package.baseurl or "",
+        "checksum_type": checksum[0],
+        "checksum": checksum[1],
+        "size": package.downloadsize,
+    }
+
+
+def attempt(base, request):
+    """Install the names into an empty system from the repository in `directory` alone, without writing any file."""
+    import dnf.exceptions
+    import dnf.repo
+
+    repo = dnf.repo.Repo("made", base.conf)
+    repo.baseurl = [request["directory"]]
+    repo.skip_if_unavailable, repo.module_hotfixes = False, True
+    repo._repo.expire()
+    base.repos.add(repo)
+    base.conf.tsflags = ["test"]
+    base.fill_sack(load_system_repo=False, load_available_repos=True)
+    solver = Solver(base, request["machine"])
+    missing = [name for name in request["required"] if not solver.query(name=name)]
+    missing += [name for name in request["provided"] if not solver.query(provides=name)]
+    if missing:
+        return {"missing": missing, "installed": 0}
+    packages, problem = solver.solve(request["required"], (), request["provided"])
+    if problem:
+        raise Refusal("solve", problem)
+    if request["test"]:
+        for package in packages:
+            base.package_install(package)
+        base.resolve()
+        try:
+            base.do_transaction()
+        except dnf.exceptions.Error as error:
+            raise Refusal("solve", str(error)[:REASON])
+    return {"missing": [], "installed": len(packages)}
+
+
+def main(arguments):
+    """Answer one request."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not be part of the answer
+    with open(arguments[0]) as file:
+        request = json.load(file)
+    limit(request["memory"])
+    try:
+        import dnf.exceptions
+    except ImportError as error:
+        answer = {"failure": {"kind": "program", "repository": "", "text": str(error)}}
+    else:
+        try:
+            base = base_of(request)
+            answer = attempt(base, request) if request["attempt"] else resolve(base, request)
+        except Refusal as refusal:
+            answer = {"failure": {"kind": refusal.kind, "repository": refusal.repository, "text": str(refusal)}}
+        except dnf.exceptions.Error as error:
+            answer = {"failure": {"kind": "dnf", "repository": "", "text": str(error)[:REASON]}}
+        except MemoryError:
+            answer = {"failure": {"kind": "memory", "repository": "", "text": "no memory"}}
+    json.dump(answer, answers)
+    answers.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

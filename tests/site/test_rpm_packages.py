@@ -1,0 +1,381 @@
+"""OS packages for systems with rpm: collected by the real dnf out of repositories that are built here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.catalogue import target
+from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror import dnf_request, repositories, rpm_packages
+from neuraltalk_provision.mirror.archive import Contents
+from neuraltalk_provision.mirror.collection import Collection
+from neuraltalk_provision.mirror.repository_file import Repositories, RpmRepository
+from neuraltalk_provision.mirror.rpm_packages import RpmCollection, RpmPackages
+from plugins.modules.os_packages import Rpm as HostRpm
+from tests.lab import signed_rpms
+from tests.lab.errors import LabError
+from tests.lab.signed_rpms import Key, Rpm
+
+CATALOGUE = catalogues.load()
+PACKAGES = CATALOGUE.artifact("packages")
+ROCKY = target.parse("rocky-9-x86_64")
+WANTED = dnf_request.wanted(CATALOGUE, ROCKY)
+MACHINES = ("x86_64", "noarch")
+
+
+def standard() -> list[Rpm]:
+    """All required packages of EL 9, some optional ones, and what they need."""
+    needs = {"gcc": ["cpp = 1.0", "libc.so.6()(64bit)"], "python3-pip": ["python3", "/usr/bin/env"], "git": ["absent"]}
+    plain = [Rpm(name, needs.get(name, ["glibc"])) for name in WANTED.required]
+    return [
+        *plain,
+        Rpm("cpp"),
+        Rpm("cpp", version="0.9"),
+        Rpm("glibc", provides=["libc.so.6()(64bit)"]),
+        Rpm("python3"),
+        Rpm("coreutils", files=["/usr/bin/env"], machine="noarch"),
+        Rpm("gcc", machine="i686"),
+        Rpm("unused"),
+        Rpm("git", needs["git"]),
+        Rpm("sox", ["glibc"], conflicts=["cpp"]),
+        Rpm("gnuplot", ["glibc"]),
+    ]
+
+
+@dataclass(frozen=True)
+class Farm:
+    """Keys, and a repository that is signed by one of them, with its index."""
+
+    place: Path
+    key: Key
+    other: Key
+    good: Path
+
+    def copy(self, place: Path, files: Callable[[Path], object] = lambda folder: None, *options: str) -> Path:
+        """A copy of the repository, with other files, and an index that is not signed."""
+        folder = place / "repository"
+        shutil.copytree(self.good, folder)
+        shutil.rmtree(folder / "repodata")
+        files(folder)
+        signed_rpms.index(folder, *options)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
+    try:
+        signed_rpms.need()
+    except LabError as error:
+        pytest.skip(str(error))
+    place = tmp_path_factory.mktemp("rpm packages")
+    key, other = signed_rpms.make_key(place / "the key"), signed_rpms.make_key(place / "other")
+    good = place / "good"
+    signed_rpms.build(standard(), good)
+    key.sign_packages(good)
+    signed_rpms.index(good)
+    key.sign_index(good)
+    return Farm(place, key, other, good)
+
+
+def collector(*given: RpmRepository) -> RpmPackages:
+    return RpmPackages(CATALOGUE, Repositories("repositories.yml", {ROCKY.key: given}))
+
+
+def repository(folder: Path, key: Key, **more: bool) -> RpmRepository:
+    return RpmRepository(baseurl=(folder.as_uri(),), gpgkey=(key.public,), **more)
+
+
+def collect(work: Path, *given: RpmRepository) -> RpmCollection:
+    return collector(*given).collect(PACKAGES, ROCKY, work, Event())
+
+
+def moved(found: Collection, cache: Path) -> dict[str, Path]:
+    """The files of a collection as the download brings them: named by their SHA-256, which is checked."""
+    cache.mkdir(exist_ok=True)
+    files = {}
+    for piece in found.pieces:
+        content = Path(unquote(urlsplit(piece.address).path)).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (piece.sha256, piece.size)
+        files[piece.name] = cache / piece.sha256
+        files[piece.name].write_bytes(content)
+    return files
+
+
+def pull(work: Path, *given: RpmRepository) -> Collection:
+    """The whole collection, checked and with its index."""
+    found = collect(work / "work", *given)
+    return collector(*given).finish(found, moved(found, work / "cache"), work / "work", Event())
+
+
+def refused(work: Path, *given: RpmRepository) -> str:
+    with pytest.raises(MirrorError) as error:
+        pull(work, *given)
+    assert error.value.advice
+    return error.value.message
+
+
+def names(found: Collection) -> set[str]:
+    return {piece.name for piece in found.pieces}
+
+
+def test_closure_of_an_empty_system_is_found_and_nothing_else(farm: Farm, tmp_path: Path) -> None:
+    found = pull(tmp_path, repository(farm.good, farm.key))
+    expected = {*WANTED.required, "cpp", "glibc", "python3", "gnuplot"}
+    assert names(found) == {f"{name}-1.0-1.x86_64.rpm" for name in expected} | {"coreutils-1.0-1.noarch.rpm"}
+    assert found.left_out["ImageMagick"] == "no repository has it"
+    assert "nothing provides absent" in found.left_out["git"]
+    assert "conflicts" in found.left_out["sox"]
+    assert set(found.left_out) == set(WANTED.optional) - {"gnuplot"}
+    assert found.remarks == ()
+    files = {name: 1 for name in (*names(found), *found.made)}
+    text = repositories.check_packages(tmp_path / "x.tar", ROCKY.key, Contents({}, files, {}, {}))
+    assert text == f"{len(found.pieces)} packages with their index"
+
+
+def test_two_calls_give_the_same_bytes(farm: Farm, tmp_path: Path) -> None:
+    given = repository(farm.good, farm.key)
+    results = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        results.append(pull(tmp_path / name, given))
+        for file in farm.good.glob("*.rpm"):
+            os.utime(file)
+    again = pull(tmp_path / "two", given)
+    assert results[0].made == results[1].made == again.made
+    assert results[0].pieces == results[1].pieces == again.pieces
+    assert collector(given).request(PACKAGES, ROCKY) == collector(given).request(PACKAGES, ROCKY)
+
+
+def test_result_is_installed_on_an_empty_system_as_hosts_do_it(farm: Farm, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("rpm installs only as root")
+    found = pull(tmp_path, repository(farm.good, farm.key))
+    place, root = tmp_path / "on-the-host", tmp_path / "root"
+    (place / "repodata").mkdir(parents=True)
+    for piece in found.pieces:
+        shutil.copyfile(tmp_path / "cache" / piece.sha256, place / piece.name)
+    for name, content in found.made.items():
+        (place / name).write_bytes(content)
+    wanted = [*WANTED.required, "gnuplot"]
+    command = [*HostRpm("dnf", str(place)).install(wanted), f"--installroot={root}", "--releasever=9", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    query = ["rpm", f"--root={root}", "--query", "--queryformat", "%{NAME}\\n", *wanted, "coreutils"]
+    assert subprocess.run(query, capture_output=True, text=True, check=True).stdout.split() == [*wanted, "coreutils"]
+    assert (root / "usr/share/lab/gcc").read_text() == "gcc\n"
+
+
+def test_all_missing_packages_are_named_at_once(farm: Farm, tmp_path: Path) -> None:
+    def remove(folder: Path) -> None:
+        for name in ("hdf5", "make"):
+            next(folder.glob(f"{name}-1*")).unlink()
+
+    folder = farm.copy(tmp_path, remove)
+    assert refused(tmp_path, repository(folder, farm.key)) == "no repository for rocky-9-x86_64 has make, hdf5"
+
+
+def test_second_repository_has_what_the_first_lacks(farm: Farm, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    folder = farm.copy(tmp_path, lambda folder: shutil.move(folder / "hdf5-1.0-1.x86_64.rpm", second))
+    signed_rpms.index(second)
+    found = pull(tmp_path, repository(folder, farm.key), repository(second, farm.key))
+    places = {piece.name: piece.address for piece in found.pieces}
+    assert places["hdf5-1.0-1.x86_64.rpm"].startswith(second.as_uri())
+
+
+def test_required_package_that_cannot_be_installed_is_explained(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path, lambda folder: (folder / "glibc-1.0-1.x86_64.rpm").unlink())
+    message = refused(tmp_path, repository(folder, farm.key))
+    assert "cannot be installed together" in message
+    assert "nothing provides glibc needed by" in message
+
+
+def test_index_that_is_signed_by_another_key_is_refused(farm: Farm, tmp_path: Path) -> None:
+    message = refused(tmp_path, repository(farm.good, farm.other))
+    assert farm.good.as_uri() in message
+    assert "not by the keys" in message
+
+
+def test_index_that_was_changed_after_it_was_signed_is_refused(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    farm.key.sign_index(folder)
+    signed_rpms.rewrite_index(folder, lambda text: text.replace("a package of the lab", "something else"))
+    assert "not by the keys" in refused(tmp_path, repository(folder, farm.key))
+
+
+def test_earlier_index_is_no_way_around_the_key(farm: Farm, tmp_path: Path) -> None:
+    pull(tmp_path, repository(farm.good, farm.key))
+    assert "not by the keys" in refused(tmp_path, repository(farm.good, farm.other))
+
+
+def test_part_of_the_index_that_was_changed_is_refused(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    primary = next(folder.glob("repodata/*primary.xml.gz"))
+    content = bytearray(primary.read_bytes())
+    content[len(content) // 2] ^= 1
+    primary.write_bytes(content)
+    assert "does not fit itself" in refused(tmp_path, repository(folder, farm.key))
+
+
+def test_index_must_be_signed_where_that_is_demanded(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    message = refused(tmp_path, repository(folder, farm.key, repo_gpgcheck=True))
+    assert "its index is not signed, although repo_gpgcheck demands it" in message
+    assert pull(tmp_path, repository(farm.good, farm.key, repo_gpgcheck=True)).pieces
+
+
+def test_package_that_is_signed_by_another_key_is_refused_by_name(farm: Farm, tmp_path: Path) -> None:
+    message = refused(tmp_path, repository(farm.copy(tmp_path), farm.other))
+    assert re.match(r"[\w.+-]+\.rpm \(and \d+ more\): it is signed with the key [0-9a-f]+, which is not in ", message)
+    assert str(farm.other.public) in message
+
+
+def unsign(folder: Path) -> None:
+    signed_rpms.shell.run("rpmsign", "--delsign", str(folder / "gcc-1.0-1.x86_64.rpm"))
+
+
+def test_package_without_a_signature_is_refused_by_name(farm: Farm, tmp_path: Path) -> None:
+    message = refused(tmp_path, repository(farm.copy(tmp_path, unsign), farm.key))
+    assert message == "gcc-1.0-1.x86_64.rpm: it is not signed"
+
+
+def test_package_without_a_signature_is_taken_if_the_user_says_so_and_this_is_told(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path, unsign)
+    found = pull(tmp_path, RpmRepository(baseurl=(folder.as_uri(),), gpgcheck=False))
+    assert "gcc-1.0-1.x86_64.rpm" in names(found)
+    assert len(found.remarks) == 1
+    assert folder.as_uri() in found.remarks[0]
+
+
+def test_package_that_was_changed_after_it_was_signed_is_refused(farm: Farm, tmp_path: Path) -> None:
+    def change(folder: Path) -> None:
+        file = folder / "gcc-1.0-1.x86_64.rpm"
+        content = bytearray(file.read_bytes())
+        content[-20] ^= 1
+        file.write_bytes(content)
+
+    message = refused(tmp_path, repository(farm.copy(tmp_path, change), farm.key))
+    assert message.startswith("gcc-1.0-1.x86_64.rpm: it is not as it was signed")
+
+
+def test_key_file_that_is_no_key_is_refused(farm: Farm, tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("<html>")
+    given = RpmRepository(baseurl=(farm.copy(tmp_path).as_uri(),), gpgkey=(tmp_path / "page",))
+    assert "rpm cannot read this as a public key" in refused(tmp_path, given)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--checksum", "sha1"], "no SHA-256 of it, but sha1"),
+        (["--location-prefix", "../../etc"], "not below the repository: '../../etc/"),
+        (["--location-prefix", "/etc"], "not below the repository: '/etc/"),
+        (["--baseurl", "http://elsewhere.example.org/"], "not below the repository: 'http://elsewhere"),
+    ],
+)
+def test_index_that_describes_other_files_is_refused(
+    farm: Farm, tmp_path: Path, options: Sequence[str], words: str
+) -> None:
+    folder = farm.copy(tmp_path, lambda folder: None, *options)
+    assert words in refused(tmp_path, repository(folder, farm.key))
+
+
+def test_name_with_control_characters_is_refused_and_shown_harmlessly(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    signed_rpms.rewrite_index(folder, lambda text: text.replace("<name>glibc<", "<name>gl\x7f&#10;ibc<"))
+    message = refused(tmp_path, repository(folder, farm.key))
+    assert "a package that cannot exist" in message
+    assert message.isprintable()
+
+
+def test_index_that_unpacks_to_far_too_much_is_refused(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dnf_request, "MEMORY", 150 << 20)
+    folder = farm.copy(tmp_path)
+    names_ = "".join(f"<rpm:entry name='{number:x}{'y' * 60}'/>" for number in range(700_000))
+    signed_rpms.rewrite_index(folder, lambda text: text.replace("<rpm:provides>", f"<rpm:provides>{names_}", 1))
+    message = refused(tmp_path, repository(folder, farm.key))
+    assert re.search("more memory|could not read the indexes", message), message
+
+
+def test_repository_that_is_gone_is_named(farm: Farm, tmp_path: Path) -> None:
+    message = refused(tmp_path, RpmRepository(baseurl=("file:///absent/repository",), gpgkey=(farm.key.public,)))
+    assert message.startswith("the repository file:///absent/repository: there is no repository at this address")
+
+
+def test_server_that_does_not_answer_is_named(farm: Farm, tmp_path: Path) -> None:
+    message = refused(tmp_path, RpmRepository(baseurl=("http://127.0.0.1:9/el",), gpgkey=(farm.key.public,)))
+    assert message.startswith("the repository http://127.0.0.1:9/el: the server cannot be reached")
+
+
+def test_second_address_is_used_if_the_first_does_not_answer(farm: Farm, tmp_path: Path) -> None:
+    given = RpmRepository(baseurl=("file:///absent/repository", farm.good.as_uri()), gpgkey=(farm.key.public,))
+    assert pull(tmp_path, given).pieces[0].address.startswith(farm.good.as_uri())
+
+
+def test_packages_with_the_same_file_are_found_before_a_host_finds_it(farm: Farm, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("rpm tries transactions only as root")
+
+    def clash(folder: Path) -> None:
+        (folder / "cmake-1.0-1.x86_64.rpm").unlink()
+        signed_rpms.build([Rpm("cmake", files=["/usr/share/lab/make"])], folder)
+
+    folder = farm.copy(tmp_path, clash)
+    message = refused(tmp_path, RpmRepository(baseurl=(folder.as_uri(),), gpgcheck=False))
+    assert "cannot be installed from the result alone" in message
+    assert "/usr/share/lab/make conflicts between" in message
+
+
+def test_dnf_of_this_machine_is_neither_read_nor_changed(farm: Farm, tmp_path: Path) -> None:
+    places = [Path(name) for name in ("/var/cache/dnf", "/var/lib/dnf", "/var/lib/rpm", "/var/log/dnf.log")]
+
+    def state() -> list[tuple[str, int]]:
+        files = [path for place in places for path in (place, *place.rglob("*")) if path.exists()]
+        return sorted((str(path), path.stat().st_mtime_ns) for path in files)
+
+    before = state()
+    pull(tmp_path, repository(farm.good, farm.key))
+    assert state() == before
+
+
+def test_own_repositories_of_another_machine_are_not_used(tmp_path: Path) -> None:
+    with pytest.raises(MirrorError, match="no repositories are given for rocky-9-x86_64") as error:
+        RpmPackages(CATALOGUE, Repositories()).collect(PACKAGES, ROCKY, tmp_path, Event())
+    assert "--repositories FILE" in error.value.advice
+    assert "baseurl: [https://mirror.example.org/rocky/9" in error.value.advice
+
+
+def test_own_repositories_of_a_machine_of_this_platform_are_used(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpm_packages.platform, "freedesktop_os_release", lambda: {"ID": "rocky", "VERSION_ID": "9.4"})
+    folder = tmp_path / "yum.repos.d"
+    folder.mkdir()
+    (folder / "lab.repo").write_text(
+        f"[lab]\nname=lab\nbaseurl={farm.good.as_uri()}\ngpgkey={farm.key.public.as_uri()}\n"
+        "gpgcheck=1\nenabled=1\n[off]\nname=off\nbaseurl=file:///absent\nenabled=0\n"
+    )
+    monkeypatch.setattr(rpm_packages, "REPOSITORIES", folder)
+    own = RpmPackages(CATALOGUE, Repositories())
+    found = own.collect(PACKAGES, ROCKY, tmp_path / "work", Event())
+    assert own.finish(found, moved(found, tmp_path / "cache"), tmp_path / "work", Event()).made
+    line = own.request(PACKAGES, ROCKY)
+    (folder / "more.repo").write_text("")
+    assert own.request(PACKAGES, ROCKY) == line
+    (folder / "more.repo").write_text("[more]\n")
+    assert own.request(PACKAGES, ROCKY) != line
