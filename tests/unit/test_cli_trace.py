@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -219,7 +220,7 @@ def test_file_that_a_user_named_is_an_error_with_place_and_cause(
     capsys: Capture, site: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     (site / "file").touch()
-    (site / "torch.tgz").touch()
+    (site / "torch.tgz").write_bytes(gzip.compress(b"an archive"))
     monkeypatch.setattr(converge, "make_plans", lambda *given, **more: ())
     words, cause = DOORS[kind]
     code, _, err = provision(capsys, *words)
