@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from neuraltalk_provision.catalogue import Artifact
 from neuraltalk_provision.catalogue.target import Target
@@ -48,6 +48,14 @@ class Collection:
         """The bytes of all files together, as far as they are known."""
         return sum(piece.size for piece in self.pieces) + sum(len(content) for content in self.made.values())
 
+    def finish(self, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
+        """The collection when its files have arrived: checked, and with what can only be made from them.
+
+        `files` are {name of a piece: the file}, whose SHA-256 is right; `work` is the directory of the collector.
+        Raises MirrorError for a file that is not right.
+        """
+        return self
+
 
 class Collector(Protocol):
     """Knows which files an artifact consists of."""
@@ -61,14 +69,3 @@ class Collector(Protocol):
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:
         """The files. `work` is a directory for indexes, which stays between calls. Raises MirrorError."""
-
-
-@runtime_checkable
-class Finisher(Protocol):
-    """A collector that works on the files when they have arrived, before they are packed."""
-
-    def finish(self, found: Collection, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
-        """The collection with what can only be made from its files. Raises MirrorError for a file that is not right.
-
-        `found` is what `collect` returned, and `files` are {name of a piece: the file}, whose SHA-256 is right.
-        """

@@ -10,6 +10,7 @@ from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.mirror.collection import Collector
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
+from neuraltalk_provision.mirror.rpm_packages import RpmPackages
 
 ANY = ""
 """For a collector that does not depend on the package manager of the platform."""
@@ -40,4 +41,4 @@ class Collectors:
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    return Collectors(catalogue, {})
+    return Collectors(catalogue, {("os_packages", "rpm"): RpmPackages(catalogue, repositories)})

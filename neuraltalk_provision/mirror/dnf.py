@@ -52,7 +52,7 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
     python = interpreter()
     with pull_errors.of_disk(work):
         work.mkdir(parents=True, exist_ok=True)
-        asked = work / "request.json"
+        asked = work / "asked.json"
         asked.write_text(json.dumps({**request, "work": str(work.absolute())}), encoding="utf-8")
     answer = bytearray()
 
@@ -69,7 +69,7 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
         last = (ended.errors.splitlines() or ["no message"])[-1]
         raise MirrorError(
             f"dnf could not read the indexes of the repositories (exit code {ended.code}): {last}",
-            advice="An index that needs more than 6 GiB of memory or 30 minutes is not read. Check the addresses of the "
-            f"repositories and the space below {work}, then run the same command again.",
+            advice="An index that needs more than 6 GiB of memory or 30 minutes is not read. Check the addresses of "
+            f"the repositories and the space below {work}, then run the same command again.",
         )
     return dnf_answer.read(bytes(answer))

@@ -48,7 +48,7 @@ class Package(_Part):
     @property
     def file(self) -> str:
         """The name of its file in the mirror, whatever it is called in the repository."""
-        return f"{self.name}-{self.version}-{self.release}.{self.machine}.rpm"
+        return f"{self.name}-{self.version}-{self.release}.{self.machine}.rpm".replace("^", "_")
 
 
 class Repository(_Part):
@@ -59,7 +59,6 @@ class Repository(_Part):
     signed: bool
     gpgcheck: bool
     keys: tuple[_Text, ...]
-    used_as: _Text
 
 
 class Failure(_Part):

@@ -12,7 +12,8 @@ _CAUSES = (
     (
         r"its index is not signed",
         "its index is not signed, although repo_gpgcheck demands it",
-        "Use a repository with repodata/repomd.xml.asc, or remove `repo_gpgcheck: true`; packages are checked in any case.",
+        "Use a repository with repodata/repomd.xml.asc, or remove `repo_gpgcheck: true`: packages are checked in any "
+        "case.",
     ),
     (
         r"GPG|[Ss]ignature|[Ss]igning key|public key",
@@ -83,6 +84,6 @@ def of_missing(missing: tuple[str, ...], key: str) -> MirrorError:
     """The error for required packages that no repository has."""
     return MirrorError(
         f"no repository for {key} has {', '.join(missing)}",
-        advice="Give the repositories that have them, too: of EL, HDF5 and others are in EPEL, and many -devel packages "
-        "in CRB (PowerTools of EL 8). `dnf provides NAME` on a host tells where they come from.",
+        advice="Give the repositories that have them, too: of EL, HDF5 and others are in EPEL, and many -devel "
+        "packages in CRB (PowerTools of EL 8). `dnf provides NAME` on a host tells where they come from.",
     )

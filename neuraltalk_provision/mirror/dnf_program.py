@@ -1,4 +1,4 @@
-"""Chooses packages by the Python interface of dnf 4. Run as a program by the Python that dnf itself uses (3.6 or later).
+"""Chooses packages by the Python interface of dnf 4. A program for the Python that dnf itself uses, 3.6 or later.
 
     python3 -I dnf_program.py REQUEST
 
@@ -12,6 +12,8 @@ import logging
 import os
 import resource
 import sys
+from pathlib import Path
+from typing import Any
 
 MOST_PACKAGES = 20000
 LARGEST_FILE = 2 << 30
@@ -20,10 +22,10 @@ REASON = 1500
 LONGEST = 4000
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """`kind` says what failed; `repository` is its id, if it was one."""
 
-    def __init__(self, kind, text, repository=""):
+    def __init__(self, kind: str, text: str, repository: str = "") -> None:
         super().__init__(text)
         self.kind, self.repository = kind, repository
 
@@ -31,48 +33,43 @@ class Refusal(Exception):
 class Said(logging.Handler):
     """The last warnings of dnf: what failed at each address is only in these."""
 
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self.lines = []
+    text = ""
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
-        self.lines = [*self.lines[-20:], record.getMessage()]
+        self.text = (self.text + record.getMessage() + "\n")[-REASON:]
 
-    def take(self):
-        """The warnings since the last call, as text."""
-        text, self.lines = "\n".join(self.lines), []
-        return text[:REASON]
-
-
-SAID = Said()
+    def take(self) -> str:
+        """The warnings since the last call."""
+        text, self.text = self.text, ""
+        return text
 
 
-def limit(memory):
+SAID = Said(logging.WARNING)
+
+
+def limit(memory: int) -> None:
     """Bounds for hostile indexes: memory, the size of each file that is written, and time of the processor."""
-    for what, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    limits = {resource.RLIMIT_AS: memory, resource.RLIMIT_FSIZE: LARGEST_FILE, resource.RLIMIT_CPU: SECONDS}
+    for what, most in {**limits, resource.RLIMIT_CORE: 0}.items():
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-def base_of(request):
+def base_of(request: Any) -> Any:
     """A dnf.Base without repositories, whose directories are all below the request's `work`."""
     import dnf
     import dnf.conf
     import dnf.yum.misc
 
-    work = request["work"]
+    work = Path(request["work"])
     logging.getLogger("dnf").addHandler(SAID)
-    dnf.yum.misc.getCacheDir = lambda: work  # it would make a directory in /var/tmp
+    dnf.yum.misc.getCacheDir = lambda: str(work)  # it would make a directory in /var/tmp
     conf = dnf.conf.Conf()
-    conf.installroot = os.path.join(work, "root")
-    for name in ("cachedir", "persistdir", "logdir", "system_cachedir"):
-        setattr(conf, name, os.path.join(work, "cache" if "cache" in name else name))
+    for name in ("installroot", "cachedir", "persistdir", "logdir", "system_cachedir"):
+        folder = work / ("cachedir" if "cache" in name else name)
+        folder.mkdir(parents=True, exist_ok=True)
+        setattr(conf, name, str(folder))
     conf.pluginpath, conf.pluginconfpath, conf.plugins = [], [], False
     conf.protected_packages, conf.check_config_file_age = [], False
     conf.sslcacert = os.environ.get("CURL_CA_BUNDLE", "")  # as the program curl does
@@ -88,12 +85,10 @@ def base_of(request):
         conf.substitutions.update_from_etc("/", conf.varsdir)
     else:
         conf.varsdir = []
-    for folder in ("root", "cache", "persistdir", "logdir"):
-        os.makedirs(os.path.join(work, folder), exist_ok=True)
     return dnf.Base(conf)
 
 
-def add_repository(base, asked):
+def add_repository(base: Any, asked: Any) -> Any:
     """Load the index of a repository from the first of its addresses that has one, checked if it is signed."""
     import dnf.exceptions
     import dnf.repo
@@ -103,7 +98,7 @@ def add_repository(base, asked):
         address = address.rstrip("/") + "/"
         signed = bool(asked["keys"]) and is_signed(base, address)
         if asked["index_signed"] and not signed:
-            failures.append("%s: its index is not signed: there is no repodata/repomd.xml.asc" % address)
+            failures.append(f"{address}: its index is not signed: there is no repodata/repomd.xml.asc")
             continue
         # Another id has another directory in the cache: what was accepted without a signature, or with other keys, is
         # never taken from there.
@@ -115,30 +110,29 @@ def add_repository(base, asked):
         try:
             repo.load()
         except dnf.exceptions.RepoError as error:
-            failures.append("%s: %s\n%s" % (address, str(error)[:REASON], SAID.take()))
+            failures.append(f"{address}: {str(error)[:REASON]}\n{SAID.take()}")
             continue
         base.repos.add(repo)
-        return {
-            "id": asked["id"],
-            "address": address,
-            "signed": signed,
-            "gpgcheck": asked["gpgcheck"],
-            "keys": asked["keys"],
-            "used_as": repo.id,
-        }
-    raise Refusal("repository", "\n".join(failures)[:LONGEST], asked["id"])
+        return used(repo, address, asked["gpgcheck"], asked["keys"])
+    raise RefusalError("repository", "\n".join(failures)[:LONGEST], asked["id"])
 
 
-def is_signed(base, address):
+def used(repo: Any, address: str, gpgcheck: bool, keys: Any) -> Any:
+    """A repository for the answer."""
+    signed = bool(repo.repo_gpgcheck)
+    return {"id": repo.id, "address": address, "signed": signed, "gpgcheck": gpgcheck, "keys": keys}
+
+
+def is_signed(base: Any, address: str) -> bool:
     """Whether the repository has a signature of its index; also False if that cannot be asked."""
     try:
         base.urlopen(address + "repodata/repomd.xml.asc").close()
-    except IOError:
+    except OSError:
         return False
     return True
 
 
-def own_repositories(base):
+def own_repositories(base: Any) -> Any:
     """The enabled repositories of this machine, loaded."""
     import dnf.exceptions
 
@@ -150,46 +144,40 @@ def own_repositories(base):
         try:
             repo.load()
         except dnf.exceptions.RepoError as error:
-            raise Refusal("repository", "%s\n%s" % (str(error)[:REASON], SAID.take()), repo.id)
+            raise RefusalError("repository", f"{str(error)[:REASON]}\n{SAID.take()}", repo.id) from None
         places = [place for place in list(repo._repo.getMirrors()) or list(repo.baseurl) if "://" in place]
         if not places:
-            raise Refusal("repository", "it has no address", repo.id)
-        found.append(
-            {
-                "id": repo.id,
-                "address": places[0].rstrip("/") + "/",
-                "signed": bool(repo.repo_gpgcheck),
-                "gpgcheck": bool(repo.gpgcheck),
-                "keys": keys,
-                "used_as": repo.id,
-            }
-        )
+            raise RefusalError("repository", "it has no address", repo.id)
+        found.append(used(repo, places[0].rstrip("/") + "/", bool(repo.gpgcheck), keys))
     if not found:
-        raise Refusal("repository", "this machine has no enabled repository of dnf")
+        raise RefusalError("repository", "this machine has no enabled repository of dnf")
     return found
 
 
 class Solver:
     """Installs names into an empty system, on paper."""
 
-    def __init__(self, base, machine):
+    def __init__(self, base: Any, machine: str) -> None:
         import dnf.goal
         import hawkey
 
         self.sack, self.machines = base.sack, [machine, "noarch"]
         self._goal, self._selector = dnf.goal.Goal, hawkey.Selector
 
-    def query(self, **how):
+    def query(self, **how: str) -> Any:
         """The packages of the repositories for this machine type."""
         return self.sack.query().available().filter(arch=self.machines, **how)
 
-    def solve(self, required, optional=(), provided=()):
+    def missing(self, request: Any) -> Any:
+        """The required names that no repository has."""
+        found = [name for name in request["required"] if not self.query(name=name)]
+        return found + [name for name in request["provided"] if not self.query(provides=name)]
+
+    def solve(self, required: Any, optional: Any, provided: Any) -> Any:
         """(packages, problem): what the names need, or why that is impossible."""
         goal = self._goal(self.sack)
-        wanted = [(self.query(name=name), False) for name in required]
-        wanted += [(self.query(name=name), True) for name in optional]
-        wanted += [(self.query(provides=name), False) for name in provided]
-        for query, is_optional in wanted:
+        wanted = [(self.query(name=name), name in optional) for name in [*required, *optional]]
+        for query, is_optional in [*wanted, *((self.query(provides=name), False) for name in provided)]:
             selector = self._selector(self.sack)
             selector.set(pkg=query)
             goal.install(select=selector, optional=is_optional)
@@ -199,7 +187,7 @@ class Solver:
         return [], "\n".join(dict.fromkeys(lines))[:REASON] or "dnf gives no reason"
 
 
-def resolve(base, request):
+def resolve(base: Any, request: Any) -> Any:
     """The closure of the names of the request, and what is missing."""
     if request.get("machine_repositories"):
         repositories = own_repositories(base)
@@ -207,9 +195,8 @@ def resolve(base, request):
         repositories = [add_repository(base, asked) for asked in request["repositories"]]
     base.fill_sack(load_system_repo=False, load_available_repos=True)
     solver = Solver(base, request["machine"])
-    missing = [name for name in request["required"] if not solver.query(name=name)]
+    missing = solver.missing(request)
     left_out = {name: "no repository has it" for name in request["optional"] if not solver.query(name=name)}
-    missing += [name for name in request["provided"] if not solver.query(provides=name)]
     answer = {"repositories": repositories, "missing": missing, "left_out": left_out, "packages": []}
     if missing:
         return answer
@@ -218,7 +205,7 @@ def resolve(base, request):
     provided = request["provided"]
     packages, problem = solver.solve(request["required"], (), provided)
     if problem:
-        raise Refusal("solve", problem)
+        raise RefusalError("solve", problem)
     if optional:
         packages, problem = solver.solve(request["required"], optional, provided)
         names = {package.name for package in packages}
@@ -227,16 +214,14 @@ def resolve(base, request):
                 why = solver.solve([*request["required"], name], (), provided)[1]
                 left_out[name] = why or "it cannot be installed together with other optional packages"
     if len(packages) > MOST_PACKAGES:
-        raise Refusal("solve", "it needs more than %d packages" % MOST_PACKAGES)
-    numbers = {one["used_as"]: number for number, one in enumerate(repositories)}
+        raise RefusalError("solve", f"it needs more than {MOST_PACKAGES} packages")
+    numbers = {one["id"]: number for number, one in enumerate(repositories)}
     answer["packages"] = [described(package, numbers) for package in packages]
     return answer
 
 
-def described(package, numbers):
+def described(package: Any, numbers: Any) -> Any:
     """A package as the repository's index describes it."""
-    import hawkey
-
     checksum = package.returnIdSum() or ("", "")
     return {
         "name": package.name,
@@ -253,7 +238,7 @@ def described(package, numbers):
     }
 
 
-def attempt(base, request):
+def attempt(base: Any, request: Any) -> Any:
     """Install the names into an empty system from the repository in `directory` alone, without writing any file."""
     import dnf.exceptions
     import dnf.repo
@@ -266,13 +251,12 @@ def attempt(base, request):
     base.conf.tsflags = ["test"]
     base.fill_sack(load_system_repo=False, load_available_repos=True)
     solver = Solver(base, request["machine"])
-    missing = [name for name in request["required"] if not solver.query(name=name)]
-    missing += [name for name in request["provided"] if not solver.query(provides=name)]
+    missing = solver.missing(request)
     if missing:
         return {"missing": missing, "installed": 0}
     packages, problem = solver.solve(request["required"], (), request["provided"])
     if problem:
-        raise Refusal("solve", problem)
+        raise RefusalError("solve", problem)
     if request["test"]:
         for package in packages:
             base.package_install(package)
@@ -280,35 +264,35 @@ def attempt(base, request):
         try:
             base.do_transaction()
         except dnf.exceptions.Error as error:
-            raise Refusal("solve", str(error)[:REASON])
+            raise RefusalError("solve", str(error)[:REASON]) from None
     return {"missing": [], "installed": len(packages)}
 
 
-def main(arguments):
+def main(arguments: Any) -> None:
     """Answer one request."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be part of the answer
-    with open(arguments[0]) as file:
-        request = json.load(file)
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     limit(request["memory"])
+    failure = None
     try:
         import dnf.exceptions
+
+        base = base_of(request)
+        answer = attempt(base, request) if request["attempt"] else resolve(base, request)
     except ImportError as error:
-        answer = {"failure": {"kind": "program", "repository": "", "text": str(error)}}
-    else:
-        try:
-            base = base_of(request)
-            answer = attempt(base, request) if request["attempt"] else resolve(base, request)
-        except Refusal as refusal:
-            answer = {"failure": {"kind": refusal.kind, "repository": refusal.repository, "text": str(refusal)}}
-        except dnf.exceptions.Error as error:
-            answer = {"failure": {"kind": "dnf", "repository": "", "text": str(error)[:REASON]}}
-        except MemoryError:
-            answer = {"failure": {"kind": "memory", "repository": "", "text": "no memory"}}
+        failure = RefusalError("program", str(error))
+    except RefusalError as error:
+        failure = error
+    except MemoryError:
+        failure = RefusalError("memory", "no memory")
+    except dnf.exceptions.Error as error:
+        failure = RefusalError("dnf", str(error)[:REASON])
+    if failure:
+        answer = {"failure": {"kind": failure.kind, "repository": failure.repository, "text": str(failure)}}
     json.dump(answer, answers)
     answers.close()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

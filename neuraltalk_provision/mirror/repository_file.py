@@ -93,7 +93,9 @@ class RpmRepository(_Repository):
     @model_validator(mode="after")
     def _has_keys(self) -> RpmRepository:
         if (self.gpgcheck or self.repo_gpgcheck) and not self.gpgkey:
-            raise ValueError("gpgkey must name the files of its keys, unless its packages are unsigned: gpgcheck: false")
+            raise ValueError(
+                "gpgkey must name the files of its keys, unless its packages are unsigned: gpgcheck: false"
+            )
         return self
 
 

@@ -29,7 +29,7 @@ def need_programs() -> None:
     absent = [name for name in ("rpmkeys", "createrepo_c") if not shutil.which(name)]
     if absent:
         raise UsageError(
-            f"this machine lacks {' and '.join(absent)}, which check packages for systems with rpm and make their index",
+            f"this machine lacks {' and '.join(absent)}, which check packages of rpm and make their index",
             advice=dnf.PACKAGES + " Then run the same command again.",
         )
 

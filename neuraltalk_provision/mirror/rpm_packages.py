@@ -37,15 +37,32 @@ _LARGEST_KEY = 1 << 20
 
 @dataclass(frozen=True)
 class RpmCollection(Collection):
-    """Packages, with what is needed to check them: {name of a piece: its repository}, and the names that were wanted."""
+    """Packages, with what is needed to check them.
+
+    `repositories` are {name of a piece: its repository}, and `installs` is the request for an attempt to install them.
+    """
 
     repositories: Mapping[str, Repository] = field(default_factory=dict)
     installs: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
 
+    def finish(self, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
+        """Check the signatures, make the index, and try an installation from the result alone."""
+        folder = work / "packages"
+        rpm_files.lay_out(files, folder)
+        for place, repository in enumerate(dict.fromkeys(self.repositories.values())):
+            if repository.gpgcheck:
+                names = [name for name in sorted(files) if self.repositories[name] == repository]
+                rpm_files.check_signatures(folder, names, _keys(repository), work / f"keys-{place}", stop)
+        made = rpm_files.make_index(folder, work, stop)
+        _try(self, folder, work / "attempt", stop)
+        with pull_errors.of_disk(folder):
+            shutil.rmtree(folder)
+        return replace(self, made=made)
+
 
 class RpmPackages:
-    """A collector and finisher (mirror/collection.py) for packages of rpm."""
+    """The collector (mirror/collection.py) for packages of rpm."""
 
     def __init__(self, catalogue: Catalogue, repositories: Repositories) -> None:
         self._catalogue, self._repositories = catalogue, repositories
@@ -87,21 +104,6 @@ class RpmPackages:
             key=target.key,
         )
 
-    def finish(self, found: Collection, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
-        """See Finisher: checks the signatures, makes the index, and tries an installation from the result alone."""
-        assert isinstance(found, RpmCollection)
-        folder = work / "packages"
-        rpm_files.lay_out(files, folder)
-        for place, repository in enumerate(dict.fromkeys(found.repositories.values())):
-            if repository.gpgcheck:
-                names = [name for name in sorted(files) if found.repositories[name] == repository]
-                rpm_files.check_signatures(folder, names, _keys(repository), work / f"keys-{place}", stop)
-        made = rpm_files.make_index(folder, work, stop)
-        _try(found, folder, work / "attempt", stop)
-        with pull_errors.of_disk(folder):
-            shutil.rmtree(folder)
-        return replace(found, made=made)
-
 
 def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
     """Install all packages into an empty system from the result alone, up to the point where files would be written."""
@@ -114,8 +116,8 @@ def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
         why = answer.failure.text if answer.failure else f"these are missing: {', '.join(answer.missing)}"
         raise MirrorError(
             f"the packages that were found for {found.key} cannot be installed from the result alone:\n{why}",
-            advice="The repositories do not fit each other, or their indexes describe other packages than they have. Use "
-            "repositories of the same release.",
+            advice="The repositories do not fit each other, or their indexes describe other packages than they have. "
+            "Use repositories of the same release.",
         )
     with pull_errors.of_disk(work):
         shutil.rmtree(work, ignore_errors=True)
@@ -157,7 +159,7 @@ def _keys(repository: Repository) -> Sequence[Path]:
         if parts.scheme != "file" or not file.is_file():
             raise MirrorError(
                 f"{repository.address}: its key {key} is not a file on this machine",
-                advice="Get the key from those who make the distribution, and name its file in gpgkey of the repository.",
+                advice="Get the key from those who make the distribution, and name its file in gpgkey.",
             )
         found.append(file)
     if not found:

@@ -73,7 +73,9 @@ def _build(packages: Sequence[Rpm], version: str, machine: str, work: Path) -> N
 
 
 def _spec(packages: Sequence[Rpm], version: str) -> str:
-    head = f"Name: lab\nVersion: {version}\nRelease: 1\nSummary: lab\nLicense: MIT\nAutoReqProv: no\n%description\nlab\n"
+    head = (
+        f"Name: lab\nVersion: {version}\nRelease: 1\nSummary: lab\nLicense: MIT\nAutoReqProv: no\n%description\nlab\n"
+    )
     parts, install = [], ["mkdir -p %{buildroot}/usr/share/lab"]
     for one in packages:
         lines = [f"%package -n {one.name}", "Summary: a package of the lab", "AutoReqProv: no"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -23,8 +25,8 @@ from neuraltalk_provision.mirror.archive import Contents
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.repository_file import Repositories, RpmRepository
 from neuraltalk_provision.mirror.rpm_packages import RpmCollection, RpmPackages
-from plugins.modules.os_packages import Rpm as HostRpm
-from tests.lab import signed_rpms
+from plugins.modules import os_packages
+from tests.lab import shell, signed_rpms
 from tests.lab.errors import LabError
 from tests.lab.signed_rpms import Key, Rpm
 
@@ -116,7 +118,7 @@ def moved(found: Collection, cache: Path) -> dict[str, Path]:
 def pull(work: Path, *given: RpmRepository) -> Collection:
     """The whole collection, checked and with its index."""
     found = collect(work / "work", *given)
-    return collector(*given).finish(found, moved(found, work / "cache"), work / "work", Event())
+    return found.finish(moved(found, work / "cache"), work / "work", Event())
 
 
 def refused(work: Path, *given: RpmRepository) -> str:
@@ -139,7 +141,7 @@ def test_closure_of_an_empty_system_is_found_and_nothing_else(farm: Farm, tmp_pa
     assert "conflicts" in found.left_out["sox"]
     assert set(found.left_out) == set(WANTED.optional) - {"gnuplot"}
     assert found.remarks == ()
-    files = {name: 1 for name in (*names(found), *found.made)}
+    files = dict.fromkeys((*names(found), *found.made), 1)
     text = repositories.check_packages(tmp_path / "x.tar", ROCKY.key, Contents({}, files, {}, {}))
     assert text == f"{len(found.pieces)} packages with their index"
 
@@ -169,7 +171,8 @@ def test_result_is_installed_on_an_empty_system_as_hosts_do_it(farm: Farm, tmp_p
     for name, content in found.made.items():
         (place / name).write_bytes(content)
     wanted = [*WANTED.required, "gnuplot"]
-    command = [*HostRpm("dnf", str(place)).install(wanted), f"--installroot={root}", "--releasever=9", "--quiet"]
+    host: Any = os_packages.Rpm("dnf", str(place))  # type: ignore[no-untyped-call]
+    command = [*host.install(wanted), f"--installroot={root}", "--releasever=9", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     query = ["rpm", f"--root={root}", "--query", "--queryformat", "%{NAME}\\n", *wanted, "coreutils"]
@@ -244,7 +247,7 @@ def test_package_that_is_signed_by_another_key_is_refused_by_name(farm: Farm, tm
 
 
 def unsign(folder: Path) -> None:
-    signed_rpms.shell.run("rpmsign", "--delsign", str(folder / "gcc-1.0-1.x86_64.rpm"))
+    shell.run("rpmsign", "--delsign", str(folder / "gcc-1.0-1.x86_64.rpm"))
 
 
 def test_package_without_a_signature_is_refused_by_name(farm: Farm, tmp_path: Path) -> None:
@@ -363,7 +366,7 @@ def test_own_repositories_of_another_machine_are_not_used(tmp_path: Path) -> Non
 def test_own_repositories_of_a_machine_of_this_platform_are_used(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpm_packages.platform, "freedesktop_os_release", lambda: {"ID": "rocky", "VERSION_ID": "9.4"})
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "rocky", "VERSION_ID": "9.4"})
     folder = tmp_path / "yum.repos.d"
     folder.mkdir()
     (folder / "lab.repo").write_text(
@@ -373,7 +376,7 @@ def test_own_repositories_of_a_machine_of_this_platform_are_used(
     monkeypatch.setattr(rpm_packages, "REPOSITORIES", folder)
     own = RpmPackages(CATALOGUE, Repositories())
     found = own.collect(PACKAGES, ROCKY, tmp_path / "work", Event())
-    assert own.finish(found, moved(found, tmp_path / "cache"), tmp_path / "work", Event()).made
+    assert found.finish(moved(found, tmp_path / "cache"), tmp_path / "work", Event()).made
     line = own.request(PACKAGES, ROCKY)
     (folder / "more.repo").write_text("")
     assert own.request(PACKAGES, ROCKY) == line
