@@ -19,7 +19,10 @@ PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c",
 
 @dataclass(frozen=True)
 class Rpm:
-    """A package: it has one file, `/usr/share/lab/NAME`, and what is given here."""
+    """A package: it has one file, `/usr/share/lab/NAME`, and what is given here.
+
+    `module` is the label of the module that it belongs to, `NAME:STREAM:VERSION:CONTEXT`.
+    """
 
     name: str
     requires: Sequence[str] = ()
@@ -29,6 +32,7 @@ class Rpm:
     machine: str = "x86_64"
     script: str = ""
     files: Sequence[str] = field(default=())
+    module: str = ""
 
     @property
     def file(self) -> str:
@@ -81,6 +85,7 @@ def _spec(packages: Sequence[Rpm], version: str) -> str:
         lines = [f"%package -n {one.name}", "Summary: a package of the lab", "AutoReqProv: no"]
         for field_, values in (("Requires", one.requires), ("Provides", one.provides), ("Conflicts", one.conflicts)):
             lines += [f"{field_}: {value}" for value in values]
+        lines += [f"ModularityLabel: {one.module}"] if one.module else []
         files = [f"/usr/share/lab/{one.name}", *one.files]
         lines += [f"%description -n {one.name}", "lab", f"%files -n {one.name}", *files]
         if one.script:
@@ -130,6 +135,28 @@ def gpg(home: Path, *words: str) -> None:
 def index(folder: Path, *options: str) -> None:
     """Make the index of a repository."""
     shell.run("createrepo_c", "--quiet", "--general-compress-type", "gz", *options, str(folder))
+
+
+def add_modules(folder: Path, default: Rpm, other: Rpm) -> None:
+    """Add two streams of a module, each with one package, to an index; the first one is the default."""
+    documents = []
+    for rpm in (default, other):
+        name, stream, version, context = rpm.module.split(":")
+        documents.append(
+            f"---\ndocument: modulemd\nversion: 2\ndata:\n  name: {name}\n  stream: '{stream}'\n"
+            f"  version: {version}\n  context: {context}\n  arch: x86_64\n  summary: lab\n  description: lab\n"
+            "  license: {module: [MIT]}\n  dependencies: [{requires: {platform: [el9]}}]\n"
+            f"  profiles: {{common: {{rpms: [{rpm.name}]}}}}\n  api: {{rpms: [{rpm.name}]}}\n"
+            f"  artifacts: {{rpms: ['{rpm.name}-0:{rpm.version}-1.{rpm.machine}']}}\n...\n"
+        )
+    name, stream, _version, _context = default.module.split(":")
+    documents.append(
+        f"---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: {name}\n  stream: '{stream}'\n"
+        f"  profiles: {{'{stream}': [common]}}\n...\n"
+    )
+    file = folder.parent / "modules.yaml"
+    file.write_text("".join(documents))
+    shell.run("modifyrepo_c", "--mdtype=modules", str(file), str(folder / "repodata"))
 
 
 def rewrite_index(folder: Path, change: Callable[[str], str]) -> None:

@@ -37,12 +37,19 @@ WANTED = dnf_request.wanted(CATALOGUE, ROCKY)
 MACHINES = ("x86_64", "noarch")
 
 
+PERL = Rpm("perl", module="perl:5.32:1:aaaa0001")
+NEWER_PERL = Rpm("perl", version="2.0", module="perl:5.36:1:aaaa0002")
+"""Of another stream of the module, which no host uses unless somebody chooses it there."""
+
+
 def standard() -> list[Rpm]:
     """All required packages of EL 9, some optional ones, and what they need."""
-    needs = {"gcc": ["cpp = 1.0", "libc.so.6()(64bit)"], "python3-pip": ["python3", "/usr/bin/env"], "git": ["absent"]}
+    needs = {"hdf5": ["perl"], "gcc": ["cpp = 1.0", "libc.so.6()(64bit)"], "python3-pip": ["python3", "/usr/bin/env"], "git": ["absent"]}
     plain = [Rpm(name, needs.get(name, ["glibc"])) for name in WANTED.required]
     return [
         *plain,
+        PERL,
+        NEWER_PERL,
         Rpm("cpp"),
         Rpm("cpp", version="0.9"),
         Rpm("glibc", provides=["libc.so.6()(64bit)"]),
@@ -87,6 +94,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
     signed_rpms.build(standard(), good)
     key.sign_packages(good)
     signed_rpms.index(good)
+    signed_rpms.add_modules(good, PERL, NEWER_PERL)
     key.sign_index(good)
     return Farm(place, key, other, good)
 
@@ -134,7 +142,7 @@ def names(found: Collection) -> set[str]:
 
 def test_closure_of_an_empty_system_is_found_and_nothing_else(farm: Farm, tmp_path: Path) -> None:
     found = pull(tmp_path, repository(farm.good, farm.key))
-    expected = {*WANTED.required, "cpp", "glibc", "python3", "gnuplot"}
+    expected = {*WANTED.required, "cpp", "glibc", "python3", "gnuplot", "perl"}
     assert names(found) == {f"{name}-1.0-1.x86_64.rpm" for name in expected} | {"coreutils-1.0-1.noarch.rpm"}
     assert found.left_out["ImageMagick"] == "no repository has it"
     assert "nothing provides absent" in found.left_out["git"]
