@@ -180,7 +180,8 @@ def _repository(row: Any, place: str, wanted: Target, folder: Path) -> Repositor
 def _problem(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{where}: " + ("there is no such field" if problem["type"] == "extra_forbidden" else message)
+    message = "there is no such field" if problem["type"] == "extra_forbidden" else message
+    return f"{where}: {message}" if where else message
 
 
 def _advice(manager: str, wanted: Target | None = None) -> str:

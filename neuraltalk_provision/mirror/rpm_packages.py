@@ -68,15 +68,15 @@ class RpmPackages:
         self._catalogue, self._repositories = catalogue, repositories
 
     def request(self, artifact: Artifact, target: Target) -> str:
-        """See Collector. Raises MirrorError without repositories, UsageError without dnf."""
-        dnf.interpreter()
-        rpm_files.need_programs()
+        """See Collector. Raises MirrorError if there are no repositories."""
         given = self._repositories.rpm(target)
         places = [one.baseurl for one in given] if given else [_of_this_machine(target)]
         return dnf_request.line(dnf_request.wanted(self._catalogue, target), places, target)
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> RpmCollection:
         """See Collector. Raises MirrorError that names every required package that no repository has."""
+        dnf.interpreter()
+        rpm_files.need_programs()
         names = dnf_request.wanted(self._catalogue, target)
         given = self._repositories.rpm(target)
         if given:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +46,12 @@ NEWER_PERL = Rpm("perl", version="2.0", module="perl:5.36:1:aaaa0002")
 
 def standard() -> list[Rpm]:
     """All required packages of EL 9, some optional ones, and what they need."""
-    needs = {"hdf5": ["perl"], "gcc": ["cpp = 1.0", "libc.so.6()(64bit)"], "python3-pip": ["python3", "/usr/bin/env"], "git": ["absent"]}
+    needs = {
+        "hdf5": ["perl"],
+        "gcc": ["cpp = 1.0", "libc.so.6()(64bit)"],
+        "python3-pip": ["python3", "/usr/bin/env"],
+        "git": ["absent"],
+    }
     plain = [Rpm(name, needs.get(name, ["glibc"])) for name in WANTED.required]
     return [
         *plain,
@@ -390,3 +397,38 @@ def test_own_repositories_of_a_machine_of_this_platform_are_used(
     assert own.request(PACKAGES, ROCKY) == line
     (folder / "more.repo").write_text("[more]\n")
     assert own.request(PACKAGES, ROCKY) != line
+
+
+def command(place: Path, farm: Farm, mirror: str, *words: str) -> tuple[int, dict[str, Any]]:
+    """(exit code, document) of `provision mirror pull` for EL 9 from the repository."""
+    file = place / "repositories.yml"
+    file.write_text(f"{ROCKY.key}:\n  - baseurl: [{farm.good.as_uri()}]\n    gpgkey: ['{farm.key.public}']\n")
+    line = ["mirror", "pull", "--for", ROCKY.key, "--only", "packages", "--repositories", str(file), "--json", *words]
+    done = subprocess.run(
+        [sys.executable, "-m", "neuraltalk_provision", *line, "--mirror", str(place / mirror)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 2), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_command_brings_the_same_file_to_two_mirrors_and_nothing_the_second_time(farm: Farm, tmp_path: Path) -> None:
+    for mirror in ("one", "two"):
+        code, document = command(tmp_path, farm, mirror)
+        assert code == 0
+        assert [entry["version"] for entry in document["added"]] == [f"{len(WANTED.required) + 6} packages"]
+        assert document["artifacts"][0]["left_out"]["ImageMagick"] == "no repository has it"
+    name = f"packages-{ROCKY.key}.tar"
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert (tmp_path / "one" / "mirror.lock").read_bytes() == (tmp_path / "two" / "mirror.lock").read_bytes()
+    code, document = command(tmp_path, farm, "one")
+    assert (code, document["added"]) == (0, [])
+    assert [row["state"] for row in document["artifacts"]] == ["present"]
+
+
+def test_command_with_another_key_adds_nothing(farm: Farm, tmp_path: Path) -> None:
+    shutil.copyfile(farm.other.public, tmp_path / "key.asc")
+    wrong = Farm(farm.place, Key(farm.other.home, tmp_path / "key.asc"), farm.other, farm.good)
+    code, document = command(tmp_path, wrong, "m")
+    assert (code, document["added"]) == (2, [])
+    assert "not by the keys" in document["failures"][0]["message"]
