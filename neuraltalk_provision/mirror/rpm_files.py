@@ -35,13 +35,16 @@ def need_programs() -> None:
 
 
 def lay_out(files: Mapping[str, Path], folder: Path) -> None:
-    """Make a directory in which each file has its name, by links. Their times are set, because the index has them."""
+    """Make a directory in which each file has its name. The times of the files are set, because the index has them."""
     with pull_errors.of_disk(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, file in files.items():
             os.utime(file, (0, 0))
-            (folder / name).symlink_to(file.absolute())
+            try:
+                (folder / name).symlink_to(file.absolute())
+            except OSError:  # the disk has no links, as many USB sticks
+                shutil.copy2(file, folder / name)
 
 
 def check_signatures(folder: Path, names: Sequence[str], keys: Sequence[Path], work: Path, stop: Event) -> None:

@@ -28,6 +28,7 @@ class Rpm:
     requires: Sequence[str] = ()
     provides: Sequence[str] = ()
     conflicts: Sequence[str] = ()
+    recommends: Sequence[str] = ()
     version: str = "1.0"
     machine: str = "x86_64"
     script: str = ""
@@ -83,8 +84,8 @@ def _spec(packages: Sequence[Rpm], version: str) -> str:
     parts, install = [], ["mkdir -p %{buildroot}/usr/share/lab"]
     for one in packages:
         lines = [f"%package -n {one.name}", "Summary: a package of the lab", "AutoReqProv: no"]
-        for field_, values in (("Requires", one.requires), ("Provides", one.provides), ("Conflicts", one.conflicts)):
-            lines += [f"{field_}: {value}" for value in values]
+        for word in ("requires", "provides", "conflicts", "recommends"):
+            lines += [f"{word.title()}: {value}" for value in getattr(one, word)]
         lines += [f"ModularityLabel: {one.module}"] if one.module else []
         files = [f"/usr/share/lab/{one.name}", *one.files]
         lines += [f"%description -n {one.name}", "lab", f"%files -n {one.name}", *files]

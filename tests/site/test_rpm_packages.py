@@ -59,7 +59,7 @@ def standard() -> list[Rpm]:
         NEWER_PERL,
         Rpm("cpp"),
         Rpm("cpp", version="0.9"),
-        Rpm("glibc", provides=["libc.so.6()(64bit)"]),
+        Rpm("glibc", provides=["libc.so.6()(64bit)"], recommends=["unused"]),
         Rpm("python3"),
         Rpm("coreutils", files=["/usr/bin/env"], machine="noarch"),
         Rpm("gcc", machine="i686"),
@@ -406,7 +406,7 @@ def command(place: Path, farm: Farm, mirror: str, *words: str) -> tuple[int, dic
     line = ["mirror", "pull", "--for", ROCKY.key, "--only", "packages", "--repositories", str(file), "--json", *words]
     done = subprocess.run(
         [sys.executable, "-m", "neuraltalk_provision", *line, "--mirror", str(place / mirror)],
-        capture_output=True, text=True, check=False,
+        env={**os.environ, "XDG_STATE_HOME": str(place / "state")}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 2), done.stderr
     return done.returncode, json.loads(done.stdout)
