@@ -100,9 +100,7 @@ def add_repository(base: Any, asked: Any) -> Any:
         if asked["index_signed"] and not signed:
             failures.append(f"{address}: its index is not signed: there is no repodata/repomd.xml.asc")
             continue
-        # Another id has another directory in the cache: what was accepted without a signature, or with other keys, is
-        # never taken from there.
-        repo = dnf.repo.Repo(asked["id"] + ("-signed" if signed else ""), base.conf)
+        repo = dnf.repo.Repo(asked["id"], base.conf)
         repo.baseurl = [address]
         repo.skip_if_unavailable = False
         repo.gpgcheck, repo.repo_gpgcheck, repo.gpgkey = False, signed, asked["keys"]

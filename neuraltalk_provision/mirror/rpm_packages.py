@@ -124,7 +124,7 @@ def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
 
 
 def _id(repository: RpmRepository, place: int) -> str:
-    """A name for the cache: what was accepted with other keys is not found under it."""
+    """Its name for dnf, and so in the cache, where keys stay: what other keys had signed is not accepted."""
     digest = hashlib.sha256(repr((repository.baseurl, repository.repo_gpgcheck)).encode())
     for key in repository.gpgkey:
         with naming(key, "read", UsageError):

@@ -239,6 +239,29 @@ def test_earlier_index_is_no_way_around_the_key(farm: Farm, tmp_path: Path) -> N
     assert "not by the keys" in refused(tmp_path, repository(farm.good, farm.other))
 
 
+def test_index_that_is_signed_later_by_another_key_is_refused(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    given = repository(folder, farm.key)
+    assert collect(tmp_path / "work", given).pieces
+    farm.other.sign_index(folder)
+    assert "not by the keys" in refused(tmp_path, given)
+
+
+def test_change_of_the_repository_is_seen_at_once(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    given = repository(folder, farm.key)
+    assert "make-1.0-1.x86_64.rpm" in names(collect(tmp_path / "work", given))
+    (folder / "make-1.0-1.x86_64.rpm").unlink()
+    signed_rpms.build([Rpm("make", version="1.1")], folder)
+    signed_rpms.index(folder)
+    assert "make-1.1-1.x86_64.rpm" in names(collect(tmp_path / "work", given))
+
+
+def test_package_for_another_machine_type_is_missing(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path, lambda folder: (folder / "gcc-1.0-1.x86_64.rpm").unlink())
+    assert refused(tmp_path, repository(folder, farm.key)) == "no repository for rocky-9-x86_64 has gcc"
+
+
 def test_part_of_the_index_that_was_changed_is_refused(farm: Farm, tmp_path: Path) -> None:
     folder = farm.copy(tmp_path)
     primary = next(folder.glob("repodata/*primary.xml.gz"))
