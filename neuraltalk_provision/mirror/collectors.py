@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.mirror.apt import AptCollector
 from neuraltalk_provision.mirror.collection import Collector
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
@@ -41,4 +42,8 @@ class Collectors:
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    return Collectors(catalogue, {("os_packages", "rpm"): RpmPackages(catalogue, repositories)})
+    known = {
+        ("os_packages", "apt"): AptCollector(catalogue, repositories),
+        ("os_packages", "rpm"): RpmPackages(catalogue, repositories),
+    }
+    return Collectors(catalogue, known)

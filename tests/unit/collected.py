@@ -59,3 +59,16 @@ def shelf(place: Path, wheels: Mapping[str, bytes] | None = None) -> Shelf:
     for name, data in (wheels or {"h5py-2-py3-none-any.whl": b"h5py", "numpy-1-py3-none-any.whl": b"numpy"}).items():
         (place / name).write_bytes(data)
     return Shelf(place)
+
+
+class Said(list[str]):
+    """A report that keeps what it was told."""
+
+    def begin(self, name: str, size: int) -> None:
+        self.append(f"begin {name} {size}")
+
+    def at(self, name: str, fraction: float, words: str) -> None:
+        assert 0 <= fraction <= 1
+
+    def end(self, name: str, words: str) -> None:
+        self.append(f"{words} {name}")

@@ -19,23 +19,10 @@ from neuraltalk_provision.mirror import collecting, download, lock, pull, pull_f
 from neuraltalk_provision.mirror.collection import Piece
 from neuraltalk_provision.mirror.pull import Pulled
 from neuraltalk_provision.mirror.pull_plan import PullPlan
-from tests.unit.collected import CATALOGUE, WHEELS, Shelf, shelf
+from tests.unit.collected import CATALOGUE, WHEELS, Said, Shelf, shelf
 
 DEBIAN, UBUNTU = target.parse("debian-12-x86_64"), target.parse("ubuntu-22-x86_64")
 GOOD = Piece("a.whl", "https://x.example.org/a.whl", "1" * 64, 3)
-
-
-class Said(list[str]):
-    """A report that keeps what it was told."""
-
-    def begin(self, name: str, size: int) -> None:
-        self.append(f"begin {name} {size}")
-
-    def at(self, name: str, fraction: float, words: str) -> None:
-        assert 0 <= fraction <= 1
-
-    def end(self, name: str, words: str) -> None:
-        self.append(f"{words} {name}")
 
 
 @pytest.fixture
