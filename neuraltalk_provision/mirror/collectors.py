@@ -42,7 +42,7 @@ class Collectors:
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    known = {
+    known: dict[tuple[str, str], Collector] = {
         ("os_packages", "apt"): AptCollector(catalogue, repositories),
         ("os_packages", "rpm"): RpmPackages(catalogue, repositories),
     }

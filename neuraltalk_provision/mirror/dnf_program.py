@@ -199,23 +199,24 @@ def resolve(base: Any, request: Any) -> Any:
     if missing:
         return answer
     optional = [name for name in request["optional"] if name not in left_out]
-    # By themselves first, so that an optional package is never the reason why a required one gets another version.
     provided = request["provided"]
-    packages, problem = solver.solve(request["required"], (), provided)
+    packages, problem = solver.solve(request["required"], [*optional, *base_names(base, request["base"])], provided)
     if problem:
         raise RefusalError("solve", problem)
-    if optional:
-        packages, problem = solver.solve(request["required"], optional, provided)
-        names = {package.name for package in packages}
-        for name in optional:
-            if name not in names:
-                why = solver.solve([*request["required"], name], (), provided)[1]
-                left_out[name] = why or "it cannot be installed together with other optional packages"
+    for name in set(optional) - {package.name for package in packages}:
+        why = solver.solve([*request["required"], name], (), provided)[1]
+        left_out[name] = why or "it cannot be installed together with other optional packages"
     if len(packages) > MOST_PACKAGES:
         raise RefusalError("solve", f"it needs more than {MOST_PACKAGES} packages")
     numbers = {one["id"]: number for number, one in enumerate(repositories)}
     answer["packages"] = [described(package, numbers) for package in packages]
     return answer
+
+
+def base_names(base: Any, wanted: Any) -> Any:
+    """The names of the packages that systems have already."""
+    groups = [group for group in base.read_comps().groups_iter() if group.id in wanted["groups"]]
+    return wanted["names"] + [package.name for group in groups for package in group.mandatory_packages]
 
 
 def described(package: Any, numbers: Any) -> Any:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.target import Target
+from neuraltalk_provision.mirror.package_names import FOR_ANSIBLE, Names
 
 _EL = ("almalinux", "centos", "ol", "rhel", "rocky")
-_SHOWN = 5
 MEMORY = 6 << 30
 """The most bytes of memory for dnf. The indexes of a whole distribution need less than 2 GiB."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Names of packages; `provided` can also be a name that a package provides."""
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-    provided: tuple[str, ...]
-
-
-def wanted(catalogue: Catalogue, target: Target) -> Wanted:
-    """What hosts of a platform can need: the packages of the catalogue, and the Python that Ansible uses."""
-    names = [(need, need.names("rpm", target.lookups)) for need in catalogue.needs]
-    required = dict.fromkeys(name for need, group in names if not need.optional for name in group)
-    optional = dict.fromkeys(name for need, group in names if need.optional for name in group if name not in required)
-    return Wanted(tuple(required), tuple(optional), ("python" if target.python == "2" else "python3",))
+BASE = {"groups": ["core"], "names": ["glibc-langpack-en"]}
+"""What hosts have already, though the build does not need it: the group of a minimal installation, and English. If a
+package is replaced by the mirror's newer one, what depends on its exact version has to be replaced, too."""
 
 
 def module_platform(target: Target) -> str:
@@ -41,22 +23,28 @@ def module_platform(target: Target) -> str:
     return f"platform:f{target.major}" if target.id == "fedora" else ""
 
 
-def line(names: Wanted, places: Sequence[Sequence[str]], target: Target) -> str:
-    """The request as one line. `places` are the addresses of each repository, of which the first is shown."""
-    content = json.dumps([target.key, asdict(names), [list(addresses) for addresses in places]], sort_keys=True)
-    shown = [addresses[0] for addresses in places[:_SHOWN]]
-    more = [f"and {len(places) - _SHOWN} more"] if len(places) > _SHOWN else []
-    return " ".join([f"request {hashlib.sha256(content.encode()).hexdigest()[:12]} to", *shown, *more])
+def line(names: Names, places: Sequence[str], target: Target) -> str:
+    """The request as one line; `places` are the repositories."""
+    optional = f"; if they have them: {' '.join(names.optional)}" if names.optional else ""
+    return f"dnf for {target.key} from {', '.join(places)}: {' '.join(names.required)}{optional}"
 
 
-def document(names: Wanted, target: Target, **more: Any) -> dict[str, Any]:
-    """The request for mirror/dnf_program.py."""
+def document(names: Names, target: Target, **where: Any) -> dict[str, Any]:
+    """The request for mirror/dnf_program.py: what an empty system needs to have these names installed."""
+    provided = [FOR_ANSIBLE[target.python]]
+    wanted = {"required": names.required, "optional": names.optional, "provided": provided, "base": BASE}
+    return {**_system(target), **wanted, "attempt": False, **where}
+
+
+def attempt(packages: Sequence[str], target: Target) -> dict[str, Any]:
+    """The request to install all these packages into an empty system."""
+    return {**_system(target), "required": sorted(packages), "provided": [], "attempt": True}
+
+
+def _system(target: Target) -> dict[str, Any]:
     return {
-        **asdict(names),
         "release": str(target.major),
         "machine": target.machine,
         "module_platform": module_platform(target),
-        "attempt": False,
         "memory": MEMORY,
-        **more,
     }

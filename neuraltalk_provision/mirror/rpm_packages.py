@@ -22,6 +22,7 @@ from neuraltalk_provision.mirror import (
     dnf_answer,
     dnf_errors,
     dnf_request,
+    package_names,
     pull_errors,
     repository_file,
     rpm_files,
@@ -70,14 +71,14 @@ class RpmPackages:
     def request(self, artifact: Artifact, target: Target) -> str:
         """See Collector. Raises MirrorError if there are no repositories."""
         given = self._repositories.rpm(target)
-        places = [one.baseurl for one in given] if given else [_of_this_machine(target)]
-        return dnf_request.line(dnf_request.wanted(self._catalogue, target), places, target)
+        places = [one.baseurl[0] for one in given] if given else [_of_this_machine(target)]
+        return dnf_request.line(package_names.names(self._catalogue, target, "rpm"), places, target)
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> RpmCollection:
         """See Collector. Raises MirrorError that names every required package that no repository has."""
         dnf.interpreter()
         rpm_files.need_programs()
-        names = dnf_request.wanted(self._catalogue, target)
+        names = package_names.names(self._catalogue, target, "rpm")
         given = self._repositories.rpm(target)
         if given:
             asked = {_id(one, place): one for place, one in enumerate(given, 1)}
@@ -91,16 +92,13 @@ class RpmPackages:
             raise dnf_errors.of_failure(answer.failure, target.key, ", ".join(failed.baseurl) if failed else "")
         if answer.missing:
             raise dnf_errors.of_missing(answer.missing, target.key)
-        optional = [name for name in names.optional if name not in answer.left_out]
         return RpmCollection(
             pieces=dnf_answer.pieces(answer),
             version=f"{len(answer.packages)} packages",
             left_out=dict(sorted(answer.left_out.items())),
             remarks=_remarks(answer),
             repositories={one.file: answer.repositories[one.repository] for one in answer.packages},
-            installs=dnf_request.document(
-                replace(names, required=(*names.required, *optional), optional=()), target, attempt=True
-            ),
+            installs=dnf_request.attempt([one.name for one in answer.packages], target),
             key=target.key,
         )
 
@@ -170,7 +168,7 @@ def _keys(repository: Repository) -> Sequence[Path]:
     return found
 
 
-def _of_this_machine(target: Target) -> tuple[str, str]:
+def _of_this_machine(target: Target) -> str:
     """The repositories of this machine, for the line of the request. MirrorError if it is of another platform."""
     try:
         release = platform.freedesktop_os_release()
@@ -186,4 +184,4 @@ def _of_this_machine(target: Target) -> tuple[str, str]:
     with naming(REPOSITORIES, "read", MirrorError):
         for file in sorted(REPOSITORIES.glob("*.repo")):
             digest.update(bounded.read(file, _LARGEST_KEY).content)
-    return (f"{REPOSITORIES} of a machine with {target.key}", digest.hexdigest())
+    return f"{REPOSITORIES} ({digest.hexdigest()[:12]})"

@@ -160,6 +160,14 @@ def add_modules(folder: Path, default: Rpm, other: Rpm) -> None:
     shell.run("modifyrepo_c", "--mdtype=modules", str(file), str(folder / "repodata"))
 
 
+def core_group(folder: Path, *names: str) -> Path:
+    """A file for `createrepo_c --groupfile` that says which packages a minimal installation has."""
+    listed = "".join(f'<packagereq type="mandatory">{name}</packagereq>' for name in names)
+    file = folder / "comps.xml"
+    file.write_text(f"<comps><group><id>core</id><name>Core</name><packagelist>{listed}</packagelist></group></comps>")
+    return file
+
+
 def rewrite_index(folder: Path, change: Callable[[str], str]) -> None:
     """Change the text of primary.xml, and describe the result in repomd.xml, as somebody could who owns the server."""
     repodata = folder / "repodata"

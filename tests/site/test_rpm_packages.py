@@ -22,7 +22,7 @@ import pytest
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import dnf_request, repositories, rpm_packages
+from neuraltalk_provision.mirror import dnf_request, package_names, repositories, rpm_packages
 from neuraltalk_provision.mirror.archive import Contents
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.repository_file import Repositories, RpmRepository
@@ -35,18 +35,21 @@ from tests.lab.signed_rpms import Key, Rpm
 CATALOGUE = catalogues.load()
 PACKAGES = CATALOGUE.artifact("packages")
 ROCKY = target.parse("rocky-9-x86_64")
-WANTED = dnf_request.wanted(CATALOGUE, ROCKY)
-MACHINES = ("x86_64", "noarch")
-
-
+WANTED = package_names.names(CATALOGUE, ROCKY, "rpm")
+HOSTS_HAVE = ("systemd", "glibc-langpack-en")
+"""What is not asked for, but on hosts, and bound to the version of a package that is."""
 PERL = Rpm("perl", module="perl:5.32:1:aaaa0001")
 NEWER_PERL = Rpm("perl", version="2.0", module="perl:5.36:1:aaaa0002")
 """Of another stream of the module, which no host uses unless somebody chooses it there."""
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="rpm installs and tries transactions only as root")
+
+
 def standard() -> list[Rpm]:
     """All required packages of EL 9, some optional ones, and what they need."""
     needs = {
+        "glibc-devel": ["glibc = 1.0"],
         "hdf5": ["perl"],
         "gcc": ["cpp = 1.0", "libc.so.6()(64bit)"],
         "python3-pip": ["python3", "/usr/bin/env"],
@@ -59,6 +62,8 @@ def standard() -> list[Rpm]:
         NEWER_PERL,
         Rpm("cpp"),
         Rpm("cpp", version="0.9"),
+        Rpm("glibc-langpack-en", ["glibc = 1.0"]),
+        Rpm("systemd", ["glibc = 1.0"]),
         Rpm("glibc", provides=["libc.so.6()(64bit)"], recommends=["unused"]),
         Rpm("python3"),
         Rpm("coreutils", files=["/usr/bin/env"], machine="noarch"),
@@ -100,7 +105,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
     good = place / "good"
     signed_rpms.build(standard(), good)
     key.sign_packages(good)
-    signed_rpms.index(good)
+    signed_rpms.index(good, "--groupfile", str(signed_rpms.core_group(place, "systemd", "absent")))
     signed_rpms.add_modules(good, PERL, NEWER_PERL)
     key.sign_index(good)
     return Farm(place, key, other, good)
@@ -149,7 +154,7 @@ def names(found: Collection) -> set[str]:
 
 def test_closure_of_an_empty_system_is_found_and_nothing_else(farm: Farm, tmp_path: Path) -> None:
     found = pull(tmp_path, repository(farm.good, farm.key))
-    expected = {*WANTED.required, "cpp", "glibc", "python3", "gnuplot", "perl"}
+    expected = {*WANTED.required, "cpp", "glibc", "python3", "gnuplot", "perl", *HOSTS_HAVE}
     assert names(found) == {f"{name}-1.0-1.x86_64.rpm" for name in expected} | {"coreutils-1.0-1.noarch.rpm"}
     assert found.left_out["ImageMagick"] == "no repository has it"
     assert "nothing provides absent" in found.left_out["git"]
@@ -175,24 +180,45 @@ def test_two_calls_give_the_same_bytes(farm: Farm, tmp_path: Path) -> None:
     assert collector(given).request(PACKAGES, ROCKY) == collector(given).request(PACKAGES, ROCKY)
 
 
-def test_result_is_installed_on_an_empty_system_as_hosts_do_it(farm: Farm, tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("rpm installs only as root")
-    found = pull(tmp_path, repository(farm.good, farm.key))
-    place, root = tmp_path / "on-the-host", tmp_path / "root"
+def install(found: Collection, tmp_path: Path, root: Path, wanted: Sequence[str]) -> None:
+    """Install packages into a system as os_packages does it on a host, from the result alone."""
+    place = tmp_path / "on-the-host"
     (place / "repodata").mkdir(parents=True)
     for piece in found.pieces:
         shutil.copyfile(tmp_path / "cache" / piece.sha256, place / piece.name)
     for name, content in found.made.items():
         (place / name).write_bytes(content)
-    wanted = [*WANTED.required, "gnuplot"]
     host: Any = os_packages.Rpm("dnf", str(place))  # type: ignore[no-untyped-call]
-    command = [*host.install(wanted), f"--installroot={root}", "--releasever=9", "--quiet"]
+    command = [*host.install(list(wanted)), f"--installroot={root}", "--releasever=9", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    query = ["rpm", f"--root={root}", "--query", "--queryformat", "%{NAME}\\n", *wanted, "coreutils"]
-    assert subprocess.run(query, capture_output=True, text=True, check=True).stdout.split() == [*wanted, "coreutils"]
+
+
+def installed(root: Path) -> list[str]:
+    """The packages of a system, with their versions."""
+    query = ["rpm", f"--root={root}", "--query", "--all", "--queryformat", "%{NAME}-%{VERSION}\\n"]
+    return sorted(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split())
+
+
+@needs_root
+def test_result_is_installed_on_an_empty_system_as_hosts_do_it(farm: Farm, tmp_path: Path) -> None:
+    found = pull(tmp_path, repository(farm.good, farm.key))
+    wanted, root = [*WANTED.required, "gnuplot"], tmp_path / "root"
+    install(found, tmp_path, root, wanted)
+    needed = ["coreutils", "cpp", "glibc", "perl", "python3"]
+    assert installed(root) == sorted(f"{name}-1.0" for name in (*wanted, *needed))
     assert (root / "usr/share/lab/gcc").read_text() == "gcc\n"
+
+
+@needs_root
+def test_result_is_installed_on_a_host_with_older_packages(farm: Farm, tmp_path: Path) -> None:
+    older = [Rpm("glibc", version="0.9"), *(Rpm(name, ["glibc = 0.9"], version="0.9") for name in HOSTS_HAVE)]
+    signed_rpms.build(older, tmp_path / "older")
+    root = tmp_path / "root"
+    shell.run("rpm", f"--root={root}", "--install", *(str(file) for file in (tmp_path / "older").glob("*.rpm")))
+    assert "systemd-0.9" in installed(root)
+    install(pull(tmp_path, repository(farm.good, farm.key)), tmp_path, root, WANTED.required)
+    assert {"gcc-1.0", "glibc-1.0", "systemd-1.0", "glibc-langpack-en-1.0"} <= set(installed(root))
 
 
 def test_all_missing_packages_are_named_at_once(farm: Farm, tmp_path: Path) -> None:
@@ -201,7 +227,7 @@ def test_all_missing_packages_are_named_at_once(farm: Farm, tmp_path: Path) -> N
             next(folder.glob(f"{name}-1*")).unlink()
 
     folder = farm.copy(tmp_path, remove)
-    assert refused(tmp_path, repository(folder, farm.key)) == "no repository for rocky-9-x86_64 has make, hdf5"
+    assert refused(tmp_path, repository(folder, farm.key)) == "no repository for rocky-9-x86_64 has hdf5, make"
 
 
 def test_second_repository_has_what_the_first_lacks(farm: Farm, tmp_path: Path) -> None:
@@ -368,10 +394,8 @@ def test_second_address_is_used_if_the_first_does_not_answer(farm: Farm, tmp_pat
     assert pull(tmp_path, given).pieces[0].address.startswith(farm.good.as_uri())
 
 
+@needs_root
 def test_packages_with_the_same_file_are_found_before_a_host_finds_it(farm: Farm, tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("rpm tries transactions only as root")
-
     def clash(folder: Path) -> None:
         (folder / "cmake-1.0-1.x86_64.rpm").unlink()
         signed_rpms.build([Rpm("cmake", files=["/usr/share/lab/make"])], folder)
@@ -439,7 +463,7 @@ def test_command_brings_the_same_file_to_two_mirrors_and_nothing_the_second_time
     for mirror in ("one", "two"):
         code, document = command(tmp_path, farm, mirror)
         assert code == 0
-        assert [entry["version"] for entry in document["added"]] == [f"{len(WANTED.required) + 6} packages"]
+        assert [entry["version"] for entry in document["added"]] == [f"{len(WANTED.required) + 8} packages"]
         assert document["artifacts"][0]["left_out"]["ImageMagick"] == "no repository has it"
     name = f"packages-{ROCKY.key}.tar"
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
