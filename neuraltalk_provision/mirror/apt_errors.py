@@ -10,10 +10,11 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import pull_errors
 
 FAILED = re.compile(
-    r"^(E: .*|W: (Failed to fetch|GPG error|An error occurred during the sig|Some index files|.*not signed|.*no longer signed).*)$",
+    r"^((E|Error): |(W|Warning): (Failed to fetch|GPG error|OpenPGP sig|An error occurred|Some index|.*not signed)).*$",
     re.M,
 )
 """The lines with which an update is not complete, also if apt's exit code is 0."""
+_PREFIX = re.compile(r"^(E|W|Error|Warning): ")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ _CAUSES = (
     ),
     _Cause(r"REVKEYSIG|key .*revoked", "it is signed with a key that was revoked", "Do not use this repository."),
     _Cause(
-        r"BADSIG|signatures? (were|was) invalid|bad signature",
+        r"BADSIG|signatures? (were|was) invalid|[Bb]ad signature|manipulated",
         "its signature is wrong: the index was changed after it was signed, here or on the way",
         "Try again later; a mirror that is just updated can look so. If it stays, do not use this repository.",
     ),
@@ -103,7 +104,7 @@ def of_update(key: str, errors: str) -> MirrorError:
     # What apt says at the end sums up; the lines before have the reason.
     cause = next((cause for cause in _CAUSES for line in lines if re.search(cause.words, line)), None)
     line = next((line for line in lines if cause and re.search(cause.words, line)), lines[0])
-    said = re.sub(r"^[EW]: ", "", line)[:500]
+    said = _PREFIX.sub("", line)[:500]
     meaning = f"{cause.meaning}: " if cause else ""
     return MirrorError(
         f"the repository of {key} cannot be used: {meaning}{said}",
@@ -120,8 +121,8 @@ def reason(errors: str) -> str:
     unmet = re.findall(r"^ (\S+) : ((?:Depends|PreDepends|Pre-Depends|Conflicts|Breaks): .*)$", errors, re.M)
     if unmet:
         return "; ".join(f"{name}: {' '.join(what.split())}" for name, what in unmet[:3])
-    lines = [line for line in errors.splitlines() if line.startswith("E: ")] or errors.splitlines() or ["no message"]
-    return lines[0].removeprefix("E: ")[:500]
+    lines = [line for line in errors.splitlines() if FAILED.match(line)] or errors.splitlines() or ["no message"]
+    return _PREFIX.sub("", lines[0])[:500]
 
 
 def not_installable(key: str, names: Iterable[str], errors: str) -> MirrorError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import random
 import re
 import shutil
 import subprocess
@@ -17,12 +18,12 @@ import pytest
 
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.mirror import apt_machine, collecting, collectors, lock, pull, pull_plan, store
+from neuraltalk_provision.mirror import apt_machine, collecting, collectors, pull, pull_plan, store
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.pull import Pulled
 from neuraltalk_provision.mirror.repository_file import AptRepository, Repositories
 from tests.unit.apt_repository import CATALOGUE, PACKAGES, Package, Repository
-from tests.unit.collected import Said
+from tests.unit.collected import Said, kill_at
 from tests.unit.pgp import EXPIRED, KEEPER, STRANGER
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get")
@@ -159,6 +160,18 @@ def test_two_pulls_give_the_same_mirror(repository: Repository, tmp_path: Path) 
         pulled(tmp_path / name, repository)
     for name in (f"{NAME}.tar", "mirror.lock"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_pull_that_is_killed_is_continued_to_the_same_mirror(repository: Repository, tmp_path: Path) -> None:
+    pulled(tmp_path / "whole", repository)
+    killed = 0
+    for moment in random.Random(13).sample(range(1, 60), 5):
+        mirror = tmp_path / f"killed {moment}"
+        killed += kill_at(moment, lambda mirror=mirror: pulled(mirror, repository))  # type: ignore[misc]
+        assert pulled(mirror, repository).failures == ()
+        for name in (f"{NAME}.tar", "mirror.lock"):
+            assert (mirror / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert killed >= 4
 
 
 def test_altered_package_is_refused_with_its_address(repository: Repository, tmp_path: Path) -> None:
@@ -356,8 +369,3 @@ def test_machine_without_apt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = collectors.load(CATALOGUE, Repositories()).ask(PACKAGES, BOOKWORM)
     assert asked
     assert "does not have the program apt-get" in asked.message
-
-
-def test_plan_names_what_is_left_out(repository: Repository, tmp_path: Path) -> None:
-    (entry,) = pulled(tmp_path / "m", repository).added
-    assert lock.read(tmp_path / "m").by_name()[NAME] == entry

@@ -77,10 +77,9 @@ def test_pull_adds_them_once(site: Path, tmp_path: Path, capsys: Capture) -> Non
 
 @pytest.mark.parametrize("words", [[], ["--plan"]])
 def test_failure_of_one_platform_is_told_and_the_other_is_shown(site: Path, capsys: Capture, words: list[str]) -> None:
-    (site / "r.yml").write_text(
-        (site / "r.yml").read_text()
-        + (site / "r.yml").read_text().replace("-12-", "-11-").replace("bookworm", "bullseye")
-    )
+    file = site / "r.yml"
+    text = file.read_text()
+    file.write_text(text + text.replace("-12-", "-11-").replace("bookworm", "bullseye"))
     code, out, err = pull(capsys, "--for", "debian-11-x86_64", *words)
     assert code == 2
     assert NAME in out
@@ -91,7 +90,7 @@ def test_failure_of_one_platform_is_told_and_the_other_is_shown(site: Path, caps
     code, out, _ = pull(capsys, "--for", "debian-11-x86_64", "--json", *words)
     document = json.loads(out)
     assert code == 2
-    assert [row["state"] for row in document["artifacts"]][0] == "failed"
+    assert next(row["state"] for row in document["artifacts"]) == "failed"
 
 
 @pytest.mark.parametrize(
