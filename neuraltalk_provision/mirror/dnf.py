@@ -68,8 +68,8 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
     if ended.code or not answer:
         last = (ended.errors.splitlines() or ["no message"])[-1]
         raise MirrorError(
-            f"dnf could not read the indexes of the repositories (exit code {ended.code}): {last}",
-            advice="An index that needs more than 6 GiB of memory or 30 minutes is not read. Check the addresses of "
-            f"the repositories and the space below {work}, then run the same command again.",
+            f"dnf could not read the indexes of the repositories (exit code {ended.code}): {last.strip()}",
+            advice="An index is damaged, or it needs more than 6 GiB of memory or 30 minutes. Check the addresses of "
+            f"the repositories, and the space below {work}, then run the same command again.",
         )
     return dnf_answer.read(bytes(answer))

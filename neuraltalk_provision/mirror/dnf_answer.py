@@ -70,14 +70,13 @@ class Failure(_Part):
 
 
 class Answer(_Part):
-    """An answer: a failure; or packages, or how many were installed in an attempt, and what was missing."""
+    """An answer: a failure; or the packages, and what was missing or left out. A good attempt has nothing to tell."""
 
     failure: Failure | None = None
     missing: tuple[_Text, ...] = ()
     left_out: dict[_Text, _Text] = {}
     repositories: tuple[Repository, ...] = ()
     packages: Annotated[tuple[Package, ...], Field(max_length=MOST)] = ()
-    installed: int = 0
 
 
 def read(data: bytes) -> Answer:

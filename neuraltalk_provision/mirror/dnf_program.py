@@ -187,11 +187,17 @@ class Solver:
 
 def resolve(base: Any, request: Any) -> Any:
     """The closure of the names of the request, and what is missing."""
+    import dnf.exceptions
+
     if request.get("machine_repositories"):
         repositories = own_repositories(base)
     else:
         repositories = [add_repository(base, asked) for asked in request["repositories"]]
-    base.fill_sack(load_system_repo=False, load_available_repos=True)
+    try:
+        base.fill_sack(load_system_repo=False, load_available_repos=True)
+    except dnf.exceptions.RepoError as error:
+        failed = [one["id"] for one in repositories if one["id"] in str(error)]
+        raise RefusalError("repository", str(error)[:REASON], "".join(failed[:1])) from None
     solver = Solver(base, request["machine"])
     missing = solver.missing(request)
     left_out = {name: "no repository has it" for name in request["optional"] if not solver.query(name=name)}
@@ -245,14 +251,13 @@ def attempt(base: Any, request: Any) -> Any:
     repo = dnf.repo.Repo("made", base.conf)
     repo.baseurl = [request["directory"]]
     repo.skip_if_unavailable, repo.module_hotfixes = False, True
-    repo._repo.expire()
     base.repos.add(repo)
     base.conf.tsflags = ["test"]
     base.fill_sack(load_system_repo=False, load_available_repos=True)
     solver = Solver(base, request["machine"])
     missing = solver.missing(request)
     if missing:
-        return {"missing": missing, "installed": 0}
+        return {"missing": missing}
     packages, problem = solver.solve(request["required"], (), request["provided"])
     if problem:
         raise RefusalError("solve", problem)
@@ -264,7 +269,7 @@ def attempt(base: Any, request: Any) -> Any:
             base.do_transaction()
         except dnf.exceptions.Error as error:
             raise RefusalError("solve", str(error)[:REASON]) from None
-    return {"missing": [], "installed": len(packages)}
+    return {"missing": []}
 
 
 def main(arguments: Any) -> None:
@@ -277,8 +282,7 @@ def main(arguments: Any) -> None:
     try:
         import dnf.exceptions
 
-        base = base_of(request)
-        answer = attempt(base, request) if request["attempt"] else resolve(base, request)
+        answer = (attempt if request["attempt"] else resolve)(base_of(request), request)
     except ImportError as error:
         failure = RefusalError("program", str(error))
     except RefusalError as error:

@@ -360,6 +360,13 @@ def test_index_that_describes_other_files_is_refused(
     assert words in refused(tmp_path, repository(folder, farm.key))
 
 
+def test_index_that_is_no_xml_is_refused(farm: Farm, tmp_path: Path) -> None:
+    folder = farm.copy(tmp_path)
+    signed_rpms.rewrite_index(folder, lambda text: text.replace("<name>glibc<", "<name>glibc&#0;<"))
+    message = refused(tmp_path, repository(folder, farm.key))
+    assert message.startswith(f"the repository {folder.as_uri()}: its index cannot be read")
+
+
 def test_name_with_control_characters_is_refused_and_shown_harmlessly(farm: Farm, tmp_path: Path) -> None:
     folder = farm.copy(tmp_path)
     signed_rpms.rewrite_index(folder, lambda text: text.replace("<name>glibc<", "<name>gl\x7f&#10;ibc<"))
