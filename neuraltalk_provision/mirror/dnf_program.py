@@ -138,7 +138,6 @@ def own_repositories(base: Any) -> Any:
     found = []
     for repo in base.repos.iter_enabled():
         repo.skip_if_unavailable = False
-        keys = list(repo.gpgkey)
         try:
             repo.load()
         except dnf.exceptions.RepoError as error:
@@ -146,7 +145,7 @@ def own_repositories(base: Any) -> Any:
         places = [place for place in list(repo._repo.getMirrors()) or list(repo.baseurl) if "://" in place]
         if not places:
             raise RefusalError("repository", "it has no address", repo.id)
-        found.append(used(repo, places[0].rstrip("/") + "/", bool(repo.gpgcheck), keys))
+        found.append(used(repo, places[0].rstrip("/") + "/", bool(repo.gpgcheck), list(repo.gpgkey)))
     if not found:
         raise RefusalError("repository", "this machine has no enabled repository of dnf")
     return found
