@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -48,11 +52,10 @@ class AptCollector:
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:
         """All packages that a host needs which has none, with the index of a flat repository."""
-        sources = self._sources(target)
         root = AptRoot(work.absolute() / "repositories", target.key, stop)
-        own_keys = any(not one.signed_by for one in sources)
-        root.prepare(apt_sources.deb822(sources), self._machine, own_keys)
-        root.update()
+        with _keys_at_plain_paths(self._sources(target)) as sources:
+            root.prepare(apt_sources.deb822(sources), self._machine, own_keys=not self._repositories.apt(target))
+            root.update()
         available = Available(root.available())
         chosen = self._choose(root, target, available)
         places = apt_index.addresses(root.addresses(chosen.names))
@@ -124,3 +127,18 @@ class AptCollector:
                 f"{apt_errors.reason(problem)}",
                 advice="Tell the authors, with this message.",
             )
+
+
+@contextmanager
+def _keys_at_plain_paths(sources: Sequence[Source]) -> Iterator[tuple[Source, ...]]:
+    """The sources with copies of the files of keys whose paths have a space or comma, at which apt would split them."""
+    with tempfile.TemporaryDirectory(prefix="provision-keys-") as folder:
+        found = []
+        for place, one in enumerate(sources):
+            file = Path(one.signed_by)
+            if re.fullmatch(r"/.*[ ,].*", one.signed_by) and file.is_file():
+                copy = shutil.copyfile(file, Path(folder) / f"{place}{file.suffix}")
+                found.append(replace(one, signed_by=str(copy)))
+            else:
+                found.append(one)
+        yield tuple(found)

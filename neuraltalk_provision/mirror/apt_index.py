@@ -45,8 +45,15 @@ class Address:
     sha256: str
 
 
+MOST_BASE = 2_000
+"""The most packages that every host has; Debian has 33 of them."""
+
+
 class Available:
-    """All packages that repositories offer, in the version that apt would install."""
+    """All packages that repositories offer, in the version that apt would install.
+
+    `base` are those that every host has. Raises MirrorError if their names cannot be names, or are too many.
+    """
 
     def __init__(self, dump: bytes) -> None:
         """`dump` is the output of `apt-cache dumpavail`."""
@@ -62,6 +69,10 @@ class Available:
                 self.base.append(name)
             if fields.get("SHA256"):
                 self._texts[fields["SHA256"].lower()] = block
+        wrong = next((name for name in self.base if not _NAME.fullmatch(name)), "")
+        if wrong or len(self.base) > MOST_BASE:
+            what = f"is called {wrong[:100]!r}" if wrong else f"is one of {len(self.base):,}"
+            raise MirrorError(f"the index has a package that every host needs and that {what}", advice=_ADVICE)
 
     def record(self, address: Address) -> Record:
         """The record of the package whose file is at an address. Raises MirrorError if it cannot be used."""

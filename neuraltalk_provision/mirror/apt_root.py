@@ -64,7 +64,10 @@ class AptRoot:
         self._folder, self._key, self._stop = folder, key, stop
 
     def prepare(self, sources: str, machine: Machine, own_keys: bool) -> None:
-        """Write the settings. With `own_keys`, sources without a key file of their own are signed by this machine's."""
+        """Write the settings. With `own_keys`, sources that name no file of keys can be signed by this machine's keys.
+
+        The settings can contain the password of a proxy, so that only their owner can read them.
+        """
         folder = self._folder
         if '"' in str(folder):
             raise UsageError(f"{folder}: apt cannot use a directory whose name contains a double quote")
@@ -80,7 +83,9 @@ class AptRoot:
             "netrcparts": machine.places.get("netrcparts", f"{none}.d/"),
         }
         text = _SETTINGS.format(root=folder, **places) + "".join(f"{line}\n" for line in machine.settings)
-        (folder / "apt.conf").write_text(text, encoding="utf-8")
+        file = folder / "apt.conf"
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
 
     def update(self) -> None:
         """Fetch the indexes and check their signatures. Raises MirrorError unless all are there."""

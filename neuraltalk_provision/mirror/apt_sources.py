@@ -10,6 +10,7 @@ from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror.repository_file import AptRepository
 
+_SCHEMES = ("https", "http", "file", "copy")
 _NOT_USED = re.compile(r"-(backports|proposed)\b")
 _OTHER_WORDS = frozenset({"no", "false", "without", "off", "disable", "0"})
 
@@ -73,9 +74,11 @@ def _source(fields: Mapping[str, str]) -> list[Source]:
 
 
 def of_release(sources: Iterable[Source], codenames: Sequence[str]) -> tuple[Source, ...]:
-    """Those of a release, which their suites name; without suites for tests, and without backports."""
+    """Those of a release, which their suites name; without suites for tests, without backports and disks."""
     found = []
     for one in sources:
+        if any(uri.startswith("cdrom:") for uri in one.uris):
+            continue
         suites = tuple(suite for suite in one.suites if _codename(suite, codenames) and not _NOT_USED.search(suite))
         if suites:
             found.append(replace(one, suites=suites))
@@ -116,17 +119,23 @@ def words(sources: Iterable[Source]) -> str:
 
 
 def refuse_unsafe(sources: Iterable[Source]) -> None:
-    """UsageError for an address with a user name or password, which would be written into the lock."""
-    for one in sources:
-        for uri in one.uris:
-            host = (re.split(r"[/?#]", uri.partition("://")[2]) or [""])[0]
-            if "@" in host:
-                shown = f"{uri.partition('://')[0]}://...@{host.rpartition('@')[2]}"
-                raise UsageError(
-                    f"the source {shown} of apt contains a user name or password, which would be written into the lock",
-                    advice="Write the address without it, and put the login into /etc/apt/auth.conf, which apt reads, "
-                    "and into ~/.netrc.",
-                )
+    """UsageError for an address with a login, which would be written into the lock, or that curl cannot use."""
+    for uri in (uri for one in sources for uri in one.uris):
+        scheme, _, rest = uri.partition(":")
+        host = re.split(r"[/?#]", rest.removeprefix("//"))[0]
+        if "@" in host:
+            raise UsageError(
+                f"the source {scheme}://...@{host.rpartition('@')[2]} of apt contains a user name or password, which "
+                "would be written into the lock",
+                advice="Write the address without it, and put the login into /etc/apt/auth.conf, which apt reads, "
+                "and into ~/.netrc.",
+            )
+        if scheme not in _SCHEMES:
+            raise UsageError(
+                f"the source {uri[:200]} of apt begins with {scheme}:, which is not used here",
+                advice="Write the repositories of the platform, with https://, http:// or file:///, into a file, and "
+                "give it with --repositories FILE.",
+            )
 
 
 def _codename(suite: str, codenames: Sequence[str]) -> str:

@@ -36,6 +36,8 @@ class Package:
     depends: str = ""
     more: str = ""
     machine: str = "amd64"
+    listed: str = ""
+    """Its place as the index has it, if that is another one."""
 
     @property
     def content(self) -> bytes:
@@ -52,7 +54,7 @@ class Package:
         return (
             f"Package: {self.name}\nVersion: {self.version}\nArchitecture: {self.machine}\n"
             f"Maintainer: A <a@example.org>\n{depends}{self.more}Description: {self.name}\n for tests\n"
-            f"Filename: {self.file}\nSize: {len(self.content)}\n{digest}: {found}\n"
+            f"Filename: {self.listed or self.file}\nSize: {len(self.content)}\n{digest}: {found}\n"
         )
 
 

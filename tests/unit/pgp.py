@@ -66,9 +66,12 @@ class Key:
 
     def sign(self, content: bytes, time: int = CREATED + 1) -> bytes:
         """A detached signature, as the file `Release.gpg`."""
-        text = base64.b64encode(self._signature(0x00, content, time)).decode()
-        lines = "\n".join(textwrap.wrap(text, 64))
-        return f"-----BEGIN PGP SIGNATURE-----\n\n{lines}\n-----END PGP SIGNATURE-----\n".encode()
+        return _armor("SIGNATURE", self._signature(0x00, content, time)).encode()
+
+    @property
+    def armored(self) -> str:
+        """The keyring as text."""
+        return _armor("PUBLIC KEY BLOCK", self.keyring)
 
     @property
     def _public(self) -> bytes:
@@ -86,6 +89,11 @@ class Key:
         number = pow(int.from_bytes(padded, "big"), int(self.private, 16), int(self.modulus, 16))
         unhashed = _subpacket(16, fingerprint[-8:])
         return _packet(2, start + len(unhashed).to_bytes(2, "big") + unhashed + digest[:2] + _number(number))
+
+
+def _armor(kind: str, data: bytes) -> str:
+    lines = "\n".join(textwrap.wrap(base64.b64encode(data).decode(), 64))
+    return f"-----BEGIN PGP {kind}-----\n\n{lines}\n-----END PGP {kind}-----\n"
 
 
 def _packet(tag: int, body: bytes) -> bytes:

@@ -18,7 +18,7 @@ import pytest
 
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.mirror import apt_machine, collecting, collectors, pull, pull_plan, store
+from neuraltalk_provision.mirror import apt_machine, apt_root, collecting, collectors, pull, pull_plan, store
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.pull import Pulled
 from neuraltalk_provision.mirror.repository_file import AptRepository, Repositories
@@ -99,6 +99,16 @@ def test_index_lists_the_files_by_plain_names(repository: Repository) -> None:
     assert "Filename: ./gcc_12_amd64.deb\n" in index
     assert "Version: 4:12\n" in index
     assert "pool/" not in index
+
+
+def test_path_of_keys_can_have_spaces(repository: Repository, tmp_path: Path) -> None:
+    """apt would take it for two paths."""
+    file = tmp_path / "the operator's, keys.gpg"
+    file.write_bytes(KEEPER.keyring)
+    assert names(collect(repository, signed_by=file)) == CLOSURE
+    file.write_bytes(STRANGER.keyring)
+    shutil.rmtree(tmp_path / "the work")
+    assert "none of the given keys has signed it" in refused(repository, signed_by=file)
 
 
 def test_two_collections_are_equal(repository: Repository, tmp_path: Path) -> None:
@@ -248,6 +258,11 @@ def test_index_with_weak_digests_is_refused(repository: Repository) -> None:
     assert "the repository has no SHA-256 of this package" in refused(repository)
 
 
+def test_index_that_is_too_large_is_refused(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt_root, "LARGEST", 500)
+    assert "printed more than 500 bytes" in refused(repository)
+
+
 def test_suite_that_does_not_exist_is_named(repository: Repository) -> None:
     assert "there is no such repository or suite" in refused(repository, suites=["buster"])
 
@@ -288,17 +303,21 @@ def test_web_page_in_place_of_an_index_is_recognised(
 
 
 @pytest.mark.parametrize(
-    "package",
+    ("package", "words"),
     [
-        Package("gcc", "4:12", more="Essential: yes\nProvides: x\n", depends="libc6, ../x"),
-        Package("Evil/../name", more="Priority: required\n"),
-        Package("-o", more="Priority: required\n"),
+        (Package("Evil..name/", more="Priority: required\n"), "'Evil..name/'"),
+        (Package("-o", more="Priority: required\n"), "every host needs and that is called '-o'"),
+        (Package("gcc=2", more="Priority: required\n"), "'gcc=2'"),
+        (Package("?all", more="Essential: yes\n"), "is called '?all'"),
+        (Package("gcc", "1_../x"), ""),
+        (Package("gcc", listed="pool/a' b_1_amd64.deb"), "apt printed an address that is not understood"),
+        (Package("gcc", machine="arm64"), "cannot install what is required"),
     ],
-    ids=["dependency", "path", "option"],
+    ids=lambda value: "",
 )
-def test_hostile_names_are_refused(repository: Repository, package: Package) -> None:
+def test_hostile_index_is_refused(repository: Repository, package: Package, words: str) -> None:
     repository.without(package.name).having([package]).write()
-    assert refused(repository)
+    assert words in refused(repository)
 
 
 def test_nothing_of_this_machine_is_used(
@@ -314,6 +333,9 @@ def test_nothing_of_this_machine_is_used(
     monkeypatch.setenv("APT_CONFIG", str(config))
     found = collect(repository)
     assert names(found) == CLOSURE
+    settings = tmp_path / "the work" / "repositories" / "apt.conf"
+    assert "proxy.example.org" in settings.read_text()
+    assert settings.stat().st_mode & 0o077 == 0
     assert found.environment["http_proxy"] == found.environment["https_proxy"] == "http://proxy.example.org:3128"
     repository.write(key=None, fields="Label: new\n")
     assert "it has no signature" in refused(repository)
@@ -331,18 +353,26 @@ def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, s
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "own.conf"))
 
 
+@pytest.mark.parametrize("how", ["file", "key", "trusted"])
 def test_sources_of_this_machine_serve_other_releases_of_its_system(
-    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    armor = KEEPER.armored.replace("\n\n", "\n.\n").replace("\n", "\n ")
+    signed_by = {"file": f"Signed-By: {tmp_path}/keys/keeper.gpg\n", "key": f"Signed-By:\n {armor}\n", "trusted": ""}[
+        how
+    ]
     for suite in ("bullseye", "bullseye-updates", "bullseye-security"):
         repository.write(suite)
     shutil.rmtree(repository.place / "dists" / "bookworm")
     sources = (
         f"Types: deb\nURIs: {repository.place.as_uri()}\nSuites: bookworm bookworm-updates bookworm-security\n"
-        f"Components: main\nSigned-By: {tmp_path}/keys/keeper.gpg\n\n"
+        f"Components: main\n{signed_by}\n"
         f"Types: deb\nURIs: https://other.example.org\nSuites: stable\nComponents: main\n"
     )
     own_machine(tmp_path, monkeypatch, "ID=debian\nVERSION_ID=12\nVERSION_CODENAME=bookworm\n", sources)
+    if how == "trusted":
+        (tmp_path / "etc" / "trusted.gpg.d").mkdir()
+        (tmp_path / "etc" / "trusted.gpg.d" / "keeper.gpg").write_bytes(KEEPER.keyring)
     chosen = collectors.load(CATALOGUE, Repositories())
     bullseye = target.parse("debian-11-x86_64")
     collector = chosen.of(PACKAGES, bullseye)

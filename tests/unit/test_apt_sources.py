@@ -109,3 +109,11 @@ def test_address_with_a_password_is_refused_without_showing_it() -> None:
     assert "https://...@a.example.org" in caught.value.message
     assert "auth.conf" in caught.value.advice
     apt_sources.refuse_unsafe([Source(("https://a.example.org/@x",), ("bookworm",))])
+
+
+def test_disks_are_not_used_and_lists_of_mirrors_are_refused() -> None:
+    disk = Source(("cdrom:[Debian 12]/",), ("bookworm",), ("main",))
+    assert apt_sources.of_release([disk], ["bookworm"]) == ()
+    with pytest.raises(UsageError, match=r"begins with mirror\+file:, which is not used here") as caught:
+        apt_sources.refuse_unsafe([Source(("mirror+file:///etc/apt/mirrors/debian.list",), ("bookworm",))])
+    assert "--repositories FILE" in caught.value.advice
