@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
 import os
 import platform
@@ -10,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -394,6 +396,46 @@ def test_repository_that_is_gone_is_named(farm: Farm, tmp_path: Path) -> None:
 def test_server_that_does_not_answer_is_named(farm: Farm, tmp_path: Path) -> None:
     message = refused(tmp_path, RpmRepository(baseurl=("http://127.0.0.1:9/el",), gpgkey=(farm.key.public,)))
     assert message.startswith("the repository http://127.0.0.1:9/el: the server cannot be reached")
+
+
+@pytest.fixture
+def proxy(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths that a proxy was asked for; it has the repository at http://el.example.org/, and a page elsewhere."""
+    asked: list[str] = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            path = self.path.removeprefix("http://el.example.org/")
+            file = farm.good / path
+            content = file.read_bytes() if file.is_file() else b"<html>Please log in"
+            self.send_response(404 if path != self.path and not file.is_file() else 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+
+
+def test_proxy_of_the_environment_is_used(farm: Farm, tmp_path: Path, proxy: list[str]) -> None:
+    given = RpmRepository(baseurl=("http://el.example.org",), gpgkey=(farm.key.public,), repo_gpgcheck=True)
+    found = collect(tmp_path, given)
+    assert {piece.address for piece in found.pieces} == {f"http://el.example.org/{name}" for name in names(found)}
+    assert "http://el.example.org/repodata/repomd.xml" in proxy
+
+
+def test_page_of_a_proxy_is_no_repository(farm: Farm, tmp_path: Path, proxy: list[str]) -> None:
+    message = refused(tmp_path, RpmRepository(baseurl=("http://other.example.org/el",), gpgkey=(farm.key.public,)))
+    assert message.startswith("the repository http://other.example.org/el: its index")
 
 
 def test_second_address_is_used_if_the_first_does_not_answer(farm: Farm, tmp_path: Path) -> None:
