@@ -80,6 +80,12 @@ def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
             return MirrorError(f"dnf failed for {key}: {text}", advice="Look at dnf's message.")
 
 
+def in_one_line(reason: str) -> str:
+    """A reason of dnf's solver as one line, without what says nothing."""
+    text = re.sub(r"conflicting requests(\n|$)", "", reason).strip()
+    return "; ".join((reason if text.endswith(":") else text).splitlines())
+
+
 def of_missing(missing: tuple[str, ...], key: str) -> MirrorError:
     """The error for required packages that no repository has."""
     return MirrorError(

@@ -210,7 +210,7 @@ def resolve(base: Any, request: Any) -> Any:
         raise RefusalError("solve", problem)
     for name in set(optional) - {package.name for package in packages}:
         why = solver.solve([*request["required"], name], (), provided)[1]
-        left_out[name] = why or "it cannot be installed together with other optional packages"
+        left_out[name] = "it cannot be installed: " + (why or "it conflicts with other optional packages")
     if len(packages) > MOST_PACKAGES:
         raise RefusalError("solve", f"it needs more than {MOST_PACKAGES} packages")
     numbers = {one["id"]: number for number, one in enumerate(repositories)}

@@ -95,7 +95,7 @@ class RpmPackages:
         return RpmCollection(
             pieces=dnf_answer.pieces(answer),
             version=f"{len(answer.packages)} packages",
-            left_out=dict(sorted(answer.left_out.items())),
+            left_out={name: dnf_errors.in_one_line(why) for name, why in sorted(answer.left_out.items())},
             remarks=_remarks(answer),
             repositories={one.file: answer.repositories[one.repository] for one in answer.packages},
             installs=dnf_request.attempt([one.name for one in answer.packages], target),

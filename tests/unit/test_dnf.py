@@ -131,6 +131,13 @@ def test_cause_of_a_repository_that_fails_is_told_with_the_next_step(text: str, 
     assert error.advice
 
 
+def test_reason_of_the_solver_is_told_in_one_line() -> None:
+    reason = "it cannot be installed: conflicting requests\nnothing provides a needed by b\nconflicting requests\n"
+    assert dnf_errors.in_one_line(reason) == "it cannot be installed: nothing provides a needed by b"
+    assert dnf_errors.in_one_line("no repository has it") == "no repository has it"
+    assert dnf_errors.in_one_line("it cannot be installed: conflicting requests").endswith(": conflicting requests")
+
+
 @pytest.mark.parametrize("kind", ["solve", "memory", "dnf", "program"])
 def test_each_failure_names_the_platform_and_the_next_step(kind: str) -> None:
     error = dnf_errors.of_failure(Failure(kind=kind, repository="", text="why"), "rocky-9-x86_64", "")
