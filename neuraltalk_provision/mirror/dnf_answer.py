@@ -5,6 +5,7 @@ The answer repeats what the index of a repository says, so anybody can have writ
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ MOST = 20_000
 """The most packages of a platform."""
 LARGEST = 4 << 30
 """The most bytes of a package."""
+_RELEASE = re.compile(r"(rocky|almalinux|centos|centos-stream|redhat|oraclelinux|fedora)-release(-server|-common)?")
+"""The packages whose version is that of the system."""
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")]
 _Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~^]{0,99}$")]
 _Text = Annotated[str, StringConstraints(max_length=4_000)]
@@ -109,6 +112,17 @@ def pieces(answer: Answer) -> tuple[Piece, ...]:
             raise MirrorError(f"{address}: two packages have the file name {package.file}", advice=_DISTRUST)
         found[package.file] = Piece(package.file, address, package.checksum, package.size)
     return tuple(found[name] for name in sorted(found))
+
+
+def refuse_other_release(answer: Answer, key: str, major: int) -> None:
+    """MirrorError if the packages belong to another release than that of the platform `key`."""
+    for package in answer.packages:
+        release = package.version.split(".")[0]
+        if _RELEASE.fullmatch(package.name) and release != str(major):
+            raise MirrorError(
+                f"the repositories for {key} are those of release {release}: they have {package.file}",
+                advice=f"Give the repositories of release {major}.",
+            )
 
 
 def _address(package: Package, repositories: tuple[Repository, ...]) -> str:

@@ -92,6 +92,7 @@ class RpmPackages:
             raise dnf_errors.of_failure(answer.failure, target.key, ", ".join(failed.baseurl) if failed else "")
         if answer.missing:
             raise dnf_errors.of_missing(answer.missing, target.key)
+        dnf_answer.refuse_other_release(answer, target.key, target.major)
         return RpmCollection(
             pieces=dnf_answer.pieces(answer),
             version=f"{len(answer.packages)} packages",

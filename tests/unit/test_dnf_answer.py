@@ -120,6 +120,27 @@ def test_answer_that_is_none_is_refused(data: bytes) -> None:
         dnf_answer.read(data)
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "refused"),
+    [
+        ("rocky-release", "9.4", False),
+        ("rocky-release", "8.10", True),
+        ("centos-release", "7", True),
+        ("fedora-release-common", "40", True),
+        ("epel-release", "8", False),
+        ("lsb-release", "3.3", False),
+    ],
+)
+def test_repositories_of_another_release_are_refused(name: str, version: str, refused: bool) -> None:
+    found = answer(PACKAGE, {**PACKAGE, "name": name, "version": version})
+    if not refused:
+        dnf_answer.refuse_other_release(found, "rocky-9-x86_64", 9)
+        return
+    with pytest.raises(MirrorError, match=f"rocky-9-x86_64 are those of release {version.split('.')[0]}") as error:
+        dnf_answer.refuse_other_release(found, "rocky-9-x86_64", 9)
+    assert "release 9" in error.value.advice
+
+
 def test_more_packages_than_a_system_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MirrorError, match="packages"):
         answer(*[{**PACKAGE, "name": f"a{number}"} for number in range(dnf_answer.MOST + 1)])
