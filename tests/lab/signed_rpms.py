@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.lab import shell
 
-PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c", "dnf": "dnf", "gpg": "gpg"}
+PROGRAMS = {"rpmbuild": "rpm", "rpmsign": "rpm", "createrepo_c": "createrepo-c", "dnf": "dnf", "gpg-agent": "gnupg"}
 """{program: the Debian package that has it}."""
 
 
