@@ -138,6 +138,14 @@ def test_reason_of_the_solver_is_told_in_one_line() -> None:
     assert dnf_errors.in_one_line("it cannot be installed: conflicting requests").endswith(": conflicting requests")
 
 
+def test_text_of_a_repository_is_shown_harmlessly() -> None:
+    for kind in ("repository", "solve", "dnf"):
+        failure = Failure(kind=kind, repository="", text="a\u202eb\x1b[31mc\nd")
+        message = dnf_errors.of_failure(failure, "rocky-9-x86_64", "http://x").message
+        assert message.endswith("a?b?[31mc\nd")
+    assert dnf_errors.in_one_line("a\u202eb\nc\x07") == "a?b; c?"
+
+
 @pytest.mark.parametrize("kind", ["solve", "memory", "dnf", "program"])
 def test_each_failure_names_the_platform_and_the_next_step(kind: str) -> None:
     error = dnf_errors.of_failure(Failure(kind=kind, repository="", text="why"), "rocky-9-x86_64", "")
