@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import dnf_answer, programs, pull_errors
+from neuraltalk_provision.mirror import dnf_answer, dnf_errors, programs, pull_errors
 
 PROGRAM = Path(__file__).with_name("dnf_program.py")
 _COMMANDS = ("dnf-3", "dnf4", "dnf")
@@ -66,9 +66,9 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
     if stop.is_set():
         raise MirrorError("stopped while packages were looked for", advice="Run the same command again.")
     if ended.code or not answer:
-        last = (ended.errors.splitlines() or ["no message"])[-1]
+        last = dnf_errors.harmless((ended.errors.splitlines() or ["no message"])[-1].strip())
         raise MirrorError(
-            f"dnf could not read the indexes of the repositories (exit code {ended.code}): {last.strip()}",
+            f"dnf could not read the indexes of the repositories (exit code {ended.code}): {last}",
             advice="An index is damaged, or it needs more than 6 GiB of memory or 30 minutes. Check the addresses of "
             f"the repositories, and the space below {work}, then run the same command again.",
         )

@@ -57,7 +57,7 @@ _CAUSES = (
 
 def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
     """The error for a failure; `places` are the addresses of the repository that failed, if it was one."""
-    text = _harmless(failure.text.strip())
+    text = harmless(failure.text.strip())
     match failure.kind:
         case "repository":
             words, advice = next(
@@ -80,14 +80,14 @@ def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
             return MirrorError(f"dnf failed for {key}: {text}", advice="Look at dnf's message.")
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """The text, which repeats what a repository says, without control characters."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def in_one_line(reason: str) -> str:
     """A reason of dnf's solver as one line, without what says nothing."""
-    reason = _harmless(reason)
+    reason = harmless(reason)
     text = re.sub(r"conflicting requests(\n|$)", "", reason).strip()
     return "; ".join((reason if text.endswith(":") else text).splitlines())
 

@@ -112,7 +112,11 @@ def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
     request = {**found.installs, "directory": folder.absolute().as_uri(), "test": os.geteuid() == 0}
     answer = dnf.ask(request, work, stop)
     if answer.failure or answer.missing:
-        why = answer.failure.text if answer.failure else f"these are missing: {', '.join(answer.missing)}"
+        why = (
+            dnf_errors.harmless(answer.failure.text)
+            if answer.failure
+            else f"these are missing: {', '.join(answer.missing)}"
+        )
         raise MirrorError(
             f"the packages that were found for {found.key} cannot be installed from the result alone:\n{why}",
             advice="The repositories do not fit each other, or their indexes describe other packages than they have. "
