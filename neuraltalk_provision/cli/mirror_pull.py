@@ -149,6 +149,8 @@ def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:
     for row in planned.of("pull"):
         for name, reason in sorted(row.collection.left_out.items() if row.collection else ()):
             output.say(f"{row.name} has no {name}, which is optional: {reason}")
+        for remark in row.collection.remarks if row.collection else ():
+            output.say(f"{row.name}: {remark}")
     if not only and set(planned.profiles) == {"cpu"}:
         output.say("GPU software is left out; --profile legacy (CUDA 7.5 to 9.2) or modern (CUDA 10 to 13) brings it")
 
@@ -226,6 +228,7 @@ def _document(place: Path, planned: PullPlan) -> dict[str, Any]:
                 "source": row.source.model_dump(mode="json") if row.source else None,
                 "request": row.request or None,
                 "left_out": dict(row.collection.left_out) if row.collection else {},
+                "remarks": list(row.collection.remarks) if row.collection else [],
             }
             for row in planned.rows
         ],

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue import Catalogue, target
 from neuraltalk_provision.catalogue.model import GitSource, Licence, Submodule
-from neuraltalk_provision.mirror import lock, platforms
+from neuraltalk_provision.mirror import lock
 from neuraltalk_provision.mirror.contained import Inside, Statement
 from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.mirror.licence_names import spdx
@@ -62,7 +62,7 @@ def row(entry: lock.Entry, catalogue: Catalogue, inside: Mapping[str, Inside], *
     if made and isinstance(source, GitSource):
         address, commit = source.address, source.commit
     parts = tuple(_part(part, licence, made) for part in (source.submodules if isinstance(source, GitSource) else ()))
-    key = platforms.split(entry.name.removeprefix(f"{artifact.name}-")) if artifact.per_platform else None
+    key = target.split(entry.name.removeprefix(f"{artifact.name}-")) if artifact.per_platform else None
     return Row(
         entry,
         _statement(licence),

@@ -33,7 +33,7 @@ class Collection:
     `made` are files that the collector wrote itself ({name: content}), such as an index. `version` is text for people.
     `left_out` are optional packages that the repositories do not have: {name: reason}. `environment` are variables for
     curl, which moves the pieces: those that the configuration of apt, dnf or pip demands, such as https_proxy or
-    CURL_CA_BUNDLE.
+    CURL_CA_BUNDLE. `remarks` are what people have to know, such as a repository whose packages are not signed.
     """
 
     pieces: tuple[Piece, ...]
@@ -41,11 +41,20 @@ class Collection:
     version: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """The bytes of all files together, as far as they are known."""
         return sum(piece.size for piece in self.pieces) + sum(len(content) for content in self.made.values())
+
+    def finish(self, files: Mapping[str, Path], work: Path, stop: Event) -> Collection:
+        """The collection when its files have arrived: checked, and with what can only be made from them.
+
+        `files` are {name of a piece: the file}, whose SHA-256 is right; `work` is the directory of the collector.
+        Raises MirrorError for a file that is not right.
+        """
+        return self
 
 
 class Collector(Protocol):

@@ -11,6 +11,7 @@ from neuraltalk_provision.mirror.apt import AptCollector
 from neuraltalk_provision.mirror.collection import Collector
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
+from neuraltalk_provision.mirror.rpm_packages import RpmPackages
 
 ANY = ""
 """For a collector that does not depend on the package manager of the platform."""
@@ -41,4 +42,8 @@ class Collectors:
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    return Collectors(catalogue, {("os_packages", "apt"): AptCollector(catalogue, repositories)})
+    known: dict[tuple[str, str], Collector] = {
+        ("os_packages", "apt"): AptCollector(catalogue, repositories),
+        ("os_packages", "rpm"): RpmPackages(catalogue, repositories),
+    }
+    return Collectors(catalogue, known)

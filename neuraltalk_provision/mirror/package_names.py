@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.target import Target
 
-FOR_ANSIBLE = "python3"
-"""What Ansible needs on a bare host, where it is not among the build tools already."""
+FOR_ANSIBLE = {"2": "python", "3": "python3"}
+"""{major version of Python: what Ansible needs on a bare host}. In rpm it is a name that some package provides."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def names(catalogue: Catalogue, target: Target, manager: str) -> Names:
 
     A need that depends on artifacts (Java on a scorer) is included always: whoever fills a mirror can add them later.
     """
-    required = {FOR_ANSIBLE} if target.python == "3" else set()
+    required = {FOR_ANSIBLE["3"]} if manager == "apt" else set()
     optional = set[str]()
     for need in catalogue.needs:
         (optional if need.optional else required).update(need.names(manager, target.lookups))

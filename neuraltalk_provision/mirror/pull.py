@@ -14,6 +14,7 @@ from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.model import GitSource, UrlSource
 from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
 from neuraltalk_provision.mirror import (
+    collecting,
     collection_archive,
     download,
     git,
@@ -25,6 +26,7 @@ from neuraltalk_provision.mirror import (
     source_archive,
     store,
 )
+from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.pull_plan import Mirror, PullPlan, Row, Transfer
 from neuraltalk_provision.mirror.pull_progress import Progress, Report
 
@@ -208,7 +210,7 @@ class _Work:
                 self._pack(row, row.source, file)
                 version = row.source.commit[:12]
             elif row.collection:
-                collection_archive.write(file, row.collection, self.paths)
+                self._pack_collection(row, row.collection, file)
                 version = row.collection.version
             else:
                 _second_name(self.paths[row.transfers[0].key], file)
@@ -216,6 +218,12 @@ class _Work:
             return store.add(self.mirror, given, self.catalogue, given=row.name, version=version, origin=row.origin)
         finally:
             file.unlink(missing_ok=True)
+
+    def _pack_collection(self, row: Row, found: Collection, file: Path) -> None:
+        files = {piece.name: self.paths[piece.sha256] for piece in found.pieces}
+        finished = found.finish(files, self.cache / collecting.FOLDER / row.name, self.stop)
+        collection_archive.check(row.name, finished)
+        collection_archive.write(file, finished, self.paths)
 
     def _pack(self, row: Row, source: GitSource, file: Path) -> None:
         paths = ["", *(part.path for part in source.submodules)]

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.catalogue import target
@@ -80,10 +80,24 @@ class AptRepository(_Repository):
 
 
 class RpmRepository(_Repository):
-    """A repository of RPM packages; each of `gpgkey` is a file with a public key of those who may sign it."""
+    """A repository of RPM packages; each of `gpgkey` is a file with a public key of those who may sign it.
+
+    `baseurl` are addresses of the same repository; the first that answers is used. Without `gpgcheck`, packages may be
+    unsigned; with `repo_gpgcheck`, the index has to be signed, too.
+    """
 
     baseurl: Addresses
-    gpgkey: Annotated[tuple[Path, ...], BeforeValidator(_several), Field(min_length=1, max_length=50)]
+    gpgkey: Annotated[tuple[Path, ...], BeforeValidator(_several), Field(max_length=50)] = ()
+    gpgcheck: bool = Field(default=True, strict=True)
+    repo_gpgcheck: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> RpmRepository:
+        if (self.gpgcheck or self.repo_gpgcheck) and not self.gpgkey:
+            raise ValueError(
+                "gpgkey must name the files of its keys, unless its packages are unsigned: gpgcheck: false"
+            )
+        return self
 
 
 Repository = AptRepository | RpmRepository
@@ -167,7 +181,8 @@ def _repository(row: Any, place: str, wanted: Target, folder: Path) -> Repositor
 def _problem(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{where}: " + ("there is no such field" if problem["type"] == "extra_forbidden" else message)
+    message = "there is no such field" if problem["type"] == "extra_forbidden" else message
+    return f"{where}: {message}" if where else message
 
 
 def _advice(manager: str, wanted: Target | None = None) -> str:

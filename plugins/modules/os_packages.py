@@ -153,10 +153,13 @@ class Rpm(object):
         self.options = []
         if repository:
             config = repository + "/provision.conf"
+            # module_hotfixes: packages of a module are in the repository without its description, and dnf would refuse
+            # them. yum does not know the option and ignores it.
             write_whole(
                 config,
                 "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
-                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
+                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\nmodule_hotfixes=1\n"
+                % (repository, repository),
             )
             self.options = ["-c", config]
 

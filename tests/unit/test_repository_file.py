@@ -55,7 +55,15 @@ def test_repositories_are_read_by_platform() -> None:
         ("debian-11-x86_64: [x]", "r.yml: debian-11-x86_64: repository 1: it must be a mapping"),
         (APT % ", url: x", "repository 1: url: there is no such field"),
         ("debian-11-x86_64: [{baseurl: [http://x.example.org], gpgkey: [k]}]", "uris: Field required"),
-        ("rocky-9-x86_64: [{baseurl: [http://x.example.org]}]", "gpgkey: Field required"),
+        ("rocky-9-x86_64: [{baseurl: [http://x.example.org]}]", "repository 1: gpgkey must name"),
+        (
+            "rocky-9-x86_64: [{baseurl: [http://x.example.org], gpgcheck: false, repo_gpgcheck: true}]",
+            "repository 1: gpgkey must name",
+        ),
+        (
+            "rocky-9-x86_64: [{baseurl: [http://x.example.org], gpgcheck: 0}]",
+            "gpgcheck: Input should be a valid boolean",
+        ),
         ((APT % "").replace("http:", "ftp:"), "is not an address that begins with https://, http:// or file:///"),
         ((APT % "").replace("http://x.example.org", "/srv/debian"), "a directory is written as file:///its/path"),
         ((APT % "").replace("http://", "http://me:secret@"), "must not contain a user name or password"),
@@ -89,3 +97,9 @@ def test_example_is_what_it_should_be(key: str) -> None:
     wanted = target.parse(key)
     found = parse(repository_file.form(wanted))
     assert found.apt(wanted) or found.rpm(wanted)
+
+
+def test_rpm_repository_without_signatures_needs_no_key() -> None:
+    found = parse("rocky-9-x86_64: [{baseurl: [http://x.example.org], gpgcheck: false}]")
+    (repository,) = found.rpm(target.parse("rocky-9-x86_64"))
+    assert (repository.gpgcheck, repository.repo_gpgcheck, repository.gpgkey) == (False, False, ())
