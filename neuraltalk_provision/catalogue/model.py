@@ -112,6 +112,16 @@ class PackageSource(Row):
 Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
 
 
+class Wheel(Row):
+    """A wheel of a package: its file's name, SHA-256 and size in bytes."""
+
+    name: str
+    version: str
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,190}\.whl$")]
+    sha256: Sha256
+    size: int = Field(gt=0)
+
+
 class Component(Row):
     """A part of the stack that is built, tried and stamped as one.
 
