@@ -87,12 +87,12 @@ class GitSource(Row):
 
 
 class UrlSource(Row):
-    """A file at an address; `size` in bytes."""
+    """A file at an address; `size` in bytes, 0 if it is not known."""
 
     kind: Literal["url"]
     address: str
     sha256: Sha256
-    size: int = Field(gt=0)
+    size: int = Field(default=0, ge=0)
 
 
 class ByHandSource(Row):

@@ -1,7 +1,7 @@
 """What a collector finds for an artifact that consists of many files: OS packages or wheels for one platform.
 
-A collector asks the repositories of the platform which files are needed. It moves indexes only; the files themselves are
-moved by `mirror/pull.py`, as all files are, and packed into one tar whose bytes depend on this description alone.
+A collector asks the repositories of the platform which files are needed. It moves indexes only; the files themselves
+are moved by `mirror/pull.py`, as all files are, and packed into one tar whose bytes depend on this description alone.
 """
 
 from __future__ import annotations
@@ -31,18 +31,21 @@ class Collection:
     """All files of an artifact.
 
     `made` are files that the collector wrote itself ({name: content}), such as an index. `version` is text for people.
-    `left_out` are optional packages that the repositories do not have: {name: reason}.
+    `left_out` are optional packages that the repositories do not have: {name: reason}. `environment` are variables for
+    curl, which moves the pieces: those that the configuration of apt, dnf or pip demands, such as https_proxy or
+    CURL_CA_BUNDLE.
     """
 
     pieces: tuple[Piece, ...]
     made: Mapping[str, bytes] = field(default_factory=dict)
     version: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        """The bytes that are moved, as far as they are known."""
-        return sum(piece.size for piece in self.pieces)
+        """The bytes of all files together, as far as they are known."""
+        return sum(piece.size for piece in self.pieces) + sum(len(content) for content in self.made.values())
 
 
 class Collector(Protocol):

@@ -174,7 +174,7 @@ def wrong_content(address: str, head: bytes, found: str, wanted: str) -> Provisi
             advice="Open the address in a browser on this machine. " + _PROXY,
         )
     return MirrorError(
-        f"{address}: what arrived is another file: its sha256 is {found}, but the catalogue says {wanted}",
+        f"{address}: what arrived is another file: its sha256 is {found}, but it should be {wanted}",
         advice="It was not added. The file at the address was replaced, or somebody changes it on the way: ask those "
         "who maintain it, or bring the file that was meant with `provision mirror add`.",
     )

@@ -83,8 +83,8 @@ IMPORTERS = {
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
     # They write archives. rules/archives.py reads them, for hosts and for the mirror.
-    "tarfile": {"mirror/parts.py", "mirror/source_archive.py"},
-    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull.py", "mirror/remains.py"},
+    "tarfile": {"mirror/parts.py", "mirror/tar_writer.py"},
+    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
@@ -101,7 +101,6 @@ PURE = [
     "mirror/git_progress.py",
     "mirror/pull_errors.py",
     "mirror/pull_plan.py",
-    "mirror/platforms.py",
     "mirror/listing.py",
     "mirror/packing.py",
     "mirror/parts.py",
