@@ -1,10 +1,10 @@
 """`python -m tools.wheel_pins`: write catalogue/data/wheels.yaml, the wheels that `provision mirror pull` fetches.
 
-For every Python of hosts, pip resolves what the catalogue's components require. The wheels of CUDA and of the scorer are the
-versions below. Those of `provision` itself are the versions of requirements.txt, for every Python of a controller. For each
-version the wheel is taken that the oldest of the hosts with this Python can use, with the digest that the package index
-tells. pip's own configuration decides which index that is; further indexes, directories with wheels and constraints of this
-machine do not count.
+For every Python of hosts, pip resolves what the catalogue's components require. The wheels of CUDA and of the scorer
+are the versions below. Those of `provision` itself are the versions of requirements.txt, for every Python of a
+controller. For each version the wheel is taken that the oldest of the hosts with this Python can use, with the digest
+that the package index tells. pip's own configuration decides which index that is; further indexes, directories with
+wheels and constraints of this machine do not count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -29,12 +30,12 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.mirror import package_index, pip_settings
 from neuraltalk_provision.mirror.index_page import Link
+from neuraltalk_provision.rules import machines
 from tools.host_pip import AS_THE_HOST
 from tools.release import ROOT
 
 COMMAND = "python -m tools.wheel_pins"
 FILE = ROOT / "neuraltalk_provision" / "catalogue" / "data" / "wheels.yaml"
-MACHINE = "x86_64"
 HEAD = f"""\
 # The wheels that `provision mirror pull` fetches, by artifact and by the Python that they are for.
 # Written by `{COMMAND}`. Run it again to use newer versions; CONTRIBUTING.md says how.
@@ -86,7 +87,9 @@ def pins() -> dict[str, dict[str, list[dict[str, Any]]]]:
     hosts = {python: _limit(pythons.releases(python)) for python in pythons.every_python()}
     newest = "3.13"  # these wheels contain nothing that depends on the version of Python
     return {
-        "python-wheels": {python: rows(resolved(python, limit, wanted), python, limit) for python, limit in hosts.items()},
+        "python-wheels": {
+            python: rows(resolved(python, limit, wanted), python, limit) for python, limit in hosts.items()
+        },
         "score-wheels": {"any": rows(SCORER, newest, (2, 5))},
         "cuda-wheels": {"any": rows(CUDA, newest, (2, 28))},
         "provision-wheels": {
@@ -154,7 +157,7 @@ def rows(
 @cache
 def _index() -> pip_settings.Settings:
     """The machine's first index alone. A page of another one may not tell for which Python a file is."""
-    return pip_settings.Settings(pip_settings.read().indexes[:1])
+    return replace(pip_settings.read(), indexes=pip_settings.read().indexes[:1], links=())
 
 
 def _best(links: Iterable[Link], version: str, tags: list[Tag], allowed: set[str] | None) -> Link | None:
@@ -187,11 +190,11 @@ def _abis(python: str) -> list[str]:
 
 def _platforms(limit: tuple[int, ...]) -> list[str]:
     """The names of platforms that wheels for this glibc or an older one have, the newest first."""
-    found = []
+    found = list[str]()
     for glibc in (glibc for glibc in _GLIBC if glibc <= limit):
-        found.append(f"manylinux_{glibc[0]}_{glibc[1]}_{MACHINE}")
+        found.append(f"manylinux_{glibc[0]}_{glibc[1]}_{machines.BUILT_FOR}")
         if glibc in _OLD:
-            found.append(f"{_OLD[glibc]}_{MACHINE}")
+            found.append(f"{_OLD[glibc]}_{machines.BUILT_FOR}")
     return found
 
 

@@ -107,9 +107,17 @@ class PackageSource(Row):
     """OS packages or Python wheels, which are collected from the repositories of a platform or from an index."""
 
     kind: Literal["os_packages", "python_wheels"]
+    profiles: tuple[str, ...] = ()
 
 
-Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
+class MadeSource(Row):
+    """A file that a pull writes itself, for the artifact `of` that the mirror then has."""
+
+    kind: Literal["made"]
+    of: str
+
+
+Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource | MadeSource, Field(discriminator="kind")]
 
 
 class Wheel(Row):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.mirror.collection import Collector
+from neuraltalk_provision.mirror.collection import Collector, UnavailableError
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
+from neuraltalk_provision.mirror.wheels import Wheels
 
 ANY = ""
 """For a collector that does not depend on the package manager of the platform."""
@@ -34,10 +35,12 @@ class Collectors:
             return None
         try:
             return Request(collector.request(artifact, target))
+        except UnavailableError as error:
+            return Request(message=error.message, advice=error.advice, left_out=True)
         except ProvisionError as error:
             return Request(message=error.message, advice=error.advice)
 
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    return Collectors(catalogue, {})
+    return Collectors(catalogue, {("python_wheels", ANY): Wheels()})

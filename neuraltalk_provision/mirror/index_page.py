@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -51,8 +50,8 @@ def of_directory(address: str) -> list[Link]:
             return [_measured(link) for link in links(bounded.read(place, _LARGEST).content, address)]
         if not place.is_dir():
             return []
-        names = sorted(name for name in os.listdir(place) if name.endswith(".whl"))
-        return [_measured(Link(name, (place / name).as_uri())) for name in names]
+        files = sorted(file for file in place.iterdir() if file.suffix == ".whl")
+        return [_measured(Link(file.name, file.as_uri())) for file in files]
 
 
 def _measured(link: Link) -> Link:

@@ -67,7 +67,10 @@ def packed(files: dict[str, tuple[bytes, bool]], folder: str) -> bytes:
     rows.writerow((f"{folder}/RECORD", "", ""))
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
-        for name, (content, program) in [*sorted(files.items()), (f"{folder}/RECORD", (record.getvalue().encode(), False))]:
+        for name, (content, program) in [
+            *sorted(files.items()),
+            (f"{folder}/RECORD", (record.getvalue().encode(), False)),
+        ]:
             info = zipfile.ZipInfo(name, _MOMENT)
             info.create_system = 3
             info.external_attr = (0o100755 if program else 0o100644) << 16
@@ -106,7 +109,7 @@ def _of_checkout() -> dict[str, tuple[bytes, bool]]:
         )
     with tempfile.TemporaryDirectory() as folder:
         ended = programs.run([sys.executable, "-c", _BUILD, str(checkout), folder], os.environ)
-        wheels = list(Path(folder).glob("*.whl"))
+        wheels = list(Path(folder).iterdir())
         if ended.code or len(wheels) != 1:
             raise MirrorError(
                 f"the wheel of provision cannot be built from {checkout}: {ended.errors or 'hatchling wrote no wheel'}",

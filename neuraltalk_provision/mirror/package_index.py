@@ -30,9 +30,8 @@ class Listing:
     problems: tuple[ProvisionError, ...] = ()
 
 
-def find(wheels: Sequence[Wheel], stop: Event) -> dict[str, Link]:
+def find(wheels: Sequence[Wheel], settings: pip_settings.Settings, stop: Event) -> dict[str, Link]:
     """{file: where it is} for all of these wheels. Raises MirrorError if one is missing or has another digest."""
-    settings = pip_settings.read()
     listings = listed({wheel.name for wheel in wheels}, settings, stop)
     return {wheel.file: _chosen(wheel, listings[wheel.name], settings) for wheel in wheels}
 
@@ -44,7 +43,7 @@ def listed(names: set[str], settings: pip_settings.Settings, stop: Event) -> Map
         links, problems = list[Link](), list[ProvisionError]()
         for place in settings.places(name):
             try:
-                links += _read(place, stop)
+                links += _read(place, settings.environment, stop)
             except ProvisionError as error:
                 problems.append(error)
             if stop.is_set():
@@ -71,7 +70,9 @@ def _chosen(wheel: Wheel, listing: Listing, settings: pip_settings.Settings) -> 
     for problem in listing.problems:
         raise MirrorError(f"{wheel.file} was not found: {problem.message}", advice=problem.advice)
     versions = [link.file for link in listing.links if link.file.split("-")[1:2] == [wheel.version]]
-    others = f"it has other files of {wheel.name} {wheel.version}" if versions else f"it has no {wheel.name} {wheel.version}"
+    others = (
+        f"it has other files of {wheel.name} {wheel.version}" if versions else f"it has no {wheel.name} {wheel.version}"
+    )
     raise MirrorError(
         f"no package index has the file {wheel.file}, which the catalogue names; {others}. These were read: "
         f"{', '.join(settings.indexes + settings.links) or 'none'}",
@@ -81,24 +82,34 @@ def _chosen(wheel: Wheel, listing: Listing, settings: pip_settings.Settings) -> 
     )
 
 
-def _read(place: str, stop: Event) -> list[Link]:
+def _read(place: str, environment: Mapping[str, str], stop: Event) -> list[Link]:
     """The links of a page or of a directory; none if it does not exist."""
     if place.startswith("file:"):
         return index_page.of_directory(place)
-    content, address = _fetched(place, stop)
+    content, address = _fetched(place, environment, stop)
     return index_page.links(content, address) if content else []
 
 
-def _fetched(address: str, stop: Event) -> tuple[bytes, str]:
+def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple[bytes, str]:
     """(a page, the address at which it was found after redirections); an empty page if there is none."""
     command = [
-        *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff", "--compressed"),
+        *(
+            "curl",
+            "--fail",
+            "--location",
+            "--max-redirs",
+            "10",
+            "--silent",
+            "--show-error",
+            "--globoff",
+            "--compressed",
+        ),
         *("--netrc-optional", "--proto", "=https,http", "--proto-redir", "=https,http", "--connect-timeout", "30"),
         *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
         *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
     ]
     content = bytearray()
-    ended = programs.run(command, os.environ, sink=_bounded(content, address), stop=stop)
+    ended = programs.run(command, {**os.environ, **environment}, sink=_bounded(content, address), stop=stop)
     if ended.code == 22 and re.search(r"error: (404|410)\b", ended.errors):
         return b"", address
     if ended.code:

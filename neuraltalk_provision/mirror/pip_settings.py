@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ sys.path[:] = [place for place in sys.path if place]  # not the working director
 import json
 from pip._internal.commands import create_command
 options = create_command("download").parse_args([])[0]
-names = "index_url extra_index_urls find_links no_index".split()
+names = "index_url extra_index_urls find_links no_index cert proxy".split()
 print(json.dumps({name: getattr(options, name) for name in names}))
 """
 _LONGEST = 1 << 20
@@ -31,10 +31,14 @@ _LONGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Settings:
-    """The addresses of indexes, and of pages or directories that contain files of any package."""
+    """The addresses of indexes, and of pages or directories that contain files of any package.
+
+    `environment` are variables with which curl uses the same proxy and certificates.
+    """
 
     indexes: tuple[str, ...]
     links: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def places(self, name: str) -> list[str]:
         """Where a package can be, the first place first."""
@@ -85,12 +89,18 @@ def _settings(found: Mapping[str, Any]) -> Settings:
     settings = Settings(
         tuple(_address(str(index)) for index in indexes if index),
         tuple(_address(str(place)) for place in found["find_links"]),
+        _environment(found["cert"], found["proxy"]),
     )
     if not settings.indexes and not settings.links:
         raise UsageError(
             "pip is configured to use no package index", advice="Look at `python3 -m pip config list`: no-index is set."
         )
     return settings
+
+
+def _environment(certificates: Any, proxy: Any) -> dict[str, str]:
+    found = {"CURL_CA_BUNDLE": str(certificates)} if certificates else {}
+    return found | ({"https_proxy": str(proxy), "http_proxy": str(proxy)} if proxy else {})
 
 
 def _address(text: str) -> str:
