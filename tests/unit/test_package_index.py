@@ -33,7 +33,9 @@ def test_file_is_found_by_its_name_in_an_index_of_this_machine(tmp_path: Path) -
 
 def test_index_with_another_digest_is_refused_with_both(tmp_path: Path) -> None:
     index = indexes.write(tmp_path, {FILE: b"right"}, {FILE: "1" * 64})
-    with pytest.raises(MirrorError, match=f"{FILE}: its sha256 in the package index is 1{{64}} .*{ROW.sha256}") as error:
+    with pytest.raises(
+        MirrorError, match=f"{FILE}: its sha256 in the package index is 1{{64}} .*{ROW.sha256}"
+    ) as error:
         found(Settings((index,)))
     assert "PIP_INDEX_URL" in error.value.advice
 
