@@ -97,7 +97,7 @@ class Machine:
     home: Path
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHON": sys.executable}
+        clean = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "PYTHON": sys.executable}
         command = ["sh", str(self.mirror / installer.FILE), *arguments]
         return subprocess.run(
             command, env=clean | environment, cwd=self.home, text=True, capture_output=True, timeout=300, check=False
@@ -172,7 +172,7 @@ def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(mac
     assert done.returncode == 0, done.stderr
     assert not (place / "lib" / "rest").exists()
     shutil.rmtree(place)
-    broken = machine.run(PATH=f"{_without_pip(machine.home)}:{os.environ['PATH']}", PYTHON="python-broken")
+    broken = machine.run(PATH=f"{_without_pip(machine.home)}:/usr/bin:/bin", PYTHON="python-broken")
     assert broken.returncode != 0
     assert "Nothing was installed" in broken.stderr
     assert not place.exists()

@@ -1,4 +1,4 @@
-"""The wheels of the catalogue: complete, usable on every release that they are for, and those that the project allows."""
+"""The wheels of the catalogue: complete, for every release that they are meant for, and allowed by pyproject.toml."""
 
 from __future__ import annotations
 
