@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.mirror.apt import AptCollector
 from neuraltalk_provision.mirror.collection import Collector, UnavailableError
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
@@ -43,4 +44,8 @@ class Collectors:
 
 def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     """All collectors; `repositories` are those that the user gave."""
-    return Collectors(catalogue, {("python_wheels", ANY): Wheels()})
+    known: dict[tuple[str, str], Collector] = {
+        ("os_packages", "apt"): AptCollector(catalogue, repositories),
+        ("python_wheels", ANY): Wheels(),
+    }
+    return Collectors(catalogue, known)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -14,6 +17,7 @@ from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.collection import Collection, Piece
 from neuraltalk_provision.mirror.collectors import Collectors
+from neuraltalk_provision.mirror.pull import Pulled
 from tests.unit.catalogue import SMALL
 
 WHEELS = "python-wheels-debian-12-x86_64"
@@ -59,3 +63,40 @@ def shelf(place: Path, wheels: Mapping[str, bytes] | None = None) -> Shelf:
     for name, data in (wheels or {"h5py-2-py3-none-any.whl": b"h5py", "numpy-1-py3-none-any.whl": b"numpy"}).items():
         (place / name).write_bytes(data)
     return Shelf(place)
+
+
+class Said(list[str]):
+    """A report that keeps what it was told."""
+
+    def begin(self, name: str, size: int) -> None:
+        self.append(f"begin {name} {size}")
+
+    def at(self, name: str, fraction: float, words: str) -> None:
+        assert 0 <= fraction <= 1
+
+    def end(self, name: str, words: str) -> None:
+        self.append(f"{words} {name}")
+
+
+def kill_at(moment: int, pull: Callable[[], Pulled]) -> bool:
+    """Pull in a process that kills itself at the `moment`-th change of the disk or start of a program."""
+    process = os.fork()
+    if process == 0:
+        count = 0
+        events = ("os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "subprocess.Popen", "tempfile.mkstemp")
+
+        def hook(event: str, _given: object) -> None:
+            nonlocal count
+            if event in events:
+                count += 1
+                if count == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        try:
+            os._exit(0 if not pull().failures else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(process, 0)
+    assert status == 0 or os.WIFSIGNALED(status)
+    return os.WIFSIGNALED(status)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,28 +12,15 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.catalogue import target
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import collecting, download, lock, pull, pull_folder, pull_plan, store
 from neuraltalk_provision.mirror.collection import Piece
 from neuraltalk_provision.mirror.pull import Pulled
 from neuraltalk_provision.mirror.pull_plan import PullPlan
-from tests.unit.collected import CATALOGUE, WHEELS, Shelf, shelf
+from tests.unit.collected import CATALOGUE, WHEELS, Said, Shelf, kill_at, shelf
 
 DEBIAN, UBUNTU = target.parse("debian-12-x86_64"), target.parse("ubuntu-22-x86_64")
 GOOD = Piece("a.whl", "https://x.example.org/a.whl", "1" * 64, 3)
-
-
-class Said(list[str]):
-    """A report that keeps what it was told."""
-
-    def begin(self, name: str, size: int) -> None:
-        self.append(f"begin {name} {size}")
-
-    def at(self, name: str, fraction: float, words: str) -> None:
-        assert 0 <= fraction <= 1
-
-    def end(self, name: str, words: str) -> None:
-        self.append(f"{words} {name}")
 
 
 @pytest.fixture
@@ -232,34 +217,19 @@ def test_hostile_description_is_refused(tmp_path: Path, wheels: Shelf, changes: 
     assert "secret" not in row.reason
 
 
+def test_git_is_not_needed(tmp_path: Path, wheels: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "git" else real(name))
+    assert len(pulled(tmp_path / "m", wheels).added) == 1
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "curl" else real(name))
+    with pytest.raises(UsageError, match="does not have the program curl"):
+        pulled(tmp_path / "n", wheels)
+
+
 def test_work_directory_is_beside_what_was_fetched(tmp_path: Path, wheels: Shelf) -> None:
     planned(tmp_path / "m", wheels)
     assert (tmp_path / "m" / pull_folder.FOLDER / collecting.FOLDER / WHEELS).is_dir()
     assert not (tmp_path / "m" / lock.FILE_NAME).exists()
-
-
-def kill_at(wheels: Shelf, mirror: Path, moment: int) -> bool:
-    """Pull in a process that kills itself at the `moment`-th change of the disk or start of a program."""
-    process = os.fork()
-    if process == 0:
-        count = 0
-        events = ("os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "subprocess.Popen", "tempfile.mkstemp")
-
-        def hook(event: str, _given: object) -> None:
-            nonlocal count
-            if event in events:
-                count += 1
-                if count == moment:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        try:
-            os._exit(0 if not pulled(mirror, wheels).failures else 1)
-        finally:
-            os._exit(2)
-    _, status = os.waitpid(process, 0)
-    assert status == 0 or os.WIFSIGNALED(status)
-    return os.WIFSIGNALED(status)
 
 
 def test_pull_that_is_killed_at_any_moment_is_continued_to_the_same_mirror(tmp_path: Path, wheels: Shelf) -> None:
@@ -267,7 +237,7 @@ def test_pull_that_is_killed_at_any_moment_is_continued_to_the_same_mirror(tmp_p
     killed = 0
     for moment in random.Random(12).sample(range(1, 25), 10):
         mirror = tmp_path / f"killed {moment}"
-        killed += kill_at(wheels, mirror, moment)
+        killed += kill_at(moment, lambda mirror=mirror: pulled(mirror, wheels))
         if (mirror / "mirror.lock").exists():
             assert not [f for f in store.verify(mirror, CATALOGUE).findings if f.problem != "surplus"]
         assert pulled(mirror, wheels).failures == ()
