@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror.apt_sources import ARCHITECTURE
 from neuraltalk_provision.mirror.collection import Piece
 
 _FIELD = re.compile(rb"^(Package|Version|Architecture|SHA256|Essential|Priority):[ \t]*(.*?)[ \t]*$", re.M)
@@ -82,7 +83,7 @@ class Available:
         text = block.decode("utf-8", "replace").strip("\n") + "\n"
         fields = {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
         package, version, machine = (fields.get(name, "") for name in ("Package", "Version", "Architecture"))
-        if not _NAME.fullmatch(package) or not _VERSION.fullmatch(version) or machine not in ("amd64", "all"):
+        if not _NAME.fullmatch(package) or not _VERSION.fullmatch(version) or machine not in (ARCHITECTURE, "all"):
             raise MirrorError(
                 f"{address.uri}: the index calls it package {package[:100]!r}, version {version[:100]!r}, for "
                 f"{machine[:100]!r}, which no package of this platform can have",

@@ -16,7 +16,7 @@ from neuraltalk_provision.mirror.apt_sources import Source
 
 OS_RELEASE = Path("/etc/os-release")
 _LARGEST = 1 << 20
-_REACHES = re.compile(r'Acquire::(https?(::[^"]*)?|Retries|ForceIPv[46]) "[^"]*";')
+_REACHES = re.compile(r'Acquire::(https?(::[^"]*)?|Retries|ForceIPv[46]) "[^"]*";', re.I)
 """The settings that are used also with a private root: proxies, certificates, time limits."""
 
 

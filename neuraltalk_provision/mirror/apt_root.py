@@ -11,6 +11,7 @@ from threading import Event
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import apt_errors, programs
 from neuraltalk_provision.mirror.apt_machine import Machine
+from neuraltalk_provision.mirror.apt_sources import ARCHITECTURE
 
 LARGEST = 1 << 29
 """The most bytes that are read of what apt prints: all records of a large distribution have about 100 million."""
@@ -34,8 +35,8 @@ Dir::Etc::trusted "{trusted}";
 Dir::Etc::trustedparts "{trustedparts}";
 Dir::Etc::netrc "{netrc}";
 Dir::Etc::netrcparts "{netrcparts}";
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{machine}";
+APT::Architectures {{ "{machine}"; }};
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Get::Always-Include-Phased-Updates "true";
@@ -82,7 +83,9 @@ class AptRoot:
             "netrc": machine.places.get("netrc", none),
             "netrcparts": machine.places.get("netrcparts", f"{none}.d/"),
         }
-        text = _SETTINGS.format(root=folder, **places) + "".join(f"{line}\n" for line in machine.settings)
+        text = _SETTINGS.format(root=folder, machine=ARCHITECTURE, **places) + "".join(
+            f"{line}\n" for line in machine.settings
+        )
         file = folder / "apt.conf"
         file.touch(mode=0o600)
         file.write_text(text, encoding="utf-8")
@@ -116,7 +119,7 @@ class AptRoot:
         shutil.rmtree(self._folder / "cache", ignore_errors=True)
 
     def _install(self, how: str, names: Iterable[str]) -> tuple[programs.Ended, bytes]:
-        return self._run("apt-get", "-q", "--yes", "--no-install-recommends", how, "install", "--", *names)
+        return self._run("apt-get", "-q", "--yes", how, "install", "--", *names)
 
     def _run(self, *command: str) -> tuple[programs.Ended, bytes]:
         return _run(command, self._folder / "apt.conf", self._stop)
@@ -131,7 +134,7 @@ def _run(command: Sequence[str], settings: Path, stop: Event) -> tuple[programs.
             raise MirrorError(f"{command[0]} printed more than {LARGEST:,} bytes", advice="Do not use this repository.")
         output.extend(data)
 
-    environment = {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}
     ended = programs.run(command, environment, sink=keep, stop=stop, silence=SILENCE)
     if stop.is_set():
         raise MirrorError("it was stopped", advice="Run the same command again.")

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror.repository_file import AptRepository
+from neuraltalk_provision.rules import machines
 
+ARCHITECTURE = machines.SAME[1]
+"""What apt calls the machine type that everything is built for."""
 _SCHEMES = ("https", "http", "file", "copy")
 _NOT_USED = re.compile(r"-(backports|proposed)\b")
 _OTHER_WORDS = frozenset({"no", "false", "without", "off", "disable", "0"})
@@ -61,7 +64,7 @@ def parse_deb822(text: str) -> list[Source]:
 
 def _source(fields: Mapping[str, str]) -> list[Source]:
     architectures = fields.get("architectures", "").split()
-    if architectures and "amd64" not in architectures:
+    if architectures and ARCHITECTURE not in architectures:
         return []
     one = Source(
         uris=tuple(fields.get("uris", "").split()),

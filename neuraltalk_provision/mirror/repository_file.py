@@ -27,6 +27,7 @@ from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import addresses
+from neuraltalk_provision.rules import machines
 
 MOST = 200
 """The most repositories of a platform."""
@@ -170,5 +171,5 @@ def _problem(problem: Any) -> str:
 
 
 def _advice(manager: str, wanted: Target | None = None) -> str:
-    wanted = wanted or Target("debian", 12, "x86_64")
+    wanted = wanted or Target("debian", 12, machines.BUILT_FOR)
     return f"Write it like this:\n{form(wanted)}" if manager in ("", "apt", "rpm") else ""
