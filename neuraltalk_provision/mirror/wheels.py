@@ -27,7 +27,7 @@ class Wheels:
         pins, own = pins_of(artifact, target), _own(artifact)
         lines = [*(f"{pin.sha256}  {pin.file}\n" for pin in pins), *(f"{own.sha256}  {own.file}\n" for own in own)]
         digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-        return f"package index: {len(lines)} wheels of the catalogue, sha256 of their list {digest}"
+        return f"wheels of the catalogue: {len(lines)}, sha256 of their list {digest}"
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:
         """Where the wheels are. Raises MirrorError if the indexes lack one, or have another file for it."""

@@ -6,9 +6,11 @@ import hashlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +98,16 @@ class Machine:
     mirror: Path
     home: Path
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "PYTHON": sys.executable}
-        command = ["sh", str(self.mirror / installer.FILE), *arguments]
+    def command(self, *arguments: str) -> list[str]:
+        return ["sh", str(self.mirror / installer.FILE), *arguments]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "PYTHON": sys.executable} | more
+
+    def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command, environment = self.command(*arguments), self.environment(**more)
         return subprocess.run(
-            command, env=clean | environment, cwd=self.home, text=True, capture_output=True, timeout=300, check=False
+            command, env=environment, cwd=self.home, text=True, capture_output=True, timeout=300, check=False
         )
 
 
@@ -163,14 +170,24 @@ def test_it_installs_into_one_directory_and_a_second_time_changes_nothing(machin
 
 def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(machine: Machine) -> None:
     place = machine.home / "neuraltalk-provision"
-    (place / "lib").mkdir(parents=True)
+    killed = subprocess.Popen(
+        machine.command(),
+        env=machine.environment(),
+        cwd=machine.home,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    while not (place / "pyvenv.cfg").exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert (place / ".neuraltalk-provision").read_text() == f"building {killed.pid}\n"
     (place / "lib" / "rest").write_text("half")
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    (place / ".neuraltalk-provision").write_text(f"building {ended.pid}\n")
     done = machine.run()
     assert done.returncode == 0, done.stderr
     assert not (place / "lib" / "rest").exists()
+    assert below(machine.home) == ["neuraltalk-provision"]
     shutil.rmtree(place)
     broken = machine.run(PATH=f"{_without_pip(machine.home)}:/usr/bin:/bin", PYTHON="python-broken")
     assert broken.returncode != 0
