@@ -24,7 +24,8 @@ def machine(tmp_path: Path) -> Iterator[str]:
     tag = images.ensure("controller")
     engine.docker("rm", "--force", "--volumes", NAME)
     volume = f"{tmp_path / 'mirror'}:/mirror:ro"
-    engine.docker("run", "--detach", "--name", NAME, "--network", "none", "--volume", volume, tag, "sleep", "3600")
+    person = ("--user", "plain", "--workdir", "/home/plain", "--entrypoint", "sleep")
+    engine.docker("run", "--detach", "--name", NAME, "--network", "none", "--volume", volume, *person, tag, "3600")
     yield NAME
     engine.docker("rm", "--force", "--volumes", NAME)
 
@@ -36,7 +37,7 @@ def test_controller_is_set_up_without_a_network(machine: str) -> None:
     interfaces = call("python3", "-c", "import socket; print([name for _, name in socket.if_nameindex()])")
     assert interfaces.strip() == "['lo']"
     installed = call("sh", "/mirror/install-provision.sh", "a controller")
-    assert "provision is installed in /home/ops/a controller" in installed
+    assert "provision is installed in /home/plain/a controller" in installed
     assert "2 files" in call("a controller/bin/provision", "mirror", "verify", "--mirror", "/mirror")
     assert "already installed" in call("sh", "/mirror/install-provision.sh", "a controller")
     assert call("a controller/bin/ansible-playbook", "--version").startswith("ansible-playbook [core 2.")
