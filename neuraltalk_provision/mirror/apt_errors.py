@@ -120,7 +120,7 @@ def reason(errors: str) -> str:
         return f"the repositories do not have {', '.join(names)}"
     unmet = re.findall(r"^ (\S+) : ((?:Depends|PreDepends|Pre-Depends|Conflicts|Breaks): .*)$", errors, re.M)
     if unmet:
-        return "; ".join(f"{name}: {' '.join(what.split())}" for name, what in unmet[:3])
+        return "; ".join(f"{name}: {' '.join(what.split())}" for name, what in unmet[:3])[:500]
     lines = [line for line in errors.splitlines() if FAILED.match(line)] or errors.splitlines() or ["no message"]
     return _PREFIX.sub("", lines[0])[:500]
 
