@@ -107,9 +107,27 @@ class PackageSource(Row):
     """OS packages or Python wheels, which are collected from the repositories of a platform or from an index."""
 
     kind: Literal["os_packages", "python_wheels"]
+    profiles: tuple[str, ...] = ()
 
 
-Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
+class MadeSource(Row):
+    """A file that a pull writes itself, for the artifact `of` that the mirror then has."""
+
+    kind: Literal["made"]
+    of: str
+
+
+Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource | MadeSource, Field(discriminator="kind")]
+
+
+class Wheel(Row):
+    """A wheel of a package: its file's name, SHA-256 and size in bytes."""
+
+    name: str
+    version: str
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,190}\.whl$")]
+    sha256: Sha256
+    size: int = Field(gt=0)
 
 
 class Licence(Row):

@@ -6,6 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.rules import machines
 
@@ -61,7 +62,8 @@ class Target:
     @property
     def python(self) -> str:
         """The major version of the Python that its hosts have."""
-        return "2" if self.id in _EL and self.major <= 7 else "3"
+        known = pythons.release(self.id, self.major)
+        return known.python.partition(".")[0] if known else "2" if self.id in _EL and self.major <= 7 else "3"
 
     @property
     def manager(self) -> str:

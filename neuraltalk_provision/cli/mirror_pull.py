@@ -204,7 +204,7 @@ def _places(row: Row) -> str:
 
 def _from(row: Row) -> str:
     if not row.transfers:
-        return "" if row.state == "present" else "see below"
+        return "" if row.state == "present" else row.reason if row.state == "make" else "see below"
     if row.collection:
         return _places(row) + (f" ({row.reason})" if row.reason else "")
     source = row.source

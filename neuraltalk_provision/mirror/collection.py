@@ -14,6 +14,11 @@ from typing import Protocol
 
 from neuraltalk_provision.catalogue import Artifact
 from neuraltalk_provision.catalogue.target import Target
+from neuraltalk_provision.errors import MirrorError
+
+
+class UnavailableError(MirrorError):
+    """Nothing can be collected for a platform: the artifact is left out, which is no failure."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Collector(Protocol):
         """What is asked for, as one line that goes into the lock as the origin; nothing is moved.
 
         It changes if, and only if, another answer must be expected: other names, other repositories. A mirror whose
-        entry has the same line is complete, and nothing is asked again.
+        entry has the same line is complete, and nothing is asked again. Raises UnavailableError or MirrorError.
         """
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:

@@ -8,10 +8,11 @@ from neuraltalk_provision.catalogue import Artifact, Catalogue
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.mirror.apt import AptCollector
-from neuraltalk_provision.mirror.collection import Collector
+from neuraltalk_provision.mirror.collection import Collector, UnavailableError
 from neuraltalk_provision.mirror.pull_plan import Request
 from neuraltalk_provision.mirror.repository_file import Repositories
 from neuraltalk_provision.mirror.rpm_packages import RpmPackages
+from neuraltalk_provision.mirror.wheels import Wheels
 
 ANY = ""
 """For a collector that does not depend on the package manager of the platform."""
@@ -36,6 +37,8 @@ class Collectors:
             return None
         try:
             return Request(collector.request(artifact, target))
+        except UnavailableError as error:
+            return Request(message=error.message, advice=error.advice, left_out=True)
         except ProvisionError as error:
             return Request(message=error.message, advice=error.advice)
 
@@ -45,5 +48,6 @@ def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
     known: dict[tuple[str, str], Collector] = {
         ("os_packages", "apt"): AptCollector(catalogue, repositories),
         ("os_packages", "rpm"): RpmPackages(catalogue, repositories),
+        ("python_wheels", ANY): Wheels(),
     }
     return Collectors(catalogue, known)

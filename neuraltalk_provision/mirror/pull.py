@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from neuraltalk_provision.catalogue import Catalogue
-from neuraltalk_provision.catalogue.model import GitSource, UrlSource
+from neuraltalk_provision.catalogue.model import GitSource, MadeSource, UrlSource
 from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
 from neuraltalk_provision.mirror import (
     collecting,
@@ -19,7 +19,9 @@ from neuraltalk_provision.mirror import (
     download,
     git,
     git_progress,
+    installer,
     lock,
+    made,
     pull_errors,
     pull_folder,
     pull_plan,
@@ -69,7 +71,7 @@ def _is_file(mirror: Path, entry: lock.Entry) -> bool:
 def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, jobs: int = 4) -> Pulled:
     """Fetch what the plan names and add it to the mirror. A failure of one artifact does not stop the others."""
     rows = list(plan.of("pull"))
-    if not rows:
+    if not rows and not _made(plan, inventory(mirror)):
         return Pulled((), ())
     for program in sorted({"git" if isinstance(row.source, GitSource) else "curl" for row in rows}):
         if not shutil.which(program):
@@ -80,7 +82,39 @@ def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, job
         # Another pull, for which this one waited, can have brought some of it.
         there = inventory(mirror)
         rows = [row for row in rows if not pull_plan.has(there, row)]
-        return _Work(mirror, cache, catalogue, rows, report).all_of(jobs)
+        pulled = _Work(mirror, cache, catalogue, rows, report).all_of(jobs)
+        return _with_made(pulled, mirror, cache, _made(plan, inventory(mirror)), catalogue)
+
+
+def _made(plan: PullPlan, there: Mirror) -> list[tuple[Row, lock.Entry]]:
+    """Files that the mirror can have now, each with the entry of the file that it is made for."""
+    rows = [row for row in plan.rows if isinstance(row.source, MadeSource) and row.state != "kept"]
+    found = [(row, there.entries.get(row.source.of)) for row in rows if isinstance(row.source, MadeSource)]
+    return [(row, base) for row, base in found if base and not _has_made(there, there.entries.get(row.name), base)]
+
+
+def _has_made(there: Mirror, entry: lock.Entry | None, base: lock.Entry) -> bool:
+    return bool(entry and entry.origin == made.origin(base) and there.sizes.get(entry.file) == entry.size)
+
+
+def _with_made(
+    pulled: Pulled, mirror: Path, cache: Path, rows: Sequence[tuple[Row, lock.Entry]], catalogue: Catalogue
+) -> Pulled:
+    """What was pulled, and the files that are made for it."""
+    added, failures = list(pulled.added), list(pulled.failures)
+    for row, base in rows:
+        file = cache / "archives" / row.file
+        try:
+            with pull_errors.of_disk(cache):
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(installer.text(base), encoding="utf-8")
+                given, origin = _unlisted(mirror / row.file, file), made.origin(base)
+                added.append(store.add(mirror, given, catalogue, given=row.name, version=base.version, origin=origin))
+        except ProvisionError as error:
+            failures.append(Failure(row.name, error.message, error.advice))
+        finally:
+            file.unlink(missing_ok=True)
+    return Pulled(tuple(added), tuple(failures))
 
 
 def _refuse_full(cache: Path, rows: Sequence[Row]) -> None:
@@ -88,7 +122,8 @@ def _refuse_full(cache: Path, rows: Sequence[Row]) -> None:
 
     Each file exists twice for a moment, and a collection three times: its files, its tar, and the copy in the mirror.
     """
-    needed = sum(row.size for row in rows) + max(row.size * (2 if row.collection else 1) for row in rows)
+    twice = max((row.size * (2 if row.collection else 1) for row in rows), default=0)
+    needed = sum(row.size for row in rows) + twice
     free = shutil.disk_usage(cache).free
     if free < needed:
         raise MirrorError(

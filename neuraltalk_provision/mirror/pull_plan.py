@@ -9,24 +9,28 @@ from dataclasses import replace as _changed
 from typing import Literal
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
-from neuraltalk_provision.catalogue.model import ByHandSource, GitSource, PackageSource, Source, UrlSource
+from neuraltalk_provision.catalogue.model import ByHandSource, GitSource, MadeSource, PackageSource, Source, UrlSource
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import addresses
+from neuraltalk_provision.mirror import addresses, made
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.lock import Entry
 
-State = Literal["present", "pull", "collect", "kept", "by hand", "failed", "later"]
+State = Literal["present", "pull", "collect", "make", "kept", "by hand", "failed", "later"]
 LATER = "not pulled yet: see docs/mirror.md"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a collector asks for, as one line for the lock; or why it cannot ask, and what to do."""
+    """What a collector asks for, as one line for the lock; or why it cannot ask, and what to do.
+
+    With `left_out` that is no failure: a person can bring the artifact.
+    """
 
     line: str = ""
     message: str = ""
     advice: str = ""
+    left_out: bool = False
 
 
 Ask = Callable[[Artifact, Target], Request | None]
@@ -203,7 +207,9 @@ def _needed(catalogue: Catalogue, targets: Iterable[Target], profiles: AnyOf[str
             scored = part.python3 if part.python3 and target.python == "3" else part.artifact
             names |= {scored, *part.companions, *part.extras}
         for artifact in catalogue.artifacts:
-            if artifact.name in names:
+            source = catalogue.sources.get(artifact.name)
+            only = set(source.profiles) if isinstance(source, PackageSource) else set[str]()
+            if artifact.name in names and (not only or only & set(profiles)):
                 found.setdefault(_name(artifact, target), (artifact, target))
     return found
 
@@ -246,6 +252,8 @@ def _row(
         entry = None
     else:
         missing = ""
+    if isinstance(source, MadeSource):
+        return Row(name, artifact, *made.state(entry, mirror.entries.get(source.of), source.of, replace), source)
     asked = ask(artifact, target) if isinstance(source, PackageSource) else None
     if not asked and not isinstance(source, GitSource | UrlSource):
         return _not_pulled(name, artifact, source, entry)
@@ -258,6 +266,8 @@ def _row(
         return _changed(row, state="kept", reason=words)
     row = _changed(row, reason=f"replaces {entry.file}" if entry else missing)
     if asked:
+        if asked.left_out:
+            return _changed(row, state="by hand", size=0, reason=f"{asked.message}. {asked.advice}")
         state: State = "collect" if asked.line else "failed"
         return _changed(row, state=state, size=0, reason=asked.message or row.reason, advice=asked.advice)
     assert isinstance(source, GitSource | UrlSource)
