@@ -110,7 +110,7 @@ def pull_(
     _say_rest(output, planned, bool(only))
     if failures:
         raise _failed(failures, document)
-    output.say(_summary(place, planned, document["seconds"]))
+    output.say(_summary(place, planned, len(pulled.added), document["seconds"]))
     output.result(document)
     return EXIT_FINE
 
@@ -135,11 +135,11 @@ def _failed(failures: tuple[pull.Failure, ...], document: dict[str, Any]) -> Mir
     return MirrorError(message, advice=advice, document=document)
 
 
-def _summary(place: Path, planned: PullPlan, seconds: float) -> str:
-    done, present = len(planned.of("pull")), len(planned.of("present"))
-    if not done:
+def _summary(place: Path, planned: PullPlan, added: int = 0, seconds: float = 0) -> str:
+    present = len(planned.of("present"))
+    if not added:
         return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
-    return f"artifacts that were added to {place} in {seconds:.0f} s: {done}; that it already had: {present}"
+    return f"artifacts that were added to {place} in {seconds:.0f} s: {added}; that it already had: {present}"
 
 
 def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:
@@ -178,7 +178,7 @@ def _show(output: Output, place: Path, planned: PullPlan, only: bool) -> None:
         f"{len(planned.transfers)} transfers would make {len(pulled)} artifacts of {size:,} bytes"
         + (f", without {unknown} whose size is not known" if unknown else "")
         if pulled
-        else _summary(place, planned, 0)
+        else _summary(place, planned)
     )
 
 
