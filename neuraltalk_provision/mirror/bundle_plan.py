@@ -88,7 +88,7 @@ def _signatures(mirror: Path) -> dict[str, bytes]:
     if wrong or len(files) > parts.MOST_SIGNATURES:
         what = f"{wrong[0][:200]} is not a name for one" if wrong else f"there are more than {parts.MOST_SIGNATURES}"
         raise MirrorError(
-            f"{mirror}: the signatures and proofs of the lock cannot be packed: {what}",
+            f"{mirror}: the signatures of the lock, or its proofs, cannot be packed: {what}",
             advice="Move what is no signature or proof of the present lock to another place, then run the same command "
             "again.",
         )

@@ -77,7 +77,7 @@ def find(mirror: Path, known: lock.Lock, catalogue: Catalogue, platform: str, na
         what = f"several things: {'; '.join(map(str, found))}" if found else "nothing in the mirror for this platform"
         raise UsageError(
             f"--without {name} is {what}",
-            advice="Give the name of an artifact in the lock, or of a package or wheel of this platform, or of its file.",
+            advice="Give the name of an artifact, or of an OS package or wheel of this platform, or of its file.",
         )
     return found[0]
 

@@ -101,6 +101,7 @@ class Container:
             "ansible_connection": "neuraltalk.provision.container",
             "ansible_host": self.id,
             "ansible_container_engine": self.engine.path,
+            "ansible_pipelining": True,
         }
         file = folder / "hosts.yml"
         file.write_text(yaml.safe_dump({"all": {"hosts": {self.name: variables}}}), encoding="utf-8")

@@ -134,7 +134,7 @@ class Apt(object):
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
 
-    def install(self, names, only):
+    def install(self, names, only=False):
         keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
         argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
         return argv + self.options + ["--download-only"] * only + ["install"] + names
@@ -169,7 +169,7 @@ class Rpm(object):
     def refresh(self):
         return [self.command, "-q"] + self.options + ["makecache"]
 
-    def install(self, names, only):
+    def install(self, names, only=False):
         return [self.command, "-y"] + self.options + ["--downloadonly"] * only + ["install"] + names
 
     def known(self, names):
