@@ -104,9 +104,14 @@ class Recording:
             return
         *lines, self._rest = (self._rest + data)[-_LONGEST:].split(b"\n")
         for line in lines:
-            self._take(json.loads(line))
+            try:
+                self._take(json.loads(line))
+            except (ValueError, TypeError):  # pydantic's error is a ValueError
+                self._doubts.append(f"the recorder printed something else: {line[:200]!r}")
 
     def _take(self, line: dict[str, object]) -> None:
+        if not isinstance(line, dict):
+            raise TypeError
         if "problem" in line:
             self._doubts.append(str(line["problem"]))
         elif "end" in line:

@@ -70,7 +70,7 @@ def query(*labels: bytes) -> bytes:
         (ipv4(17, "192.0.2.53", ports(53) + query(b"a", b"example")), 0x0800, ("name", "a.example", 53)),
         (ipv4(17, "127.0.0.53", ports(53) + query(b"a")), 0x0800, ("name", "a", 53)),
         (ipv4(17, "192.0.2.53", ports(53) + b"short"), 0x0800, ("name", "(a query that cannot be read)", 53)),
-        (ipv4(17, "192.0.2.53", ports(53) + query(b"\x1b[2J\"")), 0x0800, ("name", "??2J?", 53)),
+        (ipv4(17, "192.0.2.53", ports(53) + query(b'\x1b[2J"')), 0x0800, ("name", "??2J?", 53)),
         (ipv4(6, "127.0.0.1", ports(443)), 0x0800, None),
         (ipv4(1, "192.0.2.1", b"\x08\0\0\0"), 0x0800, ("icmp", "192.0.2.1", 0)),
         (ipv4(1, "192.0.2.1", b"\x03\x03\0\0"), 0x0800, None),
