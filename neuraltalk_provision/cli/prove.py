@@ -10,7 +10,7 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, CheckError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, CheckError, UsageError
 from neuraltalk_provision.mirror import proofs
 from neuraltalk_provision.mirror.proofs import Found, Proof
 from neuraltalk_provision.output import Output
@@ -26,8 +26,13 @@ def prove(
         str, typer.Option("--for", help="The platform of the hosts, such as debian-12-x86_64; docs/mirror.md.")
     ],
     image: Annotated[
-        str, typer.Option("--image", help="The image of a bare host of this platform, for example debian:12.")
-    ],
+        str,
+        typer.Option("--image", help="Use a container of this image, for example debian:12; as bare as your hosts."),
+    ] = "",
+    host: Annotated[
+        str,
+        typer.Option("--host", help="Use this bare host of the inventory. What is installed there stays."),
+    ] = "",
     engine: Annotated[
         str,
         typer.Option("--engine", help="The client of the container engine: docker or podman. Default: what is there."),
@@ -47,24 +52,33 @@ def prove(
         ),
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Do not remove the container at the end.")] = False,
+    inventory: options.Inventory = None,
     mirror: options.Mirror = None,
+    stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
     as_json: options.Json = False,
 ) -> int:
-    """Install from the mirror alone in a container without a network, and record every attempt to reach something.
+    """Install from the mirror alone where there is no network, and record every attempt to reach something.
 
     The proof passes only if everything was installed and checked, and nothing was attempted. Its record is written
     beside the lock, and bundles carry it.
     """
     output = Output(as_json=as_json)
-    chosen = settings_file.load(settings, mirror=mirror)
-    request = Request(platform, image, engine, without, tuple(not_needed or ()), quick, keep)
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
+    if bool(image) == bool(host):
+        raise UsageError(
+            "give either --image or --host", advice="For example --image debian:12, or --host NAME of the inventory."
+        )
+    if host and (engine or keep):
+        raise UsageError("--engine and --keep are for containers, and do not go with --host")
+    request = Request(platform, image, host, engine, without, tuple(not_needed or ()), quick, keep)
     if plan:
         complete, left = proving.names_only(chosen, request)
         for problem in complete.problems:
             output.say(problem)
-        output.say(f"would install from {chosen.mirror}{f' without {left}' if left else ''} in a container of {image}")
+        where = f"on {host}" if host else f"in a container of {image}"
+        output.say(f"would install from {chosen.mirror}{f' without {left}' if left else ''} {where}")
         output.result({"problems": list(complete.problems), "without": left and asdict(left), "platform": platform})
         return EXIT_FAILED if complete.problems else EXIT_FINE
     result = proving.prove(chosen, request, output)
@@ -77,7 +91,6 @@ def prove(
         "without": result.left and asdict(result.left),
         "remarks": list(result.remarks),
         "record": str(file) if file else None,
-        "container": result.kept,
     }
     if proof.problems:
         raise CheckError(
@@ -109,8 +122,6 @@ def _show(result: Result, request: Request, output: Output) -> None:
         output.say(f"left out for this test: {result.left}")
     for remark in result.remarks:
         output.say(remark)
-    if result.kept:
-        output.say(f"the container {result.kept} was kept; remove it yourself")
     for name in proof.not_needed:
         output.say(f"not needed, as you said: {name}")
     if not request.quick and proof.host:

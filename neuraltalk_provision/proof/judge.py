@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from neuraltalk_provision.mirror.proofs import Attempt, Installed, Proof, Surplus
-from neuraltalk_provision.proof.recorder import Seen
+from neuraltalk_provision.proof.recorded import Seen
 
 LONGEST = 4_000
 MOST_PROBLEMS = 50

@@ -19,24 +19,25 @@ from neuraltalk_provision.errors import HostError, MirrorError, UsageError, nami
 from neuraltalk_provision.mirror import lock, pull, trust, view
 from neuraltalk_provision.mirror.proofs import Proof, Surplus
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.proof import completeness, container, contents, judge, recorder, wheels
-from neuraltalk_provision.proof.container import Container
+from neuraltalk_provision.proof import completeness, container, host, judge, place, wheels
 from neuraltalk_provision.proof.judge import Findings
+from neuraltalk_provision.proof.place import Ended, Place
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import advice, converge, operations, playbook
+from neuraltalk_provision.site import advice, converge, host_state, operations, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to prove, and where.
+    """What to prove, and where: in a container of `image`, or on the `host` of the inventory.
 
     `without` is an artifact, package or wheel that is left out. With `quick` nothing is installed: it is only found out
     whether everything could be. With `keep` the container stays.
     """
 
     platform: str
-    image: str
+    image: str = ""
+    host: str = ""
     engine: str = ""
     without: str = ""
     not_needed: tuple[str, ...] = ()
@@ -46,12 +47,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Result:
-    """The record of a proof, what was left out, what could not be tried (in words), and the container that was kept."""
+    """The record of a proof, what was left out, and what else there is to say."""
 
     proof: Proof
     left: view.Left | None = None
     remarks: tuple[str, ...] = ()
-    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,19 @@ def names_only(settings: Settings, request: Request) -> tuple[completeness.Compl
 def prove(settings: Settings, request: Request, output: Output) -> Result:
     """Install from the mirror alone, and tell what happened. Raises UsageError if that cannot be tried here."""
     begin = time.monotonic()
-    found, kept = Findings(), ""
+    found = Findings()
     with _subject(settings, request) as subject:
         complete = _complete(subject, request)
         found.problems += complete.problems
         found.not_needed = complete.not_needed
         if not found.problems:
-            engine = container.engine(request.engine)
-            with container.started(engine, request.image, keep=request.keep) as host:
-                kept = host.name if request.keep else ""
-                found.host = f"container of {request.image} ({host.image})"
-                with recorder.recording(host) as recording:
-                    _install(subject, request, host, found, output)
-                    recording.plant()
-                    found.seen = recording.end()
+            with _place(subject, request, found) as there:
+                found.host = there.words
+                done = _install(subject, request, there, found, output)
+                ended = there.end(str(done.plan.recipe.generation) if done else "")
+                found.seen = ended.seen
+                if done:
+                    _look(subject, there, done, ended, found)
         if not subject.left and sha256(lock.load(settings.mirror)).hexdigest() != subject.digest:
             found.problems.append("the lock was changed while it was proved: prove it again")
         _blame(found, subject.left, quick=request.quick)
@@ -100,7 +99,7 @@ def prove(settings: Settings, request: Request, output: Output) -> Result:
         seconds=time.monotonic() - begin,
         provision=metadata.version("neuraltalk-provision"),
     )
-    return Result(proof, subject.left, tuple(found.remarks), kept)
+    return Result(proof, subject.left, tuple(found.remarks))
 
 
 @contextmanager
@@ -113,7 +112,9 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
     if not known.artifacts:
         raise MirrorError(f"{settings.mirror} is empty", advice="Fill it first: docs/mirror.md.")
     # The files are pushed, and wheels come from the mirror, whatever the settings of the site are.
-    chosen = settings.model_copy(update={"artifact_url": "", "pip": Pip(source="mirror"), "profile": "cpu"})
+    chosen = settings.model_copy(update={"artifact_url": "", "pip": Pip(source="mirror")})
+    if not request.host:
+        chosen = chosen.model_copy(update={"profile": "cpu"})
     with ExitStack() as stack:
         left = None
         if request.without:
@@ -131,49 +132,74 @@ def _complete(subject: _Subject, request: Request) -> completeness.Completeness:
     return completeness.check(subject.catalogue, subject.goal, have, request.not_needed)
 
 
-def _install(subject: _Subject, request: Request, host: Container, found: Findings, output: Output) -> None:
-    """Everything that happens in the container. What goes wrong there is a problem of the proof."""
+@contextmanager
+def _place(subject: _Subject, request: Request, found: Findings) -> Iterator[Place]:
+    """The container or the host. If it cannot be watched, nothing is proved."""
+    with ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
+        if request.host:
+            yield stack.enter_context(host.isolated(subject.settings.inventory, request.host, folder))
+            return
+        engine = container.engine(request.engine)
+        started = stack.enter_context(container.started(engine, request.image, keep=request.keep))
+        if request.keep:
+            found.remarks.append(f"the container {started.name} is kept; remove it yourself")
+        yield stack.enter_context(place.of_container(started, request.image, folder))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What `provision site` did in a proof."""
+
+    plan: HostPlan
+    built: tuple[str, ...]
+
+
+def _install(subject: _Subject, request: Request, there: Place, found: Findings, output: Output) -> _Done | None:
+    """Everything that happens on the host; None if nothing was installed. What goes wrong is a problem of the proof."""
     try:
-        before = contents.packages_of(host)
         packages = subject.known.by_name().get(f"packages-{subject.goal.key}")
-        root = subject.settings.stack_root
-        contents.ensure_python(host, subject.settings.mirror, packages, root)
-        with tempfile.TemporaryDirectory(prefix="provision-") as folder:
-            chosen = subject.settings.model_copy(update={"inventory": host.inventory(Path(folder))})
-            plans = converge.make_plans(chosen)
-            _refuse_other_platform(plans, subject, request)
-            converge.refuse(plans)
-            converge.check_mirror(plans, chosen, subject.catalogue, output)
-            _resolve(plans, chosen, subject, host, found, output)
-            if request.quick or found.problems:
-                return
-            outcome = converge.converge(plans, chosen, output)
-            found.problems += [advice.explain(failure) for failure in outcome.failures]
-            if not outcome.failures:
-                found.problems += _failed_checks(plans, chosen, output)
-            _look(plans, outcome, before, subject, host, found)
+        there.prepare(subject.settings.mirror, packages, subject.settings.stack_root)
+        chosen = subject.settings.model_copy(update={"inventory": there.inventory})
+        states = host_state.read(chosen, subject.catalogue)
+        (state,) = states.states.values()
+        found.system = f"{state.platform.name}, {state.platform.libc}, Python {state.platform.python}"[:1_000]
+        plans = converge.make_plans(chosen, known=states)
+        _refuse_unfit(plans[0], subject)
+        converge.refuse(plans)
+        converge.check_mirror(plans, chosen, subject.catalogue, output)
+        _resolve(plans, chosen, state.platform.python, found, output)
+        if request.quick or found.problems:
+            return None
+        outcome = converge.converge(plans, chosen, output)
+        found.problems += [advice.explain(failure) for failure in outcome.failures]
+        if not outcome.failures:
+            found.problems += _failed_checks(chosen, output)
             found.complete = not found.problems
+        built = [change.component for change in outcome.changes if change.change == "build"]
+        return _Done(plans[0], tuple(dict.fromkeys(built)))
     except (HostError, MirrorError) as error:
         found.problems.append(error.message)
+        return None
 
 
-def _refuse_other_platform(plans: tuple[HostPlan, ...], subject: _Subject, request: Request) -> None:
-    other = plans[0].recipe.platform
-    if other != subject.goal.key:
+def _refuse_unfit(plan: HostPlan, subject: _Subject) -> None:
+    """UsageError if the host is of another platform, or has parts of the stack: then little would be proved."""
+    if plan.recipe.platform != subject.goal.key:
         raise UsageError(
-            f"{request.image} is {other}, not {subject.goal.key}",
-            advice="Give an image of the platform with --image, or its platform with --for.",
+            f"{plan.host} is {plan.recipe.platform}, not {subject.goal.key}",
+            advice="Give an image or a host of the platform, or its platform with --for.",
+        )
+    there = [part.name for part in plan.recipe.parts if part.name not in plan.builds]
+    if there:
+        raise UsageError(
+            f"{plan.host} already has {', '.join(there)} below {plan.recipe.stack_root}, so a proof would show little",
+            advice="Choose a bare host, or another --stack-root.",
         )
 
 
-def _resolve(
-    plans: tuple[HostPlan, ...],
-    chosen: Settings,
-    subject: _Subject,
-    host: Container,
-    found: Findings,
-    output: Output,
-) -> None:
+def _resolve(plans: tuple[HostPlan, ...], chosen: Settings, python: str, found: Findings, output: Output) -> None:
     """Find out in seconds what would otherwise be found out in the middle of the build: packages, then wheels."""
     request = playbook.Request("prove.yml", chosen.inventory, converge.variables(plans, chosen))
     with output.working("resolving the OS packages"):
@@ -184,40 +210,27 @@ def _resolve(
     part = next((part for part in plans[0].recipe.parts if part.requirements), None)
     if part is None or not part.files:
         return
-    version = host.run("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'").output.strip()
     with output.working("resolving the wheels"):
-        tried = wheels.resolve(chosen.mirror / part.files[0]["file"], part.requirements, version)
+        tried = wheels.resolve(chosen.mirror / part.files[0]["file"], part.requirements, python)
     found.problems += [tried.problem] * bool(tried.problem)
     if tried.not_tried:
         found.remarks.append(f"pip was not tried before the installation: {tried.not_tried}")
 
 
-def _failed_checks(plans: tuple[HostPlan, ...], chosen: Settings, output: Output) -> list[str]:
+def _failed_checks(chosen: Settings, output: Output) -> list[str]:
     """The checks of `provision verify` that failed. Without checks it has failed."""
-    after = converge.make_plans(chosen)
     problems = []
-    for verdict in operations.verify(after, chosen, output):
+    for verdict in operations.verify_hosts(chosen, (), output):
         problems += [f"verify, {check.name}: {check.saw}" for check in verdict.checks if not check.passed]
         if verdict.failure or not verdict.checks:
             problems.append(f"verify: {verdict.failure or 'no checks'}")
     return problems
 
 
-def _look(
-    plans: tuple[HostPlan, ...],
-    outcome: converge.SiteOutcome,
-    before: dict[str, str],
-    subject: _Subject,
-    host: Container,
-    found: Findings,
-) -> None:
+def _look(subject: _Subject, there: Place, done: _Done, ended: Ended, found: Findings) -> None:
     """What is installed now, and what the mirror has that was not used."""
-    recipe = plans[0].recipe
-    after = contents.packages_of(host)
-    installed = contents.wheels_of(host, str(recipe.generation))
-    built = [change.component for change in outcome.changes if change.change == "build"]
-    found.installed = judge.installed(dict.fromkeys(built), before, after, installed)
-    used = {entry.name for entry in converge.sent(plans)}
+    found.installed = judge.installed(done.built, there.before, ended.packages, ended.wheels)
+    used = {entry.name for entry in converge.sent((done.plan,))}
     surplus, gpu, other = completeness.sorted_out(subject.known.artifacts, used, subject.catalogue, subject.goal)
     mirror, platform = subject.settings.mirror, subject.goal.key
     packages = view.held(mirror, subject.known, subject.catalogue, platform, "package")
@@ -226,10 +239,9 @@ def _look(
         artifacts=surplus,
         gpu=gpu,
         other=other,
-        packages=tuple(sorted(set(packages) - set(after))),
-        wheels=tuple(sorted(set(files) - set(installed))) if "python" in built else (),
+        packages=tuple(sorted(set(packages) - set(ended.packages))),
+        wheels=tuple(sorted(set(files) - set(ended.wheels))) if "python" in done.built else (),
     )
-    found.system = host.run('. /etc/os-release && echo "$PRETTY_NAME"').output.strip()[:200]
 
 
 def _blame(found: Findings, left: view.Left | None, *, quick: bool) -> None:

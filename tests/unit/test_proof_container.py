@@ -15,7 +15,7 @@ import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.mirror.proofs import Attempt
-from neuraltalk_provision.proof import container, contents, recorder, wheels
+from neuraltalk_provision.proof import container, contents, recorded, recorder, wheels
 from neuraltalk_provision.proof.container import Container, Done, Engine
 from neuraltalk_provision.proof.recorder import Recording
 from neuraltalk_provision.site import controller
@@ -180,7 +180,7 @@ def line(**given: object) -> str:
 
 
 def planted(number: int) -> str:
-    return "".join(line(kind=one.kind, to=one.to, port=one.port, at=1.0) for one in recorder.planted(number))
+    return "".join(line(kind=one.kind, to=one.to, port=one.port, at=1.0) for one in recorded.planted(number))
 
 
 END = line(end=True, packets=9, dropped=0, more=0)
@@ -200,8 +200,8 @@ def test_recorder_that_saw_what_was_planted_is_believed(box: Box) -> None:
     ("text", "doubt"),
     [
         (planted(1).split("\n", 1)[1] + END, "did not see what was planted: tcp to 192.0.2.1 port 9"),
-        (planted(1), "the recorder ended too early"),
-        ("", "the recorder ended too early"),
+        (planted(1), "the recorder did not end as it should"),
+        ("", "the recorder did not end as it should"),
         (planted(1) + line(end=True, packets=9, dropped=3, more=0), "the recorder lost 3 packets"),
         (planted(1) + line(end=True, packets=9, dropped=0, more=7), "7 attempts are not listed"),
         (line(problem="packets cannot be recorded"), "packets cannot be recorded"),

@@ -13,7 +13,7 @@ from neuraltalk_provision.mirror import bundle, bundle_plan, lock, parts, proofs
 from neuraltalk_provision.mirror.proofs import Attempt
 from neuraltalk_provision.proof import judge
 from neuraltalk_provision.proof.judge import Findings
-from neuraltalk_provision.proof.recorder import Seen
+from neuraltalk_provision.proof.recorded import Seen
 from neuraltalk_provision.settings import Settings
 from tests.unit import carrying, proving
 

@@ -21,8 +21,8 @@ import struct
 import sys
 import time
 
-MOST = 500
-"""Different attempts that are printed; more are counted."""
+MOST = 150
+"""Different attempts that are printed; more are counted. So many fit into a pipe that nobody reads meanwhile."""
 SNAP = 1024
 BUFFER = 32 << 20
 ALL, IPV4, IPV6 = 0x0003, 0x0800, 0x86DD
@@ -162,7 +162,12 @@ def receive(watching, record):
 def watch(watching, record, ending):
     """Record until `ending`, an open file, ends."""
     while True:
-        ready = select.select([watching, ending], [], [])[0]
+        try:
+            ready = select.select([watching, ending], [], [])[0]
+        except select.error as error:  # Python 2: a signal
+            if error.args[0] != errno.EINTR:
+                raise
+            continue
         receive(watching, record)
         if ending in ready and not ending.read(1):
             break
@@ -171,16 +176,21 @@ def watch(watching, record, ending):
     record.say({"end": True, "packets": packets, "dropped": dropped, "more": record.more})
 
 
-def main():
-    record = Record(sys.stdout)
+def run(prepare, record, ending):
+    """Call `prepare`, then record until `ending` ends; the exit code. What prevents it becomes a line of the record."""
     try:
+        prepare()
         watching = opened()
     except (EnvironmentError, AttributeError) as error:
         record.say({"problem": "packets cannot be recorded: %s" % error})
         return 1
     record.say({"begin": True})
-    watch(watching, record, sys.stdin)
+    watch(watching, record, ending)
     return 0
+
+
+def main():
+    return run(lambda: None, Record(sys.stdout), sys.stdin)
 
 
 if __name__ == "__main__":
