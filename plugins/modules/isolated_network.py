@@ -182,12 +182,15 @@ def _isolate():
         number = ctypes.get_errno()
         raise EnvironmentError(number, "a network namespace cannot be made: %s" % os.strerror(number))
     for name in ("all", "lo"):
-        switch = "/proc/sys/net/ipv6/conf/%s/disable_ipv6" % name
-        if os.path.exists(switch):
-            with io.open(switch, "wb") as opened:
+        try:
+            with io.open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % name, "wb") as opened:
                 opened.write(b"0\n")
+        except EnvironmentError:
+            pass  # what is planted shows whether IPv6 works
     for argv in ROUTES:
-        output_of(argv)
+        told, code = output_of(argv)
+        if code and "-6" not in argv:
+            raise EnvironmentError(0, "%s: %s" % (" ".join(argv), told.strip()))
 
 
 def attempt(directory, wanted):

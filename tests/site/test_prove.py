@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import engine, images, proof
+from tests.lab import engine, hosts, images, proof
+from tests.lab.spec import Lab
 from tests.site import mirrors
 from tests.site.command import Directory, Done
 from tests.site.conftest import IMAGE
@@ -89,6 +90,23 @@ def test_attempt_of_a_build_is_named_by_address_and_port(prover: Prover, mirror:
         "is not proved",
     )
     prover.directory.provision("mirror", "list", "--mirror", str(other)).ended_with(0).says("failed on")
+
+
+def test_mirror_is_proved_on_a_host_of_the_inventory(prover: Prover, mirror: Path, work: Path) -> None:
+    """Its own network stays; only what Ansible runs is in a network without a way out."""
+    own = mirrors.copy(mirror, work / "proved-on-a-host")
+    with hosts.with_lab(Lab("prove", IMAGE, capabilities=("SYS_ADMIN", "NET_ADMIN"))) as lab:
+        place = ("--host", lab.containers[0], "--inventory", str(lab.inventory), "--mirror", str(own))
+        platform = ("--for", images.find(IMAGE).platform)
+        done = prover.directory.provision("mirror", "prove", *platform, *place, *NOT_NEEDED, "--json")
+        left = engine.docker("exec", lab.containers[0], "ls", "-A", "/run/neuraltalk-prove")
+    document = done.ended_with(0).document
+    assert (document["passed"], document["problems"], document["attempted"]) == (True, [], [])
+    assert document["host"] == f"host {lab.containers[0]}"
+    assert {one["to"] for one in document["planted"]} >= {"192.0.2.1", "2001:db8::2", "planted-2.invalid"}
+    assert "libpng-dev" in document["installed"]["packages"]
+    assert "numpy" in document["installed"]["wheels"]
+    assert left == ""
 
 
 @pytest.mark.parametrize(
