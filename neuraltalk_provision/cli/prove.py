@@ -136,6 +136,7 @@ def _installed(proof: Proof, output: Output) -> None:
     output.say(f"installed components: {', '.join(installed.components) or 'none'}")
     output.say(f"installed OS packages: {len(installed.packages)}; wheels: {len(installed.wheels)}")
     for what, names in (
+        ("components that were left out", proof.left_out),
         ("optional OS packages that the mirror does not have", proof.absent),
         ("in the mirror, but not used: artifacts", surplus.artifacts),
         ("in the mirror, but not installed: OS packages", surplus.packages),

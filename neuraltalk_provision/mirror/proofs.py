@@ -70,7 +70,11 @@ class Surplus(_Part):
 
 
 class Proof(_Part):
-    """The result of one proof. `problems` are why it did not pass; `made` is the time of its end in UTC (ISO 8601)."""
+    """The result of one proof. `problems` are why it did not pass; `made` is the time of its end in UTC (ISO 8601).
+
+    `not_needed` are artifacts that the user does not need, `left_out` the components that were not built without them,
+    `absent` optional OS packages that the mirror does not have.
+    """
 
     format: Literal["proof of a neuraltalk-provision mirror"] = "proof of a neuraltalk-provision mirror"
     schema_version: Literal[1] = 1
@@ -85,6 +89,7 @@ class Proof(_Part):
     seconds: float = 0.0
     watched: _Text = ""
     not_needed: _Names = ()
+    left_out: _Names = ()
     absent: _Names = ()
     installed: Installed = Installed()
     surplus: Surplus = Surplus()

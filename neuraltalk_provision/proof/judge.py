@@ -14,14 +14,19 @@ MOST_PROBLEMS = 50
 
 @dataclass
 class Findings:
-    """What was found so far, in the order of the proof; `complete` if the whole installation was done and checked."""
+    """What was found so far.
+
+    `complete` if the whole installation was done and checked, `pip_tried` if pip has resolved the wheels.
+    """
 
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     complete: bool = False
+    pip_tried: bool = False
     host: str = ""
     system: str = ""
     not_needed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     installed: Installed = field(default_factory=Installed)
     surplus: Surplus = field(default_factory=Surplus)
@@ -44,6 +49,7 @@ def record(found: Findings, *, platform: str, lock: str, made: str, seconds: flo
         seconds=round(seconds, 1),
         watched=seen.watched,
         not_needed=found.not_needed,
+        left_out=found.left_out,
         absent=found.absent,
         installed=found.installed,
         surplus=found.surplus,

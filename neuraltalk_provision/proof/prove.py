@@ -16,7 +16,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue, target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, pull, trust, view
+from neuraltalk_provision.mirror import identify, lock, pull, trust, view
 from neuraltalk_provision.mirror.proofs import Proof, Surplus
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.proof import completeness, container, host, judge, place, wheels
@@ -90,7 +90,7 @@ def prove(settings: Settings, request: Request, output: Output) -> Result:
                     _look(subject, there, done, ended, found)
         if not subject.left and sha256(lock.load(settings.mirror)).hexdigest() != subject.digest:
             found.problems.append("the lock was changed while it was proved: prove it again")
-        _blame(found, subject.left, quick=request.quick)
+        _blame(found, subject, quick=request.quick)
     proof = judge.record(
         found,
         platform=subject.goal.key,
@@ -167,6 +167,7 @@ def _install(subject: _Subject, request: Request, there: Place, found: Findings,
         found.system = f"{state.platform.name}, {state.platform.libc}, Python {state.platform.python}"[:1_000]
         plans = converge.make_plans(chosen, known=states)
         _refuse_unfit(plans[0], subject)
+        found.left_out = plans[0].recipe.left_out
         converge.refuse(plans)
         converge.check_mirror(plans, chosen, subject.catalogue, output)
         _resolve(plans, chosen, state.platform.python, found, output)
@@ -213,6 +214,7 @@ def _resolve(plans: tuple[HostPlan, ...], chosen: Settings, python: str, found: 
     with output.working("resolving the wheels"):
         tried = wheels.resolve(chosen.mirror / part.files[0]["file"], part.requirements, python)
     found.problems += [tried.problem] * bool(tried.problem)
+    found.pip_tried = not tried.not_tried
     if tried.not_tried:
         found.remarks.append(f"pip was not tried before the installation: {tried.not_tried}")
 
@@ -244,13 +246,20 @@ def _look(subject: _Subject, there: Place, done: _Done, ended: Ended, found: Fin
     )
 
 
-def _blame(found: Findings, left: view.Left | None, *, quick: bool) -> None:
+def _blame(found: Findings, subject: _Subject, *, quick: bool) -> None:
     """With `--without`, say what is missing by its name, also where nothing else failed."""
+    left = subject.left
     if left is None:
         return
+    artifact = identify.artifact_of(left.name, subject.catalogue) if left.kind == "artifact" else None
+    lost = set(completeness.users_of(artifact, subject.catalogue) if artifact else ()) & set(found.left_out)
     if found.problems:
         found.problems.insert(0, f"{left.name} was left out")
+    elif lost:
+        found.problems.append(f"{left.name} was left out, so {', '.join(sorted(lost))} cannot be built")
     elif left.kind == "package" and left.name in found.absent:
         found.problems.append(f"{left.name} was left out, and this optional OS package is now missing on the host")
-    elif not quick or left.kind != "artifact":
+    elif quick and left.kind == "wheel" and not found.pip_tried:
+        found.remarks.append(f"whether this host needs {left} is not known; run the command without --quick")
+    else:
         found.remarks.append(f"nothing on this host needs {left}")
