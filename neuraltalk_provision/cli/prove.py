@@ -127,7 +127,7 @@ def _show(result: Result, request: Request, output: Output) -> None:
     if not request.quick and proof.host:
         _installed(proof, output)
     if proof.planted:
-        output.say(f"the recorder saw all {len(proof.planted)} attempts that were planted, before and after")
+        output.say(f"attempts that were planted, before and after, and that the recorder saw: {len(proof.planted)}")
         output.say(f"attempted: {'; '.join(map(str, proof.attempted)) or 'nothing'}")
 
 

@@ -20,6 +20,8 @@ LABEL = "neuraltalk-provision.prove"
 """The label of our containers. Its value is the name of the controller that uses it, or KEPT."""
 KEPT = "kept"
 PREFIX = "neuraltalk-prove-"
+HOSTNAME = "prove"
+"""Known in the container without a look-up: dnf asks for the name of its own host."""
 NAMESERVER = "192.0.2.53"
 """An address that is reserved for documentation: no look-up is answered, and each is recorded."""
 ENGINES = ("docker", "podman")
@@ -152,7 +154,8 @@ def started(chosen: Engine, image: str, *, keep: bool = False) -> Iterator[Conta
     try:
         identity = chosen.must(
             f"the start of a container of {image}",
-            *("run", "--detach", "--name", name, "--label", label, "--hostname", "prove", "--network", "none"),
+            *("run", "--detach", "--name", name, "--label", label, "--network", "none"),
+            *("--hostname", HOSTNAME, "--add-host", f"{HOSTNAME}:127.0.1.1"),
             *("--dns", NAMESERVER, "--dns-search", ".", "--user", "0", "--entrypoint", "/bin/sh", image, "-c", _WAIT),
         ).splitlines()[-1]
         form = "{{.State.Pid}} {{.Image}}"

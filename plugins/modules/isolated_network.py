@@ -116,7 +116,9 @@ from ..module_utils.host.processes import is_alive, start_of
 
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of <linux/sched.h>."""
-RECORD, OWNER, PYTHON = "record", "owner", "python"
+RECORD = "record"
+OWNER = "owner"
+PYTHON = "python"
 PATIENCE = 15
 LONGEST = 12 * 3600
 """Seconds after which a recorder ends by itself, if its command was killed and no other one came."""
