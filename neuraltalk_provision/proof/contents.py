@@ -49,10 +49,10 @@ def ensure_python(container: Container, mirror: Path, entry: Entry | None, stack
     archive = artifacts.path_of(folder, {"sha256": entry.sha256, "file": entry.file})
     container.must("making the directory of artifacts", 'umask 022; mkdir -p "$1" "$2/lists/partial"', folder, _FOLDER)
     container.copy(mirror / entry.file, archive)
-    listing = f"{_FOLDER}/provision.list"
+    listing, sources = packages.apt_listing(_FOLDER)
     unpack = 'chown 0:0 "$2" && chmod 0644 "$2" && tar -xf "$2" -C "$1" --no-same-owner && printf %s "$3" > "$4"'
-    container.must("unpacking the packages", unpack, _FOLDER, archive, packages.apt_listing(_FOLDER), listing)
-    options = packages.apt_options(_FOLDER, listing)
+    container.must("unpacking the packages", unpack, _FOLDER, archive, sources, listing)
+    options = packages.apt_options(_FOLDER)
     install = (
         'export DEBIAN_FRONTEND=noninteractive; apt-get -q "$@" update && '
         'apt-get -q -y --no-install-recommends "$@" install python3'

@@ -46,7 +46,7 @@ display = Display()
 class Connection(ConnectionBase):
     """A container, as a host of Ansible."""
 
-    transport = "neuraltalk.provision.container"
+    transport = "container"
     has_pipelining = True
 
     def _connect(self):

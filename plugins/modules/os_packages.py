@@ -119,10 +119,9 @@ class Apt(object):
         self.options = []
         self.repair_options = []
         if repository:
-            listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
-            write_whole(listing, packages.apt_listing(repository))
-            self.options = packages.apt_options(repository, listing)
+            write_whole(*packages.apt_listing(repository))
+            self.options = packages.apt_options(repository)
 
     def repair(self, log):
         """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""

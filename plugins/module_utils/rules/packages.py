@@ -13,15 +13,15 @@ COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
 
 
 def apt_listing(repository):
-    # type: (str) -> str
-    """The list of sources that names a repository of the mirror, unpacked in this directory, and no other."""
-    return "deb [trusted=yes] file:%s ./\n" % repository
+    # type: (str) -> tuple[str, str]
+    """(path, content) of the list of sources that names only this repository of the mirror, unpacked in a directory."""
+    return repository + "/provision.list", "deb [trusted=yes] file:%s ./\n" % repository
 
 
-def apt_options(repository, listing):
-    # type: (str, str) -> list[str]
-    """The options with which apt uses only the sources in the file `listing`, and keeps its state in `repository`."""
+def apt_options(repository):
+    # type: (str) -> list[str]
+    """The options with which apt uses only that list of sources, and keeps its state in the same directory."""
     return [
-        "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
+        "-o", "Dir::Etc::sourcelist=" + apt_listing(repository)[0], "-o", "Dir::Etc::sourceparts=-",
         "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
     ]  # fmt: skip
