@@ -111,10 +111,7 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
     digest = sha256(lock.load(settings.mirror)).hexdigest() if known.artifacts else ""
     if not known.artifacts:
         raise MirrorError(f"{settings.mirror} is empty", advice="Fill it first: docs/mirror.md.")
-    # The files are pushed, and wheels come from the mirror, whatever the settings of the site are.
-    chosen = settings.model_copy(update={"artifact_url": "", "pip": Pip(source="mirror")})
-    if not request.host:
-        chosen = chosen.model_copy(update={"profile": "cpu"})
+    chosen = settings if request.host else settings.model_copy(update={"profile": "cpu"})
     with ExitStack() as stack:
         left = None
         if request.without:
@@ -124,6 +121,9 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
                 known = view.make(settings.mirror, known, left, folder)
             # The signatures were checked above; this lock is ours.
             chosen = chosen.model_copy(update={"mirror": folder, "mirror_trust": "unsigned", "mirror_signers": ()})
+        # The files are pushed, and wheels come from the mirror or not at all, whatever the settings of the site are.
+        pip = Pip(source="mirror" if f"python-wheels-{goal.key}" in known.by_name() else "none")
+        chosen = chosen.model_copy(update={"artifact_url": "", "pip": pip})
         yield _Subject(chosen, known, digest, goal, catalogue, left)
 
 

@@ -116,6 +116,16 @@ def test_proof_installs_checks_and_looks_what_is_there(world: World) -> None:
     assert (proof.host, proof.system) == ("container of debian:12", "Debian 12, 2.36, Python 3.11.2")
 
 
+@pytest.mark.parametrize(("without", "source"), [("", "mirror"), ("python-wheels", "none")])
+def test_wheels_come_from_the_mirror_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch, without: str, source: str
+) -> None:
+    used = list[Settings]()
+    monkeypatch.setattr(converge, "make_plans", lambda chosen, **_: (used.append(chosen), (world.plan,))[1])
+    world.prove(without=without, not_needed=(without,) if without else ())
+    assert [(one.pip.source, one.artifact_url, one.profile) for one in used] == [(source, "", "cpu")]
+
+
 def test_quick_installs_nothing(world: World) -> None:
     proof = world.prove(quick=True).proof
     assert world.calls == ["prepare", "end "]
