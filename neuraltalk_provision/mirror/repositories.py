@@ -61,6 +61,30 @@ def _check_index(file: Path, contents: Contents, packages: list[str]) -> None:
         raise MirrorError(f"{file}: its index {PACKAGES} {what}", advice=_ADVICE["apt"])
 
 
+def listed(index: str) -> dict[str, str]:
+    """{package: its file} in an index of apt."""
+    found = {}
+    for stanza in _stanzas(index):
+        name = re.search(r"^Package:[ \t]*(\S+)", stanza, re.M)
+        if name and (file := _file_of(stanza)):
+            found[name[1]] = file
+    return found
+
+
+def without(index: str, file: str) -> str:
+    """An index of apt without the package of this file."""
+    return "".join(f"{stanza}\n\n" for stanza in _stanzas(index) if _file_of(stanza) != file)
+
+
+def _stanzas(index: str) -> list[str]:
+    return [stanza for stanza in re.split(r"\n[ \t]*\n", index.strip()) if stanza]
+
+
+def _file_of(stanza: str) -> str:
+    name = re.search(r"^Filename:[ \t]*(\S+)", stanza, re.M)
+    return name[1].removeprefix("./") if name else ""
+
+
 def check_wheels(file: Path, key: str, contents: Contents) -> str:
     """Raises MirrorError for a tar without wheels at its root, or with one for another machine; returns what it is."""
     wheels = sorted(name for name in contents.files if name.endswith(".whl"))

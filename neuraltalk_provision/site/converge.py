@@ -107,10 +107,10 @@ def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catal
     They are compared with the digests in the plans, which come from the lock and which the hosts will expect: the lock
     itself is not read a second time. For a plan that builds nothing, nothing is hashed.
     """
-    check_entries(_sent(plans), settings, catalogue, output)
+    check_entries(sent(plans), settings, catalogue, output)
 
 
-def _sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
+def sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
     """The files of the mirror that will be sent to hosts, each once, sorted by name."""
     files: dict[str, Mapping[str, Any]] = {}
     for host in plans:

@@ -34,6 +34,12 @@ options:
     description: A directory that contains a package repository. If it is empty, the host's own repositories are used.
     type: str
     default: ''
+  resolve_only:
+    description:
+      - Only find out whether the packages, and everything that they need, are in the repository. Nothing is installed,
+        and the result is otherwise that of an installation.
+    type: bool
+    default: false
   log:
     description: The file for the package manager's output.
     type: path
@@ -100,7 +106,7 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.packages import of_dpkg, of_rpm, query
-from ..module_utils.rules.packages import COMMANDS
+from ..module_utils.rules import packages
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
@@ -113,13 +119,9 @@ class Apt(object):
         self.options = []
         self.repair_options = []
         if repository:
-            listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
-            write_whole(listing, "deb [trusted=yes] file:%s ./\n" % repository)
-            self.options = [
-                "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
-                "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
-            ]  # fmt: skip
+            write_whole(*packages.apt_listing(repository))
+            self.options = packages.apt_options(repository)
 
     def repair(self, log):
         """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
@@ -131,10 +133,10 @@ class Apt(object):
     def refresh(self):
         return ["apt-get", "-q"] + self.options + ["update"]
 
-    def install(self, names):
+    def install(self, names, only=False):
         keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
         argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
-        return argv + self.options + ["install"] + names
+        return argv + self.options + ["--download-only"] * only + ["install"] + names
 
     def known(self, names):
         listing = query(["apt-cache"] + self.options + ["policy"] + names)
@@ -169,8 +171,8 @@ class Rpm(object):
     def refresh(self):
         return [self.command, "-q"] + self.options + ["makecache"]
 
-    def install(self, names):
-        return [self.command, "-y"] + self.options + ["install"] + names
+    def install(self, names, only=False):
+        return [self.command, "-y"] + self.options + ["--downloadonly"] * only + ["install"] + names
 
     def known(self, names):
         # dnf 5 accepts only the option, yum only the argument, dnf 4 both.
@@ -189,8 +191,11 @@ def _run(argv, log):
         raise StackError("%s failed (rc %s)" % (" ".join(argv), outcome["rc"]), log=log, tail=log_tail(log))
 
 
-def install(manager, missing, optional, log):
-    """Install the missing packages and the available optional ones. Returns the unavailable optional ones."""
+def install(manager, missing, optional, log, only=False):
+    """Install the missing packages and the available optional ones; with `only`, find out whether it is possible.
+
+    Returns the unavailable optional packages.
+    """
     manager.repair(log)
     _run(manager.refresh(), log)
     known = set(manager.known(missing + optional))
@@ -203,8 +208,8 @@ def install(manager, missing, optional, log):
         )
     available = [name for name in optional if name in known]
     if missing or available:
-        _run(manager.install(missing + available), log)
-    still = [name for name in missing if name not in manager.installed(missing)]
+        _run(manager.install(missing + available, only), log)
+    still = [name for name in missing if name not in manager.installed(missing)] if not only else []
     if still:
         raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
     return [name for name in optional if name not in known]
@@ -219,10 +224,10 @@ def work(module):
     missing = [name for name in options["required"] if name not in before]
     optional = [name for name in options["optional"] if name not in before]
     installs = bool(missing) and not module.check_mode
-    absent = install(manager, missing, optional, options["log"]) if installs else []
+    absent = install(manager, missing, optional, options["log"], options["resolve_only"]) if installs else []
     after = before if module.check_mode else manager.installed(options["required"] + options["optional"])
     return {
-        "changed": bool(missing),
+        "changed": bool(missing) and not options["resolve_only"],
         "absent": absent,
         "component": {
             "name": "packages",
@@ -241,10 +246,11 @@ def work(module):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "manager": {"type": "str", "choices": sorted(COMMANDS), "required": True},
+            "manager": {"type": "str", "choices": sorted(packages.COMMANDS), "required": True},
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "default": ""},
+            "resolve_only": {"type": "bool", "default": False},
             "log": {"type": "path", "required": True},
         },
         supports_check_mode=True,

@@ -45,6 +45,7 @@ ALLOWED = {
         "mirror",
         "results",
     },
+    "proof": {"errors", "paths", "rules", "settings", "output", "catalogue", "mirror", "site", "results"},
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site", "results"},
     "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
@@ -60,6 +61,7 @@ ALLOWED = {
         "catalogue",
         "mirror",
         "site",
+        "proof",
         "runs",
         "dataset",
         "report",
@@ -83,8 +85,8 @@ IMPORTERS = {
     "cyclonedx": {"mirror/bill_of_materials.py"},
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
-    # Two write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
-    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/tar_writer.py"},
+    # Three write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
+    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/tar_writer.py", "mirror/view.py"},
     "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
@@ -121,6 +123,9 @@ PURE = [
     "mirror/made.py",
     "mirror/packing.py",
     "mirror/parts.py",
+    "proof/completeness.py",
+    "proof/judge.py",
+    "proof/recorded.py",
     "report/figures.py",
     "report/page.py",
     "report/terminal.py",

@@ -108,6 +108,18 @@ def test_check_mode_predicts_and_runs_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("manager", "option"), [("apt", "--download-only"), ("dnf", "--downloadonly")])
+def test_resolving_only_installs_nothing_and_names_what_is_absent(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str, option: str
+) -> None:
+    host = Host(module, monkeypatch, {"gcc"}, {"make"})
+    host.breaks = True  # nothing gets installed
+    said = converge(run_module, tmp_path, manager, resolve_only=True)
+    assert (said["changed"], said["absent"]) == (False, ["sox"])
+    assert option in host.commands[-1]
+    assert said["component"]["evidence"]["installed"] == {"gcc": "1.0"}
+
+
 def test_package_that_no_repository_has_is_named_before_anything_is_installed(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
