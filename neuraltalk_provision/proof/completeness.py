@@ -31,12 +31,16 @@ def check(catalogue: Catalogue, target: Target, mirror: Mirror, not_needed: Coll
     """
     rows = pull_plan.plan(catalogue, [target], PROFILES, mirror).rows
     _refuse_unknown(rows, target, not_needed)
-    missing = [row for row in rows if row.state in ("pull", "by hand", "later")]
+    missing = [row for row in rows if row.state in ("pull", "by hand", "later") or _has_to_be_made(row, mirror)]
     excused = [row for row in missing if {row.name, row.artifact.name} & set(not_needed)]
     return Completeness(
         tuple(_problem(row, catalogue) for row in missing if row not in excused),
         tuple(row.name for row in excused),
     )
+
+
+def _has_to_be_made(row: Row, mirror: Mirror) -> bool:
+    return row.state == "make" and row.name not in mirror.entries
 
 
 def _refuse_unknown(rows: Iterable[Row], target: Target, names: Collection[str]) -> None:
@@ -57,9 +61,12 @@ def _problem(row: Row, catalogue: Catalogue) -> str:
         why = row.reason or "it is required"
     else:
         users = users_of(row.artifact, catalogue)
-        why = (
-            f"without it {', '.join(users)} would be left out or incomplete" if users else "hosts would look elsewhere"
-        )
+        if row.artifact.role == "controller":
+            why = "no controller can be set up from this mirror"
+        elif users:
+            why = f"without it {', '.join(users)} would be left out or incomplete"
+        else:
+            why = "hosts would look elsewhere"
         why = f"{row.reason}; {why}" if row.state == "pull" and row.reason else why
     return f"{row.name} is missing: {why}"
 

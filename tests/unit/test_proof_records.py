@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.mirror import bundle, bundle_plan, lock, parts, proofs, trust, unbundle
 from neuraltalk_provision.mirror.proofs import Attempt
@@ -137,7 +138,7 @@ def test_largest_record_fits_into_a_bundle(mirror: Path, tmp_path: Path) -> None
     proofs.write(mirror, record.model_copy(update={"installed": proofs.Installed(packages=packages)}))
     assert (mirror / FILE).stat().st_size < parts.LARGEST_SIGNATURE
     assert only(mirror).valid
-    bundle.write(bundle_plan.prepare(mirror, 10**6), tmp_path / "parts", carrying.quiet)
+    bundle.write(bundle_plan.prepare(mirror, 10**6), tmp_path / "parts", carrying.quiet, catalogues.load())
 
 
 def test_record_is_no_signature(mirror: Path, tmp_path: Path) -> None:

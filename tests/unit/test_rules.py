@@ -33,6 +33,7 @@ FILES = [
 # other.
 NAMES_OF_OTHERS = {
     "of operating systems": {"apt-get", "TMPDIR", "VERSION_ID", "/bin/sh"},
+    "of the web": {("http", "https")},
     "of Ansible": {"--check", ("runner_on_failed", "runner_on_unreachable")},
     "of Python and of files": {"utf-8", "__main__.py", ".json", ".jpeg", "--version", "python3", "sha256", "LOGNAME"},
     "of neuraltalk2": {"train.lua", "eval.lua", ("train.lua", "eval.lua"), "input_h5", "output_h5", "CIDEr"},
