@@ -21,6 +21,8 @@ ADVICE: Mapping[str, str] = {
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
     codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
+    codes.INVENTORY_VAULT: "the inventory contains values that were encrypted with ansible-vault, and they cannot be "
+    "decrypted: set ANSIBLE_VAULT_PASSWORD_FILE as for ansible-playbook. provision reads no ansible.cfg of yours",
     codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or give --in-use: they keep the old library until they "
     "end",
     codes.CUDNN_FOREIGN: "the installed cuDNN is newer than the mirror's, or a mix of versions: `provision cudnn swap "

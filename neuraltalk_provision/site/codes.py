@@ -31,13 +31,17 @@ RESULT_WRONG = "answer.wrong"
 RESULT_MISSING = "answer.missing"
 INVENTORY_UNREADABLE = "inventory.unreadable"
 INVENTORY_NO_MATCH = "inventory.no_match"
+INVENTORY_VAULT = "inventory.vault"
+LIMIT_FILE_MISSING = "limit.file_missing"
 
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
+_VAULT = r"no vault secrets (?:were )?found|(?i:vault password (?:file|script|client))|Vault format unhexlify error"
 # Messages of other programs when a host fails: the first pattern that matches counts.
 _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
+        (_VAULT, INVENTORY_VAULT),
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
         (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
         (r"permission denied \(", SSH_LOGIN),
@@ -56,6 +60,8 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
+        (_VAULT, INVENTORY_VAULT),
+        (r"Unable to find limit file|Unable to read limit file", LIMIT_FILE_MISSING),
         (r"Unable to parse|No inventory was parsed|provided hosts list is empty", INVENTORY_UNREADABLE),
         (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
     )

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
-from neuraltalk_provision.site import codes, events, extra_vars, masters, result_files
+from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.site import events, extra_vars, masters, play_errors, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
@@ -27,11 +28,17 @@ _PASSED_ON = (
     "LOGNAME",
     "SSH_AUTH_SOCK",
     "XDG_RUNTIME_DIR",
+    "KRB5CCNAME",
     "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_VAULT_IDENTITY_LIST",
     "ANSIBLE_PRIVATE_KEY_FILE",
     "ANSIBLE_REMOTE_USER",
+    "ANSIBLE_REMOTE_PORT",
     "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_CONNECTION_PASSWORD_FILE",
     "ANSIBLE_BECOME_PASSWORD_FILE",
+    "ANSIBLE_SSH_COMMON_ARGS",
+    "ANSIBLE_SSH_EXTRA_ARGS",
 )
 
 
@@ -40,7 +47,7 @@ class Request:
     """One run of a playbook."""
 
     playbook: str
-    inventory: Path
+    inventory: Inventory
     variables: Mapping[str, Any] = field(default_factory=dict)
     limit: Sequence[str] = ()
     check: bool = False
@@ -83,13 +90,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     """
     import ansible_runner  # takes half a second, which `--help` should not need
 
-    with naming(request.inventory, "read"):
-        there = request.inventory.exists()
-    if not there:
-        raise UsageError(
-            f"{request.inventory}: there is no such inventory",
-            advice="`provision init DIR` writes an example inventory.",
-        )
+    _refuse_missing(request.inventory)
+    place = _working_directory()
     record = Recorder(request.variables)
     record.begin(request.playbook, request.limit, check=request.check)
     received: list[events.Event] = []
@@ -102,7 +104,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
-                inventory=str(request.inventory),
+                inventory=[str(one) for one in inventories.listed(request.inventory)],
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
                 event_handler=_handler(received, record, on_event),
                 quiet=True,
@@ -111,6 +113,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )
+            runner.config.cwd = str(place)
             runner.config.command = _ending_with_parent(runner.config.command)
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
@@ -122,6 +125,22 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     outcome = Outcome(runner.rc, results)
     _refuse_warnings(outcome, request)
     return outcome
+
+
+def _refuse_missing(inventory: Inventory) -> None:
+    for one in inventories.listed(inventory):
+        with naming(one, "read"):
+            missing = not one.exists() and not inventories.is_host_list(one)
+        if missing:
+            raise UsageError(
+                f"{one}: there is no such inventory", advice="`provision init DIR` writes an example inventory."
+            )
+
+
+def _working_directory() -> Path:
+    """The directory in which Ansible and ssh run: ours, from which plain Ansible too counts relative paths."""
+    with naming("the current directory", "used"):
+        return Path.cwd()
 
 
 def _write_inputs(private: Path, request: Request) -> tuple[Path, Path]:
@@ -213,14 +232,9 @@ def _restored_signals() -> Iterator[None]:
 def _refuse_warnings(outcome: Outcome, request: Request) -> None:
     """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
     text = "\n".join(outcome.results.warnings)
-    match codes.of_play(text):
-        case codes.INVENTORY_UNREADABLE:
-            raise UsageError(f"Ansible cannot read the inventory {request.inventory}:\n{text}")
-        case codes.INVENTORY_NO_MATCH:
-            raise UsageError(
-                f"the inventory {request.inventory} has no host or group called {', '.join(request.limit)}",
-                advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.",
-            )
+    refusal = play_errors.error(text, inventories.named(request.inventory), request.limit, str(_working_directory()))
+    if refusal:
+        raise refusal
     if outcome.rc and not outcome.results.failures:
         output = text or "Ansible printed nothing"
         raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")

@@ -25,7 +25,8 @@ ALLOWED = {
     "command_log": {"log_files", "paths", "redaction", "text"},
     "text": {"rules"},
     "yaml_file": {"errors"},
-    "settings": {"errors", "paths", "yaml_file"},
+    "inventories": set(),
+    "settings": {"errors", "inventories", "paths", "yaml_file"},
     "streams": set(),
     "output": {"errors", "streams", "text"},
     "transfer_display": {"output", "text"},
@@ -34,6 +35,7 @@ ALLOWED = {
     "mirror": {"errors", "catalogue", "rules", "yaml_file"},
     "site": {
         "errors",
+        "inventories",
         "command_log",
         "redaction",
         "rules",
@@ -132,6 +134,7 @@ PURE = [
     "site/extra_vars.py",
     "site/transcript.py",
     "site/plan.py",
+    "site/play_errors.py",
     "site/recipes.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
