@@ -15,6 +15,9 @@ ADVICE: Mapping[str, str] = {
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key",
     codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
+    codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
+    "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
+    "to 5, or raise MaxStartups in its sshd_config",
     codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
     codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",

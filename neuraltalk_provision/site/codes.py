@@ -23,6 +23,7 @@ CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
 UNREACHABLE = "host.unreachable"
 SSH_LOGIN = "ssh.login"
 SSH_HOST_KEY = "ssh.host_key"
+SSH_DROPPED = "ssh.dropped"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 PYTHON_MISSING = "python.missing"
@@ -46,6 +47,16 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
         (r"permission denied \(", SSH_LOGIN),
         (r"host key verification failed", SSH_HOST_KEY),
+    )
+)
+# These patterns apply only to a host that could not be reached. ssh reports a closed connection also if a bastion cannot
+# be reached, or cannot reach the host.
+_OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
+        (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
+        (r"Connection (?:closed|reset) by (?:\S+ ){1,4}port \d", SSH_DROPPED),
     )
 )
 # These patterns apply only to a host that could be reached.
@@ -78,7 +89,10 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
     given = result.get("code")
     if isinstance(given, str) and _FORM.fullmatch(given):
         return given
-    return _first(_OF_A_HOST, message) or (UNREACHABLE if unreachable else _first(_OF_A_REACHED_HOST, message))
+    found = _first(_OF_A_HOST, message)
+    if found or not unreachable:
+        return found or _first(_OF_A_REACHED_HOST, message)
+    return _first(_OF_AN_UNREACHED_HOST, message) or UNREACHABLE
 
 
 def of_play(warnings: str) -> str:

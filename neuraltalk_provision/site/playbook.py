@@ -10,17 +10,19 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
-from neuraltalk_provision.site import events, extra_vars, masters, play_errors, result_files
+from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
+_sleep = time.sleep
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
 _PASSED_ON = (
     "HOME",
@@ -85,14 +87,31 @@ def environment() -> dict[str, str]:
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
     """Run a playbook to its end and return its results.
 
-    The run uses a private directory (0700), which is removed at the end. Raises UsageError if Ansible could not
-    start (the inventory cannot be parsed, or a pattern matches no host).
+    Hosts whose SSH server closed the connection before the login are tried again, fewer at once (dropped.py).
+    Raises UsageError if Ansible could not start (the inventory cannot be parsed, or a pattern matches no host).
     """
+    _refuse_missing(request.inventory)
+    record = Recorder(request.variables)
+    outcome = _run_once(request, record, on_event)
+    _refuse_warnings(outcome, request)
+    for pause, forks in dropped.ROUNDS:
+        hosts = dropped.hosts(outcome.results)
+        if not hosts:
+            break
+        record.trying_again(hosts, pause, forks)
+        _sleep(pause)
+        again = _run_once(replace(request, limit=hosts, forks=min(forks, request.forks)), record, on_event)
+        results = dropped.merged(outcome.results, again.results, hosts)
+        outcome = Outcome(again.rc or (outcome.rc if results.failures else 0), results)
+        _refuse_warnings(outcome, request)
+    return outcome
+
+
+def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Event], None]) -> Outcome:
+    """Run a playbook in a private directory (0700), which is removed at the end."""
     import ansible_runner  # takes half a second, which `--help` should not need
 
-    _refuse_missing(request.inventory)
     place = _working_directory()
-    record = Recorder(request.variables)
     record.begin(request.playbook, request.limit, check=request.check)
     received: list[events.Event] = []
     with contextlib.ExitStack() as stack:
@@ -122,9 +141,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
-    outcome = Outcome(runner.rc, results)
-    _refuse_warnings(outcome, request)
-    return outcome
+    return Outcome(runner.rc, results)
 
 
 def _refuse_missing(inventory: Inventory) -> None:

@@ -128,6 +128,7 @@ PURE = [
     "runs/verdict/checks.py",
     "runs/verdict/reevaluation.py",
     "site/advice.py",
+    "site/dropped.py",
     "site/host_results.py",
     "site/codes.py",
     "site/events.py",
