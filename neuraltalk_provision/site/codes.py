@@ -56,6 +56,8 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
+        # ssh ended before Ansible had written the module to it, and Ansible did not read why.
+        (r"Data could not be sent to remote host.*Broken pipe", SSH_DROPPED),
         (r"Connection (?:closed|reset) by (?:\S+ ){1,4}port \d", SSH_DROPPED),
     )
 )
