@@ -105,6 +105,8 @@ def load(file: Path | None, **overrides: Any) -> Settings:
     file's values.
     Raises UsageError for a file that does not parse, an unknown name (with the nearest valid names) or a bad value.
     """
+    with naming("the current directory", "used"):
+        Path.cwd()
     with naming(file or FILE_NAME, "read"):
         return _load(file, overrides)
 

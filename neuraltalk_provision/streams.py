@@ -1,15 +1,18 @@
-"""Makes stdin, stdout and stderr safe to use if one is closed, is on a full disk, or its reader has ended."""
+"""Makes stdin, stdout and stderr safe to use if one is closed, narrow, on a full disk, or has lost its reader."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+_NARROWEST = 40
+"""Columns of a terminal into which tables and help still fit."""
 _unwritten: list[OSError] = []
 """The errors because of which a part of the output on stdout was lost."""
 
@@ -21,6 +24,8 @@ def prepare() -> bool:
     stdout or stderr lacks are then written as escapes.
     """
     was_open = sys.stdout is not None
+    if shutil.get_terminal_size().columns < _NARROWEST:
+        os.environ["COLUMNS"] = "80"  # the terminal breaks the lines; tables would lose their text
     while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(nowhere, True)
     os.close(nowhere)

@@ -87,7 +87,10 @@ def run_program(
 
 
 def _findings() -> Path:
-    folder = paths.state_dir() / "inspect"
+    try:
+        folder = paths.state_dir() / "inspect"
+    except RuntimeError as error:
+        raise UsageError(f"there is no directory for the findings: {error}", advice="Set HOME.") from None
     with naming(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
     return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")

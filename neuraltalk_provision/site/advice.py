@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.site import codes
+from neuraltalk_provision.site import codes, host_key
 from neuraltalk_provision.site.events import Failure
 
 ADVICE: Mapping[str, str] = {
@@ -15,6 +15,16 @@ ADVICE: Mapping[str, str] = {
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key",
     codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
+    codes.SSH_HOST_KEY_CHANGED: "the SSH host key has changed: either the host was installed again, or another machine "
+    "answers in its place. Check first which it is; then remove the old key with `ssh-keygen -R HOST`",
+    codes.SSH_HOST_KEY_REVOKED: "the SSH host key is marked as revoked in known_hosts, because it was stolen or "
+    "replaced: do not log in; give the host a new key",
+    codes.SSH_KEY_FILE: "the SSH login was refused, and ssh could not use a key file (see below). It must exist, and "
+    "only you may be able to read it (chmod 600). A relative path counts from the directory in which you run "
+    "provision, as with ansible; {{ inventory_dir }}/KEY counts from the inventory",
+    codes.SSH_CONFIG: "ssh does not accept its configuration or one of its options (see below): check "
+    "ansible_ssh_common_args, ansible_ssh_extra_args and the file that they name. A relative path counts from the "
+    "directory in which you run provision",
     codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
     "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
     "to 5, or raise MaxStartups in its sshd_config",
@@ -36,7 +46,8 @@ ADVICE: Mapping[str, str] = {
 
 def explain(failure: Failure) -> str:
     """A failure as text: the host, the task, the advice if the cause is known, and the host's own message."""
-    advice = ADVICE.get(failure.code, "")
+    changed = host_key.changed(failure.message) if failure.code == codes.SSH_HOST_KEY_CHANGED else None
+    advice = changed.advice if changed else ADVICE.get(failure.code, "")
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{advice}\n  {failure.message}" if advice else f"{where}{failure.message}"
 

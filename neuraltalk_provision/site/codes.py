@@ -23,6 +23,10 @@ CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
 UNREACHABLE = "host.unreachable"
 SSH_LOGIN = "ssh.login"
 SSH_HOST_KEY = "ssh.host_key"
+SSH_HOST_KEY_CHANGED = "ssh.host_key_changed"
+SSH_HOST_KEY_REVOKED = "ssh.host_key_revoked"
+SSH_KEY_FILE = "ssh.key_file"
+SSH_CONFIG = "ssh.config"
 SSH_DROPPED = "ssh.dropped"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
@@ -45,15 +49,20 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (_VAULT, INVENTORY_VAULT),
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
         (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
+        (r"(?s)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(", SSH_KEY_FILE),
         (r"permission denied \(", SSH_LOGIN),
+        (r"remote host identification has changed|host key for \S+ has changed", SSH_HOST_KEY_CHANGED),
+        (r"host key for \S+ is marked as revoked", SSH_HOST_KEY_REVOKED),
         (r"host key verification failed", SSH_HOST_KEY),
     )
 )
-# These patterns apply only to a host that could not be reached. ssh reports a closed connection also if a bastion cannot
-# be reached, or cannot reach the host.
+# These patterns apply only to a host that could not be reached. ssh reports a closed connection also if a bastion
+# cannot be reached, or cannot reach the host.
 _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
+        (r"Can't open user config file|[Bb]ad configuration option|Bad owner or permissions on ", SSH_CONFIG),
+        (r"ControlPath too long|unix_listener: |command-line line \d+: ", SSH_CONFIG),
         (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
         # ssh ended before Ansible had written the module to it, and Ansible did not read why.

@@ -76,7 +76,9 @@ def arguments(request: Request, variables: Path) -> list[str]:
 def environment() -> dict[str, str]:
     """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    with contextlib.suppress(RuntimeError):
+        kept["HOME"] = str(paths.home())
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
@@ -195,7 +197,7 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
 def _home(private: str) -> dict[str, str]:
     """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
     try:
-        (Path.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
+        (paths.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
     except (OSError, RuntimeError):
         return {"ANSIBLE_HOME": f"{private}/ansible"}
     return {}

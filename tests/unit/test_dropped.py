@@ -23,7 +23,8 @@ DROPS = (
     "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535",
     "kex_exchange_identification: banner line contains invalid characters",
     "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out",
-    "Data could not be sent to remote host '192.0.2.1'. Make sure this host can be reached over SSH: [Errno 32] Broken pipe",
+    "Data could not be sent to remote host '192.0.2.1'. Make sure this host can be reached over SSH: [Errno 32] "
+    "Broken pipe",
     "Connection closed by 2001:db8::1 port 22",
 )
 # What it prints if something else is wrong, although the last lines can be the same.

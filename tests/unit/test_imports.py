@@ -129,6 +129,7 @@ PURE = [
     "runs/verdict/reevaluation.py",
     "site/advice.py",
     "site/dropped.py",
+    "site/host_key.py",
     "site/host_results.py",
     "site/codes.py",
     "site/events.py",
