@@ -46,7 +46,14 @@ def test_changed_key_is_told_with_its_place_and_the_command_that_removes_it(file
     said = advice.explain(failure).splitlines()[0]
     assert f"the SSH host key of {name} has changed: it is not the one in {file}, line 2." in said
     assert said.index("Check first") < said.index(f"`{command}`")
+    assert "/etc/ssh/ssh_host_ed25519_key.pub" in said
     assert "unknown" not in said
+
+
+def test_kind_of_the_key_is_the_one_that_the_host_sent() -> None:
+    found = host_key.changed(message().replace("for the ED25519", "for the ECDSA"))
+    assert found
+    assert "/etc/ssh/ssh_host_ecdsa_key.pub" in found.advice
 
 
 def test_key_of_an_address_and_of_an_older_openssh_is_found() -> None:
