@@ -19,6 +19,7 @@ from typing import Any
 from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.rules.texts import UTF8
 from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
@@ -83,7 +84,7 @@ def environment() -> dict[str, str]:
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
     # ansible-core 2.19 passes a module's traceback on only with this setting; older releases always do.
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
+    return {**kept, "PATH": path, **UTF8, "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
