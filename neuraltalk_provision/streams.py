@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import locale
 import os
 import shutil
 import sys
@@ -29,13 +30,24 @@ def prepare() -> bool:
     while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(nowhere, True)
     os.close(nowhere)
+    restarted = "utf8" in sys._xoptions and "PYTHONIOENCODING" not in os.environ
+    encoding = locale.getencoding() if restarted else None
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(number, "w", errors="backslashreplace", closefd=False))
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     return was_open
+
+
+def use_utf8_names() -> None:
+    """Start this program again in Python's UTF-8 mode if it would look for names of files in another encoding.
+
+    The bytes of its arguments stay the same, and `prepare` keeps the encoding of the terminal.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def discard_stdout() -> None:

@@ -27,6 +27,7 @@ SSH_HOST_KEY_CHANGED = "ssh.host_key_changed"
 SSH_HOST_KEY_REVOKED = "ssh.host_key_revoked"
 SSH_KEY_FILE = "ssh.key_file"
 SSH_CONFIG = "ssh.config"
+LIMIT_REACHED = "limit.reached"
 SSH_DROPPED = "ssh.dropped"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
@@ -75,6 +76,7 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"no space left on device", DISK_FULL),
+        (r"too many open files|\bfork: .*resource temporarily unavailable", LIMIT_REACHED),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
     )
 )

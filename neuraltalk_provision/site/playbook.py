@@ -93,7 +93,10 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     Hosts whose SSH server closed the connection before the login are tried again, fewer at once (dropped.py).
     Raises UsageError if Ansible could not start (the inventory cannot be parsed, or a pattern matches no host).
     """
+    _working_directory()
     _refuse_missing(request.inventory)
+    named = {f"the inventory {one}": str(one) for one in inventories.listed(request.inventory)}
+    _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
     outcome = _run_once(request, record, on_event)
     _refuse_warnings(outcome, request)
@@ -114,7 +117,6 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
     """Run a playbook in a private directory (0700), which is removed at the end."""
     import ansible_runner  # takes half a second, which `--help` should not need
 
-    place = _working_directory()
     record.begin(request.playbook, request.limit, check=request.check)
     received: list[events.Event] = []
     with contextlib.ExitStack() as stack:
@@ -122,6 +124,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
             environ = environment()
+            _refuse_not_utf8({"TMPDIR": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
@@ -135,7 +138,8 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )
-            runner.config.cwd = str(place)
+            # Our own directory, from which plain Ansible too counts relative paths; its name need not be UTF-8.
+            runner.config.cwd = "."
             runner.config.command = _ending_with_parent(runner.config.command)
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
@@ -157,8 +161,18 @@ def _refuse_missing(inventory: Inventory) -> None:
             )
 
 
+def _refuse_not_utf8(texts: Mapping[str, str]) -> None:
+    """UsageError if one of these texts contains bytes that are not UTF-8. The keys say what each of them is."""
+    for what, text in texts.items():
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            raise UsageError(
+                f"{what} contains bytes that are not UTF-8, which Ansible does not accept: {text}",
+                advice="Rename the file or directory, or use another one.",
+            )
+
+
 def _working_directory() -> Path:
-    """The directory in which Ansible and ssh run: ours, from which plain Ansible too counts relative paths."""
+    """The directory in which Ansible and ssh run. UsageError if it was removed."""
     with naming("the current directory", "used"):
         return Path.cwd()
 

@@ -44,6 +44,7 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
             "A relative path counts from the directory in which you run provision",
         ),
         ('Load key "id": bad permissions\nops@node1: Permission denied (publickey).', True, "chmod 600"),
+        ("Task failed: [Errno 24] Too many open files", False, "lower forks in provision.yml"),
         ("Can't open user config file missing: No such file or directory", True, "check ansible_ssh_common_args"),
         ("cfg: line 1: Bad configuration option: nonsense", True, "does not accept its configuration"),
         ("ControlPath too long ('/x' >= 108 bytes)", True, "does not accept its configuration"),

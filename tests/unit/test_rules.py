@@ -34,7 +34,17 @@ FILES = [
 NAMES_OF_OTHERS = {
     "of operating systems": {"apt-get"},
     "of Ansible": {"--check", ("runner_on_failed", "runner_on_unreachable")},
-    "of Python and of files": {"utf-8", "__main__.py", ".json", ".jpeg", "--version", "python3", "sha256", "LOGNAME", "LC_ALL"},
+    "of Python and of files": {
+        "utf-8",
+        "__main__.py",
+        ".json",
+        ".jpeg",
+        "--version",
+        "python3",
+        "sha256",
+        "LOGNAME",
+        "LC_ALL",
+    },
     "of neuraltalk2": {"train.lua", "eval.lua", ("train.lua", "eval.lua"), "input_h5", "output_h5", "CIDEr"},
     "of the catalogue": {"cudnn-rock", "neuraltalk2"},
     "words": {" and ", "there is none", "loads ", ("", ".")},

@@ -19,7 +19,9 @@ from neuraltalk_provision import command_log, paths, settings
 from neuraltalk_provision.cli import data
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.playbook import Request
 
+VARIABLES = {"provision_stack_root": "/none", "provision_package_names": [], "provision_our_variables": "^provision_"}
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 
 
@@ -89,10 +91,42 @@ def test_user_without_a_home_is_told_what_is_missing(monkeypatch: pytest.MonkeyP
     assert caught.value.advice == "Set HOME."
 
 
+@pytest.mark.parametrize("name", ["f\udcfcr", "f\udcfcr für"])
+def test_directory_whose_name_is_not_utf_8_can_be_the_current_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (here / name).mkdir()
+    monkeypatch.chdir(here / name)
+    assert playbook.run(Request("state.yml", here.parent / "hosts.yml", VARIABLES)).rc == 0
+
+
+def test_text_for_ansible_that_is_not_utf_8_is_refused_in_words(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "f\udcfcr.yml").write_text("all: {}")
+    with pytest.raises(UsageError, match="the inventory .* contains bytes that are not UTF-8"):
+        playbook.run(Request("state.yml", here / "f\udcfcr.yml", VARIABLES))
+    with pytest.raises(UsageError, match="--limit contains bytes that are not UTF-8"):
+        playbook.run(Request("state.yml", here.parent / "hosts.yml", VARIABLES, limit=["n\udcfc"]))
+    monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", "k\udcfc")
+    with pytest.raises(UsageError, match="ANSIBLE_PRIVATE_KEY_FILE contains bytes that are not UTF-8"):
+        playbook.run(Request("state.yml", here.parent / "hosts.yml", VARIABLES))
+
+
 def test_current_directory_that_was_removed_is_named(here: Path) -> None:
     here.rmdir()
     with pytest.raises(UsageError, match="the current directory cannot be used: No such file"):
         settings.load(here.parent / "provision.yml")
+
+
+@pytest.mark.parametrize(("letters", "shown"), [("ä", "f\\xe4r"), ("日", "f\\u65e5r")])
+def test_names_are_utf_8_if_python_takes_them_for_ascii(here: Path, letters: str, shown: str) -> None:
+    folder = here / f"f{letters}r"
+    folder.mkdir()
+    (folder / "provision.yml").write_text(f"inventory: {folder}/none.yml\n", encoding="utf-8")
+    program = f"'{sys.executable}' -m neuraltalk_provision runs list --settings '{folder}/provision.yml'"
+    change = "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
+    done = subprocess.run(["/bin/sh", "-c", f"{change} {program}"], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {here}/{shown}/none.yml: there is no such inventory".encode())
 
 
 @pytest.mark.parametrize("columns", [1, 2, 10])

@@ -12,8 +12,9 @@ import re
 import time
 
 UTF8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
-"""The environment in which Python opens names of files as UTF-8; otherwise it uses the encoding of the machine's locale.
+"""The environment in which Python opens names of files as UTF-8.
 
+Without it, Python uses the encoding of the machine's locale.
 Python 3.7 and later read the second variable, and Python 3.6 the first; Python 2.7 does not need them.
 """
 HIDDEN = "***"
