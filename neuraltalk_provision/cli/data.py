@@ -89,10 +89,13 @@ def run_program(
 def _findings() -> Path:
     try:
         folder = paths.state_dir() / "inspect"
-    except RuntimeError as error:
-        raise UsageError(f"there is no directory for the findings: {error}", advice="Set HOME.") from None
-    with naming(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"there is no directory for the findings: {reason}",
+            advice="Give a file with --findings, or set XDG_STATE_HOME to a directory that you may write.",
+        ) from None
     return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
 
 

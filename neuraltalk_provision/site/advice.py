@@ -29,8 +29,8 @@ ADVICE: Mapping[str, str] = {
     "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
     "to 5, or raise MaxStartups in its sshd_config",
     codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
-    codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task failed), "
-    "it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
+    codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task "
+    "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
     codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",

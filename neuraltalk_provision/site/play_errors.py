@@ -23,8 +23,8 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
             return UsageError(f"Ansible cannot read the inventory {inventory}:\n{text}")
         case codes.INVENTORY_VAULT:
             return UsageError(
-                f"the inventory {inventory} contains values that were encrypted with ansible-vault, and they cannot be "
-                f"decrypted:\n{text}",
+                f"Ansible has no password for what was encrypted with ansible-vault in the inventory {inventory}, or "
+                f"cannot read its vault password file:\n{text}",
                 advice="Set ANSIBLE_VAULT_PASSWORD_FILE or ANSIBLE_VAULT_IDENTITY_LIST as for ansible-playbook; a "
                 f"relative path counts from {place}. provision reads no ansible.cfg of yours.",
             )

@@ -88,7 +88,10 @@ def test_user_without_a_home_is_told_what_is_missing(monkeypatch: pytest.MonkeyP
     assert "HOME" not in playbook.environment()
     with pytest.raises(UsageError, match="HOME is not an absolute path") as caught:
         data._findings()
-    assert caught.value.advice == "Set HOME."
+    assert "--findings" in caught.value.advice
+    monkeypatch.setenv("HOME", "/proc")
+    with pytest.raises(UsageError, match=r"no directory for the findings: /proc/\.local: No such file"):
+        data._findings()
 
 
 @pytest.mark.parametrize("name", ["f\udcfcr", "f\udcfcr für"])
