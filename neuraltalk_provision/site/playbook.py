@@ -124,7 +124,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
             environ = environment()
-            _refuse_not_utf8({"TMPDIR": str(private), **environ})
+            _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),

@@ -4,8 +4,9 @@
 Runs on the controller, in ansible-playbook. The events carry results as they did (none above 700,000 characters); what
 is bounded is the text that Ansible prints of them, which ansible-runner and pexpect keep in memory, several times.
 
-It also makes Ansible find a module's result among other lines that start with a brace: login scripts of a host can
-print such lines, and Ansible takes the first one for the beginning of the result.
+It also changes how Ansible reads what a host prints, because login scripts can print lines of their own: a module's
+result is found among other lines that start with a brace (Ansible takes the first one for the beginning of the result),
+and the interpreters of a host are found behind other lines.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -24,7 +25,9 @@ DOCUMENTATION = """
 """
 
 import json
+import re
 
+from ansible.executor import interpreter_discovery
 from ansible.plugins import action
 from ansible_runner.display_callback.callback import awx_display
 
@@ -80,3 +83,5 @@ def _filter_non_json_lines(data, objects_only=False):
 
 
 action._filter_non_json_lines = _filter_non_json_lines
+_FOUND = interpreter_discovery.foundre
+interpreter_discovery.foundre = re.compile(".*?" + _FOUND.pattern.replace("(?s)", ""), _FOUND.flags | re.DOTALL)

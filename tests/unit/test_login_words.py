@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.executor import interpreter_discovery
 
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.playbook import Outcome, Request
@@ -47,6 +48,13 @@ def test_result_is_found_beside_what_a_login_script_prints(ask: Callable[[str, s
     assert outcome.results.failures == ()
     assert outcome.results.by_host("ansible.builtin.stat")["node1"]["stat"]["isdir"]
     assert outcome.results.by_host("stack_state")["node1"]["state"]["platform"]
+
+
+def test_interpreters_are_found_behind_what_a_login_script_prints() -> None:
+    printed = "{welcome}\nPLATFORM\nLinux\nFOUND\n/usr/bin/python3\nENDFOUND\n"
+    found = interpreter_discovery.foundre.match(printed)
+    assert found
+    assert found.groups()[-1].split() == ["/usr/bin/python3"]
 
 
 @pytest.mark.parametrize(
