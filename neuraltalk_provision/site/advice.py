@@ -25,6 +25,11 @@ ADVICE: Mapping[str, str] = {
     codes.SSH_CONFIG: "ssh does not accept its configuration or one of its options (see below): check "
     "ansible_ssh_common_args, ansible_ssh_extra_args and the file that they name. A relative path counts from the "
     "directory in which you run provision",
+    codes.SSH_TOO_MANY_KEYS: "the SSH server ended the login after too many keys, because ssh offers every key of the "
+    "agent: set ansible_ssh_private_key_file, and -o IdentitiesOnly=yes in ansible_ssh_common_args",
+    codes.SSH_ALGORITHMS: "ssh and the SSH server have no algorithm in common, as with old systems. Allow in "
+    "ansible_ssh_common_args what the server offers (see below), for example -o HostKeyAlgorithms=+ssh-rsa "
+    "-o PubkeyAcceptedAlgorithms=+ssh-rsa",
     codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
     "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
     "to 5, or raise MaxStartups in its sshd_config",

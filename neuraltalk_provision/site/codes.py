@@ -27,6 +27,8 @@ SSH_HOST_KEY_CHANGED = "ssh.host_key_changed"
 SSH_HOST_KEY_REVOKED = "ssh.host_key_revoked"
 SSH_KEY_FILE = "ssh.key_file"
 SSH_CONFIG = "ssh.config"
+SSH_TOO_MANY_KEYS = "ssh.too_many_keys"
+SSH_ALGORITHMS = "ssh.algorithms"
 LIMIT_REACHED = "limit.reached"
 SSH_DROPPED = "ssh.dropped"
 SUDO_PASSWORD = "sudo.password"
@@ -64,6 +66,8 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (r"Can't open user config file|[Bb]ad configuration option|Bad owner or permissions on ", SSH_CONFIG),
         (r"ControlPath too long|unix_listener: |command-line line \d+: ", SSH_CONFIG),
+        (r"Too many authentication failures", SSH_TOO_MANY_KEYS),
+        (r"Unable to negotiate with .*no matching ", SSH_ALGORITHMS),
         (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
         # ssh ended before Ansible had written the module to it, and Ansible did not read why.

@@ -45,6 +45,12 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ),
         ('Load key "id": bad permissions\nops@node1: Permission denied (publickey).', True, "chmod 600"),
         ("Task failed: [Errno 24] Too many open files", False, "lower forks in provision.yml"),
+        ("Received disconnect from 192.0.2.1 port 22:2: Too many authentication failures", True, "IdentitiesOnly=yes"),
+        (
+            "Unable to negotiate with 192.0.2.1 port 22: no matching host key type found. Their offer: ssh-rsa",
+            True,
+            "HostKeyAlgorithms=+ssh-rsa",
+        ),
         ("Can't open user config file missing: No such file or directory", True, "check ansible_ssh_common_args"),
         ("cfg: line 1: Bad configuration option: nonsense", True, "does not accept its configuration"),
         ("ControlPath too long ('/x' >= 108 bytes)", True, "does not accept its configuration"),
