@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from neuraltalk_provision import paths, yaml_file
+from neuraltalk_provision import inventories, paths, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.inventories import Inventory
 
 FILE_NAME = "provision.yml"
 
@@ -75,7 +76,7 @@ class Settings(BaseModel):
     mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"
     mirror_signers: tuple[Signer, ...] = Field(default=(), validate_default=True)
     allowed_signers: Path = Path("allowed_signers")
-    inventory: Path = Path("inventory")
+    inventory: Inventory = Path("inventory")
     stack_root: StackRoot = "/opt/neuraltalk"
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
@@ -86,6 +87,14 @@ class Settings(BaseModel):
     forks: int = Field(default=50, ge=1, strict=True)
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
+
+    @field_validator("inventory", mode="before")
+    @classmethod
+    def _paths(cls, given: Any) -> Any:
+        several = given if isinstance(given, list | tuple) else (given,)
+        if not several or not all(isinstance(one, str | Path) and str(one) for one in several):
+            raise ValueError("must be the path of an inventory, or a list of paths")
+        return tuple(several) if len(several) > 1 else several[0]
 
     @field_validator("mirror_signers")
     @classmethod
@@ -105,9 +114,12 @@ class Settings(BaseModel):
 def load(file: Path | None, **overrides: Any) -> Settings:
     """The settings from `file`, otherwise from ./provision.yml, otherwise the defaults; all paths are absolute.
 
-    Relative paths in the file are relative to its directory. Overrides that are not None replace the file's values.
+    Relative paths in the file are relative to its directory. Overrides that are neither None nor empty replace the
+    file's values.
     Raises UsageError for a file that does not parse, an unknown name (with the nearest valid names) or a bad value.
     """
+    with naming("the current directory", "used"):
+        Path.cwd()
     with naming(file or FILE_NAME, "read"):
         return _load(file, overrides)
 
@@ -118,10 +130,11 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "inventory", "allowed_signers", "artifact_ca"):
+    for name in ("mirror", "allowed_signers", "artifact_ca"):
         if isinstance(given.get(name), str) and given[name]:
             given[name] = str(base / given[name])
-    given_options = {name: value for name, value in overrides.items() if value is not None}
+    given_options = {name: value for name, value in overrides.items() if value not in (None, (), [])}
+    from_here = "inventory" in given_options
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
@@ -129,8 +142,12 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         raise UsageError(explain(error, str(chosen), given_options)) from None
+    found = [inventories.located(one, Path() if from_here else base) for one in inventories.listed(settings.inventory)]
     return settings.model_copy(
-        update={name: getattr(settings, name).absolute() for name in ("mirror", "inventory", "allowed_signers")}
+        update={
+            **{name: getattr(settings, name).absolute() for name in ("mirror", "allowed_signers")},
+            "inventory": tuple(found) if len(found) > 1 else found[0],
+        }
     )
 
 

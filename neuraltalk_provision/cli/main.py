@@ -97,6 +97,7 @@ def provision(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    streams.use_utf8_names()
     if not streams.prepare():
         Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
         sys.exit(EXIT_USAGE)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror import programs
 from neuraltalk_provision.mirror.lock import Entry
 from neuraltalk_provision.mirror.view import wheel_name
@@ -59,7 +61,7 @@ class HostPlace:
 
 
 @contextmanager
-def isolated(inventory: Path, name: str, folder: Path) -> Iterator[HostPlace]:
+def isolated(inventory: Inventory, name: str, folder: Path) -> Iterator[HostPlace]:
     """The host as a place. The network without a way out is ended in any case; what was installed stays."""
     variables = variables_of(inventory, name)
     outside = _write(folder / "outside", name, variables)
@@ -81,9 +83,10 @@ def isolated(inventory: Path, name: str, folder: Path) -> Iterator[HostPlace]:
             _call(outside, name, {"state": "ended"})
 
 
-def variables_of(inventory: Path, name: str) -> dict[str, Any]:
+def variables_of(inventory: Inventory, name: str) -> dict[str, Any]:
     """The variables of a host, from all of the user's inventory. Raises UsageError if it has no such host."""
-    command = ["ansible-inventory", "--inventory", str(inventory), "--host", name]
+    given = [word for one in inventories.listed(inventory) for word in ("--inventory", str(one))]
+    command = ["ansible-inventory", *given, "--host", name]
     code, output = programs.output(command, playbook.environment(), _MOST)
     try:
         found = json.loads(output) if not code else None
@@ -91,8 +94,8 @@ def variables_of(inventory: Path, name: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise UsageError(
-            f"the inventory {inventory} has no host called {name}, or cannot be read",
-            advice=f"`ansible-inventory -i {inventory} --graph` lists its hosts.",
+            f"the inventory {inventories.named(inventory)} has no host called {name}, or cannot be read",
+            advice=f"`ansible-inventory {' '.join(given)} --graph` lists its hosts.",
         )
     return found
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostState, StackStateResult
@@ -78,7 +79,7 @@ def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (
     )
     results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
-        raise UsageError(f"the inventory {settings.inventory} has no hosts")
+        raise UsageError(f"the inventory {inventories.named(settings.inventory)} has no hosts")
     states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
     return HostStates(states, failures)
@@ -103,7 +104,8 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         }
         named = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
         raise UsageError(
-            f"the inventory {settings.inventory} sets variables that nothing reads: {', '.join(named)}",
+            f"the inventory {inventories.named(settings.inventory)} sets variables that nothing reads: "
+            + ", ".join(named),
             advice="Settings of a site belong in provision.yml. An inventory can set "
             + ", ".join(KNOWN_VARIABLES)
             + ".",
