@@ -101,20 +101,18 @@ def test_attempt_of_a_build_is_named_by_address_and_port(prover: Prover, mirror:
     prover.directory.provision("mirror", "list", "--mirror", str(other)).ended_with(0).says("failed on")
 
 
-def test_mirror_is_proved_on_a_host_of_the_inventory(prover: Prover, mirror: Path, work: Path) -> None:
-    """Its own network stays; only what Ansible runs is in a network without a way out."""
+def test_host_of_the_inventory_is_watched_in_a_network_of_its_own(prover: Prover, mirror: Path, work: Path) -> None:
+    """Its own network stays, with the connection of Ansible. The steps of a whole proof are those of a container."""
     own = mirrors.copy(mirror, work / "proved-on-a-host")
     with hosts.with_lab(Lab("prove", IMAGE, capabilities=("SYS_ADMIN", "NET_ADMIN"))) as lab:
-        place = ("--host", lab.containers[0], "--inventory", str(lab.inventory), "--mirror", str(own))
+        place = ("--host", lab.containers[0], "--inventory", str(lab.inventory), "--mirror", str(own), "--quick")
         platform = ("--for", images.find(IMAGE).platform)
         done = prover.directory.provision("mirror", "prove", *platform, *place, *NOT_NEEDED, "--json")
         left = engine.docker("exec", lab.containers[0], "ls", "-A", "/run/neuraltalk-prove")
     document = done.ended_with(0).document
-    assert (document["passed"], document["problems"], document["attempted"]) == (True, [], [])
+    assert (document["problems"], document["attempted"], document["record"]) == ([], [], None)
     assert document["host"] == f"host {lab.containers[0]}"
     assert {one["to"] for one in document["planted"]} >= {"192.0.2.1", "2001:db8::2", "planted-2.invalid"}
-    assert "libpng-dev" in document["installed"]["packages"]
-    assert "numpy" in document["installed"]["wheels"]
     assert left == ""
 
 
