@@ -14,6 +14,7 @@ import yaml
 
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.mirror import programs
+from neuraltalk_provision.rules import texts
 from neuraltalk_provision.site import controller
 
 LABEL = "neuraltalk-provision.prove"
@@ -117,7 +118,7 @@ def run(command: Sequence[str], *, most: int = _MOST) -> Done:
     def keep(data: bytes) -> None:
         kept.extend(data[: most - len(kept)])
 
-    ended = programs.run(command, {**os.environ, "LC_ALL": "C.UTF-8"}, sink=keep)
+    ended = programs.run(command, {**os.environ, **texts.UTF8}, sink=keep)
     return Done(ended.code, kept.decode("utf-8", "replace"), ended.errors)
 
 
