@@ -82,6 +82,11 @@ def _filter_non_json_lines(data, objects_only=False):
     return _ansibles_own(data, objects_only) if line is None else (line, [])
 
 
-action._filter_non_json_lines = _filter_non_json_lines
-_FOUND = interpreter_discovery.foundre
-interpreter_discovery.foundre = re.compile(".*?" + _FOUND.pattern.replace("(?s)", ""), _FOUND.flags | re.DOTALL)
+def change_ansible():
+    """Let Ansible use these functions for what it reads from hosts."""
+    found = interpreter_discovery.foundre
+    action._filter_non_json_lines = _filter_non_json_lines
+    interpreter_discovery.foundre = re.compile(".*?" + found.pattern.replace("(?s)", ""), found.flags | re.DOTALL)
+
+
+change_ansible()
