@@ -59,8 +59,9 @@ molecule-old: $(OLD)/ready ## Run the scenarios of Python 2.7 hosts, with ansibl
 	$(OLD)/bin/python -m tests.molecule py27
 
 # With plain ansible-playbook, without Docker. KILL_ALL=1 kills after every task.
-LOCAL := tests/site/test_artifact_role.py tests/site/test_kills.py tests/site/test_scorer_role.py
-local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks and run it again
+LOCAL := tests/site/test_artifact_role.py tests/site/test_serve.py tests/site/test_kills.py tests/site/test_rpm_packages.py \
+	tests/site/test_scorer_role.py
+local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks and run it again; packages by dnf; nginx
 	$(BIN)/python -m pytest $(LOCAL)
 
 # The first test waits until all hosts are built, which takes long while other parts run.

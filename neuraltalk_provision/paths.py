@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -47,10 +48,27 @@ def local_inventory() -> Path:
     return share() / "inventory" / "local"
 
 
+def home() -> Path:
+    """The user's home directory: $HOME if it is an absolute path, else the one in the list of users.
+
+    Raises RuntimeError if neither is known. The directory may not exist.
+    """
+    given = os.environ.get("HOME", "")
+    if given.startswith("/"):
+        return Path(given)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise RuntimeError("HOME is not an absolute path, and this user has no entry in /etc/passwd") from None
+
+
 def state_dir() -> Path:
-    """The directory of the controller's own files, below $XDG_STATE_HOME or ~/.local/state."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "neuraltalk-provision"
+    """The directory of the controller's own files, below $XDG_STATE_HOME or ~/.local/state.
+
+    A relative $XDG_STATE_HOME is ignored, as the XDG Base Directory Specification says. Raises RuntimeError as `home`.
+    """
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else home() / ".local" / "state") / "neuraltalk-provision"
 
 
 def logs_dir() -> Path:

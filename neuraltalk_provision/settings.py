@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from neuraltalk_provision import paths, yaml_file
+from neuraltalk_provision import inventories, paths, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.inventories import Inventory
 
 FILE_NAME = "provision.yml"
 
@@ -35,8 +36,20 @@ def _address(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
+LARGEST_CERTIFICATES = 1 << 18
 
 
+def _mirror_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://([^/@?#]+@)?[^/@?#]+(/[^@?#]*)?", value):
+        raise ValueError(
+            "must be https:// or http://, the name of a server and a path; in a password, encode / @ % # and ?"
+        )
+    if value.startswith("http://") and "@" in value.split("/")[2]:
+        raise ValueError("contains a user or password, which http:// would send unencrypted: use https://")
+    return value
+
+
+MirrorUrl = Annotated[Address, AfterValidator(_mirror_url)]
 Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?!\x00-\x1f\x7f]+$")]
 
 
@@ -63,16 +76,25 @@ class Settings(BaseModel):
     mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"
     mirror_signers: tuple[Signer, ...] = Field(default=(), validate_default=True)
     allowed_signers: Path = Path("allowed_signers")
-    inventory: Path = Path("inventory")
+    inventory: Inventory = Path("inventory")
     stack_root: StackRoot = "/opt/neuraltalk"
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
     keep_generations: int = Field(default=3, ge=2, strict=True)
     build_jobs: int = Field(default=0, ge=0, strict=True)
-    artifact_url: Address = ""
+    artifact_url: MirrorUrl = ""
+    artifact_ca: Path | Literal[""] = ""
     forks: int = Field(default=50, ge=1, strict=True)
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
+
+    @field_validator("inventory", mode="before")
+    @classmethod
+    def _paths(cls, given: Any) -> Any:
+        several = given if isinstance(given, list | tuple) else (given,)
+        if not several or not all(isinstance(one, str | Path) and str(one) for one in several):
+            raise ValueError("must be the path of an inventory, or a list of paths")
+        return tuple(several) if len(several) > 1 else several[0]
 
     @field_validator("mirror_signers")
     @classmethod
@@ -92,9 +114,12 @@ class Settings(BaseModel):
 def load(file: Path | None, **overrides: Any) -> Settings:
     """The settings from `file`, otherwise from ./provision.yml, otherwise the defaults; all paths are absolute.
 
-    Relative paths in the file are relative to its directory. Overrides that are not None replace the file's values.
+    Relative paths in the file are relative to its directory. Overrides that are neither None nor empty replace the
+    file's values.
     Raises UsageError for a file that does not parse, an unknown name (with the nearest valid names) or a bad value.
     """
+    with naming("the current directory", "used"):
+        Path.cwd()
     with naming(file or FILE_NAME, "read"):
         return _load(file, overrides)
 
@@ -105,10 +130,11 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "inventory", "allowed_signers"):
-        if isinstance(given.get(name), str):
+    for name in ("mirror", "allowed_signers", "artifact_ca"):
+        if isinstance(given.get(name), str) and given[name]:
             given[name] = str(base / given[name])
-    given_options = {name: value for name, value in overrides.items() if value is not None}
+    given_options = {name: value for name, value in overrides.items() if value not in (None, (), [])}
+    from_here = "inventory" in given_options
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
@@ -116,9 +142,29 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         raise UsageError(explain(error, str(chosen), given_options)) from None
+    found = [inventories.located(one, Path() if from_here else base) for one in inventories.listed(settings.inventory)]
     return settings.model_copy(
-        update={name: getattr(settings, name).absolute() for name in ("mirror", "inventory", "allowed_signers")}
+        update={
+            **{name: getattr(settings, name).absolute() for name in ("mirror", "allowed_signers")},
+            "inventory": tuple(found) if len(found) > 1 else found[0],
+        }
     )
+
+
+def certificates(settings: Settings) -> str:
+    """The certificates in the file artifact_ca, as text; empty if there is none. Raises UsageError."""
+    file = settings.artifact_ca
+    if not isinstance(file, Path):
+        return ""
+    with naming(file, "read"), file.open("rb") as opened:
+        content = opened.read(LARGEST_CERTIFICATES + 1)
+    found = re.findall(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", content)
+    if not found or len(content) > LARGEST_CERTIFICATES:
+        raise UsageError(
+            f"{file} contains no certificate in the format PEM, or is larger than {LARGEST_CERTIFICATES:,} bytes",
+            advice="artifact_ca in provision.yml must be the file of the CA that signed the web server's certificate.",
+        )
+    return "".join(block.decode("ascii") + "\n" for block in found)
 
 
 def _read(file: Path) -> dict[str, Any]:

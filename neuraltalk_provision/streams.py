@@ -1,15 +1,19 @@
-"""Makes stdin, stdout and stderr safe to use if one is closed, is on a full disk, or its reader has ended."""
+"""Makes stdin, stdout and stderr safe to use if one is closed, narrow, on a full disk, or has lost its reader."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import locale
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+_NARROWEST = 40
+"""Columns of a terminal into which tables and help still fit."""
 _unwritten: list[OSError] = []
 """The errors because of which a part of the output on stdout was lost."""
 
@@ -21,16 +25,29 @@ def prepare() -> bool:
     stdout or stderr lacks are then written as escapes.
     """
     was_open = sys.stdout is not None
+    if shutil.get_terminal_size().columns < _NARROWEST:
+        os.environ["COLUMNS"] = "80"  # the terminal breaks the lines; tables would lose their text
     while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(nowhere, True)
     os.close(nowhere)
+    restarted = "utf8" in sys._xoptions and "PYTHONIOENCODING" not in os.environ
+    encoding = locale.getencoding() if restarted else None
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(number, "w", errors="backslashreplace", closefd=False))
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     return was_open
+
+
+def use_utf8_names() -> None:
+    """Start this program again in Python's UTF-8 mode if it would look for names of files in another encoding.
+
+    The bytes of its arguments stay the same, and `prepare` keeps the encoding of the terminal.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def discard_stdout() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell
+from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell, Wheel
 
 __all__ = [
     "Artifact",
@@ -19,10 +19,12 @@ __all__ = [
     "Need",
     "Option",
     "Tell",
+    "Wheel",
     "default",
     "envelopes",
     "load",
     "program_options",
+    "wheels",
 ]
 
 
@@ -43,6 +45,7 @@ def load() -> Catalogue:
             "needs": _data("packages")["needs"],
             "sources": _data("sources")["sources"],
             "checks": _data("checks"),
+            "licences": _data("licences")["licences"],
         }
     )
 
@@ -58,6 +61,15 @@ def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """{base or finetune: {loss or a score: ranges over iterations}} that are expected of trainings on COCO."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = _data("envelopes")
     return found
+
+
+@cache
+def wheels() -> dict[str, dict[str, tuple[Wheel, ...]]]:
+    """{artifact: {Python, or `any`: its wheels}}."""
+    return {
+        artifact: {python: tuple(map(Wheel.model_validate, rows)) for python, rows in sets.items()}
+        for artifact, sets in _data("wheels").items()
+    }
 
 
 def default(program: str, name: str) -> str | int | float:

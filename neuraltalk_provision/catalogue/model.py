@@ -87,12 +87,12 @@ class GitSource(Row):
 
 
 class UrlSource(Row):
-    """A file at an address; `size` in bytes."""
+    """A file at an address; `size` in bytes, 0 if it is not known."""
 
     kind: Literal["url"]
     address: str
     sha256: Sha256
-    size: int = Field(gt=0)
+    size: int = Field(default=0, ge=0)
 
 
 class ByHandSource(Row):
@@ -107,9 +107,38 @@ class PackageSource(Row):
     """OS packages or Python wheels, which are collected from the repositories of a platform or from an index."""
 
     kind: Literal["os_packages", "python_wheels"]
+    profiles: tuple[str, ...] = ()
 
 
-Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource, Field(discriminator="kind")]
+class MadeSource(Row):
+    """A file that a pull writes itself, for the artifact `of` that the mirror then has."""
+
+    kind: Literal["made"]
+    of: str
+
+
+Source = Annotated[GitSource | UrlSource | ByHandSource | PackageSource | MadeSource, Field(discriminator="kind")]
+
+
+class Wheel(Row):
+    """A wheel of a package: its file's name, SHA-256 and size in bytes."""
+
+    name: str
+    version: str
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,190}\.whl$")]
+    sha256: Sha256
+    size: int = Field(gt=0)
+
+
+class Licence(Row):
+    """The licence of an artifact; data/licences.yaml explains the fields."""
+
+    licence: str = ""
+    named: str = ""
+    file: str = ""
+    why: str = ""
+    inside: bool = False
+    parts: dict[str, Licence] = {}
 
 
 class Component(Row):
@@ -246,7 +275,7 @@ class Catalogue(Row):
     """The whole catalogue.
 
     It contains artifacts, components in build order, edits by artifact, compatibility, OS packages, and for the name of
-    an artifact its source and its check: how its file is known.
+    an artifact its source, its check (how its file is known) and its licence.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -256,6 +285,7 @@ class Catalogue(Row):
     needs: tuple[Need, ...]
     sources: dict[str, Source] = {}
     checks: dict[str, Check] = {}
+    licences: dict[str, Licence] = {}
 
     def artifact(self, name: str) -> Artifact:
         """The artifact with that name. Raises KeyError if there is none."""

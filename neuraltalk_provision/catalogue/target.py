@@ -1,4 +1,4 @@
-"""The platforms that a mirror is filled for, by their keys, such as `debian-12-x86_64`. Pure."""
+"""Platforms by their keys, such as `debian-12-x86_64`: which a host can have, and what follows from a key. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.rules.machines import BUILT_FOR
+from neuraltalk_provision.rules import machines
 
-_KNOWN = ("almalinux", "centos", "debian", "fedora", "ol", "rhel", "rocky", "ubuntu")
+FAMILIES = {
+    "apt": ("debian", "ubuntu", "linuxmint", "raspbian", "pop", "kali", "devuan"),
+    "rpm": ("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific"),
+}
+"""{package manager: the IDs of the systems that are known to use it}."""
 _EL = frozenset({"centos", "ol", "rhel"})
+_OTHER_IDS = {
+    "redhat": "rhel",
+    "red-hat": "rhel",
+    "el": "rhel",
+    "alma": "almalinux",
+    "oracle": "ol",
+    "oraclelinux": "ol",
+    "rockylinux": "rocky",
+    "centos-stream": "centos",
+    "amazon": "amzn",
+    "mint": "linuxmint",
+}
+CODENAMES = {
+    "buster": ("debian", 10),
+    "bullseye": ("debian", 11),
+    "bookworm": ("debian", 12),
+    "trixie": ("debian", 13),
+    "xenial": ("ubuntu", 16),
+    "bionic": ("ubuntu", 18),
+    "focal": ("ubuntu", 20),
+    "jammy": ("ubuntu", 22),
+    "noble": ("ubuntu", 24),
+}
+"""{codename of a release, as in the names of apt's suites: (ID of the system, major version)}."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"
+_KEY = re.compile(
+    rf"(?P<id>[a-z][a-z0-9._]*(-[a-z][a-z0-9._]*)*)(-(?P<major>\d+))?-(?P<machine>{'|'.join(machines.MACHINES)})"
+)
 
 
 @dataclass(frozen=True)
@@ -30,11 +62,28 @@ class Target:
     @property
     def python(self) -> str:
         """The major version of the Python that its hosts have."""
-        return "2" if self.id in _EL and self.major <= 7 else "3"
+        known = pythons.release(self.id, self.major)
+        return known.python.partition(".")[0] if known else "2" if self.id in _EL and self.major <= 7 else "3"
+
+    @property
+    def manager(self) -> str:
+        """`apt` or `rpm` for the systems that are known; empty for others."""
+        return manager_of(self.key)
+
+    @property
+    def codename(self) -> str:
+        """The codename of its release, as in the names of apt's suites; empty if it is not known."""
+        return next((name for name, release in CODENAMES.items() if release == (self.id, self.major)), "")
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """Keys for tables by release, as those of `catalogue/platform.py`."""
+        own = f"{self.id}-{self.major}"
+        return (own, f"el-{self.major}") if self.manager == "rpm" else (own,)
 
 
 def parse(key: str) -> Target:
-    """The platform with this key. Raises UsageError if no host can have it."""
+    """The platform with this key. Raises UsageError if no host can have it, or files cannot be collected for it."""
     match = re.fullmatch(r"([a-z][a-z0-9_]{0,30})-([0-9]{1,4})(\.[0-9.]*)?-([a-z0-9_]{1,20})", key)
     if not match:
         raise UsageError(f"{key[:80]!r} is not a platform", advice=f"Write it as {_FORM}.")
@@ -44,12 +93,53 @@ def parse(key: str) -> Target:
             f"{key}: hosts report only the major version of their release",
             advice=f"Write {name}-{major}-{machine}.",
         )
-    if machine != BUILT_FOR:
-        raise UsageError(f"{key}: only hosts of the machine type {BUILT_FOR} are supported")
-    close = difflib.get_close_matches(name, _KNOWN, 1, 0.75)
-    if close and name not in _KNOWN:
-        raise UsageError(
-            f"{key}: no system has the ID {name} in its os-release file",
-            advice=f"Did you mean {close[0]}-{major}-{machine}?",
-        )
+    if machine != machines.BUILT_FOR:
+        raise UsageError(f"{key}: only hosts of the machine type {machines.BUILT_FOR} are supported")
+    close = meant(key)
+    if close:
+        raise UsageError(f"{key}: no system has the ID {name} in its os-release file", advice=f"Did you mean {close}?")
     return Target(name, int(major), machine)
+
+
+def split(key: str) -> tuple[str, str, str] | None:
+    """(ID, major version, machine) of a platform key; None if no host can have it."""
+    match = _KEY.fullmatch(key)
+    return (match["id"], match["major"] or "", match["machine"]) if match and _meant(key) in ("", key) else None
+
+
+def manager_of(key: str) -> str:
+    """`apt` or `rpm` for the platforms that are known; empty for others."""
+    parts = split(key)
+    return next((name for name, ids in FAMILIES.items() if parts and parts[0] in ids), "")
+
+
+def machine_of(key: str) -> str:
+    """The machine type of a platform key."""
+    parts = split(key)
+    return parts[2] if parts else ""
+
+
+def meant(key: str) -> str:
+    """The platform key that was probably meant by one that no host can have; empty if there is none."""
+    found = _meant(key)
+    return found if found != key and _KEY.fullmatch(found) else ""
+
+
+def _meant(key: str) -> str:
+    text = key.lower()
+    machine = next((name for name in (*machines.MACHINES, *machines.OTHER_NAMES) if text.endswith(f"-{name}")), "")
+    rest = text.removesuffix(f"-{machine}") if machine else text
+    words = re.fullmatch(r"([a-z][a-z._-]*?)-?(\d+)?([.]\d+)*", rest)
+    named = re.fullmatch(rf"([a-z._-]+)-({'|'.join(CODENAMES)})", rest)
+    if named:
+        name, major = named[1], str(CODENAMES[named[2]][1])
+    elif words:
+        name, major = words[1].rstrip("-"), words[2] or ""
+    else:
+        return ""
+    known = [name for ids in FAMILIES.values() for name in ids]
+    name = _OTHER_IDS.get(name, name)
+    if name not in known:
+        name = next(iter(difflib.get_close_matches(name, known, 1, 0.8)), name)
+    machine = machines.OTHER_NAMES.get(machine, machine or machines.BUILT_FOR)
+    return "-".join(part for part in (name, major, machine) if part)

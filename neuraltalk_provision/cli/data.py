@@ -87,9 +87,15 @@ def run_program(
 
 
 def _findings() -> Path:
-    folder = paths.state_dir() / "inspect"
-    with naming(folder, "written"):
+    try:
+        folder = paths.state_dir() / "inspect"
         folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"there is no directory for the findings: {reason}",
+            advice="Give a file with --findings, or set XDG_STATE_HOME to a directory that you may write.",
+        ) from None
     return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
 
 

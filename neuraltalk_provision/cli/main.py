@@ -16,6 +16,7 @@ from neuraltalk_provision.cli import (
     inspect,
     mirror,
     prepare,
+    prove,
     resume,
     run,
     runs,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.command()(init.init)
 mirror.app.command()(signatures.sign)
+mirror.app.command()(prove.prove)
 app.add_typer(mirror.app, name="mirror")
 app.command()(site.site)
 app.command()(site.verify)
@@ -95,6 +97,7 @@ def provision(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    streams.use_utf8_names()
     if not streams.prepare():
         Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
         sys.exit(EXIT_USAGE)

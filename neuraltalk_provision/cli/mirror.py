@@ -11,9 +11,9 @@ import typer
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.catalogue import Catalogue, needed
-from neuraltalk_provision.cli import mirror_carry, mirror_pull, options, signatures
+from neuraltalk_provision.cli import mirror_carry, mirror_pull, options, prove, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import identify, incoming, lock, store, trust
+from neuraltalk_provision.mirror import identify, incoming, lock, proofs, store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -137,6 +137,8 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
     for finding in check.findings:
         output.say(f"{finding.problem:<10} {finding.file}: {finding.detail}")
     signatures.show(signed, output)
+    proved = proofs.read(target)
+    prove.show(proved, output)
     output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings) + bool(signed.refusal)} problems")
     output.result(
         {
@@ -145,6 +147,7 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
             "bytes": check.bytes,
             "findings": [finding.__dict__ for finding in check.findings],
             "trust": asdict(signed),
+            "proofs": prove.as_json(proved),
         }
     )
     return EXIT_FAILED if check.findings or signed.refusal else EXIT_FINE
@@ -167,13 +170,14 @@ def list_(
     catalogue = catalogues.load()
     lock.refuse_no_directory(target)
     known, signed = trust.examine(chosen)
-    listed = known.artifacts
+    listed, proved = known.artifacts, proofs.read(target)
     names = {entry.name for entry in listed}
     keys = {identify.refuse_platform(key) for key in platforms or ()} | identify.platforms_in(names, catalogue)
     if listed:
         rows = [(e.name, e.file, f"{e.size:,}", e.version, e.role, e.sha256[:16]) for e in listed]
         output.table(f"{target}", ("name", "file", "bytes", "version", "role", "sha256"), rows)
         signatures.show(signed, output)
+        prove.show(proved, output)
     else:
         output.say(f"{target} is empty")
     absent = needed.needed(catalogue, names, keys)
@@ -190,6 +194,7 @@ def list_(
             "artifacts": [entry.model_dump() for entry in listed],
             "absent": [asdict(row) for row in absent],
             "trust": asdict(signed),
+            "proofs": prove.as_json(proved),
         }
     )
     return EXIT_FINE

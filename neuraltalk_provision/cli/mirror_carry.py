@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
-from neuraltalk_provision.cli import options
+from neuraltalk_provision.cli import options, prove
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.mirror import bundle as bundles
-from neuraltalk_provision.mirror import bundle_plan, lock, part_writer, parts
+from neuraltalk_provision.mirror import bundle_plan, lock, part_writer, parts, proofs
 from neuraltalk_provision.mirror import state as states
 from neuraltalk_provision.mirror import unbundle as unbundling
 from neuraltalk_provision.output import Output
@@ -65,11 +66,12 @@ def bundle(
     if plan:
         output.result({**document, "written": False})
         return EXIT_FINE
-    written = bundles.write(prepared, to, output.progress)
+    written = bundles.write(prepared, to, output.progress, catalogues.load())
     for name, digest in written.parts.items():
         output.say(f"{'kept ' if name in written.kept else 'wrote'} {name}: sha256 {digest}")
     for name in written.documents:
         output.say(f"wrote {name}")
+    prove.show(proofs.read(target), output)
     output.say(
         f"next: carry the parts from {to} to the other side; there, run `provision mirror unbundle DIR...` "
         "with the directories of the parts, in any order"

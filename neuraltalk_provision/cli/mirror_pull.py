@@ -16,8 +16,8 @@ from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.model import GitSource
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, MirrorError
-from neuraltalk_provision.mirror import addresses, pull, pull_plan
-from neuraltalk_provision.mirror.pull_plan import PullPlan, Row
+from neuraltalk_provision.mirror import addresses, collecting, collectors, pull, pull_plan, repository_file
+from neuraltalk_provision.mirror.pull_plan import PullPlan, Row, Transfer
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.transfer_display import NOMINAL, TransferDisplay
 
@@ -50,12 +50,21 @@ def pull_(
             "--addresses", help="A YAML file that replaces beginnings of addresses, for example by your own git server."
         ),
     ] = None,
+    repository_file_: Annotated[
+        Path | None,
+        typer.Option(
+            "--repositories",
+            help="A YAML file with the repositories of OS packages for platforms other than this machine's.",
+        ),
+    ] = None,
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
-    plan: options.Plan = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be moved; move only the indexes of repositories.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Fetch sources into the mirror, with their submodules, at the commits that are known to work together.
+    """Fetch sources into the mirror, at the commits that are known to work together, and OS packages and wheels.
 
     A command that was interrupted continues where it stopped, and moves nothing twice.
     """
@@ -63,6 +72,8 @@ def pull_(
     place = settings_file.load(settings, mirror=mirror).mirror
     catalogue = catalogues.load()
     known = addresses.parse(yaml_file.read(address_file), str(address_file)) if address_file else {}
+    given = repository_file.read(repository_file_) if repository_file_ else repository_file.Repositories()
+    gather = collectors.load(catalogue, given)
     planned = pull_plan.plan(
         catalogue,
         [target.parse(key) for key in dict.fromkeys(platforms)],
@@ -71,29 +82,47 @@ def pull_(
         only=only or (),
         replace=replace,
         known=known,
+        ask=gather.ask,
     )
+    begin = time.monotonic()
+    with TransferDisplay(output, len(planned.of("collect")), 0) as display:
+        planned = collecting.collect(place, planned, gather, display, known=known, jobs=jobs)
     if plan:
         _show(output, place, planned, bool(only))
-        output.result(_document(place, planned))
+        document = _document(place, planned)
+        if planned.of("failed"):
+            raise _failed(_not_found(planned), document)
+        output.result(document)
         return EXIT_FINE
-    begin, transfers = time.monotonic(), planned.transfers
+    transfers = planned.transfers
     size = sum(transfer.size or NOMINAL for transfer in transfers)
-    with TransferDisplay(output, len(transfers), size) as display:
+    with TransferDisplay(output, _lines(transfers), size) as display:
         pulled = pull.pull(place, planned, catalogue, display, jobs)
+    failures = (*_not_found(planned), *pulled.failures)
     document = _document(place, planned)
     document |= {
         "added": [entry.model_dump(mode="json") for entry in pulled.added],
-        "failures": [failure.__dict__ for failure in pulled.failures],
+        "failures": [failure.__dict__ for failure in failures],
         "seconds": round(time.monotonic() - begin, 1),
     }
     for entry in pulled.added:
         output.say(f"added {entry.name}: {entry.size:,} bytes, sha256 {entry.sha256}")
     _say_rest(output, planned, bool(only))
-    if pulled.failures:
-        raise _failed(pulled.failures, document)
-    output.say(_summary(place, planned, document["seconds"]))
+    if failures:
+        raise _failed(failures, document)
+    output.say(_summary(place, planned, len(pulled.added), document["seconds"]))
     output.result(document)
     return EXIT_FINE
+
+
+def _not_found(planned: PullPlan) -> tuple[pull.Failure, ...]:
+    """The artifacts whose files could not be found."""
+    return tuple(pull.Failure(row.name, row.reason, row.advice) for row in planned.of("failed"))
+
+
+def _lines(transfers: tuple[Transfer, ...]) -> int:
+    """How many lines of progress these transfers have."""
+    return len({one.group or one.key for one in transfers})
 
 
 def _failed(failures: tuple[pull.Failure, ...], document: dict[str, Any]) -> MirrorError:
@@ -106,17 +135,22 @@ def _failed(failures: tuple[pull.Failure, ...], document: dict[str, Any]) -> Mir
     return MirrorError(message, advice=advice, document=document)
 
 
-def _summary(place: Path, planned: PullPlan, seconds: float) -> str:
-    done, present = len(planned.of("pull")), len(planned.of("present"))
-    if not done:
+def _summary(place: Path, planned: PullPlan, added: int = 0, seconds: float = 0) -> str:
+    present = len(planned.of("present"))
+    if not added:
         return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
-    return f"artifacts that were added to {place} in {seconds:.0f} s: {done}; that it already had: {present}"
+    return f"artifacts that were added to {place} in {seconds:.0f} s: {added}; that it already had: {present}"
 
 
 def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:
     """What this command does not bring, each with the reason."""
     for row in planned.of("kept", "by hand", "later"):
         output.say(f"{_kind(row)} {row.name}: {row.reason}")
+    for row in planned.of("pull"):
+        for name, reason in sorted(row.collection.left_out.items() if row.collection else ()):
+            output.say(f"{row.name} has no {name}, which is optional: {reason}")
+        for remark in row.collection.remarks if row.collection else ():
+            output.say(f"{row.name}: {remark}")
     if not only and set(planned.profiles) == {"cpu"}:
         output.say("GPU software is left out; --profile legacy (CUDA 7.5 to 9.2) or modern (CUDA 10 to 13) brings it")
 
@@ -133,10 +167,7 @@ def _show(output: Output, place: Path, planned: PullPlan, only: bool) -> None:
     keys = ", ".join(one.key for one in planned.targets)
     title = f"{place} for {keys}, profile {', '.join(planned.profiles)}"
     output.table(title, ("artifact", "role", "state", "bytes", "from"), rows)
-    transfers = planned.transfers
-    moved = [
-        (transfer.address, transfer.commit, f"{transfer.size:,}" if transfer.size else "") for transfer in transfers
-    ]
+    moved = _moved(planned)
     if moved:
         output.table("\nwhat would be moved", ("address", "commit", "bytes"), moved)
     _say_rest(output, planned, only)
@@ -144,16 +175,38 @@ def _show(output: Output, place: Path, planned: PullPlan, only: bool) -> None:
     size = sum(row.size for row in pulled)
     unknown = sum(not row.size for row in pulled)
     output.say(
-        f"{len(transfers)} transfers would make {len(pulled)} artifacts of {size:,} bytes"
+        f"{len(planned.transfers)} transfers would make {len(pulled)} artifacts of {size:,} bytes"
         + (f", without {unknown} whose size is not known" if unknown else "")
         if pulled
-        else _summary(place, planned, 0)
+        else _summary(place, planned)
     )
+
+
+def _moved(planned: PullPlan) -> list[tuple[str, str, str]]:
+    """The rows of the table of transfers; the files of an artifact that consists of many have one together."""
+    rows = {row.name: row for row in planned.rows}
+    found: dict[str, tuple[str, str, str]] = {}
+    for one in planned.transfers:
+        if one.group:
+            size = sum(other.size for other in planned.transfers if other.group == one.group)
+            found.setdefault(one.group, (_places(rows[one.group]), "", f"{size:,}" if size else ""))
+        else:
+            found[one.key] = (one.address, one.commit, f"{one.size:,}" if one.size else "")
+    return list(found.values())
+
+
+def _places(row: Row) -> str:
+    """How many files an artifact that is collected consists of, and from which servers they come."""
+    servers = sorted({"/".join(one.address.split("/")[:3]) for one in row.transfers})
+    rest = f" and {len(servers) - 2} more" if len(servers) > 2 else ""
+    return f"{len(row.transfers)} files from {', '.join(servers[:2])}{rest}"
 
 
 def _from(row: Row) -> str:
     if not row.transfers:
-        return "" if row.state == "present" else "see below"
+        return "" if row.state == "present" else row.reason if row.state == "make" else "see below"
+    if row.collection:
+        return _places(row) + (f" ({row.reason})" if row.reason else "")
     source = row.source
     parts = f" and {len(source.submodules)} submodules" if isinstance(source, GitSource) and source.submodules else ""
     return f"{row.transfers[0].address}{parts}" + (f" ({row.reason})" if row.reason else "")
@@ -173,11 +226,21 @@ def _document(place: Path, planned: PullPlan) -> dict[str, Any]:
                 "reason": row.reason,
                 "size": row.size or None,
                 "source": row.source.model_dump(mode="json") if row.source else None,
+                "request": row.request or None,
+                "left_out": dict(row.collection.left_out) if row.collection else {},
+                "remarks": list(row.collection.remarks) if row.collection else [],
             }
             for row in planned.rows
         ],
         "transfers": [
-            {"address": one.address, "origin": one.origin, "commit": one.commit, "size": one.size or None}
+            {
+                "address": one.address,
+                "origin": one.origin,
+                "commit": one.commit,
+                "sha256": one.file.sha256 if one.file else "",
+                "size": one.size or None,
+                "artifact": one.group or None,
+            }
             for one in planned.transfers
         ],
     }

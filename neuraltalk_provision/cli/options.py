@@ -13,7 +13,13 @@ SettingsFile = Annotated[
     typer.Option("--settings", "-s", help="The file with the site's settings. Default: ./provision.yml, if it exists."),
 ]
 Inventory = Annotated[
-    Path | None, typer.Option("--inventory", "-i", help="Use this inventory instead of the one in the settings.")
+    list[Path] | None,
+    typer.Option(
+        "--inventory",
+        "-i",
+        help="Use this inventory instead of the one in the settings: a file, a directory, or a list such as "
+        "node1,node2. Can be repeated; Ansible merges them.",
+    ),
 ]
 Mirror = Annotated[
     Path | None,
@@ -27,7 +33,9 @@ StackRoot = Annotated[
 ]
 Limit = Annotated[
     list[str] | None,
-    typer.Option("--limit", "-l", help="Work only on these hosts or groups (an Ansible pattern). Can be repeated."),
+    typer.Option(
+        "--limit", "-l", help="Work only on these hosts or groups (an Ansible pattern, or @FILE). Can be repeated."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 TakeOver = Annotated[

@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import listing, lock, part_file, part_writer, parts
+from neuraltalk_provision.mirror import carried, lock, look_inside, part_file, part_writer, parts
 from neuraltalk_provision.mirror.bundle_plan import Prepared
 from neuraltalk_provision.mirror.digests import Advance, Digests, exactly
 from neuraltalk_provision.mirror.parts import Layout, Piece
@@ -34,7 +35,7 @@ class Written:
     documents: tuple[str, ...]
 
 
-def write(prepared: Prepared, folder: Path, progress: Progress) -> Written:
+def write(prepared: Prepared, folder: Path, progress: Progress, catalogue: Catalogue) -> Written:
     """Write the parts and the documents of a bundle. A part that is there already and good is kept."""
     with naming(folder, "read"):
         if prepared.mirror.resolve() in (folder.resolve(), *folder.resolve().parents):
@@ -49,8 +50,23 @@ def write(prepared: Prepared, folder: Path, progress: Progress) -> Written:
         present = _present(prepared, folder)
         _refuse_full(prepared, folder, present)
         total = sum(entry.size for entry in prepared.carried)
-        advance = stack.enter_context(progress(f"writing {prepared.description.parts} parts to {folder}", total))
-        return _Bundling(prepared, folder, advance).run(present)
+        with progress(f"writing {prepared.description.parts} parts to {folder}", total) as advance:
+            done, kept = _Bundling(prepared, folder, advance).run(present)
+        return Written(done, kept, _write_documents(prepared, folder, done, catalogue, progress))
+
+
+def _write_documents(
+    prepared: Prepared, folder: Path, done: Mapping[str, str], catalogue: Catalogue, progress: Progress
+) -> tuple[str, ...]:
+    from neuraltalk_provision.mirror import listing  # imported here, because only bundles need CycloneDX
+
+    tars = [entry for entry in prepared.carried if carried.is_read(entry, catalogue)]
+    with progress("reading the licences of packages", sum(entry.size for entry in tars)) as advance:
+        inside = {entry.file: look_inside.read(prepared.mirror / entry.file, advance) for entry in tars}
+    documents = listing.documents(prepared.name, prepared.known, prepared.description, done, catalogue, inside)
+    for document, text in documents.items():
+        part_writer.write_small(folder / document, text.encode())
+    return tuple(documents)
 
 
 class _Bundling:
@@ -62,17 +78,15 @@ class _Bundling:
         self._entries = {entry.file: entry for entry in prepared.known.artifacts}
         self._done: dict[str, str] = {}
 
-    def run(self, present: set[str]) -> Written:
+    def run(self, present: set[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """({part: sha256}, the parts that were kept)."""
         kept = []
         for name, layout in self._prepared.layouts.items():
             if name in present and self._keep(name, layout):
                 kept.append(name)
             else:
                 self._write(name, layout)
-        documents = listing.documents(self._prepared.name, self._prepared.known, self._prepared.description, self._done)
-        for document, text in documents.items():
-            part_writer.write_small(self._folder / document, text.encode())
-        return Written(self._done, tuple(kept), tuple(documents))
+        return self._done, tuple(kept)
 
     def _keep(self, name: str, layout: Layout) -> bool:
         """Whether the part that is there is good; its bytes are hashed as if they were written."""

@@ -13,7 +13,8 @@ from neuraltalk_provision.mirror import lock, packing, parts
 from neuraltalk_provision.mirror.parts import Description, Layout
 from neuraltalk_provision.mirror.state import read_small
 
-SIGNATURES = f"{lock.FILE_NAME}.*sig*"
+BESIDE = (f"{lock.FILE_NAME}.*sig*", f"{lock.FILE_NAME}.*proof*")
+"""Patterns for what belongs to a lock: its signatures, and the records of its proofs."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,23 @@ def _has_size(file: Path, size: int) -> bool:
 
 
 def _signatures(mirror: Path) -> dict[str, bytes]:
-    """{path beside the lock: content} of the lock's signatures. Nothing about them is checked but name and size."""
+    """{path beside the lock: content} of the lock's signatures and proofs. Only names and sizes are checked."""
     files = signature_files(mirror)
     names = [str(file.relative_to(mirror)) for file in files]
     wrong = [name for name in names if len(name) > 200 or not re.fullmatch(parts.SIGNATURE_NAME, name)]
     if wrong or len(files) > parts.MOST_SIGNATURES:
         what = f"{wrong[0][:200]} is not a name for one" if wrong else f"there are more than {parts.MOST_SIGNATURES}"
         raise MirrorError(
-            f"{mirror}: the signatures of the lock cannot be packed: {what}",
-            advice="Move what is no signature of the present lock to another place, then run the same command again.",
+            f"{mirror}: the signatures of the lock, or its proofs, cannot be packed: {what}",
+            advice="Move what is no signature or proof of the present lock to another place, then run the same command "
+            "again.",
         )
     return {name: read_small(file, parts.LARGEST_SIGNATURE) for name, file in zip(names, files, strict=True)}
 
 
 def signature_files(mirror: Path) -> list[Path]:
-    """The files beside a lock that are called like its signatures, also those in a directory called like one."""
+    """The files beside a lock that are called like its signatures or proofs, also those in a directory called so."""
     found = list[Path]()
-    for path in sorted(mirror.glob(SIGNATURES)):
+    for path in sorted({path for pattern in BESIDE for path in mirror.glob(pattern)}):
         found += sorted(file for file in path.iterdir() if not file.name.startswith(".")) if path.is_dir() else [path]
     return found

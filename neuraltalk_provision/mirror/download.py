@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -13,6 +13,8 @@ from neuraltalk_provision.catalogue.model import UrlSource
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
+LARGEST = 16 << 30
+"""The maximum size of a file whose size is not known, in bytes."""
 ATTEMPTS = 5
 PAUSE = 2.0
 _BLOCK = 1 << 20
@@ -26,8 +28,11 @@ def fetch(
     address: str = "",
     advance: Callable[[int], None] = lambda size: None,
     stop: Event | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Path:
     """The complete and checked file in `cache`; `address` replaces the source's own, `advance` gets the size so far.
+
+    `environment` are variables for curl, in addition to those of this process.
 
     A file that is not complete stays as `SHA256.incomplete` and is continued by the next call. One with another digest
     is removed. Raises MirrorError with the reason in words.
@@ -39,7 +44,7 @@ def fetch(
             return final
         address = address or source.address
         addresses.refuse_unsafe_file(address)
-        _download(part, source, address, advance, stop or Event())
+        _download(part, source, address, advance, stop or Event(), {**os.environ, **(environment or {})})
         found, head = _digest(part)
         if found != source.sha256:
             part.unlink()
@@ -48,63 +53,55 @@ def fetch(
     return final
 
 
-def _download(part: Path, source: UrlSource, address: str, advance: Callable[[int], None], stop: Event) -> None:
+def _download(
+    part: Path,
+    source: UrlSource,
+    address: str,
+    advance: Callable[[int], None],
+    stop: Event,
+    environment: Mapping[str, str],
+) -> None:
     """Fetch what the partial file lacks. The bytes go through this process, so that curl ends with it."""
-    if _size(part) > source.size:
+    limit = source.size or LARGEST
+    if _size(part) > limit:
         part.unlink()
+    if not source.size and _size(part) and _digest(part)[0] == source.sha256:
+        return
     for attempt in range(1, ATTEMPTS + 1):
         with part.open("ab") as file:
             begin = file.tell()
-            if begin == source.size:
+            if begin == source.size and begin:
                 return
 
             def write(data: bytes, file: IO[bytes] = file) -> None:
-                if file.tell() + len(data) > source.size:
-                    raise pull_errors.of_curl(
-                        address, pull_errors.TOO_LARGE, f"more than {source.size:,} bytes arrived"
-                    )
+                if file.tell() + len(data) > limit:
+                    raise pull_errors.of_curl(address, pull_errors.TOO_LARGE, f"more than {limit:,} bytes arrived")
                 file.write(data)
                 advance(file.tell())
 
             try:
-                ended = programs.run(_command(address, begin, source.size), os.environ, sink=write, stop=stop)
+                ended = programs.run(_command(address, begin, limit), environment, sink=write, stop=stop)
             except MirrorError:
                 part.unlink()
                 raise
-        if not ended.code:
+        beyond = begin and not source.size and _size(part) == begin  # curl takes the answer 416 for success
+        if not ended.code and not beyond:
             return
-        if begin and ended.code in (_NO_RANGES, pull_errors.TOO_LARGE):
-            part.unlink()  # the server sends the file only from its beginning
+        if beyond or (begin and ended.code in (_NO_RANGES, pull_errors.TOO_LARGE)):
+            part.unlink()  # the server sends the file only from its beginning, or another file was begun
         elif stop.is_set() or not pull_errors.worth_another(ended.code, ended.errors):
             break
         stop.wait(PAUSE * attempt)
     raise pull_errors.of_curl(address, ended.code, ended.errors)
 
 
-def _command(address: str, begin: int, size: int) -> list[str]:
+def _command(address: str, begin: int, limit: int) -> list[str]:
+    """The call of curl for the bytes from `begin` on, of a file of at most `limit` bytes."""
     return [
-        *(
-            "curl",
-            "--fail",
-            "--location",
-            "--max-redirs",
-            "10",
-            "--silent",
-            "--show-error",
-            "--globoff",
-            "--netrc-optional",
-        ),
-        *("--proto", "=https,http,file", "--proto-redir", "=https,http"),
-        *(
-            "--connect-timeout",
-            "30",
-            "--speed-limit",
-            "100",
-            "--speed-time",
-            "120",
-            "--max-filesize",
-            str(size - begin),
-        ),
+        *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff"),
+        *("--netrc-optional", "--proto", "=https,http,file", "--proto-redir", "=https,http"),
+        *("--connect-timeout", "30", "--speed-limit", "100", "--speed-time", "120"),
+        *("--max-filesize", str(limit - begin)),
         *(("--continue-at", str(begin)) if begin else ()),
         *("--output", "-", "--url", address),
     ]

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from neuraltalk_provision.catalogue import Artifact, Catalogue
+from neuraltalk_provision.catalogue import Artifact, Catalogue, target
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import lock, platforms
+from neuraltalk_provision.mirror import lock
 
 
 def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Artifact]:
@@ -44,8 +44,8 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
 
 def _refuse_platform(artifact: Artifact, key: str) -> None:
     """UsageError for a platform that no host can have."""
-    if platforms.split(key) is None:
-        meant = platforms.meant(key)
+    if target.split(key) is None:
+        meant = target.meant(key)
         probably = f"You probably mean {artifact.file_name(meant)}. " if meant else ""
         raise UsageError(
             f"{artifact.name}-{key}: no host has the platform {key}",
@@ -55,8 +55,8 @@ def _refuse_platform(artifact: Artifact, key: str) -> None:
 
 def refuse_platform(key: str) -> str:
     """The platform key; UsageError if no host can have it."""
-    if platforms.split(key) is None:
-        meant = platforms.meant(key)
+    if target.split(key) is None:
+        meant = target.meant(key)
         raise UsageError(
             f"no host has the platform {key}", advice=(f"You probably mean {meant}. " if meant else "") + _PLATFORM
         )

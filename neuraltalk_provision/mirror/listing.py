@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from neuraltalk_provision.mirror import lock
+from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.mirror import bill_of_materials, carried, lock
+from neuraltalk_provision.mirror.contained import Inside, Package, Statement
 from neuraltalk_provision.mirror.parts import Description
 
 
-def documents(name: str, known: lock.Lock, description: Description, digests: Mapping[str, str]) -> dict[str, str]:
-    """{file name: text} of all documents of a bundle; `digests` are {file name of a part: sha256}.
+def documents(
+    name: str,
+    known: lock.Lock,
+    description: Description,
+    digests: Mapping[str, str],
+    catalogue: Catalogue,
+    inside: Mapping[str, Inside],
+) -> dict[str, str]:
+    """{file name: text} of all documents of a bundle.
 
-    A document in another format (CycloneDX) is one more item of `found`.
+    `digests` are {file name of a part: sha256}, `inside` what the tars of packages and wheels contain, by file name.
     """
-    found = {f"{name}-contents.txt": _contents(name, known, description, digests)}
+    rows = [
+        carried.row(entry, catalogue, inside, carried=entry.file not in description.left_out)
+        for entry in known.artifacts
+    ]
+    found = {
+        f"{name}-contents.txt": _contents(name, rows, description, digests),
+        f"{name}.cdx.json": bill_of_materials.make(name, description.lock.sha256, rows),
+    }
     sums = {**digests, **{file: hashlib.sha256(text.encode()).hexdigest() for file, text in found.items()}}
     return {**found, f"{name}.sha256": "".join(f"{sha256}  {file}\n" for file, sha256 in sums.items())}
 
 
-def _contents(name: str, known: lock.Lock, description: Description, digests: Mapping[str, str]) -> str:
-    carried = [entry for entry in known.artifacts if entry.file not in description.left_out]
-    left_out = [entry for entry in known.artifacts if entry.file in description.left_out]
+def _contents(name: str, rows: list[carried.Row], description: Description, digests: Mapping[str, str]) -> str:
+    taken = [row for row in rows if row.carried]
+    left_out = [row for row in rows if not row.carried]
     places: dict[str, list[str]] = {}
     for piece in description.pieces:
         places.setdefault(piece.file, []).append(str(piece.part))
@@ -29,31 +45,61 @@ def _contents(name: str, known: lock.Lock, description: Description, digests: Ma
         f"Bundle {name}",
         f"sha256 of its mirror.lock: {description.lock.sha256}",
         "",
-        f"Files in this bundle: {len(carried)}, {sum(entry.size for entry in carried):,} bytes",
+        f"Files in this bundle: {len(taken)}, {sum(row.entry.size for row in taken):,} bytes",
         "",
     ]
-    for entry in carried:
-        lines += [*_rows(entry), f"  in part  {', '.join(places[entry.file])} of {description.parts}", ""]
+    for row in taken:
+        lines += [*_rows(row), f"  in part  {', '.join(places[row.entry.file])} of {description.parts}"]
+        lines += [*_inner(row), ""]
     if left_out:
         lines += [f"Files that the other side already has, and that this bundle does not contain: {len(left_out)}", ""]
-    for entry in left_out:
-        lines += [*_rows(entry), ""]
+    for row in left_out:
+        lines += [*_rows(row), ""]
     lines += [f"Parts: {len(digests)}. To check them: sha256sum -c {name}.sha256", ""]
     lines += [f"{sha256}  {part}" for part, sha256 in digests.items()]
     return "\n".join(_plain(line) for line in lines) + "\n"
 
 
-def _rows(entry: lock.Entry) -> list[str]:
+def _rows(row: carried.Row) -> list[str]:
+    entry = row.entry
     return [
         entry.name,
-        f"  version  {entry.version or 'not recorded'}",
+        f"  version  {entry.version or row.commit or 'not recorded'}",
         f"  file     {entry.file}",
         f"  size     {entry.size} bytes",
         f"  sha256   {entry.sha256}",
         f"  role     {entry.role}",
         f"  origin   {entry.origin or 'not recorded'}",
-        "  licence  not recorded",
+        f"  licence  {_licence(row.statement)}",
     ]
+
+
+def _inner(row: carried.Row) -> Iterator[str]:
+    """What is inside an artifact: submodules, or packages and wheels."""
+    if row.inside.problem:
+        yield f"  contains {row.inside.problem}"
+    if row.parts:
+        yield f"  contains {len(row.parts)} submodules:"
+    for part in row.parts:
+        yield f"    {part.path}  {part.commit or 'commit not recorded'}  {_licence(part.statement)}"
+    if row.inside.packages:
+        yield f"  contains {len(row.inside.packages)} files:"
+    for package in row.inside.packages:
+        yield f"    {_package(package)}"
+
+
+def _package(package: Package) -> str:
+    named = " ".join(word for word in (package.name, package.version, package.architecture) if word)
+    words = (named, package.file, f"{package.size} bytes", f"sha256 {package.sha256}", _licence(package.statement))
+    return "  ".join(word for word in words if word)
+
+
+def _licence(statement: Statement) -> str:
+    if statement == carried.INSIDE:
+        return statement.why
+    found = ", ".join(carried.names(statement)) or "not recorded"
+    remark = "; ".join(text for text in (statement.file and f"from {statement.file}", statement.why) if text)
+    return f"{found} ({remark})" if remark else found
 
 
 def _plain(line: str) -> str:

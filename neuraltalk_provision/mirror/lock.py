@@ -20,6 +20,8 @@ from neuraltalk_provision.mirror import bounded, guard, remains
 FILE_NAME = "mirror.lock"
 SIGNATURES = f"{FILE_NAME}.sig.d"
 """The directory beside the lock with its signatures, one file for each key."""
+PROOFS = f"{FILE_NAME}.proof.d"
+"""The directory beside the lock with the records of its proofs, one file for each platform."""
 LARGEST = 1 << 19
 """The maximum size of a lock, in bytes; one with every artifact for ten platforms has about 30 thousand."""
 
@@ -28,7 +30,7 @@ PlainName = Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME}$")]
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a file name belongs to the lock itself (`mirror.lock`, its signature), on any file system."""
+    """Whether a file name belongs to the lock (`mirror.lock`, its signatures, its proofs), on any file system."""
     return name.casefold().startswith(FILE_NAME)
 
 

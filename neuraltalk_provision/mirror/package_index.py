@@ -1,41 +1,129 @@
-"""The index of an archive of OS packages, without the packages: enough to ask a host whether they can be installed."""
+"""Finds files of packages in the indexes that pip uses on this machine (PEP 503 and PEP 691).
+
+Only pages of the index are read; pip itself is asked for nothing but its settings.
+"""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import io
-import tarfile
-from pathlib import Path
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
 
-from neuraltalk_provision.rules import archives
-from neuraltalk_provision.rules.archive_formats import ArchiveError
+from neuraltalk_provision.catalogue import Wheel
+from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
+from neuraltalk_provision.mirror import index_page, pip_settings, programs, pull_errors
+from neuraltalk_provision.mirror.index_page import Link
 
-_MOST = 64 << 20
-"""The most bytes of an index. That of a whole distribution has 50 MB."""
-
-
-def read(path: Path) -> str:
-    """The index, a compressed tar in Base64; empty if the archive cannot be read or has none.
-
-    What is wrong with an archive is reported when it is checked, not here.
-    """
-    packed, size = io.BytesIO(), 0
-    try:
-        with path.open("rb") as file, tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            for entry in archives.entries(file, 0):
-                if entry.content is None or not _is_index(entry.name):
-                    continue
-                size += entry.size
-                if size > _MOST:
-                    return ""
-                member = tarfile.TarInfo(entry.name)
-                member.size = entry.size
-                tar.addfile(member, io.BytesIO(entry.content.read(entry.size)))
-    except (OSError, ArchiveError):
-        return ""
-    return base64.b64encode(gzip.compress(packed.getvalue(), mtime=0)).decode() if size else ""
+_LARGEST = 64 << 20
+_AT_ONCE = 8
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 
-def _is_index(name: str) -> bool:
-    return name == "Packages" or name.startswith("repodata/")
+@dataclass(frozen=True)
+class Listing:
+    """What the indexes have of a package: its links, and the problems of indexes that could not be read."""
+
+    links: tuple[Link, ...]
+    problems: tuple[ProvisionError, ...] = ()
+
+
+def find(wheels: Sequence[Wheel], settings: pip_settings.Settings, stop: Event) -> dict[str, Link]:
+    """{file: where it is} for all of these wheels. Raises MirrorError if one is missing or has another digest."""
+    listings = listed({wheel.name for wheel in wheels}, settings, stop)
+    return {wheel.file: _chosen(wheel, listings[wheel.name], settings) for wheel in wheels}
+
+
+def listed(names: set[str], settings: pip_settings.Settings, stop: Event) -> Mapping[str, Listing]:
+    """{package: what all indexes have of it}."""
+
+    def one(name: str) -> Listing:
+        links, problems = list[Link](), list[ProvisionError]()
+        for place in settings.places(name):
+            try:
+                links += _read(place, settings.environment, stop)
+            except ProvisionError as error:
+                problems.append(error)
+            if stop.is_set():
+                raise MirrorError("stopped")
+        return Listing(tuple(links), tuple(problems))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        ordered = sorted(names)
+        return dict(zip(ordered, pool.map(one, ordered), strict=True))
+
+
+def _chosen(wheel: Wheel, listing: Listing, settings: pip_settings.Settings) -> Link:
+    same = [link for link in listing.links if link.file == wheel.file]
+    fitting = [link for link in same if link.sha256 in ("", wheel.sha256)]
+    if fitting:
+        return fitting[0]
+    if same:
+        raise MirrorError(
+            f"{wheel.file}: its sha256 in the package index is {same[0].sha256} ({same[0].address}), but the "
+            f"catalogue says {wheel.sha256}",
+            advice="It was not fetched. The file in the index was replaced: ask those who maintain the index, or name "
+            "another one for this command, for example with PIP_INDEX_URL=https://index.example.org/simple.",
+        )
+    for problem in listing.problems:
+        raise MirrorError(f"{wheel.file} was not found: {problem.message}", advice=problem.advice)
+    versions = [link.file for link in listing.links if link.file.split("-")[1:2] == [wheel.version]]
+    others = (
+        f"it has other files of {wheel.name} {wheel.version}" if versions else f"it has no {wheel.name} {wheel.version}"
+    )
+    raise MirrorError(
+        f"no package index has the file {wheel.file}, which the catalogue names; {others}. These were read: "
+        f"{', '.join(settings.indexes + settings.links) or 'none'}",
+        advice="If your index is a copy of another one, let it fetch this version. Otherwise name another index for "
+        "this command, for example with PIP_INDEX_URL=https://index.example.org/simple, or bring the wheels by hand "
+        "(docs/mirror.md).",
+    )
+
+
+def _read(place: str, environment: Mapping[str, str], stop: Event) -> list[Link]:
+    """The links of a page or of a directory; none if it does not exist."""
+    if place.startswith("file:"):
+        return index_page.of_directory(place)
+    content, address = _fetched(place, environment, stop)
+    return index_page.links(content, address) if content else []
+
+
+def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple[bytes, str]:
+    """(a page, the address at which it was found after redirections); an empty page if there is none."""
+    command = [
+        *(
+            "curl",
+            "--fail",
+            "--location",
+            "--max-redirs",
+            "10",
+            "--silent",
+            "--show-error",
+            "--globoff",
+            "--compressed",
+        ),
+        *("--netrc-optional", "--proto", "=https,http", "--proto-redir", "=https,http", "--connect-timeout", "30"),
+        *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
+        *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
+    ]
+    content = bytearray()
+    ended = programs.run(command, {**os.environ, **environment}, sink=_bounded(content, address), stop=stop)
+    if ended.code == 22 and re.search(r"error: (404|410)\b", ended.errors):
+        return b"", address
+    if ended.code:
+        raise pull_errors.of_curl(address, ended.code, ended.errors)
+    page, _, effective = bytes(content).rpartition(b"\n")
+    return page, effective.decode("utf-8", "replace")
+
+
+def _bounded(content: bytearray, address: str) -> Callable[[bytes], None]:
+    def add(data: bytes) -> None:
+        if len(content) + len(data) > _LARGEST:
+            raise UsageError(
+                f"{address}: its page has more than {_LARGEST:,} bytes", advice="Check that it is a package index."
+            )
+        content.extend(data)
+
+    return add

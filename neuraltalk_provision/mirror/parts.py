@@ -24,15 +24,15 @@ from neuraltalk_provision.mirror import lock
 
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
-MOST_PARTS, MOST_FILES, MOST_SIGNATURES = 999, 5_000, 60
-LARGEST_LOCK, LARGEST_SIGNATURE, LARGEST_DOCUMENT = 1 << 20, 1 << 16, 4 << 20
+MOST_PARTS, MOST_FILES, MOST_SIGNATURES = 999, 5_000, 90
+LARGEST_LOCK, LARGEST_SIGNATURE, LARGEST_DOCUMENT = 1 << 20, 1 << 18, 4 << 20
 LARGEST_HEAD = 4_096
 """The maximum size of part.json in bytes."""
 LARGEST = 10**15
 SMALLEST_PART = 10**6
 
 PREFIX = "neuraltalk-mirror"
-SIGNATURE_NAME = r"mirror\.lock\.[A-Za-z0-9._+-]*sig[A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?"
+SIGNATURE_NAME = r"mirror\.lock\.[A-Za-z0-9._+-]*(sig|proof)[A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?"
 PART_NAME = re.compile(PREFIX + r"-([0-9a-f]{12})-part-(\d{1,3})-of-(\d{1,3})\.tar")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -64,7 +64,7 @@ class Digested(_Document):
 
 
 class SignatureFile(Digested):
-    """A signature of the lock; `file` is its path beside the lock."""
+    """A signature or a proof of the lock; `file` is its path beside the lock."""
 
     file: Annotated[str, StringConstraints(pattern=f"^{SIGNATURE_NAME}$", max_length=200)]
 

@@ -67,8 +67,8 @@ def run(
                         lines.add(data)
                     elif sink:
                         sink(data)
-                if not ready and process.poll() is not None:
-                    break  # a child of the program still has its stderr open
+                if not ready and process.poll() is not None and not selector.select(0):
+                    break  # all that it wrote was read; a child of the program still has its stderr open
                 if silence and time.monotonic() - heard > silence:
                     lines.add(f"the program wrote nothing for {silence:.0f} seconds: timed out\n".encode())
                     break

@@ -134,6 +134,11 @@ _NOT_THERE = _Cause(
     "the server refuses it or does not have it",
     "Open the address in a browser. If the file has moved, give the new address with --addresses FILE, " + AGAIN,
 )
+_LOGIN = _Cause(
+    "",
+    "the server asks for a user name, or refuses it",
+    "Put the login into ~/.netrc, as `machine HOST login NAME password PASSWORD`, " + AGAIN,
+)
 _CURL = {
     5: _Cause("", "the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
     6: _NAME,
@@ -160,6 +165,8 @@ def of_curl(address: str, code: int, errors: str) -> ProvisionError:
     """The error for a curl that failed."""
     last = (errors.splitlines() or [f"exit code {code}"])[-1]
     cause = _CURL.get(code, _Cause("", "curl failed", "Look at curl's message, " + AGAIN))
+    if re.search(r"error: 40[13]\b", last):
+        cause = _LOGIN
     return MirrorError(f"{address}: {cause.meaning}: {last}", advice=cause.advice)
 
 
@@ -174,7 +181,7 @@ def wrong_content(address: str, head: bytes, found: str, wanted: str) -> Provisi
             advice="Open the address in a browser on this machine. " + _PROXY,
         )
     return MirrorError(
-        f"{address}: what arrived is another file: its sha256 is {found}, but the catalogue says {wanted}",
+        f"{address}: what arrived is another file: its sha256 is {found}, but it should be {wanted}",
         advice="It was not added. The file at the address was replaced, or somebody changes it on the way: ask those "
         "who maintain it, or bring the file that was meant with `provision mirror add`.",
     )

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection as AnyOf
 from dataclasses import dataclass, field
+from dataclasses import replace as _changed
 from typing import Literal
 
 from neuraltalk_provision.catalogue import Artifact, Catalogue
-from neuraltalk_provision.catalogue.model import ByHandSource, GitSource, Source, UrlSource
+from neuraltalk_provision.catalogue.model import ByHandSource, GitSource, MadeSource, PackageSource, Source, UrlSource
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import addresses
+from neuraltalk_provision.mirror import addresses, made
+from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.lock import Entry
 
-State = Literal["present", "pull", "kept", "by hand", "later"]
+State = Literal["present", "pull", "collect", "make", "kept", "by hand", "failed", "later"]
 LATER = "not pulled yet: see docs/mirror.md"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a collector asks for, as one line for the lock; or why it cannot ask, and what to do.
+
+    With `left_out` that is no failure: a person can bring the artifact.
+    """
+
+    line: str = ""
+    message: str = ""
+    advice: str = ""
+    left_out: bool = False
+
+
+Ask = Callable[[Artifact, Target], Request | None]
+"""The request for an artifact on a platform; None if nothing can collect it."""
 
 
 @dataclass(frozen=True)
 class Transfer:
     """A commit of a repository, or a file, that has to be fetched.
 
-    `address` is where from, `origin` the address in the catalogue; `size` in bytes is 0 if it is not known.
+    `address` is where from, `origin` the address in the catalogue; `size` in bytes is 0 if it is not known. `group` is
+    the artifact that it is one of many files of, and `environment` are variables for curl.
     """
 
     address: str
     origin: str
     commit: str = ""
     file: UrlSource | None = None
+    group: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -48,7 +71,11 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Row:
-    """An artifact: whether it is in the mirror, and what happens to it. `size` in bytes is 0 if it is not known."""
+    """An artifact: whether it is in the mirror, and what happens to it. `size` in bytes is 0 if it is not known.
+
+    What is collected has the platform that it is collected for (any, if one file serves all), the line of its request,
+    and, as soon as it is known, its files. `advice` is the next step for a row that failed.
+    """
 
     name: str
     artifact: Artifact
@@ -57,11 +84,22 @@ class Row:
     source: Source | None = None
     size: int = 0
     transfers: tuple[Transfer, ...] = ()
+    target: Target | None = None
+    request: str = ""
+    collection: Collection | None = None
+    advice: str = ""
 
     @property
     def file(self) -> str:
         """The name that the file gets in the mirror, if it is pulled."""
-        return f"{self.name}.tar" if isinstance(self.source, GitSource) else self.artifact.matches[0]
+        if isinstance(self.source, GitSource):
+            return f"{self.name}.tar"
+        return self.artifact.file_name(self.target.key if self.target else "")
+
+    @property
+    def origin(self) -> str:
+        """The origin for the lock."""
+        return self.request if isinstance(self.source, PackageSource) else origin(self.source)
 
 
 @dataclass(frozen=True)
@@ -101,57 +139,88 @@ def plan(
     profiles: Sequence[str],
     mirror: Mirror,
     *,
-    only: Collection[str] = (),
+    only: AnyOf[str] = (),
     replace: bool = False,
     known: Mapping[str, str] | None = None,
+    ask: Ask = lambda artifact, target: None,
 ) -> PullPlan:
     """What is needed for these platforms and profiles, and what of it has to be moved.
 
     `only` names artifacts, with or without their platform; they need not belong to a profile. With `replace`, files
-    that differ from the catalogue are replaced. `known` maps beginnings of addresses to others. Raises UsageError if a
-    name in `only` is unknown.
+    that differ from the catalogue, or were added by hand, are replaced. `known` maps beginnings of addresses to others.
+    `ask` gives the requests of what is collected. Raises UsageError if a name in `only` is unknown.
     """
     wanted = _only(catalogue, targets, only) if only else _needed(catalogue, targets, profiles)
     rows = tuple(
-        _row(name, artifact, catalogue, mirror, replace, known or {}) for name, artifact in sorted(wanted.items())
+        _row(name, artifact, target, catalogue, mirror, replace, known or {}, ask)
+        for name, (artifact, target) in sorted(wanted.items())
     )
     return PullPlan(tuple(targets), tuple(profiles), rows)
 
 
-def has(mirror: Mirror, name: str, source: Source | None) -> bool:
-    """Whether the mirror has exactly this source, as far as can be told without hashing."""
-    entry = mirror.entries.get(name)
-    same = entry is not None and isinstance(source, GitSource | UrlSource) and _same(entry, source)
-    return entry is not None and same and mirror.sizes.get(entry.file) == entry.size
+def has(mirror: Mirror, row: Row) -> bool:
+    """Whether the mirror has exactly what this row brings, as far as can be told without hashing."""
+    entry = mirror.entries.get(row.name)
+    return bool(entry and _same(entry, row.source, row.request) and mirror.sizes.get(entry.file) == entry.size)
 
 
-def origin(source: GitSource | UrlSource) -> str:
+def origin(source: Source | None) -> str:
     """The origin for the lock, which does not depend on where the bytes came from."""
-    return f"{source.address} {source.commit}" if isinstance(source, GitSource) else source.address
+    if isinstance(source, GitSource):
+        return f"{source.address} {source.commit}"
+    return source.address if isinstance(source, UrlSource) else ""
 
 
-def _needed(catalogue: Catalogue, targets: Iterable[Target], profiles: Collection[str]) -> dict[str, Artifact]:
-    """{name in the lock: artifact} of all that hosts of these platforms and profiles can use."""
+def collected(row: Row, collection: Collection, known: Mapping[str, str]) -> Row:
+    """The row with the files that its collector found, which are to be moved."""
+    transfers = tuple(
+        Transfer(
+            addresses.replaced(piece.address, known),
+            piece.address,
+            file=UrlSource(kind="url", address=piece.address, sha256=piece.sha256, size=piece.size),
+            group=row.name,
+            environment=collection.environment,
+        )
+        for piece in collection.pieces
+    )
+    return _changed(row, state="pull", size=collection.size, transfers=transfers, collection=collection)
+
+
+def failed(row: Row, message: str, advice: str) -> Row:
+    """The row of an artifact whose files could not be found."""
+    return _changed(row, state="failed", reason=message, advice=advice)
+
+
+_Wanted = dict[str, tuple[Artifact, Target]]
+
+
+def _needed(catalogue: Catalogue, targets: Iterable[Target], profiles: AnyOf[str]) -> _Wanted:
+    """{name in the lock: artifact, a platform} of all that hosts of these platforms and profiles can use."""
     components = [part for part in catalogue.components if not part.profiles or set(part.profiles) & set(profiles)]
     used = {
         name for part in catalogue.components for name in (part.artifact, part.python3, *part.companions, *part.extras)
     }
-    found = {}
+    found: _Wanted = {}
     for target in targets:
         names = {artifact.name for artifact in catalogue.artifacts} - used
         for part in components:
             scored = part.python3 if part.python3 and target.python == "3" else part.artifact
             names |= {scored, *part.companions, *part.extras}
         for artifact in catalogue.artifacts:
-            if artifact.name in names:
-                found[_name(artifact, target)] = artifact
+            source = catalogue.sources.get(artifact.name)
+            only = set(source.profiles) if isinstance(source, PackageSource) else set[str]()
+            if artifact.name in names and (not only or only & set(profiles)):
+                found.setdefault(_name(artifact, target), (artifact, target))
     return found
 
 
-def _only(catalogue: Catalogue, targets: Iterable[Target], only: Collection[str]) -> dict[str, Artifact]:
-    every = {_name(artifact, target): artifact for target in targets for artifact in catalogue.artifacts}
-    found = {name: artifact for name, artifact in every.items() if {name, artifact.name} & set(only)}
-    unknown = sorted(set(only) - set(found) - {artifact.name for artifact in found.values()})
+def _only(catalogue: Catalogue, targets: Iterable[Target], only: AnyOf[str]) -> _Wanted:
+    every: _Wanted = {}
+    for target in targets:
+        for artifact in catalogue.artifacts:
+            every.setdefault(_name(artifact, target), (artifact, target))
+    found = {name: wanted for name, wanted in every.items() if {name, wanted[0].name} & set(only)}
+    unknown = sorted(set(only) - set(found) - {artifact.name for artifact, _target in found.values()})
     if unknown:
         raise UsageError(
             f"--only: there is no artifact {', '.join(unknown)} for these platforms",
@@ -165,7 +234,14 @@ def _name(artifact: Artifact, target: Target) -> str:
 
 
 def _row(
-    name: str, artifact: Artifact, catalogue: Catalogue, mirror: Mirror, replace: bool, known: Mapping[str, str]
+    name: str,
+    artifact: Artifact,
+    target: Target,
+    catalogue: Catalogue,
+    mirror: Mirror,
+    replace: bool,
+    known: Mapping[str, str],
+    ask: Ask,
 ) -> Row:
     source = catalogue.sources.get(artifact.name)
     entry = mirror.entries.get(name)
@@ -176,16 +252,26 @@ def _row(
         entry = None
     else:
         missing = ""
-    if not isinstance(source, GitSource | UrlSource):
+    if isinstance(source, MadeSource):
+        return Row(name, artifact, *made.state(entry, mirror.entries.get(source.of), source.of, replace), source)
+    asked = ask(artifact, target) if isinstance(source, PackageSource) else None
+    if not asked and not isinstance(source, GitSource | UrlSource):
         return _not_pulled(name, artifact, source, entry)
-    size = source.size
-    if entry and _same(entry, source):
-        return Row(name, artifact, "present", "", source, size)
+    size = source.size if isinstance(source, GitSource | UrlSource) else entry.size if entry else 0
+    row = Row(name, artifact, "pull", missing, source, size, target=target, request=asked.line if asked else "")
+    if entry and _same(entry, source, row.request):
+        return _changed(row, state="present", reason="")
     if entry and not replace:
-        reason = f"the mirror has another file for it, {entry.file}, which is kept; --replace replaces it"
-        return Row(name, artifact, "kept", reason, source, size)
-    reason = f"replaces {entry.file}" if entry else missing
-    return Row(name, artifact, "pull", reason, source, size, _transfers(source, known))
+        words = f"the mirror has another file for it, {entry.file}, which is kept; --replace replaces it"
+        return _changed(row, state="kept", reason=words)
+    row = _changed(row, reason=f"replaces {entry.file}" if entry else missing)
+    if asked:
+        if asked.left_out:
+            return _changed(row, state="by hand", size=0, reason=f"{asked.message}. {asked.advice}")
+        state: State = "collect" if asked.line else "failed"
+        return _changed(row, state=state, size=0, reason=asked.message or row.reason, advice=asked.advice)
+    assert isinstance(source, GitSource | UrlSource)
+    return _changed(row, transfers=_transfers(source, known))
 
 
 def _not_pulled(name: str, artifact: Artifact, source: Source | None, entry: Entry | None) -> Row:
@@ -196,8 +282,12 @@ def _not_pulled(name: str, artifact: Artifact, source: Source | None, entry: Ent
     return Row(name, artifact, "later", LATER, source)
 
 
-def _same(entry: Entry, source: GitSource | UrlSource) -> bool:
-    """Whether the mirror has exactly this; without a known digest the commit in the lock decides."""
+def _same(entry: Entry, source: Source | None, request: str) -> bool:
+    """Whether the mirror has exactly this; without a known digest the origin in the lock decides."""
+    if isinstance(source, PackageSource):
+        return bool(request) and entry.origin == request
+    if not isinstance(source, GitSource | UrlSource):
+        return False
     return entry.sha256 == source.sha256 if source.sha256 else entry.origin == origin(source)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import platforms
 from neuraltalk_provision.mirror.archive import Contents
 from neuraltalk_provision.rules import machines
 
@@ -23,7 +23,7 @@ _INDEX = {"apt": PACKAGES, "rpm": REPOMD}
 def check_packages(file: Path, key: str, contents: Contents) -> str:
     """Raises MirrorError for a tar that is no repository for hosts of the platform; returns what it is, in words."""
     names = set(contents.files)
-    manager = platforms.manager_of(key) or ("rpm" if any(name.endswith(".rpm") for name in names) else "apt")
+    manager = target.manager_of(key) or ("rpm" if any(name.endswith(".rpm") for name in names) else "apt")
     suffix, index = _SUFFIX[manager], _INDEX[manager]
     packages = sorted(name for name in names if name.endswith(suffix))
     if not packages:
@@ -41,7 +41,7 @@ def check_packages(file: Path, key: str, contents: Contents) -> str:
 
 
 def _check_machines(file: Path, key: str, manager: str, packages: list[str]) -> None:
-    machine = platforms.machine_of(key)
+    machine = target.machine_of(key)
     names = (machine, *(other for other, name in machines.OTHER_NAMES.items() if name == machine))
     own = tuple(f"_{name}.deb" if manager == "apt" else f".{name}.rpm" for name in names)
     bound = [name for name in packages if not name.endswith(("_all.deb", ".noarch.rpm", ".src.rpm", ".i686.rpm"))]
@@ -61,6 +61,30 @@ def _check_index(file: Path, contents: Contents, packages: list[str]) -> None:
         raise MirrorError(f"{file}: its index {PACKAGES} {what}", advice=_ADVICE["apt"])
 
 
+def listed(index: str) -> dict[str, str]:
+    """{package: its file} in an index of apt."""
+    found = {}
+    for stanza in _stanzas(index):
+        name = re.search(r"^Package:[ \t]*(\S+)", stanza, re.M)
+        if name and (file := _file_of(stanza)):
+            found[name[1]] = file
+    return found
+
+
+def without(index: str, file: str) -> str:
+    """An index of apt without the package of this file."""
+    return "".join(f"{stanza}\n\n" for stanza in _stanzas(index) if _file_of(stanza) != file)
+
+
+def _stanzas(index: str) -> list[str]:
+    return [stanza for stanza in re.split(r"\n[ \t]*\n", index.strip()) if stanza]
+
+
+def _file_of(stanza: str) -> str:
+    name = re.search(r"^Filename:[ \t]*(\S+)", stanza, re.M)
+    return name[1].removeprefix("./") if name else ""
+
+
 def check_wheels(file: Path, key: str, contents: Contents) -> str:
     """Raises MirrorError for a tar without wheels at its root, or with one for another machine; returns what it is."""
     wheels = sorted(name for name in contents.files if name.endswith(".whl"))
@@ -70,7 +94,7 @@ def check_wheels(file: Path, key: str, contents: Contents) -> str:
         raise MirrorError(
             f"{file}: {deeper} is not at its root" if deeper else f"{file}: there is no wheel in it", advice=advice
         )
-    machine = platforms.machine_of(key)
+    machine = target.machine_of(key)
     for wheel in wheels:
         tag = wheel.removesuffix(".whl").rpartition("-")[2]
         if wheel.count("-") >= 4 and tag != "any" and not ("linux" in tag and tag.endswith(machine)):

@@ -1,17 +1,14 @@
 """One tar of a commit and its submodules, with the same bytes on every machine.
 
 Only the commits decide the bytes: members are sorted by path, all have the time of the top commit, owner 0 and mode
-0755 or 0644; the format is GNU's, which Python 2.7 and every tar can read. There is no compression, because its bytes
-differ between versions of zlib.
+0755 or 0644; see `tar_writer.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import posixpath
 import re
-import tarfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +16,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import git
+from neuraltalk_provision.mirror import git, tar_writer
+from neuraltalk_provision.mirror.tar_writer import Writer, Written
 
 MOST_MEMBERS = 100_000
 LARGEST = 8 << 30
@@ -38,14 +36,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Written:
-    """The archive that was written."""
-
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
 class _Entry:
     path: bytes
     member: git.Member
@@ -59,39 +49,12 @@ def write(file: Path, top: str, parts: Sequence[Part], left_out: Sequence[str] =
     the commit that its parent names, nor in `left_out`, and for a path or a link that leads out of the archive.
     """
     entries = _entries(parts, set(left_out))
-    with file.open("wb") as target, ExitStack() as stack:
-        hashed = _Hashed(target)
+    with tar_writer.writing(file) as tar, ExitStack() as stack:
         readers = [stack.enter_context(git.objects(part.repository)) for part in parts]
         time = _time(parts[0], readers[0])
-        with tarfile.open(
-            fileobj=cast("IO[bytes]", hashed),
-            mode="w",
-            format=tarfile.GNU_FORMAT,
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as tar:
-            for entry in entries:
-                _add(tar, top, entry, readers[entry.part], time, parts[entry.part])
-    return Written(hashed.sha256, hashed.size)
-
-
-class _Hashed:
-    """A file that is hashed while it is written."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._digest, self.size = file, hashlib.sha256(), 0
-
-    def write(self, data: bytes) -> int:
-        self._digest.update(data)
-        self.size += len(data)
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        return self.size
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+        for entry in entries:
+            _add(tar, top, entry, readers[entry.part], time, parts[entry.part])
+        return tar.written()
 
 
 def _entries(parts: Sequence[Part], left_out: set[str]) -> list[_Entry]:
@@ -151,19 +114,16 @@ def _time(part: Part, read: git.Read) -> int:
     return int(match[1]) if match else 0
 
 
-def _add(tar: tarfile.TarFile, top: str, entry: _Entry, read: git.Read, time: int, part: Part) -> None:
+def _add(tar: Writer, top: str, entry: _Entry, read: git.Read, time: int, part: Part) -> None:
     kind, size, stream = read(entry.member.object)
     if kind != "blob" or size != entry.member.size:
         raise git.damaged(part.repository, f"the object {entry.member.object} is not the file that it should be")
-    info = tarfile.TarInfo(f"{top}/{entry.path.decode('utf-8', 'surrogateescape')}")
-    info.mtime, info.uname, info.gname = time, "", ""
+    name = f"{top}/{entry.path.decode('utf-8', 'surrogateescape')}"
     if entry.member.mode == _LINK:
-        info.type, info.mode = tarfile.SYMTYPE, 0o777
-        info.linkname = _link(stream.read(min(size, LONGEST_PATH + 1)), entry.path, part)
-        tar.addfile(info)
+        tar.link(name, _link(stream.read(min(size, LONGEST_PATH + 1)), entry.path, part), time=time)
     else:
-        info.size, info.mode = size, 0o755 if entry.member.mode == "100755" else 0o644
-        tar.addfile(info, cast("IO[bytes]", io.BufferedReader(_Content(stream, size, part))))
+        content = cast("IO[bytes]", io.BufferedReader(_Content(stream, size, part)))
+        tar.add(name, size, content, mode=0o755 if entry.member.mode == "100755" else 0o644, time=time)
     stream.read(1)
 
 

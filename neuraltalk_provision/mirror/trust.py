@@ -87,9 +87,11 @@ def open_lock(demand: Demand) -> lock.Lock:
 
 
 def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> None:
-    """MirrorError if a lock outside the mirror, with its signatures by file name, is not signed as demanded."""
+    """MirrorError if a lock outside the mirror, with what belongs to it by path, is not signed as demanded."""
     if demand.mirror_trust != "unsigned":
-        files: list[tuple[str, bytes | OSError]] = [(PurePath(name).name, text) for name, text in signatures.items()]
+        files: list[tuple[str, bytes | OSError]] = [
+            (PurePath(name).name, text) for name, text in signatures.items() if not name.startswith(f"{lock.PROOFS}/")
+        ]
         _refuse(_judge_all(demand, content, (sorted(files, key=lambda file: file[0]), "", ""), datetime.now(tz=UTC)))
 
 

@@ -10,7 +10,8 @@ from neuraltalk_provision.results.base import LongText, Many, Result, Text
 
 
 class PackagesInfoResult(Result):
-    """The required packages that the repository lacks, and why the others cannot be installed."""
+    """The required and the optional packages that the repository lacks, and why the others cannot be installed."""
 
     lacks: Annotated[Many[Text], Field(max_length=10_000)]
+    absent: Annotated[Many[Text], Field(max_length=10_000)]
     problem: LongText

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.site import codes
+from neuraltalk_provision.site import codes, host_key
 from neuraltalk_provision.site.events import Failure
 
 ADVICE: Mapping[str, str] = {
@@ -15,7 +15,27 @@ ADVICE: Mapping[str, str] = {
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key",
     codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
+    codes.SSH_HOST_KEY_CHANGED: "the SSH host key has changed: either the host was installed again, or another machine "
+    "answers in its place. Check first which it is; then remove the old key with `ssh-keygen -R HOST`",
+    codes.SSH_HOST_KEY_REVOKED: "the SSH host key is marked as revoked in known_hosts, because it was stolen or "
+    "replaced: do not log in; give the host a new key",
+    codes.SSH_KEY_FILE: "the SSH login was refused, and ssh could not use a key file (see below). It must exist, and "
+    "only you may be able to read it (chmod 600). A relative path counts from the directory in which you run "
+    "provision, as with ansible; {{ inventory_dir }}/KEY counts from the inventory",
+    codes.SSH_CONFIG: "ssh does not accept its configuration or one of its options (see below): check "
+    "ansible_ssh_common_args, ansible_ssh_extra_args and the file that they name. A relative path counts from the "
+    "directory in which you run provision",
+    codes.SSH_TOO_MANY_KEYS: "the SSH server ended the login after too many keys, because ssh offers every key of the "
+    "agent: set ansible_ssh_private_key_file, and -o IdentitiesOnly=yes in ansible_ssh_common_args",
+    codes.SSH_ALGORITHMS: "ssh and the SSH server have no algorithm in common, as with old systems. Allow in "
+    "ansible_ssh_common_args what the server offers (see below), for example -o HostKeyAlgorithms=+ssh-rsa "
+    "-o PubkeyAcceptedAlgorithms=+ssh-rsa",
+    codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
+    "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
+    "to 5, or raise MaxStartups in its sshd_config",
     codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
+    codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task "
+    "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
     codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
@@ -32,6 +52,8 @@ ADVICE: Mapping[str, str] = {
     codes.PYTHON_BROKEN: "the host's Python does not start: repair it (apt-get install --reinstall, dnf reinstall), or "
     "set ansible_python_interpreter to another one",
     codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
+    codes.INVENTORY_VAULT: "the inventory contains values that were encrypted with ansible-vault, and they cannot be "
+    "decrypted: set ANSIBLE_VAULT_PASSWORD_FILE as for ansible-playbook. provision reads no ansible.cfg of yours",
     codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or give --in-use: they keep the old library until they "
     "end",
     codes.CUDNN_FOREIGN: "the installed cuDNN is newer than the mirror's, or a mix of versions: `provision cudnn swap "
@@ -42,7 +64,8 @@ ADVICE: Mapping[str, str] = {
 
 def explain(failure: Failure) -> str:
     """A failure as text: the host, the task, the advice if the cause is known, and the host's own message."""
-    advice = ADVICE.get(failure.code, "")
+    changed = host_key.changed(failure.message) if failure.code == codes.SSH_HOST_KEY_CHANGED else None
+    advice = changed.advice if changed else ADVICE.get(failure.code, "")
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
     return f"{where}{advice}\n  {failure.message}" if advice else f"{where}{failure.message}"
 

@@ -23,6 +23,14 @@ CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
 UNREACHABLE = "host.unreachable"
 SSH_LOGIN = "ssh.login"
 SSH_HOST_KEY = "ssh.host_key"
+SSH_HOST_KEY_CHANGED = "ssh.host_key_changed"
+SSH_HOST_KEY_REVOKED = "ssh.host_key_revoked"
+SSH_KEY_FILE = "ssh.key_file"
+SSH_CONFIG = "ssh.config"
+SSH_TOO_MANY_KEYS = "ssh.too_many_keys"
+SSH_ALGORITHMS = "ssh.algorithms"
+LIMIT_REACHED = "limit.reached"
+SSH_DROPPED = "ssh.dropped"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 SUDO_TTY = "sudo.tty"
@@ -37,17 +45,24 @@ RESULT_WRONG = "answer.wrong"
 RESULT_MISSING = "answer.missing"
 INVENTORY_UNREADABLE = "inventory.unreadable"
 INVENTORY_NO_MATCH = "inventory.no_match"
+INVENTORY_VAULT = "inventory.vault"
+LIMIT_FILE_MISSING = "limit.file_missing"
 
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
+_VAULT = r"no vault secrets (?:were )?found|(?i:vault password (?:file|script|client))|Vault format unhexlify error"
 # Messages of other programs when a host fails: the first pattern that matches counts.
 _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
+        (_VAULT, INVENTORY_VAULT),
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
         (r"must have a tty", SUDO_TTY),
         (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
+        (r"(?s)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(", SSH_KEY_FILE),
         (r"permission denied \(", SSH_LOGIN),
+        (r"remote host identification has changed|host key for \S+ has changed", SSH_HOST_KEY_CHANGED),
+        (r"host key for \S+ is marked as revoked", SSH_HOST_KEY_REVOKED),
         (r"host key verification failed", SSH_HOST_KEY),
         (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
         (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
@@ -55,11 +70,28 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"failed to create temporary directory", TEMPORARY),
     )
 )
+# These patterns apply only to a host that could not be reached. ssh reports a closed connection also if a bastion
+# cannot be reached, or cannot reach the host.
+_OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"Can't open user config file|[Bb]ad configuration option|Bad owner or permissions on ", SSH_CONFIG),
+        (r"ControlPath too long|unix_listener: |command-line line \d+: ", SSH_CONFIG),
+        (r"Too many authentication failures", SSH_TOO_MANY_KEYS),
+        (r"Unable to negotiate with .*no matching ", SSH_ALGORITHMS),
+        (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
+        (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
+        # ssh ended before Ansible had written the module to it, and Ansible did not read why.
+        (r"Data could not be sent to remote host.*Broken pipe", SSH_DROPPED),
+        (r"Connection (?:closed|reset) by (?:\S+ ){1,4}port \d", SSH_DROPPED),
+    )
+)
 # These patterns apply only to a host that could be reached.
 _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (r"no space left on device", DISK_FULL),
+        (r"too many open files|\bfork: .*resource temporarily unavailable", LIMIT_REACHED),
         (r"requires a minimum of Python|(?:<stdin>|AnsiballZ)[\s\S]{0,2000}SyntaxError", PYTHON_OLD),
         (
             r"\A(?:\w*ImportError|ModuleNotFoundError)\b|Fatal Python error|error while loading shared libraries",
@@ -75,6 +107,8 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
+        (_VAULT, INVENTORY_VAULT),
+        (r"Unable to find limit file|Unable to read limit file", LIMIT_FILE_MISSING),
         (r"Unable to parse|No inventory was parsed|provided hosts list is empty", INVENTORY_UNREADABLE),
         (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
     )
@@ -95,7 +129,10 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
     given = result.get("code")
     if isinstance(given, str) and _FORM.fullmatch(given):
         return given
-    return _first(_OF_A_HOST, message) or (UNREACHABLE if unreachable else _first(_OF_A_REACHED_HOST, message))
+    found = _first(_OF_A_HOST, message)
+    if found or not unreachable:
+        return found or _first(_OF_A_REACHED_HOST, message)
+    return _first(_OF_AN_UNREACHED_HOST, message) or UNREACHABLE
 
 
 def of_play(warnings: str) -> str:

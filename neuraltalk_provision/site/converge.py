@@ -13,7 +13,7 @@ from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.settings import Settings, certificates
 from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.host_state import HostStates
@@ -108,10 +108,10 @@ def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catal
     They are compared with the digests in the plans, which come from the lock and which the hosts will expect: the lock
     itself is not read a second time. For a plan that builds nothing, nothing is hashed.
     """
-    check_entries(_sent(plans), settings, catalogue, output)
+    check_entries(sent(plans), settings, catalogue, output)
 
 
-def _sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
+def sent(plans: Iterable[HostPlan]) -> tuple[lock.Entry, ...]:
     """The files of the mirror that will be sent to hosts, each once, sorted by name."""
     files: dict[str, Mapping[str, Any]] = {}
     for host in plans:
@@ -146,6 +146,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
+        "provision_artifact_ca": certificates(settings),
         # Not in the recipe, because the recipe is printed and the URL can contain a token.
         "provision_pip_index_url": settings.pip.index_url,
         "provision_controller": controller.name(),

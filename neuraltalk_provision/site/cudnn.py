@@ -16,7 +16,7 @@ from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, Libr
 from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.rules.gpu import SEARCHED
-from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.settings import Settings, certificates
 from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
 
 Verb = Literal["status", "swap", "restore"]
@@ -81,6 +81,7 @@ def work(
             },
             "provision_mirror": str(settings.mirror),
             "provision_artifact_url": settings.artifact_url.rstrip("/"),
+            "provision_artifact_ca": certificates(settings),
             "provision_stack_root": settings.stack_root,
             "provision_lease": leases.variables(f"provision cudnn {verb}", leases.replaceable(states, take_over)),
         },

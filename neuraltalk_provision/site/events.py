@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ LONGEST_MESSAGE = 10_000
 DROPPED = (
     "its result was lost, because ansible-runner drops results of more than 700,000 characters. Check the logs on that "
     "host. A result of this size is a bug in neuraltalk-provision, or it does not come from its modules"
+)
+_BETWEEN_TRACEBACKS = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
 )
 COLLECTION = "neuraltalk.provision."
 """The prefix of the full names of our modules."""
@@ -131,8 +135,9 @@ def read(events: Iterable[Event]) -> PlayResults:
         if changed:
             changes[changed.host, changed.component, changed.predicted] = changed
         if event.get("event") in _WARNINGS and event.get("stdout"):
-            warnings.append(_plain(str(event["stdout"])[:MOST_PRINTED]))
-    return PlayResults(tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs), tuple(warnings))
+            warnings.append(str(event["stdout"])[:MOST_PRINTED])
+    listed = tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs)
+    return PlayResults(*listed, tuple(_without_tracebacks(warnings)))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -173,5 +178,23 @@ def _short(text: str) -> str:
     return safe if len(safe) <= LONGEST_MESSAGE else f"{safe[:half]} ... {safe[-half:]}"
 
 
-def _plain(text: str) -> str:
-    return redaction.redact(without_colours(text).strip())
+def _without_tracebacks(warnings: Iterable[str]) -> Iterator[str]:
+    """The warnings, without secrets and colours, and without the tracebacks of Ansible: those are in the log.
+
+    Ansible prints a traceback as lines of one event, or as one event for each of its lines.
+    """
+    inside = False
+    for warning in warnings:
+        kept = []
+        for line in without_colours(warning).splitlines():
+            if line.startswith("Traceback (most recent call last)"):
+                inside = True
+            elif inside and line.startswith(" "):
+                continue
+            elif inside:  # the exception itself, whose message was printed before
+                inside = False
+            else:
+                kept.append(line)
+        text = redaction.redact("\n".join(kept).strip())
+        if text and text not in _BETWEEN_TRACEBACKS:
+            yield text

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.results.host_state import HostState, StackStateResult
@@ -80,7 +81,7 @@ def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (
     )
     results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
-        raise UsageError(f"the inventory {settings.inventory} has no hosts")
+        raise UsageError(f"the inventory {inventories.named(settings.inventory)} has no hosts")
     failures = _with_pythons(failures, settings)
     states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)
@@ -125,6 +126,7 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         "provision_stack_root",
         "provision_package_names",
         "provision_our_variables",
+        "generation_interpreter",
     }
     unknown = sorted(ours - set(KNOWN_VARIABLES) - injected)
     if unknown:
@@ -136,7 +138,8 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         }
         named = [f"{name}" + (f" (did you mean {near[name][0]}?)" if near[name] else "") for name in unknown]
         raise UsageError(
-            f"the inventory {settings.inventory} sets variables that nothing reads: {', '.join(named)}",
+            f"the inventory {inventories.named(settings.inventory)} sets variables that nothing reads: "
+            + ", ".join(named),
             advice="Settings of a site belong in provision.yml. An inventory can set "
             + ", ".join(KNOWN_VARIABLES)
             + ".",

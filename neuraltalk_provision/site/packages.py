@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neuraltalk_provision.mirror import package_index
+from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Settings
@@ -19,7 +19,7 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     """
     asked = [plan for plan in plans if "packages" in plan.builds and plan.recipe.repository and not plan.refusals]
     files = {str(plan.recipe.repository["file"]) for plan in asked if plan.recipe.repository}
-    indexes = {file: index for file in files if (index := package_index.read(settings.mirror / file))}
+    indexes = {file: index for file in files if (index := repository_index.read(settings.mirror / file))}
     asked = [plan for plan in asked if plan.recipe.repository and plan.recipe.repository["file"] in indexes]
     if not asked:
         return plans
@@ -46,20 +46,25 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
 
 
 def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
-    """Why the packages of the mirror cannot be installed on a host; empty if they can."""
-    repository = plan.recipe.repository or {"file": ""}
+    """Why the packages of a plan cannot be installed on its host; empty if they can."""
+    archive = str(plan.recipe.repository["file"]) if plan.recipe.repository else ""
     cure = (
-        "Collect that archive again on a machine with the same release and the same updates as this host "
-        "(docs/mirror.md), and add it to the mirror; or install what is missing from the host's own repositories"
+        "Collect that archive again from repositories of the same release that are not older than this host "
+        "(docs/mirror.md); or install what is missing from the host's own repositories"
     )
+    own = "this host's own repositories"
+    if not archive:
+        cure = "Add the packages archive of this platform to the mirror, or configure the host's repositories"
     found = []
     if result.lacks:
-        found.append(f"{plan.host}: {repository['file']} lacks {', '.join(result.lacks)}. {cure}")
+        names = ", ".join(result.lacks)
+        lacking = f"{archive} lacks {names}" if archive else f"no repository of this host has {names}"
+        found.append(f"{plan.host}: {lacking}. {cure}")
     if result.problem:
         words = "".join(f"\n  {line}" for line in result.problem.splitlines())
         found.append(
-            f"{plan.host}: {plan.recipe.manager} cannot install the packages of {repository['file']}, usually because "
-            f"a package of the host has another version than the archive expects. {cure}. It says:{words}"
+            f"{plan.host}: {plan.recipe.manager} cannot install the packages of {archive or own}, usually because "
+            f"a package of the host has another version than these packages expect. {cure}. It says:{words}"
         )
     return tuple(found)
 

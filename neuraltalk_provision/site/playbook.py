@@ -10,16 +10,20 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
-from neuraltalk_provision.site import codes, events, extra_vars, masters, result_files
+from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.rules.texts import UTF8
+from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files
 from neuraltalk_provision.site.recorder import Recorder
 
+_sleep = time.sleep
 # The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
 _PASSED_ON = (
     "HOME",
@@ -27,11 +31,17 @@ _PASSED_ON = (
     "LOGNAME",
     "SSH_AUTH_SOCK",
     "XDG_RUNTIME_DIR",
+    "KRB5CCNAME",
     "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_VAULT_IDENTITY_LIST",
     "ANSIBLE_PRIVATE_KEY_FILE",
     "ANSIBLE_REMOTE_USER",
+    "ANSIBLE_REMOTE_PORT",
     "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_CONNECTION_PASSWORD_FILE",
     "ANSIBLE_BECOME_PASSWORD_FILE",
+    "ANSIBLE_SSH_COMMON_ARGS",
+    "ANSIBLE_SSH_EXTRA_ARGS",
 )
 
 
@@ -40,7 +50,7 @@ class Request:
     """One run of a playbook."""
 
     playbook: str
-    inventory: Path
+    inventory: Inventory
     variables: Mapping[str, Any] = field(default_factory=dict)
     limit: Sequence[str] = ()
     check: bool = False
@@ -67,30 +77,46 @@ def arguments(request: Request, variables: Path) -> list[str]:
 def environment() -> dict[str, str]:
     """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    with contextlib.suppress(RuntimeError):
+        kept["HOME"] = str(paths.home())
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"
     config = str(paths.playbooks() / "ansible.cfg")
     sockets = str(masters.directory())
     ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
     # ansible-core 2.19 passes a module's traceback on only with this setting; older releases always do.
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
+    return {**kept, "PATH": path, **UTF8, "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
     """Run a playbook to its end and return its results.
 
-    The run uses a private directory (0700), which is removed at the end. Raises UsageError if Ansible could not
-    start (the inventory cannot be parsed, or a pattern matches no host).
+    Hosts whose SSH server closed the connection before the login are tried again, fewer at once (dropped.py).
+    Raises UsageError if Ansible could not start (the inventory cannot be parsed, or a pattern matches no host).
     """
+    _working_directory()
+    _refuse_missing(request.inventory)
+    named = {f"the inventory {one}": str(one) for one in inventories.listed(request.inventory)}
+    _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
+    record = Recorder(request.variables)
+    outcome = _run_once(request, record, on_event)
+    _refuse_warnings(outcome, request)
+    for pause, forks in dropped.ROUNDS:
+        hosts = dropped.hosts(outcome.results)
+        if not hosts:
+            break
+        record.trying_again(hosts, pause, forks)
+        _sleep(pause)
+        again = _run_once(replace(request, limit=hosts, forks=min(forks, request.forks)), record, on_event)
+        results = dropped.merged(outcome.results, again.results, hosts)
+        outcome = Outcome(again.rc or (outcome.rc if results.failures else 0), results)
+        _refuse_warnings(outcome, request)
+    return outcome
+
+
+def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Event], None]) -> Outcome:
+    """Run a playbook in a private directory (0700), which is removed at the end."""
     import ansible_runner  # takes half a second, which `--help` should not need
 
-    with naming(request.inventory, "read"):
-        there = request.inventory.exists()
-    if not there:
-        raise UsageError(
-            f"{request.inventory}: there is no such inventory",
-            advice="`provision init DIR` writes an example inventory.",
-        )
-    record = Recorder(request.variables)
     record.begin(request.playbook, request.limit, check=request.check)
     received: list[events.Event] = []
     with contextlib.ExitStack() as stack:
@@ -98,11 +124,12 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
             environ = environment()
+            _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
-                inventory=str(request.inventory),
+                inventory=[str(one) for one in inventories.listed(request.inventory)],
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
                 event_handler=_handler(received, record, on_event),
                 quiet=True,
@@ -111,6 +138,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
                 suppress_env_files=True,
                 settings={"pexpect_timeout": 1},
             )
+            # Our own directory, from which plain Ansible too counts relative paths; its name need not be UTF-8.
+            runner.config.cwd = "."
             runner.config.command = _ending_with_parent(runner.config.command)
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
@@ -119,9 +148,33 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
-    outcome = Outcome(runner.rc, results)
-    _refuse_warnings(outcome, request)
-    return outcome
+    return Outcome(runner.rc, results)
+
+
+def _refuse_missing(inventory: Inventory) -> None:
+    for one in inventories.listed(inventory):
+        with naming(one, "read"):
+            missing = not one.exists() and not inventories.is_host_list(one)
+        if missing:
+            raise UsageError(
+                f"{one}: there is no such inventory", advice="`provision init DIR` writes an example inventory."
+            )
+
+
+def _refuse_not_utf8(texts: Mapping[str, str]) -> None:
+    """UsageError if one of these texts contains bytes that are not UTF-8. The keys say what each of them is."""
+    for what, text in texts.items():
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            raise UsageError(
+                f"{what} contains bytes that are not UTF-8, which Ansible does not accept: {text}",
+                advice="Rename the file or directory, or use another one.",
+            )
+
+
+def _working_directory() -> Path:
+    """The directory in which Ansible and ssh run. UsageError if it was removed."""
+    with naming("the current directory", "used"):
+        return Path.cwd()
 
 
 def _write_inputs(private: Path, request: Request) -> tuple[Path, Path]:
@@ -159,7 +212,7 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
 def _home(private: str) -> dict[str, str]:
     """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
     try:
-        (Path.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
+        (paths.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
     except (OSError, RuntimeError):
         return {"ANSIBLE_HOME": f"{private}/ansible"}
     return {}
@@ -213,14 +266,9 @@ def _restored_signals() -> Iterator[None]:
 def _refuse_warnings(outcome: Outcome, request: Request) -> None:
     """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
     text = "\n".join(outcome.results.warnings)
-    match codes.of_play(text):
-        case codes.INVENTORY_UNREADABLE:
-            raise UsageError(f"Ansible cannot read the inventory {request.inventory}:\n{text}")
-        case codes.INVENTORY_NO_MATCH:
-            raise UsageError(
-                f"the inventory {request.inventory} has no host or group called {', '.join(request.limit)}",
-                advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.",
-            )
+    refusal = play_errors.error(text, inventories.named(request.inventory), request.limit, str(_working_directory()))
+    if refusal:
+        raise refusal
     if outcome.rc and not outcome.results.failures:
         output = text or "Ansible printed nothing"
         raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")

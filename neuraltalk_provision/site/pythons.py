@@ -51,9 +51,9 @@ def parse(text: str) -> tuple[Python, ...]:
 
 def answer(failure: Failure, text: str, core: str) -> Failure:
     """The failure with what follows from the output of the playbook; `core` as in `explain`."""
-    if BEGIN not in text[:100_000]:
-        return replace(failure, code=codes.LOGIN_SHELL)
-    return explain(failure, parse(text), core)
+    # What stands before it, a login script has printed.
+    _, begin, listed = text[:100_000].partition(BEGIN)
+    return explain(failure, parse(listed), core) if begin else replace(failure, code=codes.LOGIN_SHELL)
 
 
 def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:

@@ -28,6 +28,13 @@ class Recorder:
         mode = ", in check mode" if check else ""
         self._note(f"== {time.strftime('%H:%M:%S')} {playbook} on {', '.join(limit) or 'all hosts'}{mode}\n")
 
+    def trying_again(self, hosts: Sequence[str], pause: float, forks: int) -> None:
+        """Record that hosts whose connection was closed before the login are tried again."""
+        self._note(
+            f"== the SSH server closed the connection before the login on {', '.join(hosts)}: trying again in "
+            f"{pause:.0f} s, at most {forks} at once\n"
+        )
+
     def event(self, event: Event) -> None:
         """Record an event of Ansible."""
         if self._log:

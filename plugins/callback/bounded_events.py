@@ -1,8 +1,12 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """ansible-runner's events with no more words than somebody reads: a host may answer with any number of bytes.
 
-Runs on the controller, in ansible-playbook. The events carry results as they did (none above 700,000 characters);
-what is bounded is the text that Ansible prints of them, which ansible-runner and pexpect keep in memory, several times.
+Runs on the controller, in ansible-playbook. The events carry results as they did (none above 700,000 characters); what
+is bounded is the text that Ansible prints of them, which ansible-runner and pexpect keep in memory, several times.
+
+It also changes how Ansible reads what a host prints, because login scripts can print lines of their own: a module's
+result is found among other lines that start with a brace (Ansible takes the first one for the beginning of the result),
+and the interpreters of a host are found behind other lines.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -20,11 +24,18 @@ DOCUMENTATION = """
       - result_format_callback
 """
 
+import json
+import re
+
+from ansible.executor import interpreter_discovery
+from ansible.plugins import action
 from ansible_runner.display_callback.callback import awx_display
 
 MOST = 20000
 DROPPED = 700000
 """What ansible-runner makes an empty result of."""
+RESULT_KEYS = ("invocation", "changed", "failed")
+"""What a line must contain to be the result of a module."""
 FAILURES = ("runner_on_failed", "runner_on_unreachable")
 
 
@@ -48,3 +59,34 @@ def bounded(result):
     """The result with its long values cut, and told as text."""
     texts = ((key, value if isinstance(value, str) else str(value)) for key, value in result.items())
     return dict(result, **dict((key, text[:MOST] + "...") for key, text in texts if len(text) > MOST))
+
+
+def result_line(text):
+    """The line of a module's output that is its result; None if at most one line starts with a brace."""
+    lines = [line for line in text.splitlines() if line.strip().startswith("{")]
+    for line in reversed(lines) if len(lines) > 1 else ():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and any(key in value for key in RESULT_KEYS):
+            return line
+    return None
+
+
+_ansibles_own = action._filter_non_json_lines
+
+
+def _filter_non_json_lines(data, objects_only=False):
+    line = result_line(data)
+    return _ansibles_own(data, objects_only) if line is None else (line, [])
+
+
+def change_ansible():
+    """Let Ansible use these functions for what it reads from hosts."""
+    found = interpreter_discovery.foundre
+    action._filter_non_json_lines = _filter_non_json_lines
+    interpreter_discovery.foundre = re.compile(".*?" + found.pattern.replace("(?s)", ""), found.flags | re.DOTALL)
+
+
+change_ansible()

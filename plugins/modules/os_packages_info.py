@@ -8,9 +8,11 @@ DOCUMENTATION = r"""
 module: os_packages_info
 short_description: Ask the package manager whether the packages of a repository could be installed
 description:
-  - Writes the index of a repository (not its packages) into a temporary directory, lets apt-get, dnf or yum simulate
-    the installation, and removes the directory. Installs nothing and changes nothing else.
-  - So a plan knows of packages that the repository lacks, and of packages that do not go with those of the host.
+  - Lets apt-get, dnf or yum find out what an installation would need. Installs nothing.
+  - With O(index) they simulate it. The index is written into a temporary directory, which is removed. So a plan knows
+    of packages that the repository lacks, and of packages that do not go with those of the host.
+  - With O(repository) they also read the package files. So a proof knows that no file is missing or damaged.
+  - Without both, an installation from the host's own repositories is simulated.
 options:
   manager:
     description: The package manager to use.
@@ -30,7 +32,11 @@ options:
   index:
     description: The index of the repository, a compressed tar in Base64.
     type: str
-    required: true
+    default: ''
+  repository:
+    description: A directory that contains the repository with its packages.
+    type: str
+    default: ''
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -65,6 +71,11 @@ lacks:
   returned: success
   type: list
   elements: str
+absent:
+  description: Optional packages that the repository does not have.
+  returned: success
+  type: list
+  elements: str
 """
 
 import base64
@@ -74,8 +85,9 @@ import shutil
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host import package_locks
 from ..module_utils.host.commands import output_of
-from ..module_utils.host.environment import clean
+from ..module_utils.host.environment import PATH
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.package_managers import QUIET, manager_of
@@ -83,7 +95,7 @@ from ..module_utils.rules.archives import entries
 from ..module_utils.rules.packages import COMMANDS
 
 LIMIT = 600
-"""Seconds. Both commands read only local files."""
+"""Seconds for a command. Those for an index or a repository read only local files."""
 MOST_LINES = 30
 
 
@@ -97,47 +109,71 @@ def unpack(index, directory):
                 shutil.copyfileobj(entry.content, file)
 
 
-def attempt(manager, required, optional):
-    """(the required packages that the repository lacks, why the others cannot be installed)."""
+def attempt(manager, required, optional, files):
+    """{lacks, absent, problem}: what an installation would find out; with `files` the package files are read too.
+
+    A host that has the required packages gets no others, so it is not asked further.
+    """
     before = manager.installed(required + optional)
     missing = [name for name in required if name not in before]
-    text, code = _output(manager.refresh())
-    if code != 0:
-        return [], text
-    known = set(manager.known(missing + [name for name in optional if name not in before]))
-    lacks = [name for name in missing if name not in known]
-    if not known:
-        return lacks, ""
+    wanted = [name for name in optional if name not in before]
+    answer = {"lacks": [], "absent": [], "problem": ""}
+    if not missing:
+        return answer
+    unread, code = _output(manager.refresh())
+    if code == 0:
+        unread = ""
+    elif not manager.tolerant:
+        return dict(answer, problem=unread)
+    known = set(manager.known(missing + wanted))
+    answer["lacks"] = [name for name in missing if name not in known]
+    answer["absent"] = [name for name in wanted if name not in known]
+    if answer["lacks"] and unread:
+        # The repository that could not be read is probably the one that has them.
+        return dict(answer, problem=unread)
+    return dict(answer, problem=_refusal(manager, sorted(known), files) if known else "")
+
+
+def _refusal(manager, names, files):
+    """Why these packages cannot be installed, in the words of the package manager; empty if they can."""
     first = ""
-    for argv in manager.simulations(sorted(known)):
+    for argv in manager.simulations(names, files):
         text, code = _output(argv)
-        if not manager.is_refusal(text, code):
-            return lacks, ""
+        if not manager.is_refusal(text, code, files):
+            return ""
         first = first or text
-    return lacks, first
+    return first
 
 
 def _output(argv):
-    return output_of(argv, LIMIT, environment=clean(QUIET))
+    return output_of(argv, LIMIT, environment=dict(QUIET, PATH=PATH))
 
 
 def essence(text):
-    """The last lines of an output, from the first line about dependencies on."""
+    """The lines of an output from the first one about an error on, or its last lines if there is none."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    start = next((at for at, line in enumerate(lines) if "unmet depend" in line or line.startswith("Error")), 0)
+    told = [at for at, line in enumerate(lines) if "unmet depend" in line or line.startswith(("Err", "E: "))]
+    start = told[0] if told else max(len(lines) - MOST_LINES, 0)
     return "\n".join(lines[start:][:MOST_LINES])
 
 
 def work(module):
     """The result of the module: what is missing, and why the rest cannot be installed."""
     options = module.params
-    private = tempfile.mkdtemp(prefix="neuraltalk-index-")
+    repository = options["repository"]
+    private = tempfile.mkdtemp(prefix="neuraltalk-index-") if options["index"] else ""
     try:
-        unpack(options["index"], private)
-        lacks, problem = attempt(manager_of(options["manager"], private), options["required"], options["optional"])
+        if private:
+            unpack(options["index"], private)
+        if repository:
+            # A simulation takes no lock, reading the packages does.
+            package_locks.wait(options["manager"])
+        manager = manager_of(options["manager"], private or repository)
+        answer = attempt(manager, options["required"], options["optional"], files=bool(repository))
     finally:
-        shutil.rmtree(private, ignore_errors=True)
-    return {"changed": False, "lacks": lacks, "problem": essence(problem)}
+        if private:
+            shutil.rmtree(private, ignore_errors=True)
+    return dict(answer, changed=False, problem=essence(answer["problem"]))
 
 
 def main():
@@ -146,8 +182,10 @@ def main():
             "manager": {"type": "str", "choices": sorted(COMMANDS), "required": True},
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
-            "index": {"type": "str", "required": True},
+            "index": {"type": "str", "default": ""},
+            "repository": {"type": "str", "default": ""},
         },
+        mutually_exclusive=[("index", "repository")],
         supports_check_mode=True,
     )
     run_module(module, work)

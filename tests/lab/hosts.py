@@ -70,7 +70,7 @@ def start_hosts(lab: Lab, image: str, resolver: tuple[str, ...], key: str) -> No
     """Start the lab's containers."""
     cpus = ["--cpus", lab.cpus] if lab.cpus else []
     disks = [part for spec in lab.tmpfs for part in ("--tmpfs", tmpfs_option(spec))]
-    boots = SYSTEMD if lab.systemd else ()
+    boots = (*(SYSTEMD if lab.systemd else ()), *(f"--cap-add={name}" for name in lab.capabilities))
     for name in lab.containers:
         own = ("--hostname", name, "--env", f"LAB_KEY={key}")
         start_container(lab, name, *own, *resolver, *cpus, *disks, *boots, image)

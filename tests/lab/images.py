@@ -43,6 +43,7 @@ IMAGES = {
     for image in (
         Image("bare", "bookworm", "debian-12"),
         Image("debian12", "bare", "debian-12"),
+        Image("controller", "bare", "debian-12"),
         Image("ready", "debian12", "debian-12", lacks=("libpng-dev",)),
         Image("cluster", "ready", "debian-12"),
         Image("el9", "bare", "rocky-9"),

@@ -63,7 +63,8 @@ def need(program: str, package: str) -> None:
         return
     if os.geteuid() or not shutil.which("apt-get"):
         raise LabError(f"{program} is not installed and only root can install it: apt-get install {package}")
-    install = ("apt-get", "install", "-y", "--no-install-recommends", package)
+    # Another part of the test suite can be installing something at this moment.
+    install = ("apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", package)
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(*install, env=env)

@@ -29,6 +29,8 @@ class Lab:
     """The names of the hosts; default: NAME-1 and so on."""
     systemd: bool = False
     """Whether the hosts run systemd."""
+    capabilities: tuple[str, ...] = ()
+    """What root may do on the hosts beyond what the engine allows, for example NET_ADMIN."""
     committed: str = ""
     """Docker's tag of an image that was made from a host of another lab; the hosts start from it."""
 

@@ -9,18 +9,11 @@ from pathlib import Path
 
 from tests.lab import images, shell
 from tests.lab.archives import kept
+from tools.host_pip import AS_THE_HOST
 
 WANTED = ("h5py", "ipython", "pillow")
 PYTHONS = {"/usr/bin/python3": ("3.11", "cp311"), "/usr/bin/python2.7": ("2.7", "cp27mu")}
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux2010", "manylinux1")
-AS_THE_HOST = """
-import runpy, sys
-from pip._vendor.packaging import markers
-version, here = sys.argv.pop(1), markers.default_environment
-markers.default_environment = lambda: {**here(), "python_version": version, "python_full_version": version + ".0"}
-runpy.run_module("pip", run_name="__main__", alter_sys=True)
-"""
-"""Runs pip with the requirements of the host's Python: pip's --python-version only selects files, not requirements."""
 
 
 def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Path:

@@ -33,6 +33,7 @@ class Mirror:
         self.folder, self.url, self.served = folder, url, folder / "mirror" / "nn.tgz"
         pack(self.served, {"nn/init.lua": "return 'good'\n"})
         self.digest = hashlib.sha256(self.served.read_bytes()).hexdigest()
+        self.size = self.served.stat().st_size
         self.path = folder / "stack" / "artifacts" / f"{self.digest[:16]}-nn.tgz"
         self.source = folder / "stack" / "build" / "nn"
 
@@ -45,7 +46,7 @@ class Mirror:
         """Run the role on this machine; the output of Ansible."""
         (self.folder / "play.yml").write_text(PLAY, encoding="utf-8")
         variables: dict[str, Any] = {
-            "artifact_file": {"name": "nn", "file": "nn.tgz", "sha256": self.digest, "size": 1},
+            "artifact_file": {"name": "nn", "file": "nn.tgz", "sha256": self.digest, "size": self.size},
             "artifact_mirror": str(self.served.parent),
             "artifact_directory": str(self.path.parent),
             "artifact_url": self.url,

@@ -34,3 +34,13 @@ def pack(file: Path, texts: Mapping[str, str], extra: Iterable[tarfile.TarInfo] 
         for info in extra:
             tar.addfile(info)
     return file
+
+
+def pack_bytes(file: Path, contents: Mapping[str, bytes]) -> Path:
+    """Write a tar without compression of `contents` ({name: content})."""
+    with tarfile.open(file, "w") as tar:
+        for name, content in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file

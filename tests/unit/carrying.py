@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.mirror import bundle, bundle_plan, lock, unbundle
 from neuraltalk_provision.settings import Settings
 
@@ -59,7 +60,7 @@ def entry(name: str, content: bytes) -> lock.Entry:
 
 def pack(mirror: Path, folder: Path, size: int = PART) -> bundle.Written:
     """Write a bundle."""
-    return bundle.write(bundle_plan.prepare(mirror, size), folder, quiet)
+    return bundle.write(bundle_plan.prepare(mirror, size), folder, quiet, catalogues.load())
 
 
 def tree(folder: Path) -> dict[str, bytes]:

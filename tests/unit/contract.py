@@ -9,6 +9,7 @@ from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Result
 from neuraltalk_provision.results.checks import CudnnSwapResult, StackVerifyResult
 from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.results.network import NetworkResult
 from neuraltalk_provision.results.one_run import (
     ChangedResult,
     FilesOfRun,
@@ -27,6 +28,7 @@ RESULTS: Mapping[str, type[Result]] = {
     "cudnn_swap": CudnnSwapResult,
     "stack_verify": StackVerifyResult,
     "os_packages_info": PackagesInfoResult,
+    "isolated_network": NetworkResult,
 }
 RUNS: Mapping[str, type[Result]] = {
     "started": OneRunResult[StartedRun],

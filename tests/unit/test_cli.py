@@ -37,6 +37,7 @@ CHANGING = (
     {
         "init",
         "mirror add",
+        "mirror prove",
         "mirror pull",
         "mirror sign",
         "mirror bundle",

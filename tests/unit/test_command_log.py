@@ -220,7 +220,7 @@ def test_state_that_cannot_be_written_is_no_error_and_says_why(state: Path) -> N
 
 def test_home_that_is_not_known_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_STATE_HOME")
-    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home")))
+    monkeypatch.setattr(paths, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home")))
     with command_log.begin(["site"]) as log:
         log.write("x\n")
     assert (log.path, "home" in log.problem) == (None, True)

@@ -42,6 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             state.asked.append(self.headers.get("Range", ""))
             begin = int(state.asked[-1].removeprefix("bytes=").rstrip("-") or 0) if state.ranges else 0
             code = state.codes.pop(0) if state.codes else 206 if begin else 200
+            code = 416 if begin >= len(state.content) else code
             body = state.content[begin:]
             self.send_response(code)
             if code == 206:
@@ -137,6 +138,23 @@ def test_file_that_is_too_large_is_not_fetched(tmp_path: Path, server: Server) -
     assert (
         not list(tmp_path.glob("*.incomplete")) or (tmp_path / f"{source('x').sha256}.incomplete").stat().st_size == 0
     )
+
+
+@pytest.mark.parametrize("there", [b"", CONTENT[:5_000], CONTENT, CONTENT + b"x", b"x" * 5_000])
+def test_file_of_unknown_size_is_fetched_and_continued(tmp_path: Path, server: Server, there: bytes) -> None:
+    unknown = source(server.address).model_copy(update={"size": 0})
+    (tmp_path / f"{unknown.sha256}.incomplete").write_bytes(there)
+    if there[:1] == b"x":
+        assert "what arrived is another file" in refused(tmp_path, server.address).message
+    assert download.fetch(tmp_path, unknown).read_bytes() == CONTENT
+    if there == CONTENT:
+        assert server.asked == []
+
+
+def test_file_of_unknown_size_has_a_limit(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "LARGEST", 1_000)
+    with pytest.raises(ProvisionError, match="it is larger than it should be"):
+        download.fetch(tmp_path, source(server.address).model_copy(update={"size": 0}))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_command_is_logged_with_its_own_line_first(tmp_path: Path) -> None:
     log = tmp_path / "new folder" / "x.log"
     outcome = commands.run_logged(["sh", "-c", 'echo "$A $TERM $LC_ALL"; exit 3'], str(log), environment={"A": "é"})
     assert outcome["rc"] == 3
-    assert log.read_text(encoding="utf-8").splitlines() == ['$ sh -c echo "$A $TERM $LC_ALL"; exit 3', "é dumb C"]
+    assert log.read_text(encoding="utf-8").splitlines() == ['$ sh -c echo "$A $TERM $LC_ALL"; exit 3', "é dumb C.UTF-8"]
     assert [path.name for path in log.parent.iterdir()] == ["x.log"]
 
 

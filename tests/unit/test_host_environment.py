@@ -11,6 +11,7 @@ import pytest
 
 from plugins.module_utils.gpu import toolkits
 from plugins.module_utils.host import commands, environment, lua, packages
+from plugins.module_utils.rules.texts import UTF8
 from tests.unit import conftest
 from tests.unit.programs import program
 
@@ -66,6 +67,24 @@ def test_program_gets_nothing_of_the_login_that_changes_what_it_builds(login: Pa
     assert got["PATH"] == environment.PATH
     assert {name: got[name] for name in KEPT} == KEPT
     assert got["MINE"] == "1"
+
+
+def test_names_of_files_are_utf8_and_messages_english(
+    login: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LC_ALL": "de_DE.ISO-8859-1", "LANG": "de_DE", "LANGUAGE": "de"}.items():
+        monkeypatch.setenv(name, value)
+    commands.run_logged(["env"], str(tmp_path / "x.log"))
+    got = seen(tmp_path / "x.log")
+    assert UTF8.items() <= got.items()
+    assert not {"LANG", "LANGUAGE"} & got.keys()
+
+
+def test_host_without_that_locale_hides_no_cause(tmp_path: Path) -> None:
+    """EL 7 has no C.UTF-8, and each shell says so."""
+    said = "bash: warning: setlocale: LC_ALL: cannot change locale (C.UTF-8)\n" * 9
+    (tmp_path / "x.log").write_text(said + "x.c:1: error: no such type\n" + "make: leaving\n" * 99)
+    assert commands.log_tail(str(tmp_path / "x.log"))[:2] == ["x.c:1: error: no such type", "..."]
 
 
 def test_value_that_a_task_gives_wins(login: Path, tmp_path: Path) -> None:

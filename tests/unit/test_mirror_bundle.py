@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import bundle, bundle_plan, lock, parts, state
 from tests.unit import carrying
@@ -47,7 +48,7 @@ def test_ordinary_programs_can_check_and_unpack_the_parts(mirror: Path, to: Path
     written = pack(mirror, to)
     assert len(written.parts) == 5
     name = next(iter(written.parts)).partition("-part-")[0]
-    assert names(to) == sorted([*written.parts, f"{name}.sha256", f"{name}-contents.txt"])
+    assert names(to) == sorted([*written.parts, *(f"{name}{end}" for end in (".sha256", "-contents.txt", ".cdx.json"))])
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", f"{name}.sha256"], cwd=to, check=True)
     for part in written.parts:
         assert (to / part).stat().st_size <= PART
@@ -118,7 +119,7 @@ def test_what_the_other_side_has_with_the_same_digest_is_left_out(mirror: Path, 
     file.write_bytes(parts.dump(made.state))
     prepared = bundle_plan.prepare(mirror, PART, state.read(file))
     assert prepared.description.left_out == ("torch.tgz",)
-    bundle.write(prepared, to, quiet)
+    bundle.write(prepared, to, quiet, catalogues.load())
     (text,) = [listing.read_text() for listing in to.glob("*-contents.txt")]
     assert "does not contain: 1\n\ntorch\n" in text
 
@@ -232,11 +233,11 @@ def test_parts_are_not_written_into_the_mirror(mirror: Path) -> None:
             pack(mirror, place)
 
 
-@pytest.mark.parametrize("count", [61, 1])
+@pytest.mark.parametrize("count", [parts.MOST_SIGNATURES + 1, 1])
 def test_signatures_that_cannot_be_packed_are_told(mirror: Path, to: Path, count: int) -> None:
     for number in range(count):
         (mirror / f"mirror.lock.sig {number}" if count == 1 else mirror / f"mirror.lock.sig{number}").touch()
-    with pytest.raises(MirrorError, match="signatures of the lock cannot be packed"):
+    with pytest.raises(MirrorError, match="signatures of the lock, or its proofs, cannot be packed"):
         pack(mirror, to)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import bundle, bundle_plan, digests, lock, part_file, parts, state, unbundle
 from neuraltalk_provision.mirror.unbundle import Outcome
@@ -255,7 +256,7 @@ def test_altered_file_of_the_old_mirror_whose_part_is_not_there_is_missing(media
 
 def bundle_against(source: Path, mirror: Path, to: Path) -> None:
     prepared = bundle_plan.prepare(source, PART, state.make(mirror, lambda count: None).state)
-    bundle.write(prepared, to, quiet)
+    bundle.write(prepared, to, quiet, catalogues.load())
 
 
 def test_bundle_against_the_other_side_completes_it(source: Path, mirror: Path, tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     config = (tmp_path / "provision.conf").read_text()
     assert "reposdir=/dev/null\n" in config
     assert f"baseurl=file://{tmp_path}\n" in config
+    assert "module_hotfixes=1\n" in config
 
 
 def test_tools_print_english(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

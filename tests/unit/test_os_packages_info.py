@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.mirror import package_index
+from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import packages, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
@@ -47,21 +48,21 @@ def names_in(index: str) -> list[str]:
 
 
 def test_index_is_sent_without_the_packages(tmp_path: Path) -> None:
-    assert names_in(package_index.read(archive(tmp_path, "gcc.deb", "Packages"))) == ["Packages"]
+    assert names_in(repository_index.read(archive(tmp_path, "gcc.deb", "Packages"))) == ["Packages"]
     rpm = archive(tmp_path, "gcc.rpm", "repodata/repomd.xml", "repodata/primary.xml.gz")
-    assert names_in(package_index.read(rpm)) == ["repodata/repomd.xml", "repodata/primary.xml.gz"]
+    assert names_in(repository_index.read(rpm)) == ["repodata/repomd.xml", "repodata/primary.xml.gz"]
 
 
 def test_archive_without_an_index_or_none_at_all_is_not_the_plan_s_to_report(tmp_path: Path) -> None:
-    assert package_index.read(archive(tmp_path, "gcc.deb")) == ""
-    assert package_index.read(tmp_path / "none.tar") == ""
+    assert repository_index.read(archive(tmp_path, "gcc.deb")) == ""
+    assert repository_index.read(tmp_path / "none.tar") == ""
     (tmp_path / "bad.tar").write_bytes(b"no archive")
-    assert package_index.read(tmp_path / "bad.tar") == ""
+    assert repository_index.read(tmp_path / "bad.tar") == ""
 
 
 def test_index_of_any_size_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package_index, "_MOST", 7)
-    assert package_index.read(archive(tmp_path, "Packages")) == ""
+    monkeypatch.setattr(repository_index, "_MOST", 7)
+    assert repository_index.read(archive(tmp_path, "Packages")) == ""
 
 
 class Host:
@@ -69,15 +70,20 @@ class Host:
 
     def __init__(self, load: Callable[[str], ModuleType], patch: pytest.MonkeyPatch, known: set[str]) -> None:
         self.known, self.commands, self.said, self.code = known, list[list[str]](), "", 0
-        self.repairs = False
+        self.repairs, self.unreadable = False, False
+        self.installed: set[str] = set()
         module = load("os_packages_info")
         for asking in (package_managers, host_packages):
             patch.setattr(asking, "query", self.query)
         patch.setattr(module, "output_of", self.run)
+        self.waits: list[str] = []
+        patch.setattr(load("host.package_locks"), "wait", self.waits.append)
 
     def query(self, argv: list[str]) -> str:
-        if argv[0] in ("dpkg-query", "rpm"):
-            return ""
+        if argv[0] == "dpkg-query":
+            return "".join(f"{name} 1.0 ii \n" for name in argv if name in self.installed)
+        if argv[0] == "rpm":
+            return "".join(f"{name} 1.0\n" for name in argv if name in self.installed)
         if argv[0] == "apt-cache":
             return "".join(f"{n}:\n  Installed: (none)\n  Candidate: 1.0\n" for n in argv if n in self.known)
         return "".join(f"{name}.x86_64   1.0   repo\n" for name in argv if name in self.known)
@@ -87,11 +93,13 @@ class Host:
         if self.repairs and "--fix-broken" in argv:
             return "Inst gcc", 0
         installs = "install" in argv
+        if self.unreadable and not installs:
+            return "E: cannot be read", 100
         return (self.said, self.code) if installs else ("", 0)
 
 
 def ask(run_module: Run, tmp_path: Path, manager: str = "apt") -> dict[str, Any]:
-    index = package_index.read(archive(tmp_path, "Packages", "repodata/repomd.xml"))
+    index = repository_index.read(archive(tmp_path, "Packages", "repodata/repomd.xml"))
     return run_module("os_packages_info", manager=manager, required=["gcc", "make"], optional=["sox"], index=index)
 
 
@@ -143,6 +151,55 @@ def test_package_that_the_repository_lacks_is_named(
     assert (said["lacks"], said["problem"]) == (["make"], "")
 
 
+@pytest.mark.parametrize(("manager", "option"), [("apt", "--download-only"), ("dnf", "--downloadonly")])
+def test_packages_of_an_unpacked_repository_are_read_too(
+    load: Callable[[str], ModuleType],
+    run_module: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    manager: str,
+    option: str,
+) -> None:
+    """So a proof finds a package whose file is missing or damaged. The repository is kept."""
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    given = {"manager": manager, "required": ["gcc", "make"], "optional": ["sox"], "repository": str(tmp_path)}
+    said = run_module("os_packages_info", **given)
+    assert (said["changed"], said["lacks"], said["absent"], said["problem"]) == (False, [], ["sox"], "")
+    assert option in host.commands[-1]
+    assert not {"-s", "--assumeno"} & set(host.commands[-1])
+    assert host.waits == [manager]
+    assert any(str(tmp_path) in argument for argument in host.commands[-1])
+    assert tmp_path.is_dir()
+    wrong = "Err:1 file:/x ./ make 1\n  File not found\nE: Failed to fetch file:/x/make.deb  File not found"
+    host.said, host.code = "  lots of names\n" * 99 + wrong, 100
+    assert run_module("os_packages_info", **given)["problem"] == wrong
+    host.said = "".join(f"{number}\n" for number in range(99)) + "killed"
+    assert run_module("os_packages_info", **given)["problem"].splitlines()[-2:] == ["98", "killed"]
+
+
+def test_host_that_has_the_required_packages_is_not_asked_further(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither does `site` install anything there, optional packages included."""
+    host = Host(load, monkeypatch, set())
+    host.installed = {"gcc", "make"}
+    said = run_module("os_packages_info", manager="apt", required=["gcc", "make"], optional=["sox"])
+    assert (said["lacks"], said["absent"], said["problem"], host.commands) == ([], [], "", [])
+
+
+def test_own_repository_that_cannot_be_read_counts_only_if_the_others_lack_something(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.unreadable = True
+    assert run_module("os_packages_info", manager="apt", required=["gcc", "make"])["problem"] == ""
+    host.known.remove("make")
+    said = run_module("os_packages_info", manager="apt", required=["gcc", "make"])
+    assert (said["lacks"], said["problem"]) == (["make"], "E: cannot be read")
+    said = ask(run_module, tmp_path)
+    assert (said["lacks"], said["problem"]) == ([], "E: cannot be read")
+
+
 def test_nothing_is_left_on_the_host(
     load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,13 +233,20 @@ def settings(tmp_path: Path) -> Settings:
 def test_host_whose_packages_do_not_go_together_is_refused_in_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = {"problem": "unmet dependencies:\nlibpng-dev : Depends: libpng16-16", "lacks": ["make"]}
+    result = {"problem": "unmet dependencies:\nlibpng-dev : Depends: libpng16-16", "lacks": ["make"], "absent": []}
     asked = answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", result),)))
     (plan,) = packages.tried((bare(),), settings(tmp_path), Output())
     lacking, unmet = plan.refusals
     assert lacking.startswith("node1: packages-debian-12-x86_64.tar lacks make. Collect that archive again")
     assert unmet.endswith("It says:\n  unmet dependencies:\n  libpng-dev : Depends: libpng16-16")
     assert (asked[0].playbook, asked[0].limit) == ("packages.yml", ["node1"])
+
+
+def test_packages_of_the_host_s_own_repositories_are_told_as_theirs() -> None:
+    result = PackagesInfoResult(lacks=("make",), absent=(), problem="unmet")
+    lacking, unmet = packages.refusals(planned("bare"), result)
+    assert lacking.startswith("node1: no repository of this host has make. Add the packages archive")
+    assert "cannot install the packages of this host's own repositories" in unmet
 
 
 def test_host_that_has_its_packages_or_uses_its_own_repositories_is_not_asked(

@@ -19,7 +19,7 @@ import pytest
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.model import Catalogue, GitSource, Source
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import git, lock, pull, pull_plan, source_archive, store
+from neuraltalk_provision.mirror import git, lock, pull, pull_folder, pull_plan, source_archive, store, tar_writer
 from neuraltalk_provision.mirror.pull import Pulled
 from tests.unit import repositories
 from tests.unit.repositories import make
@@ -171,7 +171,7 @@ def test_submodule_with_a_git_address_is_told(tmp_path: Path, farm: Farm) -> Non
 
 
 def test_second_pull_at_the_same_time_is_refused(tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pull, "PATIENCE", 0.2)
+    monkeypatch.setattr(pull_folder, "PATIENCE", 0.2)
     (tmp_path / "mirror" / ".pull").mkdir(parents=True)
     with (tmp_path / "mirror" / ".pull" / "guard").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -205,7 +205,7 @@ def test_disk_that_fills_up_is_told_and_the_rest_is_kept(
 ) -> None:
     real = source_archive.write
 
-    def full(file: Path, top: str, *more: Any) -> source_archive.Written:
+    def full(file: Path, top: str, *more: Any) -> tar_writer.Written:
         if top == "torch":
             with Path("/dev/full").open("w") as device:
                 device.write("x")

@@ -62,6 +62,12 @@ def test_transfer_that_was_cut_is_tried_again(code: int, errors: str, another: b
     assert pull_errors.of_curl("https://x", code, errors).advice
 
 
+def test_server_that_wants_a_login_is_told() -> None:
+    error = pull_errors.of_curl("https://x", 22, "curl: (22) The requested URL returned error: 401")
+    assert "asks for a user name" in error.message
+    assert "~/.netrc" in error.advice
+
+
 @pytest.mark.parametrize(
     ("line", "fraction", "words"),
     [

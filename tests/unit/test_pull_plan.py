@@ -39,8 +39,9 @@ def test_hosts_without_cards_need_the_sources_of_the_stack() -> None:
     found = planned()
     assert names(found, "pull") == CPU
     assert names(found, "by hand") == ["coco-annotations", "vgg16-model", "vgg16-proto"]
-    later = ["packages-debian-12-x86_64", "python-wheels-debian-12-x86_64", "score-wheels"]
+    later = ["packages-debian-12-x86_64", "provision-wheels", "python-wheels-debian-12-x86_64", "score-wheels"]
     assert names(found, "later") == later
+    assert names(found, "make") == ["install-provision"]
     assert {row.reason for row in found.of("later")} == {"not pulled yet: see docs/mirror.md"}
 
 
@@ -55,7 +56,7 @@ def test_profile_brings_its_gpu_software(profile: str, more: list[str], by_hand:
     found = planned(profiles=(profile,))
     assert sorted(set(names(found, "pull")) - set(CPU)) == more
     assert sorted(set(names(found, "by hand")) - set(names(planned(), "by hand"))) == by_hand
-    assert "cuda-wheels-debian-12-x86_64" in names(found, "later")
+    assert ("cuda-wheels-debian-12-x86_64" in names(found, "later")) == (profile == "modern")
 
 
 def test_hosts_with_python_2_score_with_coco_caption() -> None:

@@ -128,7 +128,18 @@ def test_preflight_comes_first_where_there_is_one(role: Path) -> None:
         assert first["ansible.builtin.include_tasks"] == "preflight.yml"
 
 
-BRINGS_FILES = {"copy", "get_url", "uri", "unarchive", "fetch", "synchronize", "template", "slurp", "git"}
+BRINGS_FILES = {
+    "artifact_download",
+    "copy",
+    "get_url",
+    "uri",
+    "unarchive",
+    "fetch",
+    "synchronize",
+    "template",
+    "slurp",
+    "git",
+}
 
 
 def tasks(content: Any) -> list[dict[str, Any]]:
@@ -175,7 +186,7 @@ def test_role_artifact_verifies_a_file_after_it_was_sent_in_either_way() -> None
     assert "when" not in known
     assert sent["when"] == f"not {known['register']}.whole and not ansible_check_mode"
     *ways, verified = sent["block"]
-    assert [sorted(modules(way) & BRINGS_FILES) for way in ways] == [["copy"], ["get_url"]]
+    assert [sorted(modules(way) & BRINGS_FILES) for way in ways] == [["copy"], ["artifact_download"]]
     assert verified[module].items() >= asked.items()
     assert "state" not in verified[module]  # the default is verified, where a wrong file is an error
     assert {"when", "ignore_errors", "failed_when", "check_mode"} & set(verified) == set()

@@ -32,15 +32,27 @@ FILES = [
 # What may stand on both sides, because somebody else gave it its name, or because the two have nothing to do with each
 # other.
 NAMES_OF_OTHERS = {
-    "of operating systems": {"apt-get"},
+    "of operating systems": {"apt-get", "TMPDIR", "VERSION_ID", "/bin/sh"},
+    "of the web": {("http", "https")},
     "of Ansible": {"--check", ("runner_on_failed", "runner_on_unreachable")},
-    "of Python and of files": {"utf-8", "__main__.py", ".json", ".jpeg", "--version", "python3", "sha256", "LOGNAME"},
+    "of Python and of files": {
+        "utf-8",
+        "__main__.py",
+        ".json",
+        ".jpeg",
+        "--version",
+        "python3",
+        "sha256",
+        "LOGNAME",
+        "LC_ALL",
+    },
     "of Pythons": {
         *("PYTHONPATH", "/usr/bin/python", "/usr/bin/python3", "/usr/libexec/platform-python", "python2.7"),
     },
     "of neuraltalk2": {"train.lua", "eval.lua", ("train.lua", "eval.lua"), "input_h5", "output_h5", "CIDEr"},
     "of the catalogue": {"cudnn-rock", "neuraltalk2"},
     "words": {" and ", "there is none", "loads ", ("", ".")},
+    "of apt and os-release": {"apt-cache", "/etc/os-release", "VERSION_ID"},
 }
 
 

@@ -97,6 +97,11 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
         ("forks: 2.0\n", "forks: Input should be a valid integer"),
         ("forks: '2'\n", "forks: Input should be a valid integer"),
         ('artifact_url: "http://a/\\nb"\n', "artifact_url: contains a space, a line break"),
+        ("artifact_url: mirror.example.org\n", "artifact_url: must be https:// or http://, the name of a server"),
+        ("artifact_url: ftp://mirror.example.org\n", "artifact_url: must be https:// or http://"),
+        ("artifact_url: https://u:a/b@mirror.example.org\n", "in a password, encode /"),
+        ("artifact_url: 'https://u:a#b@mirror.example.org'\n", "in a password, encode /"),
+        ("artifact_url: http://u:a@mirror.example.org\n", "artifact_url: contains a user or password, which http://"),
         ('pip: {index_url: "http://a/ b"}\n', "pip.index_url: contains a space, a line break"),
         ("pip: {source: pypi}\n", "pip.source: Input should be 'auto', 'mirror', 'index', 'host' or 'none'"),
         ("mirror: [a]\n", "mirror: "),
@@ -163,3 +168,24 @@ def test_every_setting_of_the_example_has_a_line_that_says_what_it_is_for() -> N
     for name in settings_file.Settings.model_fields:
         place = next(number for number, line in enumerate(lines) if line.startswith(f"{name}:"))
         assert lines[place - 1].startswith("# "), name
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBiTCCAS+g\n-----END CERTIFICATE-----\n"
+
+
+def test_certificates_of_artifact_ca_are_read_beside_the_file_and_nothing_else_of_it(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text(f"my CA\n{CERTIFICATE}-----BEGIN PRIVATE KEY-----\n{CERTIFICATE}")
+    (tmp_path / "provision.yml").write_text("artifact_url: https://mirror.example.org/m\nartifact_ca: ca.pem\n")
+    settings = settings_file.load(tmp_path / "provision.yml")
+    assert settings.artifact_ca == tmp_path / "ca.pem"
+    assert settings_file.certificates(settings) == 2 * CERTIFICATE
+    assert settings_file.certificates(settings_file.Settings()) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff" * 10, CERTIFICATE.encode() * 9_000, None])
+def test_artifact_ca_without_a_certificate_is_refused_with_its_path(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    settings = settings_file.Settings(artifact_ca=tmp_path / "ca.pem")
+    with pytest.raises(UsageError, match=r"ca\.pem"):
+        settings_file.certificates(settings)

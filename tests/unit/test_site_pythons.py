@@ -72,6 +72,12 @@ def test_shell_that_ran_no_command_is_the_cause_and_not_python() -> None:
     assert pythons.answer(MISSING, text, "2.19.14").code == codes.PYTHON_OLD
 
 
+def test_what_a_login_script_prints_is_no_python() -> None:
+    """Also if it looks like one: such lines stand before the first line of the answer."""
+    text = f"{{welcome}}\r\nfound /opt/python 3.12\r\n{pythons.BEGIN}\r\nfound /usr/bin/python2.7 2.7\r\n"
+    assert "/opt/python" not in pythons.answer(MISSING, text, "2.19.14").message
+
+
 @pytest.mark.parametrize("listed", [[], [Python("/usr/bin/python3", None, "Killed")]])
 def test_host_without_a_python_that_starts_is_told_as_before(listed: list[Python]) -> None:
     assert pythons.explain(MISSING, listed, "2.19.14") == MISSING

@@ -33,6 +33,9 @@ ELSEWHERE = {
     # score_wheels.py makes these on demand: with them a host would get no coco-caption.tgz.
     "score-wheels",
     "coco-annotations",
+    # For controllers. `provision mirror pull` makes them of provision itself.
+    "provision-wheels",
+    "install-provision",
 }
 
 

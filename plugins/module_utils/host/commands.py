@@ -172,7 +172,9 @@ def log_tail(log, lines=LOG_TAIL_LINES):
     text = without_users(read_text(log) or "")
     all_lines = text.splitlines()
     tail = all_lines[-lines:]
-    causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
+    # A host without the locale C.UTF-8, such as EL 7, says in every shell that it cannot change to it.
+    errors = [line for line in all_lines[:-lines] if _ERROR.search(line) and "setlocale: " not in line]
+    causes = errors[:5]
     folder = os.path.dirname(log)
     full = ["No space left on device: %s has %s" % (folder, left_on(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full

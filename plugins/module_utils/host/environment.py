@@ -15,6 +15,8 @@ __metaclass__ = type
 import os
 import re
 
+from ..rules.texts import UTF8
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are searched: the directories of the distribution and of its administrator."""
 PASSED_ON = re.compile(
@@ -30,9 +32,9 @@ PASSED_ON = re.compile(
 
 
 def clean(extra=None):
-    """The environment: what is passed on, PATH of the system, messages in English, and the variables `extra`."""
+    """The environment: what is passed on, PATH of the system, UTF-8, messages in English, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
     kept.setdefault("HOME", "/")
-    kept.update(PATH=PATH, LC_ALL="C", TERM="dumb", SHELL="/bin/sh")
+    kept.update(UTF8, PATH=PATH, TERM="dumb", SHELL="/bin/sh")
     kept.update(extra or {})
     return kept

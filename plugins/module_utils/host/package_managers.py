@@ -13,6 +13,7 @@ import re
 from .commands import run_logged
 from .files import make_directory, write_whole
 from .packages import of_dpkg, of_rpm, query
+from ..rules.packages import apt_listing, apt_options
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 REPAIR = ["--fix-broken", "--no-remove"]
@@ -26,14 +27,9 @@ class Apt(object):
         self.options = []
         self.repair_options = []
         if repository:
-            listing = repository + "/provision.list"
             make_directory(repository + "/lists/partial")
-            write_whole(listing, "deb [trusted=yes] file:%s ./\n" % repository)
-            self.options = [
-                "-o", "Dir::Etc::sourcelist=" + listing, "-o", "Dir::Etc::sourceparts=-",
-                "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
-                "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
-            ]  # fmt: skip
+            write_whole(*apt_listing(repository))
+            self.options = apt_options(repository)
 
     def repair(self, log):
         """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
@@ -57,16 +53,17 @@ class Apt(object):
         argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
-    def simulations(self, names):
-        """The commands that only say what would be installed, from the index alone; one success is enough.
+    def simulations(self, names, files):
+        """The commands that only find out whether packages could be installed; one success is enough.
 
-        The second one is for a host on which an interrupted dpkg left dependencies missing; see `repair`.
+        With `files` they also read the package files, else the index alone. The second command is for a host on which
+        an interrupted dpkg left dependencies missing; see `repair`.
         """
-        start = ["apt-get", "-q", "-y", "-s", "--no-install-recommends"]
+        start = ["apt-get", "-q", "-y", "--download-only" if files else "-s", "--no-install-recommends"]
         return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
 
     @staticmethod
-    def is_refusal(_output, code):
+    def is_refusal(_output, code, _files):
         """Whether the end of a simulation means that the packages cannot be installed."""
         return code != 0
 
@@ -88,10 +85,13 @@ class Rpm(object):
         self.options = ["--setopt=exit_on_lock=1"]
         if repository:
             config = repository + "/provision.conf"
+            # module_hotfixes: packages of a module are in the repository without its description, and dnf would refuse
+            # them. yum does not know the option and ignores it.
             write_whole(
                 config,
                 "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
-                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n" % (repository, repository),
+                "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\nmodule_hotfixes=1\n"
+                % (repository, repository),
             )
             self.options += ["-c", config]
         else:
@@ -112,13 +112,20 @@ class Rpm(object):
     def install(self, names):
         return [self.command, "-y"] + self.options + ["install"] + names
 
-    def simulations(self, names):
-        """The commands that only say what would be installed, from the index alone; one success is enough."""
-        return [[self.command, "-q"] + self.options + ["--assumeno", "install"] + names]
+    def simulations(self, names, files):
+        """The commands that only find out whether packages could be installed; one success is enough.
+
+        With `files` they also read the package files, else the index alone.
+        """
+        how = ["-y", "--downloadonly"] if files else ["--assumeno"]
+        return [[self.command, "-q"] + self.options + how + ["install"] + names]
 
     @staticmethod
-    def is_refusal(output, _code):
-        """Whether the end of a simulation means that the packages cannot be installed. The code is always 1."""
+    def is_refusal(output, code, files):
+        """Whether the end of a simulation means that the packages cannot be installed."""
+        if files:
+            return code != 0
+        # With --assumeno the code is always 1.
         return bool(re.search(r"^(?:Error|No package |No match )", output, re.M))
 
     def known(self, names):

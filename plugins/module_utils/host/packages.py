@@ -35,3 +35,15 @@ def of_rpm(names):
     template = "%{NAME} %{VERSION}-%{RELEASE}\\n"
     listing = query(["rpm", "-q", "--queryformat", template] + names) if names else ""
     return dict((name, version) for name, version in re.findall(r"^(\S+) (\S+)$", listing, re.M) if name in names)
+
+
+def every():
+    """{name: version} of all OS packages that are installed, by dpkg or else by rpm; empty if there is neither."""
+    listing = query(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\\n"])
+    listing = listing or query(["rpm", "-qa", "--queryformat", "ii |%{NAME}|%{VERSION}-%{RELEASE}\\n"])
+    return read_list(listing)
+
+
+def read_list(listing):
+    """{name: version} in what dpkg-query or rpm printed for `every`."""
+    return dict(re.findall(r"^.i *\|([^|\n]+)\|([^|\n]+)$", listing, re.M))

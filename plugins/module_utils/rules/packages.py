@@ -10,3 +10,19 @@ __metaclass__ = type
 
 COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
 """{package manager: its command}. A package manager is present if its command exists. dnf is preferred to yum."""
+
+
+def apt_listing(repository):
+    # type: (str) -> tuple[str, str]
+    """(path, content) of the list of sources that names only this repository of the mirror, unpacked in a directory."""
+    return repository + "/provision.list", "deb [trusted=yes] file:%s ./\n" % repository
+
+
+def apt_options(repository):
+    # type: (str) -> list[str]
+    """The options with which apt uses only that list of sources, and keeps what it reads in the same directory."""
+    return [
+        "-o", "Dir::Etc::sourcelist=" + apt_listing(repository)[0], "-o", "Dir::Etc::sourceparts=-",
+        "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
+        "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+    ]  # fmt: skip

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Removes secrets and colour codes from texts, and formats times.
+"""Removes secrets and colour codes from texts, formats times, and sets the encoding of names of files.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -11,6 +11,12 @@ __metaclass__ = type
 import re
 import time
 
+UTF8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+"""The environment in which Python opens names of files as UTF-8.
+
+Without it, Python uses the encoding of the machine's locale.
+Python 3.7 and later read the second variable, and Python 3.6 the first; Python 2.7 does not need them.
+"""
 HIDDEN = "***"
 """The replacement for a secret."""
 USER_OF_URL = re.compile(r"://[^/\s\"'<>]*@")

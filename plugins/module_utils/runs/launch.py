@@ -26,6 +26,7 @@ from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
 from ..rules import run as rules
+from ..rules.texts import UTF8
 from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.errors import StackError
 from ..host.pythons import DISTRIBUTION
@@ -248,7 +249,7 @@ def plain_environment(run):
     """Return the environment of all programs of a run: some inherited variables, and the run's own HOME and TMPDIR."""
     inherited = dict((name, value) for name, value in os.environ.items() if INHERITED.match(name))
     own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
-    return dict(inherited, TERM="dumb", MPLBACKEND="Agg", **own)
+    return dict(inherited, TERM="dumb", MPLBACKEND="Agg", **dict(UTF8, **own))
 
 
 def weights_of(parent, models):

@@ -23,6 +23,7 @@ from ..host.texts import as_text
 from ..rules import run as rules
 from ..rules.slurm import ACTIVE, GONE, SILENT
 from ..rules import layout
+from ..rules.texts import UTF8
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: supervises %(names)s on the node that Slurm chose.
@@ -37,7 +38,7 @@ base64 -d > "$place/plan.json" <<'END'
 END
 for python in python3 python2.7 python2 python; do
     if command -v "$python" > /dev/null; then
-        "$python" "$place/supervisor.zip" job "$place/plan.json"
+        %(utf8)s "$python" "$place/supervisor.zip" job "$place/plan.json"
         exit $?
     fi
 done
@@ -59,7 +60,8 @@ def script(plan, code):
     """Return the batch script of a plan, which contains the code of the supervisor."""
     text = as_text(json.dumps(plan, sort_keys=True)).encode("utf-8")
     names = ", ".join(request["id"] for request in plan["runs"])
-    return SCRIPT % {"names": names, "code": base64_lines(code), "plan": base64_lines(text)}
+    utf8 = " ".join("%s=%s" % (name, UTF8[name]) for name in sorted(UTF8))
+    return SCRIPT % {"names": names, "utf8": utf8, "code": base64_lines(code), "plan": base64_lines(text)}
 
 
 def base64_lines(data):

@@ -18,6 +18,7 @@ from ..scoring.scorer import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
 from ..rules import layout
+from ..rules.texts import UTF8
 from ..rules import run as rules
 
 SYSTEMD = "/run/systemd/system"
@@ -85,7 +86,10 @@ def start_supervisor(run, account, places, plan):
                 return error and "its unit is less confined than it should be: systemd-run reported: %s" % error, None
             error = reply.strip() or "code %s" % code
         error = "it is not a systemd unit, but a session of its own: systemd-run reported: %s" % error
-    return error, subprocess.Popen(shell, preexec_fn=lambda: become_in_session(account), close_fds=True, cwd="/")
+    env = dict(os.environ, **UTF8)
+    return error, subprocess.Popen(
+        shell, env=env, preexec_fn=lambda: become_in_session(account), close_fds=True, cwd="/"
+    )
 
 
 def become_in_session(account):
@@ -98,6 +102,7 @@ def systemd_run(unit, run, account, properties):
     """Return the first part of the command line that starts the supervisor as a unit."""
     kept = ["--setenv=%s=%s" % (name, os.environ[name]) for name in ("PATH", "LANG") if name in os.environ]
     argv = ["systemd-run", "--unit=" + unit, "--description=neuraltalk-provision run %s" % run.name]
+    kept += ["--setenv=%s=%s" % (name, UTF8[name]) for name in sorted(UTF8)]
     argv += ["--property=KillMode=mixed"] + kept
     if account is not None:
         argv += ["--uid=%s" % account.name, "--gid=%d" % account.gid]

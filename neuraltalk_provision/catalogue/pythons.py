@@ -1,0 +1,64 @@
+"""Which Python the hosts of a release have, and which wheels they can use. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Release:
+    """What decides about wheels: the release's Python, its glibc, and the newest manylinux that its pip installs.
+
+    A pip that is older than a form of wheels does not see them, whatever the glibc is.
+    """
+
+    python: str
+    glibc: str
+    manylinux: str
+
+
+_RELEASES = {
+    ("debian", 11): Release("3.9", "2.31", "2.31"),
+    ("debian", 12): Release("3.11", "2.36", "2.36"),
+    ("debian", 13): Release("3.13", "2.41", "2.41"),
+    ("ubuntu", 20): Release("3.8", "2.31", "2.17"),
+    ("ubuntu", 22): Release("3.10", "2.35", "2.35"),
+    ("ubuntu", 24): Release("3.12", "2.39", "2.39"),
+    ("el", 7): Release("2.7", "2.17", "2.5"),
+    ("el", 8): Release("3.6", "2.28", "2.5"),
+    ("el", 9): Release("3.9", "2.34", "2.34"),
+    ("el", 10): Release("3.12", "2.39", "2.39"),
+}
+_EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky"})
+CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13")}
+"""{Python: release} of the controllers that the mirror can set up."""
+_OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+
+
+def release(system: str, major: int) -> Release | None:
+    """What hosts of this release have; None if it is not known."""
+    return _RELEASES.get(("el" if system in _EL else system, major))
+
+
+def releases(python: str) -> tuple[Release, ...]:
+    """All releases with that Python."""
+    return tuple(one for one in _RELEASES.values() if one.python == python)
+
+
+def every_python() -> tuple[str, ...]:
+    """Every Python that hosts have, the oldest first."""
+    return tuple(sorted({one.python for one in _RELEASES.values()}, key=version))
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A version such as `2.17` as numbers, which can be compared."""
+    return tuple(int(part) for part in text.split("."))
+
+
+def manylinux(file: str) -> tuple[int, ...]:
+    """The glibc that a wheel needs, by its name; (0,) if it contains nothing that was compiled."""
+    tags = file.removesuffix(".whl").rpartition("-")[2].split(".")
+    needed = [_OLD_TAGS[tag.partition("_")[0]] for tag in tags if tag.partition("_")[0] in _OLD_TAGS]
+    needed += [(int(match[1]), int(match[2])) for tag in tags if (match := re.match(r"manylinux_(\d+)_(\d+)_", tag))]
+    return min(needed, default=(0,))

@@ -1,0 +1,64 @@
+"""The directory `.pull` of a mirror: what has arrived, until the artifacts that need it are complete.
+
+Only the process that holds its guard works there, so what an ended process left behind is found and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.mirror import git, pull_errors
+
+FOLDER = ".pull"
+PATIENCE = 3.0
+"""Seconds to wait for another pull. One that was killed can need a moment to let go."""
+
+
+@contextlib.contextmanager
+def working(mirror: Path) -> Iterator[Path]:
+    """The directory, which no other process uses meanwhile. MirrorError if another one does not end in a moment."""
+    cache = mirror / FOLDER
+    with pull_errors.of_disk(mirror):
+        cache.mkdir(parents=True, exist_ok=True)
+        with _guard(cache):
+            _remove_rest(cache)
+            yield cache
+
+
+@contextlib.contextmanager
+def _guard(cache: Path) -> Iterator[None]:
+    handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not _held(handle):
+            if time.monotonic() > end:
+                raise MirrorError(
+                    f"another `provision mirror pull` works on {cache.parent} at this moment",
+                    advice="Wait until it has ended; then this command moves only what is still missing.",
+                )
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _held(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_rest(cache: Path) -> None:
+    """Remove what a process that was killed left incomplete. A part of a file stays, because it can be continued."""
+    for rest in (cache / "git").glob(f"{git.PART}*"):
+        shutil.rmtree(rest, ignore_errors=True)
+    shutil.rmtree(cache / "archives", ignore_errors=True)

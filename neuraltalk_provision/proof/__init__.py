@@ -1,0 +1,1 @@
+"""`provision mirror prove`: an installation from the mirror alone, and a recorder of every attempt to reach more."""

@@ -1,0 +1,56 @@
+"""Errors that ansible-playbook reports before it connects to any host, as errors for the user. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.site import codes
+
+# A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
+_RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+):(?P<last>\d+)\](?P<after>[^,\s]*)")
+_MOST_NAMES = 5
+
+
+def error(text: str, inventory: str, limit: Sequence[str], place: str) -> ProvisionError | None:
+    """The error that these warnings of Ansible mean; None if they are not known to be errors.
+
+    `inventory` names the inventories, and `place` is the directory from which Ansible counts relative paths.
+    """
+    match codes.of_play(text):
+        case codes.INVENTORY_UNREADABLE:
+            return UsageError(f"Ansible cannot read the inventory {inventory}:\n{text}")
+        case codes.INVENTORY_VAULT:
+            return UsageError(
+                f"Ansible has no password for what was encrypted with ansible-vault in the inventory {inventory}, or "
+                f"cannot read its vault password file:\n{text}",
+                advice="Set ANSIBLE_VAULT_PASSWORD_FILE or ANSIBLE_VAULT_IDENTITY_LIST as for ansible-playbook; a "
+                f"relative path counts from {place}. provision reads no ansible.cfg of yours.",
+            )
+        case codes.LIMIT_FILE_MISSING:
+            files = ", ".join(one for one in limit if "@" in one)
+            return UsageError(
+                f"--limit {files}: there is no such file, or it cannot be read; a relative path counts from {place}"
+            )
+        case codes.INVENTORY_NO_MATCH:
+            return UsageError(
+                f"the inventory {inventory} has no host or group called {', '.join(limit)}",
+                advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups." + _about_ranges(limit),
+            )
+    return None
+
+
+def _about_ranges(limit: Sequence[str]) -> str:
+    """What a range of names in --limit means; empty if there is none."""
+    found = _RANGE.search(",".join(limit))
+    if found is None:
+        return ""
+    first, last = int(found["first"]), int(found["last"])
+    numbers = [str(number).zfill(len(found["first"])) for number in range(first, min(last + 1, first + _MOST_NAMES))]
+    names = ",".join(f"{found['before']}{number}{found['after']}" for number in numbers)
+    more = ",..." if last - first >= _MOST_NAMES else ""
+    return (
+        f" In --limit, Ansible reads [{found['first']}:{found['last']}] as the positions of hosts in a group; only in "
+        f"an inventory it is a range of names. Write --limit {names}{more}, or a regular expression after ~."
+    )

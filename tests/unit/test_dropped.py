@@ -1,0 +1,163 @@
+"""Many hosts through one SSH server that closes connections at random: slower tries, and then words that help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision.site import advice, codes, dropped, events, playbook
+from neuraltalk_provision.site.events import Change, Failure, PlayResults
+from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit import fake_ssh
+from tests.unit.fake_ssh import FakeSsh
+
+CLOSED = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 192.0.2.1 port 22"
+# What ssh prints if a bastion or a host closes the connection before the login.
+DROPS = (
+    CLOSED,
+    "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 192.0.2.1 port 22",
+    "ssh_exchange_identification: Connection closed by remote host",
+    "ssh_exchange_identification: read: Connection reset by peer",
+    "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535",
+    "kex_exchange_identification: banner line contains invalid characters",
+    "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out",
+    "Data could not be sent to remote host '192.0.2.1'. Make sure this host can be reached over SSH: [Errno 32] "
+    "Broken pipe",
+    "Connection closed by 2001:db8::1 port 22",
+)
+# What it prints if something else is wrong, although the last lines can be the same.
+NO_DROPS = (
+    (f"ssh: connect to host bastion port 22: Connection refused\n{CLOSED}", codes.UNREACHABLE),
+    (f"ssh: connect to host bastion port 22: No route to host\n{CLOSED}", codes.UNREACHABLE),
+    (f"ssh: Could not resolve hostname bastion: Name or service not known\n{CLOSED}", codes.UNREACHABLE),
+    (
+        f"channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n{CLOSED}",
+        codes.UNREACHABLE,
+    ),
+    (f"ops@bastion: Permission denied (publickey).\n{CLOSED}", codes.SSH_LOGIN),
+    (f"Host key verification failed.\n{CLOSED}", codes.SSH_HOST_KEY),
+    ("ssh: connect to host node1 port 22: Connection timed out", codes.UNREACHABLE),
+    ("Shared connection to node1 closed.", codes.UNREACHABLE),
+)
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
+    return fake_ssh.put_on_path(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited between tries; nothing waits."""
+    waited: list[float] = []
+    monkeypatch.setattr(playbook, "_sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., Outcome]:
+    def ask(count: int, **more: object) -> Outcome:
+        variables = {
+            "provision_stack_root": str(tmp_path / "stack"),
+            "provision_package_names": [],
+            "provision_our_variables": "^provision_",
+        }
+        # Ansible's own tries are fewer here, because it waits between them.
+        inventory = fake_ssh.inventory(tmp_path / "hosts.yml", count, ansible_ssh_retries="0")
+        return playbook.run(Request("state.yml", inventory, variables), **more)  # type: ignore[arg-type]
+
+    return ask
+
+
+def failure(message: str, *, unreachable: bool = True) -> Failure:
+    name = "runner_on_unreachable" if unreachable else "runner_on_failed"
+    found = events.failure({"event": name, "event_data": {"host": "node1", "task": "Ask", "res": {"msg": message}}})
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("message", DROPS)
+def test_closed_connection_is_recognised(message: str) -> None:
+    said = failure(f"Failed to connect to the host via ssh: {message}")
+    assert said.code == codes.SSH_DROPPED
+    assert {"forks", "MaxStartups"} <= set(advice.explain(said).replace(":", "").split())
+
+
+@pytest.mark.parametrize(("message", "code"), NO_DROPS)
+def test_other_cause_is_not_taken_for_one(message: str, code: str) -> None:
+    assert failure(f"Failed to connect to the host via ssh: {message}").code == code
+
+
+def test_program_on_a_host_that_prints_such_words_is_not_taken_for_one() -> None:
+    assert failure(CLOSED, unreachable=False).code == ""
+
+
+def test_hosts_are_tried_again_with_fewer_at_once_until_all_have_answered(
+    ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float], tmp_path: Path
+) -> None:
+    # node2 is refused once, node3 three times.
+    ssh.behave(
+        """
+        tries=$(grep -c " $host " 'PLACE/calls')
+        if [ "$host-$tries" = node2-1 ] || { [ "$host" = node3 ] && [ "$tries" -le 3 ]; }; then
+            printf 'kex_exchange_identification: Connection closed by remote host\\r\\n' >&2
+            exit 255
+        fi
+        """
+    )
+    heard: list[str] = []
+    outcome = ask(3, on_event=lambda event: heard.append(str(event["event"])))
+    assert sorted(outcome.results.by_host("stack_state")) == ["node1", "node2", "node3"]
+    assert (outcome.rc, outcome.results.failures) == (0, ())
+    assert pauses == [pause for pause, _forks in dropped.ROUNDS[:3]]
+    assert heard.count("runner_on_unreachable") == 4
+
+
+def test_host_that_stays_refused_is_an_error_that_names_forks_and_maxstartups(
+    ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float]
+) -> None:
+    ssh.behave("[ $host = node1 ] || { echo 'Connection closed by 192.0.2.1 port 22' >&2; exit 255; }")
+    outcome = ask(2)
+    (failed,) = outcome.results.failures
+    assert (failed.host, failed.code, len(pauses)) == ("node2", codes.SSH_DROPPED, len(dropped.ROUNDS))
+    assert "lower forks in provision.yml" in advice.explain(failed)
+    assert list(outcome.results.by_host("stack_state")) == ["node1", "node2"]
+    assert outcome.results.by_host("stack_state")["node1"]["state"]
+
+
+def test_host_that_cannot_be_reached_is_not_tried_again(
+    ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float]
+) -> None:
+    ssh.behave("echo 'ssh: connect to host node1 port 22: Connection refused' >&2; exit 255")
+    assert [failed.code for failed in ask(1).results.failures] == [codes.UNREACHABLE]
+    assert pauses == []
+
+
+DROPPED = Failure("node1", "Ask", CLOSED, unreachable=True, code=codes.SSH_DROPPED)
+
+
+def test_host_on_which_something_was_done_is_not_tried_again() -> None:
+    unreachable = ("node1", "copy", {"unreachable": True})
+    assert dropped.hosts(PlayResults(results=(unreachable,), failures=(DROPPED,))) == ("node1",)
+    done = ("node1", "host_lease", {"changed": True})
+    assert dropped.hosts(PlayResults(results=(done, unreachable), failures=(DROPPED,))) == ()
+
+
+def test_results_of_the_further_try_replace_those_of_its_hosts_alone() -> None:
+    first = PlayResults(
+        results=(("node1", "a", {"unreachable": True}), ("node2", "a", {"n": 2})),
+        failures=(DROPPED, Failure("node3", "a", "full")),
+        changes=(Change("node2", "torch", "build"),),
+        diffs=(("node2", {"after": "x"}),),
+        warnings=("w",),
+    )
+    second = PlayResults(
+        results=(("node1", "a", {"n": 1}),), changes=(Change("node1", "torch", "build"),), warnings=("v",)
+    )
+    both = dropped.merged(first, second, ("node1",))
+    assert both.by_host("a") == {"node1": {"n": 1}, "node2": {"n": 2}}
+    assert both.failures == (Failure("node3", "a", "full"),)
+    assert [change.host for change in both.changes] == ["node2", "node1"]
+    assert (both.diffs, both.warnings) == ((("node2", {"after": "x"}),), ("w", "v"))

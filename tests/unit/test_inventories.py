@@ -1,0 +1,219 @@
+"""Inventories, and the paths in them, mean what they mean to plain Ansible, wherever the user stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neuraltalk_provision import inventories, settings
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit import fake_ssh
+from tests.unit.fake_ssh import FakeSsh
+
+Ask = Callable[..., Outcome]
+LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+VAULT = """\
+$ANSIBLE_VAULT;1.1;AES256
+31363230366137306465366564306534623335303461353732306332373033306662333339633430
+6633323538346461656166663164386361323565623566350a663834383133393538393333643432
+64373734353633393862666430306639333862323466393639383865343831653263643666393930
+6239616261656263350a633932363063663366313731643632396330653236373133306363393831
+6232
+"""
+"""`site_name: x`, encrypted by ansible-vault with the password `secret`."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory in which the user stands; the inventory is in another one."""
+    place = tmp_path / "the user's directory"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for name in ("ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_BECOME_PASSWORD_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return place
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
+    return fake_ssh.put_on_path(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def ask(here: Path, tmp_path: Path) -> Ask:
+    """Asks the hosts of inventories for their state."""
+
+    def ask(*files: Path, limit: tuple[str, ...] = ()) -> Outcome:
+        variables = {
+            "provision_stack_root": str(tmp_path / "stack"),
+            "provision_package_names": [],
+            "provision_our_variables": "^provision_",
+        }
+        return playbook.run(Request("state.yml", files, variables, limit=limit))
+
+    return ask
+
+
+def local(file: Path, *names: str, **variables: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"all": {"hosts": {name: {} for name in names}, "vars": {**LOCAL, **variables}}}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+def hosts(outcome: Outcome) -> list[str]:
+    assert not outcome.results.failures
+    return sorted(outcome.results.by_host("stack_state"))
+
+
+def test_ssh_gets_relative_paths_as_they_are_and_runs_where_the_user_stands(
+    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path
+) -> None:
+    relative = {
+        "ansible_ssh_private_key_file": "keys/id",
+        "ansible_ssh_common_args": "-o UserKnownHostsFile=known_hosts -o ProxyCommand='./jump %h'",
+        "ansible_ssh_extra_args": "-F ssh_config",
+    }
+    assert hosts(ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml", **relative))) == ["node1"]
+    assert {call.partition(": ")[0] for call in ssh.calls} == {str(here)}
+    options = ('IdentityFile="keys/id"', "UserKnownHostsFile=known_hosts", "ProxyCommand=./jump %h", "-F ssh_config")
+    assert all(option in call for call in ssh.calls for option in options)
+
+
+def test_key_in_the_environment_counts_from_where_the_user_stands(
+    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", "keys/id")
+    ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml"))
+    assert all(f'IdentityFile="{here}/keys/id"' in call for call in ssh.calls)
+
+
+def test_directory_of_the_inventory_can_be_named(ssh: FakeSsh, ask: Ask, tmp_path: Path) -> None:
+    key = {"ansible_ssh_private_key_file": "{{ inventory_dir }}/keys/id"}
+    ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml", **key))
+    assert all(f'IdentityFile="{tmp_path}/site/keys/id"' in call for call in ssh.calls)
+
+
+@pytest.mark.parametrize("variable", ["ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST"])
+def test_password_of_the_vault_is_read_where_the_user_stands(
+    ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    encrypted(local(tmp_path / "site" / "hosts.yml", "node1"))
+    (here / ".vault_pass").write_text("secret\n")
+    monkeypatch.setenv(variable, ".vault_pass" if variable.endswith("FILE") else "site@.vault_pass")
+    assert hosts(ask(tmp_path / "site" / "hosts.yml")) == ["node1"]
+
+
+def test_password_of_sudo_is_read_where_the_user_stands(
+    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "become").write_text("s3cr3t-of-sudo\n")
+    monkeypatch.setenv("ANSIBLE_BECOME_PASSWORD_FILE", "become")
+    assert hosts(ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml"))) == ["node1"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [(None, ""), (".vault_pass", "wrong\n"), ("missing", None)], ids=["none", "wrong", "missing"]
+)
+def test_vault_that_cannot_be_decrypted_is_told_in_words(
+    ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, content: str | None
+) -> None:
+    inventory = encrypted(local(tmp_path / "site" / "hosts.yml", "node1"))
+    if file:
+        monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", file)
+        if content:
+            (here / file).write_text(content)
+    with pytest.raises(UsageError, match="ansible-vault") as caught:
+        ask(inventory)
+    assert "Traceback" not in caught.value.message
+    assert "ANSIBLE_VAULT_PASSWORD_FILE" in caught.value.advice
+    assert str(here) in caught.value.advice
+
+
+def test_all_inventories_that_are_given_are_used(ask: Ask, tmp_path: Path) -> None:
+    first = local(tmp_path / "a's" / "hosts.yml", "node1")
+    second = local(tmp_path / "b" / "more.yml", "node2", "node3")
+    assert hosts(ask(first, second)) == ["node1", "node2", "node3"]
+
+
+def test_one_missing_inventory_of_several_is_refused(ask: Ask, tmp_path: Path) -> None:
+    there = local(tmp_path / "a" / "hosts.yml", "node1")
+    with pytest.raises(UsageError, match=r"none\.yml: there is no such inventory"):
+        ask(there, tmp_path / "none.yml")
+
+
+def test_one_unreadable_inventory_of_several_is_refused(ask: Ask, tmp_path: Path) -> None:
+    there = local(tmp_path / "a" / "hosts.yml", "node1")
+    (tmp_path / "broken.yml").write_text("{ [\n")
+    with pytest.raises(UsageError, match=r"hosts.yml and .*broken.yml"):
+        ask(there, tmp_path / "broken.yml")
+
+
+def test_ranges_in_an_inventory_and_patterns_in_a_limit_are_ansibles(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "hosts.yml"
+    file.write_text(yaml.safe_dump({"all": {"children": {"rack": {"hosts": {"node[01:04]": LOCAL}}}}}))
+    assert hosts(ask(file, limit=("rack[0:1]", "~node0[34]", "!node04"))) == ["node01", "node02", "node03"]
+
+
+def test_range_of_names_as_a_limit_is_explained(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "hosts.yml"
+    file.write_text(yaml.safe_dump({"all": {"hosts": {"node[01:04]": LOCAL}}}))
+    with pytest.raises(UsageError, match=r"no host or group called node\[01:02\]") as caught:
+        ask(file, limit=("node[01:02]",))
+    assert "position" in caught.value.advice
+    assert "--limit node01,node02" in caught.value.advice
+
+
+def test_file_with_a_limit_is_read_where_the_user_stands(ask: Ask, here: Path, tmp_path: Path) -> None:
+    file = local(tmp_path / "site" / "hosts.yml", "node1", "node2", "node3")
+    (here / "some-hosts").write_text("node1\nnode3\n")
+    assert hosts(ask(file, limit=("@some-hosts",))) == ["node1", "node3"]
+
+
+def test_file_with_a_limit_that_does_not_exist_is_told_with_where_it_was_looked_for(
+    ask: Ask, here: Path, tmp_path: Path
+) -> None:
+    file = local(tmp_path / "site" / "hosts.yml", "node1")
+    with pytest.raises(UsageError, match=r"--limit @missing: .*cannot be read") as caught:
+        ask(file, limit=("@missing",))
+    assert str(here) in caught.value.message
+
+
+def test_hosts_can_be_listed_in_place_of_a_file(here: Path, tmp_path: Path, ssh: FakeSsh, ask: Ask) -> None:
+    chosen = settings.load(None, inventory=(Path("node1,node2"),))
+    assert inventories.listed(chosen.inventory) == (Path("node1,node2"),)
+    # The interpreter is found on the host, because the list contains no variables.
+    assert {failure.host for failure in ask(*inventories.listed(chosen.inventory)).results.failures} <= {
+        "node1",
+        "node2",
+    }
+    assert {call.split(" node")[1][0] for call in ssh.calls} == {"1", "2"}
+
+
+def test_file_with_a_comma_in_its_name_is_a_file(here: Path) -> None:
+    local(here / "a,b.yml", "node1")
+    assert settings.load(None, inventory=(Path("a,b.yml"),)).inventory == here / "a,b.yml"
+
+
+def test_inventories_in_the_settings_count_from_their_file(here: Path, tmp_path: Path) -> None:
+    file = tmp_path / "site" / "provision.yml"
+    file.parent.mkdir()
+    file.write_text("inventory: [hosts.yml, ../more]\n")
+    chosen = settings.load(file)
+    assert chosen.inventory == (tmp_path / "site" / "hosts.yml", tmp_path / "site" / "../more")
+    assert inventories.named(chosen.inventory) == f"{tmp_path}/site/hosts.yml and {tmp_path}/site/../more"
+    assert settings.load(file, inventory=(Path("a"), Path("b"))).inventory == (here / "a", here / "b")
+    assert settings.load(file, inventory=()).inventory == chosen.inventory
+
+
+def encrypted(file: Path) -> Path:
+    """The inventory, with an encrypted variable of all its hosts."""
+    folder = file.parent / "group_vars"
+    folder.mkdir()
+    (folder / "all.yml").write_text(VAULT)
+    return file
