@@ -13,7 +13,7 @@ description:
   - Only root and the user who builds must be able to replace the file between this check and its use. So a directory
     that other users own or can write to is refused.
   - With V(known), a missing or wrong file is not an error. The result has RV(whole=false), and the role then transfers
-    the file. With V(verified), it is an error.
+    the file, for which the directory is made if it does not exist. With V(verified), it is an error.
 options:
   artifact:
     description: The artifact's name in the mirror's lock.
@@ -78,7 +78,7 @@ import stat
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import file_sha256, remove
+from ..module_utils.host.files import file_sha256, make_directory, remove
 from ..module_utils.host.outcome import run_module
 
 
@@ -130,9 +130,13 @@ def work(module):
     """The result of the module: whether the file exists and has the sha256 of the lock."""
     options = module.params
     path = options["path"]
-    if not os.path.isdir(os.path.dirname(path)) and options["state"] == "known":
-        return {"changed": False, "whole": False, "seen": ""}
-    check_directory(options["artifact"], os.path.dirname(path))
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory) and options["state"] == "known":
+        if not module.check_mode:
+            make_directory(directory)
+            check_directory(options["artifact"], directory)
+        return {"changed": True, "whole": False, "seen": ""}
+    check_directory(options["artifact"], directory)
     exists, seen = os.path.lexists(path), digest_of(path)
     whole = seen == options["sha256"]
     if exists and not whole and not module.check_mode:

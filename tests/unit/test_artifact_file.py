@@ -76,6 +76,15 @@ def test_missing_file_is_brought_or_is_an_error(ask: Run, path: Path) -> None:
         ask()
     path.parent.rmdir()
     assert ask("known", check=True)["whole"] is False
+    assert not path.parent.exists()
+
+
+def test_directory_is_made_for_a_file_that_will_be_brought(ask: Run, path: Path) -> None:
+    path.parent.rmdir()
+    said = ask("known")
+    assert (said["whole"], said["changed"]) == (False, True)
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+    assert ask("known")["changed"] is False
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "writable"])
