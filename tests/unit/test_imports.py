@@ -98,8 +98,8 @@ IMPORTERS = {
     "cyclonedx": {"mirror/bill_of_materials.py"},
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
-    # Three write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
-    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/tar_writer.py", "mirror/view.py"},
+    # Two write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
+    "tarfile": {"mirror/deb_copyright.py", "mirror/parts.py", "mirror/tar_writer.py"},
     "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
