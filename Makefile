@@ -18,7 +18,7 @@ demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions
 test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources; some parts: make test ONLY="lint unit"
 	$(BIN)/python -m tests $(ONLY)
 
-quick: $(VENV)/ready ## Run lint, types and unit tests, in about 95 s on 2 cores, without Docker: before each commit
+quick: $(VENV)/ready ## Run lint, types and unit tests, in about 200 s on 2 cores, without Docker: before each commit
 	$(BIN)/python -m tests lint unit
 
 $(VENV)/ready: pyproject.toml tests/setup.sh

@@ -30,7 +30,8 @@ _RELEASES = {
     ("el", 9): Release("3.9", "2.34", "2.34"),
     ("el", 10): Release("3.12", "2.39", "2.39"),
 }
-_EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky"})
+EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky"})
+"""The IDs of the systems that are Enterprise Linux."""
 CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13")}
 """{Python: release} of the controllers that the mirror can set up."""
 _OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
@@ -38,7 +39,7 @@ _OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2
 
 def release(system: str, major: int) -> Release | None:
     """What hosts of this release have; None if it is not known."""
-    return _RELEASES.get(("el" if system in _EL else system, major))
+    return _RELEASES.get(("el" if system in EL else system, major))
 
 
 def releases(python: str) -> tuple[Release, ...]:

@@ -137,7 +137,7 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
     for finding in check.findings:
         output.say(f"{finding.problem:<10} {finding.file}: {finding.detail}")
     signatures.show(signed, output)
-    proved = proofs.read(target)
+    proved = proofs.read(target, signed.sha256)
     prove.show(proved, output)
     output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings) + bool(signed.refusal)} problems")
     output.result(
@@ -170,7 +170,7 @@ def list_(
     catalogue = catalogues.load()
     lock.refuse_no_directory(target)
     known, signed = trust.examine(chosen)
-    listed, proved = known.artifacts, proofs.read(target)
+    listed, proved = known.artifacts, proofs.read(target, signed.sha256)
     names = {entry.name for entry in listed}
     keys = {identify.refuse_platform(key) for key in platforms or ()} | identify.platforms_in(names, catalogue)
     if listed:

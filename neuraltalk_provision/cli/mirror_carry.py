@@ -71,7 +71,7 @@ def bundle(
         output.say(f"{'kept ' if name in written.kept else 'wrote'} {name}: sha256 {digest}")
     for name in written.documents:
         output.say(f"wrote {name}")
-    prove.show(proofs.read(target), output)
+    prove.show(proofs.read(target, prepared.description.lock.sha256), output)
     output.say(
         f"next: carry the parts from {to} to the other side; there, run `provision mirror unbundle DIR...` "
         "with the directories of the parts, in any order"

@@ -100,7 +100,7 @@ _CAUSES = (
 
 def of_update(key: str, errors: str) -> MirrorError:
     """The error for an `apt-get update` that was not complete; `key` is the platform."""
-    lines = [line for line in errors.splitlines() if FAILED.match(line)] or errors.splitlines() or ["no message"]
+    lines = _lines(errors)
     # What apt says at the end sums up; the lines before have the reason.
     cause = next((cause for cause in _CAUSES for line in lines if re.search(cause.words, line)), None)
     line = next((line for line in lines if cause and re.search(cause.words, line)), lines[0])
@@ -121,7 +121,7 @@ def reason(errors: str) -> str:
     unmet = re.findall(r"^ (\S+) : ((?:Depends|PreDepends|Pre-Depends|Conflicts|Breaks): .*)$", errors, re.M)
     if unmet:
         return "; ".join(f"{name}: {' '.join(what.split())}" for name, what in unmet[:3])[:500]
-    lines = [line for line in errors.splitlines() if FAILED.match(line)] or errors.splitlines() or ["no message"]
+    lines = _lines(errors)
     return _PREFIX.sub("", lines[0])[:500]
 
 
@@ -134,3 +134,8 @@ def not_installable(key: str, names: Iterable[str], errors: str) -> MirrorError:
         advice="Give all repositories of the platform with --repositories FILE: those of the release, its updates and "
         "its security updates, with the component that has the package.",
     )
+
+
+def _lines(errors: str) -> list[str]:
+    """The lines that say what failed; all lines if none says so."""
+    return [line for line in errors.splitlines() if FAILED.match(line)] or errors.splitlines() or ["no message"]

@@ -61,7 +61,7 @@ class Available:
         self.names, self.base = set[str](), list[str]()
         self._texts: dict[str, bytes] = {}
         for block in dump.split(b"\n\n"):
-            fields = {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
+            fields = _fields(block)
             name = fields.get("Package", "")
             if not name:
                 continue
@@ -72,8 +72,9 @@ class Available:
                 self._texts[fields["SHA256"].lower()] = block
         wrong = next((name for name in self.base if not _NAME.fullmatch(name)), "")
         if wrong or len(self.base) > MOST_BASE:
-            what = f"is called {wrong[:100]!r}" if wrong else f"is one of {len(self.base):,}"
-            raise MirrorError(f"the index has a package that every host needs and that {what}", advice=_ADVICE)
+            what = f"a package that every host needs and that is called {wrong[:100]!r}"
+            many = f"{len(self.base):,} packages that every host needs, which are too many"
+            raise MirrorError(f"the index has {what if wrong else many}", advice=_ADVICE)
 
     def record(self, address: Address) -> Record:
         """The record of the package whose file is at an address. Raises MirrorError if it cannot be used."""
@@ -81,7 +82,7 @@ class Available:
         if block is None:
             raise MirrorError(f"{address.uri}: no package of the index has this file", advice=_ADVICE)
         text = block.decode("utf-8", "replace").strip("\n") + "\n"
-        fields = {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
+        fields = _fields(block)
         package, version, machine = (fields.get(name, "") for name in ("Package", "Version", "Architecture"))
         if not _NAME.fullmatch(package) or not _VERSION.fullmatch(version) or machine not in (ARCHITECTURE, "all"):
             raise MirrorError(
@@ -90,6 +91,11 @@ class Available:
                 advice=_ADVICE,
             )
         return Record(package, version, machine, address.sha256, _is_base(fields), text)
+
+
+def _fields(block: bytes) -> dict[str, str]:
+    """The fields of a record that are used here."""
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
 
 
 def _is_base(fields: Mapping[str, str]) -> bool:

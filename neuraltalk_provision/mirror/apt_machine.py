@@ -33,7 +33,7 @@ class Machine:
 
     @property
     def proxies(self) -> dict[str, str]:
-        """Variables for curl with the same effect as the settings, as far as there are such."""
+        """Variables with which curl uses the same proxies and certificates as apt."""
         values = {name.lower(): value for line in self.settings for name, value in re.findall(r'(\S+) "(.*)";', line)}
         plain = values.get("acquire::http::proxy", "")
         found = {

@@ -127,18 +127,15 @@ class AptRoot:
 
 def _run(command: Sequence[str], settings: Path, stop: Event) -> tuple[programs.Ended, bytes]:
     """How a program of apt ended, and what it printed."""
-    output = bytearray()
 
-    def keep(data: bytes) -> None:
-        if len(output) + len(data) > LARGEST:
-            raise MirrorError(f"{command[0]} printed more than {LARGEST:,} bytes", advice="Do not use this repository.")
-        output.extend(data)
+    def too_much() -> MirrorError:
+        return MirrorError(f"{command[0]} printed more than {LARGEST:,} bytes", advice="Do not use this repository.")
 
     environment = {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}
-    ended = programs.run(command, environment, sink=keep, stop=stop, silence=SILENCE)
+    ended, output = programs.captured(command, environment, LARGEST, too_much=too_much, stop=stop, silence=SILENCE)
     if stop.is_set():
         raise MirrorError("it was stopped", advice="Run the same command again.")
-    return ended, bytes(output)
+    return ended, output
 
 
 def _problem(ended: programs.Ended, output: bytes) -> str:

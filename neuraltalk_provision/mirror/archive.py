@@ -58,6 +58,11 @@ class Contents:
     texts: Mapping[str, str]
 
 
+def limits_of(flat: bool) -> archives.Limits:
+    """How much an archive may contain; `flat` if it has packages or wheels at its root."""
+    return archives.Limits(MOST_UNPACKED[flat], MOST_MEMBERS, MOST_RATIO)
+
+
 def advice_instead(what: str) -> str:
     """What to do with a file that is something else, such as a zip archive or a web page; empty if it is not known."""
     return _INSTEAD.get(what, "")
@@ -100,7 +105,7 @@ def _absent(contents: Contents, absent: Sequence[str]) -> str:
 
 def read(file: Path, artifact: Artifact, texts: Collection[str] = ()) -> Contents:
     """What an archive contains, with the texts of the files that match `texts` (patterns). Raises MirrorError."""
-    limits = archives.Limits(MOST_UNPACKED[artifact.flat], MOST_MEMBERS, MOST_RATIO)
+    limits = limits_of(artifact.flat)
     try:
         with naming(file, "read", MirrorError), file.open("rb") as opened:
             return _read(file, archives.entries(opened, 0 if artifact.flat else 1, limits), texts)

@@ -19,7 +19,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from neuraltalk_provision.mirror import carried
-from neuraltalk_provision.mirror.contained import Package, Statement
+from neuraltalk_provision.mirror.contained import Package, Statement, plain
 
 _SPACE = uuid.UUID("7f4c1c0e-5b0f-5d0c-9a53-6d0c2b1f4a6e")
 """The name space of serial numbers of this project (RFC 9562, version 5)."""
@@ -58,7 +58,7 @@ def _artifact(row: carried.Row) -> Component:
             file=entry.file,
             size=str(entry.size),
             role=entry.role,
-            origin=_plain(entry.origin),
+            origin=plain(entry.origin),
             carried="yes" if row.carried else "no, the other side has it",
             content=row.inside.problem,
         ),
@@ -127,7 +127,3 @@ def _licences(statement: Statement) -> Iterable[License]:
 def _properties(statement: Statement, **values: str) -> list[Property]:
     values |= {"licence-file": statement.file, "licence-remark": statement.why}
     return [Property(name=f"{_PREFIX}:{name}", value=value) for name, value in sorted(values.items()) if value]
-
-
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

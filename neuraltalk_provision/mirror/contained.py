@@ -42,6 +42,11 @@ class Inside:
     problem: str = ""
 
 
+def plain(text: str) -> str:
+    """Text that people gave, without characters that could change what is shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def shown(text: str) -> str:
     """Text of a package as one short line without characters that could change what is shown."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 10 * LONGEST_NAME]).split())

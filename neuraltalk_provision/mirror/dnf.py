@@ -54,15 +54,12 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
         work.mkdir(parents=True, exist_ok=True)
         asked = work / "asked.json"
         asked.write_text(json.dumps({**request, "work": str(work.absolute())}), encoding="utf-8")
-    answer = bytearray()
 
-    def take(data: bytes) -> None:
-        answer.extend(data)
-        if len(answer) > LONGEST:
-            raise MirrorError(f"dnf named more than {LONGEST:,} bytes of packages", advice="Use other repositories.")
+    def too_much() -> MirrorError:
+        return MirrorError(f"dnf named more than {LONGEST:,} bytes of packages", advice="Use other repositories.")
 
     command = [python, "-I", str(PROGRAM), str(asked)]
-    ended = programs.run(command, environment(work), sink=take, stop=stop)
+    ended, answer = programs.captured(command, environment(work), LONGEST, too_much=too_much, stop=stop)
     if stop.is_set():
         raise MirrorError("stopped while packages were looked for", advice="Run the same command again.")
     if ended.code or not answer:
@@ -72,4 +69,4 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
             advice="An index is damaged, or it needs more than 6 GiB of memory or 30 minutes. Check the addresses of "
             f"the repositories, and the space below {work}, then run the same command again.",
         )
-    return dnf_answer.read(bytes(answer))
+    return dnf_answer.read(answer)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.mirror.package_names import FOR_ANSIBLE, Names
 
-_EL = ("almalinux", "centos", "ol", "rhel", "rocky")
 MEMORY = 6 << 30
 """The most bytes of memory for dnf. The indexes of a whole distribution need less than 2 GiB."""
 BASE = {"groups": ["core"], "names": ["glibc-langpack-en"]}
@@ -18,7 +18,7 @@ package is replaced by the mirror's newer one, what depends on its exact version
 
 def module_platform(target: Target) -> str:
     """The platform of dnf's modules, by which each module has a default stream; empty for systems without modules."""
-    if target.id in _EL:
+    if target.id in pythons.EL:
         return f"platform:el{target.major}" if target.major >= 8 else ""
     return f"platform:f{target.major}" if target.id == "fedora" else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.mirror import bill_of_materials, carried, lock
-from neuraltalk_provision.mirror.contained import Inside, Package, Statement
+from neuraltalk_provision.mirror.contained import Inside, Package, Statement, plain
 from neuraltalk_provision.mirror.parts import Description
 
 
@@ -57,7 +57,7 @@ def _contents(name: str, rows: list[carried.Row], description: Description, dige
         lines += [*_rows(row), ""]
     lines += [f"Parts: {len(digests)}. To check them: sha256sum -c {name}.sha256", ""]
     lines += [f"{sha256}  {part}" for part, sha256 in digests.items()]
-    return "\n".join(_plain(line) for line in lines) + "\n"
+    return "\n".join(plain(line) for line in lines) + "\n"
 
 
 def _rows(row: carried.Row) -> list[str]:
@@ -100,8 +100,3 @@ def _licence(statement: Statement) -> str:
     found = ", ".join(carried.names(statement)) or "not recorded"
     remark = "; ".join(text for text in (statement.file and f"from {statement.file}", statement.why) if text)
     return f"{found} ({remark})" if remark else found
-
-
-def _plain(line: str) -> str:
-    """The line without characters that could change what is shown: versions and origins are text that people gave."""
-    return "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from neuraltalk_provision.mirror import deb_licences, rpm_index, wheel_metadata
 from neuraltalk_provision.mirror.contained import Inside, Kind, Package, Statement
+from neuraltalk_provision.mirror.repositories import PACKAGES
 from neuraltalk_provision.rules import archive_formats as formats
 from neuraltalk_provision.rules import archive_tree, archives
 
 LARGEST_INDEX = 8 << 20
 MOST_WHEELS = 5_000
 _BLOCK = 1 << 20
-_PACKAGES = "Packages"
 _KINDS: Mapping[str, Kind] = {".deb": "deb", ".rpm": "rpm", ".whl": "wheel"}
 _INDEX = Statement(why="it is the index of the packages")
 _OTHER = Statement(why="it is no package that is known here")
@@ -29,7 +29,7 @@ def read(file: Path, advance: Callable[[int], None] = lambda count: None) -> Ins
     try:
         with file.open("rb") as opened:
             seen = _look(archives.entries(opened, 0, deb_licences.LIMITS), advance)
-        named = deb_licences.index(seen.indexes.get(_PACKAGES, b""))
+        named = deb_licences.index(seen.indexes.get(PACKAGES, b""))
         debs = {package.file: package.size for package in seen.packages if package.kind == "deb"}
         statements = deb_licences.read(file, debs, named)
     except (formats.ArchiveError, OSError) as error:
@@ -51,7 +51,7 @@ def _look(entries: Iterable[archives.Member], advance: Callable[[int], None]) ->
     seen = _Seen()
     for entry in entries:
         if entry.kind == archive_tree.FILE and not entry.target:
-            is_index = entry.name == _PACKAGES or rpm_index.is_index(entry.name)
+            is_index = entry.name == PACKAGES or rpm_index.is_index(entry.name)
             kind = _KINDS.get(posixpath.splitext(entry.name)[1], "file")
             kept = LARGEST_INDEX if is_index else wheel_metadata.TAIL if kind == "wheel" else 0
             content, digest = _taken(entry, kept)

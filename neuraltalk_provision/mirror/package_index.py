@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
@@ -108,22 +108,17 @@ def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple
         *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
         *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
     ]
-    content = bytearray()
-    ended = programs.run(command, {**os.environ, **environment}, sink=_bounded(content, address), stop=stop)
+
+    def too_much() -> UsageError:
+        return UsageError(
+            f"{address}: its page has more than {_LARGEST:,} bytes", advice="Check that it is a package index."
+        )
+
+    variables = {**os.environ, **environment}
+    ended, content = programs.captured(command, variables, _LARGEST, too_much=too_much, stop=stop)
     if ended.code == 22 and re.search(r"error: (404|410)\b", ended.errors):
         return b"", address
     if ended.code:
         raise pull_errors.of_curl(address, ended.code, ended.errors)
-    page, _, effective = bytes(content).rpartition(b"\n")
+    page, _, effective = content.rpartition(b"\n")
     return page, effective.decode("utf-8", "replace")
-
-
-def _bounded(content: bytearray, address: str) -> Callable[[bytes], None]:
-    def add(data: bytes) -> None:
-        if len(content) + len(data) > _LARGEST:
-            raise UsageError(
-                f"{address}: its page has more than {_LARGEST:,} bytes", advice="Check that it is a package index."
-            )
-        content.extend(data)
-
-    return add

@@ -50,14 +50,9 @@ def read() -> Settings:
     """The settings. Raises UsageError if there is no pip, or if an address contains a login."""
     errors = ""
     for command, environment in _pips():
-        output = bytearray()
-
-        def add(data: bytes, output: bytearray = output) -> None:
-            output.extend(data[: _LONGEST - len(output)])
-
-        ended = programs.run([*command, "-c", _ASK], {**os.environ, **environment}, sink=add)
+        ended, output = programs.captured([*command, "-c", _ASK], {**os.environ, **environment}, _LONGEST)
         if not ended.code:
-            return _settings(json.loads(bytes(output).splitlines()[-1]))
+            return _settings(json.loads(output.splitlines()[-1]))
         errors = ended.errors.splitlines()[-1] if ended.errors else ""
     if errors:
         raise UsageError(

@@ -81,6 +81,30 @@ def run(
     return Ended(process.returncode, lines.last())
 
 
+def captured(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    most: int,
+    *,
+    too_much: Callable[[], Exception] | None = None,
+    stop: Event | None = None,
+    silence: float = 0,
+) -> tuple[Ended, bytes]:
+    """How a program ended, and what it wrote to stdout, at most `most` bytes.
+
+    If it writes more, it is ended with the error `too_much`; without one, what comes after them is dropped.
+    """
+    output = bytearray()
+
+    def keep(data: bytes) -> None:
+        if too_much and len(output) + len(data) > most:
+            raise too_much()
+        output.extend(data[: most - len(output)])
+
+    ended = run(command, environment, sink=keep, stop=stop, silence=silence)
+    return ended, bytes(output)
+
+
 class _Lines:
     """The last lines of a text that arrives in pieces; each is given to `watch`."""
 

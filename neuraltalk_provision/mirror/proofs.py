@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -110,12 +109,13 @@ class Found:
         return f"proof of {self.platform}: {self.words}"
 
 
-def read(mirror: Path) -> tuple[Found, ...]:
-    """All records beside the lock of a mirror, by platform; none if there is no lock."""
+def read(mirror: Path, digest: str) -> tuple[Found, ...]:
+    """All records beside the lock with this SHA-256, by platform; none if there is no lock (an empty SHA-256)."""
+    if not digest:
+        return ()
     try:
-        digest = sha256(lock.load(mirror)).hexdigest()
         names = sorted(entry.name for entry in (mirror / lock.PROOFS).iterdir())
-    except (MirrorError, FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         return (Found("?", False, f"{mirror / lock.PROOFS} cannot be read: {error.strerror or error}"),)

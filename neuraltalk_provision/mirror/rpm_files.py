@@ -105,14 +105,11 @@ def make_index(folder: Path, work: Path, stop: Event) -> dict[str, bytes]:
 
 def _run(command: Sequence[str], work: Path, stop: Event) -> tuple[int, str]:
     """(exit code, what it printed) of a program."""
-    said = bytearray()
 
-    def take(data: bytes) -> None:
-        said.extend(data)
-        if len(said) > _LONGEST:
-            raise MirrorError(f"{command[0]} wrote more than {_LONGEST:,} bytes", advice="Do not use these packages.")
+    def too_much() -> MirrorError:
+        return MirrorError(f"{command[0]} wrote more than {_LONGEST:,} bytes", advice="Do not use these packages.")
 
-    ended = programs.run(command, dnf.environment(work), sink=take, stop=stop)
+    ended, said = programs.captured(command, dnf.environment(work), _LONGEST, too_much=too_much, stop=stop)
     if stop.is_set():
         raise MirrorError("stopped while packages were checked", advice="Run the same command again.")
     return ended.code, said.decode("utf-8", "replace") + ended.errors

@@ -75,15 +75,22 @@ class Trust:
 def open_lock(demand: Demand) -> lock.Lock:
     """The lock of the mirror for use on hosts. Raises MirrorError if it is not signed as provision.yml demands.
 
-    It is read once: the bytes whose signature was checked are the bytes that are parsed, and not before. A new mirror
-    has an empty lock.
+    A new mirror has an empty lock.
+    """
+    return open_with_digest(demand)[0]
+
+
+def open_with_digest(demand: Demand) -> tuple[lock.Lock, str]:
+    """The same lock, and its SHA-256, which is empty for a new mirror.
+
+    It is read once: the bytes whose signature was checked are the bytes that are parsed and hashed, and not before.
     """
     if lock.is_new(demand.mirror):
-        return lock.Lock()
+        return lock.Lock(), ""
     content = lock.load(demand.mirror)
     if demand.mirror_trust != "unsigned":
         _refuse(_judge_all(demand, content, _signature_files(demand.mirror), datetime.now(tz=UTC)))
-    return lock.parse(content, demand.mirror)
+    return lock.parse(content, demand.mirror), sha256(content).hexdigest()
 
 
 def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> None:

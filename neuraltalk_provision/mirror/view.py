@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Literal
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import archive, lock, repositories
+from neuraltalk_provision.mirror import archive, lock, repositories, tar_writer
 from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.rules import archive_tree, archives
 
@@ -100,22 +98,15 @@ def make(mirror: Path, known: lock.Lock, left: Left, folder: Path) -> lock.Lock:
 
 def _without(file: Path, entry: lock.Entry, left: Left, target: Path) -> lock.Entry:
     """Write a flat tar again without one file, and without its entry in the index of apt."""
-    limits = archives.Limits(archive.MOST_UNPACKED[True], archive.MOST_MEMBERS, archive.MOST_RATIO)
-    with naming(file, "read", MirrorError), file.open("rb") as opened, tarfile.open(target, "w") as tar:
-        for member in archives.entries(opened, 0, limits):
+    with naming(file, "read", MirrorError), file.open("rb") as opened, tar_writer.writing(target) as tar:
+        for member in archives.entries(opened, 0, archive.limits_of(flat=True)):
             if member.kind != archive_tree.FILE or member.name == left.file:
                 continue
-            info = tarfile.TarInfo(member.name)
-            info.size, info.mode = member.size, 0o644
             if member.name != repositories.PACKAGES:
-                tar.addfile(info, member.content)
+                tar.add(member.name, member.size, member.content)
                 continue
             text = repositories.without(member.content.read(member.size).decode("utf-8", "replace"), left.file)
             content = text.encode("utf-8")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    digest = hashlib.sha256()
-    with target.open("rb") as made:
-        while block := made.read(1 << 20):
-            digest.update(block)
-    return entry.model_copy(update={"sha256": digest.hexdigest(), "size": target.stat().st_size})
+            tar.add(member.name, len(content), io.BytesIO(content))
+        made = tar.written()
+    return entry.model_copy(update={"sha256": made.sha256, "size": made.size})

@@ -113,12 +113,7 @@ class Container:
 
 def run(command: Sequence[str], *, most: int = _MOST) -> Done:
     """Run a program of this machine, without input; what it writes beyond `most` bytes is dropped."""
-    kept = bytearray()
-
-    def keep(data: bytes) -> None:
-        kept.extend(data[: most - len(kept)])
-
-    ended = programs.run(command, {**os.environ, **texts.UTF8}, sink=keep)
+    ended, kept = programs.captured(command, {**os.environ, **texts.UTF8}, most)
     return Done(ended.code, kept.decode("utf-8", "replace"), ended.errors)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from neuraltalk_provision.mirror.proofs import Attempt, Installed, Proof, Surplus
+from neuraltalk_provision.mirror.proofs import Installed, Proof, Surplus
 from neuraltalk_provision.proof.recorded import Seen
 
 LONGEST = 4_000
@@ -63,12 +63,8 @@ def _attempted(seen: Seen | None) -> Iterable[str]:
         return
     if seen.doubt:
         yield f"whether something was attempted cannot be told: {seen.doubt}"
-    for attempt in _by_thing(seen.attempts):
+    for attempt in seen.attempts:
         yield f"the host attempted {attempt}, but it must need nothing outside the mirror"
-
-
-def _by_thing(attempts: Iterable[Attempt]) -> list[Attempt]:
-    return list({attempt.key: attempt for attempt in attempts}.values())
 
 
 def installed(

@@ -108,8 +108,7 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
     """The mirror as it is, or a view of it that lacks something."""
     goal, catalogue = target.parse(request.platform), catalogues.load()
     lock.refuse_no_directory(settings.mirror)
-    known = trust.open_lock(settings)
-    digest = sha256(lock.load(settings.mirror)).hexdigest() if known.artifacts else ""
+    known, digest = trust.open_with_digest(settings)
     if not known.artifacts:
         raise MirrorError(f"{settings.mirror} is empty", advice="Fill it first: docs/mirror.md.")
     chosen = settings if request.host else settings.model_copy(update={"profile": "cpu"})

@@ -45,9 +45,8 @@ def resolve(file: Path, requirements: Sequence[str], python: str) -> Tried:
 
 
 def _unpack(file: Path, folder: Path) -> None:
-    limits = archives.Limits(archive.MOST_UNPACKED[True], archive.MOST_MEMBERS, archive.MOST_RATIO)
     with naming(file, "read", MirrorError), file.open("rb") as opened:
-        for member in archives.entries(opened, 0, limits):
+        for member in archives.entries(opened, 0, archive.limits_of(flat=True)):
             if member.kind == archive_tree.FILE and "/" not in member.name:
                 with (folder / member.name).open("wb") as target:
                     while block := member.content.read(1 << 20):

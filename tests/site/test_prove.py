@@ -18,7 +18,8 @@ from tests.site.host import until
 
 LABEL = "neuraltalk-provision.prove"
 BARE = "debian12"
-NOT_NEEDED = ("--not-needed", "score-wheels", "--not-needed", "coco-annotations")
+LEFT_OUT = ("coco-annotations", "install-provision", "provision-wheels", "score-wheels")
+NOT_NEEDED = tuple(word for name in LEFT_OUT for word in ("--not-needed", name))
 WANTS_MORE = """
 execute_process(COMMAND bash -c "</dev/tcp/198.51.100.7/443")
 execute_process(COMMAND getent hosts sources.invalid)
@@ -78,7 +79,7 @@ def test_mirror_is_proved(prover: Prover, proved: Done) -> None:
     assert "libpng-dev" in document["installed"]["packages"]
     assert {"h5py", "numpy", "pillow"} <= set(document["installed"]["wheels"])
     assert document["surplus"] == {"artifacts": [], "packages": [], "wheels": [], "gpu": [], "other": []}
-    assert document["not_needed"] == ["coco-annotations", "score-wheels"]
+    assert document["not_needed"] == list(LEFT_OUT)
 
 
 def test_record_is_beside_the_lock_and_is_shown(prover: Prover, proved: Done) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import random
 import re
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -22,6 +20,7 @@ from neuraltalk_provision.mirror import apt_machine, apt_root, collecting, colle
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.pull import Pulled
 from neuraltalk_provision.mirror.repository_file import AptRepository, Repositories
+from tests.unit import pages
 from tests.unit.apt_repository import CATALOGUE, PACKAGES, Package, Repository
 from tests.unit.collected import Said, kill_at
 from tests.unit.pgp import EXPIRED, KEEPER, STRANGER
@@ -280,25 +279,8 @@ def test_server_that_cannot_be_reached_is_told(
 @pytest.fixture
 def page() -> Iterator[str]:
     """The address of a server that answers everything with a page of code 200."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"<!DOCTYPE html><html>Welcome to the proxy</html>"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_words: object) -> None:
-            pass
-
-    web = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{web.server_port}/debian"
-    web.shutdown()
-    thread.join()
-    web.server_close()
+    with pages.answering(b"<!DOCTYPE html><html>Welcome to the proxy</html>") as address:
+        yield f"{address}/debian"
 
 
 def test_web_page_in_place_of_an_index_is_recognised(

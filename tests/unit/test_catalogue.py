@@ -123,8 +123,8 @@ def test_names_under_which_people_bring_files_are_known(file: str, name: str) ->
 
 
 def test_document_about_mirrors_says_what_to_bring_for_every_artifact() -> None:
-    text = (paths.share() / "docs" / "mirror.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| [^|]{5,} \|", text.partition("\n## By hand\n")[2].partition("\n## ")[0], re.M)
+    text = (paths.share() / "docs" / "mirror-by-hand.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]{5,} \|", text.partition("\n## Artifacts\n")[2].partition("\n## ")[0], re.M)
     named = {name.removesuffix("-PLATFORM") for row in rows for name in row.split(", ")}
     assert set(ARTIFACTS) - named == set()
     assert named - set(ARTIFACTS) == {"artifact"}, "rows of artifacts that do not exist"

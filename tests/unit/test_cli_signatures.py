@@ -185,6 +185,7 @@ READERS = {
     "trust.check",
     "trust.examine",
     "trust.open_lock",
+    "trust.open_with_digest",
 }
 
 
@@ -195,7 +196,8 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
     for file in package.rglob("*.py"):
         for name in calls(file) & READERS:
             readers.setdefault(name, set()).add(str(file.relative_to(package)))
-    assert readers["trust.open_lock"] == {"proof/prove.py", "site/converge.py", "site/cudnn.py"}
+    assert readers["trust.open_lock"] == {"site/converge.py", "site/cudnn.py"}
+    assert readers["trust.open_with_digest"] == {"proof/prove.py"}
     assert readers["trust.examine"] == {"cli/mirror.py", "cli/signatures.py"}
     # They change the lock, show it or pack it. Nothing that they read reaches a host or a mirror.
     assert readers["lock.read"] | readers.get("lock.read_or_new", set()) == {
@@ -203,8 +205,8 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
         *(f"mirror/{name}.py" for name in ("bundle_plan", "pull", "state", "store", "unbundle")),
     }
     assert readers["trust.check"] == {"mirror/unbundle.py"}
-    # Proofs name the digest of the lock; the lock itself they get from trust.open_lock.
-    assert readers["lock.load"] == {"mirror/trust.py", "mirror/signing.py", "mirror/proofs.py", "proof/prove.py"}
+    # A proof hashes the lock once more at its end; the lock itself it gets from trust.open_with_digest.
+    assert readers["lock.load"] == {"mirror/trust.py", "mirror/signing.py", "proof/prove.py"}
     assert readers["lock.parse"] == {"mirror/trust.py", "mirror/signing.py", "mirror/part_file.py"}
     assert trust.examine.__doc__
     assert "Only to show it" in trust.examine.__doc__

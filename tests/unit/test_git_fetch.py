@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.mirror import git
+from tests.unit import pages
 from tests.unit.repositories import NN, make
 from tests.unit.repositories import git as git_in
 
@@ -37,25 +36,8 @@ def source(tmp_path: Path) -> tuple[Path, str]:
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """The address of a web server that answers every request with a page and code 200, as the login of a proxy does."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"<html><head><title>Please log in</title></head></html>"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_words: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with pages.answering(b"<html><head><title>Please log in</title></head></html>") as address:
+        yield address
 
 
 def refused(cache: Path, address: str, commit: str = "1" * 40) -> ProvisionError:

@@ -98,13 +98,12 @@ IMPORTERS = {
     "cyclonedx": {"mirror/bill_of_materials.py"},
     "ansible": set(),
     "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
-    # Four write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
+    # Three write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
     "tarfile": {
         "mirror/deb_copyright.py",
         "mirror/parts.py",
         "mirror/repository_index.py",
         "mirror/tar_writer.py",
-        "mirror/view.py",
     },
     "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},

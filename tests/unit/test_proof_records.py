@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,8 +29,12 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return carrying.make(tmp_path / "mirror", {"torch": 90_000, "nn": 10})
 
 
+def read(mirror: Path) -> tuple[proofs.Found, ...]:
+    return proofs.read(mirror, hashlib.sha256(lock.load(mirror)).hexdigest())
+
+
 def only(mirror: Path) -> proofs.Found:
-    (found,) = proofs.read(mirror)
+    (found,) = read(mirror)
     return found
 
 
@@ -93,7 +98,7 @@ def test_number_of_records_is_limited(mirror: Path) -> None:
     (mirror / lock.PROOFS).mkdir()
     for number in range(proofs.MOST + 5):
         (mirror / lock.PROOFS / f"debian-{number}-x86_64.json").write_text("{}")
-    found = proofs.read(mirror)
+    found = read(mirror)
     assert len(found) == proofs.MOST + 1
     assert "more than 30 records" in found[-1].words
 
