@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from neuraltalk_provision import inventories, paths, yaml_file
+from neuraltalk_provision import inventories, paths, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.wave_rules import Size, WaveRule
 
 FILE_NAME = "provision.yml"
 
@@ -86,7 +87,20 @@ class Settings(BaseModel):
     artifact_ca: Path | Literal[""] = ""
     forks: int = Field(default=50, ge=1, strict=True)
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
+    waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
+    max_failures: Size = wave_rules.HALF
+    on_failure: Literal["stop", "rollback"] = "stop"
     pip: Pip = Pip()
+
+    @field_validator("waves", mode="before")
+    @classmethod
+    def _waves(cls, given: Any) -> Any:
+        return wave_rules.read(given)
+
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _max_failures(cls, given: Any) -> Any:
+        return given if isinstance(given, Size) else wave_rules.read_size(given, "max_failures")
 
     @field_validator("inventory", mode="before")
     @classmethod

@@ -156,7 +156,7 @@ Variable = Annotated[Text, BeforeValidator(_as_text)]
 
 
 class HostVariables(Result):
-    """The inventory variables for the GPU part, which the module returns unchanged; empty if they are not set."""
+    """What the inventory says of the host, which the module returns unchanged; empty if it is not set."""
 
     profile: Variable = ""
     arch_list: Variable = ""
@@ -164,6 +164,10 @@ class HostVariables(Result):
     gcc: Variable = ""
     cudnn_mode: Variable = ""
     skip_checks: Annotated[Many[Text], BeforeValidator(_as_names), Field(max_length=100)] = ()
+    groups: Annotated[Many[Text], BeforeValidator(_as_names), Field(max_length=1000)] = ()
+    """The groups of the host, with those that contain its groups."""
+    address: Variable = ""
+    """The address and port by which it is reached."""
 
 
 class HostState(Result):

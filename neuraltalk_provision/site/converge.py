@@ -14,8 +14,8 @@ from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
-from neuraltalk_provision.site.events import Change, Event, Failure, change
+from neuraltalk_provision.site import advice, codes, controller, host_state, leases, playbook, recipes
+from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, plan
 
@@ -187,24 +187,62 @@ def _converge(
     diff: bool,
 ) -> SiteOutcome:
     staging = [plan.host for plan in plans if plan.stages]
+    staged = stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
+    failed = {failure.host for failure in staged.failures}
+    activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
+    if check or not activating:
+        return SiteOutcome(plans, staged.changes, tuple(activating), staged.failures, check)
+    failures = activate(activating, given, settings, output)
+    failed = {failure.host for failure in failures}
+    activated = tuple(host for host in activating if host not in failed)
+    return SiteOutcome(plans, staged.changes, activated, staged.failures + failures, check)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What staging changed (in check mode: would change), and the failures."""
+
     changes: tuple[Change, ...] = ()
     failures: tuple[Failure, ...] = ()
-    if staging:
-        outcome = _run("site.yml", staging, given, settings, output, check=check, diff=diff)
-        # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
-        changes = tuple(change for change in outcome.results.changes if change.predicted == check)
-        failures = outcome.results.failures
-        if diff:
-            output.diffs(outcome.results.diffs)
-    failed = {failure.host for failure in failures}
-    activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
-    activated: tuple[str, ...] = tuple(activating) if check else ()
-    if activating and not check:
-        outcome = _run("activate.yml", activating, given, settings, output)
-        failures += outcome.results.failures
-        failed = {failure.host for failure in failures}
-        activated = tuple(host for host in activating if host not in failed)
-    return SiteOutcome(plans, changes, activated, failures, check)
+
+
+def stage(
+    hosts: Sequence[str],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    *,
+    check: bool = False,
+    diff: bool = False,
+) -> Staged:
+    """Build a new generation on these hosts, at the same time. The current generations are not changed."""
+    outcome = _run("site.yml", hosts, given, settings, output, check=check, diff=diff)
+    if diff:
+        output.diffs(outcome.results.diffs)
+    # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
+    changes = tuple(change for change in outcome.results.changes if change.predicted == check)
+    return Staged(changes, with_silent(hosts, outcome.results))
+
+
+def activate(
+    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
+) -> tuple[Failure, ...]:
+    """Make the staged generation current on these hosts, tested before and after; the failures.
+
+    A host on which this fails has its former generation and cuDNN again.
+    """
+    return with_silent(hosts, _run("activate.yml", hosts, given, settings, output).results)
+
+
+def with_silent(hosts: Sequence[str], results: PlayResults) -> tuple[Failure, ...]:
+    """The failures of a playbook, with one for each of these hosts that returned nothing at all.
+
+    Ansible leaves out a host without an error, for example if it is no longer in the inventory.
+    """
+    heard = {host for host, _action, _result in results.results} | {failure.host for failure in results.failures}
+    silent = [host for host in hosts if host not in heard]
+    message = "the host returned no result, and Ansible reported no reason"
+    return results.failures + tuple(Failure(host, "", message, code=codes.RESULT_MISSING) for host in silent)
 
 
 def _run(

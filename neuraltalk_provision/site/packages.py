@@ -13,7 +13,8 @@ from neuraltalk_provision.site.plan import HostPlan
 
 
 def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tuple[HostPlan, ...]:
-    """The plans, with a refusal for each host whose package manager cannot install the packages of the mirror.
+    """The plans, with a refusal for each host whose package manager cannot install the packages of the mirror, or whose
+    answer could not be read.
 
     Only hosts that lack packages, and would get them from the mirror, are asked. Only the index is sent.
     """
@@ -38,11 +39,9 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     results, failures = host_results.of(
         outcome.results, "os_packages_info", PackagesInfoResult, [plan.host for plan in asked]
     )
-    if failures:
-        raise advice.host_error(failures, advice="Nothing was changed on any host.")
-    return tuple(
-        replace(plan, refusals=refusals(plan, results[plan.host])) if plan.host in results else plan for plan in plans
-    )
+    found = {failure.host: (advice.explain(failure),) for failure in failures}
+    found |= {plan.host: refusals(plan, results[plan.host]) for plan in asked if plan.host in results}
+    return tuple(replace(plan, refusals=found[plan.host]) if plan.host in found else plan for plan in plans)
 
 
 def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:

@@ -42,7 +42,9 @@ options:
     type: str
     default: ''
   inventory:
-    description: What the inventory sets for the host's GPU. Returned as given. C(cuda) and C(gcc) are inspected.
+    description:
+      - What the inventory says of the host: its settings for the GPU, its groups and its address. Returned as given.
+      - C(cuda) and C(gcc) are inspected.
     type: dict
     default: {}
 extends_documentation_fragment: [action_common_attributes]

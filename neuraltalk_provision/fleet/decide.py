@@ -1,0 +1,151 @@
+"""The next action of a rollout, from what its hosts have done. Pure.
+
+The loop in rollout.py asks for the next action, carries it out, records its outcome, and asks again. So a rollout that was
+interrupted continues from its journal, and a fleet of 1,000 hosts can be simulated without a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.fleet.waves import Wave
+
+Phase = Literal["full", "stage_only", "activate"]
+OnFailure = Literal["stop", "rollback"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Build on these hosts. The current generations are not changed."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Activate these hosts, which are those of one wave that are not activated yet."""
+
+    wave: Wave
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Wait after this wave, as the settings say."""
+
+    wave: Wave
+    seconds: int
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """Return these hosts, which the rollout activated, to their former generation and cuDNN; `why` says why."""
+
+    hosts: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Paused:
+    """Somebody asked for a pause: end here. The hosts of `before` and of later waves were not activated."""
+
+    before: Wave
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End here, because the budget is spent or a host of the first wave failed; `why` says which."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Nothing is left to do."""
+
+
+Action = Stage | Activate | Wait | GiveBack | Paused | Stop | Finished
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is to be done and what was done.
+
+    `staging` and `activating` are the hosts that need it. `failed` is {host: reason} of the hosts that failed in this
+    rollout, `aside` that of the hosts that were set aside, before or during it. `waited` has the numbers of the waves
+    whose pause is over.
+    """
+
+    waves: tuple[Wave, ...]
+    budget: Budget
+    staging: frozenset[str] = frozenset()
+    activating: frozenset[str] = frozenset()
+    staged: frozenset[str] = frozenset()
+    activated: frozenset[str] = frozenset()
+    returned: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, str] = field(default_factory=dict)
+    waited: frozenset[int] = frozenset()
+    phase: Phase = "full"
+    on_failure: OnFailure = "stop"
+    pause_requested: bool = False
+
+    @property
+    def lost(self) -> Mapping[str, str]:
+        """{host: reason} of all hosts that count against the budget."""
+        return {**self.aside, **self.failed}
+
+
+def next_action(standing: Standing) -> Action:
+    """What to do next."""
+    broken = verdict(standing)
+    if broken:
+        touched = tuple(sorted(standing.activated - standing.returned - standing.failed.keys()))
+        if standing.on_failure == "rollback" and touched:
+            return GiveBack(touched, broken)
+        return Stop(broken)
+    staging = _in_order(standing, standing.staging - standing.staged)
+    if staging:
+        return Stage(staging)
+    return Finished() if standing.phase == "stage_only" else _next_wave(standing)
+
+
+def verdict(standing: Standing) -> str:
+    """Why the rollout must not go on; empty if it may.
+
+    A host of a strict wave that failed is one too many if there are further waves: such a wave exists to find out
+    whether the others should follow. A host that was set aside before anything began belongs to no wave.
+    """
+    for wave in standing.waves if len(standing.waves) > 1 else ():
+        failed = [host for host in wave.hosts if host in standing.failed] if wave.strict else []
+        if failed:
+            return f"{', '.join(failed)} failed, and every host of the first wave ({wave.name}) must succeed"
+    lost = standing.lost
+    return standing.budget.describe(lost) if standing.budget.is_spent(lost) else ""
+
+
+def _next_wave(standing: Standing) -> Action:
+    before: Wave | None = None
+    for wave in standing.waves:
+        left = tuple(
+            host
+            for host in wave.hosts
+            if host in standing.activating and host not in standing.activated and host not in standing.lost
+        )
+        if not left:
+            before = wave if any(host in standing.activated for host in wave.hosts) else before
+            continue
+        if standing.pause_requested:
+            return Paused(wave)
+        if before is not None and before.pause and before.number not in standing.waited:
+            return Wait(before, before.pause)
+        return Activate(wave, left)
+    return Finished()
+
+
+def _in_order(standing: Standing, hosts: frozenset[str]) -> tuple[str, ...]:
+    """These hosts in the order of the waves, without those that are lost."""
+    return tuple(host for wave in standing.waves for host in wave.hosts if host in hosts and host not in standing.lost)

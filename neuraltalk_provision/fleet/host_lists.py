@@ -1,0 +1,31 @@
+"""Lists of hosts as files, one name a line, for `--limit @FILE`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from neuraltalk_provision.errors import naming
+
+NAMES = ("done", "failed", "set-aside", "untouched")
+"""done: as the mirror describes. failed: something failed in this rollout. set-aside: nothing was done there, because
+the host was not well or busy. untouched: the rollout ended before it came to them."""
+
+
+def write(directory: Path, lists: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Write each list that has hosts; {name of the list: path of its file}. The list of an earlier time is replaced."""
+    written = {}
+    with naming(directory, "written"):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in NAMES:
+            file = directory / f"{name}.txt"
+            hosts = sorted(lists.get(name, ()))
+            if not hosts:
+                file.unlink(missing_ok=True)
+                continue
+            part = file.with_name(f".{file.name}.{os.getpid()}.part")
+            part.write_text("".join(f"{host}\n" for host in hosts), encoding="utf-8")
+            part.replace(file)
+            written[name] = str(file)
+    return written

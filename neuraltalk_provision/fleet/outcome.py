@@ -1,0 +1,89 @@
+"""What `provision site` did on a fleet, as data and as an error. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet.survey import Aside
+from neuraltalk_provision.fleet.survey import as_json as aside_as_json
+from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.site import advice
+from neuraltalk_provision.site.converge import SiteOutcome
+
+MOST_NAMED = 20
+"""How many hosts a sentence names."""
+
+
+@dataclass(frozen=True)
+class FleetOutcome:
+    """`site` says what changed. `aside` are the hosts that were set aside, `returned` those that have their former
+    generation again, `untouched` those to which the rollout did not come. `status` is that of the journal, empty if
+    nothing had to be done; `why` says why the rollout stopped. `lists` is {name: path} of the files with hosts.
+    """
+
+    site: SiteOutcome
+    aside: tuple[Aside, ...] = ()
+    returned: tuple[str, ...] = ()
+    untouched: tuple[str, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    rollout: str = ""
+    status: str = ""
+    why: str = ""
+    lists: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every host is as the command wanted it, or waits for a pause to end that somebody asked for."""
+        return not (self.site.failures or self.aside or self.why)
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as `--json` prints it."""
+        return {
+            **self.site.as_json(),
+            "set_aside": [aside_as_json(one) for one in self.aside],
+            "returned": list(self.returned),
+            "untouched": list(self.untouched),
+            "waves": [{"number": wave.number, "name": wave.name, "hosts": list(wave.hosts)} for wave in self.waves],
+            "rollout": {"id": self.rollout, "status": self.status, "why": self.why},
+            "lists": dict(self.lists),
+        }
+
+
+def raise_failures(outcome: FleetOutcome) -> None:
+    """HostError that explains every host that failed or was set aside, and why the rollout stopped, if it did."""
+    if outcome.succeeded:
+        return
+    site = outcome.site
+    lines = [advice.explain(failure) for failure in site.failures]
+    lines += [f"set aside: {one.reason}" for one in outcome.aside]
+    lines += [f"the rollout stopped: {outcome.why}"] if outcome.why else []
+    raise HostError("\n".join(lines), advice=" ".join(_next_steps(outcome)), document=outcome.as_json())
+
+
+def _next_steps(outcome: FleetOutcome) -> list[str]:
+    failed = sorted({failure.host for failure in outcome.site.failures} - set(outcome.returned))
+    steps = []
+    if outcome.returned:
+        steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
+    if failed:
+        steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
+    done = outcome.site.activated
+    if done and not outcome.returned:
+        steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")
+    if outcome.untouched:
+        steps.append(f"Not begun: {named(outcome.untouched)}.")
+    steps.append("Run the same command again; it continues at the component that failed.")
+    if outcome.lists:
+        files = ", ".join(outcome.lists.values())
+        steps.append(f"Lists of hosts for --limit @FILE: {files}")
+    return steps
+
+
+def named(hosts: tuple[str, ...] | list[str]) -> str:
+    """The hosts in a sentence: all names if they are few, else the first of them and how many there are."""
+    if len(hosts) <= MOST_NAMED:
+        return ", ".join(hosts)
+    return f"{', '.join(hosts[:MOST_NAMED])} and {len(hosts) - MOST_NAMED} others"

@@ -1,0 +1,106 @@
+"""The loop of a rollout: ask what to do next (decide.py), record that it begins, do it, record how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from neuraltalk_provision.fleet import decide
+from neuraltalk_provision.fleet.decide import Action, Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
+from neuraltalk_provision.fleet.records import Outcome, Step
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why a host failed or was set aside; `code` names the cause if it is a known one."""
+
+    reason: str
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step ended: {host: loss} of the hosts that failed and of those that were set aside; all others did it."""
+
+    failed: Mapping[str, Loss] = field(default_factory=dict)
+    aside: Mapping[str, Loss] = field(default_factory=dict)
+
+
+class Hosts(Protocol):
+    """What a rollout does on hosts. The real one runs playbooks; a simulation needs no host."""
+
+    def stage(self, hosts: Sequence[str]) -> Done:
+        """Build the new generation."""
+
+    def activate(self, hosts: Sequence[str]) -> Done:
+        """Make the new generation current, tested before and after."""
+
+    def give_back(self, hosts: Sequence[str]) -> Done:
+        """Return to the former generation and cuDNN."""
+
+
+class Records(Protocol):
+    """The journal, as far as the loop needs it."""
+
+    def started(self, step: Step, hosts: Sequence[str]) -> None:
+        """Record that a step begins on these hosts."""
+
+    def ended(self, step: Step, outcomes: Mapping[str, tuple[Outcome, Loss]]) -> None:
+        """Record how a step ended on each of these hosts."""
+
+    def pause_requested(self) -> bool:
+        """Whether somebody asked this rollout to pause."""
+
+
+Waiter = Callable[[Wait], bool]
+"""Waits after a wave; returns whether the wait was ended by a request to pause."""
+Shower = Callable[[Action], None]
+"""Shows an action before it is carried out."""
+
+
+def run(
+    standing: Standing, hosts: Hosts, records: Records, wait: Waiter, show: Shower
+) -> tuple[Standing, Stop | Paused | Finished]:
+    """Carry a rollout to its end: what was done, and why it ended."""
+    while True:
+        standing = replace(standing, pause_requested=records.pause_requested())
+        action = decide.next_action(standing)
+        show(action)
+        match action:
+            case Stop() | Paused() | Finished():
+                return standing, action
+            case Wait(wave, _):
+                if not wait(action):
+                    standing = replace(standing, waited=standing.waited | {wave.number})
+            case Stage(names):
+                done = _recorded(Step.STAGE, names, hosts.stage, records)
+                standing = replace(_lost(standing, done), staged=standing.staged | _good(names, done))
+            case Activate(_, names):
+                done = _recorded(Step.ACTIVATE, names, hosts.activate, records)
+                standing = replace(_lost(standing, done), activated=standing.activated | _good(names, done))
+            case GiveBack(names, _):
+                done = _recorded(Step.GIVE_BACK, names, hosts.give_back, records)
+                standing = replace(_lost(standing, done), returned=standing.returned | _good(names, done))
+
+
+def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], Done], records: Records) -> Done:
+    records.started(step, names)
+    done = act(names)
+    outcomes = {host: (Outcome.DONE, Loss("")) for host in _good(names, done)}
+    outcomes |= {host: (Outcome.SET_ASIDE, loss) for host, loss in done.aside.items()}
+    outcomes |= {host: (Outcome.FAILED, loss) for host, loss in done.failed.items()}
+    records.ended(step, outcomes)
+    return done
+
+
+def _good(names: Sequence[str], done: Done) -> frozenset[str]:
+    return frozenset(names) - done.failed.keys() - done.aside.keys()
+
+
+def _lost(standing: Standing, done: Done) -> Standing:
+    return replace(
+        standing,
+        failed={**standing.failed, **{host: loss.reason for host, loss in done.failed.items()}},
+        aside={**standing.aside, **{host: loss.reason for host, loss in done.aside.items()}},
+    )

@@ -1,0 +1,111 @@
+"""The hosts of a command: the plans of those that are well, and the reasons why the others are set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.catalogue.platform import recognise
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, codes, converge, host_state, packages
+from neuraltalk_provision.site.host_state import HostStates
+from neuraltalk_provision.site.plan import HostPlan
+
+UNCHANGED = "Nothing was changed on any host."
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A host that was set aside: on which nothing is done. `code` names the cause if it is a known one."""
+
+    host: str
+    reason: str
+    code: str = ""
+    refused: bool = True
+    """Whether its plan refuses it; otherwise it could not be asked."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`plans` of all hosts that returned a state, the hosts that were set aside, and {host: its groups}."""
+
+    plans: tuple[HostPlan, ...]
+    aside: tuple[Aside, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    addresses: Mapping[str, str]
+
+    @property
+    def well(self) -> tuple[HostPlan, ...]:
+        """The plans of the hosts that were not set aside."""
+        unwell = {one.host for one in self.aside}
+        return tuple(plan for plan in self.plans if plan.host not in unwell)
+
+    @property
+    def total(self) -> int:
+        """The number of all hosts."""
+        return len({plan.host for plan in self.plans} | {one.host for one in self.aside})
+
+
+def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_over: bool = False) -> Survey:
+    """Ask every host for its state, and plan. Changes nothing.
+
+    Hosts that cannot be reached, whose result is not as expected, or that the plan refuses, are set aside.
+    """
+    found = host_state.read_each(settings, catalogues.load(), limit)
+    aside = [Aside(one.host, advice.explain(one), one.code, refused=False) for one in found.failures]
+    states = {}
+    for host, state in found.states.items():
+        try:
+            recognise(state.platform, host)
+        except UsageError as error:
+            aside.append(Aside(host, error.message, codes.HOST_REFUSED))
+        else:
+            states[host] = state
+    plans: tuple[HostPlan, ...] = ()
+    if states:
+        plans = converge.make_plans(settings, limit, HostStates(states), take_over=take_over)
+        plans = packages.tried(plans, settings, output)
+    aside += [
+        Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals
+    ]
+    return Survey(
+        plans,
+        tuple(sorted(aside, key=lambda one: one.host)),
+        {host: state.inventory.groups for host, state in states.items()},
+        {host: state.inventory.address for host, state in states.items()},
+    )
+
+
+def refuse(found: Survey, budget: Budget | None = None) -> None:
+    """Raise an error with the reasons of all hosts that were set aside: if there is no other host, or, with `budget`,
+    if they are more than it allows. Without `budget`, one is too many.
+
+    HostError if a host could not be asked, otherwise UsageError.
+    """
+    if not found.aside:
+        return
+    lost = [one.host for one in found.aside]
+    if found.well and budget is not None and not budget.is_spent(lost):
+        return
+    reasons = [one.reason for one in found.aside]
+    if found.well and budget is not None:
+        reasons.append(f"{budget.describe(lost)}: nothing was begun")
+    raise _error(found, "\n".join(reasons))
+
+
+def _error(found: Survey, message: str) -> ProvisionError:
+    document = {"plans": [plan.as_json() for plan in found.plans], "set_aside": [as_json(one) for one in found.aside]}
+    if all(one.refused for one in found.aside):
+        return UsageError(message, advice=UNCHANGED, document=document)
+    return HostError(
+        message, advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.", document=document
+    )
+
+
+def as_json(one: Aside) -> dict[str, str]:
+    """A host that was set aside, as `--json` prints it."""
+    return {"host": one.host, "reason": one.reason, "code": one.code}
