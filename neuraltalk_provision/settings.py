@@ -14,7 +14,7 @@ from neuraltalk_provision import inventories, paths, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 
-FILE_NAME = "provision.yml"
+FILE_NAME = paths.SETTINGS_FILE
 
 
 def _stack_root(value: str) -> str:
