@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 _WHEEL_SHARE = _PACKAGE / "share"
+
+SETTINGS_FILE = "provision.yml"
+"""The name of a site's settings file."""
 
 
 def share() -> Path:
@@ -74,3 +79,44 @@ def state_dir() -> Path:
 def logs_dir() -> Path:
     """The directory of the commands' logs."""
     return state_dir() / "logs"
+
+
+def journal_file(site: Path) -> Path:
+    """The file of the journal of a site; `site` is its settings file, or its directory. Nothing is created.
+
+    If the site has a settings file, the journal is in `.provision` beside it: every controller that uses the directory
+    then finds the same journal, and it moves with the directory. Links are followed, so a site has one journal by
+    whatever path it is reached; two settings files in one directory are two sites with two journals.
+
+    Without a settings file, or if this user can write nothing there, it is in the state directory of the user, under
+    a name made from the path. Two users of such a directory have two journals; the leases of the hosts still prevent
+    that both work on one host. A journal that exists is used wherever it is, also after the rights have changed.
+    """
+    settings = Path(os.path.realpath(site / SETTINGS_FILE if os.path.isdir(site) else site))  # noqa: PTH112
+    has_settings = _exists(settings)
+    known = settings if has_settings and settings.name != SETTINGS_FILE else settings.parent
+    digest = hashlib.sha256(os.fsencode(known)).hexdigest()[:16]
+    in_state = state_dir() / "journals" / f"{_plain(known.name)}-{digest}.sqlite"
+    own = settings.parent / ".provision" / _journal_name(settings.name)
+    if not has_settings or (_exists(in_state) and not _exists(own)):
+        return in_state
+    is_possible = _exists(own.parent) or os.access(settings.parent, os.W_OK | os.X_OK)
+    return own if is_possible else in_state
+
+
+def _exists(path: Path) -> bool:
+    """Whether the path exists, as far as this user can see."""
+    return os.path.lexists(path)
+
+
+def _journal_name(settings: str) -> str:
+    if settings == SETTINGS_FILE:
+        return "journal.sqlite"
+    if settings == _plain(settings):
+        return f"journal-{settings}.sqlite"
+    return f"journal-{_plain(settings)}-{hashlib.sha256(os.fsencode(settings)).hexdigest()[:16]}.sqlite"
+
+
+def _plain(name: str) -> str:
+    """At most 50 characters of a name, with `_` for those that need quotes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name[:50])

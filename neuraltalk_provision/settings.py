@@ -15,7 +15,7 @@ from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
 
-FILE_NAME = "provision.yml"
+FILE_NAME = paths.SETTINGS_FILE
 
 
 def _stack_root(value: str) -> str:

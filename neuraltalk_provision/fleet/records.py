@@ -1,0 +1,219 @@
+"""What the journal records of a rollout: its options, its hosts, and the latest outcome of each step. Pure.
+
+Every field has a limit, and every object is checked when it is made, also when it is read from the journal.
+All times are in seconds since 1970, by the clock of the controller. They are shown; no decision depends on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from neuraltalk_provision import redaction
+from neuraltalk_provision.results.base import Finite, Many, Result, Text
+from neuraltalk_provision.text import visible
+
+LONGEST_REASON = 2000
+"""The most characters of a reason."""
+MOST_HOSTS = 100_000
+"""The most hosts of a rollout."""
+_MARGIN = 4000
+"""Characters beyond the limit that are searched for secrets too: a secret can begin before the cut."""
+
+HostName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]{1,255}$")]
+GenerationId = Annotated[str, Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z._-]{0,99})?$")]
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Code = Annotated[str, Field(pattern=r"^[a-z0-9_.]{0,64}$")]
+RolloutId = Annotated[str, Field(pattern=r"^([0-9]{8}-[0-9]{6}-[0-9a-f]{4})?$")]
+
+
+class Step(StrEnum):
+    """What is done on a host. GIVE_BACK returns it to its former generation and cuDNN."""
+
+    STAGE = "stage"
+    ACTIVATE = "activate"
+    VERIFY = "verify"
+    GIVE_BACK = "give_back"
+
+
+class Outcome(StrEnum):
+    """How a step ended. STARTED: it has not ended, or its controller ended before it could record how."""
+
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    SET_ASIDE = "set_aside"
+
+
+class Phase(StrEnum):
+    """Which part of the work a rollout does."""
+
+    FULL = "full"
+    STAGE_ONLY = "stage_only"
+    ACTIVATE = "activate"
+
+
+class Status(StrEnum):
+    """Where a rollout stands. RUNNING is also what a killed controller leaves; STOPPED: its budget was spent."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    ROLLED_BACK = "rolled_back"
+
+
+UNFINISHED = frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPED})
+"""What can be continued."""
+
+
+class Options(Result):
+    """What the rollout was asked for, as the user wrote it.
+
+    It is stored as JSON: a field that is added later needs a default, and one that a version does not know is ignored.
+    """
+
+    waves: Annotated[Many[Text], Field(max_length=100)] = ()
+    max_failures: Text = ""
+    on_failure: Literal["stop", "rollback"] = "stop"
+    busy: Literal["wait", "skip", "refuse"] = "refuse"
+    lock: Digest = ""
+    """The SHA-256 of the mirror's lock."""
+    stack_root: Text = ""
+
+
+class HostEntry(Result):
+    """A host of a rollout: its wave, the generation that it gets, and the one that it had.
+
+    `target` and `inputs` are empty while nothing is known of the host, `former` while it has no current generation.
+    """
+
+    host: HostName
+    wave: Annotated[int, Field(ge=0, le=10_000)]
+    target: GenerationId = ""
+    former: GenerationId = ""
+    inputs: Digest = ""
+    """What the work on this host was planned for; see `inputs`."""
+
+
+class Record(Result):
+    """The latest outcome of one step on one host.
+
+    `ended` is None while the step has not ended. `started` equals `ended` if the step ended before it was started.
+    """
+
+    host: HostName
+    step: Annotated[Step, Strict(False)]
+    inputs: Digest = ""
+    outcome: Annotated[Outcome, Strict(False)]
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)] = ""
+    code: Code = ""
+    started: Finite
+    ended: Finite | None = None
+
+
+class Ending(Result):
+    """How a step ended on one host, for the journal. The reason can be of any length."""
+
+    host: HostName
+    outcome: Literal[Outcome.DONE, Outcome.FAILED, Outcome.SET_ASIDE]
+    reason: str = ""
+    code: Code = ""
+
+
+class Holder(Result):
+    """The controller that works with the journal: its name, for which command, and since when."""
+
+    holder: Text
+    what: Text
+    since: Finite
+
+
+class Pause(Result):
+    """The request that the running controller pauses: by whom, and when."""
+
+    by: Text
+    since: Finite
+
+
+class Heading(Result):
+    """What is known of a rollout without its hosts.
+
+    `id` is empty until the rollout is in the journal. `ended` is when its status changed to another one than RUNNING.
+    """
+
+    id: RolloutId = ""
+    begun: Finite = 0.0
+    ended: Finite | None = None
+    options: Options = Options()
+    phase: Annotated[Phase, Strict(False)] = Phase.FULL
+    status: Annotated[Status, Strict(False)] = Status.RUNNING
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it can be continued."""
+        return self.status in UNFINISHED
+
+
+class Summary(Heading):
+    """A rollout in a list: the number of its hosts, and how many have which outcome of which step."""
+
+    size: Annotated[int, Field(ge=0, le=MOST_HOSTS)] = 0
+    counts: Mapping[tuple[Step, Outcome], int] = {}
+
+
+class Rollout(Heading):
+    """One rollout, with all its hosts in their order, and the latest record of each step of each host."""
+
+    hosts: Annotated[Many[HostEntry], Field(max_length=MOST_HOSTS)] = ()
+    records: Mapping[tuple[str, Step], Record] = {}
+
+    def by_name(self) -> dict[str, HostEntry]:
+        """{host: its entry}."""
+        return {entry.host: entry for entry in self.hosts}
+
+    def outcome(self, host: str, step: Step) -> Outcome | None:
+        """The outcome of a step on a host; None if the step was never started."""
+        found = self.records.get((host, step))
+        return found.outcome if found else None
+
+    def hosts_with(self, step: Step, *outcomes: Outcome | None) -> tuple[str, ...]:
+        """The hosts on which the step has one of these outcomes, in the order of the rollout."""
+        return tuple(entry.host for entry in self.hosts if self.outcome(entry.host, step) in outcomes)
+
+    def in_doubt(self) -> tuple[Record, ...]:
+        """The steps that were started and whose end is not recorded: what the host has must be asked of the host."""
+        return tuple(record for record in self.records.values() if record.outcome is Outcome.STARTED)
+
+    def changed(self, now: Mapping[str, str]) -> tuple[str, ...]:
+        """The hosts whose inputs are not those of `now` {host: digest}, and those that `now` lacks."""
+        return tuple(entry.host for entry in self.hosts if now.get(entry.host) != entry.inputs)
+
+
+def inputs(recipe: str, address: str) -> str:
+    """The digest of what the work on a host depends on: the id of its recipe, and the address of its connection.
+
+    The address should contain all that says which machine it is: connection, host, port and user.
+    """
+    return hashlib.sha256(json.dumps([recipe, address]).encode()).hexdigest()
+
+
+def bounded_reason(text: str, redacted: Callable[[str], str] = redaction.redact) -> str:
+    """The reason of a failure for the journal: without secrets and control characters, its middle left out if long."""
+    half = LONGEST_REASON // 2 - 40
+    if len(text) <= 2 * (half + _MARGIN):
+        return _shortened(visible(redacted(text)), half, 0)
+    left_out = len(text) - 2 * (half + _MARGIN)
+    first, last = text[: half + _MARGIN], text[-(half + _MARGIN) :]
+    return _shortened(visible(redacted(first)) + visible(redacted(last)), half, left_out)
+
+
+def _shortened(text: str, half: int, left_out: int) -> str:
+    if not left_out and len(text) <= LONGEST_REASON:
+        return text
+    return f"{text[:half]} ... ({left_out + len(text) - 2 * half:,} characters left out) ... {text[-half:]}"

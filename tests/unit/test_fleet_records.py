@@ -1,0 +1,148 @@
+"""What the journal records: hosts, steps and outcomes, with limits; and what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from neuraltalk_provision.fleet import records
+from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
+
+GENERATION = "0a1b2c3d4e5f6071"
+ID = "20261126-174500-1f2e"
+
+
+def entry(host: str, wave: int = 0, **more: Any) -> HostEntry:
+    return HostEntry(host=host, wave=wave, target=GENERATION, inputs=records.inputs("recipe", host), **more)
+
+
+def record(host: str, step: Step, outcome: Outcome, **more: Any) -> Record:
+    ended = None if outcome is Outcome.STARTED else 20.0
+    return Record(host=host, step=step, outcome=outcome, started=10.0, ended=ended, **more)
+
+
+def rollout(*found: Record, hosts: tuple[str, ...] = ("node1", "node2", "node3"), **more: Any) -> Rollout:
+    return Rollout(
+        id=ID,
+        begun=5.0,
+        hosts=tuple(entry(host, wave) for wave, host in enumerate(hosts)),
+        records={(one.host, one.step): one for one in found},
+        **more,
+    )
+
+
+def test_outcome_of_a_step_is_its_latest_record() -> None:
+    found = rollout(record("node1", Step.STAGE, Outcome.DONE), record("node2", Step.STAGE, Outcome.FAILED))
+    assert found.outcome("node1", Step.STAGE) is Outcome.DONE
+    assert found.outcome("node1", Step.ACTIVATE) is None
+    assert found.hosts_with(Step.STAGE, Outcome.DONE, Outcome.FAILED) == ("node1", "node2")
+    assert found.hosts_with(Step.STAGE, None) == ("node3",)
+
+
+def test_step_that_began_and_never_ended_is_in_doubt() -> None:
+    begun = record("node2", Step.ACTIVATE, Outcome.STARTED)
+    assert rollout(record("node1", Step.STAGE, Outcome.DONE), begun).in_doubt() == (begun,)
+
+
+def test_hosts_are_found_by_name() -> None:
+    assert rollout().by_name()["node2"].wave == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "unfinished"),
+    [
+        (Status.RUNNING, True),
+        (Status.PAUSED, True),
+        (Status.STOPPED, True),
+        (Status.FINISHED, False),
+        (Status.ROLLED_BACK, False),
+    ],
+)
+def test_rollout_is_unfinished_until_it_finished_or_was_rolled_back(status: Status, unfinished: bool) -> None:
+    assert rollout(status=status).is_unfinished is unfinished
+
+
+def test_host_whose_recipe_or_address_changed_since_is_found_and_one_that_is_gone_too() -> None:
+    found = rollout(hosts=("same", "moved", "rebuilt", "gone"))
+    now = {
+        "same": records.inputs("recipe", "same"),
+        "moved": records.inputs("recipe", "another address"),
+        "rebuilt": records.inputs("another recipe", "rebuilt"),
+        "new": records.inputs("recipe", "new"),
+    }
+    assert found.changed(now) == ("moved", "rebuilt", "gone")
+
+
+def test_inputs_of_a_host_are_its_recipe_and_its_address_not_the_two_run_together() -> None:
+    assert records.inputs("ab", "c") != records.inputs("a", "bc")
+    assert records.inputs("r", "h") == records.inputs("r", "h")
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "\n" * 9000, "\x1b[31mred" * 2000])
+def test_reason_of_any_length_becomes_one_that_fits(text: str) -> None:
+    short = records.bounded_reason(text)
+    record("node1", Step.STAGE, Outcome.FAILED, reason=short)
+    assert len(short) <= records.LONGEST_REASON
+    assert "\x1b" not in short
+
+
+def test_reason_keeps_beginning_and_end_says_what_is_left_out_and_hides_secrets() -> None:
+    short = records.bounded_reason(f"first {'x' * 9000} last")
+    assert short.startswith("first ")
+    assert short.endswith(" last")
+    assert " characters left out) " in short
+    assert "hunter22" not in records.bounded_reason("ansible_become_password: hunter22")
+    assert records.bounded_reason("a \udcff b") == "a \\xff b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (HostEntry, {"host": ""}),
+        (HostEntry, {"host": "a b"}),
+        (HostEntry, {"host": "a\n"}),
+        (HostEntry, {"host": "x" * 256}),
+        (HostEntry, {"host": 7}),
+        (HostEntry, {"wave": -1}),
+        (HostEntry, {"wave": 10_001}),
+        (HostEntry, {"target": "../../etc"}),
+        (HostEntry, {"former": "a/b"}),
+        (HostEntry, {"inputs": "short"}),
+        (Record, {"step": "dance"}),
+        (Record, {"outcome": "perhaps"}),
+        (Record, {"reason": "x" * (records.LONGEST_REASON + 1)}),
+        (Record, {"code": "No code"}),
+        (Record, {"started": float("nan")}),
+        (Options, {"on_failure": "pray"}),
+        (Options, {"busy": "kill"}),
+        (Options, {"waves": ["x"] * 101}),
+        (Rollout, {"id": "../x"}),
+        (Rollout, {"phase": "other"}),
+        (Rollout, {"status": "other"}),
+    ],
+)
+def test_wrong_value_is_refused(kind: type[records.Result], wrong: dict[str, Any]) -> None:
+    good: dict[type[records.Result], dict[str, Any]] = {
+        HostEntry: {"host": "node1", "wave": 0, "target": GENERATION, "former": "", "inputs": ""},
+        Record: {"host": "node1", "step": "stage", "outcome": "done", "started": 1.0, "ended": 2.0},
+        Options: {"waves": ["1", "10%"], "on_failure": "stop"},
+        Rollout: {"id": ID, "begun": 1.0, "phase": "full"},
+    }
+    kind.model_validate(good[kind])
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        kind.model_validate(good[kind] | wrong)
+
+
+def test_records_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        entry("node1").wave = 3  # type: ignore[misc]
+
+
+def test_options_that_a_later_version_adds_do_not_prevent_reading() -> None:
+    options = Options(waves=("1", "10%", "100%"), max_failures="5%", on_failure="rollback", busy="wait")
+    text = options.model_dump_json()
+    assert Options.model_validate_json(text) == options
+    assert Options.model_validate_json(text[:-1] + ', "later": 3}') == options
+    assert Rollout(id=ID, begun=1.0).phase is Phase.FULL
