@@ -86,10 +86,11 @@ class Settings(BaseModel):
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""
     forks: int = Field(default=50, ge=1, strict=True)
-    run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
+    journal: Path = Path(".provision/journal.sqlite")
     waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
     max_failures: Size = wave_rules.HALF
     on_failure: Literal["stop", "rollback"] = "stop"
+    run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
 
     @field_validator("waves", mode="before")
@@ -144,12 +145,14 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "allowed_signers", "artifact_ca"):
+    for name in ("mirror", "allowed_signers", "artifact_ca", "journal"):
         if isinstance(given.get(name), str) and given[name]:
             given[name] = str(base / given[name])
     given_options = {name: value for name, value in overrides.items() if value not in (None, (), [])}
     from_here = "inventory" in given_options
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
+    if "journal" not in given:
+        given["journal"] = paths.journal_file(chosen if chosen.is_file() else base)
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:

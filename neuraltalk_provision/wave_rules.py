@@ -11,6 +11,7 @@ hosts.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -137,11 +138,11 @@ def _refuse_contradictions(rules: Sequence[WaveRule]) -> None:
         raise ValueError(f"the group {twice[0]} is in two waves")
     for percent in (False, True):
         sizes = [rule.size for rule in rules if not rule.group and rule.size.percent == percent]
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in itertools.pairwise(sizes):
             if after.count <= before.count:
                 raise ValueError(
-                    f"sizes count all hosts that are activated after a wave, so they must grow: {before} is followed by "
-                    f"{after}"
+                    "sizes count all hosts that are activated after a wave, so they must grow: "
+                    f"{before} is followed by {after}"
                 )
     last = rules[-1]
     if not last.group and not (last.size.percent and last.size.count == 100):

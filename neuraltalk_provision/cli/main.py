@@ -18,6 +18,7 @@ from neuraltalk_provision.cli import (
     prepare,
     prove,
     resume,
+    rollout,
     run,
     runs,
     score,
@@ -53,6 +54,7 @@ app.command()(site.site)
 app.command()(site.verify)
 app.command()(site.rollback)
 app.command()(site.variables)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(cudnn.app, name="cudnn")
 app.command()(run.train)
 app.command("eval")(run.evaluate)

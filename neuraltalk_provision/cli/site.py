@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +13,23 @@ import typer
 from neuraltalk_provision import command_log, redaction
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
+from neuraltalk_provision.fleet import command, survey
+from neuraltalk_provision.fleet.outcome import FleetOutcome, named, raise_failures
+from neuraltalk_provision.fleet.records import Phase, Status
+from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, extra_vars, operations, packages
+from neuraltalk_provision.site import converge, extra_vars, operations
 from neuraltalk_provision.site.plan import HostPlan
+
+
+class OnFailure(StrEnum):
+    """What happens when a rollout must stop."""
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
 
 
 def site(
@@ -24,6 +38,21 @@ def site(
         bool, typer.Option("--check", help="Run the roles in check mode: predict changes, make none.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the changes line by line.")] = False,
+    stage_only: Annotated[
+        bool, typer.Option("--stage-only", help="Build on all hosts, and change no current generation.")
+    ] = False,
+    activate: Annotated[bool, typer.Option("--activate", help="Activate what was staged, and build nothing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the last rollout that did not finish, with its hosts and waves.")
+    ] = False,
+    max_failures: Annotated[
+        str | None,
+        typer.Option("--max-failures", help="Stop if more hosts than this fail or are set aside: a number, or 5%."),
+    ] = None,
+    on_failure: Annotated[
+        OnFailure | None,
+        typer.Option("--on-failure", help="When the rollout must stop: leave the hosts as they are, or return them."),
+    ] = None,
     take_over: options.TakeOver = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -32,20 +61,75 @@ def site(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Bring every host to the state that the mirror describes: build a new generation, test it, activate it."""
+    """Bring every host to the state that the mirror describes: build a new generation, test it, activate it.
+
+    Hosts that cannot be reached or must not be changed are set aside, and the others are activated in waves.
+    """
     output = Output(as_json=as_json)
-    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    plans = packages.tried(converge.make_plans(chosen, limit or (), take_over=take_over), chosen, output)
-    show_plans(plans, output)
-    if plan:
-        converge.refuse(plans)
-        output.result({"plans": [host.as_json() for host in plans]})
-        return EXIT_FINE
-    outcome = converge.converge(plans, chosen, output, check=check, diff=diff)
-    converge.raise_failures(outcome)
+    chosen = settings_file.load(
+        settings,
+        inventory=inventory,
+        mirror=mirror,
+        stack_root=stack_root,
+        max_failures=max_failures,
+        on_failure=on_failure.value if on_failure else None,
+    )
+    phase = _phase(stage_only=stage_only, activate=activate, resume=resume, reads=plan or check)
+    if resume:
+        outcome = command.resume(
+            limit or (),
+            chosen,
+            output,
+            lambda found: show_found(found, output),
+            given=[name for name, value in (("max_failures", max_failures), ("on_failure", on_failure)) if value],
+            take_over=take_over,
+            diff=diff,
+        )
+    else:
+        found = survey.survey(chosen, limit or (), output, take_over=take_over)
+        show_found(found, output)
+        if plan:
+            survey.refuse(found)
+            show_waves(command.waves_of(found, chosen), output)
+            output.result({"plans": [host.as_json() for host in found.plans]})
+            return EXIT_FINE
+        if check:
+            outcome = command.predict(found, chosen, output, diff=diff)
+        else:
+            outcome = command.carry_out(found, phase, chosen, output, take_over=take_over, diff=diff)
+    raise_failures(outcome)
     output.result(outcome.as_json())
     show_end(outcome, chosen, output)
     return EXIT_FINE
+
+
+def _phase(*, stage_only: bool, activate: bool, resume: bool, reads: bool) -> Phase:
+    """The part of the work that the options ask for. UsageError if they exclude each other."""
+    given = [
+        name for name, value in (("--stage-only", stage_only), ("--activate", activate), ("--resume", resume)) if value
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", advice="Give one of them.")
+    if resume and reads:
+        raise UsageError(
+            "--resume continues a rollout, so it cannot be combined with --plan or --check",
+            advice="`provision rollout status` shows what is left to do.",
+        )
+    return Phase.STAGE_ONLY if stage_only else Phase.ACTIVATE if activate else Phase.FULL
+
+
+def show_waves(waves: Sequence[Wave], output: Output) -> None:
+    """Print which hosts would be activated in which wave, if there are several."""
+    for wave in waves if len(waves) > 1 else ():
+        pause = f", then {wave.pause} s of pause" if wave.pause else ""
+        output.say(f"wave {wave.number} ({wave.name}): {named(wave.hosts)}{pause}")
+
+
+def show_found(found: Survey, output: Output) -> None:
+    """Print the plans, and the hosts that are set aside, if others go on."""
+    show_plans(found.plans, output)
+    for one in found.aside if found.well else ():
+        output.say(f"set aside: {one.reason}")
 
 
 def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
@@ -71,17 +155,22 @@ def _platform(plan: HostPlan) -> str:
     return f"{plan.recipe.platform}, {gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}{cudnn}"
 
 
-def show_end(outcome: converge.SiteOutcome, settings: Settings, output: Output) -> None:
+def show_end(outcome: FleetOutcome, settings: Settings, output: Output) -> None:
     """Print the last lines: what changed, and how to use it."""
-    built = sorted({f"{change.component}" for change in outcome.changes if change.change == "build"})
-    count = len(outcome.plans)
-    if not outcome.activated and not built:
+    site = outcome.site
+    built = sorted({f"{change.component}" for change in site.changes if change.change == "build"})
+    count = len(site.plans)
+    if outcome.status == Status.PAUSED:
+        output.say(f"paused: {len(site.activated)} hosts were activated, {len(outcome.untouched)} are left")
+    elif not site.activated and not built:
         output.say(f"{count} hosts, nothing to change" if count != 1 else "1 host, nothing to change")
-    elif outcome.check:
+    elif site.check:
         output.say(f"check mode: would build {', '.join(built) or 'nothing'}; nothing was changed")
+    elif not site.activated:
+        output.say(f"staged on {count} hosts; `provision site --activate` makes it current")
     else:
         output.say(
-            f"{len(outcome.activated)} of {count} hosts have a new current generation, tested before and after its "
+            f"{len(site.activated)} of {count} hosts have a new current generation, tested before and after its "
             f"activation. To use it on a host: . {settings.stack_root}/current/environment"
         )
 

@@ -1,7 +1,7 @@
 """The next action of a rollout, from what its hosts have done. Pure.
 
-The loop in rollout.py asks for the next action, carries it out, records its outcome, and asks again. So a rollout that was
-interrupted continues from its journal, and a fleet of 1,000 hosts can be simulated without a host.
+The loop in rollout.py asks for the next action, carries it out, records its outcome, and asks again. So a rollout that
+was interrupted continues from its journal, and a fleet of 1,000 hosts can be simulated without a host.
 """
 
 from __future__ import annotations

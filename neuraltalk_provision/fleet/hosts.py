@@ -25,18 +25,25 @@ class Playbooks:
     """Works on hosts with these variables, and collects the changes and failures of all steps."""
 
     def __init__(
-        self, given: Mapping[str, Any], former: Mapping[str, Former], settings: Settings, output: Output
+        self,
+        given: Mapping[str, Any],
+        former: Mapping[str, Former],
+        settings: Settings,
+        output: Output,
+        *,
+        diff: bool = False,
     ) -> None:
         self._given = given
         self._former = former
         self._settings = settings
         self._output = output
+        self._diff = diff
         self.changes: list[Change] = []
         self.failures: list[Failure] = []
 
     def stage(self, hosts: Sequence[str]) -> Done:
         """Build the new generation on these hosts, at the same time."""
-        staged = converge.stage(hosts, self._given, self._settings, self._output)
+        staged = converge.stage(hosts, self._given, self._settings, self._output, diff=self._diff)
         self.changes += staged.changes
         return self._done(staged.failures)
 

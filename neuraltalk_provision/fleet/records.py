@@ -72,13 +72,25 @@ UNFINISHED = frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPED})
 """What can be continued."""
 
 
+class WaveEntry(Result):
+    """A wave of the rollout: its number, which counts from 1, its name, the pause after it, and whether all its hosts
+    must succeed. Which hosts it has is in the entries of the hosts.
+    """
+
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    name: Text
+    pause: Annotated[int, Field(ge=0)] = 0
+    """In seconds."""
+    strict: bool = False
+
+
 class Options(Result):
     """What the rollout was asked for, as the user wrote it.
 
     It is stored as JSON: a field that is added later needs a default, and one that a version does not know is ignored.
     """
 
-    waves: Annotated[Many[Text], Field(max_length=100)] = ()
+    waves: Annotated[Many[WaveEntry], Field(max_length=100)] = ()
     max_failures: Text = ""
     on_failure: Literal["stop", "rollback"] = "stop"
     busy: Literal["wait", "skip", "refuse"] = "refuse"
@@ -97,6 +109,8 @@ class HostEntry(Result):
     wave: Annotated[int, Field(ge=0, le=10_000)]
     target: GenerationId = ""
     former: GenerationId = ""
+    cuda: Text = ""
+    """The CUDA directory in which the rollout swaps cuDNN; empty if it swaps none."""
     inputs: Digest = ""
     """What the work on this host was planned for; see `inputs`."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from neuraltalk_provision.fleet import decide
 from neuraltalk_provision.fleet.decide import Action, Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
-from neuraltalk_provision.fleet.records import Outcome, Step
+from neuraltalk_provision.fleet.records import Ending, Outcome, Step
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Records(Protocol):
     def started(self, step: Step, hosts: Sequence[str]) -> None:
         """Record that a step begins on these hosts."""
 
-    def ended(self, step: Step, outcomes: Mapping[str, tuple[Outcome, Loss]]) -> None:
-        """Record how a step ended on each of these hosts."""
+    def ended(self, step: Step, endings: Sequence[Ending]) -> None:
+        """Record how a step ended on hosts."""
 
     def pause_requested(self) -> bool:
         """Whether somebody asked this rollout to pause."""
@@ -87,10 +87,12 @@ def run(
 def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], Done], records: Records) -> Done:
     records.started(step, names)
     done = act(names)
-    outcomes = {host: (Outcome.DONE, Loss("")) for host in _good(names, done)}
-    outcomes |= {host: (Outcome.SET_ASIDE, loss) for host, loss in done.aside.items()}
-    outcomes |= {host: (Outcome.FAILED, loss) for host, loss in done.failed.items()}
-    records.ended(step, outcomes)
+    endings = [Ending(host=host, outcome=Outcome.DONE) for host in sorted(_good(names, done))]
+    for outcome, losses in ((Outcome.SET_ASIDE, done.aside), (Outcome.FAILED, done.failed)):
+        endings += [
+            Ending(host=host, outcome=outcome, reason=one.reason, code=one.code) for host, one in losses.items()
+        ]
+    records.ended(step, endings)
     return done
 
 

@@ -12,6 +12,7 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, codes, converge, host_state, packages
+from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -56,7 +57,7 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
     Hosts that cannot be reached, whose result is not as expected, or that the plan refuses, are set aside.
     """
     found = host_state.read_each(settings, catalogues.load(), limit)
-    aside = [Aside(one.host, advice.explain(one), one.code, refused=False) for one in found.failures]
+    aside = [_failed(one) for one in found.failures]
     states = {}
     for host, state in found.states.items():
         try:
@@ -68,16 +69,19 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
     plans: tuple[HostPlan, ...] = ()
     if states:
         plans = converge.make_plans(settings, limit, HostStates(states), take_over=take_over)
-        plans = packages.tried(plans, settings, output)
-    aside += [
-        Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals
-    ]
+        plans, failures = packages.tried(plans, settings, output)
+        aside += [_failed(one) for one in failures]
+    aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]
     return Survey(
         plans,
         tuple(sorted(aside, key=lambda one: one.host)),
         {host: state.inventory.groups for host, state in states.items()},
         {host: state.inventory.address for host, state in states.items()},
     )
+
+
+def _failed(failure: Failure) -> Aside:
+    return Aside(failure.host, advice.explain(failure), failure.code, refused=False)
 
 
 def refuse(found: Survey, budget: Budget | None = None) -> None:
@@ -101,9 +105,7 @@ def _error(found: Survey, message: str) -> ProvisionError:
     document = {"plans": [plan.as_json() for plan in found.plans], "set_aside": [as_json(one) for one in found.aside]}
     if all(one.refused for one in found.aside):
         return UsageError(message, advice=UNCHANGED, document=document)
-    return HostError(
-        message, advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.", document=document
-    )
+    return HostError(message, advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.", document=document)
 
 
 def as_json(one: Aside) -> dict[str, str]:

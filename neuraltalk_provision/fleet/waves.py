@@ -56,14 +56,16 @@ def divide(
                 advice="Nothing was changed on any host. Repair one of its hosts, or change `waves` in provision.yml.",
             )
         if chosen:
-            waves.append(Wave(len(waves) + 1, str(rule), tuple(chosen), rule.pause, strict=position == 0 and len(rules) > 1))
+            waves.append(
+                Wave(len(waves) + 1, str(rule), tuple(chosen), rule.pause, strict=position == 0 and len(rules) > 1)
+            )
             taken = set(chosen)
             left = [host for host in left if host not in taken]
     if left:
         raise UsageError(
             f"{len(left)} hosts belong to no wave: {', '.join(left[:20])}" + (", ..." if len(left) > 20 else ""),
-            advice="Nothing was changed on any host. Add 100% as the last of `waves` in provision.yml, or a wave for the "
-            "group of these hosts.",
+            advice="Nothing was changed on any host. Add 100% as the last of `waves` in provision.yml, or a wave "
+            "for the group of these hosts.",
         )
     return tuple(waves)
 

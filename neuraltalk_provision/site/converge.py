@@ -177,6 +177,14 @@ def converge(
         return _converge(plans, given, settings, output, check=check, diff=diff)
 
 
+def drop_dead_leases(plans: Sequence[HostPlan], settings: Settings) -> None:
+    """Remove the leases of controllers that have ended from hosts on which nothing has to be done."""
+    dead = [plan for plan in plans if plan.over]
+    if dead:
+        with leases.released([plan.host for plan in dead], variables(dead, settings), settings):
+            pass
+
+
 def _converge(
     plans: tuple[HostPlan, ...],
     given: Mapping[str, Any],
@@ -224,9 +232,7 @@ def stage(
     return Staged(changes, with_silent(hosts, outcome.results))
 
 
-def activate(
-    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
-) -> tuple[Failure, ...]:
+def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
     """Make the staged generation current on these hosts, tested before and after; the failures.
 
     A host on which this fails has its former generation and cuDNN again.

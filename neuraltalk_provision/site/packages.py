@@ -8,13 +8,16 @@ from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site import host_results, playbook
+from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
 
-def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tuple[HostPlan, ...]:
-    """The plans, with a refusal for each host whose package manager cannot install the packages of the mirror, or whose
-    answer could not be read.
+def tried(
+    plans: tuple[HostPlan, ...], settings: Settings, output: Output
+) -> tuple[tuple[HostPlan, ...], tuple[Failure, ...]]:
+    """(the plans, with a refusal for each host whose package manager cannot install the packages of the mirror; the
+    failures of the hosts whose package manager could not be asked).
 
     Only hosts that lack packages, and would get them from the mirror, are asked. Only the index is sent.
     """
@@ -23,7 +26,7 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     indexes = {file: index for file in files if (index := repository_index.read(settings.mirror / file))}
     asked = [plan for plan in asked if plan.recipe.repository and plan.recipe.repository["file"] in indexes]
     if not asked:
-        return plans
+        return plans, ()
     request = playbook.Request(
         playbook="packages.yml",
         inventory=settings.inventory,
@@ -39,9 +42,8 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     results, failures = host_results.of(
         outcome.results, "os_packages_info", PackagesInfoResult, [plan.host for plan in asked]
     )
-    found = {failure.host: (advice.explain(failure),) for failure in failures}
-    found |= {plan.host: refusals(plan, results[plan.host]) for plan in asked if plan.host in results}
-    return tuple(replace(plan, refusals=found[plan.host]) if plan.host in found else plan for plan in plans)
+    found = {plan.host: refusals(plan, results[plan.host]) for plan in asked if plan.host in results}
+    return tuple(replace(plan, refusals=found.get(plan.host, plan.refusals)) for plan in plans), failures
 
 
 def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:

@@ -52,12 +52,19 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
 
         def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
             requests.append(request)
-            return playbook.Outcome(0, results.get(request.playbook.removesuffix(".yml"), PlayResults()))
+            return playbook.Outcome(
+                0, heard(request, results.get(request.playbook.removesuffix(".yml"), PlayResults()))
+            )
 
         monkeypatch.setattr(playbook, "run", run)
         return requests
 
     return runs
+
+
+def heard(request: playbook.Request, found: PlayResults) -> PlayResults:
+    """The results, with one of every host that the playbook was limited to."""
+    return replace(found, results=(*found.results, *((host, "some.module", {}) for host in request.limit)))
 
 
 def converged(plans: tuple[HostPlan, ...], settings: Settings, **more: bool) -> converge.SiteOutcome:
@@ -131,6 +138,18 @@ def test_host_that_failed_in_activation_is_not_counted_as_activated(
     assert [failure.host for failure in outcome.failures] == ["node1"]
 
 
+def test_host_of_which_ansible_says_nothing_is_not_counted_as_activated(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playbook, "run", lambda *_: playbook.Outcome(0, PlayResults()))
+    outcome = converged((planned("bare", "node1"), planned("staged", "node2")), settings)
+    assert outcome.activated == ()
+    assert [(one.host, one.code) for one in outcome.failures] == [
+        ("node1", "answer.missing"),
+        ("node2", "answer.missing"),
+    ]
+
+
 def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:
     requests = runs(site=PlayResults(changes=(Change("node1", "torch", "build", predicted=True),)))
     outcome = converged((planned("bare"),), settings, check=True, diff=True)
@@ -153,7 +172,7 @@ def test_what_was_only_predicted_is_shown_in_check_mode_alone_and_once(
         seen = happening if request.playbook == "site.yml" else []
         for event in seen:
             on_event(event)
-        return playbook.Outcome(0, events.read(seen))
+        return playbook.Outcome(0, heard(request, events.read(seen)))
 
     monkeypatch.setattr(playbook, "run", run)
     outcome = converge.converge((planned("bare"),), settings, Output(), check=check)

@@ -72,7 +72,13 @@ def test_site_reached_by_a_link_or_by_a_relative_path_has_one_journal(
     (tmp_path / "link").symlink_to(site)
     (tmp_path / "mine.yml").symlink_to(site / "provision.yml")
     monkeypatch.chdir(site)
-    places = [site, tmp_path / "link", tmp_path / "link" / "provision.yml", tmp_path / "mine.yml", Path("provision.yml")]
+    places = [
+        site,
+        tmp_path / "link",
+        tmp_path / "link" / "provision.yml",
+        tmp_path / "mine.yml",
+        Path("provision.yml"),
+    ]
     assert {paths.journal_file(one) for one in (*places, Path())} == {paths.journal_file(site)}
 
 

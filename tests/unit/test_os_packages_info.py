@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
@@ -235,7 +234,8 @@ def test_host_whose_packages_do_not_go_together_is_refused_in_the_plan(
 ) -> None:
     result = {"problem": "unmet dependencies:\nlibpng-dev : Depends: libpng16-16", "lacks": ["make"], "absent": []}
     asked = answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", result),)))
-    (plan,) = packages.tried((bare(),), settings(tmp_path), Output())
+    (plan,), failures = packages.tried((bare(),), settings(tmp_path), Output())
+    assert failures == ()
     lacking, unmet = plan.refusals
     assert lacking.startswith("node1: packages-debian-12-x86_64.tar lacks make. Collect that archive again")
     assert unmet.endswith("It says:\n  unmet dependencies:\n  libpng-dev : Depends: libpng16-16")
@@ -254,14 +254,14 @@ def test_host_that_has_its_packages_or_uses_its_own_repositories_is_not_asked(
 ) -> None:
     asked = answering(monkeypatch, PlayResults())
     plans = (planned("bare"), planned("converged"), bare(refusals=("no space",)))
-    assert packages.tried(plans, settings(tmp_path), Output()) == plans
+    assert packages.tried(plans, settings(tmp_path), Output()) == (plans, ())
     assert asked == []
 
 
 def test_host_that_gives_no_answer_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, PlayResults(failures=(Failure("node1", "Try the packages", "Killed"),)))
-    with pytest.raises(HostError, match="node1, Try the packages: Killed"):
-        packages.tried((bare(),), settings(tmp_path), Output())
+    plans, (failure,) = packages.tried((bare(),), settings(tmp_path), Output())
+    assert (failure.host, failure.message, plans) == ("node1", "Killed", (bare(),))
     answering(monkeypatch, PlayResults())
-    with pytest.raises(HostError, match="node1"):
-        packages.tried((bare(),), settings(tmp_path), Output())
+    plans, (failure,) = packages.tried((bare(),), settings(tmp_path), Output())
+    assert (failure.host, failure.code) == ("node1", "answer.missing")

@@ -82,7 +82,7 @@ def test_empty_file_is_all_defaults(elsewhere: Path) -> None:
     [
         ("stack_rot: /opt/x\n", "stack_rot is not a setting; did you mean stack_root"),
         ("pip: {sorce: index}\n", "pip.sorce is not a setting; did you mean pip.source"),
-        ("wholly_unlike: 1\n", "wholly_unlike is not a setting; did you mean mirror or mirror_trust or"),
+        ("zzzz: 1\n", "zzzz is not a setting; did you mean mirror or mirror_trust or"),
         ("stack_root: /opt/my stack\n", "stack_root: contains a space, and Torch cannot be built in such a path"),
         ("stack_root: opt/x\n", "stack_root: must be an absolute path"),
         ("stack_root: /\n", "stack_root: must be an absolute path"),

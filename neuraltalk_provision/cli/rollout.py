@@ -1,0 +1,129 @@
+"""`provision rollout`: what the journal says of rollouts, and a request to pause the one that runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.records import Holder, Outcome, Rollout, Step
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules import holder as holders
+from neuraltalk_provision.site import controller
+
+app = typer.Typer(help="Rollouts: what was done on which host, and a pause.", no_args_is_help=True)
+
+
+@app.command()
+def status(
+    rollout: Annotated[str, typer.Argument(help="The id of a rollout. Default: the last one.")] = "",
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show where a rollout stands: its waves, and its hosts by what was done on them."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings)
+    with Journal.read(chosen.journal) as journal:
+        found = journal.rollout(rollout)
+        holder = journal.holder()
+    if found is None:
+        raise UsageError(
+            f"{chosen.journal} contains no rollout {rollout}".rstrip(), advice="`provision rollout list` lists them."
+        )
+    _show(found, output)
+    if holder and found.is_unfinished:
+        gone = " (it has ended)" if controller.is_dead(holder.holder) else ""
+        output.say(f"controller: {_describe(holder)}{gone}")
+    output.result({"rollout": found.model_dump(mode="json", exclude={"records"}), "hosts": _hosts(found)})
+    return EXIT_FINE
+
+
+def _show(found: Rollout, output: Output) -> None:
+    output.say(f"rollout {found.id} ({found.phase}), begun {_moment(found.begun)}: {found.status}")
+    for wave in found.options.waves:
+        hosts = [entry.host for entry in found.hosts if entry.wave == wave.number]
+        states = Counter(_state(found, host) for host in hosts)
+        output.say(
+            f"wave {wave.number} ({wave.name}): " + ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
+        )
+    for record in found.records.values():
+        if record.outcome in (Outcome.FAILED, Outcome.SET_ASIDE):
+            output.say(f"{record.host}: {record.step} {record.outcome}: {record.reason}")
+
+
+def _state(found: Rollout, host: str) -> str:
+    """What a host last did, in a few words."""
+    for step in (Step.GIVE_BACK, Step.ACTIVATE, Step.STAGE):
+        outcome = found.outcome(host, step)
+        if outcome:
+            return f"{_DONE[step]}" if outcome is Outcome.DONE else f"{step} {outcome}"
+    return "not begun"
+
+
+_DONE = {Step.STAGE: "staged", Step.ACTIVATE: "activated", Step.GIVE_BACK: "returned", Step.VERIFY: "verified"}
+
+
+def _hosts(found: Rollout) -> list[dict[str, object]]:
+    return [
+        {
+            "host": entry.host,
+            "wave": entry.wave,
+            "target": entry.target,
+            "former": entry.former,
+            "state": _state(found, entry.host),
+            "steps": [
+                found.records[entry.host, step].model_dump(mode="json")
+                for step in Step
+                if (entry.host, step) in found.records
+            ],
+        }
+        for entry in found.hosts
+    ]
+
+
+def _describe(holder: Holder) -> str:
+    return str(holders.describe(holder.model_dump()))
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+@app.command("list")
+def list_(settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
+    """List the rollouts in the journal, the newest first."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings)
+    with Journal.read(chosen.journal) as journal:
+        found = journal.rollouts()
+    rows = [
+        [
+            one.id,
+            _moment(one.begun),
+            str(one.phase),
+            str(one.status),
+            str(one.size),
+            str(one.counts.get((Step.ACTIVATE, Outcome.DONE), 0)),
+        ]
+        for one in found
+    ]
+    output.table("rollouts", ("id", "begun", "phase", "status", "hosts", "activated"), rows)
+    output.result({"rollouts": [one.model_dump(mode="json", exclude={"counts"}) for one in found]})
+    return EXIT_FINE
+
+
+@app.command()
+def pause(settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
+    """Ask the rollout that runs to pause before its next wave. `provision site --resume` continues it."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings)
+    found = Journal.request_pause(chosen.journal, controller.name(), controller.is_dead)
+    output.say(f"{_describe(found)}: it pauses before its next wave; `provision site --resume` continues it")
+    output.result({"controller": found.model_dump()})
+    return EXIT_FINE

@@ -1,0 +1,124 @@
+"""From a survey to the journal's rollout and back: entries of hosts, waves, and what is to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from neuraltalk_provision import wave_rules
+from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.fleet.decide import Standing
+from neuraltalk_provision.fleet.records import HostEntry, Options, Phase, Rollout, WaveEntry, inputs
+from neuraltalk_provision.fleet.survey import Aside, Survey
+from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import codes
+from neuraltalk_provision.site.plan import HostPlan
+
+
+def staged_only(found: Survey) -> Survey:
+    """The survey for an activation alone: hosts on which the generation is not staged are set aside."""
+    missing = [
+        Aside(
+            plan.host,
+            f"{plan.host}: generation {plan.recipe.id}, which the mirror and the settings describe, is not staged on "
+            "this host: run `provision site --stage-only` first",
+            codes.NOT_STAGED,
+        )
+        for plan in found.well
+        if plan.stages
+    ]
+    return replace(found, aside=tuple(sorted((*found.aside, *missing), key=lambda one: one.host)))
+
+
+def same_inputs(found: Survey, earlier: Rollout) -> Survey:
+    """The survey for a rollout that is continued: hosts for which something else is planned now are set aside."""
+    entries = earlier.by_name()
+    now = _inputs(found.plans, found.addresses)
+    other = [
+        Aside(
+            plan.host,
+            f"{plan.host}: the mirror, the settings or the inventory changed since the rollout {earlier.id} began, and "
+            "say another generation or another address for this host now. Begin a new rollout with `provision site`",
+            codes.HOST_REFUSED,
+        )
+        for plan in found.well
+        if plan.host in entries and now[plan.host] != entries[plan.host].inputs
+    ]
+    return replace(found, aside=tuple(sorted((*found.aside, *other), key=lambda one: one.host)))
+
+
+def _inputs(plans: Sequence[HostPlan], addresses: Mapping[str, str]) -> dict[str, str]:
+    return {plan.host: inputs(plan.recipe.id, addresses.get(plan.host, "")) for plan in plans}
+
+
+def rollout(
+    changing: Sequence[HostPlan], divided: Sequence[Wave], found: Survey, phase: Phase, settings: Settings, lock: str
+) -> Rollout:
+    numbers = {host: wave.number for wave in divided for host in wave.hosts}
+    digests = _inputs(changing, found.addresses)
+    return Rollout(
+        phase=phase,
+        options=Options(
+            waves=tuple(
+                WaveEntry(number=wave.number, name=wave.name, pause=wave.pause, strict=wave.strict) for wave in divided
+            ),
+            max_failures=str(settings.max_failures),
+            on_failure=settings.on_failure,
+            lock=lock,
+            stack_root=settings.stack_root,
+        ),
+        hosts=tuple(
+            HostEntry(
+                host=plan.host,
+                wave=numbers[plan.host],
+                target=plan.recipe.id,
+                former=plan.current,
+                cuda=plan.recipe.gpu.toolkit if plan.swaps and plan.recipe.gpu else "",
+                inputs=digests[plan.host],
+            )
+            for plan in changing
+        )
+        + tuple(HostEntry(host=one.host, wave=0) for one in found.aside),
+    )
+
+
+def settings_of(earlier: Rollout, settings: Settings, given: Collection[str]) -> Settings:
+    """The settings with which a rollout is continued: its own, except those that were given with this command."""
+    own = {
+        "on_failure": earlier.options.on_failure,
+        "max_failures": wave_rules.read_size(earlier.options.max_failures, "max_failures"),
+    }
+    return settings.model_copy(update={name: value for name, value in own.items() if name not in given})
+
+
+def waves_of(earlier: Rollout) -> tuple[Wave, ...]:
+    return tuple(
+        Wave(
+            one.number,
+            one.name,
+            tuple(entry.host for entry in earlier.hosts if entry.wave == one.number),
+            one.pause,
+            one.strict,
+        )
+        for one in earlier.options.waves
+    )
+
+
+def standing(
+    plans: Sequence[HostPlan],
+    divided: tuple[Wave, ...],
+    budget: Budget,
+    found: Survey,
+    phase: Phase,
+    settings: Settings,
+) -> Standing:
+    return Standing(
+        divided,
+        budget,
+        staging=frozenset(plan.host for plan in plans if plan.stages),
+        activating=frozenset(plan.host for plan in plans),
+        aside={one.host: one.reason for one in found.aside},
+        phase=phase.value,
+        on_failure=settings.on_failure,
+    )

@@ -1,0 +1,145 @@
+"""Runs a rollout with its journal and the leases of its hosts, and says what it came to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from neuraltalk_provision.fleet import host_lists, rollout
+from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Paused, Standing, Stop, Wait
+from neuraltalk_provision.fleet.hosts import Former, Playbooks
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.records import Ending, HostEntry, Rollout, Status, Step
+from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import converge, leases
+
+_sleep = time.sleep
+POLL = 1.0
+"""Seconds between two looks whether somebody asked for a pause."""
+
+
+def run(
+    begun: Rollout,
+    standing: Standing,
+    found: Survey,
+    journal: Journal,
+    settings: Settings,
+    output: Output,
+    *,
+    diff: bool,
+) -> FleetOutcome:
+    """Run the loop with the leases of all hosts of the rollout, and write what it came to."""
+    entries = begun.by_name()
+    given = converge.variables(found.plans, settings)
+    former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
+    hosts = Playbooks(given, former, settings, output, diff=diff)
+    records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
+    held = [plan.host for plan in found.well if plan.host in entries or plan.over]
+    with leases.released(held, given, settings):
+        standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
+    status = _status(standing, end)
+    journal.finish(status)
+    outcome = FleetOutcome(
+        site=converge.SiteOutcome(
+            plans=found.plans,
+            changes=tuple(hosts.changes),
+            activated=tuple(sorted(standing.activated - standing.returned)),
+            failures=tuple(hosts.failures),
+        ),
+        aside=found.aside,
+        returned=tuple(sorted(standing.returned)),
+        untouched=_untouched(standing, entries),
+        waves=standing.waves,
+        rollout=begun.id,
+        status=status.value,
+        why=end.why if isinstance(end, Stop) else "",
+    )
+    return outcome if outcome.succeeded else replace(outcome, lists=_lists(outcome, settings))
+
+
+def _status(standing: Standing, end: object) -> Status:
+    if isinstance(end, Paused):
+        return Status.PAUSED
+    if isinstance(end, Stop):
+        return Status.ROLLED_BACK if standing.returned else Status.STOPPED
+    return Status.FINISHED
+
+
+def _untouched(standing: Standing, entries: Mapping[str, HostEntry]) -> tuple[str, ...]:
+    """The hosts of the rollout to which it did not come. After staging alone there are none."""
+    if standing.phase == "stage_only":
+        return tuple(sorted(standing.staging - standing.staged - standing.lost.keys()))
+    return tuple(sorted(standing.activating - standing.activated - standing.lost.keys() & entries.keys()))
+
+
+def _lists(outcome: FleetOutcome, settings: Settings) -> Mapping[str, str]:
+    lost = {failure.host for failure in outcome.site.failures}
+    aside = {one.host for one in outcome.aside}
+    rest = lost | aside | set(outcome.untouched) | set(outcome.returned)
+    lists = {
+        "done": [plan.host for plan in outcome.site.plans if plan.host not in rest],
+        "failed": sorted(lost),
+        "set-aside": sorted(aside - lost),
+        "untouched": [*outcome.untouched],
+    }
+    return host_lists.write(settings.journal.parent / "hosts", lists)
+
+
+class _Records:
+    """The journal, as the loop of a rollout uses it."""
+
+    def __init__(self, journal: Journal, digests: Mapping[str, str]) -> None:
+        self._journal = journal
+        self._digests = digests
+
+    def started(self, step: Step, hosts: Sequence[str]) -> None:
+        """Record that a step begins on these hosts."""
+        self._journal.started(hosts, step, self._digests)
+
+    def ended(self, step: Step, endings: Sequence[Ending]) -> None:
+        """Record how a step ended on hosts."""
+        self._journal.ended_all(step, endings)
+
+    def pause_requested(self) -> bool:
+        """Whether somebody asked this rollout to pause."""
+        return self._journal.pause_requested() is not None
+
+
+def _waiter(records: _Records, output: Output) -> rollout.Waiter:
+    """The function that waits after a wave."""
+
+    def wait(action: Wait) -> bool:
+        end = time.monotonic() + action.seconds
+        with output.working(f"waiting {action.seconds} s after wave {action.wave.number}"):
+            while (left := end - time.monotonic()) > 0:
+                if records.pause_requested():
+                    return True
+                _sleep(min(POLL, left))
+        return False
+
+    return wait
+
+
+def _shower(standing: Standing, output: Output) -> rollout.Shower:
+    """The function that prints the actions of a rollout that has more than one wave, or that goes back."""
+    total = len(standing.waves)
+
+    def show(action: Action) -> None:
+        match action:
+            case Activate(wave, hosts) if total > 1:
+                count = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}"
+                output.say(f"wave {wave.number} of {total} ({wave.name}): activating {count}")
+            case Wait(wave, seconds):
+                output.say(f"waiting {seconds} s after wave {wave.number}; `provision rollout pause` ends the wait")
+            case GiveBack(hosts, why):
+                output.say(f"{why}: {len(hosts)} hosts return to their former generation")
+            case Paused(wave):
+                output.say(
+                    f"paused before wave {wave.number} of {total}, as requested: `provision site --resume` continues"
+                )
+
+    return show
