@@ -152,7 +152,7 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     from_here = "inventory" in given_options
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
     if "journal" not in given:
-        given["journal"] = paths.journal_file(chosen if chosen.is_file() else base)
+        given["journal"] = _journal(chosen if chosen.is_file() else base)
     if "inventory" not in given:
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
@@ -166,6 +166,13 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
             "inventory": tuple(found) if len(found) > 1 else found[0],
         }
     )
+
+
+def _journal(site: Path) -> Path:
+    try:
+        return paths.journal_file(site)
+    except RuntimeError:  # the user has no home directory
+        return (site if site.is_dir() else site.parent) / ".provision" / "journal.sqlite"
 
 
 def certificates(settings: Settings) -> str:

@@ -31,7 +31,7 @@ WAIT = 60.0
 """Seconds that a command waits for another process that reads or writes the file."""
 LONGEST = 1 << 20
 """The most bytes of one value or row."""
-_NEW = ".new-"
+_NEW = ".created-"
 _SCHEMA = (
     """CREATE TABLE controller (
     one INTEGER PRIMARY KEY CHECK (one = 1), holder TEXT NOT NULL, what TEXT NOT NULL, since REAL NOT NULL)""",
@@ -41,7 +41,7 @@ _SCHEMA = (
     options TEXT NOT NULL, phase TEXT NOT NULL, status TEXT NOT NULL)""",
     """CREATE TABLE hosts (
     rollout INTEGER NOT NULL REFERENCES rollouts ON DELETE CASCADE, host TEXT NOT NULL, position INTEGER NOT NULL,
-    wave INTEGER NOT NULL, target TEXT NOT NULL, former TEXT NOT NULL, inputs TEXT NOT NULL,
+    wave INTEGER NOT NULL, target TEXT NOT NULL, former TEXT NOT NULL, cuda TEXT NOT NULL, inputs TEXT NOT NULL,
     PRIMARY KEY (rollout, host)) WITHOUT ROWID""",
     """CREATE TABLE records (
     rollout INTEGER NOT NULL, host TEXT NOT NULL, step TEXT NOT NULL, inputs TEXT NOT NULL, outcome TEXT NOT NULL,
@@ -134,9 +134,7 @@ def _check(file: Path, connection: sqlite3.Connection) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise UsageError(
-            f"{file} is a database of another program, not a journal", advice=place.way_out(file)
-        )
+        raise UsageError(f"{file} is a database of another program, not a journal", advice=place.way_out(file))
     if version > VERSION:
         raise UsageError(
             f"{file} was written by a newer version of provision: its tables have version {version}, and this one "
@@ -189,9 +187,7 @@ def _explain(file: Path, code: int, name: str) -> UsageError | None:
                 advice=f"Make space (df {shlex.quote(str(file.parent))}). {again}",
             )
         case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY_DBMOVED:
-            return UsageError(
-                f"{file} was moved or removed while this command used it", advice=f"Put it back. {again}"
-            )
+            return UsageError(f"{file} was moved or removed while this command used it", advice=f"Put it back. {again}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return UsageError(
                 f"{file} cannot be opened or written ({name}): its file system is read-only, or this user may not "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuraltalk_provision.errors import naming
+from neuraltalk_provision.mirror.part_writer import write_small
 
 NAMES = ("done", "failed", "set-aside", "untouched")
 """done: as the mirror describes. failed: something failed in this rollout. set-aside: nothing was done there, because
@@ -24,8 +24,6 @@ def write(directory: Path, lists: Mapping[str, Iterable[str]]) -> dict[str, str]
             if not hosts:
                 file.unlink(missing_ok=True)
                 continue
-            part = file.with_name(f".{file.name}.{os.getpid()}.part")
-            part.write_text("".join(f"{host}\n" for host in hosts), encoding="utf-8")
-            part.replace(file)
+            write_small(file, "".join(f"{host}\n" for host in hosts).encode())
             written[name] = str(file)
     return written

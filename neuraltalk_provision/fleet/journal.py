@@ -35,10 +35,11 @@ from neuraltalk_provision.rules import holder as holders
 from neuraltalk_provision.text import visible
 
 _LONGEST_COMMAND = 500
-_SET_HOST = """INSERT INTO hosts (rollout, host, position, wave, target, former, inputs)
-VALUES (:rollout, :host, :position, :wave, :target, :former, :inputs)
+_SET_HOST = """INSERT INTO hosts (rollout, host, position, wave, target, former, cuda, inputs)
+VALUES (:rollout, :host, :position, :wave, :target, :former, :cuda, :inputs)
 ON CONFLICT (rollout, host) DO UPDATE SET
-wave = excluded.wave, target = excluded.target, former = excluded.former, inputs = excluded.inputs"""
+wave = excluded.wave, target = excluded.target, former = excluded.former,
+cuda = excluded.cuda, inputs = excluded.inputs"""
 _SET_RECORD = """INSERT OR REPLACE INTO records (rollout, host, step, inputs, outcome, reason, code, started, ended)
 VALUES (:rollout, :host, :step, :inputs, :outcome, :reason, :code, :started, :ended)"""
 # A step that was not started gets the inputs of its host.

@@ -88,10 +88,13 @@ def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], D
     records.started(step, names)
     done = act(names)
     endings = [Ending(host=host, outcome=Outcome.DONE) for host in sorted(_good(names, done))]
-    for outcome, losses in ((Outcome.SET_ASIDE, done.aside), (Outcome.FAILED, done.failed)):
-        endings += [
-            Ending(host=host, outcome=outcome, reason=one.reason, code=one.code) for host, one in losses.items()
-        ]
+    endings += [
+        Ending(host=host, outcome=Outcome.SET_ASIDE, reason=one.reason, code=one.code)
+        for host, one in done.aside.items()
+    ]
+    endings += [
+        Ending(host=host, outcome=Outcome.FAILED, reason=one.reason, code=one.code) for host, one in done.failed.items()
+    ]
     records.ended(step, endings)
     return done
 

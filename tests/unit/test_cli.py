@@ -19,6 +19,9 @@ import typer
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet import command, survey
+from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.one_run import Caption, SetAside
@@ -26,6 +29,7 @@ from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
+from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import HOSTS, RECIPE, planned
@@ -56,9 +60,9 @@ CHANGING = (
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
     """Every command and sub-command with its words."""
-    for name, command in (group or typer.main.get_command(main.app)).commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, f"{before}{name} ")
+    for name, one in (group or typer.main.get_command(main.app)).commands.items():
+        if hasattr(one, "commands"):
+            yield from commands(one, f"{before}{name} ")
         else:
             yield f"{before}{name}", command
 
@@ -356,16 +360,24 @@ def test_nothing_is_added_where_one_of_several_files_is_wrong(capsys: Capture, m
     assert sorted(lock.read(mirror).by_name()) == ["nn", "torch"]
 
 
+def surveyed(monkeypatch: pytest.MonkeyPatch, *plans: HostPlan, aside: tuple[Aside, ...] = ()) -> None:
+    """What a survey finds; no host is asked."""
+    refused = [Aside(plan.host, "\n".join(plan.refusals), "host.refused") for plan in plans if plan.refusals]
+    found = Survey(plans, (*refused, *aside), {}, {})
+    monkeypatch.setattr(survey, "survey", lambda *given, **more: found)
+    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: plans)
+
+
 @pytest.fixture
 def outcome(monkeypatch: pytest.MonkeyPatch) -> converge.SiteOutcome:
-    """What the site's converge ends with; no host is asked."""
+    """What `provision site` ends with; no host is asked."""
     told = converge.SiteOutcome(
         plans=(planned("bare"),),
         changes=(Change("node1", "torch", "build"),),
         activated=("node1",),
     )
-    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: told.plans)
-    monkeypatch.setattr(converge, "converge", lambda *given, **more: told)
+    surveyed(monkeypatch, *told.plans)
+    monkeypatch.setattr(command, "carry_out", lambda *given, **more: FleetOutcome(told))
     return told
 
 
@@ -380,8 +392,15 @@ def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.Sit
     assert json.loads(out)["plans"][0]["build"][0] == {"component": "packages", "why": "missing: gcc, make"}
 
 
+def test_plan_names_the_hosts_of_each_wave(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    surveyed(monkeypatch, planned("bare"), planned("bare", "node2"), planned("bare", "node3"))
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert code == 0
+    assert out.splitlines()[-2:] == ["wave 1 (1): node1", "wave 2 (100%): node2, node3"]
+
+
 def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: (planned("no-space"), planned("bare", "node2")))
+    surveyed(monkeypatch, planned("no-space"), planned("bare", "node2"))
     code, _, err = provision(capsys, "site", "--plan")
     assert code == 2
     assert "node1: /opt has 2.0 GB free" in err
@@ -389,6 +408,14 @@ def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeyp
     assert code == 2
     assert [plan["host"] for plan in json.loads(out)["plans"]] == ["node1", "node2"]
     assert "2.0 GB free" in json.loads(out)["error"]
+
+
+def test_plan_with_a_host_that_is_off_is_code_1(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    off = Aside("node2", "node2: the host cannot be reached by SSH", "host.unreachable", refused=False)
+    surveyed(monkeypatch, planned("bare"), aside=(off,))
+    code, out, err = provision(capsys, "site", "--plan")
+    assert (code, "set aside: node2: the host cannot be reached" in out) == (1, True)
+    assert "node2: the host cannot be reached by SSH" in err
 
 
 def test_site_that_went_well_is_code_0(capsys: Capture, outcome: converge.SiteOutcome) -> None:
@@ -403,7 +430,7 @@ def test_site_with_a_failed_host_is_code_1_and_one_document(
     capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = converge.SiteOutcome(outcome.plans, failures=(Failure("node1", "torch : Build", "cc1: killed", log="/l"),))
-    monkeypatch.setattr(converge, "converge", lambda *given, **more: failed)
+    monkeypatch.setattr(command, "carry_out", lambda *given, **more: FleetOutcome(failed))
     code, _, err = provision(capsys, "site")
     assert code == 1
     assert "node1, torch : Build: cc1: killed" in err
@@ -413,14 +440,34 @@ def test_site_with_a_failed_host_is_code_1_and_one_document(
     assert (code, told["failures"][0]["log"], told["kind"]) == (1, "/l", "HostError")
 
 
-def test_site_that_needs_nothing_says_so(
-    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing = converge.SiteOutcome((planned("converged"), planned("converged", "node2")))
-    monkeypatch.setattr(converge, "make_plans", lambda *given, **more: nothing.plans)
-    monkeypatch.setattr(converge, "converge", lambda *given, **more: nothing)
+def test_site_that_needs_nothing_says_so(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    surveyed(monkeypatch, planned("converged"), planned("converged", "node2"))
     code, out, _ = provision(capsys, "site")
     assert (code, out.splitlines()[-1]) == (0, "2 hosts, nothing to change")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--stage-only", "--activate"], "--stage-only and --activate exclude each other"),
+        (["--resume", "--activate"], "--activate and --resume exclude each other"),
+        (["--resume", "--plan"], "cannot be combined with --plan or --check"),
+        (["--max-failures", "many"], "--max-failures: max_failures must be a number of hosts"),
+        (["--on-failure", "ignore"], "'ignore' is not one of"),
+    ],
+)
+def test_options_of_a_rollout_that_contradict_each_other(capsys: Capture, words: list[str], reason: str) -> None:
+    code, _, err = provision(capsys, "site", *words)
+    assert (code, reason in err) == (2, True), err
+
+
+def test_rollouts_of_a_new_site(capsys: Capture) -> None:
+    code, _, err = provision(capsys, "rollout", "status")
+    assert (code, "contains no rollout" in err) == (2, True)
+    code, out, _ = provision(capsys, "rollout", "list", "--json")
+    assert (code, json.loads(out)) == (0, {"rollouts": []})
+    code, _, err = provision(capsys, "rollout", "pause")
+    assert (code, "nothing to pause" in err) == (2, True)
 
 
 def test_verify_is_code_1_where_one_host_did_not_pass(

@@ -13,6 +13,7 @@ import pytest
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.site import converge, operations
 from tests.unit.test_cli import site
@@ -53,7 +54,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, text: str = "
         log.write(text, shown=text if log.verbosity else "")
         raise error
 
-    monkeypatch.setattr(converge, "make_plans", plans)
+    monkeypatch.setattr(survey, "survey", plans)
 
 
 def test_error_of_a_host_names_the_log_of_the_command(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

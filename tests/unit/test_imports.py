@@ -122,7 +122,8 @@ IMPORTERS = {
         "mirror/repository_index.py",
         "mirror/tar_writer.py",
     },
-    "fcntl": {"log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
+    "sqlite3": {"fleet/database.py", "fleet/journal.py", "fleet/reader.py"},
+    "fcntl": {"fleet/database.py", "log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
     "socket": {"site/controller.py"},
 }
 PURE = [
@@ -163,6 +164,9 @@ PURE = [
     "proof/recorded.py",
     "fleet/budget.py",
     "fleet/decide.py",
+    "fleet/entries.py",
+    "fleet/outcome.py",
+    "fleet/records.py",
     "fleet/waves.py",
     "report/figures.py",
     "report/page.py",

@@ -1,0 +1,279 @@
+"""`provision site` on a fleet: who is set aside, in which order hosts are activated, and what the journal says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet import command, running
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
+from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step
+from neuraltalk_provision.fleet.survey import Aside, Survey
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import converge, playbook
+from neuraltalk_provision.site.events import Failure, PlayResults
+from tests.unit.plans import RECIPE, planned
+
+HOSTS = [f"node{number}" for number in range(1, 7)]
+
+
+@dataclass
+class Fleet:
+    """Hosts that do what playbooks want, except those that `breaks` names for a playbook."""
+
+    breaks: dict[str, set[str]] = field(default_factory=dict)
+    ran: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    before: Callable[[str], None] = lambda _playbook: None
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
+        """The results of a playbook."""
+        self.before(request.playbook)
+        self.ran.append((request.playbook, tuple(request.limit)))
+        self.variables[request.playbook] = request.variables
+        bad = self.breaks.get(request.playbook, set())
+        return playbook.Outcome(
+            0,
+            PlayResults(
+                results=tuple((host, "some.module", {}) for host in request.limit if host not in bad),
+                failures=tuple(
+                    Failure(host, "Task", "it broke", code="disk.full") for host in request.limit if host in bad
+                ),
+            ),
+        )
+
+    @property
+    def activated(self) -> list[tuple[str, ...]]:
+        """The hosts of each activation."""
+        return [hosts for name, hosts in self.ran if name == "activate.yml"]
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    """A fleet without hosts."""
+    found = Fleet()
+    monkeypatch.setattr(playbook, "run", found.run)
+    monkeypatch.setattr(converge, "check_mirror", lambda *_: None)
+    monkeypatch.setattr(running, "_sleep", lambda _seconds: None)
+    yield found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a journal of their own and three waves."""
+    (tmp_path / "mirror").mkdir()
+    return Settings(
+        mirror=tmp_path / "mirror", journal=tmp_path / ".provision" / "journal.sqlite", waves=[1, "50%", "100%"]
+    )
+
+
+def found(kind: str = "bare", hosts: list[str] = HOSTS, aside: tuple[Aside, ...] = (), **more: Any) -> Survey:
+    plans = tuple(planned(kind, host) for host in hosts)
+    return Survey(plans, aside, dict.fromkeys(hosts, ()), {host: host for host in hosts}, **more)
+
+
+def carried_out(survey: Survey, settings: Settings, phase: Phase = Phase.FULL, **more: Any) -> FleetOutcome:
+    return command.carry_out(survey, phase, settings, Output(as_json=True), **more)
+
+
+def newest(settings: Settings) -> Rollout:
+    with Journal.read(settings.journal) as journal:
+        rollout = journal.rollout()
+    assert rollout is not None
+    return rollout
+
+
+OFF = Aside("off1", "off1: the host cannot be reached by SSH", "host.unreachable", refused=False)
+
+
+def test_hosts_are_staged_at_once_and_activated_in_waves(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(found(), settings)
+    assert fleet.ran == [
+        ("site.yml", tuple(HOSTS)),
+        ("activate.yml", ("node1",)),
+        ("activate.yml", ("node2", "node3")),
+        ("activate.yml", ("node4", "node5", "node6")),
+        ("release.yml", tuple(HOSTS)),
+    ]
+    assert outcome.succeeded and outcome.site.activated == tuple(HOSTS)
+    rollout = newest(settings)
+    assert rollout.status is Status.FINISHED
+    assert rollout.hosts_with(Step.ACTIVATE, Outcome.DONE) == tuple(HOSTS)
+    assert {entry.host: entry.wave for entry in rollout.hosts}["node4"] == 3
+    assert rollout.hosts[0].target == RECIPE.id
+
+
+def test_a_host_that_is_off_is_set_aside_and_the_others_go_on(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(found(aside=(OFF,)), settings)
+    assert outcome.site.activated == tuple(HOSTS) and not outcome.succeeded
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    assert caught.value.message == "set aside: off1: the host cannot be reached by SSH"
+    assert "node1, node2" in caught.value.advice
+    assert Path(outcome.lists["set-aside"]).read_text() == "off1\n"
+    assert Path(outcome.lists["done"]).read_text() == "".join(f"{host}\n" for host in HOSTS)
+    assert caught.value.document["set_aside"] == [{"host": "off1", "reason": OFF.reason, "code": "host.unreachable"}]
+
+
+def test_more_hosts_aside_than_the_budget_allows_change_nothing(fleet: Fleet, settings: Settings) -> None:
+    aside = tuple(replace(OFF, host=f"off{number}") for number in range(7))
+    with pytest.raises(
+        HostError, match="7 of 13 hosts failed or were set aside, and max_failures: 50% allows 6"
+    ) as caught:
+        carried_out(found(aside=aside), settings)
+    assert fleet.ran == [] and not settings.journal.exists()
+    assert caught.value.advice.startswith("Nothing was changed on any host.")
+
+
+def test_a_budget_of_nothing_stops_at_one_host_that_is_off(fleet: Fleet, settings: Settings) -> None:
+    with pytest.raises(HostError, match="max_failures: 0% allows 0"):
+        carried_out(
+            found(aside=(OFF,)), settings.model_copy(update={"max_failures": Settings(max_failures="0%").max_failures})
+        )
+    assert fleet.ran == []
+
+
+def test_hosts_that_are_all_refused_are_an_error_of_usage(fleet: Fleet, settings: Settings) -> None:
+    survey = Survey((planned("no-space", "node1"),), (Aside("node1", "node1: no space", "host.refused"),), {}, {})
+    with pytest.raises(UsageError, match="node1: no space") as caught:
+        carried_out(survey, settings)
+    assert caught.value.advice == "Nothing was changed on any host."
+    assert [plan["host"] for plan in caught.value.document["plans"]] == ["node1"]
+
+
+def test_a_first_host_that_fails_stops_the_others(fleet: Fleet, settings: Settings) -> None:
+    fleet.breaks = {"activate.yml": {"node1"}}
+    outcome = carried_out(found(), settings)
+    assert fleet.activated == [("node1",)]
+    assert (outcome.status, outcome.untouched) == ("stopped", tuple(HOSTS[1:]))
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    assert caught.value.message.splitlines()[0].startswith("node1, Task: the disk is full")
+    assert "the rollout stopped: node1 failed, and every host of the first wave" in caught.value.message
+    assert "Not begun: node2, node3" in caught.value.advice
+    assert Path(outcome.lists["untouched"]).read_text().split() == HOSTS[1:]
+    assert Path(outcome.lists["failed"]).read_text().split() == ["node1"]
+
+
+def test_a_spent_budget_returns_every_activated_host_if_so_wanted(fleet: Fleet, settings: Settings) -> None:
+    fleet.breaks = {"activate.yml": {"node2", "node3"}}
+    chosen = settings.model_copy(
+        update={"on_failure": "rollback", "max_failures": Settings(max_failures=1).max_failures}
+    )
+    outcome = carried_out(found("staged"), chosen)
+    assert [name for name, _ in fleet.ran] == ["activate.yml", "activate.yml", "give_back.yml", "release.yml"]
+    assert fleet.ran[2][1] == ("node1",)
+    former = planned("staged").current
+    assert fleet.variables["give_back.yml"]["provision_former"] == {"node1": {"generation": former, "cuda": ""}}
+    assert (outcome.status, outcome.returned, outcome.site.activated) == ("rolled_back", ("node1",), ())
+    assert newest(chosen).outcome("node1", Step.GIVE_BACK) is Outcome.DONE
+
+
+def test_staging_alone_activates_nothing_and_activation_alone_builds_nothing(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(found(), settings, Phase.STAGE_ONLY)
+    assert [name for name, _ in fleet.ran] == ["site.yml", "release.yml"]
+    assert outcome.succeeded and outcome.site.activated == ()
+    fleet.ran.clear()
+    outcome = carried_out(found("staged"), settings, Phase.ACTIVATE)
+    assert {name for name, _ in fleet.ran} == {"activate.yml", "release.yml"}
+    assert outcome.site.activated == tuple(HOSTS)
+
+
+def test_a_host_on_which_nothing_is_staged_is_not_activated(fleet: Fleet, settings: Settings) -> None:
+    survey = Survey((planned("staged", "node1"), planned("bare", "node2")), (), {}, {"node1": "a", "node2": "b"})
+    outcome = carried_out(survey, settings, Phase.ACTIVATE)
+    assert outcome.site.activated == ("node1",)
+    assert [(one.host, one.code) for one in outcome.aside] == [("node2", "host.not_staged")]
+    assert "run `provision site --stage-only` first" in outcome.aside[0].reason
+
+
+def test_a_pause_that_somebody_asks_for_ends_before_the_next_wave_and_is_continued(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.before = lambda name: (
+        Journal.request_pause(settings.journal, "me", lambda _: False) and None if name == "activate.yml" else None
+    )
+    outcome = carried_out(found("staged"), settings)
+    assert (outcome.status, outcome.site.activated, outcome.untouched) == ("paused", ("node1",), tuple(HOSTS[1:]))
+    assert outcome.succeeded
+    fleet.before = lambda _: None
+    after = Survey(
+        (planned("converged", "node1"), *found("staged", HOSTS[1:]).plans), (), {}, {host: host for host in HOSTS}
+    )
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: after)
+    outcome = command.resume((), settings, Output(as_json=True), lambda _: None)
+    assert fleet.activated == [("node1",), ("node2", "node3"), ("node4", "node5", "node6")]
+    assert newest(settings).status is Status.FINISHED
+    assert outcome.site.activated == tuple(HOSTS)
+
+
+def test_a_killed_controller_is_continued_and_does_nothing_twice(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(name: str) -> None:
+        if name == "activate.yml" and len(fleet.activated) == 1:
+            raise SystemExit(9)
+
+    fleet.before = die
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings)
+    assert newest(settings).status is Status.RUNNING
+    assert newest(settings).outcome("node2", Step.ACTIVATE) is Outcome.STARTED
+    fleet.before = lambda _: None
+    # node2 was activated, but its controller did not live to hear it: it is activated and tested again.
+    plans = tuple(planned("converged" if host in ("node1", "node2") else "staged", host) for host in HOSTS)
+    monkeypatch.setattr(
+        "neuraltalk_provision.fleet.survey.survey",
+        lambda *_, **__: Survey(plans, (), {}, {host: host for host in HOSTS}),
+    )
+    command.resume((), settings, Output(as_json=True), lambda _: None)
+    assert fleet.activated == [("node1",), ("node2", "node3"), ("node4", "node5", "node6")]
+
+
+def test_a_host_whose_address_changed_is_not_continued(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.breaks = {"activate.yml": {"node1"}}
+    carried_out(found("staged"), settings)
+    fleet.breaks = {}
+    moved = replace(found("staged"), addresses={host: "other" if host == "node5" else host for host in HOSTS})
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: moved)
+    outcome = command.resume((), settings, Output(as_json=True), lambda _: None)
+    assert [one.host for one in outcome.aside] == ["node5"]
+    assert "say another generation or another address" in outcome.aside[0].reason
+    assert "node5" not in outcome.site.activated
+
+
+def test_nothing_to_continue_is_said(fleet: Fleet, settings: Settings) -> None:
+    with pytest.raises(UsageError, match="contains no rollout that did not finish"):
+        command.resume((), settings, Output(as_json=True), lambda _: None)
+    with pytest.raises(UsageError, match="--limit has no meaning"):
+        command.resume(("node1",), settings, Output(as_json=True), lambda _: None)
+
+
+def test_a_second_controller_is_refused_with_who_holds_the_site(fleet: Fleet, settings: Settings) -> None:
+    with (
+        Journal.open(settings.journal, "other", lambda _: False, what="provision site"),
+        pytest.raises(UsageError, match="another controller is working on this site: other"),
+    ):
+        carried_out(found("staged"), settings)
+    assert fleet.ran == []
+
+
+def test_a_fleet_with_nothing_to_do_writes_no_journal(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(found("converged"), settings)
+    assert fleet.ran == [] and outcome.succeeded and not settings.journal.exists()
+
+
+def test_the_outcome_is_one_document(fleet: Fleet, settings: Settings) -> None:
+    document = json.loads(json.dumps(carried_out(found("staged"), settings).as_json()))
+    assert document["rollout"]["status"] == "finished"
+    assert [wave["hosts"] for wave in document["waves"]] == [["node1"], ["node2", "node3"], ["node4", "node5", "node6"]]
