@@ -64,7 +64,7 @@ def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
         if hasattr(one, "commands"):
             yield from commands(one, f"{before}{name} ")
         else:
-            yield f"{before}{name}", command
+            yield f"{before}{name}", one
 
 
 COMMANDS = dict(commands())
