@@ -6,7 +6,6 @@ hosts are reached. Nothing was done then on the host, so that the same playbook 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,9 +18,10 @@ ROUNDS: Sequence[tuple[float, int]] = ((2.0, 8), (4.0, 4), (8.0, 2), (16.0, 1))
 
 def hosts(results: PlayResults) -> tuple[str, ...]:
     """The hosts whose connection was closed before the login, and on which this playbook has done nothing yet."""
-    done = Counter(host for host, _action, _result in results.results)
     return tuple(
-        failure.host for failure in results.failures if failure.code == codes.SSH_DROPPED and done[failure.host] == 1
+        failure.host
+        for failure in results.failures
+        if failure.code == codes.SSH_DROPPED and results.tasks.get(failure.host) == 1
     )
 
 
@@ -36,4 +36,5 @@ def merged(before: PlayResults, again: PlayResults, tried: Sequence[str]) -> Pla
         changes=(*changes, *again.changes),
         diffs=(*(one for one in before.diffs if one[0] not in tried), *again.diffs),
         warnings=(*before.warnings, *again.warnings),
+        tasks={**before.tasks, **again.tasks},
     )

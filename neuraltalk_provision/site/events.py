@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,11 +62,13 @@ class PlayResults:
     """The results, failures, changes, diffs and warnings in the events of a playbook."""
 
     results: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
-    """(host, action, result) of each task."""
+    """(host, action, result) of the last task with that action."""
     failures: tuple[Failure, ...] = ()
     changes: tuple[Change, ...] = ()
     diffs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    """{host: the number of its results}."""
 
     def by_host(self, action: str) -> dict[str, Mapping[str, Any]]:
         """{host: result} of the last task with that action."""
@@ -116,28 +119,54 @@ def change(event: Event) -> Change | None:
     return Change(host_of(event), str(name), str(what), component.get("evidence"), predicted) if name and what else None
 
 
-def read(events: Iterable[Event]) -> PlayResults:
-    """The results, failures, changes, diffs and warnings in all events of a playbook."""
-    results: list[tuple[str, str, Mapping[str, Any]]] = []
-    failures: dict[str, Failure] = {}
-    changes: dict[tuple[str, str, bool], Change] = {}
-    diffs: list[tuple[str, Mapping[str, Any]]] = []
-    warnings: list[str] = []
-    for event in events:
+class Gathered:
+    """Collects what matters of a playbook's events while they come, so that no event has to be kept.
+
+    Of each host only the last result of each action is kept: memory grows with the hosts and not with the tasks.
+    """
+
+    def __init__(self) -> None:
+        self._results: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._tasks: Counter[str] = Counter()
+        self._failures: dict[str, Failure] = {}
+        self._changes: dict[tuple[str, str, bool], Change] = {}
+        self._diffs: list[tuple[str, Mapping[str, Any]]] = []
+        self._warnings: list[str] = []
+
+    def add(self, event: Event) -> None:
+        """Take what matters of one event."""
         data = event.get("event_data") or {}
         if event.get("event") in _RESULTS:
-            result = _mapping(data.get("res"))
-            results.append((host_of(event), str(data.get("task_action", "")).removeprefix(COLLECTION), result))
-            diffs += [(host_of(event), diff) for diff in _diffs(result)]
+            host, result = host_of(event), _mapping(data.get("res"))
+            self._results[host, str(data.get("task_action", "")).removeprefix(COLLECTION)] = result
+            self._tasks[host] += 1
+            self._diffs += [(host, diff) for diff in _diffs(result)]
         failed, changed = failure(event), change(event)
         if failed:
-            failures[failed.host] = failures.get(failed.host, failed)
+            self._failures[failed.host] = self._failures.get(failed.host, failed)
         if changed:
-            changes[changed.host, changed.component, changed.predicted] = changed
+            self._changes[changed.host, changed.component, changed.predicted] = changed
         if event.get("event") in _WARNINGS and event.get("stdout"):
-            warnings.append(str(event["stdout"])[:MOST_PRINTED])
-    listed = tuple(results), tuple(failures.values()), tuple(changes.values()), tuple(diffs)
-    return PlayResults(*listed, tuple(_without_tracebacks(warnings)))
+            self._warnings.append(str(event["stdout"])[:MOST_PRINTED])
+
+    def results(self) -> PlayResults:
+        """What was collected so far."""
+        return PlayResults(
+            tuple((host, action, result) for (host, action), result in self._results.items()),
+            tuple(self._failures.values()),
+            tuple(self._changes.values()),
+            tuple(self._diffs),
+            tuple(_without_tracebacks(self._warnings)),
+            dict(self._tasks),
+        )
+
+
+def read(events: Iterable[Event]) -> PlayResults:
+    """The results, failures, changes, diffs and warnings in all events of a playbook."""
+    gathered = Gathered()
+    for event in events:
+        gathered.add(event)
+    return gathered.results()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -118,7 +118,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
     import ansible_runner  # takes half a second, which `--help` should not need
 
     record.begin(request.playbook, request.limit, check=request.check)
-    received: list[events.Event] = []
+    gathered = events.Gathered()
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
@@ -131,7 +131,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=[str(one) for one in inventories.listed(request.inventory)],
                 cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
-                event_handler=_handler(received, record, on_event),
+                event_handler=_handler(gathered, record, on_event),
                 quiet=True,
                 # Ansible's output is in its events; a second copy on the disk could grow without limit.
                 suppress_output_file=True,
@@ -144,7 +144,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             places = {**_collections(str(private)), **_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
-        results = result_files.fetch(events.read(received), folder, record.result)
+        results = result_files.fetch(gathered.results(), folder, record.result)
     record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
@@ -188,14 +188,14 @@ def _write_inputs(private: Path, request: Request) -> tuple[Path, Path]:
 
 
 def _handler(
-    received: list[events.Event], record: Recorder, on_event: Callable[[events.Event], None]
+    gathered: events.Gathered, record: Recorder, on_event: Callable[[events.Event], None]
 ) -> Callable[[events.Event], bool]:
     """The function that ansible-runner calls for each event."""
 
     def handle(event: events.Event) -> bool:
         record.event(event)
         kept = events.bounded(event)
-        received.append(kept)
+        gathered.add(kept)
         on_event(kept)
         return False  # ansible-runner then writes no file for the event
 

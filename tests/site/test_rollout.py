@@ -1,4 +1,4 @@
-"""Rollouts on real hosts: waves, a host that is off, kill -9 of the controller and resumption, a pause, and the way back.
+"""Rollouts on real hosts: waves, a host that is off, a killed controller, a pause, and the way back.
 
 Nothing is built: each host gets a copy of its generation under another id as the current one, so that the stand-in
 stack only has to be activated.
