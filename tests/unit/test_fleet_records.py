@@ -9,28 +9,7 @@ from pydantic import ValidationError
 
 from neuraltalk_provision.fleet import records
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
-
-GENERATION = "0a1b2c3d4e5f6071"
-ID = "20261126-174500-1f2e"
-
-
-def entry(host: str, wave: int = 0, **more: Any) -> HostEntry:
-    return HostEntry(host=host, wave=wave, target=GENERATION, inputs=records.inputs("recipe", host), **more)
-
-
-def record(host: str, step: Step, outcome: Outcome, **more: Any) -> Record:
-    ended = None if outcome is Outcome.STARTED else 20.0
-    return Record(host=host, step=step, outcome=outcome, started=10.0, ended=ended, **more)
-
-
-def rollout(*found: Record, hosts: tuple[str, ...] = ("node1", "node2", "node3"), **more: Any) -> Rollout:
-    return Rollout(
-        id=ID,
-        begun=5.0,
-        hosts=tuple(entry(host, wave) for wave, host in enumerate(hosts)),
-        records={(one.host, one.step): one for one in found},
-        **more,
-    )
+from tests.unit.rollouts import GENERATION, ID, entry, record, rollout
 
 
 def test_outcome_of_a_step_is_its_latest_record() -> None:

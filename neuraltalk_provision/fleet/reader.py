@@ -1,0 +1,137 @@
+"""Reads a journal: rollouts with their hosts and records, who works with it, and whether a pause is requested.
+
+Each answer is read in one short transaction, so it is from one moment, and no writer waits long for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from neuraltalk_provision.fleet import database
+from neuraltalk_provision.fleet.records import (
+    MOST_HOSTS,
+    Holder,
+    HostEntry,
+    Options,
+    Outcome,
+    Pause,
+    Record,
+    Rollout,
+    Step,
+    Summary,
+)
+from neuraltalk_provision.results.base import Result, problems
+
+KEPT = 50
+"""The number of rollouts that a journal keeps, and the most that are listed."""
+MOST_RECORDS = MOST_HOSTS * len(Step)
+
+Read = TypeVar("Read", bound=Result)
+
+
+class Reader:
+    """A journal that is read. Its methods raise UsageError if the file is damaged or cannot be read."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self.file = file
+        self._connection = connection
+        self._one_at_a_time = threading.RLock()
+
+    def unfinished(self) -> Rollout | None:
+        """The newest rollout, if it can be continued. An older one cannot: a newer one has worked on the hosts."""
+        with self._reading():
+            found = self._newest()
+            return self._whole(found) if found is not None and self._heading(found).is_unfinished else None
+
+    def rollout(self, name: str = "") -> Rollout | None:
+        """The rollout with that id, or the newest; None if there is none."""
+        with self._reading() as connection:
+            if not name:
+                found = self._newest()
+            else:
+                found = connection.execute("SELECT * FROM rollouts WHERE id = ?", (name,)).fetchone()
+            return self._whole(found) if found is not None else None
+
+    def rollouts(self, most: int = KEPT) -> tuple[Summary, ...]:
+        """The rollouts without their hosts, the newest first."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT * FROM rollouts ORDER BY number DESC LIMIT ?", (min(most, KEPT),))
+            return tuple(self._summary(row) for row in found.fetchall())
+
+    def holder(self) -> Holder | None:
+        """The controller that works with the journal, or that did when it was killed; None if there is none."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT holder, what, since FROM controller").fetchone()
+            return self._read(Holder, dict(row), "its controller") if row is not None else None
+
+    def pause_requested(self) -> Pause | None:
+        """The request that the running controller pauses."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT by, since FROM pause").fetchone()
+            return self._read(Pause, dict(row), "its request for a pause") if row is not None else None
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._one_at_a_time, database.explained(self.file):
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _newest(self) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(
+            "SELECT * FROM rollouts ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        return row
+
+    def _heading(self, row: sqlite3.Row) -> Rollout:
+        return self._read(Rollout, self._fields(row), "a rollout")
+
+    def _whole(self, row: sqlite3.Row) -> Rollout:
+        hosts = self._rows("SELECT * FROM hosts WHERE rollout = ? ORDER BY position LIMIT ?", row, MOST_HOSTS)
+        found = self._rows("SELECT * FROM records WHERE rollout = ? LIMIT ?", row, MOST_RECORDS)
+        entries = tuple(self._read(HostEntry, dict(one), "a host") for one in hosts)
+        records = tuple(self._read(Record, dict(one), "a record") for one in found)
+        latest = {(one.host, one.step): one for one in records}
+        return self._heading(row).model_copy(update={"hosts": entries, "records": latest})
+
+    def _rows(self, query: str, row: sqlite3.Row, most: int) -> list[sqlite3.Row]:
+        found = self._connection.execute(query, (row["number"], most + 1)).fetchall()
+        if len(found) > most:
+            raise database.damaged(self.file, f"a rollout has more than {most:,} entries")
+        return found
+
+    def _summary(self, row: sqlite3.Row) -> Summary:
+        (size,) = self._connection.execute("SELECT count(*) FROM hosts WHERE rollout = ?", (row["number"],)).fetchone()
+        counted = self._connection.execute(
+            "SELECT step, outcome, count(*) FROM records WHERE rollout = ? GROUP BY step, outcome", (row["number"],)
+        )
+        try:
+            counts = {(Step(step), Outcome(outcome)): number for step, outcome, number in counted.fetchmany(100)}
+        except ValueError as error:
+            raise database.damaged(self.file, str(error)) from error
+        return self._read(Summary, {**self._fields(row), "size": size, "counts": counts}, "a rollout")
+
+    def _fields(self, row: sqlite3.Row) -> dict[str, Any]:
+        """The fields of a rollout, with its options as an object."""
+        try:
+            return {**dict(row), "options": Options.model_validate_json(row["options"])}
+        except ValidationError as error:
+            raise database.damaged(self.file, f"the options of a rollout: {problems(error)}") from error
+
+    def _read(self, shape: type[Read], fields: Mapping[str, Any], what: str) -> Read:
+        try:
+            return shape.model_validate(fields)
+        except ValidationError as error:
+            raise database.damaged(self.file, f"{what} is not as expected: {problems(error)}") from error
