@@ -57,17 +57,15 @@ def create(file: Path) -> None:
     """Make an empty journal. It gets its name when it is complete, and never in place of another."""
     with naming(file, "created"):
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name + _NEW)
-        new = Path(name)
         try:
             place.give_to_owner(handle, file.parent)
             os.close(handle)
-            with explained(file), contextlib.closing(_connect(new, "rw")) as connection:
+            with explained(file), contextlib.closing(_connect(Path(name), "rw")) as connection:
                 _make_tables(connection)
-            _name(new, file)
-        finally:
-            # Also those that a killed command left. Another command that creates a journal now finds this one.
-            for rest in file.parent.glob(f"{file.name}{_NEW}*"):
-                rest.unlink(missing_ok=True)
+            _name(Path(name), file)
+        except (UsageError, FileNotFoundError):
+            if not os.path.lexists(file):  # otherwise another command was faster, and removed `name`
+                raise
         directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -75,14 +73,18 @@ def create(file: Path) -> None:
             os.close(directory)
 
 
+def remove_remains(file: Path) -> None:
+    """Remove what commands left that created the journal."""
+    with contextlib.suppress(OSError):
+        for rest in file.parent.glob(f"{file.name}{_NEW}*"):
+            rest.unlink(missing_ok=True)
+
+
 def _name(new: Path, file: Path) -> None:
     try:
         os.link(new, file)
     except FileExistsError:
         pass  # another command was faster
-    except FileNotFoundError:
-        if not file.exists():  # the faster command also removed `new`
-            raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -135,9 +137,7 @@ def _check(file: Path, connection: sqlite3.Connection) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise UsageError(
-            f"{file} is a database of another program, not a journal", advice=place.way_out(file)
-        )
+        raise UsageError(f"{file} is a database of another program, not a journal", advice=place.way_out(file))
     if version > VERSION:
         raise UsageError(
             f"{file} was written by a newer version of provision: its tables have version {version}, and this one "
@@ -197,9 +197,7 @@ def _explain(file: Path, code: int, name: str) -> UsageError | None:
                 advice=f"Make space (df {shlex.quote(str(file.parent))}). {again}",
             )
         case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY_DBMOVED:
-            return UsageError(
-                f"{file} was moved or removed while this command used it", advice=f"Put it back. {again}"
-            )
+            return UsageError(f"{file} was moved or removed while this command used it", advice=f"Put it back. {again}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return UsageError(
                 f"{file} cannot be opened or written ({name}): its file system is read-only, or this user may not "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import HostEntry, Outcome, Record, Rollout, Step
 
 GENERATION = "0a1b2c3d4e5f6071"
-ID = "20261126-174500-1f2e"
+ID = "20261126-174500-1f2e3d4c"
 ME = "ctl1 pid 71 since 2 boot b space 4 machine 0123456789abcdef0123456789abcdef"
 OTHER = "ctl2 pid 88 since 3 boot c space 5 machine fedcba9876543210fedcba9876543210"
 
@@ -39,7 +39,7 @@ def names(number: int) -> list[str]:
     return [f"node{index}.example.org" for index in range(number)]
 
 
-def digests(hosts: Sequence[str]) -> dict[str, str]:
+def digests(hosts: Iterable[str]) -> dict[str, str]:
     """The inputs of hosts."""
     return {host: records.inputs("recipe", host) for host in hosts}
 

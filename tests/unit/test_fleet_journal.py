@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import stat
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet import database, journal, reader
+from neuraltalk_provision.fleet import database, reader
 from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.reader import Reader
 from neuraltalk_provision.fleet.records import Ending, Options, Outcome, Phase, Rollout, Status, Step
 from neuraltalk_provision.site import controller
 from tests.unit.rollouts import GENERATION, ME, OTHER, digests, entry, names, nobody_is_dead, opened, record, rollout
@@ -207,6 +211,21 @@ def test_file_is_private_and_nothing_else_is_left(file: Path) -> None:
     assert all(stat.S_IMODE(one.stat().st_mode) == 0o600 for one in file.parent.glob(f"{file.name}*"))
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_journal_is_never_created_over_another(file: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    """Also on a file system without hard links."""
+    if not links:
+
+        def refuse(*_given: object) -> None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(os, "link", refuse)
+    with opened(file) as writing:
+        begun = writing.begin(rollout())
+    database.create(file)
+    assert newest(file) == begun
+
+
 def test_what_a_killed_creation_left_is_removed(file: Path) -> None:
     file.parent.mkdir(parents=True)
     (file.parent / f"{file.name}.new-abcd").write_bytes(b"half")
@@ -334,28 +353,27 @@ def test_nothing_is_paused_where_no_controller_runs(file: Path) -> None:
         Journal.request_pause(file, "ops", nobody_is_dead)
 
 
-def test_reader_sees_one_moment_while_another_writes(file: Path) -> None:
-    """Each write ends a step on all hosts, so a reader sees all of them or none of them, with one reason."""
-    hosts = names(50)
+def test_reader_sees_one_moment_while_another_writes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the two queries of a reader, a writer adds a host and its record: a reader sees both or neither."""
+    monkeypatch.setattr(database, "WAIT", 0.1)
     with opened(file) as writing:
-        writing.begin(rollout(hosts=hosts))
-        stop, seen = threading.Event(), list[set[tuple[int, str]]]()
+        writing.begin(rollout())
+        rows, tried = Reader._rows, list[str]()
 
-        def read() -> None:
-            while not stop.is_set():
-                found = newest(file).records.values()
-                seen.append({(len(found), one.reason) for one in found})
+        def slowly(self: Reader, query: str, *given: Any) -> Any:
+            found = rows(self, query, *given)
+            if "FROM hosts" in query and self is not writing:
+                tried.append(query)
+                with contextlib.suppress(UsageError):  # it waits for the reader
+                    writing.set_hosts([entry("late")])
+                    writing.ended("late", Step.STAGE, Outcome.DONE)
+            return found
 
-        watching = threading.Thread(target=read)
-        watching.start()
-        for number in range(20):
-            writing.ended_all(
-                Step.STAGE, [Ending(host=host, outcome=Outcome.FAILED, reason=str(number)) for host in hosts]
-            )
-        stop.set()
-        watching.join()
-    assert all(len(one) <= 1 and all(number == len(hosts) for number, _ in one) for one in seen)
-    assert seen
+        monkeypatch.setattr(Reader, "_rows", slowly)
+        found = newest(file)
+        assert {host for host, _ in found.records} <= set(found.by_name())
+        assert tried
+        writing.ended("node1", Step.STAGE, Outcome.DONE)
 
 
 def test_threads_of_the_controller_write_and_read_the_same_journal(file: Path) -> None:
@@ -382,4 +400,3 @@ def test_what_was_committed_survives_a_loss_of_power(file: Path) -> None:
         connection = writing._connection
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "truncate"
-    assert journal.KEPT == 50

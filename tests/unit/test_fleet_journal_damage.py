@@ -1,4 +1,4 @@
-"""A journal that is damaged, of another program, of a newer version, or on a bad disk: words and a way out, no traceback.
+"""A journal that is damaged, of another program, of a newer version, or on a bad disk: an error with a way out.
 
 Nothing is ever written over a file that cannot be read.
 """
@@ -86,7 +86,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 # These are found when the rows are read, after the controller has written its name.
 WRONG_ROWS: dict[str, Callable[[Path], object]] = {
-    "a host that is none": lambda file: change(file, "UPDATE hosts SET host = 'a b' WHERE host = 'node7.example.org'"),
+    "a host that is none": lambda file: change(
+        file, "UPDATE hosts SET host = 'a' || char(10) WHERE host = 'node7.example.org'"
+    ),
     "a wave that is text": lambda file: change(file, "UPDATE hosts SET wave = 'first'"),
     "a step that nobody knows": lambda file: change(file, "UPDATE records SET step = 'dance'"),
     "an outcome that nobody knows": lambda file: change(file, "UPDATE records SET outcome = x'ff00'"),
@@ -129,7 +131,9 @@ def test_advice_for_a_damaged_journal_helps(file: Path) -> None:
 def test_journal_of_a_newer_version_is_refused_with_both_versions(file: Path, use: Callable[[Path], None]) -> None:
     change(file, f"PRAGMA user_version={database.VERSION + 1}", "CREATE TABLE later (x)")
     before = file.read_bytes()
-    with pytest.raises(UsageError, match=r"newer version of provision: its tables have version 2, and this one knows 1"):
+    with pytest.raises(
+        UsageError, match=r"newer version of provision: its tables have version 2, and this one knows 1"
+    ):
         use(file)
     assert file.read_bytes() == before
 

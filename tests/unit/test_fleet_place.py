@@ -72,7 +72,13 @@ def test_site_reached_by_a_link_or_by_a_relative_path_has_one_journal(
     (tmp_path / "link").symlink_to(site)
     (tmp_path / "mine.yml").symlink_to(site / "provision.yml")
     monkeypatch.chdir(site)
-    places = [site, tmp_path / "link", tmp_path / "link" / "provision.yml", tmp_path / "mine.yml", Path("provision.yml")]
+    places = [
+        site,
+        tmp_path / "link",
+        tmp_path / "link" / "provision.yml",
+        tmp_path / "mine.yml",
+        Path("provision.yml"),
+    ]
     assert {paths.journal_file(one) for one in (*places, Path())} == {paths.journal_file(site)}
 
 
@@ -83,6 +89,17 @@ def test_directory_without_settings_has_its_journal_in_the_state_directory_and_n
     assert len(found) == 2
     assert {file.parent for file in found} == {paths.state_dir() / "journals"}
     assert all(file.name.startswith("site-") and file.suffix == ".sqlite" for file in found)
+
+
+def test_user_without_a_home_directory_has_the_journal_in_the_directory_of_the_site(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(paths, "state_dir", refuse)
+    assert paths.journal_file(site) == site / ".provision" / "journal.sqlite"
+    assert paths.journal_file(tmp_path) == tmp_path / ".provision" / "journal.sqlite"
 
 
 @needs_root

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from neuraltalk_provision.fleet import records
-from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
+from neuraltalk_provision.fleet.records import Ending, HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
 from tests.unit.rollouts import GENERATION, ID, entry, record, rollout
 
 
@@ -80,7 +80,6 @@ def test_reason_keeps_beginning_and_end_says_what_is_left_out_and_hides_secrets(
     ("kind", "wrong"),
     [
         (HostEntry, {"host": ""}),
-        (HostEntry, {"host": "a b"}),
         (HostEntry, {"host": "a\n"}),
         (HostEntry, {"host": "x" * 256}),
         (HostEntry, {"host": 7}),
@@ -116,7 +115,7 @@ def test_wrong_value_is_refused(kind: type[records.Result], wrong: dict[str, Any
 
 def test_records_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        entry("node1").wave = 3  # type: ignore[misc]
+        entry("node1").wave = 3
 
 
 def test_options_that_a_later_version_adds_do_not_prevent_reading() -> None:
@@ -125,3 +124,16 @@ def test_options_that_a_later_version_adds_do_not_prevent_reading() -> None:
     assert Options.model_validate_json(text) == options
     assert Options.model_validate_json(text[:-1] + ', "later": 3}') == options
     assert Rollout(id=ID, begun=1.0).phase is Phase.FULL
+
+
+@pytest.mark.parametrize("code", ["No code", "x" * 65, "disk.full\n", "\udcff", "../.."])
+def test_code_that_is_none_is_dropped_and_any_reason_is_recorded(code: str) -> None:
+    """A host returned them: it fails alone, and the rollout goes on."""
+    ending = Ending(host="node1", outcome=Outcome.FAILED, reason="a \udcff\x00 b", code=code)
+    assert (ending.code, ending.reason) == ("", "a \\xff\\x00 b")
+    assert Ending(host="node1", outcome=Outcome.FAILED, code="disk.full").code == "disk.full"
+
+
+def test_step_does_not_end_as_started() -> None:
+    with pytest.raises(ValidationError, match="outcome"):
+        Ending(host="node1", outcome=Outcome.STARTED)
