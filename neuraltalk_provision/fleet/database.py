@@ -31,7 +31,7 @@ WAIT = 60.0
 """Seconds that a command waits for another process that reads or writes the file."""
 LONGEST = 1 << 20
 """The most bytes of one value or row."""
-_NEW = ".new-"
+_NEW = ".creating-"
 _SCHEMA = (
     """CREATE TABLE controller (
     one INTEGER PRIMARY KEY CHECK (one = 1), holder TEXT NOT NULL, what TEXT NOT NULL, since REAL NOT NULL)""",

@@ -228,9 +228,9 @@ def test_journal_is_never_created_over_another(file: Path, monkeypatch: pytest.M
 
 def test_what_a_killed_creation_left_is_removed(file: Path) -> None:
     file.parent.mkdir(parents=True)
-    (file.parent / f"{file.name}.new-abcd").write_bytes(b"half")
+    (file.parent / f"{file.name}.creating-abcd").write_bytes(b"half")
     with opened(file):
-        assert not list(file.parent.glob("*.new-*"))
+        assert not list(file.parent.glob("*.creating-*"))
 
 
 def test_secrets_are_in_no_byte_of_the_file(file: Path) -> None:

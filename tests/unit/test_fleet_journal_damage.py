@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,13 +28,19 @@ from tests.unit.rollouts import names, nobody_is_dead, opened, record, rollout
 HOSTS = names(300)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal with a rollout on 300 hosts."""
-    file = tmp_path / "the site" / ".provision" / "journal.sqlite"
+    file = tmp_path_factory.mktemp("good") / ".provision" / "journal.sqlite"
     with opened(file) as writing:
         writing.begin(rollout(*(record(host, Step.STAGE, Outcome.DONE) for host in HOSTS), hosts=HOSTS))
     return file
+
+
+@pytest.fixture
+def file(good: Path, tmp_path: Path) -> Path:
+    """A copy of the journal, which a test damages."""
+    return shutil.copytree(good.parent, tmp_path / "the site" / ".provision") / good.name
 
 
 def change(file: Path, *statements: str) -> None:

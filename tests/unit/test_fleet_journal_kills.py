@@ -122,7 +122,7 @@ def test_creation_that_is_killed_at_any_change_of_the_file_system_leaves_no_jour
         with opened(file, "other", lambda name: name == ME) as journal:
             assert len(journal.rollouts()) == (0 if was_killed and at < 9 else 1)
             journal.begin(rollout())
-        assert not list(file.parent.glob("*.new-*"))
+        assert not list(file.parent.glob("*.creating-*"))
         if not was_killed:
             break
     else:
