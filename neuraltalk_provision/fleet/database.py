@@ -51,6 +51,7 @@ _SCHEMA = (
 )
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_LOCKS = frozenset({sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK})
 
 
 def create(file: Path) -> None:
@@ -66,6 +67,9 @@ def create(file: Path) -> None:
         except (UsageError, FileNotFoundError):
             if not os.path.lexists(file):  # otherwise another command was faster, and removed `name`
                 raise
+        finally:
+            Path(name).unlink(missing_ok=True)
+            Path(f"{name}-journal").unlink(missing_ok=True)
         directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -74,7 +78,7 @@ def create(file: Path) -> None:
 
 
 def remove_remains(file: Path) -> None:
-    """Remove what commands left that created the journal."""
+    """Remove what killed commands left that created the journal."""
     with contextlib.suppress(OSError):
         for rest in file.parent.glob(f"{file.name}{_NEW}*"):
             rest.unlink(missing_ok=True)
@@ -95,6 +99,8 @@ def _name(new: Path, file: Path) -> None:
 @contextlib.contextmanager
 def opened(file: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     """A connection to an existing journal, checked to be one of this version. Raises UsageError."""
+    if write and not _has_locks(file.parent):
+        raise _without_locks(file)
     may_write = write or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
     with explained(file):
         connection = _connect(file, "rw" if may_write else "ro")
@@ -206,6 +212,8 @@ def _explain(file: Path, code: int, name: str) -> UsageError | None:
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return _busy(file)
+        case sqlite3.SQLITE_IOERR if code in _LOCKS and not _has_locks(file.parent):
+            return _without_locks(file)
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOLFS | sqlite3.SQLITE_NOMEM:
             return UsageError(
                 f"{file} cannot be read or written: the machine reports an error ({name})",
@@ -215,18 +223,22 @@ def _explain(file: Path, code: int, name: str) -> UsageError | None:
 
 
 def _busy(file: Path) -> UsageError:
-    """SQLite reports a file system that has no locks as one on which somebody holds a lock."""
+    """SQLite reports some file systems that have no locks as if somebody held the lock."""
     if not _has_locks(file.parent):
-        directory = shlex.quote(str(file.parent))
-        return UsageError(
-            f"{file} is on a file system without locks, so that two controllers could use it at once",
-            advice="Mount it with locks (for NFS version 3, rpc.statd has to run). Or move the directory to a local "
-            f"disk of the controller and put a link in its place: mv {directory} /var/lib/provision-journal && "
-            f"ln -s /var/lib/provision-journal {directory}",
-        )
+        return _without_locks(file)
     return UsageError(
         f"another process has used {file} for {WAIT:.0f} seconds without a break",
         advice=f"It may be a command that was stopped with Ctrl-Z. fuser -v {shlex.quote(str(file))} shows it.",
+    )
+
+
+def _without_locks(file: Path) -> UsageError:
+    directory = shlex.quote(str(file.parent))
+    return UsageError(
+        f"{file} is on a file system without locks, so that two controllers could use it at once",
+        advice="Mount it with locks (for NFS version 3, rpc.statd has to run). Or move the directory to a local "
+        f"disk of the controller and put a link in its place: mv {directory} /var/lib/provision-journal && "
+        f"ln -s /var/lib/provision-journal {directory}",
     )
 
 

@@ -220,9 +220,24 @@ def test_file_system_without_locks_is_named_as_the_cause(
 
     monkeypatch.setattr(database, "WAIT", 0.1)
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    with held(file), pytest.raises(UsageError, match="on a file system without locks") as caught:
+    with pytest.raises(UsageError, match="on a file system without locks") as caught:
         resume(file)
     assert "ln -s" in caught.value.advice
+    with held(file), pytest.raises(UsageError, match="on a file system without locks"):
+        read(file)
+
+
+def test_creation_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_connection: sqlite3.Connection) -> None:
+        with contextlib.closing(sqlite3.connect(":memory:")) as full:
+            full.execute("PRAGMA max_page_count=1")
+            full.execute("CREATE TABLE x (y)")
+
+    monkeypatch.setattr(database, "_make_tables", refuse)
+    file = tmp_path / ".provision" / "journal.sqlite"
+    with pytest.raises(UsageError, match="there is no space left"):
+        resume(file)
+    assert [one.name for one in file.parent.iterdir()] == [".gitignore"]
 
 
 def test_directory_of_the_journal_can_be_moved_to_another_disk_as_the_advice_says(file: Path, tmp_path: Path) -> None:
