@@ -90,18 +90,25 @@ def journal_file(site: Path) -> Path:
 
     Without a settings file, or if this user can write nothing there, it is in the state directory of the user, under
     a name made from the path. Two users of such a directory have two journals; the leases of the hosts still prevent
-    that both work on one host. A journal that exists is used wherever it is, also after the rights have changed.
+    that both work on one host. A journal that exists is used wherever it is, also after the rights have changed. A user
+    without a home directory has only the directory of the site.
     """
     settings = Path(os.path.realpath(site / SETTINGS_FILE if os.path.isdir(site) else site))  # noqa: PTH112
     has_settings = _exists(settings)
-    known = settings if has_settings and settings.name != SETTINGS_FILE else settings.parent
-    digest = hashlib.sha256(os.fsencode(known)).hexdigest()[:16]
-    in_state = state_dir() / "journals" / f"{_plain(known.name)}-{digest}.sqlite"
     own = settings.parent / ".provision" / _journal_name(settings.name)
+    try:
+        in_state = _journal_in_state(settings if settings.name != SETTINGS_FILE else settings.parent)
+    except RuntimeError:
+        return own
     if not has_settings or (_exists(in_state) and not _exists(own)):
         return in_state
     is_possible = _exists(own.parent) or os.access(settings.parent, os.W_OK | os.X_OK)
     return own if is_possible else in_state
+
+
+def _journal_in_state(site: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(site)).hexdigest()[:16]
+    return state_dir() / "journals" / f"{_plain(site.name)}-{digest}.sqlite"
 
 
 def _exists(path: Path) -> bool:

@@ -50,6 +50,7 @@ def carry_out(
     Raises UsageError or HostError, before anything is changed, if too many hosts were set aside; MirrorError if a file
     that will be sent is damaged; UsageError if another controller works with the same journal.
     """
+    found = entries.with_plain_names(found)
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
     budget = Budget(settings.max_failures, found.total)
     survey.refuse(found, budget)

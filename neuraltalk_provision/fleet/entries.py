@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Standing
-from neuraltalk_provision.fleet.records import HostEntry, Options, Phase, Rollout, WaveEntry, inputs
+from neuraltalk_provision.fleet.records import GENERATION, HostEntry, Options, Phase, Rollout, WaveEntry, inputs
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.settings import Settings
@@ -29,6 +30,21 @@ def staged_only(found: Survey) -> Survey:
         if plan.stages
     ]
     return replace(found, aside=tuple(sorted((*found.aside, *missing), key=lambda one: one.host)))
+
+
+def with_plain_names(found: Survey) -> Survey:
+    """The survey; hosts whose current generation has a name that is none of ours are set aside."""
+    odd = [
+        Aside(
+            plan.host,
+            f"{plan.host}: its current generation has a name that provision never gives: {plan.current[:100]!r}. Find "
+            "out who made the link `current` in its stack_root",
+            codes.RESULT_WRONG,
+        )
+        for plan in found.well
+        if not re.fullmatch(GENERATION, plan.current)
+    ]
+    return replace(found, aside=tuple(sorted((*found.aside, *odd), key=lambda one: one.host)))
 
 
 def same_inputs(found: Survey, earlier: Rollout) -> Survey:

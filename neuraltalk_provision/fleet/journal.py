@@ -92,6 +92,7 @@ class Journal(Reader):
         with database.opened(file, write=True) as connection:
             journal = cls(file, connection, holder, redacted, now)
             journal._acquire(is_dead, what, take_over)
+            database.remove_remains(file)
             try:
                 yield journal
             finally:
@@ -133,7 +134,7 @@ class Journal(Reader):
         A former rollout that is still unfinished can no longer be continued. The oldest ones beyond `KEPT` are removed.
         """
         now = self._now()
-        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{os.urandom(2).hex()}"
+        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{os.urandom(4).hex()}"
         begun = rollout.model_copy(update={"id": name, "begun": now, "ended": None, "status": Status.RUNNING})
         with self._writing() as writing:
             writing.execute(
@@ -187,7 +188,8 @@ class Journal(Reader):
 
     def ended(self, host: str, step: Step, outcome: Outcome, reason: str = "", code: str = "") -> None:
         """Record how a step ended on a host; `code` is the code of its failure. For many hosts use `ended_all`."""
-        self.ended_all(step, [Ending.model_validate(dict(host=host, outcome=outcome, reason=reason, code=code))])
+        ending = {"host": host, "outcome": outcome, "reason": reason, "code": code}
+        self.ended_all(step, [Ending.model_validate(ending)])
 
     def ended_all(self, step: Step, endings: Iterable[Ending]) -> None:
         """Record how a step ended on many hosts, all or none of them; also on hosts where it was not started."""
@@ -245,7 +247,7 @@ class Journal(Reader):
                 who = f": {_describe(found)}" if found else ""
                 raise UsageError(
                     f"another controller has taken over this site{who}",
-                    advice="This command has stopped recording. Look at what the other one did before you run it again.",
+                    advice="This command has stopped recording. Look at what the other one did before you go on.",
                 )
             yield writing
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, Strict
 
 from neuraltalk_provision import redaction
 from neuraltalk_provision.results.base import Finite, Many, Result, Text
@@ -25,11 +26,14 @@ MOST_HOSTS = 100_000
 _MARGIN = 4000
 """Characters beyond the limit that are searched for secrets too: a secret can begin before the cut."""
 
-HostName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]{1,255}$")]
-GenerationId = Annotated[str, Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z._-]{0,99})?$")]
+_CODE = r"[a-z0-9_.]{0,64}"
+HostName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
+GENERATION = r"^([0-9A-Za-z][0-9A-Za-z._-]{0,99})?$"
+"""The pattern of the id of a generation, or of none."""
+GenerationId = Annotated[str, Field(pattern=GENERATION)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-Code = Annotated[str, Field(pattern=r"^[a-z0-9_.]{0,64}$")]
-RolloutId = Annotated[str, Field(pattern=r"^([0-9]{8}-[0-9]{6}-[0-9a-f]{4})?$")]
+Code = Annotated[str, Field(pattern=rf"^{_CODE}$")]
+RolloutId = Annotated[str, Field(pattern=r"^([0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$")]
 
 
 class Step(StrEnum):
@@ -131,13 +135,24 @@ class Record(Result):
     ended: Finite | None = None
 
 
+def _known_code(code: object) -> object:
+    return code if not isinstance(code, str) or re.fullmatch(_CODE, code) else ""
+
+
+def _readable(reason: object) -> object:
+    return visible(reason) if isinstance(reason, str) else reason
+
+
 class Ending(Result):
-    """How a step ended on one host, for the journal. The reason can be of any length."""
+    """How a step ended on one host, for the journal. A host can have returned any reason and any code.
+
+    The reason can be of any length; control characters become visible. A code that has not the form of one is dropped.
+    """
 
     host: HostName
     outcome: Literal[Outcome.DONE, Outcome.FAILED, Outcome.SET_ASIDE]
-    reason: str = ""
-    code: Code = ""
+    reason: Annotated[str, BeforeValidator(_readable)] = ""
+    code: Annotated[Code, BeforeValidator(_known_code)] = ""
 
 
 class Holder(Result):

@@ -91,6 +91,17 @@ def test_directory_without_settings_has_its_journal_in_the_state_directory_and_n
     assert all(file.name.startswith("site-") and file.suffix == ".sqlite" for file in found)
 
 
+def test_user_without_a_home_directory_has_the_journal_in_the_directory_of_the_site(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(paths, "state_dir", refuse)
+    assert paths.journal_file(site) == site / ".provision" / "journal.sqlite"
+    assert paths.journal_file(tmp_path) == tmp_path / ".provision" / "journal.sqlite"
+
+
 @needs_root
 def test_site_that_cannot_be_written_has_its_journal_in_the_state_directory(site: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)

@@ -8,29 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from neuraltalk_provision.fleet import records
-from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
-
-GENERATION = "0a1b2c3d4e5f6071"
-ID = "20261126-174500-1f2e"
-
-
-def entry(host: str, wave: int = 0, **more: Any) -> HostEntry:
-    return HostEntry(host=host, wave=wave, target=GENERATION, inputs=records.inputs("recipe", host), **more)
-
-
-def record(host: str, step: Step, outcome: Outcome, **more: Any) -> Record:
-    ended = None if outcome is Outcome.STARTED else 20.0
-    return Record(host=host, step=step, outcome=outcome, started=10.0, ended=ended, **more)
-
-
-def rollout(*found: Record, hosts: tuple[str, ...] = ("node1", "node2", "node3"), **more: Any) -> Rollout:
-    return Rollout(
-        id=ID,
-        begun=5.0,
-        hosts=tuple(entry(host, wave) for wave, host in enumerate(hosts)),
-        records={(one.host, one.step): one for one in found},
-        **more,
-    )
+from neuraltalk_provision.fleet.records import Ending, HostEntry, Options, Outcome, Phase, Record, Rollout, Status, Step
+from tests.unit.rollouts import GENERATION, ID, WAVES, entry, record, rollout
 
 
 def test_outcome_of_a_step_is_its_latest_record() -> None:
@@ -101,7 +80,6 @@ def test_reason_keeps_beginning_and_end_says_what_is_left_out_and_hides_secrets(
     ("kind", "wrong"),
     [
         (HostEntry, {"host": ""}),
-        (HostEntry, {"host": "a b"}),
         (HostEntry, {"host": "a\n"}),
         (HostEntry, {"host": "x" * 256}),
         (HostEntry, {"host": 7}),
@@ -117,7 +95,7 @@ def test_reason_keeps_beginning_and_end_says_what_is_left_out_and_hides_secrets(
         (Record, {"started": float("nan")}),
         (Options, {"on_failure": "pray"}),
         (Options, {"busy": "kill"}),
-        (Options, {"waves": ["x"] * 101}),
+        (Options, {"waves": [{"number": 1, "name": "x"}] * 101}),
         (Rollout, {"id": "../x"}),
         (Rollout, {"phase": "other"}),
         (Rollout, {"status": "other"}),
@@ -127,7 +105,7 @@ def test_wrong_value_is_refused(kind: type[records.Result], wrong: dict[str, Any
     good: dict[type[records.Result], dict[str, Any]] = {
         HostEntry: {"host": "node1", "wave": 0, "target": GENERATION, "former": "", "inputs": ""},
         Record: {"host": "node1", "step": "stage", "outcome": "done", "started": 1.0, "ended": 2.0},
-        Options: {"waves": ["1", "10%"], "on_failure": "stop"},
+        Options: {"waves": [{"number": 1, "name": "10%"}], "on_failure": "stop"},
         Rollout: {"id": ID, "begun": 1.0, "phase": "full"},
     }
     kind.model_validate(good[kind])
@@ -137,12 +115,25 @@ def test_wrong_value_is_refused(kind: type[records.Result], wrong: dict[str, Any
 
 def test_records_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        entry("node1").wave = 3  # type: ignore[misc]
+        entry("node1").wave = 3
 
 
 def test_options_that_a_later_version_adds_do_not_prevent_reading() -> None:
-    options = Options(waves=("1", "10%", "100%"), max_failures="5%", on_failure="rollback", busy="wait")
+    options = Options(waves=WAVES, max_failures="5%", on_failure="rollback", busy="wait")
     text = options.model_dump_json()
     assert Options.model_validate_json(text) == options
     assert Options.model_validate_json(text[:-1] + ', "later": 3}') == options
     assert Rollout(id=ID, begun=1.0).phase is Phase.FULL
+
+
+@pytest.mark.parametrize("code", ["No code", "x" * 65, "disk.full\n", "\udcff", "../.."])
+def test_code_that_is_none_is_dropped_and_any_reason_is_recorded(code: str) -> None:
+    """A host returned them: it fails alone, and the rollout goes on."""
+    ending = Ending(host="node1", outcome=Outcome.FAILED, reason="a \udcff\x00 b", code=code)
+    assert (ending.code, ending.reason) == ("", "a \\xff\\x00 b")
+    assert Ending(host="node1", outcome=Outcome.FAILED, code="disk.full").code == "disk.full"
+
+
+def test_step_does_not_end_as_started() -> None:
+    with pytest.raises(ValidationError, match="outcome"):
+        Ending(host="node1", outcome=Outcome.STARTED)
