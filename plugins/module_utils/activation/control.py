@@ -15,7 +15,7 @@ from ..host.generations import Generations
 from ..host.lease import Lock
 from ..rules import activation as rules
 from ..rules import codes
-from ..rules.holder import describe as describe_lease
+from ..rules.holder import plain
 from . import program, timer
 from . import record as records
 from .returning import give_back, restores
@@ -86,9 +86,8 @@ def confirm(root, target, holder):
             message = "nobody armed a timer for generation %s, or another command undid its activation" % target
             raise StackError(message, code=codes.ACTIVATION_RETURNED)
         if (record["target"], record["holder"]) != (target, holder):
-            lease = {"holder": record["holder"], "what": "provision site"}
-            message = "another controller activates generation %s here: %s"
-            raise StackError(message % (record["target"], describe_lease(lease)), code=codes.BUSY)
+            message = "another controller has taken over this host and activates generation %s: %s"
+            raise StackError(message % (record["target"], plain(record["holder"] or "somebody")), code=codes.BUSY)
         cause = records.cause(record)
         if record["state"] == rules.UNCONFIRMED and cause:
             record = give_back(root, record, cause)

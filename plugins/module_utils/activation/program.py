@@ -13,7 +13,6 @@ import os
 import sys
 import time
 
-from ..host.errors import StackError
 from ..host.lease import Lock
 from ..rules import activation as rules
 from . import clock, timer

@@ -24,6 +24,8 @@ from . import clock
 
 MAX_READ = 65536
 """The largest number of bytes that are read from a record."""
+LONGEST = 4096
+"""Characters of a field."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _TEXTS = ("token", "holder", "former", "target", "cuda", "boot", "cause", "problem")
 """The fields that are texts."""
@@ -99,8 +101,12 @@ def _is_whole(record):
     if not isinstance(record, dict) or record.get("state") not in (rules.UNCONFIRMED, rules.RETURNED):
         return False
     texts = [record.get(name) for name in _TEXTS]
+    if any(type(record.get(name)) is not int for name in ("limit", "when")):
+        return False
     numbers = [record.get(name) for name in ("limit", "start", "when")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(record.get("restores"), bool):
+    if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts) or not isinstance(
+        record.get("restores"), bool
+    ):
         return False
     if not all(isinstance(number, (int, float)) and 0 <= number < 1 << 40 for number in numbers):
         return False
@@ -132,7 +138,7 @@ def sync(directory):
 
 
 def cause(record):
-    """Why an unconfirmed activation cannot be confirmed any more (see rules/activation.py); empty if it still can be."""
+    """Why an unconfirmed activation cannot be confirmed any more (rules/activation.py); empty if it still can be."""
     return rules.cause_of(record, clock.boot(), clock.uptime())
 
 
@@ -156,9 +162,8 @@ def too_late(record):
 
 def facts(root):
     """The record as the module stack_state returns it; `over` says whether it cannot be confirmed any more."""
-    names = ("state", "target", "former", "holder", "limit", "cause", "problem", "when")
-    empty = dict.fromkeys(names, "")
-    empty.update(limit=0, when=0, over=False, log=layout.activation_log(root))
+    texts, numbers = ("state", "target", "former", "holder", "cause", "problem"), ("limit", "when")
+    empty = dict(dict.fromkeys(texts, ""), over=False, log=layout.activation_log(root), **dict.fromkeys(numbers, 0))
     try:
         found = read(root)
         if found is None:
@@ -166,4 +171,4 @@ def facts(root):
         over = found["state"] == rules.UNCONFIRMED and bool(cause(found))
     except StackError as error:
         return dict(empty, state=rules.UNREADABLE, problem=str(error))
-    return dict(empty, over=over, **dict((name, found[name]) for name in names))
+    return dict(empty, over=over, **dict((name, found[name]) for name in texts + numbers))

@@ -43,9 +43,10 @@ def give_back(root, record, cause):
     running, and OSError, for example on a full disk: then it must be called again.
     """
     problems = [text for text in (_restore_cudnn(record), _return_link(root, record)) if text]
-    done = dict(record, state=rules.RETURNED, cause=cause, problem="; ".join(problems), when=int(time.time()))
-    records.write(root, done)
+    problem = "; ".join(problems)[: records.LONGEST]
+    done = dict(record, state=rules.RETURNED, cause=cause, problem=problem, when=int(time.time()))
     log(root, rules.describe(done))
+    records.write(root, done)
     return done
 
 
@@ -102,7 +103,11 @@ def log(root, text):
                 return
             if status.st_size > LARGEST_LOG:
                 os.ftruncate(handle, 0)
-            os.write(handle, as_text("%s: %s\n").encode("utf-8") % (_bytes(moment(time.time())), _bytes(" | ".join(as_text(text).splitlines()))))
+            os.write(
+                handle,
+                as_text("%s: %s\n").encode("utf-8")
+                % (_bytes(moment(time.time())), _bytes(" | ".join(as_text(text).splitlines()))),
+            )
         finally:
             os.close(handle)
     except (IOError, OSError):

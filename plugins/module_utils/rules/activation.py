@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from typing import Any, Mapping  # noqa: F401
 
 NONE, UNCONFIRMED, RETURNED, UNREADABLE = "none", "unconfirmed", "returned", "unreadable"
-"""The states. none: there is no record. unconfirmed: the host returns unless the controller confirms in time. returned: it
-has returned. unreadable: the record is damaged, belongs to another user, or this user may not read it."""
+"""The states.
+
+none: there is no record. unconfirmed: the host returns unless the controller confirms in time. returned: it has.
+unreadable: the record is damaged, belongs to another user, or this user may not read it.
+"""
+STATES = (NONE, UNCONFIRMED, RETURNED, UNREADABLE)
 TIME, REBOOT, COMMAND = "time", "reboot", "command"
 """Why a host returned: the time was over, it was rebooted, or a later command undid the activation."""
 _WHY = {

@@ -17,7 +17,7 @@ ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "que
 HISTORY, LEASE = "history.json", "lease.json"
 """The file that names the previous generation, and the file of the lease."""
 ACTIVATION, RETURN_PROGRAM = "activation.json", "activation.zip"
-"""The record of an activation that is not confirmed yet, and the program that returns the host if nobody confirms it."""
+"""The record of an activation that is not confirmed, and the program that returns the host if nobody confirms it."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
 OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM)
