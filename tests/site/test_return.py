@@ -28,7 +28,7 @@ from tests.site.host import ROOT, Host, until
 from tests.standin import cuda, cudnn
 
 WITH_SYSTEMD = Lab("return", "cluster", systemd=True, capabilities=("NET_ADMIN",))
-WITHOUT_SYSTEMD = Lab("return-plain", "ready")
+WITHOUT_SYSTEMD = Lab("return-plain", "ready", hosts=2)
 LABS = {"systemd": WITH_SYSTEMD, "no-systemd": WITHOUT_SYSTEMD}
 TREE = "/usr/local/cuda-7.5"
 OLD, NEW = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
@@ -66,6 +66,7 @@ class Story:
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab, self.folder, self.host = lab, folder, Host(lab.containers[0])
+        self.all = tuple(Host(name) for name in lab.containers)
         self.systemd = lab.systemd
         self.archive = folder / "mirror" / cudnn.archive_name()
         self.archive.parent.mkdir(parents=True)
@@ -75,25 +76,30 @@ class Story:
         """Write the generations and the CUDA directory on the host."""
         tree = cuda.write(self.folder / "cuda-7.5", "7.5", any_gcc=True)
         cudnn.place(tree, "4.0.7")
-        engine.docker("cp", "--archive", str(tree), f"{self.host.name}:{TREE}")
+        lines = []
         for generation in (OLD, NEW):
             place = f"{ROOT}/generations/{generation}"
-            self.host.run(f"mkdir -p {place}/bin {place}/stamps {place}/logs")
+            lines.append(f"mkdir -p {place}/bin {place}/stamps {place}/logs")
             for name in ("nn", "cudnn"):
-                self.host.run(f'echo \'{{"digest": "d-{name}"}}\' >{place}/stamps/{name}.json')
+                lines.append(f'echo \'{{"digest": "d-{name}"}}\' >{place}/stamps/{name}.json')
             for name, script in SCRIPTS.items():
                 text = shlex.quote(f"#!/bin/sh\n{script}\n")
-                self.host.run(f"printf %s {text} >{place}/bin/{name}; chmod 755 {place}/bin/{name}")
+                lines.append(f"printf %s {text} >{place}/bin/{name}; chmod 755 {place}/bin/{name}")
+        for host in self.all:
+            engine.docker("cp", "--archive", str(tree), f"{host.name}:{TREE}")
+            host.run("\n".join(lines))
         play = self.folder / "seal.yml"
         play.write_text(SEAL, encoding="utf-8")
-        done = self.play(str(play), {"root": ROOT, "generations": [OLD, NEW]})
-        assert done.wait(300) == 0, done.stdout and done.stdout.read()
+        sealing = self.play(str(play), {"root": ROOT, "generations": [OLD, NEW]}, "all")
+        output = sealing.communicate(timeout=300)[0]
+        assert sealing.returncode == 0, output
         self.reset()
 
     def reset(self) -> None:
         """Make the old generation current, with the old cuDNN and without a record."""
-        self.host.run(f"rm -f /tmp/hang /tmp/hangs {ROOT}/activation.json {ROOT}/lease.json")
-        self.host.run(f"ln -sfn generations/{OLD} {ROOT}/current; echo '{{}}' >{ROOT}/history.json")
+        for host in self.all:
+            host.run(f"rm -f /tmp/hang /tmp/hangs {ROOT}/activation.json {ROOT}/lease.json")
+            host.run(f"ln -sfn generations/{OLD} {ROOT}/current; echo '{{}}' >{ROOT}/history.json")
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -105,7 +111,7 @@ class Story:
             "sha256": hashlib.sha256(content).hexdigest(),
             "size": len(content),
         }
-        parts = [
+        parts: list[dict[str, Any]] = [
             {"name": "nn", "role": "lua_rocks", "digest": "d-nn", "files": [], "loads": ["nn"]},
             {"name": "cudnn", "role": "gpu_stack", "digest": "d-cudnn", "files": [file], "loads": []},
         ]
@@ -119,31 +125,31 @@ class Story:
         }
         return {
             "provision_recipes": {NEW: recipe},
-            "provision_generations": {self.host.name: NEW},
+            "provision_generations": dict.fromkeys(self.lab.containers, NEW),
             "provision_keep": 3,
             "provision_mirror": str(self.archive.parent),
             "provision_artifact_url": "",
             "provision_stack_root": ROOT,
         }
 
-    def play(self, playbook: str, variables: dict[str, Any]) -> subprocess.Popen[str]:
+    def play(self, playbook: str, variables: dict[str, Any], limit: str = "") -> subprocess.Popen[str]:
         """Start a playbook as another session."""
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.lab.inventory)]
         return subprocess.Popen(
-            [*words, "-e", json.dumps(variables), playbook],
+            [*words, "--limit", limit or self.host.name, "-e", json.dumps(variables), playbook],
             env=ansible.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, start_new_session=True,
         )  # fmt: skip
 
-    def activate(self, return_after: int, **more: Any) -> subprocess.Popen[str]:
+    def activate(self, return_after: int, limit: str = "") -> subprocess.Popen[str]:
         """Start the activation of the new generation."""
-        given = {**self.variables, "provision_return_after": return_after, **more}
-        return self.play(str(paths.playbooks() / "activate.yml"), given)
+        given = {**self.variables, "provision_return_after": return_after}
+        return self.play(str(paths.playbooks() / "activate.yml"), given, limit)
 
-    def until_it_hangs(self, return_after: int) -> subprocess.Popen[str]:
+    def until_it_hangs(self, return_after: int, limit: str = "") -> subprocess.Popen[str]:
         """Start the activation, and wait until the link was renamed and everything is being loaded through it."""
         self.host.run("rm -f /tmp/hangs; touch /tmp/hang")
-        working = self.activate(return_after)
+        working = self.activate(return_after, limit)
         try:
             self.host.wait_for("an activation that loads everything through the link", "test -e /tmp/hangs", 120)
         except AssertionError:
@@ -152,6 +158,11 @@ class Story:
         assert self.host.current == NEW
         assert self.host.has(UNITS) == self.systemd
         return working
+
+    def directory(self) -> Directory:
+        """A working directory of `provision` for these hosts."""
+        settings = {"mirror": str(self.archive.parent), "inventory": str(self.lab.inventory)}
+        return Directory(self.folder / "work").configure(**settings)
 
     def record(self) -> dict[str, Any] | None:
         """The record on the host."""
@@ -225,8 +236,23 @@ def test_activation_that_is_confirmed_stays_and_leaves_nothing(story: Story) -> 
     assert working.returncode == 0, output
     assert (story.host.current, story.record(), story.host.has(UNITS)) == (NEW, None, False)
     assert "5.0.5" in story.host.run(f"ls {TREE}/lib64")
-    story.host.run(f"mv {TREE} {TREE}.gone; rm -r {TREE}.gone")
-    engine.docker("cp", "--archive", str(story.folder / "cuda-7.5"), f"{story.host.name}:{TREE}")
+    restored = story.directory().provision("cudnn", "restore", "--limit", story.host.name).ended_with(0)
+    restored.says("the previous files were restored")
+
+
+def test_host_that_hangs_does_not_delay_the_confirmation_of_others(story: Story) -> None:
+    if story.systemd:
+        pytest.skip("it is one host")
+    other = story.all[1]
+    working = story.until_it_hangs(LONG, "all")
+    until("a confirmation", lambda: other.current == NEW and not other.has(f"{ROOT}/activation.json"), 60)
+    assert (story.record() or {})["state"] == "unconfirmed"
+    kill(working)
+    # Plain ansible-playbook has no holder, so that it is unknown whether it has ended.
+    run = story.directory().provision
+    run("cudnn", "restore").ended_with(2).says("another controller (somebody) activated generation", "--take-over")
+    run("cudnn", "restore", "--take-over").ended_with(0).says("was not confirmed; the return to generation")
+    assert (story.host.current, other.current, story.record()) == (OLD, NEW, None)
 
 
 def test_host_that_is_rebooted_returns(story: Story) -> None:
@@ -241,13 +267,11 @@ def test_host_that_is_rebooted_returns(story: Story) -> None:
         assert story.returned(before, "reboot")
         return
     assert story.host.current == NEW
-    directory = Directory(story.folder / "work").configure(
-        mirror=str(story.archive.parent), inventory=str(story.lab.inventory)
-    )
-    plan = directory.provision("rollback", "--plan").ended_with(0)
+    limit = ("--limit", story.host.name)
+    plan = story.directory().provision("rollback", "--to", OLD, "--plan", *limit).ended_with(0)
     plan.says(f"the activation of generation {NEW} was not confirmed; the return to generation {OLD} comes first")
     assert story.host.current == NEW
-    directory.provision("rollback", "--to", OLD).ended_with(0)
+    story.directory().provision("rollback", "--to", OLD, *limit).ended_with(0)
     assert (story.host.current, story.host.run(CUDNN), story.record()) == (OLD, before, None)
 
 
