@@ -35,6 +35,17 @@ def _address(value: str) -> str:
     return value
 
 
+def _return_after(value: int) -> int:
+    if 0 < value < SHORTEST_RETURN:
+        raise ValueError(
+            f"must be 0 or at least {SHORTEST_RETURN} s: everything has to be loaded twice in this time, or the host "
+            "returns each time"
+        )
+    return value
+
+
+SHORTEST_RETURN = 60
+"""Seconds."""
 Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
 LARGEST_CERTIFICATES = 1 << 18
@@ -82,6 +93,7 @@ class Settings(BaseModel):
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
     keep_generations: int = Field(default=3, ge=2, strict=True)
+    return_after: Annotated[int, AfterValidator(_return_after)] = Field(default=900, ge=0, le=86400, strict=True)
     build_jobs: int = Field(default=0, ge=0, strict=True)
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""

@@ -216,6 +216,8 @@ def rollback(
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     moves = operations.rollback(chosen, limit or (), to, plan=plan, take_over=take_over)
     for move in moves:
+        if move.remark:
+            output.say(f"{move.host}: {move.remark}")
         output.say(f"{move.host}: {'would go' if plan else 'went'} back from generation {move.before} to {move.after}")
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
     return EXIT_FINE

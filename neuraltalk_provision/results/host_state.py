@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
+from neuraltalk_provision.rules import activation as rules
 
 _LONGEST = 4096
 
@@ -81,6 +82,32 @@ class Lease(Result):
     host: Text
     what: Text
     since: Whole
+
+
+def _known_state(value: str) -> str:
+    if value not in rules.STATES:
+        raise ValueError(f"must be one of {', '.join(rules.STATES)}")
+    return value
+
+
+class Activation(Result):
+    """The activation that was not confirmed, or from which the host has returned; `limit` in seconds."""
+
+    state: Annotated[Text, AfterValidator(_known_state)]
+    """One of rules/activation.py."""
+    target: Text = ""
+    former: Text = ""
+    """Ids of generations; `former` is empty if there was none."""
+    holder: Text = ""
+    """The controller that activates."""
+    limit: Whole = 0
+    over: bool = False
+    """Whether it cannot be confirmed any more, and the host has not returned yet."""
+    cause: Text = ""
+    when: Whole = 0
+    """When the host returned, in seconds since 1970."""
+    problem: LongText = ""
+    log: Text = ""
 
 
 class PackageUser(Result):
@@ -181,6 +208,7 @@ class HostState(Result):
     controller: Text
     account: bool = True
     lease: Lease | None = None
+    activation: Activation = Activation(state=rules.NONE)
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
     spaces: Annotated[dict[Text, Whole], Field(max_length=100)] = Field(default_factory=dict)
     """{directory outside the stack root: its free bytes}."""

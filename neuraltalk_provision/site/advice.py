@@ -58,6 +58,11 @@ ADVICE: Mapping[str, str] = {
     "end",
     codes.CUDNN_FOREIGN: "the installed cuDNN is newer than the mirror's, or a mix of versions: `provision cudnn swap "
     "--foreign` replaces it and keeps a backup",
+    codes.ACTIVATION_TIMER: "the host cannot arm the timer that returns it if this machine is lost, so nothing was "
+    "activated: repair what is named below, or set return_after: 0 in provision.yml to activate without a timer",
+    codes.ACTIVATION_RETURNED: "the activation took longer than return_after in provision.yml, or the host was "
+    "rebooted, and the host is back at its former generation: if it is only slow, set return_after to a longer time; "
+    "then run the same command again",
     codes.BUG: "this is a bug in neuraltalk-provision: report it and attach the log of this command",
 }
 

@@ -153,6 +153,7 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_lease": leases.variables("provision site", {plan.host: plan.over for plan in listed}),
         "provision_take_over": [plan.host for plan in listed if plan.take_over],
         "provision_keep": settings.keep_generations,
+        "provision_return_after": settings.return_after,
         "provision_jobs": settings.build_jobs,
         "provision_stack_root": settings.stack_root,
         "provision_run_user": settings.run_user,
@@ -289,9 +290,11 @@ def raise_failures(outcome: SiteOutcome) -> None:
     if not outcome.failures:
         return
     unchanged = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
+    lost = any(failure.unreachable for failure in outcome.failures)
+    returning = "A host that was lost during its activation returns to it by itself (return_after). " if lost else ""
     raise advice.host_error(
         outcome.failures,
-        advice=f"The generation that was current on {', '.join(unchanged)} is still current and complete. "
+        advice=f"The generation that was current on {', '.join(unchanged)} is still current and complete. {returning}"
         "Run the same command again; it continues at the component that failed.",
         document=outcome.as_json(),
     )

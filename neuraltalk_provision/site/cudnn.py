@@ -17,7 +17,7 @@ from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
+from neuraltalk_provision.site import activations, advice, converge, host_results, host_state, leases, playbook
 
 Verb = Literal["status", "swap", "restore"]
 ARCHIVE = "cudnn-archive"
@@ -83,11 +83,13 @@ def work(
             "provision_artifact_url": settings.artifact_url.rstrip("/"),
             "provision_artifact_ca": certificates(settings),
             "provision_stack_root": settings.stack_root,
+            "provision_unconfirmed": activations.unconfirmed(states) if verb != "status" else [],
             "provision_lease": leases.variables(f"provision cudnn {verb}", leases.replaceable(states, take_over)),
         },
     )
     with output.working(f"cudnn {verb}"):
         outcome = playbook.run(request)
+    undone = {host: "" if plan or verb == "status" else activations.undone(states[host].activation) for host in states}
     results, failures = host_results.of(outcome.results, "cudnn_swap", CudnnSwapResult, list(states))
     if failures:
         raise advice.host_error(failures)
@@ -96,7 +98,7 @@ def work(
             host=host,
             before=result.before,
             after=result.cudnn,
-            did=result.did,
+            did=(*filter(None, (undone[host],)), *result.did),
             users=result.users,
             changed=result.changed,
         )

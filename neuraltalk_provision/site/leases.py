@@ -9,12 +9,15 @@ from typing import Any
 from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, playbook
+from neuraltalk_provision.site import activations, controller, playbook
 
 
 def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str, ...]:
-    """Why the host's lease cannot be acquired: its holder, since when and from where; empty if it can."""
-    reason = controller.refusal(state.lease, take_over)
+    """Why the host's lease cannot be acquired: its holder, since when and from where; empty if it can.
+
+    Also why a host with an unconfirmed activation must be left alone.
+    """
+    reason = controller.refusal(state.lease, take_over) or activations.refusal(state.activation, take_over)
     return (f"{host}: {reason}",) if reason else ()
 
 

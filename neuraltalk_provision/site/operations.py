@@ -13,8 +13,9 @@ from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, StackVerifyResult
+from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
+from neuraltalk_provision.site import activations, advice, converge, host_results, host_state, leases, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -43,6 +44,8 @@ class Move:
     host: str
     before: str
     after: str
+    remark: str = ""
+    """What is done before, because an activation was not confirmed."""
 
 
 def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
@@ -100,9 +103,12 @@ def _planned(plan: HostPlan) -> list[Check]:
 def _generation(plan: HostPlan, current: str) -> Check:
     """Whether the current generation is the one that the mirror and the settings describe."""
     wanted = plan.recipe.id
-    if current == wanted:
+    if current == wanted and not plan.unconfirmed:
         return Check(name="generation", passed=True, saw=f"generation {current} is current, as the recipe says")
-    found = f"generation {current}" if current else "no generation"
+    found = rules.generation(current)
+    if plan.unconfirmed and current == wanted:
+        evidence = f"{found} is current, but its activation was not confirmed: run `provision site`"
+        return Check(name="generation", passed=False, saw=evidence)
     evidence = (
         f"{found} is current, but the mirror and the settings describe generation {wanted}: run `provision site`, or "
         "use the mirror and the settings from which the current generation was built"
@@ -132,7 +138,7 @@ def rollback(
                 f"generations: {there}",
                 advice="Nothing was changed on any host.",
             )
-        moves.append(Move(host, stack.current or "", after))
+        moves.append(Move(host, stack.current or "", after, activations.undone(state.activation)))
     if not plan:
         request = playbook.Request(
             playbook="rollback.yml",
@@ -142,6 +148,9 @@ def rollback(
             variables={
                 "provision_stack_root": settings.stack_root,
                 "provision_target": target,
+                # Undoing an activation changes which generation was current before.
+                "provision_targets": {move.host: move.after for move in moves},
+                "provision_unconfirmed": activations.unconfirmed(states),
                 "provision_lease": leases.variables("provision rollback", leases.replaceable(states, take_over)),
             },
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Cudnn, HostState
+from neuraltalk_provision.rules import activation as activations
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 from neuraltalk_provision.site.obstacles import obstacles
@@ -40,6 +41,8 @@ class HostPlan:
     swaps: bool = False
     cards: str = ""
     over: str = ""
+    unconfirmed: bool = False
+    """Whether an earlier activation was not confirmed: then the generation is activated again."""
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -53,8 +56,8 @@ class HostPlan:
 
     @property
     def activates(self) -> bool:
-        """Whether another generation becomes current, or its cuDNN has to be swapped in again."""
-        return self.current != self.recipe.id or self.swaps
+        """Whether another generation becomes current, its cuDNN has to be swapped in again, or nobody confirmed it."""
+        return self.current != self.recipe.id or self.swaps or self.unconfirmed
 
     @property
     def changes(self) -> bool:
@@ -115,8 +118,28 @@ def plan(
         swaps=_swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
+        unconfirmed=state.activation.state == activations.UNCONFIRMED,
     )
-    return replace(decided, refusals=refusals + _refusals(host, state, decided, pushed))
+    return replace(
+        decided,
+        refusals=refusals + _refusals(host, state, decided, pushed),
+        remark="\n".join(filter(None, (decided.remark, _activation(host, state, decided)))),
+    )
+
+
+def _activation(host: str, state: HostState, decided: HostPlan) -> str:
+    """What is said of an activation that was not confirmed; empty if there is none, or if nothing is activated."""
+    found = state.activation
+    former = activations.generation(found.former)
+    if found.state == activations.RETURNED and decided.activates:
+        return f"{host}: {activations.describe(found.model_dump())}; log {found.log}"
+    if found.state != activations.UNCONFIRMED:
+        return ""
+    begin = f"{host}: the activation of {activations.generation(found.target)} was not confirmed by its controller"
+    if found.over or found.target != decided.recipe.id:
+        late = ", and the host has not returned by itself" if found.over else ""
+        return f"{begin}{late}: `provision site` returns it to {former} first"
+    return f"{begin}: `provision site` activates it again; otherwise the host returns to {former} by itself"
 
 
 def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:

@@ -42,6 +42,12 @@ options:
     description: For V(open), whether to end builds that already run there. Without it they are an error.
     type: bool
     default: false
+  armed:
+    description:
+      - For V(current), whether a timer must be armed for this generation (M(neuraltalk.provision.activation_timer)). If
+        the host has returned in the meantime, the module fails.
+    type: bool
+    default: false
   files:
     description: For V(open), the files that the generation has before anything is built in it.
     type: list
@@ -123,10 +129,13 @@ import time
 
 from ..module_utils.host import manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.activation.record import check_armed
 from ..module_utils.runs.files import active_generations
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import read_json, remove, write_json, write_whole
+from ..module_utils.host.files import remove, write_json, write_whole
+from ..module_utils.host.generations import Generations
+from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules import layout
@@ -141,27 +150,8 @@ FILES = {
 STATES = ["open", "sealed", "current", "previous", "withdrawn"]
 
 
-class Stack(object):
-    """The generations below one stack root."""
-
-    def __init__(self, root):
-        self.root = root
-        self.link = layout.current(root)
-        self.history = read_json(layout.history(root)) or {}
-
-    def path(self, generation):
-        return layout.generation(self.root, generation)
-
-    def current(self):
-        return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
-
-    def sealed(self):
-        """The ids of all sealed generations, the last activated one first."""
-        directory = layout.generations(self.root)
-        names = os.listdir(directory) if os.path.isdir(directory) else []
-        sealed = [name for name in names if os.path.isfile(layout.seal(os.path.join(directory, name)))]
-        activated = self.history.get("activated", {})
-        return sorted(sealed, key=lambda name: activated.get(name, 0), reverse=True)
+class Stack(Generations):
+    """The generations below one stack root, and what builds do with them."""
 
     def open(self, controller, take_over):
         """Record the controller that builds. With `take_over`, kill running builds and return them.
@@ -189,37 +179,6 @@ class Stack(object):
         """Whether the generation is sealed with a manifest, and what opening it writes still matches the manifest."""
         path = self.path(generation)
         return manifest.has_manifest(path) and not manifest.is_stale(path)
-
-    def point_at(self, generation):
-        """Make a generation current, and record which one was current before."""
-        activated = dict(self.history.get("activated", {}))
-        activated[generation] = time.time()
-        self.remember(self.current(), activated)
-        self.link_to(generation)
-
-    def withdraw(self, generation):
-        """Make `generation` current again, or none if it is empty, and remove the current one from the history."""
-        activated = dict(self.history.get("activated", {}))
-        activated.pop(self.current(), None)
-        earlier = [name for name in self.sealed() if name in activated and name != generation]
-        self.remember(earlier[0] if earlier else "", activated)
-        if generation:
-            self.link_to(generation)
-        else:
-            os.unlink(self.link)
-
-    def remember(self, previous, activated):
-        """Write the history: the previous generation, and when each generation was last activated."""
-        self.history = {"previous": previous, "activated": activated}
-        write_json(layout.history(self.root), self.history)
-
-    def link_to(self, generation):
-        """Create a new link and rename it over `current`."""
-        new_link = self.link + ".new"
-        if os.path.lexists(new_link):
-            os.unlink(new_link)
-        os.symlink(layout.generation("", generation), new_link)
-        os.rename(new_link, self.link)
 
     def idle(self, generation):
         """Seconds since a log or a stamp of a generation was last created."""
@@ -264,10 +223,11 @@ def work(module):
     if changed and not dry:
         if target not in stack.sealed() and (target or options["state"] != "withdrawn"):
             raise StackError("generation %s is not complete on this host, or does not exist" % target)
-        if options["state"] == "withdrawn":
-            stack.withdraw(target)
-        else:
-            stack.point_at(target)
+        # With the lease's lock, because the host may return by itself at the same moment.
+        with Lock(stack.root):
+            if options["armed"]:
+                check_armed(stack.root, target)
+            stack.withdraw(target) if options["state"] == "withdrawn" else stack.point_at(target)
         if options["state"] == "current":
             removed = stack.prune(options["keep"])
     diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
@@ -283,6 +243,7 @@ def main():
             "keep": {"type": "int", "default": 3},
             "controller": {"type": "str", "default": ""},
             "take_over": {"type": "bool", "default": False},
+            "armed": {"type": "bool", "default": False},
             "files": {"type": "list", "elements": "dict", "default": [], "options": FILES},
             "state": {"type": "str", "choices": STATES, "required": True},
         },

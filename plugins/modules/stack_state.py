@@ -116,6 +116,12 @@ state:
     controller:
       description: The controller that built last; empty if none is recorded.
       type: str
+    activation:
+      description:
+        - The activation that was not confirmed; C(state) is V(none), V(unconfirmed), V(returned) or V(unreadable).
+          C(target) and C(former) are ids of generations, C(limit) is in seconds, and C(over) says whether it cannot be
+          confirmed any more. After a return, C(cause), C(when) (seconds since 1970), C(problem) and C(log).
+      type: dict
     lease:
       description: Who holds the lease; C(holder), C(host), C(what), C(since). Null if nobody does.
       type: dict
@@ -157,6 +163,7 @@ import platform
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.activation import record
 from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host import disk, package_locks, pythons
@@ -260,6 +267,7 @@ def work(module):
         "busy": running_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
         "lease": read_lease(root),
+        "activation": record.facts(root),
         "places": places_of(root),
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),

@@ -61,6 +61,29 @@ class Scenes:
         self.run("host_lease", **asked, holder=OTHERS)
         self.run("host_lease", **asked, holder=OTHERS.replace("host-b", "host-c"))
 
+    def arm(self) -> None:
+        """Arm a timer without starting it, for a generation that is current then."""
+        for name in "ab":
+            (self.place / "generations" / name).mkdir(parents=True)
+            (self.place / "generations" / name / "generation.json").write_text("{}")
+        self.patch.setattr(self.load("activation.timer"), "arm", lambda root, record: "none")
+        self.run("activation_timer", stack_root=self.place, id="b", return_after=9, state="armed")
+        self.run("stack_generation", stack_root=self.place, id="b", state="current", armed=True)
+
+    def no_timer(self) -> None:
+        self.patch.setattr(self.load("activation.timer"), "RUNNING", os.devnull)
+        self.patch.setattr(self.load("activation.timer").sys, "executable", "/bin/false")
+        self.run("activation_timer", stack_root=self.place, id="b", return_after=9, state="armed")
+
+    def confirmed_after_a_reboot(self) -> None:
+        self.arm()
+        self.patch.setattr(self.load("activation.clock"), "boot", lambda: "another boot")
+        self.run("activation_timer", stack_root=self.place, id="b", state="confirmed")
+
+    def confirmed_by_another_controller(self) -> None:
+        self.arm()
+        self.run("activation_timer", stack_root=self.place, id="b", holder=OTHERS, state="confirmed")
+
     def full_while_unpacking(self) -> None:
         def full(*_given: Any) -> None:
             raise OSError(28, os.strerror(28))
@@ -96,6 +119,9 @@ SCENES = {
     "cudnn_in_use": codes.CUDNN_IN_USE,
     "no_room_for_cudnn": codes.DISK_FULL,
     "busy": codes.BUSY,
+    "no_timer": codes.ACTIVATION_TIMER,
+    "confirmed_after_a_reboot": codes.ACTIVATION_RETURNED,
+    "confirmed_by_another_controller": codes.BUSY,
     "full_while_unpacking": codes.DISK_FULL,
     "full_while_a_command_ran": codes.DISK_FULL,
     "command_that_fails": None,

@@ -21,6 +21,10 @@ BUSY = "busy"
 """Another process or controller is working there."""
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
+ACTIVATION_TIMER = "activation.timer"
+"""The timer that returns the host cannot be armed."""
+ACTIVATION_RETURNED = "activation.returned"
+"""The activation cannot be confirmed any more: the host has returned, or another command undid the activation."""
 
 _OF_ERRNO = {
     errno.ENOSPC: DISK_FULL,

@@ -16,9 +16,11 @@ CURRENT = "current"
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
 HISTORY, LEASE = "history.json", "lease.json"
 """The file that names the previous generation, and the file of the lease."""
+ACTIVATION, RETURN_PROGRAM = "activation.json", "activation.zip"
+"""The record of an activation that is not confirmed, and the program that returns the host if nobody confirms it."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY)
+OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM)
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
@@ -44,6 +46,24 @@ def history(root):
     # type: (str) -> str
     """The file that names the generation that was current before."""
     return posixpath.join(root, HISTORY)
+
+
+def activation(root):
+    # type: (str) -> str
+    """The record of the activation that is not confirmed yet, or of the return from it."""
+    return posixpath.join(root, ACTIVATION)
+
+
+def return_program(root):
+    # type: (str) -> str
+    """The program that returns the host to the former generation."""
+    return posixpath.join(root, RETURN_PROGRAM)
+
+
+def activation_log(root):
+    # type: (str) -> str
+    """The log of that program."""
+    return posixpath.join(root, LOGS, "activation.log")
 
 
 def controller(root):

@@ -1,0 +1,69 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Which generation of a stack root is current, and which ones were before.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import time
+
+from .files import read_json, write_json
+from ..rules import layout
+
+
+class Generations(object):
+    """The generations below one stack root."""
+
+    def __init__(self, root):
+        self.root = root
+        self.link = layout.current(root)
+        self.history = read_json(layout.history(root)) or {}
+
+    def path(self, generation):
+        return layout.generation(self.root, generation)
+
+    def current(self):
+        return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
+
+    def sealed(self):
+        """The ids of all sealed generations, the last activated one first."""
+        directory = layout.generations(self.root)
+        names = os.listdir(directory) if os.path.isdir(directory) else []
+        sealed = [name for name in names if os.path.isfile(layout.seal(os.path.join(directory, name)))]
+        activated = self.history.get("activated", {})
+        return sorted(sealed, key=lambda name: activated.get(name, 0), reverse=True)
+
+    def point_at(self, generation):
+        """Make a generation current, and record which one was current before."""
+        activated = dict(self.history.get("activated", {}))
+        activated[generation] = time.time()
+        self.remember(self.current(), activated)
+        self.link_to(generation)
+
+    def withdraw(self, generation):
+        """Make `generation` current again, or none if it is empty, and remove the current one from the history."""
+        activated = dict(self.history.get("activated", {}))
+        activated.pop(self.current(), None)
+        earlier = [name for name in self.sealed() if name in activated and name != generation]
+        self.remember(earlier[0] if earlier else "", activated)
+        if generation:
+            self.link_to(generation)
+        else:
+            os.unlink(self.link)
+
+    def remember(self, previous, activated):
+        """Write the history: the previous generation, and when each generation was last activated."""
+        self.history = {"previous": previous, "activated": activated}
+        write_json(layout.history(self.root), self.history)
+
+    def link_to(self, generation):
+        """Create a new link and rename it over `current`."""
+        new_link = self.link + ".new"
+        if os.path.lexists(new_link):
+            os.unlink(new_link)
+        os.symlink(layout.generation("", generation), new_link)
+        os.rename(new_link, self.link)
