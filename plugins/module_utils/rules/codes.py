@@ -19,6 +19,8 @@ MEMORY_FULL = "memory.full"
 FILE_DENIED = "file.denied"
 BUSY = "busy"
 """Another process or controller is working there."""
+CACHE_UNFIT = "cache.unfit"
+"""A packed generation cannot be used on this host. It builds the generation itself."""
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
 
