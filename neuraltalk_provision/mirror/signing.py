@@ -73,21 +73,37 @@ def sign(mirror: Path, key: Key) -> Made:
     """
     content = lock.load(mirror)
     lock.parse(content, mirror)
-    signature = _sign(content, key)
-    if not ssh_keygen.fits(signature, content):
-        raise MirrorError("ssh-keygen made a signature that it does not accept", advice="Nothing was changed.")
+    signature = _accepted(content, key)
     if lock.load(mirror) != content:
         raise MirrorError(
             f"{mirror / lock.FILE_NAME} was changed while it was signed", advice="Nothing was signed. Sign it again."
         )
-    place = mirror / lock.SIGNATURES
+    file = _write_to(mirror / lock.SIGNATURES, signature)
+    return Made(
+        file, ssh_keygen.fingerprint(signature.key), sha256(content).hexdigest(), signers.public_line(signature.key)
+    )
+
+
+def sign_content(content: bytes, key: Key, place: Path) -> Path:
+    """Sign the content of another file than a lock, and write the signature to the directory `place`; its file."""
+    return _write_to(place, _accepted(content, key))
+
+
+def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
+    """A new signature over the content, which ssh-keygen accepts."""
+    signature = _sign(content, key)
+    if not ssh_keygen.fits(signature, content):
+        raise MirrorError("ssh-keygen made a signature that it does not accept", advice="Nothing was changed.")
+    return signature
+
+
+def _write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
+    """Write a signature to a directory, under a name that belongs to its key; the file."""
     file = place / f"{sha256(signature.key).hexdigest()[:16]}{trust.SUFFIX}"
     with naming(place, "written", MirrorError):
         place.mkdir(exist_ok=True)
         _write(file, signature.text)
-    return Made(
-        file, ssh_keygen.fingerprint(signature.key), sha256(content).hexdigest(), signers.public_line(signature.key)
-    )
+    return file
 
 
 def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:

@@ -96,10 +96,14 @@ def open_with_digest(demand: Demand) -> tuple[lock.Lock, str]:
 def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> None:
     """MirrorError if a lock outside the mirror, with what belongs to it by path, is not signed as demanded."""
     if demand.mirror_trust != "unsigned":
-        files: list[tuple[str, bytes | OSError]] = [
-            (PurePath(name).name, text) for name, text in signatures.items() if not name.startswith(f"{lock.PROOFS}/")
-        ]
-        _refuse(_judge_all(demand, content, (sorted(files, key=lambda file: file[0]), "", ""), datetime.now(tz=UTC)))
+        own = {name: text for name, text in signatures.items() if not name.startswith(f"{lock.PROOFS}/")}
+        _refuse(judge(demand, content, own))
+
+
+def judge(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> Trust:
+    """What these signatures, {path: text}, over any content are worth. The words of a refusal are about a lock."""
+    files: list[tuple[str, bytes | OSError]] = [(PurePath(name).name, text) for name, text in signatures.items()]
+    return _judge_all(demand, content, (sorted(files, key=lambda file: file[0]), "", ""), datetime.now(tz=UTC))
 
 
 def _refuse(found: Trust) -> None:

@@ -18,6 +18,7 @@ DISK_FULL: str = codes.DISK_FULL
 DISK_BROKEN: str = codes.DISK_BROKEN
 MEMORY_FULL: str = codes.MEMORY_FULL
 FILE_DENIED: str = codes.FILE_DENIED
+CACHE_UNFIT: str = codes.CACHE_UNFIT
 CUDNN_IN_USE: str = codes.CUDNN_IN_USE
 CUDNN_FOREIGN: str = codes.CUDNN_FOREIGN
 UNREACHABLE = "host.unreachable"

@@ -63,6 +63,11 @@ options:
     description: Where and when the generation was built, in words, for its stamps.
     type: str
     required: true
+  packages:
+    description: The OS packages that the generation needs when it is used; C(stack_state) reports missing ones.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -125,8 +130,8 @@ def work(module):
         return {"changed": True, "entries": 0}
     for reason in unsafe(os.path.dirname(options["src"]))[:1]:
         raise StackError(reason)
-    given = (options["src"], options["sha256"], options["size"])
-    return {"changed": True, "entries": unpacking.unpack(*given, components=components, origin=options["origin"])}
+    given = dict((key, options[key]) for key in ("src", "sha256", "size", "components", "origin", "packages"))
+    return {"changed": True, "entries": unpacking.unpack(**given)}
 
 
 def main():
@@ -146,6 +151,7 @@ def main():
             },
             "outside": {"type": "list", "elements": "path", "default": []},
             "origin": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

@@ -1,4 +1,4 @@
-"""Packed generations: the same bytes for the same files, and nothing or a whole generation wherever they are unpacked."""
+"""Packed generations: the same files make the same bytes, and unpacking leaves nothing or a whole generation."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Target:
 
 @pytest.fixture
 def target(tmp_path: Path, run_module: Run) -> Target:
-    return Target(tmp_path / "the \"target's\" root", run_module)
+    return Target(tmp_path / 'the "target\'s" root', run_module)
 
 
 def test_two_builders_make_the_same_bytes(run_module: Run, root: Path, tmp_path: Path) -> None:
@@ -223,7 +223,10 @@ HOSTILE: dict[str, tuple[str, list[tuple[tarfile.TarInfo | str, bytes]]]] = {
     "device": ("not a file, a directory or a link", [("manifest", listing({**A, "type": "special"}))]),
     "negative size": ("cannot be", [("manifest", listing({**A, "size": -1}))]),
     "huge": ("cannot be", [("manifest", listing({**A, "size": 1 << 50}))]),
-    "huge in all": ("larger than", [("manifest", listing(*({**A, "path": str(n), "size": 1 << 33} for n in range(9))))]),
+    "huge in all": (
+        "larger than",
+        [("manifest", listing(*({**A, "path": str(n), "size": 1 << 33} for n in range(9))))],
+    ),
     "other content": ("not as it was packed", [("manifest", listing(A)), ("a", b"b")]),
     "other size": ("does not describe", [("manifest", listing(A)), ("a", b"aa")]),
     "member beside the list": ("does not describe", [("manifest", listing(A)), ("a", b"a"), ("b", b"b")]),

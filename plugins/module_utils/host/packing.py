@@ -19,7 +19,7 @@ import tarfile
 from . import manifest
 from .errors import StackError
 from .files import make_directory, remove
-from .texts import PY2, as_native
+from .texts import as_native
 from ..rules import layout, pack
 
 
@@ -77,8 +77,7 @@ def _written(generation, path, entries, known):
 
 def _write(target, generation, entries, sent):
     listing = pack.as_bytes(entries)
-    encoding = {} if PY2 else {"encoding": "utf-8", "errors": "strict"}
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT, **encoding) as tar:
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="strict") as tar:
         tar.addfile(_member(pack.LISTING, "0644", len(listing)), io.BytesIO(listing))
         for entry in sent:
             with _opened(os.path.join(generation, as_native(entry.path)), entry) as file:
@@ -115,7 +114,7 @@ class _Content(object):
     def __init__(self, file):
         self.file, self.digest = file, hashlib.sha256()
 
-    def read(self, size):
+    def read(self, size=-1):
         data = self.file.read(size)
         self.digest.update(data)
         return data

@@ -64,10 +64,11 @@ class Unpacking(object):
             code=codes.CACHE_UNFIT,
         )
 
-    def unpack(self, src, sha256, size, components, origin):
+    def unpack(self, src, sha256, size, components, origin, packages):
         """Unpack the tar `src`, stamp the components and seal. StackError if anything is not as it was packed.
 
-        `components` is {name: digest}, `origin` says where the generation was built.
+        `components` is {name: digest}, `origin` says where the generation was built, and `packages` are the OS packages
+        that it needs when it is used.
         """
         self.sweep()
         try:
@@ -81,7 +82,7 @@ class Unpacking(object):
             digest = manifest.write(self.part)
             self.compare(entries)
             seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
-            write_json(layout.seal(self.part), dict(seal, unpacked=origin))
+            write_json(layout.seal(self.part), dict(seal, unpacked={"origin": origin, "packages": packages}))
             self.sync()
             self.put_in_place()
         except Exception:

@@ -1,0 +1,95 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""What this host has for programs at run time: glibc, the level of its processor, and libraries with their versions.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import platform
+import re
+
+from .commands import output_of
+from .elf import defined_versions
+from .files import read_text
+from .packages import query
+from ..rules.runtime import level_of
+
+DEFAULTS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
+"""Where the loader searches in the end, and where Debian's cache of libraries would lead if it were stale."""
+_CACHED = re.compile(r"^\s+(\S+) \(libc6,([^)]*)\) => (/\S+)$", re.M)
+_LDCONFIG = "/sbin/ldconfig"
+
+
+def facts(sonames, directories, with_packages):
+    """{machine, glibc, level, libraries} of this host. Of libraries, only those of the given names.
+
+    `directories` are searched first. With `with_packages`, the OS package of each library is looked up.
+    """
+    cached = _cache()
+    libraries = {}
+    for soname in sonames:
+        path = _find(soname, directories, cached)
+        versions = defined_versions(path) if path else None
+        if path and versions is not None:
+            package = package_of(path) if with_packages else ""
+            libraries[soname] = {"path": path, "versions": versions, "package": package}
+    return {
+        "machine": platform.machine(),
+        "glibc": glibc(),
+        "level": level_of(
+            (re.findall(r"^flags\s*:\s*(.*)$", read_text("/proc/cpuinfo") or "", re.M) or [""])[0].split()
+        ),
+        "libraries": libraries,
+    }
+
+
+def glibc():
+    """The version of glibc that runs this Python; empty if it is another library."""
+    try:
+        name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split(" ")
+    except (ValueError, OSError):
+        return ""
+    return version if name == "glibc" else ""
+
+
+def _cache():
+    """{soname: path} in the loader's cache; the first one counts."""
+    text, _code = output_of([_LDCONFIG, "-p"], errors=False)
+    found = {}  # type: dict[str, str]
+    for soname, kind, path in _CACHED.findall(text):
+        if "x86-64" in kind or "AArch64" in kind:
+            found.setdefault(str(soname), str(path))
+    return found
+
+
+def _find(soname, directories, cached):
+    own = [os.path.join(directory, soname) for directory in directories]
+    others = [cached[soname]] if soname in cached else []
+    for path in own + others + [os.path.join(directory, soname) for directory in DEFAULTS]:
+        if os.path.isfile(path):
+            return path
+    return ""
+
+
+def package_of(path):
+    """The OS package that a library belongs to; empty if none is known.
+
+    Debian's packages may name it below /lib although /lib is a link to /usr/lib, so both paths are asked for.
+    """
+    real = os.path.realpath(path)
+    places = []
+    for place in (real, path):
+        for name in (place, place[len("/usr") :] if place.startswith("/usr/") else "/usr" + place):
+            if name not in places:
+                places.append(name)
+    for place in places:
+        text = query(["dpkg-query", "-S", place])
+        match = re.match(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?: ", text)
+        if match:
+            return str(match.group(1))
+    text = query(["rpm", "-qf", "--queryformat", "%{NAME}\\n", real]).strip()
+    return str(text) if re.match(r"[A-Za-z0-9][A-Za-z0-9+._-]*\Z", text) else ""
