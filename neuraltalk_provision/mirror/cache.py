@@ -9,12 +9,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import bounded, cache_entry, trust
+from neuraltalk_provision.mirror import bounded, cache_entry, signature_files, trust, whole_file
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.rules.pack import ID
 
@@ -24,7 +23,6 @@ SIGNATURES = f"{ENTRY}.sig.d"
 LARGEST_ENTRY = 1 << 20
 MOST = 1000
 """The most entries that are listed."""
-MOST_SIGNATURES = 50
 
 
 @dataclass(frozen=True)
@@ -84,25 +82,13 @@ def _check_signed(demand: trust.Demand, content: bytes, place: Path) -> None:
     """ValueError if an entry is not signed by those who have to sign the lock."""
     if demand.mirror_trust == "unsigned":
         return
-    found = trust.judge(demand, content, _signatures(place))
+    found = trust.judge(demand, content, signature_files.read(place / SIGNATURES))
     if found.refusal:
         states = ", ".join(f"{signature.file}: {signature.state}" for signature in found.signatures)
         raise ValueError(
             f"it is not signed as provision.yml demands (mirror_trust: {demand.mirror_trust}; "
             f"{states or found.problem or 'it has no signature'}): `provision cache sign {place.name}` signs it"
         )
-
-
-def _signatures(place: Path) -> Mapping[str, bytes]:
-    beside = place / SIGNATURES
-    if not beside.is_dir():
-        return {}
-    found = {}
-    with naming(beside, "read", MirrorError):
-        for file in sorted(beside.iterdir())[:MOST_SIGNATURES]:
-            if file.name.endswith(trust.SUFFIX) and not file.name.startswith("."):
-                found[file.name] = bounded.read(file, trust.LARGEST_SIGNATURE).content
-    return found
 
 
 def _problem_of_tar(file: Path, entry: CacheEntry, hashed: bool) -> str:
@@ -156,22 +142,7 @@ def publish(mirror: Path, entry: CacheEntry, file: Path) -> None:
         shutil.rmtree(place / SIGNATURES, ignore_errors=True)
         file.chmod(0o644)
         file.replace(place / entry.file)
-        write(place / ENTRY, entry.as_bytes())
-
-
-def write(file: Path, content: bytes) -> None:
-    """Write a file as a whole: to a temporary one beside it, synced and renamed."""
-    beside = file.with_name(f".{file.name}.new")
-    beside.unlink(missing_ok=True)
-    try:
-        with beside.open("xb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.chmod(0o644)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+        whole_file.write(place / ENTRY, entry.as_bytes())
 
 
 def every(demand: trust.Demand, *, hashed: bool) -> tuple[Found, ...]:

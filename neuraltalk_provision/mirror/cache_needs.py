@@ -33,9 +33,13 @@ class Content(Protocol):
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a packed generation needs, the list of what it contains, and its damaged programs, which nothing can run."""
+    """What a packed generation needs and contains.
+
+    `lacks` are the SHA-256 of files in the list that the tar does not have, `damaged` its programs that cannot run.
+    """
 
     needs: Needs
+    lacks: tuple[str, ...]
     entries: tuple[pack.Entry, ...]
     damaged: tuple[str, ...]
 
@@ -47,6 +51,7 @@ class _Found:
     provided: set[str] = field(default_factory=set)
     level: int = 1
     damaged: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
 
 
 def inspect(file: Path) -> Inspected:
@@ -75,7 +80,8 @@ def inspect(file: Path) -> Inspected:
         level=found.level,
         libraries={name: tuple(sorted(versions)) for name, versions in sorted(external.items())},
     )
-    return Inspected(needs, entries, tuple(found.damaged[:100]))
+    lacks = {entry.sha256 for entry in entries if entry.type == pack.FILE and entry.path not in found.seen}
+    return Inspected(needs, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
 
 
 _ADVICE = "Nothing of it is used. The generation is built on each host instead."
@@ -92,6 +98,7 @@ def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Entry]:
         entry = listed.get(member.name)
         if entry is None or entry.type != pack.FILE or member.target or member.size != entry.size:
             raise ValueError(f"{member.name[:200]} is not in its list")
+        found.seen.add(member.name)
         _look_at(member, found)
     if listed is None:
         raise ValueError("it is empty")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, signers, ssh_keygen, trust
+from neuraltalk_provision.mirror import lock, signature_files, signers, ssh_keygen, trust, whole_file
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,10 @@ def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
 
 def _write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
     """Write a signature to a directory, under a name that belongs to its key; the file."""
-    file = place / f"{sha256(signature.key).hexdigest()[:16]}{trust.SUFFIX}"
+    file = place / f"{sha256(signature.key).hexdigest()[:16]}{signature_files.SUFFIX}"
     with naming(place, "written", MirrorError):
         place.mkdir(exist_ok=True)
-        _write(file, signature.text)
+        whole_file.write(file, signature.text)
     return file
 
 
@@ -113,18 +112,3 @@ def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:
         public = Path(folder, "key.pub")
         public.write_text(key.public + "\n", encoding="utf-8")
         return ssh_keygen.sign(content, public)
-
-
-def _write(file: Path, content: bytes) -> None:
-    # The same temporary name each time: what a kill leaves behind is replaced by the next signature.
-    beside = file.with_name(f".{file.name}.new")
-    beside.unlink(missing_ok=True)
-    try:
-        with beside.open("xb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.chmod(0o644)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)

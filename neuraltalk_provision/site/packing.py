@@ -75,10 +75,10 @@ def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
         size, digest = file.stat().st_size, cache.sha256_of(file)
     if (size, digest) != (pack.size, pack.sha256):
         raise MirrorError(f"{plan.host}: what arrived is not the packed generation that was announced")
-    unknown = set(pack.left_out) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}
-    if unknown:
+    inspected = cache_needs.inspect(file)
+    if set(inspected.lacks) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}:
         raise MirrorError(f"{plan.host}: the packed generation lacks files that are not in the mirror")
-    return Fetched(plan, file, pack, cache_needs.inspect(file))
+    return Fetched(plan, file, pack, inspected)
 
 
 def packages(fetched: Sequence[Fetched], settings: Settings, output: Output) -> dict[str, dict[str, str]]:
@@ -122,7 +122,7 @@ def publish(fetched: Fetched, owners: Mapping[str, str], settings: Settings) -> 
         provision=importlib.metadata.version("neuraltalk-provision"),
         built=f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
         components=packs.digests(recipe),
-        left_out=fetched.pack.left_out,
+        left_out=fetched.inspected.lacks,
         needs=fetched.inspected.needs,
         packages={name: owners[name] for name in fetched.inspected.needs.libraries if name in owners},
     )
