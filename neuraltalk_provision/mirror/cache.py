@@ -131,7 +131,13 @@ def incoming(mirror: Path, generation: str) -> Path:
 def _is_alive(file: Path) -> bool:
     """Whether the process that writes a temporary file still runs on this machine."""
     match = re.match(r"\.incoming-(\d{1,9})\.", file.name)
-    return bool(match) and Path("/proc", match[1] if match else "").is_dir()
+    try:
+        os.kill(int(match[1]) if match else 0, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return match is not None
 
 
 def publish(mirror: Path, entry: CacheEntry, file: Path) -> None:

@@ -40,7 +40,7 @@ class Inspected:
 
     needs: Needs
     lacks: tuple[str, ...]
-    entries: tuple[pack.Entry, ...]
+    entries: tuple[pack.Listed, ...]
     damaged: tuple[str, ...]
 
 
@@ -87,8 +87,8 @@ def inspect(file: Path) -> Inspected:
 _ADVICE = "Nothing of it is used. The generation is built on each host instead."
 
 
-def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Entry]:
-    listed: dict[str, pack.Entry] | None = None
+def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Listed]:
+    listed: dict[str, pack.Listed] | None = None
     for member in archives.entries(opened, 0, LIMITS):
         if listed is None:
             listed = {entry.path: entry for entry in _listing(member)}
@@ -101,10 +101,10 @@ def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Entry]:
         found.seen.add(member.name)
         _look_at(member, found)
     if listed is None:
-        raise ValueError("it is empty")
+        raise ValueError("it has no list")
 
 
-def _listing(member: archives.Member) -> list[pack.Entry]:
+def _listing(member: archives.Member) -> list[pack.Listed]:
     if member.name != pack.LISTING or member.size > pack.LARGEST_LISTING or member.target:
         raise ValueError("it does not begin with a list of its files")
     return pack.read(b"".join(iter(lambda: member.content.read(1 << 20), b"")))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
 
+from neuraltalk_provision.rules import machines
 from neuraltalk_provision.rules.runtime import SONAME, VERSION
 
 MAGIC = b"\x7fELF"
@@ -23,7 +24,6 @@ MOST_ENTRIES = 20_000
 _WEAK = 2
 """The flag of a version that the program can do without (VER_FLG_WEAK)."""
 _LEVELS = "GNU_PROPERTY_X86_ISA_1_NEEDED"
-_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_PPC64": "ppc64le"}
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ def read(file: IO[bytes]) -> Elf | None:
 
     limited: Any = _Limited(file)
     try:
-        return _read(ELFFile(limited))
+        machine = machines.of_elf(limited.read(machines.HEAD))
+        limited.seek(0)
+        return _read(ELFFile(limited), machine)
     except Exception as error:  # pyelftools raises many kinds for damaged files: AttributeError, KeyError, its own
         raise ValueError(f"it is not a complete ELF file: {str(error)[:200] or type(error).__name__}") from None
 
 
-def _read(elf: Any) -> Elf | None:
-    machine = _MACHINES.get(str(elf["e_machine"]), "")
-    if elf["e_type"] not in ("ET_DYN", "ET_EXEC") or not machine:
+def _read(elf: Any, machine: str) -> Elf | None:
+    if elf["e_type"] not in ("ET_DYN", "ET_EXEC") or machine not in machines.MACHINES:
         return None
     soname, needed = "", {}
     for segment in islice(elf.iter_segments("PT_DYNAMIC"), 1):

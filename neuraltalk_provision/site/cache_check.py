@@ -8,7 +8,7 @@ from typing import Any
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.mirror import cache, cache_needs
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.rules.pack import Entry, differences
+from neuraltalk_provision.rules.pack import Listed, differences
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import converge, leases, packing
 from neuraltalk_provision.site.plan import HostPlan
@@ -88,7 +88,7 @@ def compare(plan: HostPlan, settings: Settings, output: Output) -> Compared:
     )
 
 
-def _difference(left: Entry | None, right: Entry | None) -> str:
+def _difference(left: Listed | None, right: Listed | None) -> str:
     """What differs between two entries of the same path, in words, with the usual cause of it if one is known."""
     if left is None or right is None:
         return "only the second has it" if left is None else "only the first has it"

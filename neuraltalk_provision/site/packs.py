@@ -46,14 +46,9 @@ def outside(recipe: Recipe) -> list[str]:
     return [recipe.gpu.toolkit] if recipe.gpu and recipe.gpu.toolkit else []
 
 
-def libraries(recipe: Recipe) -> list[str]:
-    """Where the libraries of that CUDA directory are."""
-    return [f"{path}/{name}" for path in outside(recipe) for name in ("lib64", "lib", "targets/x86_64-linux/lib")]
-
-
 def question(needs: Needs, recipe: Recipe, *, packages: bool = False) -> dict[str, Any]:
     """What runtime.yml is told of one host; with `packages`, the OS package of each library is looked up there."""
-    return {**needs.as_rules(), "directories": libraries(recipe), "packages": packages}
+    return {**needs.as_rules(), "directories": outside(recipe), "packages": packages}
 
 
 def unpacking(entry: CacheEntry, recipe: Recipe, mirror: str, url: str) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def unpacking(entry: CacheEntry, recipe: Recipe, mirror: str, url: str) -> dict[
             for sha256, file in beside.items()
         ],
         "needs": entry.needs.as_rules(),
-        "directories": libraries(recipe),
+        "directories": outside(recipe),
         "outside": outside(recipe),
         "packages": sorted(set(entry.packages.values())),
         "origin": entry.origin,

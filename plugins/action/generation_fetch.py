@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
     """Calls the module for one piece after the other, and writes the file."""
 
     TRANSFERS_FILES = False
-    _supports_check_mode = False
+    _supports_check_mode = True
     _supports_async = False
 
     def run(self, tmp=None, task_vars=None):
@@ -32,11 +32,13 @@ class ActionModule(ActionBase):
         if not 0 < size <= int(args.get("largest", pack.LARGEST)):
             message = "the packed generation has %d bytes, but at most %s are accepted"
             return dict(result, failed=True, msg=message % (size, args.get("largest", pack.LARGEST)))
+        if self._task.check_mode:
+            return dict(result, changed=True, predicted=True)
         temporary = dest + ".part"
         try:
             problem = self.write(temporary, size, args, task_vars)
             if problem:
-                return dict(result, failed=True, **problem)
+                return dict(result, **dict(problem, failed=True))
             os.rename(temporary, dest)
         except OSError as error:
             message = "%s on the controller cannot be written: %s" % (error.filename or dest, error.strerror)

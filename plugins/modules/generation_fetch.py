@@ -40,7 +40,8 @@ options:
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
-    support: none
+    support: full
+    details: A change is always reported. Nothing is fetched in check mode.
   diff_mode:
     support: none
   platform:
@@ -59,7 +60,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether the module ran in check mode.
+  description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
 piece:
@@ -93,7 +94,7 @@ def main():
             "largest": {"type": "int", "default": pack.LARGEST},
             "offset": {"type": "int", "default": 0},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
     run_module(module, work)
 

@@ -28,7 +28,7 @@ options:
     type: int
     default: 1
   directories:
-    description: Directories that are searched first, such as those of CUDA.
+    description: Directories that are searched first, with the directories for libraries in them, such as those of CUDA.
     type: list
     elements: path
     default: []

@@ -162,9 +162,10 @@ from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host import disk, package_locks, pythons
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
-from ..module_utils.host.manifest import has_manifest, seal_of
+from ..module_utils.host.manifest import has_manifest
 from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
+from ..module_utils.host.unpacked import lacks
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import running_builds
 from ..module_utils.host.files import read_json, read_text
@@ -225,16 +226,6 @@ def installed_packages(names):
     return dict((name, found[name]) for name in names if name in found)
 
 
-def missing_packages(generation):
-    """The OS packages that an unpacked generation needs and this host lacks; null if it was built on this host."""
-    unpacked = seal_of(generation).get("unpacked")
-    if not isinstance(unpacked, dict):
-        return None
-    wanted = [str(name) for name in unpacked.get("packages") or []]
-    there = installed_packages(wanted) if wanted else {}
-    return [name for name in wanted if name not in there]
-
-
 def stack_facts(root):
     """The generations, and the ids of the current and the previous one."""
     current = layout.current(root)
@@ -247,7 +238,7 @@ def stack_facts(root):
             "stamps": read_stamps(generation),
             "sealed": os.path.isfile(layout.seal(generation)),
             "manifest": has_manifest(generation),
-            "lacks": missing_packages(generation),
+            "lacks": lacks(generation),
         }
     return {
         "current": os.path.basename(os.readlink(current)) if os.path.islink(current) else None,

@@ -306,7 +306,7 @@ def child(moment):
     left = [moment]
     for name in ("rename", "open", "mkdir", "symlink", "utime", "link", "fsync"):
         setattr(os, name, killing(getattr(os, name), left))
-    one.unpack(given["src"], given["sha256"], given["size"], given["components"], given["origin"])
+    one.unpack(*(given[key] for key in ("src", "sha256", "size", "components", "origin")), packages=["libz"])
     os._exit(0)
 
 for moment in range(1, 1000):
@@ -318,7 +318,7 @@ for moment in range(1, 1000):
     there = os.path.isdir(one.final)
     print(json.dumps([there, whole, code, stamps.read_stamps(one.final)]))
     shutil.rmtree(one.final, ignore_errors=True)
-    if code == 0:
+    if code != -signal.SIGKILL:
         break
 """
 

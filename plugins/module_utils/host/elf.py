@@ -56,7 +56,7 @@ def _read(file, offset, size):
     file.seek(offset)
     data = file.read(size)
     if len(data) < size:
-        raise ValueError("it is incomplete")
+        raise ValueError("it ends early")
     return data
 
 

@@ -16,10 +16,13 @@ from .commands import output_of
 from .elf import defined_versions
 from .files import read_text
 from .packages import query
+from ..rules import machines
 from ..rules.runtime import level_of
 
 DEFAULTS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
 """Where the loader searches in the end, and where Debian's cache of libraries would lead if it were stale."""
+BELOW = ("", "lib64", "lib", "targets/x86_64-linux/lib")
+"""Where the libraries are in a directory that is searched first, such as one of CUDA."""
 _CACHED = re.compile(r"^\s+(\S+) \(libc6,([^)]*)\) => (/\S+)$", re.M)
 _LDCONFIG = "/sbin/ldconfig"
 
@@ -61,13 +64,14 @@ def _cache():
     text, _code = output_of([_LDCONFIG, "-p"], errors=False)
     found = {}  # type: dict[str, str]
     for soname, kind, path in _CACHED.findall(text):
-        if "x86-64" in kind or "AArch64" in kind:
+        words = [word.strip().lower() for word in kind.split(",")]
+        if platform.machine() in [machines.OTHER_NAMES.get(word, word) for word in words]:
             found.setdefault(str(soname), str(path))
     return found
 
 
 def _find(soname, directories, cached):
-    own = [os.path.join(directory, soname) for directory in directories]
+    own = [os.path.join(directory, part, soname) for directory in directories for part in BELOW]
     others = [cached[soname]] if soname in cached else []
     for path in own + others + [os.path.join(directory, soname) for directory in DEFAULTS]:
         if os.path.isfile(path):

@@ -43,12 +43,12 @@ SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 DIRECTORY, FILE, LINK = "directory", "file", "link"
 NOT_PACKED = (layout.STAMPS, layout.LOGS, layout.MANIFEST, layout.SEAL)
 
-Entry = collections.namedtuple("Entry", "path type mode size sha256 target")
+Listed = collections.namedtuple("Listed", "path type mode size sha256 target")
 """One entry: `mode` in octal, `size` in bytes and `sha256` are those of a file, `target` is that of a link."""
 
 
 def packed(listed):
-    # type: (Mapping[str, Mapping[str, Any]]) -> List[Entry]
+    # type: (Mapping[str, Mapping[str, Any]]) -> List[Listed]
     """The entries of a pack, sorted by path, from those of a manifest, {path: entry}. ValueError if one is unsafe."""
     lines = [_entry(path, listed[path]) for path in sorted(listed) if path.split("/")[0] not in NOT_PACKED]
     _check(lines)
@@ -56,7 +56,7 @@ def packed(listed):
 
 
 def as_bytes(entries):
-    # type: (Iterable[Entry]) -> bytes
+    # type: (Iterable[Listed]) -> bytes
     """The list as it is in the tar."""
     lines = []
     for entry in entries:
@@ -66,7 +66,7 @@ def as_bytes(entries):
 
 
 def read(data):
-    # type: (bytes) -> List[Entry]
+    # type: (bytes) -> List[Listed]
     """The entries of a list. ValueError if they are not such a list, or if a path or a link is unsafe."""
     lines = data.decode("ascii").splitlines()
     if not lines or len(lines) > MOST:
@@ -82,7 +82,7 @@ def read(data):
 
 
 def links_out(entries, root, outside):
-    # type: (Iterable[Entry], str, Sequence[str]) -> List[str]
+    # type: (Iterable[Listed], str, Sequence[str]) -> List[str]
     """The paths of links that lead neither into the generation, whose final path is `root`, nor below `outside`."""
     allowed = [directory.rstrip("/") for directory in outside if directory.startswith("/")] + [root]
     found = []
@@ -96,21 +96,21 @@ def links_out(entries, root, outside):
 
 
 def _entry(path, fields):
-    # type: (Any, Mapping[str, Any]) -> Entry
+    # type: (Any, Mapping[str, Any]) -> Listed
     _check_text(path, "a path")
     kind = fields.get("type")
     mode, size, sha256, target = (fields.get(name) for name in ("mode", "size", "sha256", "target"))
     if kind == LINK:
         _check_text(target, "the target of the link %s" % path)
-        return Entry(path, LINK, "", None, "", target)
+        return Listed(path, LINK, "", None, "", target)
     if kind == DIRECTORY:
-        return Entry(path, DIRECTORY, "0755", None, "", "")
+        return Listed(path, DIRECTORY, "0755", None, "", "")
     if kind != FILE:
         raise ValueError("%s is not a file, a directory or a link" % path)
     whole = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= LARGEST
     if mode not in ("0644", "0755") or not whole or not SHA256.match(str(sha256)):
         raise ValueError("the entry of %s has a mode, a size or a SHA-256 that cannot be" % path)
-    return Entry(path, FILE, mode, size, sha256, "")
+    return Listed(path, FILE, mode, size, sha256, "")
 
 
 def _check_text(text, what):
@@ -121,13 +121,13 @@ def _check_text(text, what):
 
 
 def _check(entries):
-    # type: (Sequence[Entry]) -> None
+    # type: (Sequence[Listed]) -> None
     """ValueError if a path leads out, is there twice, or has no directory before it."""
     kinds = {"": DIRECTORY}  # type: Dict[str, str]
     total = 0
     for entry in entries:
         parts = entry.path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or parts[0] in NOT_PACKED:
+        if any(part in ("", posixpath.curdir, posixpath.pardir) for part in parts) or parts[0] in NOT_PACKED:
             raise ValueError("%s is not a path in a packed generation" % entry.path)
         if entry.path in kinds:
             raise ValueError("%s is twice in the list" % entry.path)
@@ -140,7 +140,7 @@ def _check(entries):
 
 
 def differences(one, other):
-    # type: (Iterable[Entry], Iterable[Entry]) -> List[Any]
+    # type: (Iterable[Listed], Iterable[Listed]) -> List[Any]
     """[(path, its entry or None, its entry in the other or None)] of what differs in two packs, by path."""
     left = dict((entry.path, entry) for entry in one)
     right = dict((entry.path, entry) for entry in other)

@@ -81,6 +81,6 @@ def reasons(needs, has, coming=()):
             continue
         missing = sorted(set(needs["libraries"][soname]) - set(library["versions"]))
         if missing:
-            more = " and %d more" % (len(missing) - 3) if len(missing) > 3 else ""
+            more = " (and %d more)" % (len(missing) - 3) if len(missing) > 3 else ""
             found.append("its %s (%s) lacks %s%s" % (soname, library["path"], ", ".join(missing[:3]), more))
     return found
