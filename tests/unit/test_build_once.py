@@ -63,7 +63,8 @@ class Fleet:
     def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
         name = request.playbook.removesuffix(".yml")
         self.steps.append((name, list(request.limit)))
-        return playbook.Outcome(0, getattr(self, f"answer_{name}")(request))
+        answer = getattr(self, f"answer_{name}", lambda _request: PlayResults())
+        return playbook.Outcome(0, answer(request))
 
     def answer_pack(self, request: playbook.Request) -> PlayResults:
         if self.unpackable:

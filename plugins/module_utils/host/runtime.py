@@ -17,7 +17,7 @@ from .elf import defined_versions
 from .files import read_text
 from .packages import query
 from ..rules import machines
-from ..rules.runtime import level_of
+from ..rules.runtime import glibc_of, level_of
 
 DEFAULTS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
 """Where the loader searches in the end, and where Debian's cache of libraries would lead if it were stale."""
@@ -51,12 +51,18 @@ def facts(sonames, directories, with_packages):
 
 
 def glibc():
-    """The version of glibc that runs this Python; empty if it is another library."""
+    """The version of glibc; empty if the host has another library.
+
+    Not every Python knows the name of this value, so else it is the newest version that the library defines.
+    """
     try:
         name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split(" ")
+        if name == "glibc":
+            return version
     except (ValueError, OSError):
-        return ""
-    return version if name == "glibc" else ""
+        pass
+    path = _find("libc.so.6", (), _cache())
+    return glibc_of(defined_versions(path) or ()) if path else ""
 
 
 def _cache():
