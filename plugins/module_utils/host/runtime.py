@@ -12,6 +12,7 @@ import os
 import platform
 import re
 
+from . import pythons
 from .commands import output_of
 from .elf import defined_versions
 from .files import read_text
@@ -27,10 +28,11 @@ _CACHED = re.compile(r"^\s+(\S+) \(libc6,([^)]*)\) => (/\S+)$", re.M)
 _LDCONFIG = "/sbin/ldconfig"
 
 
-def facts(sonames, directories, with_packages):
-    """{machine, glibc, level, libraries} of this host. Of libraries, only those of the given names.
+def facts(sonames, directories, with_packages, interpreter=""):
+    """{machine, glibc, level, python, libraries} of this host. Of libraries, only those of the given names.
 
-    `directories` are searched first. With `with_packages`, the OS package of each library is looked up.
+    `interpreter` is the inventory's ansible_python_interpreter. `directories` are searched first. With
+    `with_packages`, the OS package of each library is looked up.
     """
     cached = _cache()
     libraries = {}
@@ -43,6 +45,7 @@ def facts(sonames, directories, with_packages):
     return {
         "machine": platform.machine(),
         "glibc": glibc(),
+        "python": ".".join(pythons.choose(interpreter)["python"].split(".")[:2]),
         "level": level_of(
             (re.findall(r"^flags\s*:\s*(.*)$", read_text("/proc/cpuinfo") or "", re.M) or [""])[0].split()
         ),
