@@ -20,6 +20,14 @@ from neuraltalk_provision.site import advice, host_results, packs, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
+COMPILED_LEVEL = 2
+"""The level of x86-64 that Torch's build uses for everything if the builder has it.
+
+Its FindSSE.cmake runs small programs on the builder, and adds -msse3, -msse4.1 and -msse4.2 to the flags of all files of
+TH. Code with AVX is in files of its own, and is chosen when Torch runs. No linker notes these flags.
+"""
+
+
 @dataclass(frozen=True)
 class Fetched:
     """The tar of a builder on this machine, in a temporary file, and what it needs and contains."""
@@ -107,6 +115,7 @@ def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntr
     """
     recipe = fetched.plan.recipe
     gpu, needs = recipe.gpu, fetched.inspected.needs
+    needs = needs.model_copy(update={"level": max(needs.level, min(builder.level, COMPILED_LEVEL))})
     if fetched.inspected.extends_python:
         needs = needs.model_copy(update={"python": builder.python})
     entry = CacheEntry(
