@@ -19,12 +19,11 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, packs, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
-
 COMPILED_LEVEL = 2
 """The level of x86-64 that Torch's build uses for everything if the builder has it.
 
-Its FindSSE.cmake runs small programs on the builder, and adds -msse3, -msse4.1 and -msse4.2 to the flags of all files of
-TH. Code with AVX is in files of its own, and is chosen when Torch runs. No linker notes these flags.
+Its FindSSE.cmake runs small programs on the builder, and adds -msse3, -msse4.1 and -msse4.2 to the flags of all files
+of TH. Code with AVX is in files of its own, and is chosen when Torch runs. No linker notes these flags.
 """
 
 
