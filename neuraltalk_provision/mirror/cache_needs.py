@@ -22,8 +22,8 @@ SMALL = 1 << 20
 LARGEST_ELF = 2 << 30
 _HDF5 = "hdf5/runtime.lua"
 """torch-hdf5 loads the library whose name the role hdf5 wrote there; no ELF file says so."""
-_PYTHON = ("python", "coco-caption")
-"""Directories of a generation with Python packages."""
+_PYTHON = "python/"
+"""The directory of a generation with Python packages."""
 _RUNTIME = re.compile(rb'RUNTIME_SONAME = "([^"\n]{1,200})"')
 
 
@@ -119,7 +119,7 @@ def _look_at(member: archives.Member, found: _Found) -> None:
     """Add what one file needs and provides."""
     head = member.content.read(4)
     if head == elf.MAGIC:
-        found.extends_python |= member.name.split("/")[0] in _PYTHON and member.name.endswith(".so")
+        found.extends_python |= member.name.startswith(_PYTHON) and member.name.endswith(".so")
         if member.size > LARGEST_ELF:
             raise ValueError(f"{member.name[:200]} has {member.size} bytes, more than any library")
         with tempfile.TemporaryFile() as copy:
