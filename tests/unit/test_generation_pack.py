@@ -171,7 +171,8 @@ def test_file_of_the_mirror_is_copied_where_a_link_would_have_another_mode(
 
 def test_generation_that_was_changed_is_not_packed(run_module: Run, root: Path) -> None:
     (root / "generations" / ID / "torch/bin/th").write_text("#!/bin/false\n")
-    with pytest.raises(ModuleError, match="torch/bin/th was changed"):
+    (root / "generations" / ID / "torch/bin/new").write_text("new")
+    with pytest.raises(ModuleError, match="torch/bin/new was added, torch/bin/th was changed"):
         packed(run_module, root)
     assert not list((root / "artifacts").glob("pack-*"))
 
