@@ -179,7 +179,8 @@ class Edit(Row):
 class Need(Row):
     """An OS package, with its names on each package manager.
 
-    With `artifacts` it is installed only if the mirror has one of them.
+    With `artifacts` it is installed only if the mirror has one of them. `runs` means that it is needed when the stack
+    is used, not only when it is built.
     """
 
     need: str
@@ -187,6 +188,7 @@ class Need(Row):
     apt: tuple[str, ...] | dict[str, tuple[str, ...]]
     rpm: tuple[str, ...] | dict[str, tuple[str, ...]]
     optional: bool = False
+    runs: bool = False
     artifacts: tuple[str, ...] = ()
 
     def names(self, manager: str, keys: tuple[str, ...]) -> tuple[str, ...]:

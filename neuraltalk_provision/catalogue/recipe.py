@@ -62,7 +62,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A generation before it is built. `id` is the digest of all inputs; `gpu` is None without a GPU part."""
+    """A generation before it is built. `id` is the digest of all inputs; `gpu` is None without a GPU part.
+
+    `runs` are the OS packages, of those that no library names, that are needed when the stack is used.
+    """
 
     id: str
     platform: str
@@ -76,6 +79,7 @@ class Recipe:
     left_out: tuple[str, ...]
     pip_source: str
     pip_index_url: str
+    runs: tuple[str, ...] = ()
 
     @property
     def swaps(self) -> bool:
@@ -134,6 +138,7 @@ def write(
         left_out=left_out,
         pip_source=pip_source,
         pip_index_url=settings.pip_index_url,
+        runs=tuple(name for need, names in needs if need.runs for name in names),
     )
 
 

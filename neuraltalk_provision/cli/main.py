@@ -11,6 +11,7 @@ import typer
 
 from neuraltalk_provision import command_log, streams
 from neuraltalk_provision.cli import (
+    cache,
     cudnn,
     init,
     inspect,
@@ -56,6 +57,7 @@ app.command()(site.rollback)
 app.command()(site.variables)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(cudnn.app, name="cudnn")
+app.add_typer(cache.app, name="cache")
 app.command()(run.train)
 app.command("eval")(run.evaluate)
 app.command()(sweep.sweep)

@@ -70,6 +70,8 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
     if failed:
         steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
+    if any(failure.unreachable for failure in outcome.site.failures):
+        steps.append("A host that was lost during its activation returns to it by itself (return_after).")
     done = outcome.site.activated
     if done and not outcome.returned:
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")

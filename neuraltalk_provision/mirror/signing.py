@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, signers, ssh_keygen, trust
+from neuraltalk_provision.mirror import lock, signature_files, signers, ssh_keygen, trust, whole_file
 
 
 @dataclass(frozen=True)
@@ -73,21 +72,37 @@ def sign(mirror: Path, key: Key) -> Made:
     """
     content = lock.load(mirror)
     lock.parse(content, mirror)
-    signature = _sign(content, key)
-    if not ssh_keygen.fits(signature, content):
-        raise MirrorError("ssh-keygen made a signature that it does not accept", advice="Nothing was changed.")
+    signature = _accepted(content, key)
     if lock.load(mirror) != content:
         raise MirrorError(
             f"{mirror / lock.FILE_NAME} was changed while it was signed", advice="Nothing was signed. Sign it again."
         )
-    place = mirror / lock.SIGNATURES
-    file = place / f"{sha256(signature.key).hexdigest()[:16]}{trust.SUFFIX}"
-    with naming(place, "written", MirrorError):
-        place.mkdir(exist_ok=True)
-        _write(file, signature.text)
+    file = _write_to(mirror / lock.SIGNATURES, signature)
     return Made(
         file, ssh_keygen.fingerprint(signature.key), sha256(content).hexdigest(), signers.public_line(signature.key)
     )
+
+
+def sign_content(content: bytes, key: Key, place: Path) -> Path:
+    """Sign the content of another file than a lock, and write the signature to the directory `place`; its file."""
+    return _write_to(place, _accepted(content, key))
+
+
+def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
+    """A new signature over the content, which ssh-keygen accepts."""
+    signature = _sign(content, key)
+    if not ssh_keygen.fits(signature, content):
+        raise MirrorError("ssh-keygen made a signature that it does not accept", advice="Nothing was changed.")
+    return signature
+
+
+def _write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
+    """Write a signature to a directory, under a name that belongs to its key; the file."""
+    file = place / f"{sha256(signature.key).hexdigest()[:16]}{signature_files.SUFFIX}"
+    with naming(place, "written", MirrorError):
+        place.mkdir(exist_ok=True)
+        whole_file.write(file, signature.text)
+    return file
 
 
 def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:
@@ -97,18 +112,3 @@ def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:
         public = Path(folder, "key.pub")
         public.write_text(key.public + "\n", encoding="utf-8")
         return ssh_keygen.sign(content, public)
-
-
-def _write(file: Path, content: bytes) -> None:
-    # The same temporary name each time: what a kill leaves behind is replaced by the next signature.
-    beside = file.with_name(f".{file.name}.new")
-    beside.unlink(missing_ok=True)
-    try:
-        with beside.open("xb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.chmod(0o644)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)

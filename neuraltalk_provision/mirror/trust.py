@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path, PurePath
 from typing import Literal, Protocol
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import bounded, lock, signers, ssh_keygen
+from neuraltalk_provision.mirror import bounded, lock, signature_files, signers, ssh_keygen
+from neuraltalk_provision.mirror.signature_files import SignatureFiles
 from neuraltalk_provision.mirror.signers import Signer
 
 Level = Literal["unsigned", "signed", "named"]
 State = Literal["valid", "not yet valid", "expired", "other purpose", "unknown key", "other content", "damaged"]
-SUFFIX = ".sig"
-MOST_SIGNATURES = 50
-LARGEST_SIGNATURE = 64 << 10
 LARGEST_SIGNERS = 1 << 20
 
 
@@ -35,10 +32,6 @@ class Demand(Protocol):
     def mirror_signers(self) -> tuple[str, ...]: ...
     @property
     def allowed_signers(self) -> Path: ...
-
-
-SignatureFiles = tuple[list[tuple[str, bytes | OSError]], str, str]
-"""([(file name, its content or why it cannot be read)], a problem with the directory, advice)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,9 @@ def open_with_digest(demand: Demand) -> tuple[lock.Lock, str]:
         return lock.Lock(), ""
     content = lock.load(demand.mirror)
     if demand.mirror_trust != "unsigned":
-        _refuse(_judge_all(demand, content, _signature_files(demand.mirror), datetime.now(tz=UTC)))
+        _refuse(
+            _judge_all(demand, content, signature_files.read(demand.mirror / lock.SIGNATURES), datetime.now(tz=UTC))
+        )
     return lock.parse(content, demand.mirror), sha256(content).hexdigest()
 
 
@@ -99,7 +94,12 @@ def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> No
         files: list[tuple[str, bytes | OSError]] = [
             (PurePath(name).name, text) for name, text in signatures.items() if not name.startswith(f"{lock.PROOFS}/")
         ]
-        _refuse(_judge_all(demand, content, (sorted(files, key=lambda file: file[0]), "", ""), datetime.now(tz=UTC)))
+        _refuse(judge(demand, content, (sorted(files, key=lambda file: file[0]), "", "")))
+
+
+def judge(demand: Demand, content: bytes, beside: SignatureFiles) -> Trust:
+    """What signatures over any content are worth. The words of a refusal are about a lock."""
+    return _judge_all(demand, content, beside, datetime.now(tz=UTC))
 
 
 def _refuse(found: Trust) -> None:
@@ -113,7 +113,7 @@ def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Tru
         return lock.Lock(), Trust("", demand.mirror_trust)
     content = lock.load(demand.mirror)
     return lock.parse(content, demand.mirror), _judge_all(
-        demand, content, _signature_files(demand.mirror), now or datetime.now(tz=UTC)
+        demand, content, signature_files.read(demand.mirror / lock.SIGNATURES), now or datetime.now(tz=UTC)
     )
 
 
@@ -176,35 +176,6 @@ def _changeable(status: os.stat_result) -> str:
     if status.st_mode & 0o022 and not sticky:
         return f"can be written by other users (mode {status.st_mode & 0o7777:04o})"
     return ""
-
-
-def _signature_files(mirror: Path) -> SignatureFiles:
-    place = mirror / lock.SIGNATURES
-    try:
-        with os.scandir(place) as entries:
-            names = [entry.name for entry in islice(_signatures(entries), MOST_SIGNATURES + 1)]
-    except FileNotFoundError:
-        return [], "", ""
-    except OSError as error:
-        return [], f"{place} cannot be read: {error.strerror or error}", "Make it a directory that you can read."
-    if len(names) > MOST_SIGNATURES:
-        return (
-            [],
-            f"{place} contains more than {MOST_SIGNATURES} signatures",
-            "Move the signatures of earlier keys to another place, then run the same command again.",
-        )
-    return [(name, _read(place / name)) for name in sorted(names)], "", ""
-
-
-def _signatures(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
-    return (entry for entry in entries if entry.name.endswith(SUFFIX) and not entry.name.startswith("."))
-
-
-def _read(file: Path) -> bytes | OSError:
-    try:
-        return bounded.read(file, LARGEST_SIGNATURE).content
-    except OSError as error:
-        return error
 
 
 def _judge(

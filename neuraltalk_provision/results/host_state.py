@@ -36,6 +36,8 @@ class Generation(Result):
     sealed: bool
     manifest: bool = True
     """Whether it has a manifest of its files."""
+    lacks: Annotated[Many[Text], Field(max_length=1000)] | None = None
+    """The OS packages that it needs and the host lacks, if it was unpacked; None if it was built on the host."""
 
 
 class Stack(Result):

@@ -283,18 +283,3 @@ def _run(
     )
     with output.working(name):
         return playbook.run(request, show)
-
-
-def raise_failures(outcome: SiteOutcome) -> None:
-    """HostError that explains the failure of every host that failed."""
-    if not outcome.failures:
-        return
-    unchanged = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
-    lost = any(failure.unreachable for failure in outcome.failures)
-    returning = "A host that was lost during its activation returns to it by itself (return_after). " if lost else ""
-    raise advice.host_error(
-        outcome.failures,
-        advice=f"The generation that was current on {', '.join(unchanged)} is still current and complete. {returning}"
-        "Run the same command again; it continues at the component that failed.",
-        document=outcome.as_json(),
-    )

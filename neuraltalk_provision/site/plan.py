@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Cudnn, HostState
+from neuraltalk_provision.results.host_state import Cudnn, Generation, HostState
 from neuraltalk_provision.rules import activation as activations
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
@@ -100,7 +100,7 @@ def plan(
     `pushed` means that the controller sends the files, which pass through the directory for temporary files.
     """
     generation = state.stack.generation(recipe.id)
-    steps = [_packages(state, recipe), _account(state)]
+    steps = [_packages(state, recipe, generation), _account(state)]
     for part in recipe.parts:
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -170,8 +170,11 @@ def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
     )
 
 
-def _packages(state: HostState, recipe: Recipe) -> Step:
+def _packages(state: HostState, recipe: Recipe, generation: Generation) -> Step:
+    """A host with a generation that was unpacked needs no compilers, only what the generation needs when it is used."""
     missing = [name for name in recipe.required if name not in state.packages]
+    if generation.sealed and generation.lacks is not None:
+        missing = list(generation.lacks)
     return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 

@@ -173,6 +173,9 @@ class Stack(Generations):
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
         digest = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
+        unpacked = manifest.seal_of(self.path(generation)).get("unpacked")
+        if unpacked:
+            seal["unpacked"] = unpacked
         write_json(layout.seal(self.path(generation)), seal)
 
     def is_sealed(self, generation):

@@ -86,7 +86,9 @@ state:
       description: The version of each named package that is installed.
       type: dict
     stack:
-      description: The ids C(current) and C(previous), and C(generations) with stamps, seal and manifest.
+      description: >-
+        The ids C(current) and C(previous), and C(generations) with stamps, seal and manifest. For one
+        that was unpacked, C(lacks) are the OS packages that it needs and the host lacks.
       type: dict
     disk:
       description:
@@ -172,6 +174,7 @@ from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
 from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
+from ..module_utils.host.unpacked import lacks
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import running_builds
 from ..module_utils.host.files import read_json, read_text
@@ -244,6 +247,7 @@ def stack_facts(root):
             "stamps": read_stamps(generation),
             "sealed": os.path.isfile(layout.seal(generation)),
             "manifest": has_manifest(generation),
+            "lacks": lacks(generation),
         }
     return {
         "current": os.path.basename(os.readlink(current)) if os.path.islink(current) else None,

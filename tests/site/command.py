@@ -15,7 +15,7 @@ import yaml
 
 LONG = 900
 """Time limit of a command, in seconds, also on a busy machine."""
-GROUPS = ("mirror", "cudnn", "runs", "data")
+GROUPS = ("mirror", "cudnn", "cache", "runs", "data")
 """Commands whose verb is their second word."""
 SPENT: dict[str, list[float]] = {}
 """The seconds of each command that ended, by its verb."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import bounded, lock, signers, ssh_keygen, trust, unbundle
+from neuraltalk_provision.mirror import bounded, lock, signature_files, signers, ssh_keygen, trust, unbundle
 from neuraltalk_provision.settings import Settings
 from tests.unit import carrying, signed
 from tests.unit.signed import ENTRY, allow, public, sign
@@ -284,7 +284,7 @@ def test_what_is_not_a_file_is_no_signature(site: Settings, keys: Keys) -> None:
 def test_number_of_signatures_is_limited(site: Settings, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     allow(site, f"alice {public(keys('alice'))}")
     place = sign(site, keys("alice")).file.parent
-    for number in range(trust.MOST_SIGNATURES):
+    for number in range(signature_files.MOST_SIGNATURES):
         (place / f"{number}.sig").write_text("")
     assert f"{place} contains more than 50 signatures" in refusal(site).message
 

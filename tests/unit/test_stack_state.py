@@ -85,8 +85,8 @@ def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, g
         "current": "ffff",
         "previous": generation.name,
         "generations": {
-            generation.name: {"stamps": {"nn": "d-nn"}, "sealed": False, "manifest": False},
-            "ffff": {"stamps": {}, "sealed": True, "manifest": False},
+            generation.name: {"stamps": {"nn": "d-nn"}, "sealed": False, "manifest": False, "lacks": None},
+            "ffff": {"stamps": {}, "sealed": True, "manifest": False, "lacks": None},
         },
     }
 

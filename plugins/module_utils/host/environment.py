@@ -19,6 +19,9 @@ from ..rules.texts import UTF8
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are searched: the directories of the distribution and of its administrator."""
+BUILD_DATE = "1451606400"
+"""2016-01-01, in seconds since 1970. Compilers and packers that know SOURCE_DATE_EPOCH write it in place of the date of
+the build, so that two hosts build the same bytes."""
 PASSED_ON = re.compile(
     r"(?:HOME|USER|LOGNAME|TZ|JAVA_HOME"
     r"|TMPDIR|XDG_RUNTIME_DIR"
@@ -32,9 +35,9 @@ PASSED_ON = re.compile(
 
 
 def clean(extra=None):
-    """The environment: what is passed on, PATH of the system, UTF-8, messages in English, and `extra`."""
+    """The environment: what is passed on, PATH of the system, UTF-8, messages in English, one date, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
     kept.setdefault("HOME", "/")
-    kept.update(UTF8, PATH=PATH, TERM="dumb", SHELL="/bin/sh")
+    kept.update(UTF8, PATH=PATH, TERM="dumb", SHELL="/bin/sh", SOURCE_DATE_EPOCH=BUILD_DATE)
     kept.update(extra or {})
     return kept

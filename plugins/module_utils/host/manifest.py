@@ -87,6 +87,11 @@ def read(generation):
             "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
             "Find out who changed it, then run `provision site`, which seals the generation again" % generation
         )
+    return read_lines(generation)
+
+
+def read_lines(generation):
+    """{path: its entry in the manifest}, whether the generation is sealed or not."""
     entries = [json.loads(line) for line in read_text(os.path.join(generation, layout.MANIFEST)).splitlines()]
     return dict((entry.pop("path"), entry) for entry in entries)
 

@@ -1,0 +1,122 @@
+"""`provision cache ...`: the packed generations in the mirror, which hosts unpack in place of a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import options
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
+from neuraltalk_provision.mirror import cache
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.site import cache_check, converge, packing
+
+app = typer.Typer(
+    help="Packed generations: built on one host, unpacked on the others of the same kind.", no_args_is_help=True
+)
+Ids = Annotated[list[str], typer.Argument(help="The ids of generations, as `provision cache list` shows them.")]
+
+
+@app.command("list")
+def list_(
+    hashed: Annotated[
+        bool, typer.Option("--hash", help="Also hash the files, to find those that were changed.")
+    ] = False,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show the packed generations: for what they were built, where, and whether they can be used."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, mirror=mirror)
+    found = cache.every(chosen, hashed=hashed)
+    for one in found:
+        if one.entry is None:
+            output.say(f"{one.id}: cannot be used: {one.problem}")
+            continue
+        entry = one.entry
+        gpu = f", {entry.gpu}" if entry.gpu else ""
+        output.say(f"{one.id}: {entry.platform}{gpu}, {entry.size / 1e6:.0f} MB, {entry.origin}")
+        output.say(f"  needs {_needs(entry)}")
+    if not found:
+        output.say("the mirror has no packed generations; `provision site` makes them")
+    output.result({"generations": [_as_json(one) for one in found]})
+    return EXIT_FINE if all(one.entry for one in found) else EXIT_FAILED
+
+
+@app.command()
+def verify(
+    host: Annotated[str, typer.Option("--host", help="The host whose generation is packed and compared.")],
+    mirror: options.Mirror = None,
+    inventory: options.Inventory = None,
+    stack_root: options.StackRoot = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Pack the generation that HOST has built itself, and compare it with the cache: same inputs, same bytes?
+
+    Every file that differs is named. To compare two builders, run `provision site --no-cache --limit HOST` before.
+    """
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
+    (plan,) = converge.make_plans(chosen, [host])
+    compared = cache_check.compare(plan, chosen, output)
+    for line in compared.lines():
+        output.say(line)
+    output.result(compared.as_json())
+    return EXIT_FINE if compared.same else EXIT_FAILED
+
+
+@app.command()
+def remove(
+    ids: Ids,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Remove packed generations from the mirror. No host is changed."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, mirror=mirror)
+    removed = {}
+    for name in ids:
+        removed[name] = cache.remove(chosen.mirror, name)
+        output.say(f"removed {name}: {removed[name] / 1e6:.0f} MB")
+    output.result({"removed": removed})
+    return EXIT_FINE
+
+
+@app.command()
+def sign(
+    ids: Ids,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="A private key, or the .pub file of a key in the agent. Default: the agent's key."),
+    ] = None,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Sign packed generations with an SSH key, as the lock is signed. Needed where mirror_trust demands signatures."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, mirror=mirror)
+    signed = {}
+    for name in ids:
+        signed[name] = str(packing.sign(chosen, name, key))
+        output.say(f"{name}: signed, {signed[name]}")
+    output.result({"signed": signed})
+    return EXIT_FINE
+
+
+def _as_json(found: cache.Found) -> dict[str, Any]:
+    entry = found.entry.model_dump(mode="json") if found.entry else None
+    return {"id": found.id, "usable": found.entry is not None, "problem": found.problem, "entry": entry}
+
+
+def _needs(entry: CacheEntry) -> str:
+    needs, packages = entry.needs, set(entry.packages.values())
+    processor = f"{needs.machine or 'any machine type'}, x86-64-v{needs.level}, glibc {needs.glibc or 'of any version'}"
+    return f"{processor}, {len(needs.libraries)} libraries, {len(packages)} OS packages"

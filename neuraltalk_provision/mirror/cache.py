@@ -1,0 +1,174 @@
+"""The cache of packed generations in a mirror: MIRROR/cache/<generation>/, a tar and entry.json, which is written last.
+
+An entry that is damaged, incomplete or not signed as demanded is never used; why, is said in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.mirror import bounded, cache_entry, signature_files, trust, whole_file
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
+from neuraltalk_provision.rules.pack import ID
+
+DIRECTORY = "cache"
+ENTRY = "entry.json"
+SIGNATURES = f"{ENTRY}.sig.d"
+LARGEST_ENTRY = 1 << 20
+MOST = 1000
+"""The most entries that are listed."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The entry of a generation, or why there is none that can be used; both are empty if nothing was ever packed."""
+
+    id: str
+    entry: CacheEntry | None = None
+    problem: str = ""
+
+
+def folder(mirror: Path, generation: str) -> Path:
+    """The directory of a generation's entry. Raises UsageError if that is no id."""
+    if not ID.match(generation):
+        raise UsageError(
+            f"{generation[:100]!r} is not the id of a generation: it has 16 digits 0-9 a-f",
+            advice="`provision cache list` shows the ids.",
+        )
+    return mirror / DIRECTORY / generation
+
+
+def find(demand: trust.Demand, generation: str, *, hashed: bool = True) -> Found:
+    """The entry of a generation. With `hashed`, its tar is hashed too. Never raises for what is in the mirror."""
+    place = folder(demand.mirror, generation)
+    if not os.path.lexists(place):
+        return Found(generation)
+    try:
+        content = bounded.read(place / ENTRY, LARGEST_ENTRY).content
+    except FileNotFoundError:
+        return Found(generation, problem="it is incomplete: it has no entry.json, because a command was interrupted")
+    except OSError as error:
+        return Found(generation, problem=f"{place / ENTRY} cannot be read: {error.strerror or error}")
+    try:
+        _check_signed(demand, content, place)
+        entry = cache_entry.parse(content, generation)
+        problem = _problem_of_tar(place / entry.file, entry, hashed)
+    except MirrorError as error:
+        return Found(generation, problem=error.message)
+    except ValueError as error:
+        return Found(generation, problem=f"{place / ENTRY}: {error}")
+    return Found(generation, None if problem else entry, problem)
+
+
+def entry_bytes(mirror: Path, generation: str) -> bytes:
+    """The bytes of an entry, to sign them. Raises MirrorError if there is none that can be read as one."""
+    place = folder(mirror, generation)
+    with naming(place / ENTRY, "read", MirrorError):
+        content = bounded.read(place / ENTRY, LARGEST_ENTRY).content
+    try:
+        cache_entry.parse(content, generation)
+    except ValueError as error:
+        raise MirrorError(f"{place / ENTRY}: {error}", advice="`provision cache remove` removes it.") from None
+    return content
+
+
+def _check_signed(demand: trust.Demand, content: bytes, place: Path) -> None:
+    """ValueError if an entry is not signed by those who have to sign the lock."""
+    if demand.mirror_trust == "unsigned":
+        return
+    found = trust.judge(demand, content, signature_files.read(place / SIGNATURES))
+    if found.refusal:
+        states = ", ".join(f"{signature.file}: {signature.state}" for signature in found.signatures)
+        raise ValueError(
+            f"it is not signed as provision.yml demands (mirror_trust: {demand.mirror_trust}; "
+            f"{states or found.problem or 'it has no signature'}): `provision cache sign {place.name}` signs it"
+        )
+
+
+def _problem_of_tar(file: Path, entry: CacheEntry, hashed: bool) -> str:
+    """Why the tar is not the one of the entry; empty if it is."""
+    try:
+        status = file.lstat()
+        if not file.is_file() or file.is_symlink():
+            return f"{file} is not a regular file"
+        if status.st_size != entry.size:
+            return f"{file} has {status.st_size} bytes, but {ENTRY} says {entry.size}: it is incomplete or was changed"
+        if hashed and (digest := sha256_of(file)) != entry.sha256:
+            return f"{file} has SHA-256 {digest}, but {ENTRY} says {entry.sha256}: it was changed"
+    except FileNotFoundError:
+        return f"{file} is missing"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror or error}"
+    return ""
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def incoming(mirror: Path, generation: str) -> Path:
+    """The temporary file for a tar that is fetched; its directory is created. Leftovers of other commands are removed.
+
+    A mirror is used by one command at a time for one generation: the later one wins, and its entry is whole.
+    """
+    place = folder(mirror, generation)
+    with naming(place, "written", MirrorError):
+        place.mkdir(parents=True, exist_ok=True)
+        for file in place.glob(".incoming-*"):
+            if not _is_alive(file):
+                file.unlink(missing_ok=True)
+    return place / f".incoming-{os.getpid()}.tar"
+
+
+def _is_alive(file: Path) -> bool:
+    """Whether the process that writes a temporary file still runs on this machine."""
+    match = re.match(r"\.incoming-(\d{1,9})\.", file.name)
+    try:
+        os.kill(int(match[1]) if match else 0, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return match is not None
+
+
+def publish(mirror: Path, entry: CacheEntry, file: Path) -> None:
+    """Make a fetched tar the one of its generation. entry.json is removed first and written last."""
+    place = folder(mirror, entry.id)
+    with naming(place, "written", MirrorError):
+        (place / ENTRY).unlink(missing_ok=True)
+        shutil.rmtree(place / SIGNATURES, ignore_errors=True)
+        file.chmod(0o644)
+        file.replace(place / entry.file)
+        whole_file.write(place / ENTRY, entry.as_bytes())
+
+
+def every(demand: trust.Demand, *, hashed: bool) -> tuple[Found, ...]:
+    """All entries, sorted by id; those that cannot be used with the reason."""
+    place = demand.mirror / DIRECTORY
+    with naming(place, "read", MirrorError):
+        names = sorted(file.name for file in place.iterdir()) if place.is_dir() else []
+    ids = [name for name in names if ID.match(name)]
+    return tuple(find(demand, name, hashed=hashed) for name in ids[:MOST])
+
+
+def remove(mirror: Path, generation: str) -> int:
+    """Remove an entry, entry.json first. Returns the bytes that it had. Raises UsageError if there is none."""
+    place = folder(mirror, generation)
+    if place.is_symlink() or not place.is_dir():
+        raise UsageError(
+            f"the cache has no generation {generation}", advice="`provision cache list` shows those that it has."
+        )
+    with naming(place, "removed", MirrorError):
+        size = sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())
+        (place / ENTRY).unlink(missing_ok=True)
+        shutil.rmtree(place)
+    return size

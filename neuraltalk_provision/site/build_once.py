@@ -1,0 +1,229 @@
+"""Builds each generation on one host of its kind, and unpacks it on the others: the staging of `provision site`.
+
+A host that cannot use the packed generation builds it itself, and the reason is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.mirror import cache
+from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.cache import RuntimeLibrariesResult
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, codes, host_results, packing, packs, playbook
+from neuraltalk_provision.site.events import Change, Failure, PlayResults
+from neuraltalk_provision.site.plan import HostPlan
+
+Build = Callable[[Sequence[str]], PlayResults]
+"""Runs site.yml on these hosts."""
+_BUILD_INSTEAD = ("", codes.CACHE_UNFIT)
+"""Failures of unpacking after which a host builds; a full disk or a lost connection would stop a build as well."""
+
+
+@dataclass
+class Staged:
+    """What staging did: the changes, the failures, and where each unpacked generation was built, by host."""
+
+    changes: list[Change] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    unpacked: dict[str, str] = field(default_factory=dict)
+    diffs: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def add(self, results: PlayResults) -> set[str]:
+        """Add the results of site.yml; the hosts that failed."""
+        self.changes += [change for change in results.changes if not change.predicted]
+        self.failures += results.failures
+        self.diffs += results.diffs
+        return {failure.host for failure in results.failures}
+
+
+def build_once(
+    plans: Sequence[HostPlan],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    build: Build,
+    builders: Collection[str] = (),
+) -> Staged:
+    """Stage every host: unpack what the cache has, build the rest once per generation, pack it, and unpack it.
+
+    `plans` are those of the hosts to stage, `given` the variables of the playbooks, `builders` hosts that build if they
+    can. Every host is afterwards staged, or among the failures.
+    """
+    staged = Staged()
+    groups: dict[str, list[HostPlan]] = {}
+    for plan in plans:
+        if packs.can_be_unpacked(plan):
+            groups.setdefault(plan.recipe.id, []).append(plan)
+    alone = [plan for plan in plans if not packs.can_be_unpacked(plan)]
+    entries = {name: entry for name, group in groups.items() if (entry := _entry(group[0], settings, output))}
+    known = [plan for name in entries for plan in groups.pop(name)]
+    alone += _unpack(known, entries, given, settings, output, staged)
+    while groups:
+        chosen = [_builder(group, builders) for group in groups.values()]
+        failed = staged.add(build([plan.host for plan in (*chosen, *alone)]))
+        alone = []
+        made = _pack([plan for plan in chosen if plan.host not in failed], given, settings, output)
+        ready: list[HostPlan] = []
+        for plan in chosen:
+            group = [other for other in groups.pop(plan.recipe.id) if other is not plan]
+            if plan.recipe.id in made:
+                ready += group
+            elif plan.host not in failed:
+                alone += group
+            elif group:
+                groups[plan.recipe.id] = group  # another host of its kind builds
+        alone += _unpack(ready, made, given, settings, output, staged)
+    if alone:
+        staged.add(build([plan.host for plan in alone]))
+    return staged
+
+
+def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
+    """Of the hosts of one kind: a named builder, else the one that has least to build, else the first."""
+    return min(group, key=lambda plan: (plan.host not in builders, len(plan.builds)))
+
+
+def _entry(plan: HostPlan, settings: Settings, output: Output) -> CacheEntry | None:
+    """The entry that can be used for a plan; None, with the reason said, if there is none."""
+    found = cache.find(settings, plan.recipe.id)
+    problem = found.problem
+    if found.entry:
+        problem = mismatch(found.entry, packs.digests(plan.recipe), plan.recipe.platform, plan.recipe.stack_root)
+        unknown = set(found.entry.left_out) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}
+        problem = problem or ("it needs files that the mirror does not have" if unknown else "")
+    if problem:
+        output.remark("cache", f"the packed generation {plan.recipe.id} is not used, and is built again: {problem}")
+        return None
+    return found.entry
+
+
+def _pack(
+    builders: Sequence[HostPlan], given: Mapping[str, Any], settings: Settings, output: Output
+) -> dict[str, CacheEntry]:
+    """{id: its new entry} of the generations that could be packed; why one could not be packed is said."""
+    made: dict[str, CacheEntry] = {}
+    if not builders:
+        return made
+    try:
+        fetched, problems = packing.fetch(builders, given["provision_lease"], settings, output)
+        known = packing.builders_of(fetched, settings, output) if fetched else {}
+    except ProvisionError as error:
+        fetched, problems, known = (), {builders[0].host: error.message}, {}
+    for one in fetched:
+        if one.plan.host not in known:
+            one.file.unlink(missing_ok=True)
+            problems[one.plan.host] = "it did not say what its libraries belong to"
+            continue
+        try:
+            packing.publish(one, known[one.plan.host], settings)
+        except ProvisionError as error:
+            problems[one.plan.host] = error.message
+        finally:
+            one.file.unlink(missing_ok=True)
+        # Read again as every later command reads it: with its signature, where one is demanded.
+        if entry := _entry(one.plan, settings, output):
+            made[entry.id] = entry
+            output.remark("cache", f"generation {entry.id} was packed on {entry.builder}: {entry.size // 10**6} MB")
+    for host, problem in problems.items():
+        output.remark("cache", f"the generation of {host} is not in the cache: {problem}")
+    return made
+
+
+def _unpack(
+    plans: Sequence[HostPlan],
+    entries: Mapping[str, CacheEntry],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    staged: Staged,
+) -> list[HostPlan]:
+    """Unpack on these hosts; the plans of those that have to build instead."""
+    if not plans:
+        return []
+    unfit = _unfit(plans, entries, settings, output, staged)
+    failed = {failure.host for failure in staged.failures}
+    fitting = [plan for plan in plans if plan.host not in unfit and plan.host not in failed]
+    failures = _run_unpack(fitting, entries, given, settings, output)
+    for failure in failures.values():
+        if failure.code in _BUILD_INSTEAD and not failure.unreachable:
+            unfit[failure.host] = failure.message
+        else:
+            staged.failures.append(failure)
+    for plan in fitting:
+        if plan.host not in failures:
+            origin = entries[plan.recipe.id].origin
+            staged.unpacked[plan.host] = origin
+            staged.changes.append(Change(plan.host, "generation", "unpack", origin))
+            output.step(plan.host, "generation", "unpacked", origin)
+    for host, reason in sorted(unfit.items()):
+        output.remark("cache", f"{host} builds its generation itself: {reason}")
+    return [plan for plan in plans if plan.host in unfit]
+
+
+def _unfit(
+    plans: Sequence[HostPlan],
+    entries: Mapping[str, CacheEntry],
+    settings: Settings,
+    output: Output,
+    staged: Staged,
+) -> dict[str, str]:
+    """{host: why it cannot use the packed generation}. Hosts that do not answer are among the failures afterwards."""
+    request = playbook.Request(
+        playbook="runtime.yml",
+        inventory=settings.inventory,
+        variables={
+            "provision_runtime": {
+                plan.host: packs.question(entries[plan.recipe.id].needs, plan.recipe) for plan in plans
+            }
+        },
+        limit=[plan.host for plan in plans],
+        forks=settings.forks,
+    )
+    with output.working("asking for libraries"):
+        received = playbook.run(request).results
+    results, failures = host_results.of(
+        received, "runtime_libraries_info", RuntimeLibrariesResult, [plan.host for plan in plans]
+    )
+    unfit = {}
+    for failure in failures:
+        if failure.unreachable:
+            staged.failures.append(failure)
+        else:
+            unfit[failure.host] = advice.explain(failure)
+    for plan in plans:
+        if plan.host in results:
+            reasons = packs.fits(entries[plan.recipe.id], results[plan.host].runtime)
+            if reasons:
+                unfit[plan.host] = "; ".join(reasons)
+    return unfit
+
+
+def _run_unpack(
+    plans: Sequence[HostPlan],
+    entries: Mapping[str, CacheEntry],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+) -> dict[str, Failure]:
+    """Run unpack.yml; {host: its failure}."""
+    if not plans:
+        return {}
+    recipes = {plan.recipe.id: plan.recipe for plan in plans}
+    url = str(given["provision_artifact_url"])
+    told = {name: packs.unpacking(entries[name], recipe, str(settings.mirror), url) for name, recipe in recipes.items()}
+    request = playbook.Request(
+        playbook="unpack.yml",
+        inventory=settings.inventory,
+        variables={**given, "provision_packs": told},
+        limit=[plan.host for plan in plans],
+        forks=settings.forks,
+    )
+    with output.working("unpack.yml"):
+        received = playbook.run(request).results
+    return {failure.host: failure for failure in received.failures}

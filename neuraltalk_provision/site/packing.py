@@ -1,0 +1,151 @@
+"""Packs sealed generations on their builders, and makes them entries of the mirror's cache."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
+from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
+from neuraltalk_provision.mirror.cache_needs import Inspected
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.cache import GenerationPackResult, Pack, Runtime, RuntimeLibrariesResult
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, host_results, packs, playbook
+from neuraltalk_provision.site.plan import HostPlan
+
+COMPILED_LEVEL = 2
+"""The level of x86-64 that Torch's build uses for everything if the builder has it.
+
+Its FindSSE.cmake runs small programs on the builder, and adds -msse3, -msse4.1 and -msse4.2 to the flags of all files
+of TH. Code with AVX is in files of its own, and is chosen when Torch runs. No linker notes these flags.
+"""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The tar of a builder on this machine, in a temporary file, and what it needs and contains."""
+
+    plan: HostPlan
+    file: Path
+    pack: Pack
+    inspected: Inspected
+
+
+Problems = dict[str, str]
+"""{host: why its generation could not be packed}."""
+
+
+def fetch(
+    builders: Sequence[HostPlan], lease: Mapping[str, Any], settings: Settings, output: Output
+) -> tuple[tuple[Fetched, ...], Problems]:
+    """The packed generations of builders, each of another id, and why there is none from the other builders.
+
+    `lease` is the variable `provision_lease`. The caller removes the files, or publishes them.
+    """
+    files = {plan.host: cache.incoming(settings.mirror, plan.recipe.id) for plan in builders}
+    request = playbook.Request(
+        playbook="pack.yml",
+        inventory=settings.inventory,
+        variables={
+            "provision_packing": {plan.host: packs.packing(plan, str(files[plan.host])) for plan in builders},
+            "provision_lease": lease,
+        },
+        limit=list(files),
+        forks=settings.forks,
+    )
+    with output.working("packing the generation"):
+        received = playbook.run(request).results
+    results, failures = host_results.of(received, "generation_pack", GenerationPackResult, list(files))
+    problems = {failure.host: advice.explain(failure) for failure in failures}
+    fetched = []
+    for plan in builders:
+        if plan.host not in results:
+            files[plan.host].unlink(missing_ok=True)
+            continue
+        try:
+            fetched.append(_inspected(plan, files[plan.host], results[plan.host].pack))
+        except ProvisionError as error:
+            problems[plan.host] = error.message
+            files[plan.host].unlink(missing_ok=True)
+    return tuple(fetched), problems
+
+
+def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
+    """What arrived. Raises MirrorError if it is not what was announced, or not a packed generation of the plan."""
+    with naming(file, "read", MirrorError):
+        size, digest = file.stat().st_size, cache.sha256_of(file)
+    if (size, digest) != (pack.size, pack.sha256):
+        raise MirrorError(f"{plan.host}: what arrived is not the packed generation that was announced")
+    inspected = cache_needs.inspect(file)
+    if set(inspected.lacks) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}:
+        raise MirrorError(f"{plan.host}: the packed generation lacks files that are not in the mirror")
+    return Fetched(plan, file, pack, inspected)
+
+
+def builders_of(fetched: Sequence[Fetched], settings: Settings, output: Output) -> dict[str, Runtime]:
+    """{builder: what it has}: its Python, and the OS package of each library; none of a builder that did not say."""
+    request = playbook.Request(
+        playbook="runtime.yml",
+        inventory=settings.inventory,
+        variables={
+            "provision_runtime": {
+                one.plan.host: packs.question(one.inspected.needs, one.plan.recipe, packages=True) for one in fetched
+            }
+        },
+        limit=[one.plan.host for one in fetched],
+        forks=settings.forks,
+    )
+    with output.working("asking for the packages of libraries"):
+        received = playbook.run(request).results
+    results, _failures = host_results.of(received, "runtime_libraries_info", RuntimeLibrariesResult)
+    return {host: result.runtime for host, result in results.items()}
+
+
+def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntry:
+    """Make a fetched generation the entry of its id, signed if provision.yml demands signatures.
+
+    Raises UsageError if it has to be signed and it is not clear with which key; then the entry is there, unsigned.
+    """
+    recipe = fetched.plan.recipe
+    gpu, needs = recipe.gpu, fetched.inspected.needs
+    needs = needs.model_copy(update={"level": max(needs.level, min(builder.level, COMPILED_LEVEL))})
+    if fetched.inspected.extends_python:
+        needs = needs.model_copy(update={"python": builder.python})
+    entry = CacheEntry(
+        id=recipe.id,
+        sha256=fetched.pack.sha256,
+        size=fetched.pack.size,
+        platform=recipe.platform,
+        gpu=f"{gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}" if gpu else "",
+        stack_root=recipe.stack_root,
+        lock=trust.open_with_digest(settings)[1],
+        builder=fetched.plan.host,
+        provision=importlib.metadata.version("neuraltalk-provision"),
+        built=f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
+        components=packs.digests(recipe),
+        left_out=fetched.inspected.lacks,
+        needs=needs,
+        packages={
+            name: builder.libraries[name].package
+            for name in needs.libraries
+            if name in builder.libraries and builder.libraries[name].package
+        },
+    )
+    cache.publish(settings.mirror, entry, fetched.file)
+    if settings.mirror_trust != "unsigned":
+        sign(settings, entry.id, None)
+    return entry
+
+
+def sign(settings: Settings, generation: str, key: Path | None) -> Path:
+    """Sign the entry of a generation as the lock is signed; the file of the signature. Raises UsageError."""
+    place = cache.folder(settings.mirror, generation)
+    chosen = signing.choose(key, settings)
+    content = cache.entry_bytes(settings.mirror, generation)
+    return signing.sign_content(content, chosen, place / cache.SIGNATURES)

@@ -1,0 +1,220 @@
+"""The cache of packed generations: written last, never used damaged, signed where signatures are demanded."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.mirror import cache, cache_needs, lock
+from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
+from neuraltalk_provision.rules import pack
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import packing
+from tests.unit import signed
+from tests.unit.test_generation_pack import FOLDER, archive, listing, sha256, written
+from tests.unit.test_runtime import entry
+
+ID = "0a1b2c3d4e5f6071"
+PYTHON = Path(sys.executable).resolve().read_bytes()
+RUNTIME = b'hdf5._config.RUNTIME_SONAME = "libhdf5_serial.so.103"\n'
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return signed.site(tmp_path)
+
+
+def tar(folder: Path, files: dict[str, bytes]) -> Path:
+    """A packed generation with these files."""
+    folders = sorted({str(parent) for name in files for parent in Path(name).parents} - {"."})
+    entries = [{**FOLDER, "path": name} for name in folders]
+    entries += [{**written(Path(name), content), "path": name} for name, content in files.items()]
+    list_of_all = listing(*sorted(entries, key=lambda one: str(one["path"])))
+    return archive(folder / "made.tar", ("manifest", list_of_all), *files.items())
+
+
+def published(settings: Settings, tmp_path: Path) -> CacheEntry:
+    file = tar(tmp_path, {"a": b"a"})
+    content = file.read_bytes()
+    made = entry(sha256=sha256(content), size=len(content))
+    incoming = cache.incoming(settings.mirror, ID)
+    incoming.write_bytes(content)
+    cache.publish(settings.mirror, made, incoming)
+    return made
+
+
+def place(settings: Settings) -> Path:
+    return settings.mirror / "cache" / ID
+
+
+def problem(settings: Settings) -> str:
+    found = cache.find(settings, ID)
+    assert found.entry is None
+    return found.problem
+
+
+def test_entry_is_found_as_it_was_published(settings: Settings, tmp_path: Path) -> None:
+    assert cache.find(settings, ID) == cache.Found(ID)
+    made = published(settings, tmp_path)
+    assert cache.find(settings, ID) == cache.Found(ID, made)
+    assert sorted(file.name for file in place(settings).iterdir()) == ["entry.json", f"generation-{ID}.tar"]
+    assert lock.read(settings.mirror)  # the lock does not know the cache
+
+
+def test_entry_without_its_last_file_is_incomplete(settings: Settings, tmp_path: Path) -> None:
+    published(settings, tmp_path)
+    (place(settings) / "entry.json").unlink()
+    assert "it is incomplete" in problem(settings)
+
+
+def test_tar_that_was_changed_cut_or_removed_is_not_used(settings: Settings, tmp_path: Path) -> None:
+    made = published(settings, tmp_path)
+    file = place(settings) / made.file
+    content = file.read_bytes()
+    file.write_bytes(content[:600] + b"x" + content[601:])
+    assert "it was changed" in problem(settings)
+    assert cache.find(settings, ID, hashed=False).entry == made
+    file.write_bytes(content[:-1])
+    assert "it is incomplete or was changed" in problem(settings)
+    file.unlink()
+    assert "is missing" in problem(settings)
+    file.symlink_to("/dev/zero")
+    assert "is not a regular file" in problem(settings)
+
+
+DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "not JSON": lambda one: b"{",
+    "unknown field": lambda one: {**one, "more": 1},
+    "negative size": lambda one: {**one, "size": -1},
+    "huge": lambda one: {**one, "size": 1 << 50},
+    "path as library": lambda one: {**one, "needs": {**one["needs"], "libraries": {"/etc/shadow": []}}},
+    "option as package": lambda one: {**one, "packages": {"libz.so.1": "--force"}},
+    "later format": lambda one: {**one, "schema_version": 2},
+    "too large": lambda one: b" " * (2 << 20),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_damaged_entry_is_a_problem_in_words(what: str, settings: Settings, tmp_path: Path) -> None:
+    published(settings, tmp_path)
+    file = place(settings) / "entry.json"
+    changed = DAMAGED[what](json.loads(file.read_text()))
+    file.write_bytes(changed if isinstance(changed, bytes) else json.dumps(changed).encode())
+    assert "entry.json" in problem(settings)
+    assert [one.problem for one in cache.every(settings, hashed=False)] == [problem(settings)]
+
+
+def test_entry_of_another_generation_is_not_used(settings: Settings, tmp_path: Path) -> None:
+    published(settings, tmp_path)
+    other = "f" * 16
+    place(settings).rename(settings.mirror / "cache" / other)
+    assert f"it is the entry of generation {ID}" in cache.find(settings, other).problem
+
+
+def test_entry_with_other_components_is_not_the_recipes() -> None:
+    made = entry()
+    right = (made.components, made.platform, made.stack_root)
+    assert mismatch(made, *right) == ""
+    assert mismatch(made, {"torch": "f" * 16}, *right[1:]) == "its components are not those of the recipe"
+    assert "it was built for debian-12-x86_64" in mismatch(made, made.components, "debian-11-x86_64", made.stack_root)
+    assert "below /opt/neuraltalk" in mismatch(made, made.components, made.platform, "/srv/stack")
+
+
+def test_unsigned_entry_is_refused_where_signatures_are_demanded(settings: Settings, tmp_path: Path) -> None:
+    published(settings, tmp_path)
+    key = signed.new_key(tmp_path, "alice")
+    demanding = settings.model_copy(update={"mirror_trust": "signed"})
+    signed.allow(settings, f"alice {signed.public(key)}")
+    assert "it has no signature" in problem(demanding)
+    packing.sign(demanding, ID, key)
+    assert cache.find(demanding, ID).entry
+    stranger = signed.new_key(tmp_path, "mallory")
+    published(settings, tmp_path)
+    assert "it has no signature" in problem(demanding), "a new entry needs a new signature"
+    packing.sign(demanding, ID, stranger)
+    assert "unknown key" in problem(demanding)
+    packing.sign(demanding, ID, key)
+    file = place(settings) / "entry.json"
+    file.write_bytes(file.read_bytes().replace(b"node1", b"node2"))
+    assert "other content" in problem(demanding)
+
+
+def test_leftovers_of_killed_commands_are_removed_and_those_of_running_ones_stay(settings: Settings) -> None:
+    mine = cache.incoming(settings.mirror, ID)
+    mine.write_bytes(b"running")
+    dead = mine.with_name(".incoming-999999999.tar")
+    dead.write_bytes(b"dead")
+    assert cache.incoming(settings.mirror, ID) == mine
+    assert mine.name == f".incoming-{os.getpid()}.tar"
+    assert (mine.exists(), dead.exists()) == (True, False)
+
+
+def test_entry_is_removed_and_nothing_else(settings: Settings, tmp_path: Path) -> None:
+    published(settings, tmp_path)
+    assert cache.remove(settings.mirror, ID) > 10_000
+    assert not place(settings).exists()
+    with pytest.raises(UsageError, match="the cache has no generation"):
+        cache.remove(settings.mirror, ID)
+    for name in ("..", "../mirror.lock", "", "0A1B2C3D4E5F6071"):
+        with pytest.raises(UsageError, match="not the id of a generation"):
+            cache.remove(settings.mirror, name)
+
+
+def test_needs_are_those_of_all_programs_without_what_the_tar_has_itself(tmp_path: Path) -> None:
+    plain = cache_needs.inspect(tar(tmp_path, {"bin/python": PYTHON})).needs
+    assert "libc.so.6" in plain.libraries
+    assert plain.machine == "x86_64"
+    files = {"bin/python": PYTHON, "lib/libc.so.6": b"own", "torch/share/lua/5.1/hdf5/runtime.lua": RUNTIME}
+    found = cache_needs.inspect(tar(tmp_path, files)).needs
+    assert "libc.so.6" not in found.libraries
+    assert found.libraries["libhdf5_serial.so.103"] == ()
+
+
+def test_extension_modules_bind_a_tar_to_one_python(tmp_path: Path) -> None:
+    assert not cache_needs.inspect(tar(tmp_path, {"torch/lib/lua.so": PYTHON})).extends_python
+    assert cache_needs.inspect(tar(tmp_path, {"python/h5py/_conv.so": PYTHON})).extends_python
+
+
+def test_damaged_program_in_a_tar_is_named_and_not_counted(tmp_path: Path) -> None:
+    found = cache_needs.inspect(tar(tmp_path, {"bin/broken": PYTHON[:5000], "bin/python": PYTHON}))
+    assert [name.split(":")[0] for name in found.damaged] == ["bin/broken"]
+    assert found.needs.libraries
+
+
+def test_tar_with_more_than_its_list_is_refused(tmp_path: Path) -> None:
+    file = archive(tmp_path / "x.tar", ("manifest", listing(FOLDER)), ("more", b"1"))
+    with pytest.raises(MirrorError, match="more is not in its list"):
+        cache_needs.inspect(file)
+    (tmp_path / "y.tar").write_bytes(b"no tar")
+    with pytest.raises(MirrorError, match="not a packed generation"):
+        cache_needs.inspect(tmp_path / "y.tar")
+
+
+def test_files_that_the_tar_lacks_are_told_by_their_sha256(tmp_path: Path) -> None:
+    file = archive(tmp_path / "x.tar", ("manifest", listing(written(Path("w"), b"weights"), written(Path("a"), b"a"))))
+    with tarfile.open(file, "a") as opened:
+        info = tarfile.TarInfo("a")
+        info.size = 1
+        opened.addfile(info, io.BytesIO(b"a"))
+    assert cache_needs.inspect(file).lacks == (sha256(b"weights"),)
+
+
+def test_differences_are_named_by_path(tmp_path: Path) -> None:
+    one = cache_needs.inspect(tar(tmp_path, {"a": b"1", "b": b"2"})).entries
+    two = cache_needs.inspect(tar(tmp_path, {"a": b"1", "b": b"3", "c": b"4"})).entries
+    assert [path for path, _left, _right in pack.differences(one, two)] == ["b", "c"]
+    assert pack.differences(one, one) == []
+
+
+def test_tar_is_read_by_any_tar_program(tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(tar(tmp_path, {"a": b"1"}).read_bytes())) as opened:
+        assert opened.getnames() == ["manifest", "a"]
