@@ -12,6 +12,7 @@ import typer
 from neuraltalk_provision import command_log, streams
 from neuraltalk_provision.cli import (
     cudnn,
+    drift,
     init,
     inspect,
     mirror,
@@ -52,6 +53,7 @@ app.add_typer(mirror.app, name="mirror")
 app.command()(site.site)
 app.command()(site.verify)
 app.command()(site.rollback)
+app.command()(drift.drift)
 app.command()(site.variables)
 app.add_typer(cudnn.app, name="cudnn")
 app.command()(run.train)

@@ -116,6 +116,7 @@ from ..module_utils.host.files import file_sha256, file_size, lines_since
 from ..module_utils.host.lua import try_part
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
+from ..module_utils.rules import checks as names
 
 # The user `nobody` of every Linux.
 NOBODY = 65534
@@ -241,9 +242,9 @@ def planned_checks(generation, parts, log, files, changed):
     Without a `log` no programs are run. What differs from the manifest is put into `changed`.
     """
     digests = {} if files else None  # type: dict[str, str] | None
-    checks = [("stamps", functools.partial(check_stamps, generation, parts))]
+    checks = [(names.STAMPS, functools.partial(check_stamps, generation, parts))]
     if files:
-        checks.append(("files", functools.partial(check_files, generation, digests, changed)))
+        checks.append((names.FILES, functools.partial(check_files, generation, digests, changed)))
     checks.append(("readable by other users", functools.partial(check_readers, generation, parts, log)))
     for part in parts:
         if part["loads"] and log:
