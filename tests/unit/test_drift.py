@@ -425,6 +425,24 @@ def test_cudnn_that_is_not_the_mirrors_is_swapped_again(options: dict[str, Any],
     assert one.cure_for(["node1"]) == cure
 
 
+@pytest.mark.parametrize(
+    ("path", "option"),
+    [("/usr/local/cuda-8.0", " --cuda /usr/local/cuda-8.0"), ("/usr/local/cuda $(reboot)", ""), ("/x\n/y", "")],
+)
+def test_swap_names_the_cuda_directory_if_there_are_several(path: str, option: str) -> None:
+    one = gpu_host(header="4.0.7", library="4.0.7")
+    assert one.state is not None
+    (tree,) = one.state.gpu.toolkits
+    gpu = one.state.gpu.model_copy(update={"toolkits": (tree, tree.model_copy(update={"path": path}))})
+    one = replace(
+        one,
+        state=one.state.model_copy(update={"gpu": gpu}),
+        recipe=replace(WITH_CARDS, gpu=replace(GPU, toolkit=path)),
+    )
+    cure = next(entry.cure for entry in compare(one).hosts[0].differences if entry.code == drift_codes.CUDNN_UNDONE)
+    assert cure == f"provision cudnn swap{option} --limit {{hosts}}"
+
+
 def test_cards_that_are_gone_are_drift_and_no_reason_to_build_a_stack_without_them() -> None:
     lost = observed("node1", RECIPE, **stamps(cutorch="d-cutorch"))
     lost = replace(lost, recipe=replace(RECIPE, id="cccc"))

@@ -1,4 +1,4 @@
-"""`provision drift`: hosts are asked twice at most, those that are not well are rows, and the exit code tells it all."""
+"""`provision drift`: hosts are asked twice at most, those that are not well are rows; and the exit codes."""
 
 from __future__ import annotations
 
@@ -140,14 +140,28 @@ def test_hosts_that_are_not_well_are_rows_and_the_others_are_compared(site: Path
         "unknown": host(site, platform={**host(site)["platform"], "managers": []}),
     }
     failures = (Failure("off", "", "No route to host", True, code="host.unreachable"),)
-    answers(states, {"changed": CHANGED, "lost": None}, failures)
+    requests = answers(states, {"changed": CHANGED, "lost": None}, failures)
     said = found(report(site))
+    assert requests[1].limit == ["changed", "good", "lost"]
     assert said["good"] == []
     assert said["changed"] == ["file.content"]
     assert said["off"] == [drift_codes.NOT_ASKED]
     assert said["lost"] == [drift_codes.NOT_VERIFIED]
     assert said["unknown"] == [drift_codes.REFUSED, drift_codes.NOT_VERIFIED]
     assert said["bare"][0] == drift_codes.NO_GENERATION
+
+
+def test_host_with_a_contradiction_is_a_row_and_its_files_are_compared(site: Path, answers: Answers) -> None:
+    broken = {**host(site)["gpu"], "problem": "NVIDIA-SMI has failed"}
+    answers({"good": host(site), "node1": host(site, gpu=broken)}, {"node1": CHANGED})
+    assert found(report(site)) == {
+        "good": [],
+        "node1": [drift_codes.REFUSED, drift_codes.CARDS_UNKNOWN, "file.content"],
+    }
+    other = host(site, gpu=broken)
+    other["stack"] = {**other["stack"], "current": "ffff"}
+    answers({"node1": other})
+    assert drift_codes.OTHER_GENERATION not in found(report(site))["node1"]
 
 
 def test_answer_that_is_not_as_expected_is_a_row(site: Path, answers: Answers) -> None:
