@@ -34,6 +34,20 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127}")
 _PATH = re.compile(r"/[A-Za-z0-9._+/-]{0,255}")
 
 
+def of_generation(observed: Observed) -> str:
+    """The cure for a generation or component that is not as the lock says.
+
+    If files were changed, `provision site` must not work on in the same directory: it would seal what is there.
+    """
+    state, files = observed.state, observed.files
+    generation = state.stack.generation(state.stack.current or "") if state else None
+    exchanged = generation is not None and generation.sealed and not generation.manifest
+    changed = files is not None and (
+        any(file.kind in differences.LOST for file in files.listed) or files.differing > len(files.listed)
+    )
+    return rebuild(observed) if exchanged or changed else SITE
+
+
 def of_files(observed: Observed, kind: str) -> str:
     """The cure for files of the current generation that differ in that way."""
     if kind == differences.ADDED:
@@ -52,6 +66,8 @@ def rebuild(observed: Observed) -> str:
     if state is None or recipe is None or not current or not _PLAIN.fullmatch(current):
         return "by hand: delete the generation on the host, then run provision site"
     remove = f"rm -r {shlex.quote(layout.generation(recipe.stack_root, current))}"
+    if current != recipe.id:
+        return f"{SITE}, which builds another generation; then on the host: {remove}"
     if has_former(state):
         return f"provision rollback --limit {HOSTS}; then on the host: {remove}; then: {SITE}"
     return f"on the host, when nobody uses the stack: {remove}; then: {SITE}"

@@ -32,23 +32,25 @@ def differences(
     """All differences of a host. `groups` are the groups in `facts`."""
     state = observed.state
     if state is None:
-        return (Difference(drift_codes.NOT_ASKED, found=_short(observed.unasked), cure=drift_cures.AGAIN),)
+        found = _of_host(observed, observed.unasked)
+        return (Difference(drift_codes.NOT_ASKED, found=found, cure=drift_cures.AGAIN),)
     majorities = {name: one for group in groups for name, one in group.majorities.items()}
-    found = [*_refused(observed), *_worked_on(state)]
     gpu = of_gpu(observed, state, facts, majorities, gpu_components)
-    found += gpu
     # Without its cards another generation is described for the host. To build that one would be no cure.
     unclear = any(one.code in (drift_codes.CARDS_UNKNOWN, drift_codes.CARDS_LOST) for one in gpu)
-    found += _generation(observed, state, majorities, unclear=unclear)
-    found += _files(observed, state)
-    found += _system(observed, state, facts, majorities)
-    return tuple(found)
+    return (
+        *_refused(observed),
+        *_worked_on(state),
+        *gpu,
+        *_generation(observed, state, majorities, unclear=unclear),
+        *_files(observed, state),
+        *_system(observed, state, facts, majorities),
+    )
 
 
 def _refused(observed: Observed) -> Iterator[Difference]:
-    prefix = f"{observed.host}: "
     for reason in observed.refusals:
-        yield Difference(drift_codes.REFUSED, found=_short(reason.removeprefix(prefix)), cure=drift_cures.PLAN)
+        yield Difference(drift_codes.REFUSED, found=_of_host(observed, reason), cure=drift_cures.PLAN)
     for reason in observed.state.unsafe if observed.state else ():
         yield Difference(drift_codes.UNSAFE, found=_short(reason), cure=drift_cures.OWNERS)
 
@@ -68,7 +70,7 @@ def _generation(
 ) -> Iterator[Difference]:
     """The current generation and its components, compared with the lock."""
     recipe, stack = observed.recipe, state.stack
-    cure = drift_cures.CARDS if unclear else drift_cures.SITE
+    cure = drift_cures.CARDS if unclear else drift_cures.of_generation(observed)
     most = _most(majorities, "generation")
     wanted = recipe.id if recipe else ""
     if not stack.current:
@@ -108,7 +110,9 @@ def _files(observed: Observed, state: HostState) -> Iterator[Difference]:
     if not state.stack.current:
         return
     if observed.unverified:
-        yield Difference(drift_codes.NOT_VERIFIED, found=_short(observed.unverified), cure=drift_cures.VERIFY)
+        yield Difference(
+            drift_codes.NOT_VERIFIED, found=_of_host(observed, observed.unverified), cure=drift_cures.VERIFY
+        )
         return
     generation, files = state.stack.generation(state.stack.current), observed.files
     sealed = generation.sealed and generation.manifest
@@ -171,6 +175,11 @@ def _system(
 def _most(majorities: dict[str, Majority], name: str) -> str:
     one = majorities.get(name)
     return str(one) if one else ""
+
+
+def _of_host(observed: Observed, text: str) -> str:
+    """A message about the host, without its name."""
+    return _short(text.removeprefix(f"{observed.host}: "))
 
 
 def _short(text: str) -> str:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from neuraltalk_provision.fleet.drift import Report
 from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.majority import named
+from neuraltalk_provision.fleet.observed import NONE
 
 COLUMNS = ("hosts", "difference", "of", "found", "lock", "most hosts", "since", "owner")
 FACTS = ("group", "fact", "value", "hosts", "lock")
 MOST_OF_ONE_KIND = 5
 """How many differences of one kind a table shows of one host, and how many cures of one kind it lists."""
-_WIDEST = 160
+_WIDEST = 100
 """How many characters of a cell are shown."""
 
 When = Callable[[int | None], str]
@@ -67,6 +68,8 @@ def facts(report: Report) -> list[tuple[str, ...]]:
             for name, value in values.items():
                 key = (group, name, _cut(value), host.facts.lock.get(name, ""))
                 merged.setdefault(key, []).append(host.host)
+        for name in host.facts.lock.keys() - host.facts.values.keys():
+            merged.setdefault((host.facts.groups[0], name, NONE, host.facts.lock[name]), []).append(host.host)
     return [
         (group, name, value, named(tuple(merged[group, name, value, lock])), lock)
         for group, name, value, lock in sorted(merged)

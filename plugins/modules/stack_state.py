@@ -239,11 +239,11 @@ def stack_facts(root):
             "sealed": os.path.isfile(layout.seal(generation)),
             "manifest": has_manifest(generation),
         }
-    name = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
+    used = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
     activated = history.get("activated")
-    since = activated.get(name) if isinstance(activated, dict) else None
+    since = activated.get(used) if isinstance(activated, dict) else None
     return {
-        "current": name,
+        "current": used,
         "previous": history.get("previous"),
         "since": max(int(since), 0) if isinstance(since, (int, float)) else None,
         "generations": generations,

@@ -261,7 +261,8 @@ def work(module):
     """The result of the module: the checks. If one failed, a StackError with all of them."""
     generation = os.path.realpath(module.params["generation"])
     log = module.params["log"] if module.params["programs"] else ""
-    results, changed = [], dict(changed_files.NOT_COMPARED)
+    results = []  # type: list[dict[str, object]]
+    changed = dict(changed_files.NOT_COMPARED)
     about = {"checks": results, "files": changed, "generation": generation}
     if not os.path.isdir(generation):
         raise StackError("%s: nothing is installed there" % generation, **about)

@@ -100,7 +100,7 @@ def test_report_without_hosts_is_not_complete() -> None:
 def test_host_that_could_not_be_asked_is_a_row_and_never_green() -> None:
     report = compare(Observed("node1", unasked="node1: the host cannot be reached by SSH"), observed("node2"))
     assert only(report).code == drift_codes.NOT_ASKED
-    assert "cannot be reached" in only(report).found
+    assert only(report).found == "the host cannot be reached by SSH"
     assert (report.drift, report.complete, report.untold, report.drifted) == (False, False, ("node1",), ())
 
 
@@ -224,6 +224,32 @@ def test_without_a_former_generation_the_cure_has_no_rollback() -> None:
     report = compare(with_files(changed(), former=False))
     assert only(report).cure_for(["node1"]).startswith("on the host, when nobody uses the stack: rm -r /opt/")
     assert "rollback" not in only(report).cure
+
+
+def test_component_is_not_built_into_a_generation_whose_files_were_changed() -> None:
+    """Sealing writes a manifest of what is there: what somebody changed would be taken for good."""
+    stack = stamps(nn="other")
+    files = Files(compared=True, differing=2, listed=(changed(), changed(path="stamps/nn.json")))
+    report = compare(replace(observed(**stack), files=files))
+    assert [one.code for one in report.hosts[0].differences][:2] == [drift_codes.COMPONENT_CHANGED, "file.content"]
+    assert {one.cure for one in report.hosts[0].differences} == {report.hosts[0].differences[1].cure}
+    assert "rm -r" in report.hosts[0].differences[0].cure
+    added = replace(observed(**stack), files=Files(compared=True, differing=1, listed=(changed("added"),)))
+    assert compare(added).hosts[0].differences[0].cure == drift_cures.SITE
+    more = replace(added, files=Files(compared=True, differing=2, listed=(changed("added"),)))
+    assert "rm -r" in compare(more).hosts[0].differences[0].cure
+    other = replace(added, files=files, recipe=replace(RECIPE, id="cccc"))
+    assert (
+        compare(other).hosts[0].differences[0].cure.startswith(f"{drift_cures.SITE}, which builds another generation")
+    )
+
+
+def test_generation_whose_manifest_was_exchanged_is_built_again_and_not_sealed_again() -> None:
+    changes = stamps()
+    changes["stack"]["generations"][RECIPE.id]["manifest"] = False
+    assert "rm -r" in only(compare(replace(observed(**changes), files=Files()))).cure
+    changes["stack"]["generations"][RECIPE.id]["sealed"] = False
+    assert only(compare(replace(observed(**changes), files=Files()))).cure == drift_cures.SITE
 
 
 @pytest.mark.parametrize(("kind", "words"), [("added", "delete it"), ("mode", "chmod"), ("owner", "chown")])
@@ -543,6 +569,12 @@ def test_facts_are_shown_with_the_hosts_that_agree() -> None:
     rows = drift_rows.facts(report)
     assert (PLATFORM, "component nn", "d-nn", "other1, other2, other3", "d-nn") in rows
     assert (PLATFORM, "kernel", "6.1.0-18-amd64", "other1, other2, other3", "") in rows
+
+
+def test_component_that_the_mirror_lacks_is_shown_as_left_out() -> None:
+    rows = drift_rows.facts(compare(*fleet(3)))
+    left_out = "left out, because the mirror does not contain it"
+    assert (PLATFORM, "component scorer", "none", "other1, other2, other3", left_out) in rows
 
 
 def test_summary_tells_who_was_not_compared_and_what_was_accepted() -> None:
