@@ -29,8 +29,8 @@ def of_gpu(
         if built:
             words = f"the generation has {', '.join(built)}"
             found.append(Difference(drift_codes.CARDS_LOST, item=words, found=NONE, cure=drift_cures.CARDS))
-    swapped = _swapped(observed, state)
     one = majorities.get("cudnn")
+    swapped = _swapped(observed, state, one)
     if swapped:
         found.append(swapped)
     elif one and facts.values.get("cudnn", one.value) != one.value:
@@ -39,7 +39,7 @@ def of_gpu(
     return found
 
 
-def _swapped(observed: Observed, state: HostState) -> Difference | None:
+def _swapped(observed: Observed, state: HostState, most: Majority | None) -> Difference | None:
     """The difference in the CUDA directory where the recipe swaps cuDNN; None if the mirror's cuDNN is there."""
     recipe = observed.recipe
     if recipe is None or recipe.gpu is None or not recipe.swaps:
@@ -59,6 +59,7 @@ def _swapped(observed: Observed, state: HostState) -> Difference | None:
         item=tree.path,
         found=versions(tree),
         lock=recipe.gpu.cudnn,
+        majority=str(most) if most else "",
         since=tree.cudnn.changed,
         cure=drift_cures.swap(observed, foreign=foreign),
     )

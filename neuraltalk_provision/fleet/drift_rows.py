@@ -10,7 +10,7 @@ from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.majority import named
 from neuraltalk_provision.fleet.observed import NONE
 
-COLUMNS = ("hosts", "difference", "of", "found", "lock", "most hosts", "since", "owner")
+COLUMNS = ("hosts", "difference", "item", "found", "lock", "most hosts", "since", "owner")
 FACTS = ("group", "fact", "value", "hosts", "lock")
 MOST_OF_ONE_KIND = 5
 """How many differences of one kind a table shows of one host, and how many cures of one kind it lists."""
@@ -30,7 +30,7 @@ def table(report: Report, when: When, *, every: bool) -> tuple[tuple[str, ...], 
     for place, one in _shown(report, every=every):
         key = (
             f"{one.code} (accepted)" if one.accepted else one.code,
-            *(_cut(text) for text in (one.item, one.found, one.lock, one.majority, one.who)),
+            *(_cut(text) for text in (one.item, _first_line(one.found), one.lock, one.majority, one.who)),
         )
         merged.setdefault(key, []).append(place)
         times.setdefault(key, []).extend([] if one.since is None else [one.since])
@@ -110,6 +110,11 @@ def _shown(report: Report, *, every: bool) -> Iterator[tuple[str, Difference]]:
     for (place, code), count in counts.items():
         if not every and count > MOST_OF_ONE_KIND:
             yield place, replace(Difference(code), item=f"and {count - MOST_OF_ONE_KIND} more (--all, --json)")
+
+
+def _first_line(text: str) -> str:
+    """The first line: messages of hosts have their details in the next ones, and --json has all of them."""
+    return next(iter(text.splitlines()), "")
 
 
 def _cut(text: str) -> str:

@@ -446,8 +446,9 @@ def test_cuda_directory_that_only_one_host_has_is_drift() -> None:
     ],
 )
 def test_cudnn_that_is_not_the_mirrors_is_swapped_again(options: dict[str, Any], code: str, cure: str) -> None:
-    one = only(compare(gpu_host(**options)))
+    one = only(compare(gpu_host(**options), gpu_host("node2"), gpu_host("node3")))
     assert (one.code, one.item, one.lock, one.since) == (code, CUDA_75, "5.0.5", 1_700_000_000)
+    assert one.majority == f"whole 5.0.5 in {CUDA_75} (2 of 3)"
     assert one.cure_for(["node1"]) == cure
 
 
@@ -543,7 +544,7 @@ def test_hosts_with_the_same_difference_stand_in_one_row() -> None:
     hosts = [observed(f"node{number:04}", **stamps(nn="old")) for number in range(1, 1001)]
     report = compare(*hosts)
     columns, rows = drift_rows.table(report, when, every=False)
-    assert columns == ("hosts", "difference", "of", "found", "lock", "most hosts")
+    assert columns == ("hosts", "difference", "item", "found", "lock", "most hosts")
     assert rows == [
         (
             "node0001, node0002, node0003, node0004, node0005 and 995 more",
@@ -578,7 +579,7 @@ def test_component_that_the_mirror_lacks_is_shown_as_left_out() -> None:
 
 
 def test_summary_tells_who_was_not_compared_and_what_was_accepted() -> None:
-    lost = Observed("node3", unasked="off")
+    lost = Observed("node3", unasked="node3: off\n  No route to host")
     report = compare(observed(account=False), observed("node2"), lost, accept=["account.missing"])
     assert drift_rows.summary(report) == (
         "3 hosts; none with drift; 1 not fully compared: node3; 1 accepted difference"
