@@ -70,7 +70,9 @@ def rebuild(observed: Observed) -> str:
         return f"{SITE}, which builds another generation; then on the host: {remove}"
     if has_former(state):
         return f"provision rollback --limit {HOSTS}; then on the host: {remove}; then: {SITE}"
-    return f"on the host, when nobody uses the stack: {remove}; then: {SITE}"
+    # Without the link nothing is current, so that the new generation is tried before it is.
+    link = f"rm {shlex.quote(layout.current(recipe.stack_root))}"
+    return f"on the host, when nobody uses the stack: {link}; {remove}; then: {SITE}"
 
 
 def swap(observed: Observed, *, foreign: bool) -> str:

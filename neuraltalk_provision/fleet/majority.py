@@ -8,7 +8,7 @@ from typing import Any
 
 from neuraltalk_provision.fleet import drift_codes
 from neuraltalk_provision.fleet.findings import Difference
-from neuraltalk_provision.fleet.observed import Facts
+from neuraltalk_provision.fleet.observed import NONE, Facts, component
 
 FEWEST = 3
 """With fewer hosts there is no majority."""
@@ -16,7 +16,7 @@ SHOWN = 5
 """How many hosts and values one message names."""
 # Facts that are compared with the lock or the host's own records. Hosts may differ here without being wrong: one that
 # was installed yesterday has no former generation yet.
-_SILENT = ("generation", "component ", "rollback")
+_SILENT = ("generation", component(""), "rollback")
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,22 @@ def groups(facts: Iterable[tuple[str, Facts]]) -> tuple[Group, ...]:
 
 def _group(name: str, hosts: tuple[str, ...], values: Mapping[str, Mapping[str, list[str]]]) -> Group:
     majorities, different = {}, {}
-    for fact, found in values.items():
-        one = majority({value: len(having) for value, having in found.items()})
+    for fact, having in values.items():
+        found = _with_absent(fact, having, hosts)
+        one = majority({value: len(those) for value, those in found.items()})
         if one is not None:
             majorities[fact] = one
         elif len(found) > 1:
-            different[fact] = {value: tuple(having) for value, having in found.items()}
+            different[fact] = {value: tuple(those) for value, those in found.items()}
     return Group(name, hosts, majorities, different)
+
+
+def _with_absent(fact: str, having: Mapping[str, list[str]], hosts: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """The hosts by value. A component that a host lacks is a value too; other facts are compared where they exist."""
+    if not fact.startswith(component("")) or sum(map(len, having.values())) == len(hosts):
+        return having
+    built = {host for those in having.values() for host in those}
+    return {**having, NONE: [host for host in hosts if host not in built]}
 
 
 def majority(counts: Mapping[str, int]) -> Majority | None:

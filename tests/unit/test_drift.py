@@ -132,6 +132,12 @@ def test_component_has_the_digest_of_most_hosts_beside_that_of_the_lock() -> Non
     assert codes(report, "node4") == []
 
 
+def test_component_that_a_host_lacks_is_that_of_most_hosts_all_the_same() -> None:
+    report = compare(observed(**stamps(nn="")), *fleet(2))
+    assert (only(report).found, only(report).majority) == ("none", "d-nn (2 of 3)")
+    assert only(compare(observed(**stamps(own="d")), *fleet(2))).majority == "none (2 of 3)"
+
+
 def test_other_generation_is_found_with_its_date_and_what_is_staged() -> None:
     old = {"stamps": {"torch": "d-torch", "nn": "d-old", "weights": "d-weights"}, "sealed": True}
     new = {"stamps": {}, "sealed": True}
@@ -222,7 +228,13 @@ def test_file_that_is_gone_has_the_owner_of_the_directory_above() -> None:
 
 def test_without_a_former_generation_the_cure_has_no_rollback() -> None:
     report = compare(with_files(changed(), former=False))
-    assert only(report).cure_for(["node1"]).startswith("on the host, when nobody uses the stack: rm -r /opt/")
+    assert (
+        only(report)
+        .cure_for(["node1"])
+        .startswith(
+            "on the host, when nobody uses the stack: rm /opt/neuraltalk/current; rm -r /opt/neuraltalk/generations/"
+        )
+    )
     assert "rollback" not in only(report).cure
 
 
