@@ -13,6 +13,7 @@ from neuraltalk_provision import command_log, streams
 from neuraltalk_provision.cli import (
     cache,
     cudnn,
+    drift,
     init,
     inspect,
     mirror,
@@ -54,6 +55,7 @@ app.add_typer(mirror.app, name="mirror")
 app.command()(site.site)
 app.command()(site.verify)
 app.command()(site.rollback)
+app.command()(drift.drift)
 app.command()(site.variables)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(cudnn.app, name="cudnn")

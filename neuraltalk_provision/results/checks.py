@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
+from neuraltalk_provision.rules.differences import KINDS, MOST_LISTED
 
 
 class Check(Result):
@@ -17,11 +18,45 @@ class Check(Result):
     saw: LongText
 
 
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"one of {', '.join(KINDS)} expected")
+    return kind
+
+
+class ChangedFile(Result):
+    """A file that differs from the manifest of its generation, with its owner and times (seconds since 1970).
+
+    If it does not exist any more, they are those of the directory `of`, the nearest one above it that exists.
+    """
+
+    path: Text
+    kind: Annotated[Text, AfterValidator(_known)]
+    words: LongText
+    of: Text = ""
+    uid: Whole | None
+    user: Text = ""
+    mtime: Whole | None
+    ctime: Whole | None
+
+
+class Files(Result):
+    """The files of a generation that differ from its manifest: how many, and the first ones.
+
+    `compared` says whether they could be compared at all.
+    """
+
+    compared: bool = False
+    differing: Whole = 0
+    listed: Annotated[Many[ChangedFile], Field(max_length=MOST_LISTED)] = ()
+
+
 class StackVerifyResult(Result):
     """The result of the module stack_verify, which fails if a check fails; `generation` is a directory."""
 
     checks: Annotated[Many[Check], Field(max_length=10_000)]
     generation: Text
+    files: Files = Files()
 
 
 class CudnnTree(Result):

@@ -20,6 +20,7 @@ class HostPlatform(Result):
     version: Text
     name: Text
     machine: Text
+    kernel: Text = ""
     libc: Text
     python: Text
     executable: Text = ""
@@ -41,10 +42,11 @@ class Generation(Result):
 
 
 class Stack(Result):
-    """The generations; `current` and `previous` are ids, or None."""
+    """The generations; `current` and `previous` are ids, or None, and `since` is when the current one was activated."""
 
     current: Text | None
     previous: Text | None
+    since: Whole | None = None
     generations: Annotated[dict[Text, Generation], Field(max_length=10_000)]
 
     def generation(self, name: str) -> Generation:
@@ -141,11 +143,16 @@ class Card(Result):
 
 
 class Cudnn(Result):
-    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; the others are versions."""
+    """The cuDNN of a CUDA directory: `state` is absent, whole, mixed or unfinished; the next two are versions.
+
+    `phase` is the phase of the last swap, and `changed` is when the library was written, in seconds since 1970.
+    """
 
     state: Text
     header: Version | None
     library: Version | None
+    phase: Text = ""
+    changed: Whole | None = None
 
 
 class Toolkit(Result):

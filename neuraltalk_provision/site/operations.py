@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +12,9 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
-from neuraltalk_provision.results.checks import Check, StackVerifyResult
+from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
 from neuraltalk_provision.rules import activation as rules
+from neuraltalk_provision.rules import checks as names
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import activations, advice, converge, host_results, host_state, leases, playbook
 from neuraltalk_provision.site.plan import HostPlan
@@ -21,11 +22,12 @@ from neuraltalk_provision.site.plan import HostPlan
 
 @dataclass(frozen=True)
 class Verdict:
-    """The checks of `verify` on one host. Without checks it has not passed."""
+    """The checks of `verify` on one host, and the files that were changed. Without checks it has not passed."""
 
     host: str
     checks: tuple[Check, ...]
     failure: str = ""
+    files: Files = field(default_factory=Files)
 
     @property
     def passed(self) -> bool:
@@ -56,12 +58,17 @@ def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tu
     return tuple(sorted((*failed, *verified), key=lambda verdict: verdict.host))
 
 
-def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tuple[Verdict, ...]:
-    """A verdict for every host of the plans: the refusals of `provision site`, the current generation, its checks."""
+def verify(
+    plans: Sequence[HostPlan], settings: Settings, output: Output, *, programs: bool = True
+) -> tuple[Verdict, ...]:
+    """A verdict for every host of the plans: the refusals of `provision site`, the current generation, its checks.
+
+    Without `programs` nothing of the stack is run on the hosts: only its files are compared.
+    """
     request = playbook.Request(
         playbook="verify.yml",
         inventory=settings.inventory,
-        variables=converge.variables(plans, settings),
+        variables={**converge.variables(plans, settings), "provision_programs": programs},
         limit=[plan.host for plan in plans],
         forks=settings.forks,
     )
@@ -72,12 +79,12 @@ def verify(plans: Sequence[HostPlan], settings: Settings, output: Output) -> tup
     verdicts = []
     for plan in plans:
         result = host_results.read(StackVerifyResult, results[plan.host]) if plan.host in results else _NO_CHECKS
-        checks = () if isinstance(result, str) else result.checks
+        checks, files = ((), Files()) if isinstance(result, str) else (result.checks, result.files)
         wrong = result if isinstance(result, str) else _NO_CHECKS
         failure = "" if checks else failures.get(plan.host) or wrong
         # The current generation can have changed since the state was read: the result of the checks is newer.
         current = plan.current if isinstance(result, str) or not checks else PurePosixPath(result.generation).name
-        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *checks), failure))
+        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *checks), failure, files))
     return tuple(verdicts)
 
 
@@ -96,24 +103,26 @@ def write_private(file: Path, text: str) -> None:
 def _planned(plan: HostPlan) -> list[Check]:
     """A failed check for each refusal of `provision site`; without refusals, the evidence about the cards."""
     if plan.refusals:
-        return [Check(name="plan", passed=False, saw=reason.removeprefix(f"{plan.host}: ")) for reason in plan.refusals]
-    return [Check(name="cards", passed=True, saw=plan.cards)] if plan.cards else []
+        return [
+            Check(name=names.PLAN, passed=False, saw=reason.removeprefix(f"{plan.host}: ")) for reason in plan.refusals
+        ]
+    return [Check(name=names.CARDS, passed=True, saw=plan.cards)] if plan.cards else []
 
 
 def _generation(plan: HostPlan, current: str) -> Check:
     """Whether the current generation is the one that the mirror and the settings describe."""
     wanted = plan.recipe.id
     if current == wanted and not plan.unconfirmed:
-        return Check(name="generation", passed=True, saw=f"generation {current} is current, as the recipe says")
+        return Check(name=names.GENERATION, passed=True, saw=f"generation {current} is current, as the recipe says")
     found = rules.generation(current)
     if plan.unconfirmed and current == wanted:
         evidence = f"{found} is current, but its activation was not confirmed: run `provision site`"
-        return Check(name="generation", passed=False, saw=evidence)
+        return Check(name=names.GENERATION, passed=False, saw=evidence)
     evidence = (
         f"{found} is current, but the mirror and the settings describe generation {wanted}: run `provision site`, or "
         "use the mirror and the settings from which the current generation was built"
     )
-    return Check(name="generation", passed=False, saw=evidence)
+    return Check(name=names.GENERATION, passed=False, saw=evidence)
 
 
 def rollback(

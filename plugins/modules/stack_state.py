@@ -79,16 +79,17 @@ state:
   contains:
     platform:
       description:
-        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(libc) and C(managers). C(executable) is the
-          Python of the stack, C(python) its version, and C(pip) whether it has pip.
+        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(kernel), C(libc) and C(managers).
+          C(executable) is the Python of the stack, C(python) its version, and C(pip) whether it has pip.
       type: dict
     packages:
       description: The version of each named package that is installed.
       type: dict
     stack:
-      description: >-
-        The ids C(current) and C(previous), and C(generations) with stamps, seal and manifest. For one
-        that was unpacked, C(lacks) are the OS packages that it needs and the host lacks.
+      description:
+        - The ids C(current) and C(previous), C(since) when the current one is current (in seconds since 1970), and
+          C(generations) with stamps, seal and manifest. For one that was unpacked, C(lacks) are the OS packages that it
+          needs and the host lacks.
       type: dict
     disk:
       description:
@@ -212,6 +213,7 @@ def platform_facts(interpreter=""):
         "version": pairs.get("VERSION_ID", ""),
         "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
         "machine": platform.machine(),
+        "kernel": platform.release(),
         "libc": "-".join(platform.libc_ver()),
         "managers": [name for name in sorted(COMMANDS.values()) if _which(name)],
     }
@@ -249,9 +251,13 @@ def stack_facts(root):
             "manifest": has_manifest(generation),
             "lacks": lacks(generation),
         }
+    used = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
+    activated = history.get("activated")
+    since = activated.get(used) if isinstance(activated, dict) else None
     return {
-        "current": os.path.basename(os.readlink(current)) if os.path.islink(current) else None,
+        "current": used,
         "previous": history.get("previous"),
+        "since": max(int(since), 0) if isinstance(since, (int, float)) else None,
         "generations": generations,
     }
 

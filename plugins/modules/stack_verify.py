@@ -30,6 +30,11 @@ options:
     description: Whether to hash all files of the generation. Not needed if they were hashed a moment ago.
     type: bool
     default: true
+  programs:
+    description:
+      - Whether to run programs of the generation. If not, stamps, files, modes and weights are checked without a log.
+    type: bool
+    default: true
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -71,6 +76,25 @@ checks:
     saw:
       description: The evidence, or the reason why it failed and the last lines of the log.
       type: str
+files:
+  description: The files that differ from the manifest of the generation.
+  returned: always
+  type: dict
+  contains:
+    compared:
+      description: Whether they could be compared; false also if O(files) is false.
+      type: bool
+    differing:
+      description: How many differ.
+      type: int
+    listed:
+      description:
+        - The first ones, 100 at most. Each has its C(path) in the generation, the C(kind) of the difference (added,
+          missing, content, mode, target, type, owner) and its C(words), the C(uid) and C(user) that it belongs to, and
+          C(mtime) and C(ctime) in seconds since 1970. If the file does not exist any more, they are those of the
+          directory C(of) above it.
+      type: list
+      elements: dict
 generation:
   description: The directory that was checked, with links resolved.
   returned: always
@@ -83,7 +107,7 @@ import pwd
 import stat
 import sys
 
-from ..module_utils.host import manifest
+from ..module_utils.host import changed_files, manifest
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
@@ -92,6 +116,7 @@ from ..module_utils.host.files import file_sha256, file_size, lines_since
 from ..module_utils.host.lua import try_part
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
+from ..module_utils.rules import checks as names
 
 # The user `nobody` of every Linux.
 NOBODY = 65534
@@ -126,10 +151,11 @@ def check_program(generation, program, log):
     return "%d options in %s s" % (len(options), outcome["seconds"])
 
 
-def check_files(generation, digests):
-    """Compare all files with the manifest. Adds their sha256 to `digests`."""
+def check_files(generation, digests, changed):
+    """Compare all files with the manifest. Adds their sha256 to `digests`, and what differs to `changed`."""
     found, wrong = manifest.compare(generation)
     digests.update(found)
+    changed.update(changed_files.describe(generation, wrong))
     if wrong:
         raise StackError(
             "%d files have changed since they were sealed: %s. Find out who changed them. To build this "
@@ -162,7 +188,7 @@ def check_weights(generation, part, digests):
 
 
 def check_readers(generation, parts, log):
-    """Check that other users can read the generation. If we are root, also load a module as the user `nobody`."""
+    """Check that other users can read the generation. If we are root and have a log, also load a module as `nobody`."""
     closed = private_parent(generation)
     if closed:
         return "other users may not enter %s: this stack is private to its user" % closed
@@ -173,7 +199,7 @@ def check_readers(generation, parts, log):
             "generation by chmod a+rx. For the generation itself: rm %s/generation.json, then `provision site`"
             % (closed + (generation,))
         )
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not log:
         return "modes let every user read and run it"
     module = next((part["loads"][0] for part in parts if part["loads"]), "")
     program = "local m = require '%s'; print('\\nloaded %s')" % (module, module)
@@ -210,17 +236,20 @@ def first_closed(generation):
     return None
 
 
-def planned_checks(generation, parts, log, files):
-    """The checks to run, as [(name, function)]. A function returns the evidence or raises a StackError."""
+def planned_checks(generation, parts, log, files, changed):
+    """The checks to run, as [(name, function)]. A function returns the evidence or raises a StackError.
+
+    Without a `log` no programs are run. What differs from the manifest is put into `changed`.
+    """
     digests = {} if files else None  # type: dict[str, str] | None
-    checks = [("stamps", functools.partial(check_stamps, generation, parts))]
+    checks = [(names.STAMPS, functools.partial(check_stamps, generation, parts))]
     if files:
-        checks.append(("files", functools.partial(check_files, generation, digests)))
+        checks.append((names.FILES, functools.partial(check_files, generation, digests, changed)))
     checks.append(("readable by other users", functools.partial(check_readers, generation, parts, log)))
     for part in parts:
-        if part["loads"]:
+        if part["loads"] and log:
             checks.append(("load " + part["name"], functools.partial(check_loads, generation, part, log)))
-        if part["name"] == "neuraltalk2":
+        if part["name"] == "neuraltalk2" and log:
             for program in ("train.lua", "eval.lua"):
                 checks.append((program, functools.partial(check_program, generation, program, log)))
         if part["name"] == "vgg16":
@@ -231,13 +260,15 @@ def planned_checks(generation, parts, log, files):
 def work(module):
     """The result of the module: the checks. If one failed, a StackError with all of them."""
     generation = os.path.realpath(module.params["generation"])
-    log = module.params["log"]
-    results = []
+    log = module.params["log"] if module.params["programs"] else ""
+    results = []  # type: list[dict[str, object]]
+    changed = dict(changed_files.NOT_COMPARED)
+    about = {"checks": results, "files": changed, "generation": generation}
     if not os.path.isdir(generation):
-        raise StackError("%s: nothing is installed there" % generation, checks=[], generation=generation)
-    if os.path.exists(log):
+        raise StackError("%s: nothing is installed there" % generation, **about)
+    if log and os.path.exists(log):
         os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
+    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"], changed):
         try:
             results.append({"name": name, "passed": True, "saw": check()})
         except StackError as error:
@@ -247,8 +278,8 @@ def work(module):
     if failed:
         failures = "; ".join("%(name)s: %(saw)s" % result for result in failed)
         message = "%d of %d checks failed: %s" % (len(failed), len(results), failures)
-        raise StackError(message, checks=results, generation=generation)
-    return {"changed": False, "checks": results, "generation": generation}
+        raise StackError(message, **about)
+    return dict(about, changed=False)
 
 
 def main():
@@ -258,6 +289,7 @@ def main():
             "parts": {"type": "list", "elements": "dict", "required": True},
             "log": {"type": "path", "required": True},
             "files": {"type": "bool", "default": True},
+            "programs": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )

@@ -42,6 +42,9 @@ def test_cuda_directories_are_found_once_whatever_links_point_there(
     found = {tree["version"]: tree for tree in module.toolkits()}
     assert set(found) == {"7.5", "13.0"}
     assert (found["7.5"]["path"], found["7.5"]["link"]) == (str(own), str(tmp_path / "cuda"))
+    changed = found["7.5"]["cudnn"].pop("changed")
+    assert changed == int((own / "lib64" / "libcudnn.so").stat().st_ctime)
+    assert found["13.0"]["cudnn"]["changed"] is None
     assert found["7.5"]["cudnn"] == {"state": "whole", "header": "4.0.7", "library": "4.0.7", "phase": ""}
     assert found["7.5"]["lacks"] == []
     assert (found["13.0"]["lacks"], found["13.0"]["cudnn"]["state"]) == (["cublas", "cusparse"], "absent")

@@ -43,7 +43,7 @@ def test_platform_is_what_os_release_says(
     said = module.platform_facts()
     assert (said["id"], said["id_like"], said["version"]) == (id_, like, version)
     assert said["name"]
-    assert said["machine"] == os.uname().machine
+    assert (said["machine"], said["kernel"]) == (os.uname().machine, os.uname().release)
 
 
 def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(
@@ -80,10 +80,11 @@ def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, g
     (generation.parent / "ffff").mkdir()
     (generation.parent / "ffff" / "generation.json").write_text("{}")
     (root / "current").symlink_to("generations/ffff")
-    (root / "history.json").write_text(json.dumps({"previous": generation.name}))
+    (root / "history.json").write_text(json.dumps({"previous": generation.name, "activated": {"ffff": 1764112380.5}}))
     assert module.stack_facts(str(root)) == {
         "current": "ffff",
         "previous": generation.name,
+        "since": 1764112380,
         "generations": {
             generation.name: {"stamps": {"nn": "d-nn"}, "sealed": False, "manifest": False, "lacks": None},
             "ffff": {"stamps": {}, "sealed": True, "manifest": False, "lacks": None},
@@ -91,8 +92,19 @@ def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, g
     }
 
 
+@pytest.mark.parametrize("activated", [None, [], {"0a1b2c3d4e5f6071": "yesterday"}, {"0a1b2c3d4e5f6071": -5}, {}])
+def test_history_that_is_damaged_says_no_time(module: ModuleType, generation: Path, activated: Any) -> None:
+    root = generation.parents[1]
+    (root / "current").symlink_to(f"generations/{generation.name}")
+    (root / "history.json").write_text(json.dumps({"previous": "", "activated": activated}))
+    assert module.stack_facts(str(root))["since"] in (None, 0)
+
+
 def test_bare_host_has_an_empty_stack(module: ModuleType, tmp_path: Path) -> None:
-    assert module.stack_facts(str(tmp_path / "none")) == {"current": None, "previous": None, "generations": {}}
+    assert module.stack_facts(str(tmp_path / "none")) == {
+        **{"current": None, "previous": None, "since": None},
+        "generations": {},
+    }
 
 
 def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Path) -> None:

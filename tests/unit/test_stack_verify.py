@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import pwd
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision.results import base
+from neuraltalk_provision.results.checks import StackVerifyResult
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
@@ -328,3 +331,112 @@ def test_stack_in_a_closed_home_is_its_users_own(public: Path, load: Any, monkey
     home.chmod(0o700)
     assert module.private_parent(str(public)) == str(home)
     assert module.private_parent("/opt/neuraltalk") == ""
+
+
+def listed(run_module: Run, whole: Path, **more: Any) -> dict[str, Any]:
+    """What the failed result says about the files, read by the controller's type."""
+    with pytest.raises(ModuleError) as caught:
+        verify(run_module, whole, **more)
+    read = base.read(StackVerifyResult, caught.value.result)
+    assert not isinstance(read, str), read
+    files: dict[str, Any] = caught.value.result["files"]
+    return files
+
+
+def test_file_that_differs_is_listed_with_its_owner_and_its_times(run_module: Run, whole: Path) -> None:
+    (whole / "torch").mkdir()
+    for name in ("altered", "gone", "opened"):
+        (whole / "torch" / name).write_text(name)
+    (whole / "torch" / "link").symlink_to("altered")
+    seal(load_manifest(), whole)
+    (whole / "torch" / "altered").write_text("ALTERED")
+    os.utime(whole / "torch" / "altered", (1_000_000_000, 1_000_000_000))
+    (whole / "torch" / "gone").unlink()
+    (whole / "torch" / "opened").chmod(0o666)
+    (whole / "torch" / "link").unlink()
+    (whole / "torch" / "link").symlink_to("opened")
+    (whole / "torch" / "extra").touch()
+    files = listed(run_module, whole)
+    assert (files["compared"], files["differing"]) == (True, 5)
+    found = {file["path"]: file for file in files["listed"]}
+    assert {path: file["kind"] for path, file in found.items()} == {
+        "torch/altered": "content",
+        "torch/extra": "added",
+        "torch/gone": "missing",
+        "torch/link": "target",
+        "torch/opened": "mode",
+    }
+    me = pwd.getpwuid(os.getuid())
+    altered = found["torch/altered"]
+    assert (altered["uid"], altered["user"], altered["mtime"], altered["of"]) == (me.pw_uid, me.pw_name, 10**9, "")
+    assert altered["ctime"] == int((whole / "torch" / "altered").stat().st_ctime) > 10**9
+    # A file that is gone has no times; those of its directory changed when it was removed.
+    assert found["torch/gone"]["of"] == "torch"
+    assert found["torch/gone"]["mtime"] == int((whole / "torch").stat().st_mtime)
+    assert found["torch/opened"]["words"] == "has mode 0666, was 0644"
+
+
+def test_directory_that_is_gone_has_the_times_of_what_is_left_above_it(run_module: Run, whole: Path) -> None:
+    (whole / "a" / "b").mkdir(parents=True)
+    (whole / "a" / "b" / "c").touch()
+    seal(load_manifest(), whole)
+    shutil.rmtree(whole / "a")
+    assert {file["path"]: file["of"] for file in listed(run_module, whole)["listed"]} == dict.fromkeys(
+        ("a", "a/b", "a/b/c"), "."
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_owner_without_a_name_is_a_number(run_module: Run, whole: Path) -> None:
+    os.chown(whole / "bin" / "th", 4_000_123, -1)
+    (file,) = listed(run_module, whole)["listed"]
+    assert (file["kind"], file["uid"], file["user"]) == ("owner", 4_000_123, "")
+
+
+def test_list_of_files_that_differ_is_bounded_and_their_number_is_not(run_module: Run, whole: Path) -> None:
+    for number in range(300):
+        (whole / f"extra{number:03}").touch()
+    files = listed(run_module, whole)
+    assert (files["differing"], len(files["listed"])) == (300, 100)
+    for number in range(300):
+        (whole / f"extra{number:03}").unlink()
+    deep = whole
+    for _ in range(12):
+        deep = deep / ("\x1b" * 250)
+        deep.mkdir()
+    for number in range(40):
+        (deep / f"{number:02}").touch()
+    files = listed(run_module, whole)
+    assert files["differing"] == 52
+    assert 0 < len(files["listed"]) < 52
+    assert len(json.dumps(files)) < 110_000
+
+
+def test_files_that_could_not_be_compared_are_not_unchanged(run_module: Run, whole: Path) -> None:
+    (whole / "manifest").unlink()
+    assert listed(run_module, whole) == {"compared": False, "differing": 0, "listed": []}
+
+
+def test_unchanged_files_are_compared_and_none_is_listed(run_module: Run, whole: Path) -> None:
+    assert verify(run_module, whole)["files"] == {"compared": True, "differing": 0, "listed": []}
+    assert verify(run_module, whole, files=False)["files"]["compared"] is False
+
+
+def test_without_programs_nothing_is_run_and_the_log_of_the_last_verification_stays(
+    run_module: Run, whole: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify(run_module, whole)
+    before = (whole / "logs" / "verify.log").read_bytes()
+    for name in ("luajit", "th", "with-stack"):
+        monkeypatch.setattr(load("stack_verify"), "run_logged", None)
+        monkeypatch.setattr(load("stack_verify"), "try_part", None)
+        assert (whole / "bin" / name).exists()
+    names = [check["name"] for check in verify(run_module, whole, programs=False)["checks"]]
+    assert names == ["stamps", "files", "readable by other users", "vgg16"]
+    assert (whole / "logs" / "verify.log").read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_without_programs_other_users_are_judged_by_the_modes(run_module: Run, public: Path) -> None:
+    seen = {check["name"]: check["saw"] for check in verify(run_module, public, programs=False)["checks"]}
+    assert seen["readable by other users"] == "modes let every user read and run it"

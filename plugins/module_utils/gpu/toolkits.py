@@ -40,7 +40,8 @@ def toolkit(root):
     """{path, link, version, lacks, cudnn, apart} of a CUDA directory; None if `root` is not one.
 
     `path` has its links resolved. `link` is the path by which it was found, if that is a link. `lacks` are the parts
-    that cutorch needs and that are missing. `cudnn` has the versions in the header and the library of its cuDNN.
+    that cutorch needs and that are missing. `cudnn` has the versions in the header and the library of its cuDNN, and
+    when the library was written or replaced (`changed`, in seconds since 1970; None without a library).
     `apart` is true if its headers and libraries are in other directories, as in Debian's packages.
     """
     nvcc = nvcc_of(root)
@@ -49,10 +50,11 @@ def toolkit(root):
         return None
     release = RELEASE.search(output_of([nvcc, "--version"])[0])
     path = os.path.realpath(root)
-    cudnn = inspect(Tree(path))
+    cudnn, library = inspect(Tree(path)), Tree(path).library()
+    changed = int(os.stat(library).st_ctime) if library and os.path.exists(library) else None
     return {
         "path": path,
-        "cudnn": dict((key, cudnn[key]) for key in ("state", "header", "library", "phase")),
+        "cudnn": dict([(key, cudnn[key]) for key in ("state", "header", "library", "phase")], changed=changed),
         "apart": not all(os.path.isdir(os.path.join(path, part)) for part in ("include", "lib64")),
         "link": root if os.path.islink(root) else "",
         "version": release.group(1) if release else "",

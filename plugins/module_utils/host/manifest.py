@@ -19,7 +19,7 @@ import stat
 from .errors import StackError
 from .files import file_sha256, read_json, read_text, write_whole
 from .texts import as_native
-from ..rules import layout
+from ..rules import differences, layout
 
 # Not in the manifest. Every verification writes logs, the seal contains the sha256 of the manifest, and Python may
 # compile files at any time.
@@ -97,7 +97,10 @@ def read_lines(generation):
 
 
 def compare(generation):
-    """Compare all files with the manifest. Returns ({path: sha256} of the files, [(path, difference)], by path)."""
+    """Compare all files with the manifest. Returns ({path: sha256} of the files, the differences, by path).
+
+    A difference is (path, kind, words, path of the system); rules/differences.py has the kinds.
+    """
     recorded, digests, wrong = read(generation), {}, []
     for name, path in walk(generation):
         found = _describe(path)
@@ -105,19 +108,19 @@ def compare(generation):
             digests[name] = found["sha256"]
         if name not in recorded:
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_APPEAR):
-                wrong.append((name, "was added"))
+                wrong.append((name, differences.ADDED, "was added", path))
             continue
-        difference = _difference(recorded.pop(name), found, path)
-        if difference:
-            wrong.append((name, difference))
-    wrong += [(name, "is missing") for name in recorded]
-    return digests, sorted(wrong)
+        kind, words = _difference(recorded.pop(name), found, path)
+        if kind:
+            wrong.append((name, kind, words, path))
+    wrong += [(name, differences.MISSING, "is missing", os.path.join(generation, as_native(name))) for name in recorded]
+    return digests, sorted(wrong, key=lambda difference: difference[0])
 
 
 def in_words(wrong):
     """The differences as text: the first ones, and the number of the others."""
     more = ["and %d more" % (len(wrong) - MAX_NAMED)] if len(wrong) > MAX_NAMED else []
-    text = ", ".join(["%s %s" % pair for pair in wrong[:MAX_NAMED]] + more)
+    text = ", ".join(["%s %s" % (name, words) for name, _kind, words, _path in wrong[:MAX_NAMED]] + more)
     return as_native(text)
 
 
@@ -171,12 +174,14 @@ def _describe(path):
 
 
 def _difference(recorded, found, path):
-    """The difference between a path and its entry in the manifest, as text; empty if there is none."""
+    """(kind, words) of the difference between a path and its entry in the manifest; the kind is empty for none."""
     if recorded != found:
         for key in ("type", "target", "size", "sha256", "mode"):
             if recorded.get(key) != found.get(key):
                 if key in ("size", "sha256"):
-                    return "was changed"
-                return "has %s %s, was %s" % (key, found.get(key), recorded.get(key))
+                    return differences.CONTENT, "was changed"
+                # The names of the kinds are those of the keys.
+                return key, "has %s %s, was %s" % (key, found.get(key), recorded.get(key))
     owner = os.lstat(path).st_uid
-    return "" if owner in (0, os.geteuid()) else "belongs to user %d" % owner
+    kind = "" if owner in (0, os.geteuid()) else differences.OWNER
+    return kind, "belongs to user %d" % owner
