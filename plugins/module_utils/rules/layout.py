@@ -16,9 +16,11 @@ CURRENT = "current"
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
 HISTORY, LEASE = "history.json", "lease.json"
 """The file that names the previous generation, and the file of the lease."""
+STARTS = "starts.json"
+"""The file that exists while the start of runs is refused."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY)
+OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, STARTS)
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
