@@ -19,6 +19,8 @@ MEMORY_FULL = "memory.full"
 FILE_DENIED = "file.denied"
 BUSY = "busy"
 """Another process or controller is working there."""
+SLURM_REFUSED = "slurm.refused"
+"""Slurm does not allow this user to drain or resume a node."""
 CUDNN_IN_USE = "cudnn.in_use"
 CUDNN_FOREIGN = "cudnn.foreign"
 

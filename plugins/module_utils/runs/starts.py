@@ -57,7 +57,7 @@ def allow(root, holder):
 
 
 def refusal(root):
-    """The refusal that counts now, as the lease {holder, host, what, since} and `left`, in seconds; None if none does."""
+    """The refusal that counts now: the lease {holder, host, what, since} and `left`, in seconds; None if none does."""
     content = _content(path_of(root))
     lease = read_lease(root) if content else None
     if content is None or lease is None or lease["holder"] != content["holder"]:
@@ -109,7 +109,8 @@ def lock_for_start(root, account=None, patience=PATIENCE):
         if not 0 <= time.time() - began < patience:
             raise StackError(
                 "the stack on this host is being changed, so no run is started now: %s. Try again when that command "
-                "has ended; starts are refused for at most %d more minutes" % (describe(found), found["left"] // 60 + 1),
+                "has ended; starts are refused for at most %d more minutes"
+                % (describe(found), found["left"] // 60 + 1),
                 code=codes.BUSY,
             )
         time.sleep(POLL)

@@ -158,7 +158,7 @@ def generations_in_use(root):
     """
     found = set(entry["generation"] for entry in programs(root))
     try:
-        with _no_start(root):
+        with NoStart(root):
             locked = held_names(root)
             for name in sorted(set(names(root)) | set(locked)):
                 generation = _generation_in_use(Run(root, name), name in locked)
@@ -186,7 +186,7 @@ def _may_run(status):
     return status["running"] or status["waiting"] or status["elsewhere"]
 
 
-class _no_start(object):
+class NoStart(object):
     """While this is held, no run is being started. Writes nothing on a host that never had a run."""
 
     def __init__(self, root):
