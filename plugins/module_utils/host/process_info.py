@@ -25,6 +25,22 @@ def exists(pid):
     return os.path.isdir("/proc/%d" % pid)
 
 
+def is_in_container(pid, kind="pid"):
+    """Whether a process is in another namespace of that kind than this one, as in a container on this host."""
+    try:
+        return os.readlink("/proc/%d/ns/%s" % (pid, kind)) != os.readlink("/proc/self/ns/%s" % kind)
+    except OSError:
+        return False
+
+
+def runs_file(pid, path):
+    """Whether the program of a process is the file that this host has at `path`, and not one of a container."""
+    try:
+        return os.path.samestat(os.stat("/proc/%d/exe" % pid), os.stat(path))
+    except OSError:
+        return not is_in_container(pid, "mnt")
+
+
 def user_of(pid):
     """The name of the user of a process, or its uid if it has no name; empty if the process cannot be seen."""
     try:

@@ -144,7 +144,7 @@ def programs(root):
     folder = os.path.realpath(layout.generations(root)) + os.sep
     for pid in process_info.pids():
         path = process_info.program_of(pid)
-        if path.startswith(folder):
+        if path.startswith(folder) and process_info.runs_file(pid, path):
             generation = path[len(folder) :].split(os.sep)[0]
             entry = {"pid": pid, "name": process_info.name_of(pid), "user": process_info.user_of(pid)}
             found.append(dict(entry, since=process_info.started(pid), generation=generation))

@@ -51,8 +51,9 @@ def program(name):
 
 
 def runs_daemon():
-    """Whether this host runs a daemon of a node, or a job."""
-    return any(process_info.name_of(pid) in DAEMONS for pid in process_info.pids())
+    """Whether this host runs a daemon of a node, or a job; those in containers on this host do not count."""
+    named = (pid for pid in process_info.pids() if process_info.name_of(pid) in DAEMONS)
+    return any(not process_info.is_in_container(pid) for pid in named)
 
 
 def is_used():
