@@ -180,7 +180,7 @@ def test_refusal_of_slurm_is_told_with_what_to_do(change: Run, cluster: Cluster)
     cluster.write([node("n1")])
     (cluster.place / "refuses").touch()
     with pytest.raises(
-        ModuleError, match="Slurm does not drain node n1: .*Invalid user id.* set ansible_become"
+        ModuleError, match=r"Slurm does not drain node n1: .*Invalid user id.* set ansible_become"
     ) as told:
         change("drained")
     assert told.value.result["code"] == "slurm.refused"
