@@ -32,11 +32,12 @@ def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = t
     """{host: what uses it} for each of these hosts. A host that cannot be asked has the reason as its failure."""
     if not hosts:
         return {}
+    at = clock()  # what is seen is at least as new as this
     outcome = playbook.run(_request("use.yml", settings, hosts, {}))
     uses, failures = host_results.of(outcome.results, "host_use_info", HostUseResult, hosts)
     raw = outcome.results.by_host("slurm_node_info")
     reasons = {failure.host: advice.explain(failure) for failure in failures}
-    at, found = clock(), {}
+    found = {}
     for host in hosts:
         nodes = host_results.read(SlurmNodes, raw[host]) if host in raw else None
         reason = reasons.get(host, "")

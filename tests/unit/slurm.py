@@ -50,7 +50,7 @@ elif argv[0] == "update":
             if given["State"] == "DRAIN":
                 words, node["reason"] = words + ["DRAIN"], given["Reason"]
             else:
-                node["reason"] = ""
+                node["reason"] = given.get("Reason", "")
                 words = ["IDLE"] if given["State"] == "RESUME" and "DOWN" in words else words
             node["state"] = "+".join(words)
     json.dump(cluster, open(os.path.join(place, "cluster"), "w"))

@@ -174,6 +174,7 @@ def test_node_that_is_also_down_stays_down(change: Run, cluster: Cluster) -> Non
     cluster.write([node("n1", "DOWN+DRAIN", OURS)])
     assert change("resumed")["changed"]
     assert cluster.nodes["n1"]["state"] == "DOWN"
+    assert rules.rollout_of(cluster.nodes["n1"]["reason"]) == ""
 
 
 def test_refusal_of_slurm_is_told_with_what_to_do(change: Run, cluster: Cluster) -> None:

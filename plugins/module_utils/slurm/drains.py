@@ -13,6 +13,9 @@ from ..rules import codes
 from ..rules import slurm as rules
 from . import nodes
 
+AFTERWARDS = "it is down, and was also drained by neuraltalk-provision, which has ended"
+"""The reason of a node that is down when our drain of it is lifted."""
+
 
 def known(host):
     """The nodes of a host (nodes.Host). StackError with the code `busy` if Slurm does not say."""
@@ -56,8 +59,10 @@ def resume(host, dry):
     if not ours or dry:
         return bool(ours), found
     for node in ours:
-        # RESUME would also put a node into service that is down. Slurm or its administrator has to decide that.
-        _update(node["name"], ["State=%s" % ("UNDRAIN" if node["down"] else "RESUME")], "resume")
+        # RESUME would also put a node into service that is down. Slurm or its administrator has to decide that. With
+        # UNDRAIN our reason would stay, and the next drain that somebody else makes would look like ours.
+        how = ["State=UNDRAIN", "Reason=" + AFTERWARDS] if node["down"] else ["State=RESUME"]
+        _update(node["name"], how, "resume")
     after = known(host)
     left = [node["name"] for node in after if node["rollout"]]
     if left:

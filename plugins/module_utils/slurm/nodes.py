@@ -122,20 +122,20 @@ def _text_of(node):
 
 
 def _texts_of(names):
-    """The descriptions that scontrol prints of the nodes that have one of these names. SilentError."""
-    found = {}
-    for name in names:
-        for node in [name] + _aliases(name):
-            try:
-                found[node] = ask(["scontrol", "show", "node", node])
-            except SilentError:
-                continue  # there is no such node, or Slurm does not answer: the next question tells which
+    """The descriptions that scontrol prints of the nodes of the host with these names. SilentError.
+
+    Slurm is asked for these nodes alone if its configuration on this host names them, because a cluster can have
+    thousands. A controller that does not answer costs 10 s for each question.
+    """
     short = set(name.split(".")[0].lower() for name in names)
-    texts = [text for text in found.values() if _is_of(text, short)]
-    if not texts:
-        every = ask(["scontrol", "show", "node"])
-        texts = [text for text in re.split(r"\n\s*\n", every) if text.strip() and _is_of(text, short)]
-    return sorted(texts)
+    known = sorted(set(node for name in names for node in _aliases(name))) or sorted(names, key=len)[:1]
+    try:
+        found = [ask(["scontrol", "show", "node", node]) for node in known]
+    except SilentError:
+        found = []  # there is no such node, or Slurm does not answer: the next question tells which
+    return [text for text in found if _is_of(text, short)] or [
+        text for text in re.split(r"\n\s*\n", ask(["scontrol", "show", "node"])) if text.strip() and _is_of(text, short)
+    ]
 
 
 def _aliases(name):
