@@ -40,8 +40,10 @@ author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Return the nodes that this host is
+- name: Return the nodes that another host is
   neuraltalk.provision.slurm_node_info:
+    names: [gpu7, gpu7.example.org]
+    elsewhere: true
 """
 
 RETURN = r"""

@@ -16,8 +16,9 @@ GONE = "GONE"
 """The state that we report for a job that Slurm no longer knows."""
 SILENT = "SILENT"
 """The state that we report if Slurm does not answer."""
+CANCELLED = "CANCELLED"
 OVER = (
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING", "PREEMPTED",
+    "BOOT_FAIL", CANCELLED, "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING", "PREEMPTED",
     "REVOKED", "TIMEOUT",
 )  # fmt: skip
 """The job has ended, or has no node yet. In any other state, also an unknown one, it uses its nodes."""

@@ -134,7 +134,7 @@ def _texts_of(names):
     except SilentError:
         found = []  # there is no such node, or Slurm does not answer: the next question tells which
     return [text for text in found if _is_of(text, short)] or [
-        text for text in re.split(r"\n\s*\n", ask(["scontrol", "show", "node"])) if text.strip() and _is_of(text, short)
+        text for text in ask(["scontrol", "show", "node"]).split("\n\n") if text.strip() and _is_of(text, short)
     ]
 
 
