@@ -63,4 +63,4 @@ def test_playbooks_take_and_release_the_lease_by_its_role() -> None:
     texts = {file.name: file.read_text(encoding="utf-8") for file in paths.playbooks().glob("*.yml")}
     assert [name for name, text in texts.items() if "neuraltalk.provision.host_lease" in text] == []
     users = [name for name, text in texts.items() if "name: neuraltalk.provision.lease" in text]
-    assert sorted(users) == ["activate.yml", "cudnn.yml", "release.yml", "rollback.yml", "site.yml"]
+    assert sorted(users) == ["activate.yml", "allow_starts.yml", "cudnn.yml", "release.yml", "rollback.yml", "site.yml"]

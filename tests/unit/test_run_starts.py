@@ -12,7 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from neuraltalk_provision.fleet import use
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import leases, playbook
 from tests.unit.modules import ModuleError
 from tests.unit.test_host_use import lock, make, start_of
 from tests.unit.test_stack_run import data, ended, start_all
@@ -166,3 +170,48 @@ def test_run_starts_by_itself_when_the_change_is_over(
     thread.join(60)
     assert told[0]["id"] == "x"
     assert ended(run_module, stack, "x")["exit_code"] == 0
+
+
+def test_activation_of_a_host_that_became_busy_fails_there_before_anything_is_changed(tmp_path: Path) -> None:
+    """With the real playbook, as the controller calls it after it has asked what uses the host."""
+    site_root = tmp_path / "stack"
+    for name in ("a", "b"):
+        (site_root / "generations" / name).mkdir(parents=True)
+        (site_root / "generations" / name / "generation.json").write_text("{}")
+    (site_root / "current").symlink_to("generations/a")
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
+    request = playbook.Request(
+        "activate.yml",
+        tmp_path / "hosts.yml",
+        {
+            "provision_recipes": {"b": {"id": "b", "stack_root": str(site_root), "parts": [], "gpu": None}},
+            "provision_generations": {"here": "b"},
+            "provision_keep": 3,
+            "provision_run_user": "root",
+            "provision_lease": leases.variables("provision site", {}),
+            "provision_refuse_starts": True,
+            "generation_path": str(site_root / "generations" / "b"),
+        },
+    )
+    handle = lock(site_root, "slipped")
+    (failure,) = playbook.run(request).results.failures
+    os.close(handle)
+    assert failure.code == "busy"
+    assert "the host is in use, so nothing was changed: run slipped" in failure.message
+    assert (site_root / "current").readlink() == Path("generations/a")
+    assert not (site_root / "starts.json").exists()
+
+
+def test_controller_allows_starts_again_after_an_activation(refuse: Run, root: Path, tmp_path: Path) -> None:
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
+    settings = Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root).replace(" ", "").replace("'", ""))
+    root.rename(settings.stack_root)
+    place = Path(settings.stack_root)
+    given = leases.variables("provision site", {})
+    hold_lease(place, given["holder"])
+    refuse(place, holder=given["holder"])
+    assert use.allow_starts(settings, ["here"], given) == ()
+    assert not (place / "starts.json").exists()
+    assert use.allow_starts(settings, [], given) == ()
