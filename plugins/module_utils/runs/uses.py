@@ -44,7 +44,7 @@ def active_runs(root, user):
         return []
     account = account_for(root, user)
     # While a run is being started, its files and its lock are not complete.
-    with Leases(root, account):
+    with NoStart(root, account):
         locked = held_names(root)
         return as_account(account, described, root, locked)
 
@@ -187,11 +187,14 @@ def _may_run(status):
 
 
 class NoStart(object):
-    """While this is held, no run is being started. Writes nothing on a host that never had a run."""
+    """While this is held, no run is being started that has not looked for a refusal (starts.py) after this was taken.
 
-    def __init__(self, root):
+    Writes nothing on a host that never had a run: its first start makes the file of the lock before it looks.
+    """
+
+    def __init__(self, root, account=None):
         has_lock = os.path.lexists(os.path.join(layout.runs(root), ".leases"))
-        self.lock = Leases(root) if has_lock else None
+        self.lock = Leases(root, account) if has_lock else None
 
     def __enter__(self):
         return self.lock and self.lock.__enter__()
