@@ -102,6 +102,10 @@ class Settings(BaseModel):
     waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
     max_failures: Size = wave_rules.HALF
     on_failure: Literal["stop", "rollback"] = "stop"
+    busy: Literal["wait", "skip", "refuse"] = "skip"
+    busy_wait: int = Field(default=1440, ge=1, le=43_200, strict=True)
+    busy_poll: int = Field(default=60, ge=5, le=3600, strict=True)
+    slurm: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")] = "auto"
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
 

@@ -111,7 +111,7 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.unpacking import Unpacking, is_whole
 from ..module_utils.rules import pack
-from ..module_utils.runs.files import active_generations
+from ..module_utils.runs.uses import generations_in_use
 
 
 def work(module):
@@ -125,7 +125,7 @@ def work(module):
     unpacking = Unpacking(
         root, name, dict((file["sha256"], file["path"]) for file in options["artifacts"]), options["outside"]
     )
-    unpacking.refuse_in_use(active_generations(root))
+    unpacking.refuse_in_use(generations_in_use(root))
     if module.check_mode:
         return {"changed": True, "entries": 0}
     for reason in unsafe(os.path.dirname(options["src"]))[:1]:

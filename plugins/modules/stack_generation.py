@@ -130,7 +130,7 @@ import time
 from ..module_utils.host import manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
-from ..module_utils.runs.files import active_generations
+from ..module_utils.runs.uses import generations_in_use
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import remove, write_json, write_whole
@@ -191,9 +191,13 @@ class Stack(Generations):
     def prune(self, keep):
         """Remove the oldest sealed generations beyond `keep`, and abandoned incomplete ones. Returns their ids.
 
-        The current generation, the previous one and those that runs use are never removed.
+        The current generation, the previous one and those that runs or other programs use are never removed. If it
+        cannot be determined what is in use, nothing is removed.
         """
-        spared = {self.current(), self.history.get("previous")} | active_generations(self.root)
+        in_use = generations_in_use(self.root)
+        if in_use is None:
+            return []
+        spared = {self.current(), self.history.get("previous")} | in_use
         sealed = self.sealed()
         abandoned = [n for n in sorted(os.listdir(self.path(""))) if n not in sealed and self.idle(n) > ABANDONED]
         removed = [name for name in sealed[max(keep, 1):] + abandoned if name not in spared]  # fmt: skip

@@ -9,6 +9,7 @@ from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Result
 from neuraltalk_provision.results.checks import CudnnSwapResult, StackVerifyResult
 from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, RunStartsResult, SlurmNodes
 from neuraltalk_provision.results.network import NetworkResult
 from neuraltalk_provision.results.one_run import (
     ChangedResult,
@@ -29,6 +30,10 @@ RESULTS: Mapping[str, type[Result]] = {
     "stack_verify": StackVerifyResult,
     "os_packages_info": PackagesInfoResult,
     "isolated_network": NetworkResult,
+    "host_use_info": HostUseResult,
+    "run_starts": RunStartsResult,
+    "slurm_node_info": SlurmNodes,
+    "slurm_node": ChangedNodes,
 }
 RUNS: Mapping[str, type[Result]] = {
     "started": OneRunResult[StartedRun],

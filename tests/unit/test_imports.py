@@ -77,6 +77,7 @@ ALLOWED = {
         "results",
     },
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site", "results"},
+    "fleet": {"results", "rules", "settings", "site"},
     "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {
@@ -139,6 +140,8 @@ PURE = [
     "catalogue/recipe.py",
     "catalogue/target.py",
     "dataset/request.py",
+    "fleet/busy.py",
+    "fleet/seen.py",
     "mirror/addresses.py",
     "mirror/dnf_answer.py",
     "mirror/dnf_errors.py",

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit import test_host_use as host_use
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import MODEL, PROTO, start_all
@@ -224,6 +225,25 @@ def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_hold
             pass
     with runs.Leases(str(root)):
         pass
+
+
+def test_runs_of_the_account_and_older_ones_of_root_are_seen(root: Path, run_module: Run) -> None:
+    """Root's lock files cannot be opened by the account, and the account's files are read as the account."""
+    nobody = pwd.getpwnam(USER)
+    handles = [host_use.lock(root, name) for name in ("of-root", "of-account")]
+    place = host_use.make(root, "of-account", exit="0")
+    for path in (place, place / "run.json", place / "exit"):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    os.chown(root / "runs", 0, nobody.pw_gid)
+    (root / "runs").chmod(0o1770)
+    found = run_module("host_use_info", stack_root=root, user=USER)["use"]
+    assert [(run["id"], run["state"]) for run in found["runs"]] == [("of-account", "process"), ("of-root", "process")]
+    assert found["problems"] == []
+    for handle in handles:
+        os.close(handle)
+    assert run_module("host_use_info", stack_root=root, user=USER)["use"]["runs"] == []
+    (problem,) = run_module("host_use_info", stack_root=root, user="nobody-at-all")["use"]["problems"]
+    assert problem.startswith("runs: the account nobody-at-all, which owns the runs, does not exist")
 
 
 def test_account_is_made_with_its_directories_and_then_kept(

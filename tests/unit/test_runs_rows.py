@@ -245,7 +245,6 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     """Asked when generations are pruned, as root: the files are the account's, who may put anything there."""
-    runs = load("runs.files")
     start = load("host.processes").start_of(os.getpid())
     living = make(tmp_path, "living", generation="g7")
     living_process = {"pid": os.getpid(), "start": start, "card": {"uuid": "GPU-1"}}
@@ -257,5 +256,5 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
     os.mkfifo(pipe / "process.json")
     for place in (living, odd, pipe):
         (place / "exit").unlink()
-    assert runs.active_generations(str(tmp_path)) == {"g7"}
+    assert load("runs.uses").generations_in_use(str(tmp_path)) == {"g7"}
     assert load("runs.leases").taken(str(tmp_path)) == {"GPU-1": "living"}

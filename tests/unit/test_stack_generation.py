@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit import test_host_use as host_use
 from tests.unit.modules import ModuleError
 
 Run = Callable[..., dict[str, Any]]
@@ -195,6 +197,58 @@ def test_current_generation_and_its_predecessor_are_never_removed(generations: R
     generations("current", "b", keep=9)
     assert generations("current", "c", keep=keep)["removed"] == ["a"]
     assert there(root) == ["b", "c"]
+
+
+@pytest.mark.parametrize("how", ["running", "elsewhere", "lock", "program"])
+def test_generation_that_a_run_or_a_program_uses_is_never_removed(generations: Run, root: Path, how: str) -> None:
+    sealed(root, generations, "a", "b", "c", "d")
+    generations("current", "a", keep=9)
+    me = {"pid": os.getpid(), "start": host_use.start_of(os.getpid())}
+    match how:
+        case "running":
+            host_use.make(root, "x", process_json=me)
+        case "elsewhere":
+            place = host_use.make(root, "x", state_json={"pid": 1, "start": "1", "node": "far"})
+            os.utime(place / "run.json", (1, 1))
+        case "lock":
+            host_use.make(root, "x", exit="0")
+            handle = host_use.lock(root, "x")
+        case "program":
+            (root / "generations" / "a" / "bin").mkdir()
+            luajit = shutil.copy(host_use.SLEEP, root / "generations" / "a" / "bin" / "luajit")
+            process = subprocess.Popen([luajit, "600"])
+    if how != "program":
+        record = root / "runs" / "x" / "run.json"
+        record.write_text(record.read_text().replace('"g1"', '"a"'))
+    try:
+        for name in ("b", "c", "d"):
+            generations("current", name, keep=9)
+        assert generations("current", "c", keep=1)["removed"] == ["b"]
+        assert there(root) == ["a", "c", "d"]
+    finally:
+        if how == "program":
+            process.kill()
+            process.wait()
+    if how == "lock":
+        os.close(handle)
+    if how in ("lock", "program"):
+        assert generations("current", "d", keep=1)["removed"] == ["a"]
+
+
+def test_nothing_is_removed_while_it_is_not_known_what_a_run_uses(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(root, generations, "a", "b", "c")
+    generations("current", "a")
+    handle = host_use.lock(root, "deleted")
+    generations("current", "b", keep=9)
+    assert generations("current", "c", keep=1)["removed"] == []
+    os.close(handle)
+    leases = load("runs.leases")
+    with leases.Leases(str(root)):
+        monkeypatch.setattr(leases, "LEASE_PATIENCE", 0.2)
+        assert generations("current", "b", keep=1)["removed"] == []
+    assert generations("current", "c", keep=1)["removed"] == ["a"]
 
 
 def test_generation_that_is_being_built_is_never_removed(generations: Run, root: Path) -> None:

@@ -129,7 +129,7 @@ def queued(host: str, run: QueuedRun) -> RunState:
         condition = Health("waiting", f"{job}: {run.state} ({run.reason})")
     elif run.state == slurm.SILENT:
         condition = Health("waiting", f"{job}, but Slurm does not answer: {run.reason}")
-    elif run.state.startswith("CANCELLED"):
+    elif run.state.startswith(slurm.CANCELLED):
         condition = Health("stopped", f"{job}: {run.state}")
     else:
         forgotten = run.state == slurm.GONE

@@ -167,4 +167,5 @@ def release(root, holder, host, over=""):
         ends = is_ours or bool(lease and over) and over == (lease["holder"] or "damaged")
         if ends:
             remove(path_of(root))
+            remove(os.path.join(root, layout.STARTS))  # it counts only with the lease
     return ends

@@ -18,9 +18,11 @@ HISTORY, LEASE = "history.json", "lease.json"
 """The file that names the previous generation, and the file of the lease."""
 ACTIVATION, RETURN_PROGRAM = "activation.json", "activation.zip"
 """The record of an activation that is not confirmed, and the program that returns the host if nobody confirms it."""
+STARTS = "starts.json"
+"""The file that exists while the start of runs is refused."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM)
+OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM, STARTS)
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 

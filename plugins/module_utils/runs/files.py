@@ -195,12 +195,6 @@ def active(root):
     return found
 
 
-def active_generations(root):
-    """Return the generations that active or waiting runs use."""
-    found = [run.read(run.record).get("generation") for run, _status in active(root)]
-    return set(name for name in found if isinstance(name, str))
-
-
 def end_of(log, size):
     """Return the last `size` bytes of a log as text. It may begin or end in the middle of a line."""
     try:

@@ -18,7 +18,8 @@ from ..rules import run as rules
 from . import launch
 from .admission import admit
 from .files import Run
-from .leases import Leases, taken
+from .leases import taken
+from .starts import LONGEST, lock_for_start
 from .supervisor import Supervisor
 
 
@@ -35,20 +36,23 @@ def slurm_card(plan):
 def run_as_job(plan):
     """Supervise the runs of a plan in a Slurm job; return the exit code. Creates the directories of the runs first."""
     root = plan["root"]
-    plan = dict(plan, generation=os.path.realpath(layout.current(root)))
     directory = Run(root, plan["runs"][0]["id"]).path
-    if not os.path.isdir(plan["generation"]):
-        raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)
     os.umask(0o077)
-    with Leases(root):
+    # A job that has waited in the queue for days does not fail because the stack is being changed: it waits.
+    with lock_for_start(root, patience=LONGEST):
+        plan = dict(plan, generation=os.path.realpath(layout.current(root)))
+        if not os.path.isdir(plan["generation"]):
+            raise StackError("nothing is installed at %s/current of this node: run `provision site` first" % root)
         admit(root, plan, directory)
-    try:
-        plan["card"] = slurm_card(plan)
-    except StackError as error:
-        for request in plan["runs"]:
-            write_json(Run(root, request["id"]).ended, {"by": "refused", "evidence": str(error)})
-        raise
-    Supervisor(root, plan, directory).supervise_all()
+        try:
+            plan["card"] = slurm_card(plan)
+        except StackError as error:
+            for request in plan["runs"]:
+                write_json(Run(root, request["id"]).ended, {"by": "refused", "evidence": str(error)})
+            raise
+        supervisor = Supervisor(root, plan, directory)
+        supervisor.begin()
+    supervisor.supervise_all()
     return 0 if rules.ended_well(Run(root, plan["runs"][-1]["id"]).status()) else 1
 
 

@@ -25,8 +25,9 @@ from .account import as_account, make_places
 from .admission import admit
 from .files import Run
 from .launch import interpreter, needs_card, take_card, weights_of
-from .leases import Leases, taken
+from .leases import taken
 from .packaging import packed
+from .starts import lock_for_start
 from .summary import models
 from .unit import start_supervisor, writable
 from ..rules import layout
@@ -39,12 +40,13 @@ REPORT_AFTER = 5.0
 
 def start(root, runs, gpu, memory, account):
     """Start the runs; return the status of the first, with the pictures that were set aside."""
-    generation = os.path.realpath(layout.current(root))
-    if not os.path.isdir(generation):
+    if not os.path.isdir(layout.current(root)):
         raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
     make_places(root, account)
     first = Run(root, runs[0]["id"])
-    with Leases(root, account):
+    with lock_for_start(root, account):
+        # Read under the lock: no generation is removed, and none becomes current, before the run can be seen.
+        generation = os.path.realpath(layout.current(root))
         plan = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
             remark, process = start_supervisor(first, account, writable(root, runs), plan)

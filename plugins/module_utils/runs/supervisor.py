@@ -54,9 +54,11 @@ class Supervisor(object):
         self.card = plan.get("card")
         self.signal = None  # the number of the signal that ends this supervisor
         self.locks, self.places = {}, {}
+        self.has_begun = False
 
-    def supervise_all(self):
-        """Execute all runs of the plan, in order. If one fails, the runs that do not need it are still executed."""
+    def begin(self):
+        """Lock the names of all runs, and write the state of this supervisor: from then on, the runs are active."""
+        self.has_begun = True
         signal.signal(signal.SIGTERM, self.on_signal)
         signal.signal(signal.SIGINT, self.on_signal)
         state = {
@@ -69,6 +71,11 @@ class Supervisor(object):
             self.locks[run.name] = run.hold()
             write_holder(self.locks[run.name], "pid %d" % os.getpid())
         write_json(os.path.join(self.directory, rules.STATE), state)
+
+    def supervise_all(self):
+        """Execute all runs of the plan, in order. If one fails, the runs that do not need it are still executed."""
+        if not self.has_begun:
+            self.begin()
         for request in self.plan["runs"]:
             run = Run(self.root, request["id"])
             try:

@@ -1,0 +1,170 @@
+"""What to do with a host that is in use: from what was seen of it, the next action. Pure.
+
+A host is in use if a run of ours is active, if a program of the stack or a process on a card runs, if a job of Slurm
+is on it, or if one of these cannot be determined. Nothing is activated on such a host.
+
+The caller's loop: ask the hosts (fleet/use.py), call `next_action` for each, do it, record it in the position, and
+start again until no host has an action left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from neuraltalk_provision.fleet.seen import Seen
+
+Setting = Literal["wait", "skip", "refuse"]
+Ending = Literal["", "verified", "restored", "broken"]
+"""How an activation ended: not yet, the new generation is verified, the former one is back, or neither."""
+DRAIN_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The settings: what to do with hosts in use, how long to wait, and how often to ask; both in seconds."""
+
+    busy: Setting = "skip"
+    wait: float = 86400.0
+    poll: float = 60.0
+
+
+class Step(StrEnum):
+    """What the caller does next with a host."""
+
+    ASK = "ask"
+    """Ask again what uses it, at once."""
+    DRAIN = "drain"
+    WAIT = "wait"
+    """Ask again at the time `until`."""
+    ACTIVATE = "activate"
+    """Refuse starts, activate, verify; if that fails with the code `busy`, ask again."""
+    RESUME = "resume"
+    """Lift our drain."""
+    SKIP = "skip"
+    """Leave it as it is; `reasons` say why."""
+    REFUSE = "refuse"
+    """End the command before anything is changed."""
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Action:
+    """The next step for a host, with the reasons, and for WAIT the time at which to ask again."""
+
+    step: Step
+    reasons: tuple[str, ...] = ()
+    until: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The action as `--json` prints it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the command is with a host. The caller records with the methods what it has done."""
+
+    drained_at: float | None = None
+    """When this command last drained the nodes of the host."""
+    busy_since: float | None = None
+    """When the host was first seen in use."""
+    ending: Ending = ""
+    tries: int = 0
+    """How often Slurm has refused the end of the drain."""
+    given_up: bool = False
+    """Whether the host was skipped, because it was in use or could not be drained."""
+    reasons: tuple[str, ...] = ()
+
+    def after(self, action: Action, now: float) -> Position:
+        """The position when the action has been done successfully, at the time `now`."""
+        busy_since = self.busy_since if self.busy_since is not None or not action.reasons else now
+        match action.step:
+            case Step.DRAIN:
+                return replace(self, drained_at=now, busy_since=busy_since)
+            case Step.WAIT:
+                return replace(self, busy_since=busy_since)
+            case Step.SKIP:
+                return self.after_skip(action.reasons)
+        return self
+
+    def after_skip(self, reasons: tuple[str, ...]) -> Position:
+        """The host is left as it is, also because Slurm refused to drain it."""
+        return replace(self, given_up=True, reasons=reasons)
+
+    def after_activation(self, ending: Ending) -> Position:
+        """The activation of the host has ended."""
+        return replace(self, ending=ending)
+
+    def after_refused_resume(self) -> Position:
+        """Slurm did not lift the drain."""
+        return replace(self, tries=self.tries + 1)
+
+
+def next_action(rule: Rule, seen: Seen, position: Position, now: float, rollout: str) -> Action:
+    """The next action for a host. Times are in seconds, of one clock that is never set back (time.monotonic).
+
+    Nodes are drained first and asked again afterwards, so that no job slips in between; drains of ours that a lost
+    controller left are taken over by the drain or lifted. Whatever happens, a drain of ours is lifted in the end,
+    unless the stack of the host is broken: then no job may come to it.
+    """
+    if position.ending or position.given_up:
+        return _ended(seen, position)
+    uses = tuple(use.as_text() for use in seen.uses())
+    if uses:
+        return _in_use(rule, seen, position, now, rollout, uses)
+    if seen.has_nodes and (not seen.is_drained or set(seen.drains) - {rollout}):
+        if position.drained_at is not None and seen.at > position.drained_at:
+            return Action(Step.SKIP, ("its node was drained, and somebody has resumed it meanwhile",))
+        return Action(Step.ASK if position.drained_at is not None else Step.DRAIN)
+    if position.drained_at is not None and seen.at <= position.drained_at:
+        return Action(Step.ASK)
+    return Action(Step.ACTIVATE)
+
+
+def _in_use(rule: Rule, seen: Seen, position: Position, now: float, rollout: str, uses: tuple[str, ...]) -> Action:
+    """The next action for a host that is in use. Only with `wait` its nodes are drained while jobs still run."""
+    if rule.busy == "refuse" and position.drained_at is None:
+        return Action(Step.REFUSE, uses)
+    began = position.busy_since if position.busy_since is not None else now
+    if rule.busy != "wait":
+        return Action(Step.SKIP, uses)
+    if now >= began + rule.wait:
+        return Action(Step.SKIP, (f"after {_hours(rule.wait)} it is still in use", *uses))
+    is_open = seen.has_nodes and (not seen.is_drained or bool(set(seen.drains) - {rollout}))
+    if is_open and position.drained_at is None:
+        return Action(Step.DRAIN, uses)
+    return Action(Step.WAIT, uses, until=min(now + rule.poll, began + rule.wait))
+
+
+def _ended(seen: Seen, position: Position) -> Action:
+    """The next action for a host that is activated, restored, broken or skipped: our drain is lifted, then nothing."""
+    is_unknown = position.drained_at is not None and (seen.slurm is None or bool(seen.slurm.problem or seen.failure))
+    if not seen.drains and not is_unknown:
+        return Action(Step.DONE, position.reasons)
+    if position.ending == "broken":
+        return Action(Step.DONE, (*position.reasons, "its stack is not whole, so its node stays drained"))
+    if position.tries >= DRAIN_TRIES:
+        left = "its node is still drained by us: the next command that finds it lifts the drain"
+        return Action(Step.DONE, (*position.reasons, left))
+    return Action(Step.RESUME)
+
+
+def refusals(rule: Rule, hosts: Iterable[Seen]) -> tuple[str, ...]:
+    """With `refuse`, all hosts that are in use, each with all its uses; empty if the command can go on."""
+    if rule.busy != "refuse":
+        return ()
+    found = ((seen.host, [use.as_text() for use in seen.uses()]) for seen in hosts)
+    return tuple(f"{host} is in use: {'; '.join(uses)}" for host, uses in found if uses)
+
+
+def leftovers(hosts: Iterable[Seen], rollout: str = "") -> dict[str, tuple[str, ...]]:
+    """{host: the rollouts} of the drains of ours that other commands left, for example because they were killed."""
+    found = {seen.host: tuple(one for one in seen.drains if one != rollout) for seen in hosts}
+    return {host: rollouts for host, rollouts in found.items() if rollouts}
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} hours" if seconds >= 3600 else f"{seconds / 60:.3g} minutes"

@@ -1,0 +1,115 @@
+"""What was seen of a host: what uses it now, and the nodes of Slurm that it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from neuraltalk_provision.results.host_use import ActiveRun, HostUse, Node, SlurmNodes, UsingProcess
+from neuraltalk_provision.rules.texts import moment
+
+
+@dataclass(frozen=True)
+class Use:
+    """One thing that uses a host: `kind`, its id or pid, its user, and since when; empty if it is not known."""
+
+    kind: Literal["run", "program", "process", "job", "unknown"]
+    what: str
+    user: str = ""
+    since: str = ""
+
+    def as_text(self) -> str:
+        """The use in words."""
+        known = [f"of {self.user}"] * bool(self.user) + [f"since {self.since}"] * bool(self.since)
+        name = self.what if self.kind == "unknown" else f"{self.kind} {self.what}"
+        return f"{name} ({', '.join(known)})" if known else name
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was last seen of a host, at the time `at`. `failure` says why it could not be asked.
+
+    `slurm` is None if Slurm is not used for the host.
+    """
+
+    host: str
+    at: float
+    use: HostUse | None = None
+    slurm: SlurmNodes | None = None
+    failure: str = ""
+
+    def uses(self) -> tuple[Use, ...]:
+        """All that uses the host; empty if it is idle."""
+        if self.failure or self.use is None:
+            return (Use("unknown", f"it is not known what uses the host: {self.failure or 'it did not answer'}"),)
+        return (*_own(self.use), *(_of_slurm(self.slurm) if self.slurm else ()))
+
+    def with_nodes(self, nodes: tuple[Node, ...], at: float) -> Seen:
+        """The same with the nodes as slurm_node has returned them at the time `at`."""
+        slurm = SlurmNodes(used=bool(nodes), problem="", nodes=nodes)
+        return replace(self, at=at, slurm=slurm)
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether the host is a node of Slurm."""
+        return self.slurm is not None and bool(self.slurm.nodes)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether no new job is started on any node that the host is, whoever has drained it."""
+        return self.slurm is None or all(node.drained or node.down for node in self.slurm.nodes)
+
+    @property
+    def drains(self) -> tuple[str, ...]:
+        """The rollouts of our drains on the host."""
+        return tuple(sorted({node.rollout for node in self.slurm.nodes} - {""})) if self.slurm else ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A remark for each node that somebody else has taken out of service."""
+        nodes = self.slurm.nodes if self.slurm else ()
+        return tuple(
+            f"node {node.name} is {node.state}: {node.reason or 'without a reason'}"
+            + (f" ({node.by}, {node.since})" if node.by else "")
+            + "; it stays so"
+            for node in nodes
+            if node.is_foreign
+        )
+
+
+def _own(use: HostUse) -> tuple[Use, ...]:
+    """What uses the host, as its own module returns it."""
+    found = [_run(run) for run in use.runs]
+    found += [_process("program", entry) for entry in use.programs]
+    found += [_process("process", entry) for entry in use.processes]
+    if use.hidden:
+        found.append(Use("unknown", f"{use.hidden} processes on cards that cannot be seen from the host"))
+    if use.more:
+        found.append(Use("unknown", f"{use.more} more"))
+    return (*found, *(Use("unknown", f"it is not known what uses the host: {problem}") for problem in use.problems))
+
+
+def _run(run: ActiveRun) -> Use:
+    how = "" if run.state == "running" else f", {run.state}"
+    return Use("run", f"{run.id}{how}" + (f", pid {run.pid}" if run.pid else ""), run.user, _when(run.since))
+
+
+def _process(kind: Literal["program", "process"], entry: UsingProcess) -> Use:
+    where = " on a card" if kind == "process" else " of the stack"
+    return Use(kind, f"{entry.name}{where}, pid {entry.pid}", entry.user, _when(entry.since))
+
+
+def _of_slurm(slurm: SlurmNodes) -> tuple[Use, ...]:
+    """The jobs on the nodes of a host. A node can be in use without a job that we may see (PrivateData)."""
+    if slurm.problem:
+        return (Use("unknown", f"it is not known whether a job of Slurm is on the host: {slurm.problem}"),)
+    found: dict[str, Use] = {}
+    for node in slurm.nodes:
+        found |= {job.id: Use("job", f"{job.id} ({job.name}), {job.state}", job.user, job.since) for job in node.jobs}
+        if not node.idle and not node.jobs:
+            found[node.name] = Use("unknown", f"node {node.name} is {node.state}")
+    return tuple(found.values())
+
+
+def _when(since: int | None) -> str:
+    return moment(since) if since else ""

@@ -1,0 +1,99 @@
+"""All access to what uses hosts: runs the playbooks that ask for it, and that drain and resume nodes of Slurm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neuraltalk_provision.fleet.busy import Rule
+from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, SlurmNodes
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site.events import Failure
+
+
+@dataclass(frozen=True)
+class NodesChanged:
+    """The nodes of each host after the change, and the failures of the other hosts."""
+
+    nodes: Mapping[str, ChangedNodes]
+    failures: tuple[Failure, ...] = ()
+
+
+def rule(settings: Settings, busy: Literal["wait", "skip", "refuse", ""] = "") -> Rule:
+    """What to do with hosts in use: as the settings say, or as `busy` of the command line says."""
+    return Rule(busy or settings.busy, settings.busy_wait * 60.0, float(settings.busy_poll))
+
+
+def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> dict[str, Seen]:
+    """{host: what uses it} for each of these hosts. A host that cannot be asked has the reason as its failure."""
+    if not hosts:
+        return {}
+    at = clock()  # what is seen is at least as new as this
+    outcome = playbook.run(_request("use.yml", settings, hosts, {}))
+    uses, failures = host_results.of(outcome.results, "host_use_info", HostUseResult, hosts)
+    raw = outcome.results.by_host("slurm_node_info")
+    reasons = {failure.host: advice.explain(failure) for failure in failures}
+    found = {}
+    for host in hosts:
+        nodes = host_results.read(SlurmNodes, raw[host]) if host in raw else None
+        reason = reasons.get(host, "")
+        if host in uses and not reason and nodes is None and _has_slurm(settings, uses[host]):
+            reason = "the host returned no nodes of Slurm"
+        if isinstance(nodes, str):
+            nodes, reason = None, reason or f"slurm_node_info: {nodes}"
+        found[host] = Seen(host, at, uses[host].use if host in uses else None, nodes, reason)
+    return found
+
+
+def _has_slurm(settings: Settings, result: HostUseResult) -> bool:
+    """Whether the playbook asks Slurm for a host."""
+    return result.use.slurm if settings.slurm == "auto" else settings.slurm != "none"
+
+
+def drain(settings: Settings, seen: Mapping[str, Seen], rollout: str, text: str) -> NodesChanged:
+    """Drain the nodes of these hosts; `seen` is what `ask` returned for them. `text` ends the reason."""
+    return _change(settings, seen, {"provision_rollout": rollout, "provision_drain_text": text}, "drained")
+
+
+def resume(settings: Settings, seen: Mapping[str, Seen]) -> NodesChanged:
+    """Lift our drains on the nodes of these hosts, also those that a lost command left."""
+    return _change(settings, seen, {}, "resumed")
+
+
+def allow_starts(settings: Settings, hosts: Sequence[str], lease: Mapping[str, Any]) -> tuple[Failure, ...]:
+    """Allow the start of runs on these hosts again; `lease` is what leases.variables returned. Returns the failures.
+
+    Without it, starts are refused until the lease is released, or for an hour.
+    """
+    if not hosts:
+        return ()
+    return playbook.run(_request("allow_starts.yml", settings, hosts, {"provision_lease": lease})).results.failures
+
+
+def _change(settings: Settings, seen: Mapping[str, Seen], more: Mapping[str, Any], state: str) -> NodesChanged:
+    if not seen:
+        return NodesChanged({})
+    names = {host: list(one.use.names) if one.use else [] for host, one in seen.items()}
+    variables = {"provision_node_state": state, "provision_names": names, **more}
+    outcome = playbook.run(_request("slurm_node.yml", settings, list(seen), variables))
+    nodes, failures = host_results.of(outcome.results, "slurm_node", ChangedNodes, list(seen))
+    return NodesChanged(nodes, failures)
+
+
+def _request(name: str, settings: Settings, hosts: Sequence[str], more: Mapping[str, Any]) -> playbook.Request:
+    return playbook.Request(
+        playbook=name,
+        inventory=settings.inventory,
+        limit=hosts,
+        forks=settings.forks,
+        variables={
+            "provision_stack_root": settings.stack_root,
+            "provision_run_user": settings.run_user,
+            "provision_slurm": settings.slurm,
+            **more,
+        },
+    )
