@@ -94,8 +94,17 @@ def mirror(pytestconfig: pytest.Config, lab: Lab) -> Path:
     given = pytestconfig.getoption("--mirror")
     if not given:
         pytest.exit("give a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
+    if kept(lab):
+        return WORK / "mirror"
     shutil.rmtree(WORK, ignore_errors=True)
     return brought.complete(Path(given).resolve(), WORK, lab.image, {"vgg16-model": vgg16.write})
+
+
+def kept(lab: Lab) -> bool:
+    """Whether a run with KEEP_LAB left the lab, and this one is to go on with it."""
+    site = WORK / "provision.yml"
+    known = lab.state.exists() and site.exists() and str(lab.inventory) in site.read_text(encoding="utf-8")
+    return bool(os.environ.get("KEEP_LAB")) and known
 
 
 def write_data(folder: Path) -> None:
@@ -117,14 +126,15 @@ def write_data(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
-    """A bare air-gapped host with pictures and captions. With KEEP_LAB set it is not removed."""
+    """A bare air-gapped host with pictures and captions. With KEEP_LAB it stays, and the next run goes on with it."""
     engine.ensure()
-    inventory = hosts.up(lab)
-    (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
-    write_data(WORK / "data")
     name = lab.containers[0]
-    engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
-    engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+    if not kept(lab):
+        inventory = hosts.up(lab)
+        write_data(WORK / "data")
+        engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
+        engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+        (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
     yield name
     write_record(pytestconfig, lab, name)
     if not os.environ.get("KEEP_LAB"):
