@@ -142,7 +142,7 @@ def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
 
 
 def write_record(config: pytest.Config, lab: Lab, name: str) -> None:
-    """Put what was seen into TRIED, in the form of the catalogue's tried.yaml, and show it. Not if steps were left out."""
+    """Put what was seen into TRIED, as a row of tried.yaml, and show it; not if steps were left out."""
     if not config.stash[PASSED].keys() >= set(record.STEPS.values()):
         return
     answers = {what: engine.docker("exec", name, "sh", "-c", f"{ask} || :") for what, ask in record.ASKED.items()}
