@@ -68,9 +68,12 @@ local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
-# The real upstream sources, from your own mirror: make test-real MIRROR=DIR
-test-real: $(VENV)/ready ## Test the real upstream sources; needs MIRROR=DIR
-	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" -s -o faulthandler_timeout=0
+# The real upstream sources, from your own mirror: make test-real MIRROR=DIR [RELEASE=11|12|13|testing] [SHORT=1]
+# .cache/tried.yaml gets a row about the release: what was there, and what worked.
+RELEASE ?= 12
+test-real: $(VENV)/ready ## Test the real upstream sources on RELEASE=11|12|13|testing of Debian; needs MIRROR=DIR
+	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" --release "$(RELEASE)" $(if $(SHORT),--short) -s \
+		-o faulthandler_timeout=0
 
 # The GPU components from the real sources, built without a card and packed for a machine with one: make gpu-tree MIRROR=DIR [ARCHS="9.0"]
 ARCHS ?= 9.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostPlatform
 from neuraltalk_provision.rules.packages import COMMANDS
@@ -46,8 +47,9 @@ class Platform:
 def recognise(facts: HostPlatform, host: str) -> Platform:
     """The platform that `facts` describe.
 
-    If the ID of a system is unknown, its ID_LIKE decides, and without that its package manager. Raises UsageError if it
-    has none of the package managers.
+    A system without a version, such as Debian testing, has the one that its codename stands for. If the ID of a system
+    is unknown, its ID_LIKE decides, and without that its package manager. Raises UsageError if it has none of the
+    package managers.
     """
     available = {name for name, command in COMMANDS.items() if command in facts.managers}
     family = {facts.id, *facts.id_like}
@@ -66,8 +68,13 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
         )
     return Platform(
         id=facts.id,
-        version=facts.version,
+        version=facts.version or _version(facts),
         machine=facts.machine,
         manager=manager,
         python=(facts.python or "3").split(".")[0],
     )
+
+
+def _version(facts: HostPlatform) -> str:
+    name, major = target.CODENAMES.get(facts.codename, ("", 0))
+    return str(major) if name == facts.id else ""

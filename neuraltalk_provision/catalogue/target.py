@@ -33,6 +33,7 @@ CODENAMES = {
     "bullseye": ("debian", 11),
     "bookworm": ("debian", 12),
     "trixie": ("debian", 13),
+    "forky": ("debian", 14),
     "xenial": ("ubuntu", 16),
     "bionic": ("ubuntu", 18),
     "focal": ("ubuntu", 20),

@@ -18,6 +18,8 @@ class HostPlatform(Result):
     id: Text
     id_like: Annotated[Many[Text], Field(max_length=100)]
     version: Text
+    codename: Text = ""
+    """As in os-release. Debian testing has no version, only this."""
     name: Text
     machine: Text
     kernel: Text = ""

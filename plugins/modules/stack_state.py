@@ -211,6 +211,7 @@ def platform_facts(interpreter=""):
         "id": pairs.get("ID", "unknown").lower(),
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
         "version": pairs.get("VERSION_ID", ""),
+        "codename": pairs.get("VERSION_CODENAME", ""),
         "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
         "machine": platform.machine(),
         "kernel": platform.release(),

@@ -23,6 +23,15 @@ class Image:
     python: str = "/usr/bin/python3"
     lacks: tuple[str, ...] | None = None
     """The packages of packages.yaml that this image does not have; None if it has none of them."""
+    version: str = "3.11"
+    """The version of that Python."""
+    made_by: str = ""
+    """The directory of its recipe, if that is not called as the image."""
+
+    @property
+    def recipe(self) -> str:
+        """The directory of its recipe."""
+        return self.made_by or self.name
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -37,18 +46,29 @@ class Image:
         return f"{self.system}-{platform.machine()}"
 
 
-BASES = {"bookworm": "debian:12-slim", "bullseye": "debian:11-slim"}
+BASES = {
+    "bullseye": "debian:11-slim",
+    "bookworm": "debian:12-slim",
+    "trixie": "debian:13-slim",
+    "forky": "debian:forky-slim",
+}
+AGED = frozenset({"forky"})
+"""Releases that change, whose indexes may be older than a server says they can be used."""
+ANY_AGE = ('Acquire::Check-Valid-Until "false";', 'Acquire::Check-Date "false";')
 IMAGES = {
     image.name: image
     for image in (
         Image("bare", "bookworm", "debian-12"),
+        Image("bare11", "bullseye", "debian-11", version="3.9", made_by="bare"),
+        Image("bare13", "trixie", "debian-13", version="3.13", made_by="bare"),
+        Image("bare14", "forky", "debian-14", version="3.14", made_by="bare"),
         Image("debian12", "bare", "debian-12"),
         Image("controller", "bare", "debian-12"),
         Image("ready", "debian12", "debian-12", lacks=("libpng-dev",)),
         Image("cluster", "ready", "debian-12"),
         Image("el9", "bare", "rocky-9"),
         Image("unknown", "el9", "tlinux-2"),
-        Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7"),
+        Image("py27", "bullseye", "centos-7", python="/usr/bin/python2.7", version="2.7"),
     )
 }
 
@@ -63,7 +83,7 @@ def find(name: str) -> Image:
 
 def recipe(name: str, recipes: Path = paths.RECIPES) -> list[Path]:
     """The files that an image is built from, besides its parent: those of its own directory and the shared ones."""
-    own = (recipes / name).rglob("*")
+    own = (recipes / find(name).recipe).rglob("*")
     return sorted(path for path in (*own, *(recipes / "shared").rglob("*")) if path.is_file())
 
 
@@ -109,7 +129,7 @@ def make(name: str) -> None:
     """Build an image from its recipe."""
     parent = ensure(IMAGES[name].parent)
     installed = {"PACKAGES": " ".join(IMAGES[name].packages)} if IMAGES[name].packages else {}
-    engine.build(tag(name), paths.RECIPES, f"{name}/Dockerfile", PARENT=parent, **installed)
+    engine.build(tag(name), paths.RECIPES, f"{IMAGES[name].recipe}/Dockerfile", PARENT=parent, **installed)
 
 
 def make_base(code_name: str) -> None:
@@ -127,6 +147,7 @@ def make_base(code_name: str) -> None:
             "mmdebstrap",
             "--variant=minbase",
             "--include=ca-certificates",
+            *(f"--aptopt={option}" for option in ANY_AGE if code_name in AGED),
             code_name,
             str(archive),
             *source,

@@ -12,14 +12,14 @@ from tests.lab.archives import kept
 from tools.host_pip import AS_THE_HOST
 
 WANTED = ("h5py", "ipython", "pillow")
-PYTHONS = {"/usr/bin/python3": ("3.11", "cp311"), "/usr/bin/python2.7": ("2.7", "cp27mu")}
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux2010", "manylinux1")
 
 
 def wheels_archive(image: str, dest: Path, names: Sequence[str] = WANTED) -> Path:
     """python-wheels-PLATFORM.tar in `dest`: these projects and their dependencies, for hosts of the image."""
     host = images.find(image)
-    version, abi = PYTHONS[host.python]
+    version = host.version
+    abi = "cp27mu" if version == "2.7" else f"cp{version.replace('.', '')}"
 
     def fill(folder: Path) -> None:
         fetch(version, abi, names, folder)

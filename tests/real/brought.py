@@ -30,9 +30,10 @@ def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Pa
     lock.write(target, listed)
     made = work / "made"
     made.mkdir()
+    platform = images.find(image).platform
     common: dict[str, Make] = {
-        "packages-debian-12-x86_64": lambda folder: [packages_with_java(image, folder)],
-        "python-wheels-debian-12-x86_64": lambda folder: [packages.wheels_archive(image, folder)],
+        f"packages-{platform}": lambda folder: [packages_with_java(image, folder)],
+        f"python-wheels-{platform}": lambda folder: [packages.wheels_archive(image, folder)],
         "score-wheels": lambda folder: [score_wheels(folder)],
     }
     for name, make in {**common, **makers}.items():

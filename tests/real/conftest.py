@@ -1,24 +1,30 @@
-"""Fixtures of the real test: the user's mirror, completed, and a bare host without a route out."""
+"""Fixtures of the real test: the user's mirror, completed, a bare host without a route out, and the record."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.lab import engine, hosts
+from tests.lab import images as lab_images
 from tests.lab.spec import Lab
-from tests.real import brought, made, vgg16
+from tests.real import brought, made, record, releases, vgg16
 from tests.standin import images
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".cache" / "real"
-LAB = Lab(name="real", image="bare", airgap=True)
+TRIED = ROOT / ".cache" / "tried.yaml"
+"""What all real tests in this checkout saw, a row for each platform."""
 DATA = "/data"
 """The directory of the pictures and captions on the host."""
 NEW = made.scenes(12, seed=10)
@@ -28,6 +34,43 @@ BAD = ("._x.jpg", "empty.jpg", "cut.png", "text.jpg")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", default="", help="a mirror of the real sources, with its lock")
+    parser.addoption("--release", default=releases.DEFAULT, choices=sorted(releases.IMAGES), help="of Debian")
+    parser.addoption("--short", action="store_true", help="train 12 iterations; no comparison with install.sh")
+
+
+PASSED = pytest.StashKey[dict[str, bool]]()
+MEASURED = pytest.StashKey[dict[str, Any]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PASSED], config.stash[MEASURED] = {}, {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Notes the verdict of each test for the record."""
+    report = yield
+    if report.when == "call" and not report.skipped:
+        item.config.stash[PASSED][item.name] = report.passed
+    return report
+
+
+@pytest.fixture(scope="session")
+def short(pytestconfig: pytest.Config) -> bool:
+    """Whether only a short training is wanted."""
+    return bool(pytestconfig.getoption("--short"))
+
+
+@pytest.fixture(scope="session")
+def measured(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """What the tests measured for the record."""
+    return pytestconfig.stash[MEASURED]
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Lab:
+    """The lab of the release."""
+    return releases.lab(pytestconfig.getoption("--release"))
 
 
 def provision(*arguments: str, code: int | None = 0) -> str:
@@ -46,13 +89,22 @@ def provision(*arguments: str, code: int | None = 0) -> str:
 
 
 @pytest.fixture(scope="session")
-def mirror(pytestconfig: pytest.Config) -> Path:
+def mirror(pytestconfig: pytest.Config, lab: Lab) -> Path:
     """The user's mirror, linked, and completed with packages, wheels, the scorer and VGG-16's weights if missing."""
     given = pytestconfig.getoption("--mirror")
     if not given:
         pytest.exit("give a mirror of the real sources: make test-real MIRROR=DIR", returncode=2)
+    if kept(lab):
+        return WORK / "mirror"
     shutil.rmtree(WORK, ignore_errors=True)
-    return brought.complete(Path(given).resolve(), WORK, LAB.image, {"vgg16-model": vgg16.write})
+    return brought.complete(Path(given).resolve(), WORK, lab.image, {"vgg16-model": vgg16.write})
+
+
+def kept(lab: Lab) -> bool:
+    """Whether a run with KEEP_LAB left the lab, and this one is to go on with it."""
+    site = WORK / "provision.yml"
+    known = lab.state.exists() and site.exists() and str(lab.inventory) in site.read_text(encoding="utf-8")
+    return bool(os.environ.get("KEEP_LAB")) and known
 
 
 def write_data(folder: Path) -> None:
@@ -73,15 +125,32 @@ def write_data(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def host(mirror: Path) -> Iterator[str]:
-    """A bare air-gapped host with pictures and captions. With KEEP_LAB set it is not removed."""
+def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
+    """A bare air-gapped host with pictures and captions. With KEEP_LAB it stays, and the next run goes on with it."""
     engine.ensure()
-    inventory = hosts.up(LAB)
-    (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
-    write_data(WORK / "data")
-    name = LAB.containers[0]
-    engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
-    engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+    name = lab.containers[0]
+    if not kept(lab):
+        inventory = hosts.up(lab)
+        write_data(WORK / "data")
+        engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
+        engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+        (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
     yield name
+    write_record(pytestconfig, lab, name)
     if not os.environ.get("KEEP_LAB"):
-        hosts.down(LAB.name)
+        hosts.down(lab.name)
+
+
+def write_record(config: pytest.Config, lab: Lab, name: str) -> None:
+    """Put what was seen into TRIED, as a row of tried.yaml, and show it; not if steps were left out."""
+    if not config.stash[PASSED].keys() >= set(record.STEPS.values()):
+        return
+    answers = {what: engine.docker("exec", name, "sh", "-c", f"{ask} || :") for what, ask in record.ASKED.items()}
+    answers["ansible_core"] = importlib.metadata.version("ansible-core")
+    given = config.stash
+    source = "make test-real" + (" SHORT=1" if config.getoption("--short") else "")
+    platform = lab_images.find(lab.image).platform
+    new = record.row(platform, time.strftime("%Y-%m-%d"), answers, given[PASSED], given[MEASURED], source)
+    old = yaml.safe_load(TRIED.read_text(encoding="utf-8")) if TRIED.exists() else []
+    TRIED.write_text(yaml.safe_dump(record.merged(old, new), sort_keys=False), encoding="utf-8")
+    print(f"\n{TRIED}:\n{yaml.safe_dump([new], sort_keys=False)}")

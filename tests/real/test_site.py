@@ -1,4 +1,4 @@
-"""`provision site` on a bare Debian 12 without a route out, from the real sources; then data preparation, a training
+"""`provision site` on a bare Debian without a route out, from the real sources; then data preparation, a training
 that passes `runs verify`, and captions.
 """
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.lab import engine, proof
-from tests.real import made
-from tests.real.conftest import BAD, DATA, LAB, NEW, WORK, provision
+from tests.lab.spec import Lab
+from tests.real import made, releases
+from tests.real.conftest import BAD, DATA, NEW, WORK, provision
 
 pytestmark = pytest.mark.real
 
@@ -25,6 +26,10 @@ PREPARE = (
 )  # fmt: skip
 BASE, FINE = 300, 12
 """Iterations of the two stages."""
+SHORT = 12
+"""Iterations of a short training, which shows that it trains and not that it learns."""
+QUALITY = frozenset({"loss fell", "within the envelope", "captions differ"})
+"""The gates that a short training need not pass."""
 STAGED = {
     "id": "made",
     "options": {
@@ -93,18 +98,22 @@ def right(captions: dict[str, str], scenes: dict[str, made.Scene]) -> int:
     return sum(scenes[key].colour in text and scenes[key].shape in text for key, text in captions.items())
 
 
-def test_site_builds_what_check_predicted_and_the_second_run_changes_nothing(host: str) -> None:
+def test_site_builds_what_check_predicted_and_the_second_run_changes_nothing(
+    host: str, measured: dict[str, Any]
+) -> None:
     predicted = built(provision("site", "--check", "--json"))
     started = time.monotonic()
     done = provision("site", "--json")
-    print(f"provision site took {time.monotonic() - started:.0f} s")
+    measured["seconds"] = round(time.monotonic() - started)
+    print(f"provision site took {measured['seconds']} s")
     assert built(done) == predicted
     assert {"torch", "nn", "loadcaffe", "hdf5", "neuraltalk2", "coco-caption", "vgg16"} <= predicted
     started = time.monotonic()
     again = json.loads(provision("site", "--json"))
     print(f"a second provision site took {time.monotonic() - started:.1f} s")
     assert not again["changed"]
-    provision("verify")
+    (checked,) = json.loads(provision("verify", "--json"))["hosts"]
+    measured["verified"] = f"{sum(check['passed'] for check in checked['checks'])} of {len(checked['checks'])}"
 
 
 def test_pictures_and_a_csv_become_a_data_set(host: str) -> None:
@@ -117,7 +126,27 @@ def test_pictures_and_a_csv_become_a_data_set(host: str) -> None:
     provision("data", "inspect", f"{OUT}/made.h5", "--host", host)
 
 
-def test_a_killed_training_is_resumed_and_finetuned_and_passes_verification(host: str) -> None:
+def test_training_passes_verification(host: str, short: bool) -> None:
+    train_shortly(host) if short else train_killed_and_resumed(host)
+
+
+def train_shortly(host: str) -> None:
+    """Train a few iterations of the first stage."""
+    spec = WORK / "train.yml"
+    few = {"options": {"max_iters": SHORT, "save_checkpoint_every": SHORT - 2}}
+    spec.write_text(json.dumps({"host": host, **STAGED, "stages": {"base": few}}), encoding="utf-8")
+    started = time.monotonic()
+    provision("train", str(spec), "--detach")
+    provision("runs", "watch", "made-base", "--every", "15")
+    print(f"the training took {time.monotonic() - started:.0f} s")
+    gates = json.loads(provision("runs", "verify", "made-base", "--json", code=None))["gates"]
+    print("\n".join(f"{gate['name']}: {gate['colour']}: {gate['evidence']}" for gate in gates))
+    assert [one["name"] for one in gates if one["colour"] != "green" and one["name"] not in QUALITY] == []
+    assert show("made-base")["models"]
+
+
+def train_killed_and_resumed(host: str) -> None:
+    """Train both stages; the first is killed and resumed."""
     spec, envelope = WORK / "train.yml", WORK / "envelope.yml"
     spec.write_text(json.dumps({"host": host, **STAGED}), encoding="utf-8")
     envelope.write_text(json.dumps(ENVELOPE), encoding="utf-8")
@@ -143,16 +172,19 @@ def test_a_killed_training_is_resumed_and_finetuned_and_passes_verification(host
     provision("runs", "report", "made-finetune", "--out", str(WORK / "made.html"))
 
 
-def test_scores_are_the_same_when_scored_again(host: str) -> None:
-    claimed = dict(show("made-finetune")["progress"]["scores"][-1][1])
+def test_scores_are_the_same_when_scored_again(host: str, short: bool) -> None:
+    last = "made-base" if short else "made-finetune"
+    claimed = dict(show(last)["progress"]["scores"][-1][1])
     assert {"Bleu_4", "METEOR", "ROUGE_L", "CIDEr"} <= claimed.keys()
-    again = json.loads(provision("runs", "score", "made-finetune", "--json"))["scores"]
+    again = json.loads(provision("runs", "score", last, "--json"))["scores"]
     assert again == pytest.approx(claimed, abs=1e-6)
 
 
-def test_new_pictures_are_captioned_correctly_and_invalid_ones_are_set_aside_with_a_reason(host: str) -> None:
+def test_new_pictures_are_captioned_and_invalid_ones_are_set_aside_with_a_reason(host: str, short: bool) -> None:
     # The best model, or the last one if finetuning improved nothing.
-    model = min(show("made-finetune")["models"], key=lambda one: one["file"].endswith(".last.t7"))["file"]
+    model = min(
+        show("made-base" if short else "made-finetune")["models"], key=lambda one: one["file"].endswith(".last.t7")
+    )["file"]
     arguments = ("eval", "--host", host, "--id", "captions", "--json", "--", "-model", model)
     end = json.loads(provision(*arguments, "-image_folder", f"{DATA}/new"))
     assert {entry["file"] for entry in end["set_aside"]} == set(BAD)
@@ -161,16 +193,21 @@ def test_new_pictures_are_captioned_correctly_and_invalid_ones_are_set_aside_wit
     scenes = {Path(scene.file).name: scene for scene in NEW}
     assert captions.keys() == scenes.keys()
     print(f"{right(captions, scenes)} of {len(captions)} captions name the colour and the shape")
-    assert right(captions, scenes) > len(captions) / 2
+    assert all(captions.values())
+    assert short or right(captions, scenes) > len(captions) / 2
 
 
-def test_nothing_tried_to_cross_the_air_gap(host: str) -> None:
-    record = proof.record(LAB.name)
+def test_nothing_tried_to_cross_the_air_gap(host: str, lab: Lab) -> None:
+    record = proof.record(lab.name)
     print(f"attempts to reach anything outside: {record}")
     assert record == []
 
 
-def test_torch_takes_about_as_long_as_with_its_own_installer(host: str) -> None:
+def test_torch_takes_about_as_long_as_with_its_own_installer(
+    host: str, short: bool, pytestconfig: pytest.Config
+) -> None:
+    if short or pytestconfig.getoption("--release") in releases.NO_OWN_INSTALLER:
+        pytest.skip("not in a short test, and not where CMake refuses Torch's own sources")
     # This is the last test because the unchanged install.sh tries to download submodules.
     stamp = json.loads(engine.docker("exec", host, "cat", "/opt/neuraltalk/current/stamps/torch.json"))
     ours = stamp["evidence"]["seconds"]

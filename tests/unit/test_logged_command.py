@@ -28,6 +28,14 @@ def test_command_runs_in_its_directory_with_its_environment(run_module: Run, tmp
     assert (said["changed"], said["rc"], said["printed"]) == (True, 0, f"7 in {tmp_path}")
 
 
+def test_cmake_4_is_told_that_projects_may_ask_for_an_older_cmake(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CMAKE_POLICY_VERSION_MINIMUM", "4.0")  # of the login, which a build does not get
+    argv = ["sh", "-c", 'echo "$CMAKE_POLICY_VERSION_MINIMUM"']
+    assert run_module("logged_command", argv=argv, log=tmp_path / "x.log")["printed"] == "3.5"
+
+
 def test_command_runs_in_the_environment_of_a_generation(run_module: Run, generation: Path) -> None:
     said = run_module("logged_command", argv=["luajit", "-e", "tried"], log=generation / "x.log", generation=generation)
     assert said["rc"] == 0

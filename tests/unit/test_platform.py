@@ -58,3 +58,16 @@ def test_host_without_a_package_manager_is_refused_by_name() -> None:
 @pytest.mark.parametrize(("version", "first"), [("3.11.2", "3"), ("2.7.5", "2"), ("", "3")])
 def test_python_that_builds_is_known_by_its_first_number(version: str, first: str) -> None:
     assert recognise(facts("centos", "7", "rhel", "yum", python=version), "node1").python == first
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (facts("debian", "", "", "apt-get").model_copy(update={"codename": "forky"}), "debian-14-x86_64"),
+        (facts("debian", "13", "", "apt-get").model_copy(update={"codename": "forky"}), "debian-13-x86_64"),
+        (facts("kali", "", "debian", "apt-get").model_copy(update={"codename": "forky"}), "kali-x86_64"),
+        (facts("debian", "", "", "apt-get").model_copy(update={"codename": "unheard-of"}), "debian-x86_64"),
+    ],
+)
+def test_system_without_a_version_has_that_of_its_codename(given: HostPlatform, key: str) -> None:
+    assert recognise(given, "node1").key == key

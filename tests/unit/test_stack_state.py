@@ -28,6 +28,7 @@ def files(module: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[st
     ("name", "id_", "like", "version"),
     [
         ("debian-12", "debian", [], "12"),
+        ("debian-testing", "debian", [], ""),
         ("ubuntu-22", "ubuntu", ["debian"], "22.04"),
         ("centos-7", "centos", ["rhel", "fedora"], "7"),
         ("rocky-9", "rocky", ["rhel", "centos", "fedora"], "9.4"),
@@ -44,6 +45,12 @@ def test_platform_is_what_os_release_says(
     assert (said["id"], said["id_like"], said["version"]) == (id_, like, version)
     assert said["name"]
     assert (said["machine"], said["kernel"]) == (os.uname().machine, os.uname().release)
+
+
+def test_codename_is_told_where_there_is_no_version(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DATA / "os-release" / "debian-testing").read_text(encoding="utf-8")
+    files(module, monkeypatch, {"/etc/os-release": text})
+    assert module.platform_facts()["codename"] == "forky"
 
 
 def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(

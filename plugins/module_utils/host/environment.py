@@ -32,12 +32,16 @@ PASSED_ON = re.compile(
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE)\Z"
 )
 """The variables of the login that programs get."""
+CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
+"""CMake 4 refuses projects that ask for a CMake older than 3.5, as Torch's do, unless this says to take them as 3.5's.
+An older CMake does not read it."""
 
 
 def clean(extra=None):
-    """The environment: what is passed on, PATH of the system, UTF-8, messages in English, one date, and `extra`."""
+    """The environment: what is passed on, PATH of the system, CMAKE, UTF-8, messages in English, one date, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
     kept.setdefault("HOME", "/")
+    kept.update(CMAKE)
     kept.update(UTF8, PATH=PATH, TERM="dumb", SHELL="/bin/sh", SOURCE_DATE_EPOCH=BUILD_DATE)
     kept.update(extra or {})
     return kept

@@ -25,7 +25,7 @@ for directory in hdf5._config.HDF5_INCLUDE_PATH:gmatch('[^;]+') do
 end
 assert(header, 'no hdf5.h below ' .. hdf5._config.HDF5_INCLUDE_PATH)
 local lines = {}
-for line in output("gcc -D '_Nullable=' -E " .. header .. includes):gmatch('[^\n]+') do
+for line in output("gcc -std=gnu11 -D '_Nullable=' -E " .. header .. includes):gmatch('[^\n]+') do
    if line:sub(1, 1) ~= '#' and line:find('%S') then lines[#lines + 1] = line end
 end
 assert(#lines > 100, 'gcc -E ' .. header .. ' gave ' .. #lines .. ' lines')

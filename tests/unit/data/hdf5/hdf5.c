@@ -1,11 +1,10 @@
 /* A library for hdf5.h: every file holds one data set, /images. The kind of an id is in its upper bits, as in HDF5. */
 #include "hdf5.h"
-#include <stddef.h>
 #include <string.h>
 
 #define ID(kind) ((hid_t)(kind) << (sizeof(hid_t) == 4 ? 24 : 56))
 
-#if MINOR > 8 || RELEASE >= 14
+#if SERIES > 108 || RELEASE >= 14
 hid_t H5P_CLS_DATASET_CREATE_ID_g = 7;
 #else
 hid_t H5P_CLS_DATASET_CREATE_g = 7;
@@ -13,7 +12,7 @@ hid_t H5P_CLS_DATASET_CREATE_g = 7;
 
 herr_t H5open(void) { return 0; }
 herr_t H5get_libversion(unsigned *major, unsigned *minor, unsigned *release) {
-    *major = 1, *minor = MINOR, *release = RELEASE;
+    *major = MAJOR, *minor = MINOR, *release = RELEASE;
     return 0;
 }
 H5I_type_t H5Iget_type(hid_t id) { return id > 0 ? (H5I_type_t)(id / ID(1)) : H5I_BADID; }

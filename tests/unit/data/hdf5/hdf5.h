@@ -1,5 +1,7 @@
 /* As much of HDF5's header as the stand-in torch-hdf5 uses, and as it differs from release to release. */
-#if MINOR < 10
+#define SERIES (MAJOR * 100 + MINOR)
+#include <stddef.h>
+#if SERIES < 110
 typedef int hid_t;
 #else
 typedef long hid_t;
@@ -17,11 +19,11 @@ typedef enum H5I_type_t {
     H5I_DATATYPE,
     H5I_DATASPACE,
     H5I_DATASET,
-#if MINOR >= 12
+#if SERIES >= 112
     H5I_MAP,
 #endif
     H5I_ATTR,
-#if MINOR < 12
+#if SERIES < 112
     H5I_REFERENCE,
 #endif
 } H5I_type_t;
@@ -37,7 +39,7 @@ hid_t H5Gopen2(hid_t place, const char *name, hid_t plist);
 hid_t H5Dopen2(hid_t place, const char *name, hid_t plist);
 hid_t H5Dget_space(hid_t dataset);
 hid_t H5Pcreate(hid_t kind);
-#if MINOR > 8 || RELEASE >= 14
+#if SERIES > 108 || RELEASE >= 14
 extern hid_t H5P_CLS_DATASET_CREATE_ID_g;
 #else
 extern hid_t H5P_CLS_DATASET_CREATE_g;
@@ -45,7 +47,7 @@ extern hid_t H5P_CLS_DATASET_CREATE_g;
 
 typedef enum { H5_INDEX_NAME } H5_index_t;
 typedef enum { H5_ITER_NATIVE = 2 } H5_iter_order_t;
-#if MINOR < 12
+#if SERIES < 112
 typedef struct H5L_info_t H5L_info_t;
 typedef herr_t (*H5L_iterate_t)(hid_t group, const char *name, const H5L_info_t *info, void *data);
 herr_t H5Literate(hid_t group, H5_index_t by, H5_iter_order_t order, hsize_t *at, H5L_iterate_t each, void *data);
