@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell, Wheel
+from neuraltalk_provision.catalogue.repositories import Repository
+from neuraltalk_provision.catalogue.tried import Table
 
 __all__ = [
     "Artifact",
@@ -24,6 +26,8 @@ __all__ = [
     "envelopes",
     "load",
     "program_options",
+    "repositories",
+    "tried_table",
     "wheels",
 ]
 
@@ -61,6 +65,18 @@ def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """{base or finetune: {loss or a score: ranges over iterations}} that are expected of trainings on COCO."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = _data("envelopes")
     return found
+
+
+@cache
+def repositories() -> tuple[Repository, ...]:
+    """The repositories that have packages of the stack and are not enabled by default, by release."""
+    return tuple(map(Repository.model_validate, _data("packages")["repositories"]))
+
+
+@cache
+def tried_table() -> Table:
+    """What was tried with the real sources, and what is known not to work."""
+    return Table.model_validate(_data("tried"))
 
 
 @cache

@@ -14,7 +14,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, extra_vars, operations, packages
+from neuraltalk_provision.site import converge, extra_vars, operations, packages, trials
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -58,6 +58,8 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
         output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
         if plan.remark:
             output.say(plan.remark)
+    for line in trials.told(plans):
+        output.say(line)
     left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
     if left_out:
         output.say(f"left out, because the mirror does not contain it: {', '.join(left_out)}")

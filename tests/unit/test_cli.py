@@ -24,7 +24,7 @@ from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
-from neuraltalk_provision.site import converge, operations, playbook
+from neuraltalk_provision.site import converge, operations, packages, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
@@ -365,6 +365,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> converge.SiteOutcome:
         activated=("node1",),
     )
     monkeypatch.setattr(converge, "make_plans", lambda *given, **more: told.plans)
+    monkeypatch.setattr(packages, "tried", lambda plans, *more: plans)
     monkeypatch.setattr(converge, "converge", lambda *given, **more: told)
     return told
 
@@ -380,8 +381,23 @@ def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.Sit
     assert json.loads(out)["plans"][0]["build"][0] == {"component": "packages", "why": "missing: gcc, make"}
 
 
+def test_plan_tells_what_was_never_tried_and_goes_on(
+    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("HDF5 1.16.0 was never tried (tried: 1.8.12 to 1.14.5)",)
+    plans = tuple(replace(planned("bare", host), untried=words) for host in ("node1", "node2"))
+    monkeypatch.setattr(packages, "tried", lambda *given: plans)
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert code == 0
+    assert out.count("was never tried") == 1
+    assert f"node1, node2: {words[0]}" in out
+    code, out, _ = provision(capsys, "site", "--plan", "--json")
+    assert json.loads(out)["plans"][1]["untried"] == list(words)
+
+
 def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(converge, "make_plans", lambda *given, **more: (planned("no-space"), planned("bare", "node2")))
+    monkeypatch.setattr(packages, "tried", lambda plans, *more: plans)
     code, _, err = provision(capsys, "site", "--plan")
     assert code == 2
     assert "node1: /opt has 2.0 GB free" in err
