@@ -30,7 +30,7 @@ PACKAGES = {
     "protobuf": ("libprotobuf-dev", "protobuf-devel"),
 }
 """{what: the OS packages, for apt and rpm, whose version is its version}."""
-USERS = {"hdf5": "hdf5", "protobuf": "loadcaffe", "python": "python"}
+USERS = {"hdf5": "hdf5", "protobuf": "loadcaffe", "python": "python", "cuda": "cutorch"}
 """{what: the only component that uses it}; all components use what is not listed."""
 # How many numbers of a version make a series, whose releases are taken as equal.
 _SERIES = {"gcc": 1}

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.repositories import origins
-from neuraltalk_provision.catalogue.tried import Table
 from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
@@ -15,6 +14,9 @@ from neuraltalk_provision.rules.packages import usual_origins
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook, trials
 from neuraltalk_provision.site.plan import HostPlan
+
+_NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
+"""Of a host that is not asked, or whose packages are all installed."""
 
 
 def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tuple[HostPlan, ...]:
@@ -24,18 +26,20 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     up what they have read of their own repositories before.
     """
     results = _results(plans, settings, output)
-    table = catalogue.tried_table()
-    return tuple(_with_result(plan, results.get(plan.host), table) for plan in plans)
+    return tuple(_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans)
 
 
-def _with_result(plan: HostPlan, result: PackagesInfoResult | None, table: Table) -> HostPlan:
-    if result is None:
-        return trials.judged(plan, table, {})
+def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
+    """The plan with what is known of the versions that would be installed; see trials.judged."""
+    return trials.judged(plan, catalogue.tried_table(), {row.package: row.version for row in result.versions})
+
+
+def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     if plan.recipe.repository:
         plan = replace(plan, refusals=plan.refusals + refusals(plan, result))
     elif result.lacks:
         plan = replace(plan, remark="\n".join(filter(None, (plan.remark, _lacking(plan, result)))))
-    return trials.judged(plan, table, {row.package: row.version for row in result.versions})
+    return judged(plan, result)
 
 
 def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:

@@ -121,7 +121,7 @@ def plan(
         swaps=_swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
-        versions=tried.versions_of(state),
+        versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
     )
     return replace(decided, refusals=refusals + _refusals(host, state, decided, pushed))
 
