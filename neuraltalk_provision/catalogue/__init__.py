@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell, Wheel
+from neuraltalk_provision.catalogue.pythons import OldAnsible
 from neuraltalk_provision.catalogue.repositories import Repository
 from neuraltalk_provision.catalogue.tried import Table
 
@@ -25,6 +26,7 @@ __all__ = [
     "default",
     "envelopes",
     "load",
+    "old_ansible",
     "program_options",
     "repositories",
     "tried_table",
@@ -86,6 +88,12 @@ def wheels() -> dict[str, dict[str, tuple[Wheel, ...]]]:
         artifact: {python: tuple(map(Wheel.model_validate, rows)) for python, rows in sets.items()}
         for artifact, sets in _data("wheels").items()
     }
+
+
+@cache
+def old_ansible() -> OldAnsible:
+    """The ansible-core that drives hosts whose only Python is 2.7 or 3.6."""
+    return OldAnsible.model_validate(_data("old_ansible"))
 
 
 def default(program: str, name: str) -> str | int | float:
