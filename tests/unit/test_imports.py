@@ -117,7 +117,9 @@ PURE = [
     "catalogue/platform.py",
     "catalogue/pythons.py",
     "catalogue/recipe.py",
+    "catalogue/repositories.py",
     "catalogue/target.py",
+    "catalogue/tried.py",
     "dataset/request.py",
     "mirror/addresses.py",
     "mirror/dnf_answer.py",
@@ -175,6 +177,7 @@ PURE = [
     "site/plan.py",
     "site/play_errors.py",
     "site/recipes.py",
+    "site/trials.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
 
