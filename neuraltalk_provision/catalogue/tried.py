@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from neuraltalk_provision.catalogue.model import Row
 from neuraltalk_provision.results.host_state import HostState
@@ -36,18 +35,12 @@ USERS = {"hdf5": "hdf5", "protobuf": "loadcaffe", "python": "python", "cuda": "c
 _SERIES = {"gcc": 1}
 
 
-def _day(value: object) -> object:
-    """A day that YAML has read as a date, as text."""
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-def _real(text: str) -> str:
-    datetime.date.fromisoformat(text if len(text) == 10 else f"{text}-01")
-    return text
-
-
 Version = Annotated[str, StringConstraints(pattern=r"^(\d{1,9}(\.\d{1,9}){0,5})?$")]
-Day = Annotated[str, BeforeValidator(_day), StringConstraints(pattern=r"^20\d\d-\d\d(-\d\d)?$"), AfterValidator(_real)]
+Day = Annotated[
+    str,
+    BeforeValidator(str),  # YAML reads a day as a date
+    StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$"),
+]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f|]*$")]
 What = Literal["gcc", "cmake", "hdf5", "protobuf", "python", "glibc"]
 

@@ -78,9 +78,9 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
         last = ".".join(map(str, LAST_FOR_PYTHON_2))
         words = (
             f"{there}, but {needs}. ansible-core {last} drives this host: install provision a second time, with Python "
-            f"{ITS_CONTROLLERS}, from the mirror (`sh MIRROR/install-provision.sh --ansible {last} DIR`) or from an index "
-            f"(`python3.12 -m venv DIR`, `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'`; PROVISION is its wheel "
-            "or source directory), and call DIR/bin/provision with --limit for such hosts, and this one with "
+            f"{ITS_CONTROLLERS}, from the mirror (`sh MIRROR/install-provision.sh --ansible {last} DIR`) or from an "
+            f"index (`python3.12 -m venv DIR`, `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'`; PROVISION is "
+            "its wheel or source directory). Call DIR/bin/provision with --limit for such hosts, and this one with "
             "--limit '!HOST' for the others"
         )
     return replace(failure, message=f"{failure.message}\n  {words}", code=codes.PYTHON_OLD)

@@ -37,7 +37,7 @@ def test_host_with_python_2_7_alone_is_told_which_ansible_core_drives_it(core: s
     assert f"/usr/bin/python2.7 is Python 2.7, but ansible-core {core} on this machine needs Python 3." in said.message
     assert "'ansible-core==2.16.*'" in said.message
     assert "`sh MIRROR/install-provision.sh --ansible 2.16 DIR`" in said.message
-    assert "call DIR/bin/provision with --limit" in said.message
+    assert "Call DIR/bin/provision with --limit" in said.message
     assert "Python 3.10 to 3.12" in said.message
 
 
