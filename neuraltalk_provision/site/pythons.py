@@ -22,8 +22,8 @@ BEGIN = "neuraltalk-provision"
 _OLDEST = {(2, 16): (3, 6), (2, 17): (3, 7), (2, 18): (3, 8), (2, 19): (3, 8), (2, 20): (3, 9), (2, 21): (3, 9)}
 LAST_FOR_PYTHON_2 = (2, 16)
 """The last ansible-core that drives hosts with Python 2.7, and with Python 3.6."""
-ITS_CONTROLLERS = "3.10 to 3.12"
-"""The Pythons on which that ansible-core itself runs."""
+ITS_CONTROLLERS = "3.11 or 3.12"
+"""The Pythons on which that ansible-core and provision itself run."""
 _LINE = re.compile(r"found (/\S{1,300})(?: (.{0,500}))?")
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})")
 

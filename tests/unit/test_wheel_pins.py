@@ -80,6 +80,7 @@ def test_old_ansible_core_satisfies_what_provision_demands() -> None:
     assert found["ansible-core"].startswith(f"{old.version}.")
     assert ".".join(map(str, site_pythons.LAST_FOR_PYTHON_2)) == old.version
     assert set(old.pythons) <= set(pythons.CONTROLLER)
+    assert " or ".join(old.pythons) == site_pythons.ITS_CONTROLLERS
     assert set(wheels.with_old_ansible(PINS[wheels.PROVISION])) == set(old.pythons)
     for wheel in old.wheels:
         name, version, _build, tags = parse_wheel_filename(wheel.file)
