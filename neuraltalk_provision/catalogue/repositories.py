@@ -30,10 +30,14 @@ class Repository(Row):
         return self.enable.get(system, self.enable["default"])
 
 
+def releases(platform: str) -> tuple[str, ...]:
+    """The keys of a platform in tables by release: its own, then `el-<major>`; none for Debian and its like."""
+    system, major, _ = target.split(platform) or ("", "", "")
+    return () if not system or target.manager_of(platform) == "apt" else (f"{system}-{major}", f"el-{major}")
+
+
 def origins(rows: Iterable[Repository], platform: str) -> dict[str, str]:
     """{package: the repository that usually has it on this platform, with how it is enabled}."""
-    system, major, _ = target.split(platform) or ("", "", "")
-    if target.manager_of(platform) == "apt":
-        return {}
-    releases = (f"{system}-{major}", f"el-{major}")
-    return {name: f"{row.name} ({row.how(system)})" for row in rows if row.release in releases for name in row.holds}
+    system = platform.partition("-")[0]
+    keys = releases(platform)
+    return {name: f"{row.name} ({row.how(system)})" for row in rows if row.release in keys for name in row.holds}

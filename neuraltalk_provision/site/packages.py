@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from neuraltalk_provision import catalogue
-from neuraltalk_provision.catalogue.repositories import origins
+from neuraltalk_provision.catalogue.repositories import origins, releases
 from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
@@ -31,7 +31,10 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
 
 def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     """The plan with what is known of the versions that would be installed; see trials.judged."""
-    return trials.judged(plan, catalogue.tried_table(), {row.package: row.version for row in result.versions})
+    known = {row.package: row.version for row in result.versions}
+    usual = catalogue.usual_versions()
+    release = next((key for key in releases(plan.recipe.platform) if key in usual), "")
+    return trials.judged(plan, catalogue.tried_table(), known, usual.get(release))
 
 
 def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:

@@ -10,21 +10,32 @@ from neuraltalk_provision.site.plan import HostPlan
 
 _NO_BUILDS = frozenset({"packages", "account"})
 _SHOWN = 5
+_GUESSED = "; that is the usual version of this release, and the host's own is not known yet"
 
 
-def judged(plan: HostPlan, table: tried.Table, packages: Mapping[str, str]) -> HostPlan:
+def judged(
+    plan: HostPlan, table: tried.Table, packages: Mapping[str, str], usual: Mapping[str, str] | None = None
+) -> HostPlan:
     """The plan with what the table says of its versions. `packages` are the versions of OS packages to be installed.
 
-    Only what the components to be built use is compared: a stack that is complete stays as it is.
+    `usual` are the versions of its release, for what is not known otherwise; nothing is refused because of them. Only
+    what the components to be built use is compared: a stack that is complete stays as it is.
     """
     builds = set(plan.builds) - _NO_BUILDS
     if not builds:
         return plan
     found = {**tried.of_packages(packages), **plan.versions}
-    used = {what: text for what, text in found.items() if tried.USERS.get(what, next(iter(builds))) in builds}
-    said = tried.compare(table, plan.recipe.platform, used)
+    said = tried.compare(table, plan.recipe.platform, _used(found, builds))
+    guessed = {what: text for what, text in (usual or {}).items() if what not in found}
+    expected = tried.compare(table, plan.recipe.platform, _used(guessed, builds))
+    untried = [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]
     refusals = tuple(f"{plan.host}: {reason}" for reason in said.refusals)
-    return replace(plan, refusals=plan.refusals + refusals, untried=said.untried)
+    return replace(plan, refusals=plan.refusals + refusals, untried=(*said.untried, *untried))
+
+
+def _used(found: Mapping[str, str], builds: set[str]) -> dict[str, str]:
+    """Those of the versions that these components use."""
+    return {what: text for what, text in found.items() if tried.USERS.get(what, next(iter(builds))) in builds}
 
 
 def told(plans: Iterable[HostPlan]) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.catalogue.repositories import Repository, origins
+from neuraltalk_provision.catalogue import tried
+from neuraltalk_provision.catalogue.repositories import Repository, origins, releases
+from neuraltalk_provision.rules import versions
 from neuraltalk_provision.rules.packages import usual_origins
 
 ROWS = catalogues.repositories()
@@ -46,6 +50,27 @@ def test_rows_are_about_packages_of_the_catalogue() -> None:
         named = {name for need in needs for name in need.names("rpm", (row.release,))}
         assert set(row.holds) <= named, row
         assert "default" in row.enable
+
+
+def test_usual_versions_are_versions_of_what_is_compared() -> None:
+    for release, known in catalogues.usual_versions().items():
+        assert re.fullmatch(r"el-\d+", release)
+        assert set(known) == set(tried.PACKAGES)
+        assert all(versions.upstream(version) == version for version in known.values())
+
+
+@pytest.mark.parametrize(
+    ("platform", "keys"),
+    [
+        ("rocky-9-x86_64", ("rocky-9", "el-9")),
+        ("scilin-7-x86_64", ("scilin-7", "el-7")),
+        ("debian-12-x86_64", ()),
+        ("debian-x86_64", ()),
+        ("", ()),
+    ],
+)
+def test_system_that_is_like_enterprise_linux_has_its_key(platform: str, keys: tuple[str, ...]) -> None:
+    assert releases(platform) == keys
 
 
 def test_package_has_one_origin_per_release() -> None:

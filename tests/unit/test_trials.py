@@ -52,6 +52,17 @@ def test_only_what_the_components_to_build_use_is_compared() -> None:
     assert len(trials.judged(replace(plan, versions={"cmake": "4.0"}), FIXED, {}).refusals) == 1
 
 
+def test_usual_version_of_the_release_stands_for_one_that_is_not_known_and_refuses_nothing() -> None:
+    usual = {"gcc": "8.5.0", "cmake": "5.0", "hdf5": "1.10.5"}
+    said = trials.judged(bare(), FIXED, {"gcc": "12.2.0-3"}, usual)
+    assert said.refusals == ()
+    (cmake,) = said.untried
+    assert cmake.startswith("CMake 5.0 is known not to work")
+    assert cmake.endswith("that is the usual version of this release, and the host's own is not known yet")
+    said = trials.judged(bare(), FIXED, {"cmake": "3.26-1"}, usual)
+    assert [words.partition(" (")[0] for words in said.untried] == ["gcc 8.5.0 was never tried"]
+
+
 def test_hosts_of_which_the_same_is_said_are_one_line() -> None:
     plans = [replace(bare(f"node{number}"), untried=("HDF5 1.16.0 was never tried",)) for number in range(1, 8)]
     plans += [bare("other"), replace(bare("gpu1"), untried=("gcc 16 was never tried",))]
