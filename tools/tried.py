@@ -1,7 +1,8 @@
-"""`python -m tools.tried [ROW.yaml]`: add a trial of the real sources to the catalogue, and write the docs' table.
+"""`python -m tools.tried [ROWS.yaml]`: add trials of the real sources to the catalogue, and write the docs' table.
 
-ROW.yaml is one row as in catalogue/data/tried.yaml, for example written by `make test-real`. It replaces the row of the
-same platform, component and versions; otherwise it is added. Comments of the data file are kept.
+ROWS.yaml has one row as in catalogue/data/tried.yaml, or a list of them, for example `.cache/tried.yaml`, which `make
+test-real` writes. A row replaces that of the same platform, but one that was not built does not replace one that was.
+Comments of the data file are kept.
 """
 
 from __future__ import annotations
@@ -41,17 +42,26 @@ def read(path: Path) -> Any:
 
 
 def merged(rows: Sequence[Tried], new: Tried) -> list[Tried]:
-    """The rows with a new one: in place of the row of the same platform, component and versions, else at the end."""
-    same = [at for at, row in enumerate(rows) if _key(row) == _key(new)]
-    kept = list(rows)
+    """The rows with a new one: in place of the row of the same platform, or at the end.
+
+    Rows of a component are told apart by their HDF5, others by their CUDA. Raises ValueError if something that was
+    built would be replaced by a row that says that it was not.
+    """
+    same = [row for row in rows if _key(row) == _key(new)]
+    if any(row.built for row in same) and not new.built:
+        raise ValueError(f"{new.platform} was not built, but it was before: find out why, or remove the old row")
     if same:
-        kept[same[0]] = new
-        return kept
-    return [*kept, new]
+        return [new if row == same[0] else row for row in rows if row not in same[1:]]
+    return [*rows, new]
 
 
 def _key(row: Tried) -> tuple[str, ...]:
-    return (row.platform, row.component, *(str(getattr(row, name)) for name in NAMES))
+    return (row.platform, row.component, row.hdf5 if row.component else row.cuda)
+
+
+def _given(document: Any) -> list[Tried]:
+    """The rows of a document, which is one row or a list of them."""
+    return [Tried.model_validate(row) for row in (document if isinstance(document, list) else [document])]
 
 
 def written(text: str, rows: Sequence[Tried]) -> str:
@@ -112,14 +122,15 @@ def _write(path: Path, text: str) -> bool:
 
 
 def main(arguments: Sequence[str], data: Path = DATA, document: Path = PAGE) -> int:
-    """Add a row if one is given, then write both files. Prints what changed; 2 if the row is wrong."""
+    """Add the rows of a file if one is given, then write both files. Prints what changed; 2 if a row is wrong."""
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print(f"usage: {COMMAND} [ROW.yaml]", file=sys.stderr)
+        print(f"usage: {COMMAND} [ROWS.yaml]", file=sys.stderr)
         return 2
     rows = list(Table.model_validate(read(data)).tried)
     for name in arguments:
         try:
-            rows = merged(rows, Tried.model_validate(read(Path(name))))
+            for row in _given(read(Path(name))):
+                rows = merged(rows, row)
         except (OSError, ValueError, ValidationError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from neuraltalk_provision.catalogue.model import Row
 from neuraltalk_provision.results.host_state import HostState
@@ -42,6 +42,10 @@ Day = Annotated[
     StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$"),
 ]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f|]*$")]
+Seconds = Annotated[
+    Annotated[int, Field(ge=0, le=1_000_000)] | None,
+    AfterValidator(lambda count: count or None),  # 0 was not measured
+]
 What = Literal["gcc", "cmake", "hdf5", "protobuf", "python", "glibc"]
 
 
@@ -67,14 +71,12 @@ class Tried(Row):
     trained: bool | None = None
     captioned: bool | None = None
     verified: Annotated[str, StringConstraints(pattern=r"^(\d{1,4} of \d{1,4})?$")] = ""
-    seconds: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    seconds: Seconds = None
     why: Words | Literal[""] = ""
     source: Words
 
     @model_validator(mode="after")
     def _explained(self) -> Tried:
-        if not self.built and not self.why:
-            raise ValueError("a row with `built: false` needs `why`")
         if self.trained and not self.built:
             raise ValueError("nothing can be trained that was not built")
         return self
@@ -159,7 +161,8 @@ def _of_platform(table: Table, platform: str) -> str:
     if any(row.built for row in there):
         return f"the stack was built on {platform}, but nothing was trained there"
     if there:
-        return f"the stack could not be built on {platform} ({there[-1].why})"
+        why = f" ({there[-1].why})" if there[-1].why else ""
+        return f"the stack could not be built on {platform}{why}"
     tried = sorted({row.platform for row in table.tried if row.built and not row.component})
     return f"{platform} was never tried (tried: {', '.join(tried)})"
 

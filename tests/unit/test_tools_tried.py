@@ -13,7 +13,7 @@ from neuraltalk_provision.catalogue.tried import Table
 from tools import tried
 
 ROW: dict[str, Any] = {
-    "platform": "debian-14-x86_64",
+    "platform": "debian-15-x86_64",
     "seen": "2027-01-02",
     "gcc": "16.1",
     "hdf5": "2.2",
@@ -59,28 +59,50 @@ def test_row_is_added_and_everything_else_is_kept(tmp_path: Path, files: tuple[P
     before = data.read_text()
     assert add(tmp_path, files, ROW) == 0
     added = "".join(line + "\n" for line in set(data.read_text().splitlines()) - set(before.splitlines()))
-    assert "debian-14-x86_64" in added
+    assert "debian-15-x86_64" in added
     assert set(before.splitlines()) <= set(data.read_text().splitlines())
     table = Table.model_validate(tried.read(data))
     assert table.tried[-1].model_dump(exclude_unset=True) == ROW
-    assert "| debian-14-x86_64 | 2027-01-02 | 16.1 |  | 2.2 |" in page.read_text()
+    assert "| debian-15-x86_64 | 2027-01-02 | 16.1 |  | 2.2 |" in page.read_text()
     again = data.read_text(), page.read_text()
     assert add(tmp_path, files, ROW) == 0
     assert (data.read_text(), page.read_text()) == again
 
 
-def test_row_of_the_same_versions_is_replaced(tmp_path: Path, files: tuple[Path, Path]) -> None:
+def test_row_of_the_same_platform_is_replaced(tmp_path: Path, files: tuple[Path, Path]) -> None:
     add(tmp_path, files, ROW)
     count = len(Table.model_validate(tried.read(files[0])).tried)
     add(tmp_path, files, {**ROW, "seen": "2027-02-03", "captioned": True})
     rows = Table.model_validate(tried.read(files[0])).tried
     assert (len(rows), rows[-1].seen, rows[-1].captioned) == (count, "2027-02-03", True)
-    add(tmp_path, files, {**ROW, "hdf5": "2.3"})
-    assert len(Table.model_validate(tried.read(files[0])).tried) == count + 1
+    assert add(tmp_path, files, {**ROW, "hdf5": "2.3"}) == 0
+    assert len(Table.model_validate(tried.read(files[0])).tried) == count
+    assert add(tmp_path, files, {**ROW, "cuda": "13.0"}) == 0
+    assert add(tmp_path, files, {**ROW, "component": "hdf5"}) == 0
+    assert add(tmp_path, files, {**ROW, "component": "hdf5", "hdf5": "2.4"}) == 0
+    assert len(Table.model_validate(tried.read(files[0])).tried) == count + 3
+
+
+def test_list_of_rows_is_added_as_the_real_test_writes_it(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    empty = {"verified": "", "seconds": 0, "trained": False, "built": False}
+    assert add(tmp_path, files, [ROW, {**ROW, **empty, "platform": "debian-16-x86_64"}]) == 0
+    rows = Table.model_validate(tried.read(files[0])).tried
+    assert [(row.platform, row.built) for row in rows[-2:]] == [("debian-15-x86_64", True), ("debian-16-x86_64", False)]
+    assert "seconds" not in yaml.safe_load(files[0].read_text())["tried"][-1]
+
+
+def test_platform_that_was_built_before_is_not_replaced_by_a_failure(
+    tmp_path: Path, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(tmp_path, files, ROW)
+    before = files[0].read_text()
+    assert add(tmp_path, files, {**ROW, "built": False, "trained": False}) == 2
+    assert files[0].read_text() == before
+    assert "debian-15-x86_64 was not built, but it was before: find out why" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "row", [{**ROW, "hdf5": 2.2}, {**ROW, "guessed": 1}, [ROW], "a: [", "", "x: \x01", "a" * (tried.LARGEST + 1)]
+    "row", [{**ROW, "hdf5": 2.2}, {**ROW, "guessed": 1}, [[ROW]], "a: [", "", "x: \x01", "a" * (tried.LARGEST + 1)]
 )
 def test_wrong_row_is_refused_in_words_and_changes_nothing(
     tmp_path: Path, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], row: Any
@@ -95,7 +117,7 @@ def test_file_that_does_not_exist_and_wrong_usage(files: tuple[Path, Path], caps
     assert tried.main(["none.yaml"], *files) == 2
     assert "none.yaml" in capsys.readouterr().err
     assert tried.main(["--help"], *files) == 2
-    assert "usage: python -m tools.tried [ROW.yaml]" in capsys.readouterr().err
+    assert "usage: python -m tools.tried [ROWS.yaml]" in capsys.readouterr().err
 
 
 def test_page_without_the_marks_is_refused() -> None:
