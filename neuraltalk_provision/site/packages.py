@@ -13,6 +13,7 @@ from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.rules.packages import usual_origins
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook, trials
+from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
 _NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
@@ -25,7 +26,9 @@ def tried(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> tu
     Only hosts that lack packages are asked. If they would get them from the mirror, the index is sent; else they look
     up what they have read of their own repositories before.
     """
-    results = _results(plans, settings, output)
+    results, failures = _results(plans, settings, output)
+    if failures:
+        raise advice.host_error(failures, advice="Nothing was changed on any host.")
     return tuple(_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans)
 
 
@@ -59,14 +62,16 @@ def _origins(plan: HostPlan, result: PackagesInfoResult) -> str:
     return usual_origins(result.lacks, origins(catalogue.repositories(), plan.recipe.platform))
 
 
-def _results(plans: tuple[HostPlan, ...], settings: Settings, output: Output) -> Mapping[str, PackagesInfoResult]:
-    """{host: what its package manager says}. Raises HostError for hosts that fail."""
+def _results(
+    plans: tuple[HostPlan, ...], settings: Settings, output: Output
+) -> tuple[Mapping[str, PackagesInfoResult], tuple[Failure, ...]]:
+    """({host: what its package manager says}, the failures of hosts that could not be asked)."""
     asked = [plan for plan in plans if "packages" in plan.builds and not plan.refusals]
     files = {str(plan.recipe.repository["file"]) for plan in asked if plan.recipe.repository}
     indexes = {file: index for file in files if (index := repository_index.read(settings.mirror / file))} | {"": ""}
     asked = [plan for plan in asked if _file(plan) in indexes]
     if not asked:
-        return {}
+        return {}, ()
     request = playbook.Request(
         playbook="packages.yml",
         inventory=settings.inventory,
@@ -82,9 +87,7 @@ def _results(plans: tuple[HostPlan, ...], settings: Settings, output: Output) ->
     results, failures = host_results.of(
         outcome.results, "os_packages_info", PackagesInfoResult, [plan.host for plan in asked]
     )
-    if failures:
-        raise advice.host_error(failures, advice="Nothing was changed on any host.")
-    return results
+    return results, failures
 
 
 def _file(plan: HostPlan) -> str:
