@@ -281,8 +281,8 @@ def test_host_with_its_own_repositories_looks_up_what_it_has_read_before(
     assert plan.remark == (
         "node1: its repositories, as they were last read, lack hdf5-devel, openblas-devel. openblas-devel usually "
         "comes from CRB (dnf config-manager --set-enabled crb); hdf5-devel usually comes from EPEL (dnf install "
-        "epel-release): enable it, or collect an archive of OS packages (docs/mirror.md). `provision site` reads them "
-        "again"
+        "epel-release): enable these repositories, or collect an archive of OS packages (docs/mirror.md). `provision "
+        "site` reads them again"
     )
     assert plan.untried[0].startswith("rocky-9-x86_64 was never tried")
     assert asked[0].variables["provision_indexes"] == {"": ""}
