@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue, Check, Component, Edit, Need, Option, Tell, Wheel
+from neuraltalk_provision.catalogue.pythons import OldAnsible
+from neuraltalk_provision.catalogue.repositories import Repository
+from neuraltalk_provision.catalogue.tried import Table
 
 __all__ = [
     "Artifact",
@@ -23,7 +26,11 @@ __all__ = [
     "default",
     "envelopes",
     "load",
+    "old_ansible",
     "program_options",
+    "repositories",
+    "tried_table",
+    "usual_versions",
     "wheels",
 ]
 
@@ -64,12 +71,37 @@ def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 @cache
+def repositories() -> tuple[Repository, ...]:
+    """The repositories that have packages of the stack and are not enabled by default, by release."""
+    return tuple(map(Repository.model_validate, _data("packages")["repositories"]))
+
+
+@cache
+def usual_versions() -> dict[str, dict[str, str]]:
+    """{release, such as `el-9`: {what: the version that its hosts usually get}}."""
+    found: dict[str, dict[str, str]] = _data("packages")["usual_versions"]
+    return found
+
+
+@cache
+def tried_table() -> Table:
+    """What was tried with the real sources, and what is known not to work."""
+    return Table.model_validate(_data("tried"))
+
+
+@cache
 def wheels() -> dict[str, dict[str, tuple[Wheel, ...]]]:
     """{artifact: {Python, or `any`: its wheels}}."""
     return {
         artifact: {python: tuple(map(Wheel.model_validate, rows)) for python, rows in sets.items()}
         for artifact, sets in _data("wheels").items()
     }
+
+
+@cache
+def old_ansible() -> OldAnsible:
+    """The ansible-core that drives hosts whose only Python is 2.7 or 3.6."""
+    return OldAnsible.model_validate(_data("old_ansible"))
 
 
 def default(program: str, name: str) -> str | int | float:

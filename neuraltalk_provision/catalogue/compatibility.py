@@ -187,20 +187,6 @@ def _cudnn_rock(table: Compatibility, one: Assignment) -> str:
     return f"cuDNN {one['cudnn']} needs the branch {row.rock} of the cudnn rock, but the mirror has {one['rock']}"
 
 
-def _hdf5(table: Compatibility, one: Assignment) -> str:
-    return _covered("HDF5", one["hdf5"], table.hdf5, "torch-hdf5")
-
-
-def _protobuf(table: Compatibility, one: Assignment) -> str:
-    return _covered("protobuf", one["protobuf"], table.protobuf, "loadcaffe")
-
-
-def _covered(what: str, version: str, bounds: tuple[str, str], rock: str) -> str:
-    if within(version, bounds):
-        return ""
-    return f"{rock} and its edits support {what} {bounds[0]} to {bounds[1]}, not {version}"
-
-
 RULES = (
     Rule("cuda-known", ("cuda",), _cuda_known),
     Rule("cuda-driver", ("cuda", "driver"), _cuda_driver),
@@ -212,6 +198,4 @@ RULES = (
     Rule("cudnn-cuda", ("cuda", "cudnn"), _cudnn_cuda),
     Rule("cudnn-capability", ("cudnn", "capability"), _cudnn_capability),
     Rule("cudnn-rock", ("cudnn", "rock"), _cudnn_rock),
-    Rule("hdf5", ("hdf5",), _hdf5),
-    Rule("protobuf", ("protobuf",), _protobuf),
 )

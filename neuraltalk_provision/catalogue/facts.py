@@ -103,7 +103,7 @@ def facts_of(
     profiles: tuple[str, ...],
 ) -> list[Fact]:
     """What is known; the toolkit comes first, because it is the easiest to change."""
-    gpu, packages, archs = state.gpu, state.packages, state.inventory.arch_list
+    gpu, archs = state.gpu, state.inventory.arch_list
     facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.text for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
     if archs:
@@ -117,8 +117,6 @@ def facts_of(
         "driver": (gpu.driver, "driver {}"),
         "gcc": (gpu.gcc, "gcc {}"),
         "glibc": (state.platform.libc.removeprefix("glibc-"), "glibc {}"),
-        "hdf5": (_package(packages, "libhdf5-dev", "hdf5-devel"), "HDF5 {}"),
-        "protobuf": (_package(packages, "libprotobuf-dev", "protobuf-devel"), "protobuf {}"),
     }
     if "cudnn-archive" in lock and "cudnn-rock" in lock:
         archive = lock["cudnn-archive"]
@@ -133,12 +131,3 @@ def made_for(file: str) -> str:
     """The CUDA release of a cuDNN archive, which only its file name shows; empty if it does not."""
     release = re.match(r"cudnn-(\d+\.\d+)-", file)
     return release[1] if release else ""
-
-
-def _package(packages: Mapping[str, str], *names: str) -> str:
-    """The version of the first of these packages that is installed: `1.10.8` of `1.10.8+repack1-1`."""
-    for name in names:
-        version = re.match(r"(\d+:)?(\d+(\.\d+)*)", packages.get(name, ""))
-        if version:
-            return version[2]
-    return ""

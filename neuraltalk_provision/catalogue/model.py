@@ -238,8 +238,6 @@ class Compatibility(Row):
     cuda: dict[str, CudaRow]
     cudnn: dict[str, CudnnRow]
     profiles: dict[str, ProfileRow]
-    hdf5: tuple[str, str]
-    protobuf: tuple[str, str]
     cards: dict[str, str]
 
 

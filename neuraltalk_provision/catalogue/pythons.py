@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from neuraltalk_provision.catalogue.model import Row, Wheel
+
 
 @dataclass(frozen=True)
 class Release:
@@ -16,6 +18,14 @@ class Release:
     python: str
     glibc: str
     manylinux: str
+
+
+class OldAnsible(Row):
+    """The ansible-core for hosts with an old Python: its release, its wheels, and the Pythons of controllers for it."""
+
+    version: str
+    pythons: tuple[str, ...]
+    wheels: tuple[Wheel, ...]
 
 
 _RELEASES = {

@@ -21,7 +21,7 @@ from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, extra_vars, operations
+from neuraltalk_provision.site import converge, extra_vars, operations, trials
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -142,6 +142,8 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
         output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
         if plan.remark:
             output.say(plan.remark)
+    for line in trials.told(plans):
+        output.say(line)
     left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
     if left_out:
         output.say(f"left out, because the mirror does not contain it: {', '.join(left_out)}")

@@ -92,10 +92,11 @@ def in_one_line(reason: str) -> str:
     return "; ".join((reason if text.endswith(":") else text).splitlines())
 
 
-def of_missing(missing: tuple[str, ...], key: str) -> MirrorError:
-    """The error for required packages that no repository has."""
+def of_missing(missing: tuple[str, ...], key: str, where: str = "") -> MirrorError:
+    """The error for required packages that no repository has; `where` they usually come from, in words."""
+    usual = f"{where}. Give these repositories, too." if where else "Give the repositories that have them, too."
     return MirrorError(
         f"no repository for {key} has {', '.join(missing)}",
-        advice="Give the repositories that have them, too: of EL, HDF5 and others are in EPEL, and many -devel "
-        "packages in CRB (PowerTools of EL 8). `dnf provides NAME` on a host tells where they come from.",
+        advice=f"{usual} `dnf provides NAME` on a host tells where a package comes from. docs/mirror-details.md shows "
+        "the file for --repositories.",
     )

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Sets up provision @VERSION@ on a controller from this mirror alone, without a network and without root:
-#   sh MIRROR/install-provision.sh [DIRECTORY]
+#   sh MIRROR/install-provision.sh [--ansible @OLD_ANSIBLE@] [DIRECTORY]
 # It makes a virtual environment in DIRECTORY (default: neuraltalk-provision in the home directory) and changes nothing else.
 # It needs Python (@PYTHONS@) with venv. PYTHON=/path/to/python3 names another one than those that are found.
+# With --ansible @OLD_ANSIBLE@ it drives hosts whose only Python is 2.7 or 3.6; give it a directory of its own (default:
+# neuraltalk-provision-ansible-@OLD_ANSIBLE@ in the home directory). It then needs Python @OLD_PYTHONS@.
 set -eu
 umask 022
 VERSION='@VERSION@'
@@ -10,21 +12,34 @@ WHEELS='@WHEELS@'
 WHEELS_SHA256='@SHA256@'
 PYTHONS='@PYTHONS@'
 GLIBC='@GLIBC@'
+OLD_ANSIBLE='@OLD_ANSIBLE@'
+OLD_PYTHONS='@OLD_PYTHONS@'
 MARKER='.neuraltalk-provision'
+USAGE='Usage: sh MIRROR/install-provision.sh [--ansible @OLD_ANSIBLE@] [DIRECTORY]'
 
 stop() {
     printf '%s\n' "$@" >&2
     exit 2
 }
 
+# What is installed: `which` makes it part of the marker, so that one is not taken for the other.
+requirements=requirements.txt which=$WHEELS_SHA256 name=neuraltalk-provision
 case "${1:-}" in
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    -*) stop "install-provision.sh: there is no option $1." "Usage: sh MIRROR/install-provision.sh [DIRECTORY]" ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --ansible)
+        [ "${2:-}" = "$OLD_ANSIBLE" ] || stop "install-provision.sh: --ansible can only be $OLD_ANSIBLE." "$USAGE"
+        requirements=requirements-ansible-$OLD_ANSIBLE.txt which=$WHEELS_SHA256-$OLD_ANSIBLE
+        name=neuraltalk-provision-ansible-$OLD_ANSIBLE PYTHONS=$OLD_PYTHONS
+        shift 2
+        ;;
 esac
-[ $# -le 1 ] || stop "install-provision.sh: one directory is expected." "Usage: sh MIRROR/install-provision.sh [DIRECTORY]"
+case "${1:-}" in
+    -*) stop "install-provision.sh: there is no option $1." "$USAGE" ;;
+esac
+[ $# -le 1 ] || stop "install-provision.sh: one directory is expected." "$USAGE"
 
 mirror=$(cd "$(dirname "$0")" && pwd)
-target=${1:-${HOME:?HOME is not set: give the directory}/neuraltalk-provision}
+target=${1:-${HOME:?HOME is not set: give the directory}/$name}
 case "$target" in
     /*) ;;
     *) target=$(pwd)/$target ;;
@@ -69,14 +84,14 @@ sys.exit(0 if fits else "This machine is %s with %s %s, but the wheels are for x
 state=''
 [ ! -f "$target/$MARKER" ] || read -r state <"$target/$MARKER" || true
 case "$state" in
-    "complete $WHEELS_SHA256")
+    "complete $which")
         "$target/bin/provision" --version || stop "$target is complete, but its provision does not run." \
             "Remove it (rm -r '$target'), then run this again."
         echo "It is already installed in $target; nothing was changed."
         exit 0
         ;;
     complete\ *)
-        stop "$target has another version of provision, which is kept." \
+        stop "$target has another version of provision or of ansible-core, which is kept." \
             "Give another directory, or remove this one first: rm -r '$target'"
         ;;
     building\ *)
@@ -138,12 +153,14 @@ empty
 echo "Installing provision $VERSION into $target ..."
 mkdir "$target/.wheels"
 "$python" -I -W ignore -m tarfile -e "$mirror/$WHEELS" "$target/.wheels"
+[ -f "$target/.wheels/$requirements" ] || stop "$mirror/$WHEELS has no $requirements: it was made by an older version." \
+    "Fetch it again: provision mirror pull --for PLATFORM --only provision-wheels"
 "$python" -I -m venv "$target"
 "$target/bin/python" -I -m pip --isolated install --quiet --no-cache-dir --no-index --find-links "$target/.wheels" \
-    --only-binary :all: --require-hashes --requirement "$target/.wheels/requirements.txt"
+    --only-binary :all: --require-hashes --requirement "$target/.wheels/$requirements"
 rm -rf "$target/.wheels"
 "$target/bin/provision" --version
-echo "complete $WHEELS_SHA256" >"$target/.complete"
+echo "complete $which" >"$target/.complete"
 mv "$target/.complete" "$target/$MARKER"
 trap - EXIT INT TERM HUP
 

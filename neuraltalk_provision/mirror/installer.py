@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.mirror import lock
 
@@ -18,6 +19,8 @@ def text(wheels: lock.Entry) -> str:
         "WHEELS": wheels.file,
         "SHA256": wheels.sha256,
         "PYTHONS": " ".join(release.python for release in releases),
+        "OLD_ANSIBLE": catalogue.old_ansible().version,
+        "OLD_PYTHONS": " ".join(catalogue.old_ansible().pythons),
         "GLIBC": max((release.glibc for release in releases), key=pythons.version),
     }
     found = (resources.files(__package__) / FILE).read_text(encoding="utf-8")

@@ -13,7 +13,9 @@ from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Artifact, Catalogue
+from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import (
@@ -30,6 +32,7 @@ from neuraltalk_provision.mirror import (
 from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.dnf_answer import Answer, Repository
 from neuraltalk_provision.mirror.repository_file import Repositories, RpmRepository
+from neuraltalk_provision.rules.packages import usual_origins
 
 REPOSITORIES = Path("/etc/yum.repos.d")
 """Where a machine has its own repositories."""
@@ -91,7 +94,8 @@ class RpmPackages:
             failed = asked.get(answer.failure.repository)
             raise dnf_errors.of_failure(answer.failure, target.key, ", ".join(failed.baseurl) if failed else "")
         if answer.missing:
-            raise dnf_errors.of_missing(answer.missing, target.key)
+            usual = usual_origins(answer.missing, origins(catalogues.repositories(), target.key))
+            raise dnf_errors.of_missing(answer.missing, target.key, usual)
         dnf_answer.refuse_other_release(answer, target.key, target.major)
         return RpmCollection(
             pieces=dnf_answer.pieces(answer),

@@ -37,7 +37,9 @@ class Wheels:
         pieces = tuple(Piece(pin.file, found[pin.file].address, pin.sha256, pin.size) for pin in pins)
         made = {wheel.file: wheel.content for wheel in own}
         if own:
-            made[REQUIREMENTS] = requirements(catalogue.wheels()[artifact.name], own[0]).encode()
+            sets = catalogue.wheels()[artifact.name]
+            made[REQUIREMENTS] = requirements(sets, own[0]).encode()
+            made[old_requirements()] = requirements(with_old_ansible(sets), own[0]).encode()
         return Collection(pieces, made, _version(artifact, pins, own), environment=settings.environment)
 
 
@@ -45,7 +47,8 @@ def pins_of(artifact: Artifact, target: Target) -> tuple[Wheel, ...]:
     """The wheels of an artifact for a platform, each once. Raises UnavailableError if there are none."""
     sets = catalogue.wheels()[artifact.name]
     if artifact.name == PROVISION:
-        return tuple({wheel.file: wheel for python in sets for wheel in sets[python]}.values())
+        every = [*(wheel for python in sets for wheel in sets[python]), *catalogue.old_ansible().wheels]
+        return tuple({wheel.file: wheel for wheel in every}.values())
     if not artifact.per_platform:
         return sets["any"]
     release = pythons.release(target.id, target.major)
@@ -64,6 +67,26 @@ def pins_of(artifact: Artifact, target: Target) -> tuple[Wheel, ...]:
             f"{artifact.file_name(target.key)}.",
         )
     return pins
+
+
+def old_requirements() -> str:
+    """The name of the requirements file with the old ansible-core; install-provision.sh knows it, too."""
+    return f"requirements-ansible-{catalogue.old_ansible().version}.txt"
+
+
+def with_old_ansible(sets: Mapping[str, Sequence[Wheel]]) -> dict[str, list[Wheel]]:
+    """{Python: its wheels} where the old ansible-core runs, with its wheels in place of the new ones."""
+    old = catalogue.old_ansible()
+    replaced = {wheel.name for wheel in old.wheels}
+    return {
+        python: sorted([*(wheel for wheel in sets[python] if wheel.name not in replaced), *old.wheels], key=_name)
+        for python in old.pythons
+        if python in sets
+    }
+
+
+def _name(wheel: Wheel) -> str:
+    return wheel.name
 
 
 def requirements(sets: Mapping[str, Sequence[Wheel]], own: own_wheel.OwnWheel) -> str:

@@ -24,7 +24,7 @@ from neuraltalk_provision.proof.judge import Findings
 from neuraltalk_provision.proof.place import Ended, Place
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import advice, converge, host_results, host_state, operations, packages, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, operations, packages, playbook, trials
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -212,6 +212,9 @@ def _resolve(plans: tuple[HostPlan, ...], chosen: Settings, python: str, found: 
     for plan in plans:
         if plan.host in results:
             found.problems += packages.refusals(plan, results[plan.host])
+            compared = packages.judged(plan, results[plan.host])
+            found.problems += compared.refusals
+            found.remarks += trials.told([compared])
             found.absent += results[plan.host].absent[:1_000]
     part = next((part for part in plans[0].recipe.parts if part.requirements), None)
     if part is None or not part.files:

@@ -213,6 +213,8 @@ class HostState(Result):
 
     platform: HostPlatform
     packages: Annotated[dict[Text, Text], Field(max_length=10_000)]
+    programs: Annotated[dict[Text, Version], Field(max_length=100)] = Field(default_factory=dict)
+    """{program: its version} of programs for builds that stand before the distribution's on PATH."""
     stack: Stack
     disk: Disk
     busy: Annotated[Many[Build], Field(max_length=10_000)]

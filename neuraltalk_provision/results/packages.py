@@ -9,9 +9,18 @@ from pydantic import Field
 from neuraltalk_provision.results.base import LongText, Many, Result, Text
 
 
+class PackageVersion(Result):
+    """A package that would be installed, with its version as the package manager writes it."""
+
+    package: Text
+    version: Text
+
+
 class PackagesInfoResult(Result):
     """The required and the optional packages that the repository lacks, and why the others cannot be installed."""
 
     lacks: Annotated[Many[Text], Field(max_length=10_000)]
     absent: Annotated[Many[Text], Field(max_length=10_000)]
     problem: LongText
+    versions: Annotated[Many[PackageVersion], Field(max_length=10_000)] = ()
+    """Those of the required packages that would be installed."""

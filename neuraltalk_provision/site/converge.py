@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue import Catalogue, tried
 from neuraltalk_provision.catalogue.needed import needed
 from neuraltalk_provision.catalogue.platform import recognise
+from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
@@ -144,6 +145,12 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         # By id: hosts of one platform can have different package managers, and then they have different recipes.
         "provision_recipes": {plan.recipe.id: plan.recipe.as_vars() for plan in listed},
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
+        "provision_unsupported": {
+            plan.host: tried.unsupported(catalogues.tried_table(), plan.versions) for plan in listed
+        },
+        "provision_origins": {
+            plan.recipe.platform: origins(catalogues.repositories(), plan.recipe.platform) for plan in listed
+        },
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),
         "provision_artifact_ca": certificates(settings),

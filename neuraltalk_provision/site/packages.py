@@ -2,31 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue.repositories import origins, releases
 from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
+from neuraltalk_provision.rules.packages import usual_origins
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_results, playbook
+from neuraltalk_provision.site import host_results, playbook, trials
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
+
+_NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
+"""Of a host that is not asked, or whose packages are all installed."""
 
 
 def tried(
     plans: tuple[HostPlan, ...], settings: Settings, output: Output
 ) -> tuple[tuple[HostPlan, ...], tuple[Failure, ...]]:
-    """(the plans, with a refusal for each host whose package manager cannot install the packages of the mirror; the
-    failures of the hosts whose package manager could not be asked).
+    """(the plans, with a refusal for each host whose packages cannot be installed or are known not to work; the failures
+    of the hosts whose package manager could not be asked).
 
-    Only hosts that lack packages, and would get them from the mirror, are asked. Only the index is sent.
+    Only hosts that lack packages are asked. If they would get them from the mirror, the index is sent; else they look
+    up what they have read of their own repositories before.
     """
-    asked = [plan for plan in plans if "packages" in plan.builds and plan.recipe.repository and not plan.refusals]
+    results, failures = _results(plans, settings, output)
+    return tuple(_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans), failures
+
+
+def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
+    """The plan with what is known of the versions that would be installed; see trials.judged."""
+    known = {row.package: row.version for row in result.versions}
+    usual = catalogue.usual_versions()
+    release = next((key for key in releases(plan.recipe.platform) if key in usual), "")
+    return trials.judged(plan, catalogue.tried_table(), known, usual.get(release))
+
+
+def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
+    if plan.recipe.repository:
+        plan = replace(plan, refusals=plan.refusals + refusals(plan, result))
+    elif result.lacks:
+        plan = replace(plan, remark="\n".join(filter(None, (plan.remark, _lacking(plan, result)))))
+    return judged(plan, result)
+
+
+def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:
+    """The remark on packages that no list of the host has; no refusal, because `site` reads the lists again."""
+    where = _origins(plan, result)
+    return (
+        f"{plan.host}: its repositories, as they were last read, lack {', '.join(result.lacks)}"
+        + (f". {where}: enable these repositories, or collect an archive of OS packages (docs/mirror.md)" if where else "")
+        + ". `provision site` reads them again"
+    )
+
+
+def _origins(plan: HostPlan, result: PackagesInfoResult) -> str:
+    return usual_origins(result.lacks, origins(catalogue.repositories(), plan.recipe.platform))
+
+
+def _results(
+    plans: tuple[HostPlan, ...], settings: Settings, output: Output
+) -> tuple[Mapping[str, PackagesInfoResult], tuple[Failure, ...]]:
+    """({host: what its package manager says}, the failures of hosts that could not be asked)."""
+    asked = [plan for plan in plans if "packages" in plan.builds and not plan.refusals]
     files = {str(plan.recipe.repository["file"]) for plan in asked if plan.recipe.repository}
-    indexes = {file: index for file in files if (index := repository_index.read(settings.mirror / file))}
-    asked = [plan for plan in asked if plan.recipe.repository and plan.recipe.repository["file"] in indexes]
+    indexes = {file: index for file in files if (index := repository_index.read(settings.mirror / file))} | {"": ""}
+    asked = [plan for plan in asked if _file(plan) in indexes]
     if not asked:
-        return plans, ()
+        return {}, ()
     request = playbook.Request(
         playbook="packages.yml",
         inventory=settings.inventory,
@@ -42,13 +88,17 @@ def tried(
     results, failures = host_results.of(
         outcome.results, "os_packages_info", PackagesInfoResult, [plan.host for plan in asked]
     )
-    found = {plan.host: refusals(plan, results[plan.host]) for plan in asked if plan.host in results}
-    return tuple(replace(plan, refusals=found.get(plan.host, plan.refusals)) for plan in plans), failures
+    return results, failures
+
+
+def _file(plan: HostPlan) -> str:
+    """The archive of the mirror from which the host gets its packages; empty if it uses its own repositories."""
+    return str(plan.recipe.repository["file"]) if plan.recipe.repository else ""
 
 
 def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
     """Why the packages of a plan cannot be installed on its host; empty if they can."""
-    archive = str(plan.recipe.repository["file"]) if plan.recipe.repository else ""
+    archive = _file(plan)
     cure = (
         "Collect that archive again from repositories of the same release that are not older than this host "
         "(docs/mirror.md); or install what is missing from the host's own repositories"
@@ -60,7 +110,8 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
     if result.lacks:
         names = ", ".join(result.lacks)
         lacking = f"{archive} lacks {names}" if archive else f"no repository of this host has {names}"
-        found.append(f"{plan.host}: {lacking}. {cure}")
+        where = _origins(plan, result)
+        found.append(f"{plan.host}: {lacking}. {f'{where}. ' if where else ''}{cure}")
     if result.problem:
         words = "".join(f"\n  {line}" for line in result.problem.splitlines())
         found.append(
@@ -75,5 +126,5 @@ def _question(plan: HostPlan) -> dict[str, object]:
         "manager": plan.recipe.manager,
         "required": list(plan.recipe.required),
         "optional": list(plan.recipe.optional),
-        "file": str((plan.recipe.repository or {})["file"]),
+        "file": _file(plan),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Cudnn, Generation, HostState
 from neuraltalk_provision.rules import activation as activations
@@ -27,7 +29,8 @@ class HostPlan:
     """What will be done on one host.
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
-    lease is replaced because it has ended.
+    lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed
+    (catalogue/tried.py), and `untried` says what of it was never tried.
     """
 
     host: str
@@ -43,6 +46,8 @@ class HostPlan:
     over: str = ""
     unconfirmed: bool = False
     """Whether an earlier activation was not confirmed: then the generation is activated again."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    untried: tuple[str, ...] = ()
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -78,6 +83,7 @@ class HostPlan:
             "gpu": self.recipe.gpu and asdict(self.recipe.gpu),
             "swaps_cudnn": self.swaps,
             "remark": self.remark,
+            "untried": list(self.untried),
             "refusals": list(self.refusals),
         }
 
@@ -119,6 +125,7 @@ def plan(
         cards=state.gpu.evidence,
         over=over,
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
+        versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
     )
     return replace(
         decided,

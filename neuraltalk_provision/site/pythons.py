@@ -22,8 +22,8 @@ BEGIN = "neuraltalk-provision"
 _OLDEST = {(2, 16): (3, 6), (2, 17): (3, 7), (2, 18): (3, 8), (2, 19): (3, 8), (2, 20): (3, 9), (2, 21): (3, 9)}
 LAST_FOR_PYTHON_2 = (2, 16)
 """The last ansible-core that drives hosts with Python 2.7, and with Python 3.6."""
-ITS_CONTROLLERS = "3.10 to 3.12"
-"""The Pythons on which that ansible-core itself runs."""
+ITS_CONTROLLERS = "3.11 or 3.12"
+"""The Pythons on which that ansible-core and provision itself run."""
 _LINE = re.compile(r"found (/\S{1,300})(?: (.{0,500}))?")
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})")
 
@@ -78,8 +78,10 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
         last = ".".join(map(str, LAST_FOR_PYTHON_2))
         words = (
             f"{there}, but {needs}. ansible-core {last} drives this host: install provision a second time, with Python "
-            f"{ITS_CONTROLLERS}: `python3.12 -m venv DIR`, `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'` "
-            "(PROVISION is its wheel or source directory), and call DIR/bin/provision for such hosts"
+            f"{ITS_CONTROLLERS}, from the mirror (`sh MIRROR/install-provision.sh --ansible {last} DIR`) or from an "
+            f"index (`python3.12 -m venv DIR`, `DIR/bin/pip install PROVISION 'ansible-core=={last}.*'`; PROVISION is "
+            "its wheel or source directory). Call DIR/bin/provision with --limit for such hosts, and this one with "
+            "--limit '!HOST' for the others"
         )
     return replace(failure, message=f"{failure.message}\n  {words}", code=codes.PYTHON_OLD)
 

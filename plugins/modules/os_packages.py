@@ -34,6 +34,35 @@ options:
     description: A directory that contains a package repository. If it is empty, the host's own repositories are used.
     type: str
     default: ''
+  unsupported:
+    description:
+      - Versions with which the build is known to fail. If such a version would be installed, nothing is installed, and
+        the module fails with the name, the version and the words.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What it is, for people.
+        type: str
+        required: true
+      packages:
+        description: Names of the package, of which one is required.
+        type: list
+        elements: str
+        required: true
+      versions:
+        description: A range such as V(>=4) or V(>=4,<4.2).
+        type: str
+        required: true
+      words:
+        description: Why it is refused, and what helps.
+        type: str
+        required: true
+  origins:
+    description: The repository that usually has a package, by package. For the message if none has it.
+    type: dict
+    default: {}
   wait:
     description:
       - Seconds to wait for other programs that use the package manager. Then the module fails and names them. It also
@@ -107,7 +136,8 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.package_locks import ended_with_controller
 from ..module_utils.host.package_managers import QUIET, manager_of
-from ..module_utils.rules.packages import COMMANDS
+from ..module_utils.rules import versions
+from ..module_utils.rules.packages import COMMANDS, usual_origins
 
 REFRESH, INSTALL = 1800, 14400
 """Seconds after which reading the repositories, and installing, are ended."""
@@ -128,27 +158,43 @@ def _need(error):
         raise error
 
 
-def install(manager, missing, optional, log, idle):
+def _refuse_unsupported(known, unsupported):
+    """Fail if a version that would be installed is known to fail; `known` is {package: version}."""
+    for rule in unsupported:
+        for name in rule["packages"]:
+            if versions.within(known.get(name, ""), rule["versions"]):
+                found = (rule["name"], versions.upstream(known[name]), rule["words"])
+                raise StackError("no package was installed, because %s %s %s" % found)
+
+
+def _none_has(names, origins):
+    """The words for packages that no repository has, with the repository that usually has them."""
+    usual = usual_origins(names, origins)
+    return (
+        "no repository of this host has %s%s. Add the packages archive of this platform to the mirror, or "
+        "configure the host's repositories" % (", ".join(names), ". %s" % usual if usual else "")
+    )
+
+
+def install(manager, missing, optional, options, idle):
     """Install the missing packages and the available optional ones. Returns the unavailable optional ones.
 
-    `idle` is a function that returns when no other program uses the package manager.
+    `options` are those of the module. `idle` returns when no other program uses the package manager.
     """
+    log = options["log"]
     idle()
     manager.repair(log)
     idle()
     refreshed = _run(manager.refresh(), log, REFRESH)
     if not manager.tolerant:
         _need(refreshed)
-    known = set(manager.known(missing + optional))
+    known = manager.known(missing + optional)
     unknown = [name for name in missing if name not in known]
     if unknown:
         # A repository that could not be read is probably the one that has them.
         _need(refreshed)
-        raise StackError(
-            "no repository of this host has %s. Add the packages archive of this platform to "
-            "the mirror, or configure the host's repositories" % ", ".join(unknown),
-            log=log,
-        )
+        raise StackError(_none_has(unknown, options["origins"]), log=log)
+    _refuse_unsupported(known, options["unsupported"])
     available = [name for name in optional if name in known]
     if missing or available:
         idle()
@@ -169,7 +215,7 @@ def work(module):
     optional = [name for name in options["optional"] if name not in before]
     installs = bool(missing) and not module.check_mode
     idle = functools.partial(package_locks.wait, options["manager"], options["wait"])
-    absent = install(manager, missing, optional, options["log"], idle) if installs else []
+    absent = install(manager, missing, optional, options, idle) if installs else []
     after = before if module.check_mode else manager.installed(options["required"] + options["optional"])
     return {
         "changed": bool(missing),
@@ -195,6 +241,18 @@ def main():
             "required": {"type": "list", "elements": "str", "required": True},
             "optional": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "default": ""},
+            "origins": {"type": "dict", "default": {}},
+            "unsupported": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "packages": {"type": "list", "elements": "str", "required": True},
+                    "versions": {"type": "str", "required": True},
+                    "words": {"type": "str", "required": True},
+                },
+            },
             "wait": {"type": "int", "default": package_locks.LIMIT},
             "log": {"type": "path", "required": True},
         },

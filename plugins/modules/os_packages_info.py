@@ -12,7 +12,8 @@ description:
   - With O(index) they simulate it. The index is written into a temporary directory, which is removed. So a plan knows
     of packages that the repository lacks, and of packages that do not go with those of the host.
   - With O(repository) they also read the package files. So a proof knows that no file is missing or damaged.
-  - Without both, an installation from the host's own repositories is simulated.
+  - Without both, an installation from the host's own repositories is simulated. With O(cached), only what was read of
+    them before is looked up.
 options:
   manager:
     description: The package manager to use.
@@ -37,6 +38,10 @@ options:
     description: A directory that contains the repository with its packages.
     type: str
     default: ''
+  cached:
+    description: Read no repository and simulate nothing. V(lacks) is empty if nothing was read before.
+    type: bool
+    default: false
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -76,6 +81,18 @@ absent:
   returned: success
   type: list
   elements: str
+versions:
+  description: The version of each missing required package that would be installed, as far as it is known.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    package:
+      description: Its name.
+      type: str
+    version:
+      description: The version, as the package manager writes it.
+      type: str
 """
 
 import base64
@@ -109,29 +126,32 @@ def unpack(index, directory):
                 shutil.copyfileobj(entry.content, file)
 
 
-def attempt(manager, required, optional, files):
-    """{lacks, absent, problem}: what an installation would find out; with `files` the package files are read too.
+def attempt(manager, required, optional, files, cached=False):
+    """{lacks, absent, problem, versions}: what an installation would find out; with `files` it reads the files too.
 
     A host that has the required packages gets no others, so it is not asked further.
     """
     before = manager.installed(required + optional)
     missing = [name for name in required if name not in before]
     wanted = [name for name in optional if name not in before]
-    answer = {"lacks": [], "absent": [], "problem": ""}
+    answer = {"lacks": [], "absent": [], "problem": "", "versions": []}  # type: dict[str, object]
     if not missing:
         return answer
-    unread, code = _output(manager.refresh())
+    unread, code = ("", 0) if cached else _output(manager.refresh())
     if code == 0:
         unread = ""
     elif not manager.tolerant:
         return dict(answer, problem=unread)
-    known = set(manager.known(missing + wanted))
+    known = manager.known(missing + wanted, cached)
+    answer["versions"] = [{"package": name, "version": known[name]} for name in missing if name in known]
+    if cached and not known:
+        return answer
     answer["lacks"] = [name for name in missing if name not in known]
     answer["absent"] = [name for name in wanted if name not in known]
     if answer["lacks"] and unread:
         # The repository that could not be read is probably the one that has them.
         return dict(answer, problem=unread)
-    return dict(answer, problem=_refusal(manager, sorted(known), files) if known else "")
+    return dict(answer, problem=_refusal(manager, sorted(known), files) if known and not cached else "")
 
 
 def _refusal(manager, names, files):
@@ -169,7 +189,7 @@ def work(module):
             # A simulation takes no lock, reading the packages does.
             package_locks.wait(options["manager"])
         manager = manager_of(options["manager"], private or repository)
-        answer = attempt(manager, options["required"], options["optional"], files=bool(repository))
+        answer = attempt(manager, options["required"], options["optional"], bool(repository), options["cached"])
     finally:
         if private:
             shutil.rmtree(private, ignore_errors=True)
@@ -184,6 +204,7 @@ def main():
             "optional": {"type": "list", "elements": "str", "default": []},
             "index": {"type": "str", "default": ""},
             "repository": {"type": "str", "default": ""},
+            "cached": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("index", "repository")],
         supports_check_mode=True,

@@ -85,6 +85,9 @@ state:
     packages:
       description: The version of each named package that is installed.
       type: dict
+    programs:
+      description: The version of programs for builds (C(cmake)) that an administrator installed below /usr/local.
+      type: dict
     stack:
       description:
         - The ids C(current) and C(previous), C(since) when the current one is current (in seconds since 1970), and
@@ -170,6 +173,7 @@ from ..module_utils.activation import record
 from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host import disk, package_locks, pythons
+from ..module_utils.host.build_tools import own_programs
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
@@ -269,6 +273,7 @@ def work(module):
     state = {
         "platform": platform_facts(module.params["interpreter"]),
         "packages": installed_packages(module.params["packages"]),
+        "programs": own_programs(_which("cmake")),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

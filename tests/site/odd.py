@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.rules import versions
+
 DISKS = ("900m,noexec:/noexec", "900m,nr_inodes=300:/few", "100k,mode=1777:/small", "300m,noexec,mode=1777:/tmp")
 """Disks of the machines: one with noexec, one with few inodes, one that is too small for the largest file, and /tmp."""
 SHELL_IN_VAIN = "printf '#!/bin/sh\\nexit 1\\n' >{0}; chmod 755 {0}"
@@ -43,6 +46,7 @@ PYTHON_27 = (
     "ansible-core 2.16 drives this host",
     "'ansible-core==2.16.*'",
 )
+OWN_CMAKE = "printf '#!/bin/sh\\necho cmake version 99.0\\n' >/usr/local/bin/cmake"
 NEWER = "sed -i '/^Package: libpng16-16$/,/^$/ s/^Version: .*/Version: 1.6.99-1/' /var/lib/dpkg/status"
 
 REFUSED = (
@@ -168,6 +172,16 @@ REFUSED = (
         f"cp -a /var/lib/dpkg/status /root/status; {NEWER}",
         "cp -a /root/status /var/lib/dpkg/status",
         ("apt cannot install the packages of packages-debian-12", "libpng16-16 (=", "Collect that archive again"),
+    ),
+    *(
+        Odd(
+            "a CMake that is known not to work",
+            f"{OWN_CMAKE}; chmod 755 /usr/local/bin/cmake",
+            "rm /usr/local/bin/cmake",
+            ("CMake 99.0 is known not to work", row.reason[:30], row.cure[:30]),
+        )
+        for row in catalogues.tried_table().not_working
+        if row.what == "cmake" and versions.within("99.0", row.versions)
     ),
 )
 

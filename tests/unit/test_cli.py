@@ -399,6 +399,17 @@ def test_plan_names_the_hosts_of_each_wave(capsys: Capture, monkeypatch: pytest.
     assert out.splitlines()[-2:] == ["wave 1 (1): node1", "wave 2 (100%): node2, node3"]
 
 
+def test_plan_tells_what_was_never_tried_and_goes_on(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("HDF5 1.16.0 was never tried (tried: 1.8.12 to 1.14.5)",)
+    surveyed(monkeypatch, *(replace(planned("bare", host), untried=words) for host in ("node1", "node2")))
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert code == 0
+    assert out.count("was never tried") == 1
+    assert f"node1, node2: {words[0]}" in out
+    code, out, _ = provision(capsys, "site", "--plan", "--json")
+    assert json.loads(out)["plans"][1]["untried"] == list(words)
+
+
 def test_plan_with_a_refusal_is_code_2_and_one_document(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     surveyed(monkeypatch, planned("no-space"), planned("bare", "node2"))
     code, _, err = provision(capsys, "site", "--plan")

@@ -151,3 +151,11 @@ def test_each_failure_names_the_platform_and_the_next_step(kind: str) -> None:
     error = dnf_errors.of_failure(Failure(kind=kind, repository="", text="why"), "rocky-9-x86_64", "")
     assert "rocky-9-x86_64" in error.message
     assert error.advice
+
+
+def test_missing_packages_are_told_with_where_they_usually_come_from() -> None:
+    where = "hdf5-devel usually comes from EPEL (dnf install epel-release)"
+    error = dnf_errors.of_missing(("hdf5-devel",), "rocky-9-x86_64", where)
+    assert error.message == "no repository for rocky-9-x86_64 has hdf5-devel"
+    assert str(error.advice).startswith(f"{where}. Give these repositories, too. `dnf provides NAME`")
+    assert str(dnf_errors.of_missing(("x",), "fedora-40-x86_64").advice).startswith("Give the repositories that have")

@@ -138,7 +138,9 @@ PURE = [
     "catalogue/platform.py",
     "catalogue/pythons.py",
     "catalogue/recipe.py",
+    "catalogue/repositories.py",
     "catalogue/target.py",
+    "catalogue/tried.py",
     "dataset/request.py",
     "fleet/busy.py",
     "fleet/seen.py",
@@ -210,6 +212,7 @@ PURE = [
     "site/plan.py",
     "site/play_errors.py",
     "site/recipes.py",
+    "site/trials.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
 

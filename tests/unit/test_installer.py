@@ -20,6 +20,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.model import MadeSource, PackageSource
 from neuraltalk_provision.mirror import collecting, installer, lock, made, pull, pull_plan, store
+from neuraltalk_provision.mirror import wheels as collector
 from neuraltalk_provision.mirror.pull_plan import PullPlan
 from tests.unit.collected import Shelf, shelf
 from tests.unit.test_collecting import Said
@@ -125,6 +126,7 @@ def machine(tmp_path: Path) -> Machine:
     files = {
         "neuraltalk_provision-0.1.0-py3-none-any.whl": wheel,
         "requirements.txt": f"neuraltalk-provision==0.1.0 --hash=sha256:{digest}\n".encode(),
+        collector.old_requirements(): f"neuraltalk-provision==0.1.0 --hash=sha256:{digest}\n# old\n".encode(),
     }
     with tarfile.open(mirror / "provision-wheels.tar", "w") as tar:
         for name, content in files.items():
@@ -165,7 +167,49 @@ def test_it_installs_into_one_directory_and_a_second_time_changes_nothing(machin
     (place / ".neuraltalk-provision").write_text(f"complete {'1' * 64}\n")
     other = machine.run("a place")
     assert other.returncode == 2
-    assert "another version of provision, which is kept" in other.stderr
+    assert "another version of provision or of ansible-core, which is kept" in other.stderr
+
+
+def test_old_ansible_gets_a_directory_of_its_own(machine: Machine) -> None:
+    """A Python that the old ansible-core accepts is faked, because this one may be newer."""
+    program = python_312(machine)
+    done = machine.run("--ansible", "2.16", PYTHON=program)
+    assert done.returncode == 0, done.stderr
+    assert below(machine.home) == ["neuraltalk-provision-ansible-2.16"]
+    again = machine.run("--ansible", "2.16", PYTHON=program)
+    assert (again.returncode, "already installed" in again.stdout) == (0, True)
+    other = machine.run("neuraltalk-provision-ansible-2.16")
+    assert (other.returncode, "or of ansible-core, which is kept" in other.stderr) == (2, True)
+    newer = machine.run("--ansible", "2.16", "b", PYTHON="", PATH=str(fake_pythons(machine, "3.13")))
+    assert (newer.returncode, "it needs one of 3.11 3.12. python3 is Python 3.13" in newer.stderr) == (2, True)
+
+
+def python_312(machine: Machine) -> str:
+    """This Python, which says that it is 3.12."""
+    program = machine.home.parent / "python-3.12"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.12;; *) exec {sys.executable} "$@";; esac\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def fake_pythons(machine: Machine, version: str) -> Path:
+    """A directory with a python3 of that version and what the program needs else."""
+    folder = machine.home.parent / f"bin-{version}"
+    folder.mkdir()
+    for name in ("sh", "dirname", "sed", "ls"):
+        (folder / name).symlink_to(shutil.which(name) or "")
+    program = folder / "python3"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo {version};; *) exit 1;; esac\n')
+    program.chmod(0o755)
+    return folder
+
+
+def test_wheels_of_an_older_version_have_no_old_ansible(machine: Machine) -> None:
+    file = machine.mirror / installer.FILE
+    file.write_text(file.read_text().replace("requirements-ansible-$", "requirements-none-$"))
+    done = machine.run("--ansible", "2.16", PYTHON=python_312(machine))
+    assert (done.returncode, "was made by an older version" in done.stderr) == (2, True)
+    assert below(machine.home) == []
 
 
 def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(machine: Machine) -> None:
@@ -252,8 +296,9 @@ def test_python_that_does_not_fit_is_told_with_what_to_install(machine: Machine,
 
 
 def test_help_and_wrong_options(machine: Machine) -> None:
-    assert "sh MIRROR/install-provision.sh [DIRECTORY]" in machine.run("--help").stdout
-    for arguments in (["--replace"], ["a", "b"]):
+    assert "sh MIRROR/install-provision.sh [--ansible 2.16] [DIRECTORY]" in machine.run("--help").stdout
+    assert "Python 3.11 3.12." in machine.run("--help").stdout.splitlines()[-1]
+    for arguments in (["--replace"], ["a", "b"], ["--ansible"], ["--ansible", "2.9"], ["--ansible", "2.16", "-x"]):
         done = machine.run(*arguments)
         assert (done.returncode, "Usage:" in done.stderr) == (2, True)
     assert below(machine.home) == []

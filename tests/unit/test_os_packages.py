@@ -167,6 +167,32 @@ def test_repository_that_cannot_be_read_is_no_failure_if_the_others_have_everyth
         converge(run_module, tmp_path, manager)
 
 
+RULE = {"name": "CMake", "packages": ["cmake3", "make"], "versions": ">=1", "words": "is known not to work: an error"}
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_version_that_is_known_not_to_work_is_refused_before_anything_is_installed(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    """The host's own repositories are read only now, so the plan could not know it."""
+    host = Host(module, monkeypatch, set(), {"gcc", "make"})
+    words = r"no package was installed, because CMake 1\.0 is known not to work: an error"
+    with pytest.raises(ModuleError, match=words):
+        converge(run_module, tmp_path, manager, unsupported=[RULE])
+    assert not any("install" in argv for argv in host.commands)
+    converge(run_module, tmp_path, manager, unsupported=[{**RULE, "versions": ">=1.1"}])
+
+
+def test_package_that_no_repository_has_is_told_with_the_one_that_usually_has_it(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Host(module, monkeypatch, set(), {"gcc"})
+    origins = {"make": "EPEL (dnf install epel-release)", "hdf5": "EPEL"}
+    words = r"no repository of this host has make\. make usually comes from EPEL \(dnf install epel-release\)\. Add"
+    with pytest.raises(ModuleError, match=words):
+        converge(run_module, tmp_path, "dnf", origins=origins)
+
+
 def test_command_that_does_not_end_is_told(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +222,10 @@ def recorded(module: ModuleType, monkeypatch: pytest.MonkeyPatch, file: str) -> 
 
 def test_apt_knows_what_has_a_candidate(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(module, monkeypatch, "apt-cache-policy.txt")
-    assert package_managers.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == ["gcc", "libsox-fmt-all"]
+    assert package_managers.Apt("").known(["gcc", "awk", "libsox-fmt-all", "nosuch"]) == {
+        "gcc": "4:12.2.0-3",
+        "libsox-fmt-all": "14.4.2+git20190427-3.5",
+    }
 
 
 @pytest.mark.parametrize(("command", "word"), [("dnf", "--available"), ("yum", "available")])
@@ -206,8 +235,9 @@ def test_each_command_gets_the_arguments_that_it_accepts(
     asked: list[list[str]] = []
     monkeypatch.setattr(package_managers, "query", lambda argv: asked.append(argv) or "")
     package_managers.Rpm(command, "").known(["gcc"])
+    package_managers.Rpm(command, "").known(["gcc"], cached=True)
     own = ["--setopt=exit_on_lock=1", "--setopt=*.skip_if_unavailable=1"]
-    assert asked == [[command, "-q", *own, "list", word, "gcc"]]
+    assert asked == [[command, "-q", *cached, *own, "list", word, "gcc"] for cached in ([], ["-C"])]
 
 
 def test_dnf_knows_what_it_lists_dots_and_long_names_included(
@@ -223,7 +253,9 @@ def test_dnf_knows_what_it_lists_dots_and_long_names_included(
         "Available",
         "nosuch",
     ]
-    assert package_managers.Rpm("dnf", "").known(names) == names[:4]
+    known = package_managers.Rpm("dnf", "").known(names)
+    assert list(known) == names[:4]
+    assert known["protobuf-compiler-with-a-long-name"] == "3.14.0-13.el9"
 
 
 def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_path: Path) -> None:

@@ -6,28 +6,36 @@ import base64
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import repository_index
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import packages, playbook
+from neuraltalk_provision.site import converge, packages, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 from plugins.module_utils.host import package_managers
 from plugins.module_utils.host import packages as host_packages
 from tests.unit.plans import RECIPE, planned
+from tests.unit.test_tried import FIXED
 
 Run = Callable[..., dict[str, Any]]
 UNMET = (
     "Reading package lists...\nThe following packages have unmet dependencies:\n"
     " zlib1g-dev : Depends: zlib1g (= 1.2) but 1.3 is to be installed\nE: Unable to correct problems\n"
 )
+
+
+CMAKE = {"package": "cmake", "version": "3.26.5-2"}
+GCC = {"package": "gcc", "version": "1.0"}
 
 
 def archive(folder: Path, *names: str) -> Path:
@@ -110,6 +118,7 @@ def test_packages_that_can_be_installed_are_no_problem(
     host.said, host.code = ("Inst gcc", 0) if manager == "apt" else ("Operation aborted.", 1)
     said = ask(run_module, tmp_path, manager)
     assert (said["changed"], said["lacks"], said["problem"]) == (False, [], "")
+    assert said["versions"] == [{"package": name, "version": "1.0"} for name in ("gcc", "make")]
     assert {"-s", "--assumeno"} & set(host.commands[-1])
     assert host.commands[-1][-2:] == ["gcc", "make"]
 
@@ -211,8 +220,6 @@ def test_nothing_is_left_on_the_host(
 
 def bare(**changes: Any) -> HostPlan:
     """The plan of a bare host that gets its packages from the mirror."""
-    from dataclasses import replace
-
     repository = {"name": "packages", "file": "packages-debian-12-x86_64.tar", "sha256": "a" * 64, "size": 9}
     plan = planned("bare", recipe=replace(RECIPE, repository=repository))
     return replace(plan, **changes)
@@ -249,13 +256,78 @@ def test_packages_of_the_host_s_own_repositories_are_told_as_theirs() -> None:
     assert "cannot install the packages of this host's own repositories" in unmet
 
 
-def test_host_that_has_its_packages_or_uses_its_own_repositories_is_not_asked(
+def test_host_that_has_its_packages_or_cannot_be_built_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = answering(monkeypatch, PlayResults())
-    plans = (planned("bare"), planned("converged"), bare(refusals=("no space",)))
-    assert packages.tried(plans, settings(tmp_path), Output()) == (plans, ())
+    plans = (planned("converged"), bare(refusals=("no space",)))
+    found, failures = packages.tried(plans, settings(tmp_path), Output())
+    assert ([plan.refusals for plan in found], failures) == ([(), ("no space",)], ())
     assert asked == []
+
+
+def of_rocky(**changes: Any) -> HostPlan:
+    """The plan of a bare Rocky Linux 9 that uses its own repositories."""
+    names = ("cmake", "hdf5-devel", "openblas-devel")
+    recipe = replace(RECIPE, platform="rocky-9-x86_64", manager="dnf", required=names, repository=None)
+    return replace(planned("bare", recipe=recipe), **changes)
+
+
+def test_host_with_its_own_repositories_looks_up_what_it_has_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = {"problem": "", "lacks": ["hdf5-devel", "openblas-devel"], "absent": [], "versions": [CMAKE]}
+    asked = answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", result),)))
+    (plan,), _failures = packages.tried((of_rocky(),), settings(tmp_path), Output())
+    assert plan.refusals == ()
+    assert plan.remark == (
+        "node1: its repositories, as they were last read, lack hdf5-devel, openblas-devel. openblas-devel usually "
+        "comes from CRB (dnf config-manager --set-enabled crb); hdf5-devel usually comes from EPEL (dnf install "
+        "epel-release): enable these repositories, or collect an archive of OS packages (docs/mirror.md). `provision "
+        "site` reads them again"
+    )
+    assert plan.untried[0].startswith("rocky-9-x86_64 was never tried")
+    assert asked[0].variables["provision_indexes"] == {"": ""}
+    assert asked[0].variables["provision_tries"]["node1"]["file"] == ""
+
+
+def test_version_in_the_archive_that_is_known_not_to_work_is_refused_in_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogues, "tried_table", lambda: FIXED)
+    versions = [{"package": "make", "version": "4.3-4.1"}, {"package": "cmake", "version": "5.0.0-1"}]
+    result = {"problem": "", "lacks": [], "absent": [], "versions": versions}
+    answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", result),)))
+    (plan,), _failures = packages.tried((bare(),), settings(tmp_path), Output())
+    assert plan.refusals[0].startswith("node1: CMake 5.0.0 is known not to work: it ends with `Compatibility")
+    with pytest.raises(UsageError, match=r"CMake 5\.0\.0 is known not to work"):
+        converge.refuse([plan])
+
+
+def test_archive_that_lacks_packages_of_el_is_told_with_the_repository_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = {"name": "packages", "file": "packages-rocky-9-x86_64.tar", "sha256": "a" * 64, "size": 9}
+    plan = of_rocky(recipe=replace(of_rocky().recipe, repository=repository))
+    result = PackagesInfoResult(lacks=("hdf5-devel",), absent=(), problem="")
+    (lacking,) = packages.refusals(plan, result)
+    assert lacking.startswith(
+        "node1: packages-rocky-9-x86_64.tar lacks hdf5-devel. hdf5-devel usually comes from EPEL (dnf install "
+        "epel-release). Collect that archive again"
+    )
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_lookup_reads_no_repository_and_simulates_nothing(
+    load: Callable[[str], ModuleType], run_module: Run, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    host = Host(load, monkeypatch, {"gcc"})
+    given = {"manager": manager, "required": ["gcc", "make"], "cached": True}
+    said = run_module("os_packages_info", **given)
+    assert (said["lacks"], said["problem"], said["versions"], host.commands) == (["make"], "", [GCC], [])
+    host.known = set()
+    said = run_module("os_packages_info", **given)
+    assert (said["lacks"], said["versions"]) == ([], []), "nothing was read before, so nothing is known"
 
 
 def test_host_that_gives_no_answer_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.recipe import Part, Recipe
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.mirror import lock
@@ -26,6 +27,7 @@ from neuraltalk_provision.site import converge, host_state, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan, Step
 from tests.unit import proving
+from tests.unit.test_tried import FIXED
 
 SEEN = Seen(planted=(Attempt(kind="tcp", to="192.0.2.1", port=9),), watched="the container")
 
@@ -72,9 +74,9 @@ class World:
         monkeypatch.setattr(playbook, "run", lambda _: playbook.Outcome(0, self.resolved))
         monkeypatch.setattr(wheels, "resolve", lambda *_: self.tried)
 
-    def resolve(self, *absent: str, lacks: tuple[str, ...] = (), problem: str = "") -> None:
+    def resolve(self, *absent: str, lacks: tuple[str, ...] = (), problem: str = "", **more: Any) -> None:
         """What the package manager of the host says."""
-        result = {"absent": absent, "lacks": lacks, "problem": problem}
+        result = {"absent": absent, "lacks": lacks, "problem": problem, **more}
         self.resolved = PlayResults((("box", "os_packages_info", result),))
 
     @contextmanager
@@ -166,6 +168,18 @@ def test_packages_that_cannot_be_resolved_end_the_proof_before_the_build(world: 
     assert "no repository of this host has gcc" in lacking
     assert "gcc : Depends: cpp" in unmet
     assert "converge" not in world.calls
+
+
+def test_version_that_is_known_not_to_work_ends_the_proof_before_the_build(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogues, "tried_table", lambda: FIXED)
+    world.resolve(versions=({"package": "cmake", "version": "5.0.0-1"}, {"package": "gcc", "version": "99.1-1"}))
+    result = world.prove()
+    (problem,) = result.proof.problems
+    assert "CMake 5.0.0 is known not to work" in problem
+    assert "converge" not in world.calls
+    assert any("gcc 99.1 was never tried" in remark for remark in result.remarks)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def test_host_with_python_2_7_alone_is_told_which_ansible_core_drives_it(core: s
     assert said.code == codes.PYTHON_OLD
     assert f"/usr/bin/python2.7 is Python 2.7, but ansible-core {core} on this machine needs Python 3." in said.message
     assert "'ansible-core==2.16.*'" in said.message
-    assert "Python 3.10 to 3.12" in said.message
+    assert "`sh MIRROR/install-provision.sh --ansible 2.16 DIR`" in said.message
+    assert "Call DIR/bin/provision with --limit" in said.message
+    assert "Python 3.11 or 3.12" in said.message
 
 
 def test_ansible_core_2_16_drives_it_when_the_interpreter_is_named() -> None:

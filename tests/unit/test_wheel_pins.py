@@ -11,6 +11,7 @@ from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import pythons, target
 from neuraltalk_provision.catalogue.model import PackageSource
 from neuraltalk_provision.mirror import wheels
+from neuraltalk_provision.site import pythons as site_pythons
 from tests.unit.test_dependencies import asked, versions
 from tools import wheel_pins
 
@@ -69,6 +70,22 @@ def test_provision_gets_the_versions_of_its_list_of_requirements() -> None:
         assert [name for name, versions_ in demanded.items() if found.get(name) not in versions_] == []
         limit = pythons.version(pythons.CONTROLLER[python].manylinux)
         assert [row.file for row in rows if pythons.manylinux(row.file) > limit] == []
+
+
+def test_old_ansible_core_satisfies_what_provision_demands() -> None:
+    """And it is the release that hosts with Python 2.7 are told of."""
+    old, demanded = catalogue.old_ansible(), asked()
+    found = {wheel.name: wheel.version for wheel in old.wheels}
+    assert found["ansible-core"] in demanded["ansible-core"]
+    assert found["ansible-core"].startswith(f"{old.version}.")
+    assert ".".join(map(str, site_pythons.LAST_FOR_PYTHON_2)) == old.version
+    assert set(old.pythons) <= set(pythons.CONTROLLER)
+    assert " or ".join(old.pythons) == site_pythons.ITS_CONTROLLERS
+    assert set(wheels.with_old_ansible(PINS[wheels.PROVISION])) == set(old.pythons)
+    for wheel in old.wheels:
+        name, version, _build, tags = parse_wheel_filename(wheel.file)
+        assert (name, str(version)) == (canonicalize_name(wheel.name), wheel.version)
+        assert {str(tag) for tag in tags} >= {"py3-none-any"}
 
 
 def test_cuda_is_one_release_for_hosts_with_a_glibc_that_it_runs_on() -> None:

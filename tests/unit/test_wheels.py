@@ -14,6 +14,7 @@ import pytest
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Wheel, target
+from neuraltalk_provision.catalogue.pythons import OldAnsible
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import own_wheel, wheels
 from neuraltalk_provision.mirror.collection import UnavailableError
@@ -38,6 +39,10 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, tuple[Wheel, ..
     found = {"python-wheels": {"2.7": old, "3.11": new}, "provision-wheels": {"3.11": new, "3.12": new[1:]}}
     monkeypatch.setattr(catalogues, "wheels", lambda: found)
     monkeypatch.setattr(own_wheel, "made", lambda: OWN)
+    older = indexes.wheel("numpy-1-py3-none-any.whl", b"older")
+    monkeypatch.setattr(
+        catalogues, "old_ansible", lambda: OldAnsible(version="2.16", pythons=("3.11",), wheels=(older,))
+    )
     return found
 
 
@@ -85,16 +90,22 @@ def test_cuda_is_not_collected_for_a_system_that_is_too_old_for_it() -> None:
 def test_provision_comes_with_its_own_wheel_and_one_list_for_all_pythons(
     pins: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    indexes.configure(monkeypatch, tmp_path, index_url=indexes.write(tmp_path / "index", FILES))
+    older = {"numpy-1-py3-none-any.whl": b"older"}
+    indexes.configure(monkeypatch, tmp_path, index_url=indexes.write(tmp_path / "index", {**FILES, **older}))
     found = wheels.Wheels().collect(PROVISION, DEBIAN, tmp_path, Event())
     digests = {name.split("-")[0]: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     assert found.version == "0.1.0"
-    assert {piece.name for piece in found.pieces} == set(FILES)
+    assert {piece.name for piece in found.pieces} == {*FILES, *older}
     assert found.made == {
         OWN.file: b"own",
         "requirements.txt": (
             f'h5py==3.16.0 ; python_version == "3.11" \\\n    --hash=sha256:{digests["h5py"]}\n'
             f"numpy==2 \\\n    --hash=sha256:{digests['numpy']}\n"
+            f"neuraltalk-provision==0.1.0 \\\n    --hash=sha256:{OWN.sha256}\n"
+        ).encode(),
+        "requirements-ansible-2.16.txt": (
+            f"h5py==3.16.0 \\\n    --hash=sha256:{digests['h5py']}\n"
+            f"numpy==1 \\\n    --hash=sha256:{hashlib.sha256(b'older').hexdigest()}\n"
             f"neuraltalk-provision==0.1.0 \\\n    --hash=sha256:{OWN.sha256}\n"
         ).encode(),
     }

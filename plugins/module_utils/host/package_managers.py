@@ -67,10 +67,11 @@ class Apt(object):
         """Whether the end of a simulation means that the packages cannot be installed."""
         return code != 0
 
-    def known(self, names):
+    def known(self, names, cached=False):
+        """{name: version} of those packages that can be installed. apt never reads its repositories for this."""
         listing = query(["apt-cache"] + self.options + ["policy"] + names)
         blocks = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", listing, re.M)
-        return [name for name, candidate in blocks if candidate != "(none)"]
+        return dict((name, candidate) for name, candidate in blocks if candidate != "(none)")
 
     def installed(self, names):
         return of_dpkg(names)
@@ -128,12 +129,14 @@ class Rpm(object):
         # With --assumeno the code is always 1.
         return bool(re.search(r"^(?:Error|No package |No match )", output, re.M))
 
-    def known(self, names):
+    def known(self, names, cached=False):
+        """{name: version} of those packages that can be installed; with `cached` no repository is read for this."""
         # dnf 5 accepts only the option, yum only the argument, dnf 4 both.
         available = "available" if self.command == "yum" else "--available"
-        listing = query([self.command, "-q"] + self.options + ["list", available] + names)
-        listed = re.findall(r"^(\S+)\.[^\s.]+\s", listing, re.M)
-        return [name for name in names if name in listed]
+        start = [self.command, "-q"] + ["-C"] * cached + self.options
+        # yum breaks long lines after the name.
+        listed = dict(re.findall(r"^(\S+)\.[^\s.]+\s+(\S+)", query(start + ["list", available] + names), re.M))
+        return dict((name, listed[name]) for name in names if name in listed)
 
     def installed(self, names):
         return of_rpm(names)

@@ -12,6 +12,19 @@ COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
 """{package manager: its command}. A package manager is present if its command exists. dnf is preferred to yum."""
 
 
+def usual_origins(names, origins):
+    # type: (list[str] | tuple[str, ...], dict[str, str]) -> str
+    """Where packages usually come from, in words, by {package: repository}; empty if that is not known of any."""
+    held = {}  # type: dict[str, list[str]]
+    for name in names:
+        if name in origins:
+            held.setdefault(origins[name], []).append(name)
+    return "; ".join(
+        "%s usually %s from %s" % (", ".join(held[place]), "comes" if len(held[place]) == 1 else "come", place)
+        for place in sorted(held)
+    )
+
+
 def apt_listing(repository):
     # type: (str) -> tuple[str, str]
     """(path, content) of the list of sources that names only this repository of the mirror, unpacked in a directory."""

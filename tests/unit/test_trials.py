@@ -1,0 +1,72 @@
+"""Plans compared with what was tried: what is refused, what is told, and in how many lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from neuraltalk_provision.site import trials
+from neuraltalk_provision.site.plan import HostPlan
+from tests.unit.plans import RECIPE, part, planned
+from tests.unit.test_tried import FIXED
+
+FULL = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1), part("loadcaffe", 1), part("python", 1)))
+
+
+def bare(host: str = "node1") -> HostPlan:
+    return planned("bare", host, FULL)
+
+
+def test_version_that_would_be_installed_is_compared() -> None:
+    said = trials.judged(bare(), FIXED, {"libhdf5-dev": "2.2.0-1", "cmake": "5.0-1", "gcc": "4:12.2.0-3"})
+    hdf5, cmake = sorted(said.refusals, reverse=True)
+    assert hdf5.startswith("node1: HDF5 2.2.0 is known not to work: torch-hdf5 ends")
+    assert cmake.startswith("node1: CMake 5.0 is known not to work: it ends")
+    assert said.untried == ()
+    assert said.as_json()["refusals"] == list(said.refusals)
+
+
+def test_version_that_is_installed_counts_before_one_that_would_be() -> None:
+    plan = replace(bare(), versions={"cmake": "3.31.6"})
+    assert trials.judged(plan, FIXED, {"cmake": "4.3.0-1"}).refusals == ()
+
+
+def test_what_was_never_tried_goes_on_and_is_told() -> None:
+    said = trials.judged(bare(), FIXED, {"gcc": "4:16.1.0-1"})
+    assert (said.refusals, said.untried) == ((), ("gcc 16.1.0 was never tried (tried: 10.2 to 14)",))
+    assert said.as_json()["untried"] == list(said.untried)
+
+
+@pytest.mark.parametrize("kind", ["converged", "unsealed"])
+def test_stack_that_is_built_stays_as_it_is(kind: str) -> None:
+    """A host got HDF5 2 after its stack was built: nothing is built with it."""
+    plan = replace(planned(kind), versions={"cmake": "5.0", "gcc": "99.1"})
+    assert trials.judged(plan, FIXED, {}) == plan
+
+
+def test_only_what_the_components_to_build_use_is_compared() -> None:
+    plan = replace(planned("half-built"), refusals=(), versions={"hdf5": "2.2", "python": "2.7.5", "protobuf": "99"})
+    assert set(plan.builds) == {"nn", "weights"}
+    assert trials.judged(plan, FIXED, {}) == plan
+    assert len(trials.judged(replace(plan, versions={"cmake": "4.0"}), FIXED, {}).refusals) == 1
+
+
+def test_usual_version_of_the_release_stands_for_one_that_is_not_known_and_refuses_nothing() -> None:
+    usual = {"gcc": "8.5.0", "cmake": "5.0", "hdf5": "1.10.5"}
+    said = trials.judged(bare(), FIXED, {"gcc": "12.2.0-3"}, usual)
+    assert said.refusals == ()
+    (cmake,) = said.untried
+    assert cmake.startswith("CMake 5.0 is known not to work")
+    assert cmake.endswith("that is the usual version of this release, and the host's own is not known yet")
+    said = trials.judged(bare(), FIXED, {"cmake": "3.26-1"}, usual)
+    assert [words.partition(" (")[0] for words in said.untried] == ["gcc 8.5.0 was never tried"]
+
+
+def test_hosts_of_which_the_same_is_said_are_one_line() -> None:
+    plans = [replace(bare(f"node{number}"), untried=("HDF5 1.16.0 was never tried",)) for number in range(1, 8)]
+    plans += [bare("other"), replace(bare("gpu1"), untried=("gcc 16 was never tried",))]
+    assert trials.told(plans) == (
+        "node1, node2, node3, node4, node5 and 2 more: HDF5 1.16.0 was never tried",
+        "gpu1: gcc 16 was never tried",
+    )
