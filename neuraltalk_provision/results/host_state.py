@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
 
 _LONGEST = 4096
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
 class HostPlatform(Result):
@@ -81,6 +82,17 @@ class Lease(Result):
     host: Text
     what: Text
     since: Whole
+
+
+class Identity(Result):
+    """Digests by which hosts are compared: `machine` is that of all its names, `directories` that of the stack root.
+
+    Two hosts with one of the directories in common share the stack root. `filesystem` says in words where it is.
+    """
+
+    machine: Digest = ""
+    directories: Annotated[Many[Digest], Field(max_length=10)] = ()
+    filesystem: Text = ""
 
 
 class PackageUser(Result):
@@ -177,6 +189,7 @@ class HostState(Result):
     controller: Text
     account: bool = True
     lease: Lease | None = None
+    identity: Identity = Identity()
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
     spaces: Annotated[dict[Text, Whole], Field(max_length=100)] = Field(default_factory=dict)
     """{directory outside the stack root: its free bytes}."""

@@ -98,6 +98,11 @@ state:
     spaces:
       description: The free bytes in the directories outside the stack root in which programs write.
       type: dict
+    identity:
+      description:
+        - C(machine) is equal for all names of one machine; hosts with one of the C(directories) in common share the
+          stack root. C(filesystem) says where it is.
+      type: dict
     obstacles:
       description: Why nothing can be built below the stack root, in words.
       type: list
@@ -157,7 +162,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.runs.account import ready
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import disk, package_locks, pythons
+from ..module_utils.host import disk, identity, package_locks, pythons
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
 from ..module_utils.host.manifest import has_manifest
@@ -253,6 +258,7 @@ def work(module):
         "disk": disk.facts(root),
         "package_users": package_users(),
         "spaces": disk.spaces(),
+        "identity": identity.facts(root),
         "obstacles": disk.obstacles(root),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
         "busy": running_builds(root),

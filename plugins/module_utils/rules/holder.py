@@ -20,6 +20,8 @@ UNKNOWN = "-"
 """The value of a part of the name that the machine does not report."""
 BOOT = "/proc/sys/kernel/random/boot_id"
 """The file in which Linux reports the id of its boot."""
+NETWORK = "/sys/class/net"
+"""The directory in which Linux lists the network interfaces."""
 FORM = re.compile(
     r"(?P<host>\S+) pid (?P<pid>\d+) since (?P<since>\d+)"
     r" boot (?P<boot>\S+) space (?P<space>\S+) machine (?P<machine>\S+)\Z"

@@ -14,11 +14,11 @@ GENERATIONS = "generations"
 CURRENT = "current"
 """The link to the generation that is used."""
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
-HISTORY, LEASE = "history.json", "lease.json"
-"""The file that names the previous generation, and the file of the lease."""
+HISTORY, LEASE, ROOT_ID = "history.json", "lease.json", "root-id.json"
+"""The files that name the previous generation, the holder of the lease, and the stack root itself on a shared disk."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY)
+OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ROOT_ID)
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
@@ -44,6 +44,12 @@ def history(root):
     # type: (str) -> str
     """The file that names the generation that was current before."""
     return posixpath.join(root, HISTORY)
+
+
+def root_id(root):
+    # type: (str) -> str
+    """The file with the id of the stack root."""
+    return posixpath.join(root, ROOT_ID)
 
 
 def controller(root):
