@@ -69,10 +69,14 @@ class Temporary(Result):
 
 
 class Build(Result):
-    """A command that runs below the stack root."""
+    """A command that runs below the stack root. `host` is the machine, if it is another one that shares the disk.
+
+    Whether such a command still runs can be determined only there.
+    """
 
     log: Text
     pid: Whole
+    host: Text = ""
 
 
 class Lease(Result):

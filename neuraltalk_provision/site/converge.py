@@ -13,11 +13,12 @@ from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes
+from neuraltalk_provision.site import advice, controller, host_state, leases, playbook, recipes, sharing
 from neuraltalk_provision.site.events import Change, Event, Failure, change
 from neuraltalk_provision.site.host_state import HostStates
-from neuraltalk_provision.site.plan import HostPlan, plan
+from neuraltalk_provision.site.plan import HostPlan, following, plan
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,26 @@ def make_plans(
     if not listed:
         raise _empty_mirror(settings, catalogue, known)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
-    return tuple(
-        plan(
+    shares = sharing.of_hosts(known.states)
+    wanted = {host: one.recipe for host, one in chosen.items()}
+
+    def decide(host: str, state: HostState) -> HostPlan:
+        share = shares.get(host)
+        # There is one lease for all hosts that share a stack root; the first one names its holder.
+        held = sharing.refusals(host, share, wanted) if share else leases.refusals(host, state, take_over)
+        return plan(
             host,
-            state,
-            chosen[host].recipe,
+            state.model_copy(update={"busy": sharing.builds(host, known.states, shares)}),
+            wanted[host],
             orphaned=controller.is_dead(state.controller),
-            refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
+            refusals=chosen[host].refusals + held,
             remark=chosen[host].remark,
-            over=controller.replaceable(state.lease, take_over),
+            over="" if share else controller.replaceable(state.lease, take_over),
             pushed=not settings.artifact_url,
+            share=share,
         )
-        for host, state in known.states.items()
-    )
+
+    return tuple(decide(host, state) for host, state in known.states.items())
 
 
 def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -> MirrorError:
@@ -172,7 +180,7 @@ def converge(
     check_mirror(plans, settings, catalogues.load(), output)
     given = variables(plans, settings)
     # The lease of a controller that has ended is removed even if there is nothing to do.
-    held = [plan.host for plan in plans if (plan.changes or plan.over) and not check]
+    held = [plan.host for plan in plans if (plan.changes or plan.over) and not check and not plan.share]
     with leases.released(held, given, settings):
         return _converge(plans, given, settings, output, check=check, diff=diff)
 
@@ -197,6 +205,12 @@ def _converge(
         if diff:
             output.diffs(outcome.results.diffs)
     failed = {failure.host for failure in failures}
+    preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
+    if preparing:
+        outcome = _run("prepare.yml", preparing, given, settings, output, check=check, diff=diff)
+        changes += tuple(change for change in outcome.results.changes if change.predicted == check)
+        failures += outcome.results.failures
+        failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     activated: tuple[str, ...] = tuple(activating) if check else ()
     if activating and not check:
@@ -204,6 +218,14 @@ def _converge(
         failures += outcome.results.failures
         failed = {failure.host for failure in failures}
         activated = tuple(host for host in activating if host not in failed)
+    sharing_hosts = [] if check else following(plans, failed)
+    if sharing_hosts:
+        outcome = _run("follow.yml", sharing_hosts, given, settings, output)
+        failures += outcome.results.failures
+        failed = {failure.host for failure in failures}
+        activated += tuple(
+            plan.host for plan in plans if plan.share and plan.share.builder in activated and plan.host not in failed
+        )
     return SiteOutcome(plans, changes, activated, failures, check)
 
 
@@ -244,10 +266,19 @@ def raise_failures(outcome: SiteOutcome) -> None:
     """HostError that explains the failure of every host that failed."""
     if not outcome.failures:
         return
-    unchanged = [plan.host for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
+    failed = [plan for plan in outcome.plans if plan.host in {f.host for f in outcome.failures}]
+    changed = [plan.host for plan in failed if plan.share and plan.share.builder in outcome.activated]
+    unchanged = [plan.host for plan in failed if plan.host not in changed]
+    parts = []
+    if unchanged:
+        parts.append(f"The generation that was current on {', '.join(unchanged)} is still current and complete.")
+    if changed:
+        parts.append(
+            f"{', '.join(changed)}: the new generation is current for all names that share this stack root. "
+            "`provision rollback` makes the previous one current again."
+        )
     raise advice.host_error(
         outcome.failures,
-        advice=f"The generation that was current on {', '.join(unchanged)} is still current and complete. "
-        "Run the same command again; it continues at the component that failed.",
+        advice=" ".join([*parts, "Run the same command again; it continues at the component that failed."]),
         document=outcome.as_json(),
     )

@@ -14,7 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, StackVerifyResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook
+from neuraltalk_provision.site import advice, converge, host_results, host_state, leases, playbook, sharing
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -38,11 +38,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Move:
-    """The generation of one host before and after `rollback`."""
+    """The generation of one host before and after `rollback`. `of` is the name under which this is done, if another."""
 
     host: str
     before: str
     after: str
+    of: str = ""
 
 
 def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
@@ -120,7 +121,7 @@ def rollback(
     """
     states = host_state.read(settings, catalogues.load(), limit).states
     leases.refuse(states, take_over)
-    moves = []
+    moves, shares = [], sharing.of_hosts(states)
     for host, state in states.items():
         stack = state.stack
         after = target or stack.previous or ""
@@ -132,12 +133,12 @@ def rollback(
                 f"generations: {there}",
                 advice="Nothing was changed on any host.",
             )
-        moves.append(Move(host, stack.current or "", after))
+        moves.append(Move(host, stack.current or "", after, shares[host].builder if host in shares else ""))
     if not plan:
         request = playbook.Request(
             playbook="rollback.yml",
             inventory=settings.inventory,
-            limit=[move.host for move in moves],
+            limit=[move.host for move in moves if not move.of],
             forks=settings.forks,
             variables={
                 "provision_stack_root": settings.stack_root,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Cudnn, HostState
+from neuraltalk_provision.results.host_state import Build, Cudnn, HostState
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 from neuraltalk_provision.site.obstacles import obstacles
+from neuraltalk_provision.site.sharing import Share
+
+MACHINE = ("packages", "account")
+"""The components that belong to the machine and not to the stack root."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class HostPlan:
     """What will be done on one host.
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
-    lease is replaced because it has ended.
+    lease is replaced because it has ended. `share` says under which name the work is done, if not under this one.
     """
 
     host: str
@@ -40,6 +45,7 @@ class HostPlan:
     swaps: bool = False
     cards: str = ""
     over: str = ""
+    share: Share | None = None
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -48,18 +54,23 @@ class HostPlan:
 
     @property
     def stages(self) -> bool:
-        """Whether anything has to be done before activation."""
-        return bool(self.builds) or not self.sealed
+        """Whether anything has to be built in the stack root under this name."""
+        return self.share is None and (bool(self.builds) or not self.sealed)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether OS packages or the account are missing on a machine for which another one builds."""
+        return self.share is not None and bool(self.builds)
 
     @property
     def activates(self) -> bool:
         """Whether another generation becomes current, or its cuDNN has to be swapped in again."""
-        return self.current != self.recipe.id or self.swaps
+        return self.share is None and (self.current != self.recipe.id or self.swaps)
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be done at all."""
-        return self.stages or self.activates
+        return self.stages or self.activates or self.prepares
 
     def as_json(self) -> dict[str, Any]:
         """The plan as `--json` prints it."""
@@ -74,6 +85,8 @@ class HostPlan:
             "activate": self.activates,
             "gpu": self.recipe.gpu and asdict(self.recipe.gpu),
             "swaps_cudnn": self.swaps,
+            "built_by": self.share.builder if self.share else "",
+            "same_as": self.share.same if self.share else "",
             "remark": self.remark,
             "refusals": list(self.refusals),
         }
@@ -89,12 +102,14 @@ def plan(
     remark: str = "",
     over: str = "",
     pushed: bool = True,
+    share: Share | None = None,
 ) -> HostPlan:
     """The plan for a host from its state and its recipe.
 
     `orphaned` means that the controller that builds there has ended: the processes that it left are then ended too.
     `refusals` and `remark` come from the choice of the recipe. `over` is the holder of its lease, if that has ended.
-    `pushed` means that the controller sends the files, which pass through the directory for temporary files.
+    `pushed` means that the controller sends the files, which pass through the directory for temporary files. With
+    `share` another name builds: nothing is to be done here, or on another machine only what belongs to that machine.
     """
     generation = state.stack.generation(recipe.id)
     steps = [_packages(state, recipe), _account(state)]
@@ -102,6 +117,10 @@ def plan(
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
         steps.append(Step(part.name, bool(why), why))
+    if share:
+        done = f"done under the name {share.builder}"
+        own = () if share.same else MACHINE
+        steps = [step if step.component in own else replace(step, build=False, why=done) for step in steps]
     decided = HostPlan(
         host=host,
         recipe=recipe,
@@ -110,13 +129,21 @@ def plan(
         # A generation that was sealed before manifests existed stays usable for a rollback, but is sealed again.
         sealed=generation.sealed and generation.manifest,
         refusals=(),
-        take_over=bool(orphaned and state.busy),
+        take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
         remark="\n".join(filter(None, (remark, _package_users(host, state, steps)))),
-        swaps=_swaps(state, recipe),
+        swaps=share is None and _swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
+        share=share,
     )
     return replace(decided, refusals=refusals + _refusals(host, state, decided, pushed))
+
+
+def following(plans: Sequence[HostPlan], failed: Collection[str]) -> list[str]:
+    """The names under which is verified what was built and activated under another name that has not failed."""
+    changed = {plan.host for plan in plans if plan.changes}
+    listed = [(plan.host, {plan.host, plan.share.builder}) for plan in plans if plan.share]
+    return [host for host, both in listed if both & changed and not both & set(failed)]
 
 
 def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
@@ -157,6 +184,8 @@ def _account(state: HostState) -> Step:
 
 
 def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> tuple[str, ...]:
+    if decided.share and decided.share.same:
+        return ()  # they are given under the machine's first name
     refusals = [reason for reason in (_foreign(host, state, decided.recipe),) if reason]
     refusals += [f"{host}: {reason}" for reason in state.unsafe]
     machine = state.platform.machine
@@ -164,12 +193,8 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
         refusals.append(
             f"{host}: its machine type is {machine}, but this version builds Torch only for {machines.BUILT_FOR}"
         )
-    for build in () if decided.take_over else state.busy:
-        refusals.append(
-            f"{host}: a build of {state.controller or 'another controller'} is already running there (pid {build.pid}, "
-            f"log {build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`"
-        )
-    if decided.stages:
+    refusals += [f"{host}: {_of_build(build, state.controller)}" for build in _builds(state, decided.take_over)]
+    if decided.stages or decided.prepares:
         found = obstacles(state, decided.recipe, decided.builds, pushed)
         refusals += [f"{host}: {reason}" for reason in found]
         if "packages" in decided.builds and state.user.uid != 0:
@@ -179,6 +204,25 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)
+
+
+def _builds(state: HostState, take_over: bool) -> list[Build]:
+    """The builds that are in the way. Those that a controller left on this machine are ended with `take_over`."""
+    return [build for build in state.busy if build.host or not take_over]
+
+
+def _of_build(build: Build, controller: str) -> str:
+    who = controller or "another controller"
+    if build.host:
+        return (
+            f"a build of {who} may still be running on {build.host}, which shares this directory (pid {build.pid}, log "
+            f"{build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`. If that host no "
+            f"longer runs, remove {build.log}.pid"
+        )
+    return (
+        f"a build of {who} is already running there (pid {build.pid}, log {build.log}): wait until it ends, or end it "
+        f"on that host with `kill -9 -{build.pid}`"
+    )
 
 
 def _package_users(host: str, state: HostState, steps: list[Step]) -> str:

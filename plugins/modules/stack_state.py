@@ -113,7 +113,8 @@ state:
           used.
       type: dict
     busy:
-      description: Commands that run below the stack root now, each with C(log) and C(pid).
+      description:
+        - Commands that run below the stack root now, each with C(log) and C(pid), and C(host) if that is another one.
       type: list
       elements: dict
     controller:
@@ -169,7 +170,7 @@ from ..module_utils.host.manifest import has_manifest
 from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
 from ..module_utils.host.places import places_of, unsafe
-from ..module_utils.host.commands import running_builds
+from ..module_utils.host.commands import all_builds
 from ..module_utils.host.files import read_json, read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
@@ -261,7 +262,7 @@ def work(module):
         "identity": identity.facts(root),
         "obstacles": disk.obstacles(root),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
-        "busy": running_builds(root),
+        "busy": all_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
         "lease": read_lease(root),
         "places": places_of(root),

@@ -30,6 +30,12 @@ options:
     description: Whether to hash all files of the generation. Not needed if they were hashed a moment ago.
     type: bool
     default: true
+  id:
+    description:
+      - The generation that O(generation) has to be, if it is a link. Another host may have renamed the link a moment
+        ago, and a shared disk can show that late, so the module waits for it, at most 75 seconds.
+    type: str
+    default: ''
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -82,6 +88,7 @@ import os
 import pwd
 import stat
 import sys
+import time
 
 from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
@@ -90,9 +97,12 @@ from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, file_size, lines_since
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.own_log import own_log
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 
+PATIENCE = 75.0
+"""Seconds. NFS keeps the attributes of a directory for at most 60 s by default (acdirmax)."""
 # The user `nobody` of every Linux.
 NOBODY = 65534
 AS_NOBODY = "import os, sys; os.setgroups([]); os.setgid(%d); os.setuid(%d); os.execv(sys.argv[1], sys.argv[1:])" % (
@@ -228,21 +238,37 @@ def planned_checks(generation, parts, log, files):
     return checks
 
 
+def await_link(link, wanted):
+    """Wait until a link leads to the generation with that id. StackError if it does not within PATIENCE seconds."""
+    deadline = time.time() + PATIENCE
+    while os.path.basename(os.path.realpath(link)) != wanted or not os.path.isdir(link):
+        if time.time() > deadline:
+            found = "is %s" % os.readlink(link) if os.path.islink(link) else "does not exist"
+            raise StackError(
+                "%s %s on this host, not generation %s: its directory is not the one in which that generation was made "
+                "current. Name this host alone (--limit) to build on it" % (link, found, wanted),
+                checks=[], generation=os.path.realpath(link),
+            )  # fmt: skip
+        time.sleep(1)
+        if os.path.isdir(os.path.dirname(link)):
+            os.listdir(os.path.dirname(link))  # NFS then asks the server whether the directory has changed
+
+
 def work(module):
     """The result of the module: the checks. If one failed, a StackError with all of them."""
-    generation = os.path.realpath(module.params["generation"])
-    log = module.params["log"]
-    results = []
+    options, results = module.params, []
+    if options["id"]:
+        await_link(options["generation"], options["id"])
+    generation = os.path.realpath(options["generation"])
     if not os.path.isdir(generation):
         raise StackError("%s: nothing is installed there" % generation, checks=[], generation=generation)
-    if os.path.exists(log):
-        os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"]):
-        try:
-            results.append({"name": name, "passed": True, "saw": check()})
-        except StackError as error:
-            tail = "\n".join(error.details.get("tail", []))
-            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
+    with own_log(options["log"]) as log:
+        for name, check in planned_checks(generation, options["parts"], log, options["files"]):
+            try:
+                results.append({"name": name, "passed": True, "saw": check()})
+            except StackError as error:
+                tail = "\n".join(error.details.get("tail", []))
+                results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
     failed = [result for result in results if not result["passed"]]
     if failed:
         failures = "; ".join("%(name)s: %(saw)s" % result for result in failed)
@@ -258,6 +284,7 @@ def main():
             "parts": {"type": "list", "elements": "dict", "required": True},
             "log": {"type": "path", "required": True},
             "files": {"type": "bool", "default": True},
+            "id": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

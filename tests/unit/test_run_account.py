@@ -218,7 +218,9 @@ def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_hold
         assert stat.S_IMODE((root / "runs" / ".leases").stat().st_mode) == 0o600
         monkeypatch.setattr(runs, "LEASE_PATIENCE", 0.2)
         with (
-            pytest.raises(runs.StackError, match=rf"pid {os.getpid()} since 20.*End that process, then try again"),
+            pytest.raises(
+                runs.StackError, match=rf"pid {os.getpid()} on \S+ since 20.*End that process, then try again"
+            ),
             runs.Leases(str(root)),
         ):
             pass

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Which machine this is, and which directory a stack root is: the same for two names of one host, or of a shared disk.
+"""Which machine this is, and which directory a stack root is, also under another name or on another host.
 
 No single id is enough: cloned machines have one /etc/machine-id, containers of one machine have one boot id, and numbers
 of devices and inodes mean nothing on another machine. Runs under Python 2.7 and 3, standard library only.
@@ -23,8 +23,8 @@ from .texts import as_text
 MOST_MOUNTS = 8 << 20
 """Bytes of /proc/self/mountinfo that are read."""
 LOCAL = frozenset(
-    "bcachefs btrfs devtmpfs erofs exfat ext2 ext3 ext4 f2fs jfs overlay ramfs reiserfs rootfs squashfs tmpfs ubifs vfat "
-    "xfs zfs".split()
+    "bcachefs btrfs devtmpfs erofs exfat ext2 ext3 ext4 f2fs jfs overlay ramfs reiserfs rootfs squashfs tmpfs ubifs "
+    "vfat xfs zfs".split()
 )
 """File systems that only one kernel at a time can use. Any other may be shared with other hosts."""
 EXPORT = re.compile(r"(?://(?P<smb>[^/]+)(?P<share>/.+)|(?P<server>\[[^]]+\]|[^/]+):(?P<path>/.*))\Z")
@@ -83,7 +83,7 @@ def kernel():
 
 
 def cards():
-    """The hardware addresses of the network cards, sorted. Interfaces without a device, such as bridges, come and go."""
+    """The hardware addresses of the network cards, sorted. Interfaces without a device come and go."""
     try:
         names = os.listdir(holder.NETWORK)
     except OSError:

@@ -140,7 +140,7 @@ def check_free(root, holder, host, over):
     if holder and lease["holder"] == holder:
         if lease["host"] != host:
             raise StackError(
-                "%s is in use by this same command, under the name %s: two names in the inventory are the same host, or "
+                "%s is in use by this same command, under the name %s: two names in the inventory are one host, or "
                 "hosts that share this directory, which could not be told before. Run the same command with --limit %s "
                 "first: then the next one recognises them" % (root, plain(lease["host"]), plain(lease["host"]))
             )
