@@ -30,7 +30,9 @@ def is_dead(other: str) -> bool:
     if found is None:
         return False
     if found["boot"] != _boot() or not _boot():
-        return bool(_machine() and _boot()) and found["machine"] == _machine() and found["boot"] != "-"
+        # Containers of one image have the same machine id and no network cards, but another host name.
+        ours = (found["machine"], found["host"]) == (_machine(), name().split()[0])
+        return bool(_machine() and _boot()) and ours and found["boot"] != "-"
     if found["space"] != _namespace():
         return False
     started = _started(int(found["pid"]))
@@ -78,10 +80,20 @@ def _boot() -> str:
 
 
 def _machine() -> str:
-    """The machine's id, hashed, because it must not be published; empty if there is none, as in fresh images."""
+    """The machine's id and its network cards, hashed, because ids must not be published; empty if it has no id.
+
+    Fresh images have no id. Cloned machines have the same id, and other cards.
+    """
     machine = _line("/etc/machine-id")
     whole = re.fullmatch(r"[0-9a-f]{32}", machine)
-    return hashlib.sha256(f"neuraltalk-provision {machine}".encode()).hexdigest()[:32] if whole else ""
+    parts = " ".join(["neuraltalk-provision", machine, *_cards()])
+    return hashlib.sha256(parts.encode()).hexdigest()[:32] if whole else ""
+
+
+def _cards() -> list[str]:
+    """The hardware addresses of the network cards; a container has none."""
+    files = Path(holder.NETWORK).glob("*/device")
+    return sorted(filter(None, (_line(str(file.with_name("address"))) for file in files)))
 
 
 def _namespace() -> str:

@@ -161,7 +161,7 @@ import platform
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.runs.account import ready
+from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.host import disk, identity, package_locks, pythons
 from ..module_utils.host.environment import PATH
@@ -260,7 +260,7 @@ def work(module):
         "package_users": package_users(),
         "spaces": disk.spaces(),
         "identity": identity.facts(root),
-        "obstacles": disk.obstacles(root),
+        "obstacles": disk.obstacles(root) + mismatches(root, module.params["run_user"]),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
         "busy": all_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
@@ -269,7 +269,7 @@ def work(module):
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid()},
-        "account": ready(root, module.params["run_user"]),
+        "account": usable(root, module.params["run_user"]),
         "gpu": gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or ""),
         "inventory": inventory,
         "variables": module.params["variables"],

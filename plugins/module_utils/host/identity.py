@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """Which machine this is, and which directory a stack root is, also under another name or on another host.
 
-No single id is enough: cloned machines have one /etc/machine-id, containers of one machine have one boot id, and numbers
-of devices and inodes mean nothing on another machine. Runs under Python 2.7 and 3, standard library only.
+No single id is enough: cloned machines have one /etc/machine-id, containers of one machine have one boot id, and
+numbers of devices and inodes mean nothing on another machine. Runs under Python 2.7 and 3, standard library only.
 """
 
 from __future__ import absolute_import, division, print_function

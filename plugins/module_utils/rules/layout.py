@@ -14,11 +14,11 @@ GENERATIONS = "generations"
 CURRENT = "current"
 """The link to the generation that is used."""
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
-HISTORY, LEASE, ROOT_ID = "history.json", "lease.json", "root-id.json"
-"""The files that name the previous generation, the holder of the lease, and the stack root itself on a shared disk."""
+HISTORY, LEASE, ROOT_ID, ACCOUNT = "history.json", "lease.json", "root-id.json", "account.json"
+"""The files with the previous generation, the lease's holder, the id of the stack root, and the account of runs."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ROOT_ID)
+OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ROOT_ID, ACCOUNT)
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
@@ -44,6 +44,12 @@ def history(root):
     # type: (str) -> str
     """The file that names the generation that was current before."""
     return posixpath.join(root, HISTORY)
+
+
+def account(root):
+    # type: (str) -> str
+    """The file with the uid and the gid of the account that runs belong to."""
+    return posixpath.join(root, ACCOUNT)
 
 
 def root_id(root):
