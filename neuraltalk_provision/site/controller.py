@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import socket
@@ -84,10 +83,7 @@ def _machine() -> str:
 
     Fresh images have no id. Cloned machines have the same id, and other cards.
     """
-    machine = _line("/etc/machine-id")
-    whole = re.fullmatch(r"[0-9a-f]{32}", machine)
-    parts = " ".join(["neuraltalk-provision", machine, *_cards()])
-    return hashlib.sha256(parts.encode()).hexdigest()[:32] if whole else ""
+    return str(holder.machine_of(_line(holder.MACHINE), _cards()))
 
 
 def _cards() -> list[str]:
@@ -98,7 +94,7 @@ def _cards() -> list[str]:
 
 def _namespace() -> str:
     try:
-        return "".join(re.findall(r"\d+", str(Path("/proc/self/ns/pid").readlink())))
+        return "".join(re.findall(r"\d+", str(Path(holder.SPACE).readlink())))
     except OSError:
         return ""
 

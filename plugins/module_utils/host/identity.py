@@ -49,11 +49,11 @@ def facts(root):
     if kernel():
         found.append(digest("directory", kernel(), status.st_dev, status.st_ino, rest))
     if mount and kind not in LOCAL:
-        server, exported = exported_path(mount, path)
-        if server:
+        exported = exported_path(mount, path)
+        if exported:
             family = "nfs" if kind.startswith("nfs") else kind
-            whole = os.path.normpath(os.path.join(exported, rest))
-            found.append(digest("export", family, server, whole, status.st_ino))
+            whole = os.path.normpath(os.path.join(exported[1], rest))
+            found.append(digest("export", family, exported[0], whole, status.st_ino))
         written = root_id.read(root)
         if written:
             found.append(digest("written", written))
@@ -114,7 +114,7 @@ def mount_of(path):
 
 
 def exported_path(mount, path):
-    """(server, path on it) of a path on a network file system. The server is empty if the source names none for all.
+    """(server, path on it) of a path on a network file system; None if the source names no server, or this machine.
 
     So two hosts that mounted different directories of one server find the same path.
     """
@@ -122,7 +122,7 @@ def exported_path(mount, path):
     server = (found.group("smb") or found.group("server") or "").lower().rstrip(".") if found else ""
     # A tunnel on each host ends at a server that its name does not tell.
     if not found or LOOPBACK.match(server):
-        return "", ""
+        return None
     exported = found.group("share") or found.group("path")
     inside = os.path.relpath(as_text(path), mount["point"])
     return server, os.path.normpath("/".join([exported, mount["root"].lstrip("/"), inside]))

@@ -8,28 +8,25 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import hashlib
 import os
 import re
 
 from ..rules import holder
 from .files import read_text
-from .texts import as_native, as_text
+from .texts import as_native
 
 
 def origin():
     """{node, boot, space, machine} of this process: its host's name, boot id, PID namespace and hashed machine id."""
-    machine = _line("/etc/machine-id")
-    hashed = hashlib.sha256(as_text("neuraltalk-provision %s" % machine).encode("utf-8")).hexdigest()[:32]
     try:
-        space = "".join(re.findall(r"\d+", os.readlink("/proc/self/ns/pid")))
+        space = "".join(re.findall(r"\d+", os.readlink(holder.SPACE)))
     except OSError:
         space = ""
     return {
         "node": re.sub(r"\s", "_", os.uname()[1]) or holder.UNKNOWN,
         "boot": _line(holder.BOOT) or holder.UNKNOWN,
         "space": space or holder.UNKNOWN,
-        "machine": hashed if re.match(r"[0-9a-f]{32}\Z", machine) else holder.UNKNOWN,
+        "machine": holder.machine_of(_line(holder.MACHINE)) or holder.UNKNOWN,
     }
 
 

@@ -12,11 +12,11 @@ import binascii
 import errno
 import json
 import os
-import re
 import stat
 import tempfile
 
 from ..rules import layout
+from ..rules.holder import is_digest
 from .texts import as_text
 
 MOST = 4096
@@ -43,7 +43,7 @@ def read(root):
     if not isinstance(content, dict) or content.get("inode") != status.st_ino:
         return ""
     found = "%s" % content.get("id")
-    return found if re.match(r"[0-9a-f]{32}\Z", found) else ""
+    return found if is_digest(found) else ""
 
 
 def ensure(root):
