@@ -25,6 +25,8 @@ class Lab:
     """Small disks, each as SIZE:PATH, for example 64m:/opt/neuraltalk."""
     open_ports: tuple[int, ...] = ()
     """Ports of this machine that the hosts can use in spite of the air gap."""
+    shared: str = ""
+    """The path of a disk that all hosts share, for example /shared."""
     names: tuple[str, ...] = ()
     """The names of the hosts; default: NAME-1 and so on."""
     systemd: bool = False
@@ -66,6 +68,11 @@ class Lab:
     def network(self) -> str:
         """The name of the lab's network and label in Docker."""
         return f"lab-{self.name}"
+
+    @property
+    def volume(self) -> str:
+        """The name of the disk that the hosts share."""
+        return f"{self.network}-shared"
 
     @property
     def bridge(self) -> str:
