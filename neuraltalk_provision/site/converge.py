@@ -67,7 +67,7 @@ def make_plans(
     def decide(host: str, state: HostState) -> HostPlan:
         share = shares.get(host)
         # There is one lease for all hosts that share a stack root; the first one names its holder.
-        held = sharing.refusals(host, share, wanted) if share else leases.refusals(host, state, take_over)
+        held = sharing.refusals(host, share, wanted, known.states) if share else leases.refusals(host, state, take_over)
         return plan(
             host,
             state.model_copy(update={"busy": sharing.builds(host, known.states, shares)}),

@@ -45,9 +45,18 @@ def of_hosts(states: Mapping[str, HostState]) -> dict[str, Share]:
     return found
 
 
-def refusals(host: str, share: Share, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
+def refusals(
+    host: str, share: Share, recipes: Mapping[str, Recipe], states: Mapping[str, HostState]
+) -> tuple[str, ...]:
     """Why what is built under the name of the builder does not suit this host; empty if it does."""
     own, built = recipes[host], recipes[share.builder]
+    here, there = (states[name].stack.current or "none" for name in (host, share.builder))
+    if here != there:
+        return (
+            f"{host} {share.words(own.stack_root)}, but {share.builder} sees the current generation {there} there, and "
+            f"{host} {here}. A shared disk can show changes a minute late: run the same command again then. If this "
+            "stays, they do not share the directory: run the command for each of them alone, with --limit",
+        )
     leave_out = f"or leave one of them out: --limit '!{host}'"
     if own.id != built.id:
         wanted = f"{_named(built)} for {share.builder}, and {_named(own)} for {host}"

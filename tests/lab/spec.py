@@ -25,8 +25,6 @@ class Lab:
     """Small disks, each as SIZE:PATH, for example 64m:/opt/neuraltalk."""
     open_ports: tuple[int, ...] = ()
     """Ports of this machine that the hosts can use in spite of the air gap."""
-    shared: str = ""
-    """The path of a disk that all hosts share, for example /shared."""
     names: tuple[str, ...] = ()
     """The names of the hosts; default: NAME-1 and so on."""
     systemd: bool = False
@@ -35,6 +33,8 @@ class Lab:
     """What root may do on the hosts beyond what the engine allows, for example NET_ADMIN."""
     committed: str = ""
     """Docker's tag of an image that was made from a host of another lab; the hosts start from it."""
+    shared: str = ""
+    """The path of a disk that all hosts share, for example /shared."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", self.name):

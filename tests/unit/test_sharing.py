@@ -79,6 +79,7 @@ def test_machines_that_share_a_stack_root_have_one_builder_and_each_has_one_name
     }
 
 
+BARE = {"node1": state_of("bare"), "node2": state_of("bare")}
 WORDS = [
     (Share("node1", "node1"), {}, RECIPE, None),
     (Share("node1"), {}, RECIPE, None),
@@ -96,11 +97,21 @@ WORDS = [
 def test_host_that_needs_another_stack_than_the_builder_is_refused(
     share: Share, _more: dict[str, Any], recipe: Recipe, words: str | None
 ) -> None:
-    found = sharing.refusals("node2", share, {"node1": RECIPE, "node2": recipe})
+    found = sharing.refusals("node2", share, {"node1": RECIPE, "node2": recipe}, BARE)
     assert len(found) == (words is not None)
     for text in found:
         assert text.startswith(f"node2 {words}")
         assert "--limit '!node2'" in text
+
+
+def test_host_that_claims_a_directory_in_which_it_sees_something_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that lies would otherwise keep another one from its new generation without a word."""
+    plans = plans_of({"node1": host("a", "1", kind="converged"), "node2": host("b", "1")}, monkeypatch)
+    assert plans["node1"].refusals == ()
+    (text,) = plans["node2"].refusals
+    assert f"node1 sees the current generation {RECIPE.id} there, and node2 none" in text
 
 
 GPU = Gpu("modern", "7.5", "/usr/local/cuda", "12.4", "", "", "9.0", "swap")
@@ -108,16 +119,16 @@ GPU = Gpu("modern", "7.5", "/usr/local/cuda", "12.4", "", "", "9.0", "swap")
 
 def test_other_cards_are_refused_with_the_setting_that_helps() -> None:
     one, two = replace(RECIPE, gpu=GPU), replace(OTHER, platform=RECIPE.platform, gpu=replace(GPU, archs="9.0"))
-    (text,) = sharing.refusals("node2", Share("node1"), {"node1": one, "node2": two})
+    (text,) = sharing.refusals("node2", Share("node1"), {"node1": one, "node2": two}, BARE)
     assert "with CUDA 12.4 for 7.5" in text
     assert "give both the same gpu_stack_arch_list" in text
 
 
 def test_cudnn_is_swapped_on_one_machine_alone() -> None:
     recipe = replace(RECIPE, gpu=GPU)
-    (text,) = sharing.refusals("node2", Share("node1"), {"node1": recipe, "node2": recipe})
+    (text,) = sharing.refusals("node2", Share("node1"), {"node1": recipe, "node2": recipe}, BARE)
     assert "gpu_stack_cudnn_mode: private" in text
-    assert sharing.refusals("node2", Share("node1", "node1"), {"node1": recipe, "node2": recipe}) == ()
+    assert sharing.refusals("node2", Share("node1", "node1"), {"node1": recipe, "node2": recipe}, BARE) == ()
 
 
 def plans_of(states: dict[str, HostState], monkeypatch: pytest.MonkeyPatch, **wanted: Recipe) -> dict[str, HostPlan]:

@@ -141,8 +141,8 @@ def check_free(root, holder, host, over):
         if lease["host"] != host:
             raise StackError(
                 "%s is in use by this same command, under the name %s: two names in the inventory are one host, or "
-                "hosts that share this directory, which could not be told before. Run the same command with --limit %s "
-                "first: then the next one recognises them" % (root, plain(lease["host"]), plain(lease["host"]))
+                "hosts that share this directory. Run the same command again, which recognises them now; if it does not, "
+                "leave one of them out" % (root, plain(lease["host"]))
             )
         return
     raise StackError(
