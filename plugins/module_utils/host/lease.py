@@ -141,7 +141,7 @@ def check_free(root, holder, host, over):
         if lease["host"] != host:
             raise StackError(
                 "%s is in use by this same command, under the name %s: two names in the inventory are one host, or "
-                "hosts that share this directory. Run the same command again, which recognises them now; if it does not, "
+                "hosts that share this directory. Run the same command again, which recognises them now; if not, "
                 "leave one of them out" % (root, plain(lease["host"]))
             )
         return
