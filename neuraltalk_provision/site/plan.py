@@ -195,7 +195,7 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
         )
     refusals += [f"{host}: {_of_build(build, state.controller)}" for build in _builds(state, decided.take_over)]
     if decided.stages or decided.prepares:
-        found = obstacles(state, decided.recipe, decided.builds, pushed)
+        found = obstacles(state, decided.recipe, decided.builds, pushed, shares=decided.prepares)
         refusals += [f"{host}: {reason}" for reason in found]
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(

@@ -97,7 +97,7 @@ def test_generation_of_a_run_of_another_machine_is_kept_while_the_run_writes(
 ) -> None:
     files, origin = load("runs.files"), load("host.origin")
     run = files.Run(str(tmp_path), "x")
-    os.makedirs(run.path)
+    Path(run.path).mkdir(parents=True)
     Path(run.record).write_text(json.dumps({"generation": "g1", "supervisor": run.path}))
     state = {**origin.origin(), "pid": 1, "start": "1"}
     Path(run.path, "state.json").write_text(json.dumps(state))

@@ -166,6 +166,17 @@ def test_machine_without_rights_to_install_packages_is_refused_though_another_bu
     assert "OS packages must be installed" in plans["node2"].refusals[0]
 
 
+def test_packages_of_a_host_that_shares_need_space_in_var(monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = {"name": "packages", "file": "packages.tar", "sha256": "a" * 64, "size": 1_000_000_000}
+    recipe, states = replace(RECIPE, repository=repository), {}
+    for name, machine, free in (("node1", "a", 1_000_000_000), ("node2", "b", 2_999_999_999)):
+        disk = {"path": "/opt", "free": 1 << 40, "writable": True}
+        states[name] = host(machine, "1", spaces={"/usr": 1 << 40, "/var": free}, disk=disk)
+    plans = plans_of(states, monkeypatch, node1=recipe, node2=recipe)
+    assert plans["node1"].refusals == ()
+    assert "/var has 2999 MB free, but 3000 MB are needed there" in plans["node2"].refusals[0]
+
+
 def test_holder_of_a_shared_lease_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lease = {"holder": "alpha pid 7 since 9 boot b space 1 machine m", "host": "n", "what": "x", "since": 1}
     plans = plans_of({f"node{n}": host(f"{n}a", "1", lease=lease) for n in (1, 2)}, monkeypatch)
