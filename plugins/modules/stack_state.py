@@ -22,8 +22,7 @@ options:
     elements: str
     default: []
   variables:
-    description:
-      - Names of this project's variables in the inventory. Returned as given, so that wrong names can be reported.
+    description: Names of this project's variables in the inventory. Returned as given, to report wrong names.
     type: list
     elements: str
     default: []
@@ -99,9 +98,7 @@ state:
       description: The free bytes in the directories outside the stack root in which programs write.
       type: dict
     identity:
-      description:
-        - C(machine) is equal for all names of one machine; hosts with one of the C(directories) in common share the
-          stack root. C(filesystem) says where it is.
+      description: C(machine), equal for all its names; C(directories), equal for a shared stack root; C(filesystem).
       type: dict
     obstacles:
       description: Why nothing can be built below the stack root, in words.
@@ -113,8 +110,7 @@ state:
           used.
       type: dict
     busy:
-      description:
-        - Commands that run below the stack root now, each with C(log) and C(pid), and C(host) if that is another one.
+      description: Commands that run below the stack root now, with C(log), C(pid), and C(host) if it is another one.
       type: list
       elements: dict
     controller:

@@ -88,7 +88,6 @@ import os
 import pwd
 import stat
 import sys
-import time
 
 from ..module_utils.host import manifest
 from ansible.module_utils.basic import AnsibleModule
@@ -96,13 +95,12 @@ from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, file_size, lines_since
+from ..module_utils.host.links import await_link
 from ..module_utils.host.lua import try_part
 from ..module_utils.host.own_log import own_log
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 
-PATIENCE = 75.0
-"""Seconds. NFS keeps the attributes of a directory for at most 60 s by default (acdirmax)."""
 # The user `nobody` of every Linux.
 NOBODY = 65534
 AS_NOBODY = "import os, sys; os.setgroups([]); os.setgid(%d); os.setuid(%d); os.execv(sys.argv[1], sys.argv[1:])" % (
@@ -236,22 +234,6 @@ def planned_checks(generation, parts, log, files):
         if part["name"] == "vgg16":
             checks.append(("vgg16", functools.partial(check_weights, generation, part, digests)))
     return checks
-
-
-def await_link(link, wanted):
-    """Wait until a link leads to the generation with that id. StackError if it does not within PATIENCE seconds."""
-    deadline = time.time() + PATIENCE
-    while os.path.basename(os.path.realpath(link)) != wanted or not os.path.isdir(link):
-        if time.time() > deadline:
-            found = "is %s" % os.readlink(link) if os.path.islink(link) else "does not exist"
-            raise StackError(
-                "%s %s on this host, not generation %s: its directory is not the one in which that generation was made "
-                "current. Name this host alone (--limit) to build on it" % (link, found, wanted),
-                checks=[], generation=os.path.realpath(link),
-            )  # fmt: skip
-        time.sleep(1)
-        if os.path.isdir(os.path.dirname(link)):
-            os.listdir(os.path.dirname(link))  # NFS then asks the server whether the directory has changed
 
 
 def work(module):

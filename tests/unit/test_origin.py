@@ -143,7 +143,7 @@ def test_log_is_there_if_its_process_failed(load: Callable[[str], ModuleType], t
 def test_link_that_a_shared_disk_shows_late_is_waited_for(
     load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify, current = load("stack_verify"), tmp_path / "current"
+    links, current = load("host.links"), tmp_path / "current"
     for name in ("a", "b"):
         (tmp_path / "generations" / name).mkdir(parents=True)
     current.symlink_to("generations/a")
@@ -155,12 +155,12 @@ def test_link_that_a_shared_disk_shows_late_is_waited_for(
             current.unlink()
             current.symlink_to("generations/b")
 
-    monkeypatch.setattr(verify.time, "sleep", sleep)
-    verify.await_link(str(current), "b")
+    monkeypatch.setattr(links.time, "sleep", sleep)
+    links.await_link(str(current), "b")
     assert len(waited) == 3
-    monkeypatch.setattr(verify, "PATIENCE", -1)
-    with pytest.raises(verify.StackError, match="is generations/b on this host, not generation c"):
-        verify.await_link(str(current), "c")
+    monkeypatch.setattr(links, "PATIENCE", -1)
+    with pytest.raises(links.StackError, match="is generations/b on this host, not generation c"):
+        links.await_link(str(current), "c")
     current.unlink()
-    with pytest.raises(verify.StackError, match="does not exist on this host, not generation c"):
-        verify.await_link(str(current), "c")
+    with pytest.raises(links.StackError, match="does not exist on this host, not generation c"):
+        links.await_link(str(current), "c")
