@@ -37,7 +37,15 @@ class Image:
         return f"{self.system}-{platform.machine()}"
 
 
-BASES = {"bookworm": "debian:12-slim", "bullseye": "debian:11-slim"}
+BASES = {
+    "bullseye": "debian:11-slim",
+    "bookworm": "debian:12-slim",
+    "trixie": "debian:13-slim",
+    "forky": "debian:forky-slim",
+}
+AGED = frozenset({"forky"})
+"""Releases that change, whose indexes may be older than a server says they can be used."""
+ANY_AGE = ('Acquire::Check-Valid-Until "false";', 'Acquire::Check-Date "false";')
 IMAGES = {
     image.name: image
     for image in (
@@ -127,6 +135,7 @@ def make_base(code_name: str) -> None:
             "mmdebstrap",
             "--variant=minbase",
             "--include=ca-certificates",
+            *(f"--aptopt={option}" for option in ANY_AGE if code_name in AGED),
             code_name,
             str(archive),
             *source,
