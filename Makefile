@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test quick test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local site bench release clean
+.PHONY: help demo test quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local site bench release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,10 @@ test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources;
 quick: $(VENV)/ready ## Run lint, types and unit tests, in about 200 s on 2 cores, without Docker: before each commit
 	$(BIN)/python -m tests lint unit
 
+# Another ansible-core for the virtual environment: make ANSIBLE="ansible-core==2.18.*" .venv/ready
+ANSIBLE ?= ansible-core>=2.19
 $(VENV)/ready: pyproject.toml tests/setup.sh
-	tests/setup.sh $(PYTHON) $(VENV) "ansible-core>=2.19"
+	tests/setup.sh $(PYTHON) $(VENV) "$(ANSIBLE)"
 
 # The last ansible-core that supports hosts with Python 2.7.
 $(OLD)/ready: pyproject.toml tests/setup.sh
@@ -67,6 +69,10 @@ local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks
 # The first test waits until all hosts are built, which takes long while other parts run.
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
+
+# Before a release. Some machines: make test-fresh ONLY="12 13-core-2.20"; tests/fresh.py has the list.
+test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of Debian 12, 13 and testing
+	$(BIN)/python -m tests.fresh $(ONLY)
 
 # The real upstream sources, from your own mirror: make test-real MIRROR=DIR [RELEASE=11|12|13|testing] [SHORT=1]
 # .cache/tried.yaml gets a row about the release: what was there, and what worked.

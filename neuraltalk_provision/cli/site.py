@@ -136,7 +136,10 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
     """Print one line per host: its platform, what will be built, and whether the current generation changes."""
     for plan in plans:
         what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
-        new = plan.current != plan.recipe.id
+        if plan.share:
+            words = plan.share.words(plan.recipe.stack_root)
+            what = f"{what}; {words}" if plan.builds else words
+        new = plan.current != plan.recipe.id and not plan.share
         move = f"; current generation {plan.current or 'none'} -> {plan.recipe.id}" if new else ""
         swap = "; cuDNN will be swapped" if plan.swaps else ""
         output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
@@ -220,7 +223,9 @@ def rollback(
     for move in moves:
         if move.remark:
             output.say(f"{move.host}: {move.remark}")
-        output.say(f"{move.host}: {'would go' if plan else 'went'} back from generation {move.before} to {move.after}")
+        under = f", which was done under the name {move.of}: both have one stack root" if move.of and not plan else ""
+        went = "would go" if plan else "went"
+        output.say(f"{move.host}: {went} back from generation {move.before} to {move.after}{under}")
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
     return EXIT_FINE
 
@@ -240,7 +245,14 @@ def variables(
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    given = converge.variables(converge.make_plans(chosen, limit or ()), chosen)
+    plans = converge.make_plans(chosen, limit or ())
+    shared = [f"{one.host} {one.share.words(chosen.stack_root)}" for one in plans if one.share]
+    if shared:
+        raise UsageError(
+            "\n".join(shared),
+            advice="Plain playbooks would build there twice at the same time. Leave these names out with --limit.",
+        )
+    given = converge.variables(plans, chosen)
     # This process ends now, so a lease in its name would be invalid. Plain playbooks only check that there is no lease.
     given["provision_lease"] = {}
     shown = {

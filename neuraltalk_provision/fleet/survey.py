@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision import catalogue as catalogues
@@ -71,6 +71,7 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
         plans = converge.make_plans(settings, limit, HostStates(states), take_over=take_over)
         plans, failures = packages.tried(plans, settings, output)
         aside += [_failed(one) for one in failures]
+    aside += _without_builder(plans, {one.host for one in aside} | {plan.host for plan in plans if plan.refusals})
     aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]
     return Survey(
         plans,
@@ -78,6 +79,19 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
         {host: state.inventory.groups for host, state in states.items()},
         {host: state.inventory.address for host, state in states.items()},
     )
+
+
+def _without_builder(plans: Sequence[HostPlan], unwell: Collection[str]) -> list[Aside]:
+    """The hosts for which a host would build that is set aside itself."""
+    return [
+        Aside(
+            plan.host,
+            f"{plan.host}: it shares its stack root with {plan.share.builder}, which would build for both and is set aside",
+            codes.HOST_REFUSED,
+        )
+        for plan in plans
+        if plan.share and plan.share.builder in unwell and not plan.refusals and plan.host not in unwell
+    ]
 
 
 def _failed(failure: Failure) -> Aside:

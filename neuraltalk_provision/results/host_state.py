@@ -10,6 +10,7 @@ from neuraltalk_provision.results.base import LongText, Many, Result, Text, Vers
 from neuraltalk_provision.rules import activation as rules
 
 _LONGEST = 4096
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
 class HostPlatform(Result):
@@ -75,10 +76,14 @@ class Temporary(Result):
 
 
 class Build(Result):
-    """A command that runs below the stack root."""
+    """A command that runs below the stack root. `host` is the machine, if it is another one that shares the disk.
+
+    Whether such a command still runs can be determined only there.
+    """
 
     log: Text
     pid: Whole
+    host: Text = ""
 
 
 class Lease(Result):
@@ -114,6 +119,15 @@ class Activation(Result):
     """When the host returned, in seconds since 1970."""
     problem: LongText = ""
     log: Text = ""
+class Identity(Result):
+    """Digests by which hosts are compared: `machine` is that of all its names, `directories` that of the stack root.
+
+    Two hosts with one of the directories in common share the stack root. `filesystem` says in words where it is.
+    """
+
+    machine: Digest = ""
+    directories: Annotated[Many[Digest], Field(max_length=10)] = ()
+    filesystem: Text = ""
 
 
 class PackageUser(Result):
@@ -222,6 +236,7 @@ class HostState(Result):
     account: bool = True
     lease: Lease | None = None
     activation: Activation = Activation(state=rules.NONE)
+    identity: Identity = Identity()
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
     spaces: Annotated[dict[Text, Whole], Field(max_length=100)] = Field(default_factory=dict)
     """{directory outside the stack root: its free bytes}."""

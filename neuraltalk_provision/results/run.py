@@ -12,7 +12,7 @@ from pydantic import Field, PlainValidator
 
 from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Finite, LongText, Many, Result, Text, Whole
-from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.host_state import Card, Digest
 from neuraltalk_provision.results.run_log import Iteration, LogResult
 from neuraltalk_provision.rules import run as rules
 
@@ -184,6 +184,8 @@ class RunsResult(Result):
     runs: Annotated[Many[Annotated[RunRow | UnreadableRun, PlainValidator(_row)]], Field(max_length=MANY)]
     queued: Annotated[Many[QueuedRun], Field(max_length=MANY)]
     free: Annotated[Many[Card], Field(max_length=1000)]
+    machine: Digest = ""
+    """The same for all names of one machine; empty if it is not known."""
 
 
 class RunDetailsResult(RunsResult):

@@ -24,7 +24,7 @@ from neuraltalk_provision.results.one_run import (
     SubmittedRun,
 )
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
-from neuraltalk_provision.runs.progress import health, log, record, state
+from neuraltalk_provision.runs.progress import health, listing, log, record
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
@@ -126,16 +126,10 @@ def query(
     results, failures = host_results.of(playbook.run(request).results, INFO, shape)
     if failures:
         raise advice.host_error(failures, advice="To leave out a host, give --limit '!HOST'.")
-    found = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
-    here = {run.id for run in found if not run.elsewhere}
-    found = [run for run in found if not run.elsewhere or run.id not in here]
-    known = {run.id for run in found}
-    found += [
-        state.queued(host, run) for host, result in results.items() for run in result.queued if run.id not in known
-    ]
+    once = listing.each_machine_once(results)
     return Site(
-        runs=tuple(sorted(found, key=lambda run: (-run.started, run.host, run.id))),
-        free={host: result.free for host, result in results.items()},
+        runs=listing.of_hosts(once, quiet),
+        free={host: result.free for host, result in once.items()},
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import socket
@@ -30,7 +29,9 @@ def is_dead(other: str) -> bool:
     if found is None:
         return False
     if found["boot"] != _boot() or not _boot():
-        return bool(_machine() and _boot()) and found["machine"] == _machine() and found["boot"] != "-"
+        # Containers of one image have the same machine id and no network cards, but another host name.
+        ours = (found["machine"], found["host"]) == (_machine(), name().split()[0])
+        return bool(_machine() and _boot()) and ours and found["boot"] != "-"
     if found["space"] != _namespace():
         return False
     started = _started(int(found["pid"]))
@@ -78,15 +79,22 @@ def _boot() -> str:
 
 
 def _machine() -> str:
-    """The machine's id, hashed, because it must not be published; empty if there is none, as in fresh images."""
-    machine = _line("/etc/machine-id")
-    whole = re.fullmatch(r"[0-9a-f]{32}", machine)
-    return hashlib.sha256(f"neuraltalk-provision {machine}".encode()).hexdigest()[:32] if whole else ""
+    """The machine's id and its network cards, hashed, because ids must not be published; empty if it has no id.
+
+    Fresh images have no id. Cloned machines have the same id, and other cards.
+    """
+    return str(holder.machine_of(_line(holder.MACHINE), _cards()))
+
+
+def _cards() -> list[str]:
+    """The hardware addresses of the network cards; a container has none."""
+    files = Path(holder.NETWORK).glob("*/device")
+    return sorted(filter(None, (_line(str(file.with_name("address"))) for file in files)))
 
 
 def _namespace() -> str:
     try:
-        return "".join(re.findall(r"\d+", str(Path("/proc/self/ns/pid").readlink())))
+        return "".join(re.findall(r"\d+", str(Path(holder.SPACE).readlink())))
     except OSError:
         return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -14,11 +14,12 @@ from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import advice, codes, controller, host_state, leases, playbook, recipes
+from neuraltalk_provision.site import advice, codes, controller, host_state, leases, playbook, recipes, sharing
 from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
 from neuraltalk_provision.site.host_state import HostStates
-from neuraltalk_provision.site.plan import HostPlan, plan
+from neuraltalk_provision.site.plan import HostPlan, following, plan
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,26 @@ def make_plans(
     if not listed:
         raise _empty_mirror(settings, catalogue, known)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
-    return tuple(
-        plan(
+    shares = sharing.of_hosts(known.states)
+    wanted = {host: one.recipe for host, one in chosen.items()}
+
+    def decide(host: str, state: HostState) -> HostPlan:
+        share = shares.get(host)
+        # There is one lease for all hosts that share a stack root; the first one names its holder.
+        held = sharing.refusals(host, share, wanted, known.states) if share else leases.refusals(host, state, take_over)
+        return plan(
             host,
-            state,
-            chosen[host].recipe,
+            state.model_copy(update={"busy": sharing.builds(host, known.states, shares)}),
+            wanted[host],
             orphaned=controller.is_dead(state.controller),
-            refusals=chosen[host].refusals + leases.refusals(host, state, take_over),
+            refusals=chosen[host].refusals + held,
             remark=chosen[host].remark,
-            over=controller.replaceable(state.lease, take_over),
+            over="" if share else controller.replaceable(state.lease, take_over),
             pushed=not settings.artifact_url,
+            share=share,
         )
-        for host, state in known.states.items()
-    )
+
+    return tuple(decide(host, state) for host, state in known.states.items())
 
 
 def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -> MirrorError:
@@ -180,7 +188,7 @@ def converge(
     check_mirror(plans, settings, catalogues.load(), output)
     given = variables(plans, settings)
     # The lease of a controller that has ended is removed even if there is nothing to do.
-    held = [plan.host for plan in plans if (plan.changes or plan.over) and not check]
+    held = [plan.host for plan in plans if (plan.changes or plan.over) and not check and not plan.share]
     with leases.released(held, given, settings):
         return _converge(plans, given, settings, output, check=check, diff=diff)
 
@@ -205,13 +213,23 @@ def _converge(
     staging = [plan.host for plan in plans if plan.stages]
     staged = stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
     failed = {failure.host for failure in staged.failures}
+    preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
+    prepared = prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
+    changes, failures = staged.changes + prepared.changes, staged.failures + prepared.failures
+    failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
-    if check or not activating:
-        return SiteOutcome(plans, staged.changes, tuple(activating), staged.failures, check)
-    failures = activate(activating, given, settings, output)
+    if check:
+        return SiteOutcome(plans, changes, tuple(activating), failures, check)
+    failures += activate(activating, given, settings, output) if activating else ()
     failed = {failure.host for failure in failures}
     activated = tuple(host for host in activating if host not in failed)
-    return SiteOutcome(plans, staged.changes, activated, staged.failures + failures, check)
+    sharing_hosts = following(plans, failed)
+    failures += follow(sharing_hosts, given, settings, output) if sharing_hosts else ()
+    failed = {failure.host for failure in failures}
+    activated += tuple(
+        plan.host for plan in plans if plan.share and plan.share.builder in activated and plan.host not in failed
+    )
+    return SiteOutcome(plans, changes, activated, failures, check)
 
 
 @dataclass(frozen=True)
@@ -232,12 +250,44 @@ def stage(
     diff: bool = False,
 ) -> Staged:
     """Build a new generation on these hosts, at the same time. The current generations are not changed."""
-    outcome = _run("site.yml", hosts, given, settings, output, check=check, diff=diff)
+    return _staged(hosts, _run("site.yml", hosts, given, settings, output, check=check, diff=diff), output, check, diff)
+
+
+def build(
+    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
+) -> PlayResults:
+    """The results of building on these hosts; a host that returned nothing has failed."""
+    results = _run("site.yml", hosts, given, settings, output).results
+    return replace(results, failures=with_silent(hosts, results))
+
+
+def prepare(
+    hosts: Sequence[str],
+    given: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    *,
+    check: bool = False,
+    diff: bool = False,
+) -> Staged:
+    """Install what belongs to the machine itself on hosts for which another host builds on a shared disk."""
+    outcome = _run("prepare.yml", hosts, given, settings, output, check=check, diff=diff)
+    return _staged(hosts, outcome, output, check, diff)
+
+
+def _staged(hosts: Sequence[str], outcome: playbook.Outcome, output: Output, check: bool, diff: bool) -> Staged:
     if diff:
         output.diffs(outcome.results.diffs)
     # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
     changes = tuple(change for change in outcome.results.changes if change.predicted == check)
     return Staged(changes, with_silent(hosts, outcome.results))
+
+
+def follow(
+    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
+) -> tuple[Failure, ...]:
+    """Verify on these hosts what another host built and activated in their common stack root; the failures."""
+    return with_silent(hosts, _run("follow.yml", hosts, given, settings, output).results)
 
 
 def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:

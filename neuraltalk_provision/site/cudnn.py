@@ -17,7 +17,16 @@ from neuraltalk_provision.results.host_state import HostState, Toolkit
 from neuraltalk_provision.rules.cudnn import ABSENT
 from neuraltalk_provision.rules.gpu import SEARCHED
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import activations, advice, converge, host_results, host_state, leases, playbook
+from neuraltalk_provision.site import (
+    activations,
+    advice,
+    converge,
+    host_results,
+    host_state,
+    leases,
+    playbook,
+    sharing,
+)
 
 Verb = Literal["status", "swap", "restore"]
 ARCHIVE = "cudnn-archive"
@@ -59,6 +68,7 @@ def work(
     states = host_state.read(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
         leases.refuse(states, take_over)
+        states = _each_machine_once(states, settings.stack_root, output)
     trees = {host: _tree(host, state, cuda) for host, state in states.items()}
     archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     if archive:
@@ -104,6 +114,20 @@ def work(
         )
         for host, result in sorted(results.items())
     )
+
+
+def _each_machine_once(states: Mapping[str, HostState], root: str, output: Output) -> Mapping[str, HostState]:
+    """The states without further names of a machine. UsageError if machines share the stack root, and so the lease."""
+    shares = sharing.of_hosts(states)
+    several = [f"{host} {share.words(root)}" for host, share in shares.items() if not share.same]
+    if several:
+        raise UsageError(
+            "\n".join(several),
+            advice="Nothing was changed on any host. Run the same command for each of these hosts alone, with --limit.",
+        )
+    for host, share in shares.items():
+        output.say(f"{host} {share.words(root)}")
+    return {host: state for host, state in states.items() if host not in shares}
 
 
 def _tree(host: str, state: HostState, requested: str) -> Toolkit:

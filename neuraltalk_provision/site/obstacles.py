@@ -11,19 +11,24 @@ FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
 SCRATCH = 100_000_000
 """The bytes that compilers and pip need for temporary files."""
+COPIES = 3
+"""How often the OS packages are in /var on a host that shares its stack root: archive, unpacked, and apt's own copy."""
 UNPACKED = 4
 """How much larger OS packages are when they are installed."""
 
 
-def obstacles(state: HostState, recipe: Recipe, builds: Sequence[str], pushed: bool) -> Iterator[str]:
+def obstacles(
+    state: HostState, recipe: Recipe, builds: Sequence[str], pushed: bool, *, shares: bool = False
+) -> Iterator[str]:
     """Each reason why these components cannot be built, with what to do, without the name of the host.
 
-    `pushed` means that the controller sends the files, which pass through the directory for temporary files.
+    `pushed` means that the controller sends the files, which pass through the directory for temporary files. With
+    `shares` another host builds in the stack root, and the OS packages are unpacked in /var/cache.
     """
     yield from state.obstacles
     yield from _temporary(state, recipe, builds, pushed)
     yield from _pip(state, recipe, builds)
-    yield from _elsewhere(state, recipe, builds)
+    yield from _elsewhere(state, recipe, builds, shares)
     yield from _disk(state, recipe, builds)
 
 
@@ -51,11 +56,11 @@ def _disk(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[s
         )
 
 
-def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[str]:
+def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: bool) -> Iterator[str]:
     """Which directories outside the stack root are too small for what compilers, pip and package managers write."""
     packages = _packages(recipe, builds)
     scratch = SCRATCH if {"torch", "python"} & set(builds) else 0
-    needed = {"/usr": UNPACKED * packages, "/var": packages}
+    needed = {"/usr": UNPACKED * packages, "/var": COPIES * packages if shares else packages}
     for path, free in state.spaces.items():
         if free < needed.get(path, scratch):
             yield (

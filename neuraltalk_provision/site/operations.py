@@ -16,7 +16,16 @@ from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
 from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.rules import checks as names
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import activations, advice, converge, host_results, host_state, leases, playbook
+from neuraltalk_provision.site import (
+    activations,
+    advice,
+    converge,
+    host_results,
+    host_state,
+    leases,
+    playbook,
+    sharing,
+)
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -41,13 +50,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Move:
-    """The generation of one host before and after `rollback`."""
+    """The generation of one host before and after `rollback`. `of` is the name under which this is done, if another."""
 
     host: str
     before: str
     after: str
     remark: str = ""
     """What is done before, because an activation was not confirmed."""
+    of: str = ""
 
 
 def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
@@ -135,7 +145,7 @@ def rollback(
     """
     states = host_state.read(settings, catalogues.load(), limit).states
     leases.refuse(states, take_over)
-    moves = []
+    moves, shares = [], sharing.of_hosts(states)
     for host, state in states.items():
         stack = state.stack
         after = target or stack.previous or ""
@@ -147,12 +157,13 @@ def rollback(
                 f"generations: {there}",
                 advice="Nothing was changed on any host.",
             )
-        moves.append(Move(host, stack.current or "", after, activations.undone(state.activation)))
+        builder = shares[host].builder if host in shares else ""
+        moves.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
     if not plan:
         request = playbook.Request(
             playbook="rollback.yml",
             inventory=settings.inventory,
-            limit=[move.host for move in moves],
+            limit=[move.host for move in moves if not move.of],
             forks=settings.forks,
             variables={
                 "provision_stack_root": settings.stack_root,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Cudnn, Generation, HostState
+from neuraltalk_provision.results.host_state import Build, Cudnn, Generation, HostState
 from neuraltalk_provision.rules import activation as activations
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 from neuraltalk_provision.site.obstacles import obstacles
+from neuraltalk_provision.site.sharing import Share
+
+MACHINE = ("packages", "account")
+"""The components that belong to the machine and not to the stack root."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class HostPlan:
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
     lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed
-    (catalogue/tried.py), and `untried` says what of it was never tried.
+    (catalogue/tried.py), and `untried` says what of it was never tried. `share` says under which name the work is done,
+    if not under this one.
     """
 
     host: str
@@ -48,6 +53,7 @@ class HostPlan:
     """Whether an earlier activation was not confirmed: then the generation is activated again."""
     versions: Mapping[str, str] = field(default_factory=dict)
     untried: tuple[str, ...] = ()
+    share: Share | None = None
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -56,18 +62,23 @@ class HostPlan:
 
     @property
     def stages(self) -> bool:
-        """Whether anything has to be done before activation."""
-        return bool(self.builds) or not self.sealed
+        """Whether anything has to be built in the stack root under this name."""
+        return self.share is None and (bool(self.builds) or not self.sealed)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether OS packages or the account are missing on a machine for which another one builds."""
+        return self.share is not None and bool(self.builds)
 
     @property
     def activates(self) -> bool:
         """Whether another generation becomes current, its cuDNN has to be swapped in again, or nobody confirmed it."""
-        return self.current != self.recipe.id or self.swaps or self.unconfirmed
+        return self.share is None and (self.current != self.recipe.id or self.swaps or self.unconfirmed)
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be done at all."""
-        return self.stages or self.activates
+        return self.stages or self.activates or self.prepares
 
     def as_json(self) -> dict[str, Any]:
         """The plan as `--json` prints it."""
@@ -82,6 +93,8 @@ class HostPlan:
             "activate": self.activates,
             "gpu": self.recipe.gpu and asdict(self.recipe.gpu),
             "swaps_cudnn": self.swaps,
+            "built_by": self.share.builder if self.share else "",
+            "same_as": self.share.same if self.share else "",
             "remark": self.remark,
             "untried": list(self.untried),
             "refusals": list(self.refusals),
@@ -98,12 +111,14 @@ def plan(
     remark: str = "",
     over: str = "",
     pushed: bool = True,
+    share: Share | None = None,
 ) -> HostPlan:
     """The plan for a host from its state and its recipe.
 
     `orphaned` means that the controller that builds there has ended: the processes that it left are then ended too.
     `refusals` and `remark` come from the choice of the recipe. `over` is the holder of its lease, if that has ended.
-    `pushed` means that the controller sends the files, which pass through the directory for temporary files.
+    `pushed` means that the controller sends the files, which pass through the directory for temporary files. With
+    `share` another name builds: nothing is to be done here, or on another machine only what belongs to that machine.
     """
     generation = state.stack.generation(recipe.id)
     steps = [_packages(state, recipe, generation), _account(state)]
@@ -111,6 +126,10 @@ def plan(
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
         steps.append(Step(part.name, bool(why), why))
+    if share:
+        done = f"done under the name {share.builder}"
+        own = () if share.same else MACHINE
+        steps = [step if step.component in own else replace(step, build=False, why=done) for step in steps]
     decided = HostPlan(
         host=host,
         recipe=recipe,
@@ -119,13 +138,14 @@ def plan(
         # A generation that was sealed before manifests existed stays usable for a rollback, but is sealed again.
         sealed=generation.sealed and generation.manifest,
         refusals=(),
-        take_over=bool(orphaned and state.busy),
+        take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
         remark="\n".join(filter(None, (remark, _package_users(host, state, steps)))),
-        swaps=_swaps(state, recipe),
+        swaps=share is None and _swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
         versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
+        share=share,
     )
     return replace(
         decided,
@@ -147,6 +167,13 @@ def _activation(host: str, state: HostState, decided: HostPlan) -> str:
         late = ", and the host has not returned by itself" if found.over else ""
         return f"{begin}{late}: `provision site` returns it to {former} first"
     return f"{begin}: `provision site` activates it again; otherwise the host returns to {former} by itself"
+
+
+def following(plans: Sequence[HostPlan], failed: Collection[str]) -> list[str]:
+    """The names under which is verified what was built and activated under another name that has not failed."""
+    changed = {plan.host for plan in plans if plan.changes}
+    listed = [(plan.host, {plan.host, plan.share.builder}) for plan in plans if plan.share]
+    return [host for host, both in listed if both & changed and not both & set(failed)]
 
 
 def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
@@ -190,6 +217,8 @@ def _account(state: HostState) -> Step:
 
 
 def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> tuple[str, ...]:
+    if decided.share and decided.share.same:
+        return ()  # they are given under the machine's first name
     refusals = [reason for reason in (_foreign(host, state, decided.recipe),) if reason]
     refusals += [f"{host}: {reason}" for reason in state.unsafe]
     machine = state.platform.machine
@@ -197,13 +226,9 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
         refusals.append(
             f"{host}: its machine type is {machine}, but this version builds Torch only for {machines.BUILT_FOR}"
         )
-    for build in () if decided.take_over else state.busy:
-        refusals.append(
-            f"{host}: a build of {state.controller or 'another controller'} is already running there (pid {build.pid}, "
-            f"log {build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`"
-        )
-    if decided.stages:
-        found = obstacles(state, decided.recipe, decided.builds, pushed)
+    refusals += [f"{host}: {_of_build(build, state.controller)}" for build in _builds(state, decided.take_over)]
+    if decided.stages or decided.prepares:
+        found = obstacles(state, decided.recipe, decided.builds, pushed, shares=decided.prepares)
         refusals += [f"{host}: {reason}" for reason in found]
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(
@@ -212,6 +237,25 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)
+
+
+def _builds(state: HostState, take_over: bool) -> list[Build]:
+    """The builds that are in the way. Those that a controller left on this machine are ended with `take_over`."""
+    return [build for build in state.busy if build.host or not take_over]
+
+
+def _of_build(build: Build, controller: str) -> str:
+    who = controller or "another controller"
+    if build.host:
+        return (
+            f"a build of {who} may still be running on {build.host}, which shares this directory (pid {build.pid}, log "
+            f"{build.log}): wait until it ends, or end it on that host with `kill -9 -{build.pid}`. If that host no "
+            f"longer runs, remove {build.log}.pid"
+        )
+    return (
+        f"a build of {who} is already running there (pid {build.pid}, log {build.log}): wait until it ends, or end it "
+        f"on that host with `kill -9 -{build.pid}`"
+    )
 
 
 def _package_users(host: str, state: HostState, steps: list[Step]) -> str:

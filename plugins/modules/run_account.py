@@ -10,6 +10,8 @@ short_description: Create the account that runs belong to, with its directories
 description:
   - Creates a system account without a login and without a home if there is no account of that name. Creates the
     directories for its runs. The account can create its own directories there, and cannot touch what belongs to root.
+  - Records the uid and the gid of the account below the stack root. Another host that shares the stack root creates the
+    account with the same numbers, and fails if its account has others.
   - An account that exists already, also one of a directory service, is used unchanged, unless it is root's.
   - Does nothing if Ansible is not root, or if the name is root's. Runs then belong to the user that Ansible runs as.
 options:
@@ -63,7 +65,8 @@ component:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.runs.account import find, make_places, ready
+from ..module_utils.runs.account import find, make_places
+from ..module_utils.runs.account_numbers import mismatches, record, recorded, usable
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
@@ -80,24 +83,35 @@ def make(module, name, root):
         shell = next((path for path in SHELLS if os.path.exists(path)), SHELLS[-1])
         home = layout.runs(root)
         argv = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
+        numbers = recorded(root, name)
         _code, group, _error = module.run_command(["getent", "group", name])
-        argv += ["--gid", name] if group else ["--user-group"]
-        code, output, error = module.run_command(argv + [name])
-        if code:
-            raise StackError(
-                "the account %s cannot be created: %s" % (name, (error or output).strip() or "code %s" % code)
-            )
+        if numbers and not group:
+            run(module, name, ["groupadd", "--system", "--gid", "%d" % numbers[1], name])
+        argv += ["--gid", name] if group or numbers else ["--user-group"]
+        argv += ["--uid", "%d" % numbers[0]] if numbers else []
+        run(module, name, argv + [name])
+    for problem in mismatches(root, name):
+        raise StackError(problem)
     make_directory(root)
     make_places(root, find(name))
+
+
+def run(module, name, argv):
+    """Run useradd or groupadd. StackError with its output if it fails."""
+    code, output, error = module.run_command(argv)
+    if code:
+        raise StackError("the account %s cannot be created: %s" % (name, (error or output).strip() or "code %s" % code))
 
 
 def work(module):
     """The result of the module: the component C(account) and its change."""
     name, root = module.params["user"], module.params["stack_root"]
-    changed = not ready(root, name)
+    changed = not usable(root, name)
     if changed and not module.check_mode:
         make(module, name, root)
     account = None if module.check_mode and changed else find(name)
+    if not module.check_mode:
+        record(root, account)
     evidence = (
         "runs belong to %s (uid %d)" % (name, account.uid)
         if account

@@ -157,6 +157,10 @@ runs:
   contains:
     id: {description: "The run's id.", returned: always, type: str}
     unreadable: {description: Why nothing else of it can be read., returned: if its files are damaged, type: str}
+machine:
+  description: What is equal for all names of one machine; empty if that is not known.
+  returned: for V(listed)
+  type: str
 free:
   description: The GPUs that a run could get now, with O(gpu=auto).
   returned: for V(listed)
@@ -175,6 +179,7 @@ queued:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.host.identity import machine
 from ..module_utils.host.outcome import run_module
 from ..module_utils.runs.account import account_for, as_account, owner_of
 from ..module_utils.runs.files import Run
@@ -198,10 +203,11 @@ def read(options):
 def listed(options):
     """Every run of the host in short, or some runs in full; the jobs in Slurm, and the free cards."""
     root = options["stack_root"]
+    found = {"queued": [], "free": [], "machine": machine()}
     if options["ids"]:
-        return {"runs": details(root, options["ids"], options["points"], options["samples"]), "queued": [], "free": []}
+        return dict(found, runs=details(root, options["ids"], options["points"], options["samples"]))
     free = free_now(root, options["memory"]) if options["gpu"] == "auto" else []
-    return {"runs": rows(root), "queued": queued(root), "free": free}
+    return dict(found, runs=rows(root), queued=queued(root), free=free)
 
 
 def of_one(options):

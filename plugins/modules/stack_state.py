@@ -22,8 +22,7 @@ options:
     elements: str
     default: []
   variables:
-    description:
-      - Names of this project's variables in the inventory. Returned as given, so that wrong names can be reported.
+    description: Names of this project's variables in the inventory. Returned as given, to report wrong names.
     type: list
     elements: str
     default: []
@@ -106,6 +105,9 @@ state:
     spaces:
       description: The free bytes in the directories outside the stack root in which programs write.
       type: dict
+    identity:
+      description: C(machine), equal for all its names; C(directories), equal for a shared stack root; C(filesystem).
+      type: dict
     obstacles:
       description: Why nothing can be built below the stack root, in words.
       type: list
@@ -116,7 +118,7 @@ state:
           used.
       type: dict
     busy:
-      description: Commands that run below the stack root now, each with C(log) and C(pid).
+      description: Commands that run below the stack root now, with C(log), C(pid), and C(host) if it is another one.
       type: list
       elements: dict
     controller:
@@ -170,9 +172,9 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
-from ..module_utils.runs.account import ready
+from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import disk, package_locks, pythons
+from ..module_utils.host import disk, identity, package_locks, pythons
 from ..module_utils.host.build_tools import own_programs
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
@@ -181,7 +183,7 @@ from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
 from ..module_utils.host.unpacked import lacks
 from ..module_utils.host.places import places_of, unsafe
-from ..module_utils.host.commands import running_builds
+from ..module_utils.host.commands import all_builds
 from ..module_utils.host.files import read_json, read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
@@ -278,9 +280,10 @@ def work(module):
         "disk": disk.facts(root),
         "package_users": package_users(),
         "spaces": disk.spaces(),
-        "obstacles": disk.obstacles(root),
+        "identity": identity.facts(root),
+        "obstacles": disk.obstacles(root) + mismatches(root, module.params["run_user"]),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
-        "busy": running_builds(root),
+        "busy": all_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
         "lease": read_lease(root),
         "activation": record.facts(root),
@@ -288,7 +291,7 @@ def work(module):
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "user": {"uid": os.geteuid()},
-        "account": ready(root, module.params["run_user"]),
+        "account": usable(root, module.params["run_user"]),
         "gpu": gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or ""),
         "inventory": inventory,
         "variables": module.params["variables"],

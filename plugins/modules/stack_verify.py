@@ -35,6 +35,12 @@ options:
       - Whether to run programs of the generation. If not, stamps, files, modes and weights are checked without a log.
     type: bool
     default: true
+  id:
+    description:
+      - The generation that O(generation) has to be, if it is a link. Another host may have renamed the link a moment
+        ago, and a shared disk can show that late, so the module waits for it, at most 75 seconds.
+    type: str
+    default: ''
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -113,7 +119,9 @@ from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, file_size, lines_since
+from ..module_utils.host.links import await_link
 from ..module_utils.host.lua import try_part
+from ..module_utils.host.own_log import own_log
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules import checks as names
@@ -259,21 +267,22 @@ def planned_checks(generation, parts, log, files, changed):
 
 def work(module):
     """The result of the module: the checks. If one failed, a StackError with all of them."""
-    generation = os.path.realpath(module.params["generation"])
-    log = module.params["log"] if module.params["programs"] else ""
+    options = module.params
     results = []  # type: list[dict[str, object]]
     changed = dict(changed_files.NOT_COMPARED)
+    if options["id"]:
+        await_link(options["generation"], options["id"])
+    generation = os.path.realpath(options["generation"])
     about = {"checks": results, "files": changed, "generation": generation}
     if not os.path.isdir(generation):
         raise StackError("%s: nothing is installed there" % generation, **about)
-    if log and os.path.exists(log):
-        os.unlink(log)
-    for name, check in planned_checks(generation, module.params["parts"], log, module.params["files"], changed):
-        try:
-            results.append({"name": name, "passed": True, "saw": check()})
-        except StackError as error:
-            tail = "\n".join(error.details.get("tail", []))
-            results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
+    with own_log(options["log"] if options["programs"] else "") as log:
+        for name, check in planned_checks(generation, options["parts"], log, options["files"], changed):
+            try:
+                results.append({"name": name, "passed": True, "saw": check()})
+            except StackError as error:
+                tail = "\n".join(error.details.get("tail", []))
+                results.append({"name": name, "passed": False, "saw": (str(error) + "\n" + tail).strip()})
     failed = [result for result in results if not result["passed"]]
     if failed:
         failures = "; ".join("%(name)s: %(saw)s" % result for result in failed)
@@ -290,6 +299,7 @@ def main():
             "log": {"type": "path", "required": True},
             "files": {"type": "bool", "default": True},
             "programs": {"type": "bool", "default": True},
+            "id": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -70,6 +70,7 @@ def start_hosts(lab: Lab, image: str, resolver: tuple[str, ...], key: str) -> No
     """Start the lab's containers."""
     cpus = ["--cpus", lab.cpus] if lab.cpus else []
     disks = [part for spec in lab.tmpfs for part in ("--tmpfs", tmpfs_option(spec))]
+    disks += ["--volume", f"{lab.volume}:{lab.shared}"] if lab.shared else []
     boots = (*(SYSTEMD if lab.systemd else ()), *(f"--cap-add={name}" for name in lab.capabilities))
     for name in lab.containers:
         own = ("--hostname", name, "--env", f"LAB_KEY={key}")
@@ -133,6 +134,7 @@ def down(name: str) -> None:
     containers = engine.docker("ps", "--all", "--quiet", "--filter", f"label={lab.network}").split()
     if containers:
         engine.docker("rm", "--force", "--volumes", *containers)
+    engine.docker("volume", "rm", "--force", lab.volume)
     networks = engine.docker("network", "ls", "--format", "{{.Name}} {{.Internal}}").splitlines()
     if f"{lab.network} true" in networks:
         gap.open_up(lab.bridge)

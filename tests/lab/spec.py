@@ -33,6 +33,8 @@ class Lab:
     """What root may do on the hosts beyond what the engine allows, for example NET_ADMIN."""
     committed: str = ""
     """Docker's tag of an image that was made from a host of another lab; the hosts start from it."""
+    shared: str = ""
+    """The path of a disk that all hosts share, for example /shared."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", self.name):
@@ -66,6 +68,11 @@ class Lab:
     def network(self) -> str:
         """The name of the lab's network and label in Docker."""
         return f"lab-{self.name}"
+
+    @property
+    def volume(self) -> str:
+        """The name of the disk that the hosts share."""
+        return f"{self.network}-shared"
 
     @property
     def bridge(self) -> str:

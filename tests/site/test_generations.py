@@ -129,7 +129,7 @@ def interrupted(story: Upgrade, no_rock: Done) -> Interruption:
     running = story.site.directory.start("site", *story.options)
     pid = f"{story.generation}/logs/loadcaffe.log.pid"
     story.host.wait_for("the build of loadcaffe", f"test -s {pid}")
-    story.host.run(f"kill -STOP -- -$(cat {pid})")
+    story.host.run(f"kill -STOP -- -$(cut -d' ' -f1 {pid})")
     refused = story.site.directory.provision("site", *story.options)
     children = descendants(running.pid)
     os.kill(running.pid, signal.SIGKILL)

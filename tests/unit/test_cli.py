@@ -18,11 +18,13 @@ import typer
 
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
+from neuraltalk_provision.cli.site import show_plans
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import command, survey
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.runs import hosts
@@ -30,6 +32,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
+from neuraltalk_provision.site.sharing import Share
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import HOSTS, RECIPE, planned
@@ -592,6 +595,23 @@ def test_variables_are_written_where_they_are_wanted(
     assert (code, out.startswith("provision_recipes:")) == (0, True)
     assert provision(capsys, "variables", tmp_path / "v.yml")[:2] == (0, "")
     assert "provision_stack_root: /opt/neuraltalk" in (tmp_path / "v.yml").read_text()
+
+
+@pytest.mark.parametrize("same", ["", "node1"])
+def test_names_for_which_another_one_builds_are_told_and_get_no_variables_for_plain_playbooks(
+    capsys: Capture, outcome: converge.SiteOutcome, monkeypatch: pytest.MonkeyPatch, same: str
+) -> None:
+    share = Share("node1", same, "nfs4 on nas:/x")
+    plans = (planned("bare"), replace(planned("bare", "node2"), share=share))
+    monkeypatch.setattr(converge, "make_plans", lambda *_given, **_more: plans)
+    words = share.words("/opt/neuraltalk")
+    assert ("nas:/x" in words, "the same machine as node1" in words) == (not same, bool(same))
+    code, _, err = provision(capsys, "variables")
+    assert (code, f"node2 {words}" in err) == (2, True)
+    assert "Plain playbooks would build there twice" in err
+    capsys.readouterr()
+    show_plans(plans, Output())
+    assert words in " ".join(capsys.readouterr().out.split())
 
 
 def test_variables_with_a_token_are_for_their_owner_alone_and_not_for_the_screen(

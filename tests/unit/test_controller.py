@@ -22,10 +22,13 @@ HERE = {"/etc/machine-id": MACHINE, "/proc/sys/kernel/random/boot_id": BOOT}
 def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes this machine another one: its id, its boot, its process namespace."""
 
-    def here(machine: str = MACHINE, boot: str = BOOT, space: str = "4026531836") -> None:
+    def here(
+        machine: str = MACHINE, boot: str = BOOT, space: str = "4026531836", cards: tuple[str, ...] = ("02:00",)
+    ) -> None:
         told = {"/etc/machine-id": machine, "/proc/sys/kernel/random/boot_id": boot}
         monkeypatch.setattr(controller, "_line", lambda path: told[path])
         monkeypatch.setattr(controller, "_namespace", lambda: space)
+        monkeypatch.setattr(controller, "_cards", lambda: list(cards))
 
     here()
     return here
@@ -69,6 +72,23 @@ def test_machine_that_booted_since_has_none_of_its_processes(here: Callable[...,
     before = controller.name()
     here(boot="99999999-2222-3333-4444-555555555555")
     assert controller.is_dead(before)
+
+
+def test_clone_of_a_machine_is_not_that_machine_after_a_reboot(here: Callable[..., None]) -> None:
+    """It has the same machine id and may have the same host name; its controller may run."""
+    before = controller.name()
+    here(boot="99999999-2222-3333-4444-555555555555", cards=("02:01",))
+    assert not controller.is_dead(before)
+
+
+def test_container_of_the_same_image_on_another_machine_is_not_this_one(
+    here: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(cards=())
+    before = controller.name()
+    here(boot="99999999-2222-3333-4444-555555555555", cards=())
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert not controller.is_dead(before)
 
 
 def test_host_name_and_number_alone_tell_nothing(here: Callable[..., None]) -> None:

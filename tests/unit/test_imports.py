@@ -188,6 +188,7 @@ PURE = [
     "runs/progress/ending.py",
     "runs/progress/health.py",
     "runs/progress/history.py",
+    "runs/progress/listing.py",
     "runs/progress/log.py",
     "runs/progress/pace.py",
     "runs/progress/record.py",
@@ -212,6 +213,7 @@ PURE = [
     "site/plan.py",
     "site/play_errors.py",
     "site/recipes.py",
+    "site/sharing.py",
     "site/trials.py",
 ]
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}

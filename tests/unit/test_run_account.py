@@ -219,7 +219,9 @@ def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_hold
         assert stat.S_IMODE((root / "runs" / ".leases").stat().st_mode) == 0o600
         monkeypatch.setattr(runs, "LEASE_PATIENCE", 0.2)
         with (
-            pytest.raises(runs.StackError, match=rf"pid {os.getpid()} since 20.*End that process, then try again"),
+            pytest.raises(
+                runs.StackError, match=rf"pid {os.getpid()} on \S+ since 20.*End that process, then try again"
+            ),
             runs.Leases(str(root)),
         ):
             pass
@@ -272,6 +274,67 @@ def test_account_is_made_with_its_directories_and_then_kept(
     words = (place / "words").read_text()
     assert "--system --no-create-home" in words
     assert "nologin --user-group no-such-one" in words
+
+
+@pytest.fixture
+def tools(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """useradd and groupadd that only write down their arguments."""
+    tools = place / "tools"
+    tools.mkdir()
+    for name in ("useradd", "groupadd"):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {place}/words\n')
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    return tools
+
+
+def record_of(place: Path, **content: Any) -> Path:
+    file = place / "stack" / "account.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_hosts_that_share_a_disk_get_the_account_with_equal_numbers(
+    run_module: Run, place: Path, load: Callable[[str], ModuleType], tools: Path
+) -> None:
+    known = load("runs.account").find(USER)
+    run_module("run_account", stack_root=place / "stack", user=USER)
+    written = json.loads((place / "stack" / "account.json").read_text())
+    assert written == {"name": USER, "uid": known.uid, "gid": known.gid}
+    record_of(place, name="no-such-one", uid=777, gid=778)
+    with pytest.raises(ModuleError, match="no-such-one"):
+        run_module("run_account", stack_root=place / "stack", user="no-such-one")
+    groupadd, useradd = (place / "words").read_text().splitlines()
+    assert groupadd == "groupadd --system --gid 778 no-such-one"
+    assert useradd.endswith("--gid no-such-one --uid 777 no-such-one")
+
+
+@pytest.mark.parametrize("key", ["uid", "gid"])
+def test_account_with_other_numbers_than_on_the_host_that_shares_the_disk_is_refused(
+    run_module: Run, place: Path, load: Callable[[str], ModuleType], key: str
+) -> None:
+    known = load("runs.account").find(USER)
+    numbers = {"uid": known.uid, "gid": known.gid}
+    run_module("run_account", stack_root=place / "stack", user=USER)
+    record_of(place, **{"name": USER, **numbers, key: 777})
+    with pytest.raises(ModuleError, match=f"uid {known.uid} and gid {known.gid} on this host, but.*777"):
+        run_module("run_account", stack_root=place / "stack", user=USER)
+    state = run_module("stack_state", stack_root=place / "stack", run_user=USER)["state"]
+    assert not state["account"]
+    assert "usermod -u" in state["obstacles"][0]
+    (place / "stack" / "account.json").unlink()
+    assert run_module("stack_state", stack_root=place / "stack", run_user=USER)["state"]["obstacles"] == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"name": "another", "uid": 7, "gid": 7}, {"uid": 0, "gid": 0}, {"uid": "7", "gid": 7}, {"uid": True}],
+)
+def test_numbers_that_cannot_be_used_are_recorded_again(run_module: Run, place: Path, content: dict[str, Any]) -> None:
+    record_of(place, **{"name": USER, **content})
+    run_module("run_account", stack_root=place / "stack", user=USER)
+    assert json.loads((place / "stack" / "account.json").read_text())["uid"] > 0
 
 
 PLAN = {"card": None, "python": "/usr/bin/python3"}

@@ -74,6 +74,23 @@ def test_run_on_a_shared_disk_is_told_by_the_host_that_computes(monkeypatch: pyt
     assert (run.host, run.health.state) == ("one", "running")
 
 
+def test_runs_and_cards_of_a_machine_with_two_names_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"index": 0, "uuid": "GPU-1", "name": "x"}
+    same = {"runs": [said("a")], "queued": [job("q", "PENDING")], "free": [card], "machine": "a" * 32}
+    hosts_tell(monkeypatch, two=same, one=same, other={**same, "machine": "b" * 32, "queued": []})
+    site = hosts.query(Settings(), gpu="auto")
+    assert [(run.host, run.id) for run in site.runs] == [("one", "q"), ("one", "a"), ("other", "a")]
+    assert list(site.free) == ["one", "other"]
+    hosts_tell(monkeypatch, two={**same, "machine": ""}, one={**same, "machine": ""})
+    assert [run.host for run in hosts.runs(Settings()) if run.id == "a"] == ["one", "two"]
+
+
+def test_runs_and_jobs_of_a_host_that_is_not_asked_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"runs": [said("a", elsewhere="three", exit_code=None)], "queued": [job("q", "PENDING")]}
+    hosts_tell(monkeypatch, one=there, two=there)
+    assert [(run.host, run.id) for run in hosts.runs(Settings())] == [("one", "q"), ("one", "a")]
+
+
 @pytest.mark.parametrize(
     ("state", "word", "evidence"),
     [

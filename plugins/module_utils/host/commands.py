@@ -21,6 +21,7 @@ import time
 from .environment import clean
 from .errors import StackError
 from .files import make_directory, read_text, remove, write_whole
+from .origin import is_here, origin
 from .processes import is_alive, start_of
 from .texts import as_text
 from ..rules.texts import without_users
@@ -59,7 +60,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
             message = "%s cannot be started: %s" % (argv[0], error.strerror)
             raise StackError(message, log=log, code=codes.of_errno(error.errno))
         try:
-            write_whole(log + ".pid", "%d %s\n" % (process.pid, start_of(process.pid)))
+            write_whole(log + ".pid", _pid_line(process.pid))
             rc = _wait(process, started + timeout if timeout else None)
         except Exception:
             os.killpg(process.pid, signal.SIGKILL)
@@ -140,15 +141,38 @@ def _read_output(process, deadline):
     return b"".join(pieces)
 
 
-def running_builds(root):
-    """[{log, pid}] of the commands that are running below a stack root now, started by any controller."""
-    running = []
+ORIGIN = ("node", "boot", "space", "machine")
+"""What follows pid and start in the file LOG.pid."""
+
+
+def _pid_line(pid):
+    started = origin()
+    return " ".join(["%d" % pid, start_of(pid) or "0"] + [started[key] for key in ORIGIN]) + "\n"
+
+
+def all_builds(root):
+    """[{log, pid, host}] of the commands that run below a stack root, started by any controller.
+
+    `host` is empty for those of this machine, which are running now. Those of another machine that shares the disk may
+    have ended, which can be determined only there.
+    """
+    found = []
     for directory in (root, layout.generation(root, "*")):
         for path in sorted(glob.glob(os.path.join(directory, layout.LOGS, "*.pid"))):
-            fields = (read_text(path) or "").split()
-            if len(fields) == 2 and is_alive(*fields):
-                running.append({"log": path[: -len(".pid")], "pid": int(fields[0])})
-    return running
+            fields = (read_text(path, 4096) or "").split()
+            started = dict(zip(ORIGIN, fields[2:]))
+            if len(fields) not in (2, 2 + len(ORIGIN)) or not fields[0].isdigit():
+                continue
+            here = is_here(started)
+            if not here or is_alive(*fields[:2]):
+                host = "" if here else started["node"]
+                found.append({"log": path[: -len(".pid")], "pid": int(fields[0]), "host": host})
+    return found
+
+
+def running_builds(root):
+    """[{log, pid}] of the commands of this machine that are running below a stack root now."""
+    return [{"log": build["log"], "pid": build["pid"]} for build in all_builds(root) if not build["host"]]
 
 
 def end_builds(root):

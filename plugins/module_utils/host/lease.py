@@ -17,10 +17,12 @@ import os
 import stat
 import time
 
+from . import root_id
 from ..rules import codes
 from ..rules.holder import describe, plain
 from .errors import StackError
 from .files import make_directory, remove, write_json
+from .identity import is_local
 from .texts import as_text
 from ..rules import layout
 
@@ -138,8 +140,9 @@ def check_free(root, holder, host, over):
     if holder and lease["holder"] == holder:
         if lease["host"] != host:
             raise StackError(
-                "%s is in use by this same command, under the name %s: two names in the inventory are the same "
-                "host, or share its stack_root. Leave one of them out" % (root, plain(lease["host"]))
+                "%s is in use by this same command, under the name %s: two names in the inventory are one host, or "
+                "hosts that share this directory. Run the same command again, which recognises them now; if not, "
+                "leave one of them out" % (root, plain(lease["host"]))
             )
         return
     raise StackError(
@@ -154,6 +157,8 @@ def take(root, holder, host, what, over=""):
     make_directory(root)
     with Lock(root):
         check_free(root, holder, host, over)
+        if not is_local(root):
+            root_id.ensure(root)
         write_json(path_of(root), {"holder": holder, "host": host, "what": what, "since": int(time.time())})
 
 

@@ -8,18 +8,21 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import hashlib
 import re
 
 from .texts import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping  # noqa: F401
+    from typing import Any, Iterable, Mapping  # noqa: F401
 
 UNKNOWN = "-"
 """The value of a part of the name that the machine does not report."""
 BOOT = "/proc/sys/kernel/random/boot_id"
 """The file in which Linux reports the id of its boot."""
+MACHINE, SPACE, NETWORK = "/etc/machine-id", "/proc/self/ns/pid", "/sys/class/net"
+"""Where Linux shows the id of the machine, the PID namespace of a process, and the network interfaces."""
 FORM = re.compile(
     r"(?P<host>\S+) pid (?P<pid>\d+) since (?P<since>\d+)"
     r" boot (?P<boot>\S+) space (?P<space>\S+) machine (?P<machine>\S+)\Z"
@@ -35,6 +38,22 @@ def name_of(host, pid, since, boot, space, machine):
     """
     parts = (re.sub(r"\s+", "_", host) or UNKNOWN, pid, since, boot or UNKNOWN, space or UNKNOWN, machine or UNKNOWN)
     return "%s pid %s since %s boot %s space %s machine %s" % parts
+
+
+def machine_of(machine_id, cards=()):
+    # type: (str, Iterable[str]) -> str
+    """The id of a machine for names, hashed, because it must not be published; empty if there is none.
+
+    With the hardware addresses of its network cards, clones of a machine have other ids.
+    """
+    text = " ".join(["neuraltalk-provision machine", machine_id] + list(cards))
+    return str(hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]) if is_digest(machine_id) else ""
+
+
+def is_digest(text):
+    # type: (str) -> bool
+    """Whether the text consists of 32 hexadecimal digits, as machine ids and our digests do."""
+    return re.match(r"[0-9a-f]{32}\Z", text) is not None
 
 
 def parse(name):

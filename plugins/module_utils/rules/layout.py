@@ -14,15 +14,17 @@ GENERATIONS = "generations"
 CURRENT = "current"
 """The link to the generation that is used."""
 ARTIFACTS, BUILD, LOGS, RUNS, QUEUE = "artifacts", "build", "logs", "runs", "queue"
-HISTORY, LEASE = "history.json", "lease.json"
-"""The file that names the previous generation, and the file of the lease."""
+HISTORY, LEASE, ROOT_ID, ACCOUNT = "history.json", "lease.json", "root-id.json", "account.json"
+"""The files with the previous generation, the lease's holder, the id of the stack root, and the account of runs."""
 ACTIVATION, RETURN_PROGRAM = "activation.json", "activation.zip"
 """The record of an activation that is not confirmed, and the program that returns the host if nobody confirms it."""
 STARTS = "starts.json"
 """The file that exists while the start of runs is refused."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
-OURS = (GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM, STARTS)
+OURS = (
+    GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM, STARTS, ROOT_ID, ACCOUNT,
+)  # fmt: skip
 """The entries that belong to the user who installs the stack. Runs belong to the user of the run."""
 
 
@@ -66,6 +68,18 @@ def activation_log(root):
     # type: (str) -> str
     """The log of that program."""
     return posixpath.join(root, LOGS, "activation.log")
+
+
+def account(root):
+    # type: (str) -> str
+    """The file with the uid and the gid of the account that runs belong to."""
+    return posixpath.join(root, ACCOUNT)
+
+
+def root_id(root):
+    # type: (str) -> str
+    """The file with the id of the stack root."""
+    return posixpath.join(root, ROOT_ID)
 
 
 def controller(root):

@@ -16,18 +16,19 @@ import json
 import os
 import re
 import stat
+import time
 
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, read_text
+from ..host.origin import is_here
 from ..host.processes import is_alive
 from ..rules import run as rules
 from .locks import open_own
 from ..rules import layout
 
 
-def node():
-    """Return the name of this host."""
-    return os.uname()[1]
+QUIET_FOR = 7 * 86400
+"""Seconds after which a run of another host, of which nobody knows the end, no longer keeps its generation."""
 
 
 class Run(object):
@@ -94,7 +95,7 @@ class Run(object):
         supervisor = self.supervisor(record)
         process, ended = self.read(self.process), self.read(self.ended)
         # If hosts share a disk, only the host of the run knows whether the run is active.
-        elsewhere = supervisor.get("node", node()) != node()
+        elsewhere = not is_here(supervisor)
         # Checked before the exit code is read, so that a run that ends in between does not look killed.
         supervised = not elsewhere and is_alive(supervisor.get("pid"), supervisor.get("start"))
         alive = not elsewhere and is_alive(process.get("pid"), process.get("start"))
@@ -111,7 +112,7 @@ class Run(object):
             "waiting": not process and not has_ended and supervised,
             "ended": ended or None,
             "card": process.get("card") or supervisor.get("card"),
-            "elsewhere": supervisor["node"] if elsewhere else "",
+            "elsewhere": (supervisor["node"] or "another host") if elsewhere else "",
             "unit": supervisor.get("unit"),
             "job": supervisor.get("job"),
             "stopped": os.path.exists(self.stopped),
@@ -127,6 +128,11 @@ class Run(object):
     def has_ended(self):
         """Return whether it has ended, with as few reads as possible."""
         return os.path.exists(self.exit) or os.path.exists(self.ended)
+
+    def silent(self):
+        """Return the seconds since a file of it changed: a supervisor writes a sample at least every few minutes."""
+        files = [path for path in (self.record, self.process, self.samples, self.log) if os.path.exists(path)]
+        return time.time() - max([os.path.getmtime(path) for path in files] or [0])
 
     def idle(self):
         """Return whether it never started and never will, so that its name can be used again."""

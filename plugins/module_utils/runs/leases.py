@@ -51,12 +51,14 @@ class Leases(object):
                     holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
                     os.close(self.handle)
                     message = (
-                        "another start of a run on this host has held %s for more than %d s: %s. End that "
+                        "another start of a run below this stack root has held %s for more than %d s: %s. End that "
                         "process, then try again"
                     )
                     raise StackError(message % (self.path, LEASE_PATIENCE, holder))
             time.sleep(0.05)
-        write_holder(self.handle, "pid %d since %s" % (os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
+        write_holder(
+            self.handle, "pid %d on %s since %s" % (os.getpid(), os.uname()[1], time.strftime("%Y-%m-%d %H:%M:%S"))
+        )
         return self
 
     def __exit__(self, *_error):

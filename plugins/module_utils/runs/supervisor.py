@@ -22,7 +22,7 @@ import signal
 import subprocess
 import time
 
-from . import files, launch
+from . import launch
 from ..captioning.decoder import Stopped
 from .launch import needs_card, weights_of
 from .summary import models
@@ -35,6 +35,7 @@ from .locks import write_holder
 from ..host.commands import FULL_DISK
 from ..host.errors import StackError
 from ..host.files import write_json, write_whole
+from ..host.origin import origin
 from ..host.processes import start_of
 from .sampling import Sampler, append_sample, last_iteration, attempt
 from .stage_end import end_of_stage
@@ -61,15 +62,15 @@ class Supervisor(object):
         self.has_begun = True
         signal.signal(signal.SIGTERM, self.on_signal)
         signal.signal(signal.SIGINT, self.on_signal)
-        state = {
-            "id": self.plan["runs"][0]["id"], "pid": os.getpid(), "start": start_of(os.getpid()), "card": self.card,
-            "unit": self.unit, "job": os.environ.get("SLURM_JOB_ID", ""), "node": files.node(),
-        }  # fmt: skip
+        state = dict(
+            origin(), id=self.plan["runs"][0]["id"], pid=os.getpid(), start=start_of(os.getpid()), card=self.card,
+            unit=self.unit, job=os.environ.get("SLURM_JOB_ID", "")
+        )  # fmt: skip
         for request in self.plan["runs"]:
             run = Run(self.root, request["id"])
             self.places[run.name] = attempt(open_directory, run.path)
             self.locks[run.name] = run.hold()
-            write_holder(self.locks[run.name], "pid %d" % os.getpid())
+            write_holder(self.locks[run.name], "pid %d on %s" % (os.getpid(), state["node"]))
         write_json(os.path.join(self.directory, rules.STATE), state)
 
     def supervise_all(self):

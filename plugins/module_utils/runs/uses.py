@@ -24,7 +24,7 @@ from ..host.texts import as_text
 from ..rules import layout
 from ..rules import run as rules
 from .account import account_for, as_account
-from .files import Run, names
+from .files import QUIET_FOR, Run, names
 from .leases import Leases
 
 QUIET = 3600.0
@@ -174,16 +174,16 @@ def _generation_in_use(run, held):
     """The generation that a run uses, empty if it uses none; None if its files do not say it."""
     try:
         record = run.read(run.record)
-        # A run on another host may be waiting, and nothing here shows whether it still is.
-        if not held and (run.has_ended() or not _may_run(run.status(record))):
+        if not held and (run.has_ended() or not _may_run(run, run.status(record))):
             return ""
         return generation_of(record) or None
     except (IOError, OSError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _may_run(status):
-    return status["running"] or status["waiting"] or status["elsewhere"]
+def _may_run(run, status):
+    """Whether the run may be active. Of a run on another host only its files show it: it counts while they change."""
+    return status["running"] or status["waiting"] or (status["elsewhere"] and run.silent() < QUIET_FOR)
 
 
 class NoStart(object):
