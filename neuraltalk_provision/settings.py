@@ -98,6 +98,8 @@ class Settings(BaseModel):
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""
     forks: int = Field(default=50, ge=1, strict=True)
+    cache: bool = Field(default=True, strict=True)
+    builders: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
     journal: Path = Path(".provision/journal.sqlite")
     waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
     max_failures: Size = wave_rules.HALF

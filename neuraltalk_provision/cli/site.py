@@ -32,6 +32,14 @@ class OnFailure(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Busy(StrEnum):
+    """What happens with hosts that are in use."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    REFUSE = "refuse"
+
+
 def site(
     plan: options.Plan = False,
     check: Annotated[
@@ -53,6 +61,15 @@ def site(
         OnFailure | None,
         typer.Option("--on-failure", help="When the rollout must stop: leave the hosts as they are, or return them."),
     ] = None,
+    busy: Annotated[
+        Busy | None,
+        typer.Option(
+            "--busy", help="Hosts on which runs, jobs or other processes are active: skip, wait for, or refuse."
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Build on every host, and neither use nor fill the mirror's cache.")
+    ] = False,
     take_over: options.TakeOver = False,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -73,6 +90,8 @@ def site(
         stack_root=stack_root,
         max_failures=max_failures,
         on_failure=on_failure.value if on_failure else None,
+        busy=busy.value if busy else None,
+        cache=False if no_cache else None,
     )
     phase = _phase(stage_only=stage_only, activate=activate, resume=resume, reads=plan or check)
     if resume:

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet import entries, running, survey, waves
+from neuraltalk_provision.fleet import busy, entries, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Step
+from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.mirror import trust
@@ -33,12 +34,17 @@ def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = F
 def waves_of(found: Survey, settings: Settings) -> tuple[Wave, ...]:
     """The waves in which the hosts of a survey would be activated."""
     plans = found.well
-    return waves.divide(
+    changing = _concerned(plans, Phase.FULL)
+    own = [plan.host for plan in changing if plan.share is None or plan.share.builder not in {p.host for p in changing}]
+    divided = waves.divide(
         settings.waves,
-        [plan.host for plan in plans if plan.changes],
+        own,
         found.groups,
         unwell=[one.host for one in found.aside],
-        unchanged=[plan.host for plan in plans if not plan.changes],
+        unchanged=[plan.host for plan in plans if plan not in changing],
+    )
+    return waves.with_followers(
+        divided, {plan.host: plan.share.builder for plan in changing if plan.share and plan.host not in own}
     )
 
 
@@ -54,11 +60,14 @@ def carry_out(
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
     budget = Budget(settings.max_failures, found.total)
     survey.refuse(found, budget)
-    changing = [plan for plan in found.well if _concerned(plan, phase)]
+    changing = _concerned(found.well, phase)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
+        _lift_after_a_kill(found, settings, output)
         return FleetOutcome(converge.SiteOutcome(found.plans), found.aside)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings)
+    if phase is not Phase.STAGE_ONLY:
+        _refuse_in_use(changing, settings)
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
     with _journal(settings, WHAT, take_over) as journal:
@@ -102,14 +111,38 @@ def resume(
         show(found)
         budget = Budget(settings.max_failures, len(earlier.hosts))
         survey.refuse(found, budget)
-        plans = [plan for plan in found.well if _concerned(plan, earlier.phase) or _in_doubt(plan.host, earlier)]
+        doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
+        plans = _concerned(found.well, earlier.phase, doubtful)
         divided = entries.waves_of(earlier)
         converge.check_mirror(plans, settings, catalogues.load(), output)
         standing = entries.standing(plans, divided, budget, found, earlier.phase, settings)
         changing = {plan.host for plan in plans}
         before = frozenset(host for host in earlier.hosts_with(Step.ACTIVATE, Outcome.DONE) if host not in changing)
         standing = replace(standing, activated=before)
+        rest = [plan.host for plan in found.well if plan.host not in changing and not plan.share]
+        if rest:
+            Activation(earlier.id, settings, output).lift_leftovers(rest)
         return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff)
+
+
+def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
+    """UsageError with all hosts that are in use, if the settings say that none may be."""
+    if settings.busy != "refuse":
+        return
+    used = [plan.host for plan in plans if plan.share is None and (plan.current or plan.swaps)]
+    refusals = busy.refusals(use.rule(settings), use.ask(settings, used).values())
+    if refusals:
+        raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
+
+
+def _lift_after_a_kill(found: Survey, settings: Settings, output: Output) -> None:
+    """Lift drains that a killed rollout left on hosts on which nothing has to be done any more."""
+    with Journal.read(settings.journal) as journal:
+        earlier = journal.unfinished()
+    well = {plan.host for plan in found.well}
+    hosts = [entry.host for entry in earlier.hosts if entry.host in well] if earlier else []
+    if earlier and hosts:
+        Activation(earlier.id, settings, output).lift_leftovers(hosts)
 
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:
@@ -121,10 +154,12 @@ def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:
     return (Wave(1, "100%", tuple(plan.host for plan in plans)),)
 
 
-def _concerned(plan: HostPlan, phase: Phase) -> bool:
-    return plan.stages if phase is Phase.STAGE_ONLY else plan.changes
+def _concerned(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str] = ()) -> list[HostPlan]:
+    """The plans of the hosts on which something has to be done: also of those for which another host does it.
 
-
-def _in_doubt(host: str, earlier: Rollout) -> bool:
-    """Whether the controller ended while it activated this host: nobody has confirmed that it works."""
-    return earlier.outcome(host, Step.ACTIVATE) is Outcome.STARTED
+    `doubtful` are hosts whose controller ended while it activated them: nobody has confirmed that they work.
+    """
+    if phase is Phase.STAGE_ONLY:
+        return [plan for plan in plans if plan.stages or plan.prepares]
+    own = {plan.host for plan in plans if plan.changes or plan.host in doubtful}
+    return [plan for plan in plans if plan.host in own or (plan.share and plan.share.builder in own)]

@@ -132,7 +132,7 @@ def standing(
     return Standing(
         divided,
         budget,
-        staging=frozenset(plan.host for plan in plans if plan.stages),
+        staging=frozenset(plan.host for plan in plans if plan.stages or plan.prepares),
         activating=frozenset(plan.host for plan in plans),
         aside={one.host: one.reason for one in found.aside},
         phase=phase.value,

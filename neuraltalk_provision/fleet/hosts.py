@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, converge, playbook
-from neuraltalk_provision.site.events import Change, Failure
+from neuraltalk_provision.site import advice, build_once, codes, playbook, steps
+from neuraltalk_provision.site.events import Change, Failure, PlayResults
+from neuraltalk_provision.site.plan import HostPlan
 
 
 @dataclass(frozen=True)
@@ -22,43 +24,116 @@ class Former:
 
 
 class Playbooks:
-    """Works on hosts with these variables, and collects the changes and failures of all steps."""
+    """Works on hosts with these variables, and collects the changes and failures of all steps.
+
+    Of hosts that share a stack root, one builds and activates, and the others verify it.
+    """
 
     def __init__(
         self,
+        plans: Iterable[HostPlan],
         given: Mapping[str, Any],
         former: Mapping[str, Former],
         settings: Settings,
         output: Output,
+        activation: Activation,
         *,
         diff: bool = False,
     ) -> None:
+        self._plans = {plan.host: plan for plan in plans}
         self._given = given
         self._former = former
         self._settings = settings
         self._output = output
+        self._activation = activation
         self._diff = diff
         self.changes: list[Change] = []
         self.failures: list[Failure] = []
 
     def stage(self, hosts: Sequence[str]) -> Done:
-        """Build the new generation on these hosts, at the same time."""
-        staged = converge.stage(hosts, self._given, self._settings, self._output, diff=self._diff)
-        self.changes += staged.changes
-        return self._done(staged.failures)
+        """Bring the new generation to these hosts: build it, or unpack what another host built."""
+        plans = [self._plans[host] for host in hosts]
+        failures = list(self._build([plan for plan in plans if plan.share is None]))
+        failures += self._without_builder(plans, failures)
+        failed = {failure.host for failure in failures}
+        preparing = [plan.host for plan in plans if plan.prepares and plan.host not in failed]
+        if preparing:
+            prepared = steps.prepare(preparing, self._given, self._settings, self._output, diff=self._diff)
+            self.changes += prepared.changes
+            failures += prepared.failures
+        return self._done(failures)
+
+    def _build(self, plans: Sequence[HostPlan]) -> Iterable[Failure]:
+        hosts = [plan.host for plan in plans]
+        if not hosts:
+            return ()
+        if not self._settings.cache:
+            staged = steps.stage(hosts, self._given, self._settings, self._output, diff=self._diff)
+            self.changes += staged.changes
+            return staged.failures
+
+        def build(names: Sequence[str]) -> PlayResults:
+            return steps.build(names, self._given, self._settings, self._output)
+
+        once = build_once.build_once(plans, self._given, self._settings, self._output, build, self._settings.builders)
+        self.changes += once.changes
+        if self._diff:
+            self._output.diffs(once.diffs)
+        return once.failures
 
     def activate(self, hosts: Sequence[str]) -> Done:
-        """Make the new generation current on these hosts, tested before and after."""
-        return self._done(converge.activate(hosts, self._given, self._settings, self._output))
+        """Make the new generation current on these hosts when nothing uses them, tested before and after."""
+        plans = [self._plans[host] for host in hosts]
+        used = [plan.host for plan in plans if plan.share is None and (plan.current or plan.swaps)]
+        bare = [plan.host for plan in plans if plan.share is None and plan.host not in used]
+        done = self._activate(bare, refuse_starts=False) if bare else Done()
+        if used:
+            idle = self._activation.run(used, lambda names: self._activate(names, refuse_starts=True))
+            done = Done({**done.failed, **idle.failed}, {**done.aside, **idle.aside}, done.left | idle.left)
+        return self._follow(plans, done)
+
+    def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
+        given = {**self._given, "provision_refuse_starts": refuse_starts}
+        return self._done(steps.activate(hosts, given, self._settings, self._output))
+
+    def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
+        """Verify on the hosts that share a stack root with one that was activated."""
+        bad = done.failed.keys() | done.aside.keys() | done.left
+        sharing = [plan for plan in plans if plan.share]
+        follows = [plan.host for plan in sharing if plan.share and plan.share.builder not in bad]
+        left = {plan.host for plan in sharing if plan.share and plan.share.builder in done.left}
+        failures = list(self._without_builder(sharing, self.failures))
+        if follows:
+            failures += steps.follow(follows, self._given, self._settings, self._output)
+        more = self._done(failures)
+        aside = {
+            plan.host: done.aside[plan.share.builder]
+            for plan in sharing
+            if plan.share and plan.share.builder in done.aside
+        }
+        return Done({**done.failed, **more.failed}, {**done.aside, **aside}, done.left | left)
+
+    @staticmethod
+    def _without_builder(plans: Iterable[HostPlan], failures: Iterable[Failure]) -> list[Failure]:
+        """A failure for each host for which another one works that has failed."""
+        failed = {failure.host: failure for failure in failures}
+        return [
+            Failure(plan.host, "", f"{plan.share.builder}, which works for both in their stack root, has failed")
+            for plan in plans
+            if plan.share and plan.share.builder in failed and plan.host not in failed
+        ]
 
     def give_back(self, hosts: Sequence[str]) -> Done:
         """Return these hosts to their former generation and cuDNN."""
         names = ("provision_lease", "provision_stack_root")
-        former = {host: self._former[host] for host in hosts}
+        own = [host for host in hosts if self._plans[host].share is None]
+        former = {host: self._former[host] for host in own}
+        if not own:
+            return Done()
         request = playbook.Request(
             playbook="give_back.yml",
             inventory=self._settings.inventory,
-            limit=hosts,
+            limit=own,
             forks=self._settings.forks,
             variables={
                 **{name: self._given[name] for name in names},
@@ -69,9 +144,9 @@ class Playbooks:
         )
         with self._output.working("returning to the former generation"):
             outcome = playbook.run(request)
-        return self._done(converge.with_silent(hosts, outcome.results))
+        return self._done(steps.with_silent(own, outcome.results))
 
     def _done(self, failures: Iterable[Failure]) -> Done:
         listed = tuple(failures)
-        self.failures += listed
+        self.failures += [one for one in listed if one.code != codes.BUSY]
         return Done(failed={one.host: Loss(advice.explain(one), one.code) for one in listed})

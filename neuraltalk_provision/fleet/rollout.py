@@ -21,10 +21,13 @@ class Loss:
 
 @dataclass(frozen=True)
 class Done:
-    """How a step ended: {host: loss} of the hosts that failed and of those that were set aside; all others did it."""
+    """How a step ended: {host: loss} of the hosts that failed and of those that were set aside, and the hosts that were
+    left because somebody asked for a pause. All others did it.
+    """
 
     failed: Mapping[str, Loss] = field(default_factory=dict)
     aside: Mapping[str, Loss] = field(default_factory=dict)
+    left: frozenset[str] = frozenset()
 
 
 class Hosts(Protocol):
@@ -100,7 +103,7 @@ def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], D
 
 
 def _good(names: Sequence[str], done: Done) -> frozenset[str]:
-    return frozenset(names) - done.failed.keys() - done.aside.keys()
+    return frozenset(names) - done.failed.keys() - done.aside.keys() - done.left
 
 
 def _lost(standing: Standing, done: Done) -> Standing:

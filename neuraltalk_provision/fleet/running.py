@@ -9,13 +9,14 @@ from dataclasses import replace
 from neuraltalk_provision.fleet import host_lists, rollout
 from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Paused, Standing, Stop, Wait
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
+from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Ending, HostEntry, Rollout, Status, Step
-from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, leases
+from neuraltalk_provision.site import codes, converge, leases
 
 _sleep = time.sleep
 POLL = 1.0
@@ -36,9 +37,10 @@ def run(
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
-    hosts = Playbooks(given, former, settings, output, diff=diff)
     records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
-    held = [plan.host for plan in found.well if plan.host in entries or plan.over]
+    activation = Activation(begun.id, settings, output, records.pause_requested)
+    hosts = Playbooks(found.plans, given, former, settings, output, activation, diff=diff)
+    held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
     with leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
@@ -50,7 +52,7 @@ def run(
             activated=tuple(sorted(standing.activated - standing.returned)),
             failures=tuple(hosts.failures),
         ),
-        aside=found.aside,
+        aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),
         untouched=_untouched(standing, entries),
         waves=standing.waves,
@@ -59,6 +61,12 @@ def run(
         why=end.why if isinstance(end, Stop) else "",
     )
     return outcome if outcome.succeeded else replace(outcome, lists=_lists(outcome, settings))
+
+
+def _set_aside_later(found: Survey, standing: Standing) -> tuple[Aside, ...]:
+    """The hosts that were set aside during the rollout, because they were in use."""
+    before = {one.host for one in found.aside}
+    return tuple(Aside(host, why, codes.BUSY) for host, why in sorted(standing.aside.items()) if host not in before)
 
 
 def _status(standing: Standing, end: object) -> Status:

@@ -86,7 +86,7 @@ def _without_builder(plans: Sequence[HostPlan], unwell: Collection[str]) -> list
     return [
         Aside(
             plan.host,
-            f"{plan.host}: it shares its stack root with {plan.share.builder}, which would build for both and is set aside",
+            f"{plan.host}: {plan.share.builder}, which builds in the stack root that both share, is set aside",
             codes.HOST_REFUSED,
         )
         for plan in plans

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.wave_rules import WaveRule
@@ -73,3 +73,17 @@ def divide(
 def _has(group: str, hosts: Collection[str], groups: Mapping[str, Collection[str]]) -> bool:
     """Whether one of these hosts is in the group."""
     return any(group in groups.get(host, ()) for host in hosts)
+
+
+def with_followers(waves: Sequence[Wave], builders: Mapping[str, str]) -> tuple[Wave, ...]:
+    """The waves, with each host that shares a stack root in the wave of the host that builds there, after it.
+
+    `builders` is {host: the host that builds for it}.
+    """
+    followers: dict[str, list[str]] = {}
+    for host, builder in builders.items():
+        followers.setdefault(builder, []).append(host)
+    return tuple(
+        replace(wave, hosts=tuple(name for host in wave.hosts for name in (host, *followers.get(host, ()))))
+        for wave in waves
+    )

@@ -119,6 +119,8 @@ class Activation(Result):
     """When the host returned, in seconds since 1970."""
     problem: LongText = ""
     log: Text = ""
+
+
 class Identity(Result):
     """Digests by which hosts are compared: `machine` is that of all its names, `directories` that of the stack root.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -16,10 +16,11 @@ from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import advice, codes, controller, host_state, leases, playbook, recipes, sharing
-from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
+from neuraltalk_provision.site import controller, host_state, leases, recipes, sharing, steps
+from neuraltalk_provision.site.events import Change, Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, following, plan
+from neuraltalk_provision.site.steps import Staged
 
 
 @dataclass(frozen=True)
@@ -211,132 +212,22 @@ def _converge(
     diff: bool,
 ) -> SiteOutcome:
     staging = [plan.host for plan in plans if plan.stages]
-    staged = stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
+    staged = steps.stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
     failed = {failure.host for failure in staged.failures}
     preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
-    prepared = prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
+    prepared = steps.prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
     changes, failures = staged.changes + prepared.changes, staged.failures + prepared.failures
     failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     if check:
         return SiteOutcome(plans, changes, tuple(activating), failures, check)
-    failures += activate(activating, given, settings, output) if activating else ()
+    failures += steps.activate(activating, given, settings, output) if activating else ()
     failed = {failure.host for failure in failures}
     activated = tuple(host for host in activating if host not in failed)
     sharing_hosts = following(plans, failed)
-    failures += follow(sharing_hosts, given, settings, output) if sharing_hosts else ()
+    failures += steps.follow(sharing_hosts, given, settings, output) if sharing_hosts else ()
     failed = {failure.host for failure in failures}
     activated += tuple(
         plan.host for plan in plans if plan.share and plan.share.builder in activated and plan.host not in failed
     )
     return SiteOutcome(plans, changes, activated, failures, check)
-
-
-@dataclass(frozen=True)
-class Staged:
-    """What staging changed (in check mode: would change), and the failures."""
-
-    changes: tuple[Change, ...] = ()
-    failures: tuple[Failure, ...] = ()
-
-
-def stage(
-    hosts: Sequence[str],
-    given: Mapping[str, Any],
-    settings: Settings,
-    output: Output,
-    *,
-    check: bool = False,
-    diff: bool = False,
-) -> Staged:
-    """Build a new generation on these hosts, at the same time. The current generations are not changed."""
-    return _staged(hosts, _run("site.yml", hosts, given, settings, output, check=check, diff=diff), output, check, diff)
-
-
-def build(
-    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
-) -> PlayResults:
-    """The results of building on these hosts; a host that returned nothing has failed."""
-    results = _run("site.yml", hosts, given, settings, output).results
-    return replace(results, failures=with_silent(hosts, results))
-
-
-def prepare(
-    hosts: Sequence[str],
-    given: Mapping[str, Any],
-    settings: Settings,
-    output: Output,
-    *,
-    check: bool = False,
-    diff: bool = False,
-) -> Staged:
-    """Install what belongs to the machine itself on hosts for which another host builds on a shared disk."""
-    outcome = _run("prepare.yml", hosts, given, settings, output, check=check, diff=diff)
-    return _staged(hosts, outcome, output, check, diff)
-
-
-def _staged(hosts: Sequence[str], outcome: playbook.Outcome, output: Output, check: bool, diff: bool) -> Staged:
-    if diff:
-        output.diffs(outcome.results.diffs)
-    # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
-    changes = tuple(change for change in outcome.results.changes if change.predicted == check)
-    return Staged(changes, with_silent(hosts, outcome.results))
-
-
-def follow(
-    hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output
-) -> tuple[Failure, ...]:
-    """Verify on these hosts what another host built and activated in their common stack root; the failures."""
-    return with_silent(hosts, _run("follow.yml", hosts, given, settings, output).results)
-
-
-def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
-    """Make the staged generation current on these hosts, tested before and after; the failures.
-
-    A host on which this fails has its former generation and cuDNN again.
-    """
-    return with_silent(hosts, _run("activate.yml", hosts, given, settings, output).results)
-
-
-def with_silent(hosts: Sequence[str], results: PlayResults) -> tuple[Failure, ...]:
-    """The failures of a playbook, with one for each of these hosts that returned nothing at all.
-
-    Ansible leaves out a host without an error, for example if it is no longer in the inventory.
-    """
-    heard = {host for host, _action, _result in results.results} | {failure.host for failure in results.failures}
-    silent = [host for host in hosts if host not in heard]
-    message = "the host returned no result, and Ansible reported no reason"
-    return results.failures + tuple(Failure(host, "", message, code=codes.RESULT_MISSING) for host in silent)
-
-
-def _run(
-    name: str,
-    hosts: Sequence[str],
-    given: Mapping[str, Any],
-    settings: Settings,
-    output: Output,
-    *,
-    check: bool = False,
-    diff: bool = False,
-) -> playbook.Outcome:
-    shown: set[tuple[str, str]] = set()
-
-    def show(event: Event) -> None:
-        one = change(event)
-        if one and one.change == "build" and one.predicted == check and (one.host, one.component) not in shown:
-            shown.add((one.host, one.component))
-            output.step(one.host, one.component, "would be built" if check else "built", one.evidence)
-        elif event.get("event") == "playbook_on_task_start":
-            output.busy(str(event.get("event_data", {}).get("task")))
-
-    request = playbook.Request(
-        playbook=name,
-        inventory=settings.inventory,
-        variables=given,
-        limit=hosts,
-        check=check,
-        diff=diff,
-        forks=settings.forks,
-    )
-    with output.working(name):
-        return playbook.run(request, show)

@@ -23,8 +23,8 @@ _NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
 def tried(
     plans: tuple[HostPlan, ...], settings: Settings, output: Output
 ) -> tuple[tuple[HostPlan, ...], tuple[Failure, ...]]:
-    """(the plans, with a refusal for each host whose packages cannot be installed or are known not to work; the failures
-    of the hosts whose package manager could not be asked).
+    """(the plans, with a refusal for each host whose packages cannot be installed or are known not to work; the
+    failures of the hosts whose package manager could not be asked).
 
     Only hosts that lack packages are asked. If they would get them from the mirror, the index is sent; else they look
     up what they have read of their own repositories before.
@@ -54,7 +54,11 @@ def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:
     where = _origins(plan, result)
     return (
         f"{plan.host}: its repositories, as they were last read, lack {', '.join(result.lacks)}"
-        + (f". {where}: enable these repositories, or collect an archive of OS packages (docs/mirror.md)" if where else "")
+        + (
+            f". {where}: enable these repositories, or collect an archive of OS packages (docs/mirror.md)"
+            if where
+            else ""
+        )
         + ". `provision site` reads them again"
     )
 

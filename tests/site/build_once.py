@@ -16,7 +16,8 @@ def main(builders: Sequence[str]) -> int:
     """Stage every host of the settings in this directory; `builders` build if they can."""
     settings = settings_file.load(None)
     output = Output(as_json=True)
-    plans = packages.tried(converge.make_plans(settings), settings, output)
+    plans, failures = packages.tried(converge.make_plans(settings), settings, output)
+    assert failures == ()
     converge.refuse(plans)
     given = converge.variables(plans, settings)
 

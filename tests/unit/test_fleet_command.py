@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import command, running
+from neuraltalk_provision.fleet import command, idle, running
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step
@@ -23,6 +23,17 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.plans import RECIPE, planned
 
 HOSTS = [f"node{number}" for number in range(1, 7)]
+IDLE: dict[str, Any] = {
+    "names": ["node"],
+    "slurm": False,
+    "runs": [],
+    "programs": [],
+    "processes": [],
+    "hidden": 0,
+    "more": 0,
+    "problems": [],
+}
+RUN = {"id": "r1", "state": "running", "pid": 7, "user": "neuraltalk", "since": 100, "generation": "g", "problem": ""}
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Fleet:
     breaks: dict[str, set[str]] = field(default_factory=dict)
     ran: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     before: Callable[[str], None] = lambda _playbook: None
+    uses: dict[str, dict[str, Any]] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
 
     def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
@@ -40,6 +52,12 @@ class Fleet:
         self.ran.append((request.playbook, tuple(request.limit)))
         self.variables[request.playbook] = request.variables
         bad = self.breaks.get(request.playbook, set())
+        if request.playbook == "use.yml":
+            self.ran.pop()
+            uses = tuple(
+                (host, "host_use_info", {"use": {**IDLE, **self.uses.get(host, {})}}) for host in request.limit
+            )
+            return playbook.Outcome(0, PlayResults(results=uses))
         return playbook.Outcome(
             0,
             PlayResults(
@@ -71,7 +89,10 @@ def settings(tmp_path: Path) -> Settings:
     """Settings with a journal of their own and three waves."""
     (tmp_path / "mirror").mkdir()
     return Settings(
-        mirror=tmp_path / "mirror", journal=tmp_path / ".provision" / "journal.sqlite", waves=[1, "50%", "100%"]
+        mirror=tmp_path / "mirror",
+        journal=tmp_path / ".provision" / "journal.sqlite",
+        waves=[1, "50%", "100%"],
+        cache=False,
     )
 
 
@@ -250,6 +271,47 @@ def test_a_host_whose_address_changed_is_not_continued(
     assert [one.host for one in outcome.aside] == ["node5"]
     assert "say another generation or another address" in outcome.aside[0].reason
     assert "node5" not in outcome.site.activated
+
+
+def test_a_host_with_a_training_is_not_activated_under_it(fleet: Fleet, settings: Settings) -> None:
+    fleet.uses = {"node3": {"runs": [RUN]}}
+    outcome = carried_out(found("staged"), settings)
+    assert outcome.site.activated == ("node1", "node2", "node4", "node5", "node6")
+    assert [(one.host, one.code) for one in outcome.aside] == [("node3", "busy")]
+    assert "run r1, pid 7 (of neuraltalk, since" in outcome.aside[0].reason
+    assert newest(settings).outcome("node3", Step.ACTIVATE) is Outcome.SET_ASIDE
+    assert Path(outcome.lists["set-aside"]).read_text() == "node3\n"
+
+
+def test_hosts_in_use_stop_the_command_before_anything_if_so_wanted(fleet: Fleet, settings: Settings) -> None:
+    fleet.uses = {"node3": {"runs": [RUN]}, "node5": {"problems": ["nvidia-smi failed"]}}
+    with pytest.raises(UsageError, match=r"node3 is in use: run r1") as caught:
+        carried_out(found("staged"), settings.model_copy(update={"busy": "refuse"}))
+    assert "node5 is in use: it is not known what uses the host: nvidia-smi failed" in caught.value.message
+    assert fleet.ran == []
+
+
+def test_hosts_in_use_are_waited_for(fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.uses = {"node1": {"runs": [RUN]}}
+    monkeypatch.setattr(idle, "_sleep", lambda _seconds: fleet.uses.clear())
+    chosen = settings.model_copy(update={"busy": "wait", "busy_poll": 1})
+    outcome = carried_out(found("staged"), chosen)
+    assert outcome.site.activated == tuple(HOSTS)
+    assert fleet.activated[0] == ("node1",)
+
+
+def test_a_pause_ends_the_wait_for_a_host_in_use(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.uses = {"node2": {"runs": [RUN]}}
+
+    def sleep(_seconds: float) -> None:
+        Journal.request_pause(settings.journal, "me", lambda _: False)
+
+    monkeypatch.setattr(idle, "_sleep", sleep)
+    outcome = carried_out(found("staged"), settings.model_copy(update={"busy": "wait", "busy_poll": 5}))
+    assert (outcome.status, outcome.untouched) == ("paused", ("node2", "node4", "node5", "node6"))
+    assert outcome.site.activated == ("node1", "node3")
 
 
 def test_nothing_to_continue_is_said(fleet: Fleet, settings: Settings) -> None:

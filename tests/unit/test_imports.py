@@ -77,7 +77,6 @@ ALLOWED = {
         "results",
     },
     "runs": {"errors", "rules", "text", "yaml_file", "settings", "output", "catalogue", "site", "results"},
-    "fleet": {"results", "rules", "settings", "site"},
     "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {

@@ -38,7 +38,7 @@ An older CMake does not read it."""
 
 
 def clean(extra=None):
-    """The environment: what is passed on, PATH of the system, CMAKE, UTF-8, messages in English, one date, and `extra`."""
+    """The environment: what is passed on, the system's PATH, CMAKE, UTF-8, English messages, one date, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
     kept.setdefault("HOME", "/")
     kept.update(CMAKE)

@@ -53,7 +53,7 @@ class Unpacking(object):
     def refuse_in_use(self, in_use):
         """StackError if the generation is current or a run uses it: then it is completed in its place, by a build.
 
-        `in_use` are the generations in use, or None if that cannot be determined; only a generation that is there counts.
+        `in_use` are the generations in use, or None if that cannot be determined: then one that is there counts.
         """
         current = layout.current(self.root)
         if os.path.islink(current) and os.path.basename(os.readlink(current)) == self.name:

@@ -21,7 +21,7 @@ from ..host.files import read_json, read_text, remove, write_json
 from ..host.lease import read_lease
 from ..rules import codes, layout
 from ..rules.holder import BOOT, describe
-from .files import node
+from ..host.origin import origin
 from .leases import Leases
 
 LONGEST = 6 * 3600
@@ -43,7 +43,7 @@ def refuse(root, holder, seconds):
     if not holder or lease is None or lease["holder"] != holder:
         raise StackError("%s: the start of runs can be refused only while the lease is held" % root, code=codes.BUSY)
     seconds = max(1, min(int(seconds), LONGEST))
-    ends = {"boot": boot(), "uptime": uptime() + seconds, "node": node(), "time": int(time.time()) + seconds}
+    ends = {"boot": boot(), "uptime": uptime() + seconds, "node": origin()["node"], "time": int(time.time()) + seconds}
     write_json(path_of(root), {"holder": holder, "seconds": seconds, "ends": ends})
 
 
@@ -83,7 +83,7 @@ def _left(ends):
     """Seconds that are left. On another host that shares the disk only the time of day can be compared."""
     if ends["boot"] and ends["boot"] == boot():
         return ends["uptime"] - uptime()
-    return 0 if ends["node"] == node() else ends["time"] - time.time()
+    return 0 if ends["node"] == origin()["node"] else ends["time"] - time.time()
 
 
 def boot():

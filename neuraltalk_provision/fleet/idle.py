@@ -1,0 +1,181 @@
+"""Activates hosts when nothing uses them: asks, drains nodes of Slurm, waits, activates, and resumes the nodes.
+
+What to do with a host is decided in busy.py; this is the loop around it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from neuraltalk_provision.fleet import busy, use
+from neuraltalk_provision.fleet.busy import Action, Position
+from neuraltalk_provision.fleet.busy import Step as BusyStep
+from neuraltalk_provision.fleet.rollout import Done, Loss
+from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice, codes
+
+_sleep = time.sleep
+LONGEST_SLEEP = 5.0
+"""Seconds between two looks whether somebody asked for a pause."""
+
+
+@dataclass
+class _Work:
+    """What is still to be done, and what was done."""
+
+    positions: dict[str, Position]
+    failed: dict[str, Loss] = field(default_factory=dict)
+    aside: dict[str, Loss] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+
+    def done(self) -> Done:
+        return Done(self.failed, self.aside, frozenset(self.left))
+
+
+class Activation:
+    """Activates hosts of one rollout."""
+
+    def __init__(
+        self, rollout: str, settings: Settings, output: Output, is_paused: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._rollout = rollout
+        self._settings = settings
+        self._output = output
+        self._is_paused = is_paused
+        self._rule = use.rule(settings)
+
+    def run(self, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> Done:
+        """Activate these hosts with `act` when they are idle; what became of them.
+
+        Hosts that are in use for too long are set aside. If somebody asks for a pause, those that wait are left.
+        """
+        work = _Work({host: Position() for host in hosts})
+        while work.positions:
+            seen = use.ask(self._settings, list(work.positions))
+            actions = self._actions(work, seen)
+            self._carry_out(work, seen, actions, act)
+            self._finish(work, seen)
+            waiting = [action.until for host, action in actions.items() if action.step is BusyStep.WAIT]
+            if waiting and len(waiting) == len(actions):
+                self._wait(work, min(waiting))
+        return work.done()
+
+    def lift_leftovers(self, hosts: Sequence[str]) -> None:
+        """Lift drains of ours that a command left on these hosts when it was killed."""
+        seen = use.ask(self._settings, hosts)
+        left = busy.leftovers(seen.values())
+        if left:
+            changed = use.resume(self._settings, {host: seen[host] for host in left})
+            lost = {failure.host for failure in changed.failures}
+            for host in sorted(left.keys() - lost):
+                self._output.say(f"{host}: its node was still drained by an earlier command, and is resumed")
+            for failure in changed.failures:
+                self._output.say(f"{host_still_drained(failure.host)}: {advice.explain(failure)}")
+
+    def _actions(self, work: _Work, seen: Mapping[str, Seen]) -> dict[str, Action]:
+        now = time.monotonic()
+        return {
+            host: busy.next_action(self._rule, seen[host], position, now, self._rollout)
+            for host, position in work.positions.items()
+        }
+
+    def _carry_out(
+        self,
+        work: _Work,
+        seen: Mapping[str, Seen],
+        actions: Mapping[str, Action],
+        act: Callable[[Sequence[str]], Done],
+    ) -> None:
+        groups: dict[BusyStep, list[str]] = {}
+        for host, action in actions.items():
+            groups.setdefault(action.step, []).append(host)
+            if action.step is BusyStep.WAIT and work.positions[host].busy_since is None:
+                self._output.say(f"{host} is in use: {'; '.join(action.reasons)}. It is activated when it is idle")
+        for step in (BusyStep.WAIT, BusyStep.SKIP, BusyStep.REFUSE):
+            for host in groups.get(step, ()):
+                self._leave(work, host, actions[host])
+        self._drain(work, seen, actions, groups.get(BusyStep.DRAIN, []))
+        self._activate(work, groups.get(BusyStep.ACTIVATE, []), act)
+        self._resume(work, seen, groups.get(BusyStep.RESUME, []))
+        for host in groups.get(BusyStep.DONE, ()):
+            self._end(work, host, actions[host])
+
+    def _leave(self, work: _Work, host: str, action: Action) -> None:
+        now = time.monotonic()
+        if action.step is BusyStep.WAIT:
+            work.positions[host] = work.positions[host].after(action, now)
+            return
+        work.aside[host] = Loss(f"{host} is in use: {'; '.join(action.reasons)}", codes.BUSY)
+        work.positions[host] = work.positions[host].after_skip(action.reasons)
+
+    def _drain(
+        self, work: _Work, seen: Mapping[str, Seen], actions: Mapping[str, Action], hosts: Sequence[str]
+    ) -> None:
+        if not hosts:
+            return
+        changed = use.drain(self._settings, {host: seen[host] for host in hosts}, self._rollout, "activation")
+        now = time.monotonic()
+        failures = {failure.host: advice.explain(failure) for failure in changed.failures}
+        for host in hosts:
+            if host in failures:
+                work.aside[host] = Loss(failures[host], codes.BUSY)
+                work.positions[host] = work.positions[host].after_skip((failures[host],))
+            else:
+                work.positions[host] = work.positions[host].after(actions[host], now)
+
+    def _activate(self, work: _Work, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> None:
+        if not hosts:
+            return
+        done = act(hosts)
+        for host in hosts:
+            loss = done.failed.get(host)
+            if loss is not None and loss.code == codes.BUSY:
+                continue  # something began to use it in this moment: it is asked again
+            if loss is not None:
+                work.failed[host] = loss
+            ending = "verified" if loss is None else "broken" if loss.code == codes.UNREACHABLE else "restored"
+            work.positions[host] = work.positions[host].after_activation(ending)  # type: ignore[arg-type]
+
+    def _resume(self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str]) -> None:
+        if not hosts:
+            return
+        changed = use.resume(self._settings, {host: seen[host] for host in hosts})
+        for failure in changed.failures:
+            work.positions[failure.host] = work.positions[failure.host].after_refused_resume()
+
+    def _finish(self, work: _Work, seen: Mapping[str, Seen]) -> None:
+        """End with the hosts that have nothing to do with Slurm, without asking them once more."""
+        for host, position in list(work.positions.items()):
+            if (position.ending or position.given_up) and position.drained_at is None:
+                action = busy.next_action(self._rule, seen[host], position, time.monotonic(), self._rollout)
+                if action.step is BusyStep.DONE:
+                    self._end(work, host, action)
+
+    def _end(self, work: _Work, host: str, action: Action) -> None:
+        del work.positions[host]
+        if action.reasons and host not in work.aside:
+            self._output.say(f"{host}: {'; '.join(action.reasons)}")
+
+    def _wait(self, work: _Work, until: float) -> None:
+        """Wait until that time of time.monotonic(). After a request to pause, the hosts that wait are left."""
+        with self._output.working(f"waiting for {len(work.positions)} hosts that are in use"):
+            while (left := until - time.monotonic()) > 0:
+                if self._is_paused():
+                    waiting = [host for host, one in work.positions.items() if one.drained_at is None]
+                    for host in waiting:
+                        del work.positions[host]
+                        work.left.add(host)
+                    for host in list(work.positions):
+                        work.left.add(host)
+                        work.positions[host] = work.positions[host].after_skip(("somebody asked for a pause",))
+                    return
+                _sleep(min(left, LONGEST_SLEEP))
+
+
+def host_still_drained(host: str) -> str:
+    """The beginning of a sentence about a host whose node could not be resumed."""
+    return f"{host}: its node is still drained by an earlier command"
