@@ -773,6 +773,17 @@ def test_units_that_a_killed_confirmation_left_remove_themselves(
     assert (units(tmp_path), current(root)) == ([], "b")
 
 
+def test_old_program_does_not_remove_the_units_of_a_newer_activation(
+    timer: Run, root: Path, tmp_path: Path, systemd: Callable[[], list[str]], load: Load
+) -> None:
+    timer("armed")
+    old = (record(root) or {})["token"]
+    timer("armed", holder=B)
+    kept = units(tmp_path)
+    load("activation.program").attempt(str(root), old)
+    assert (units(tmp_path), len(kept)) == (kept, 3)
+
+
 @pytest.mark.parametrize("systemd", ["daemon-reload", "restart*", "missing"], indirect=True)
 def test_timer_that_systemd_does_not_accept_stops_the_activation_before_it_begins(
     timer: Run, activate: Run, root: Path, tmp_path: Path, systemd: Callable[[], list[str]]

@@ -81,8 +81,9 @@ def _read(path):
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
-        message = "%s cannot be opened: %s. If it is a link, find out who created it" % (path, error.strerror)
-        raise StackError(message, code=codes.of_errno(error.errno))
+        if error.errno == errno.ELOOP:
+            raise StackError("%s is a link, so it is not used: find out who created it, and remove it" % path)
+        raise StackError("%s cannot be read: %s" % (path, error.strerror), code=codes.of_errno(error.errno))
     try:
         status = os.fstat(handle)
         is_private = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not status.st_mode & 0o022
