@@ -53,7 +53,11 @@ def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:
     where = _origins(plan, result)
     return (
         f"{plan.host}: its repositories, as they were last read, lack {', '.join(result.lacks)}"
-        + (f". {where}: enable these repositories, or collect an archive of OS packages (docs/mirror.md)" if where else "")
+        + (
+            f". {where}: enable these repositories, or collect an archive of OS packages (docs/mirror.md)"
+            if where
+            else ""
+        )
         + ". `provision site` reads them again"
     )
 

@@ -236,11 +236,16 @@ def test_known_versions_are_in_the_catalogue_s_packages() -> None:
     assert {name for group in tried.PACKAGES.values() for name in group} <= names
 
 
-def test_version_that_an_edit_refuses_is_known_not_to_work() -> None:
+def test_versions_that_an_edit_refuses_are_known_not_to_work_and_no_others() -> None:
     """torch-hdf5 checks the version when it is loaded, minutes after the build of Torch began."""
-    texts = [edit.replacement for edit in catalogues.load().edits["torch-hdf5"]]
-    bounds = [int(match[1]) for text in texts if (match := re.search(r"maj\[0\] ~= 1 .*min\[0\] > (\d+) then", text))]
-    for last in bounds:
-        assert tried.compare(TABLE, "debian-12-x86_64", {"hdf5": f"1.{last}.9"}).refusals == ()
-        for version in (f"1.{last + 1}.0", "2.0.0"):
-            assert len(tried.compare(TABLE, "debian-12-x86_64", {"hdf5": version}).refusals) == 1
+    text = "\n".join(edit.replacement for edit in catalogues.load().edits["torch-hdf5"])
+    minor, major = re.search(r"min\[0\] > (\d+) then", text), re.search(r"maj\[0\] > (\d+) then", text)
+    assert minor or major
+    fine, refused = [], []
+    if minor:
+        fine, refused = [f"1.{minor[1]}.9"], [f"1.{int(minor[1]) + 1}.0", "2.0.0"]
+    if major:
+        fine, refused = [f"{major[1]}.0.0"], [f"{int(major[1]) + 1}.0.0"]
+    for version in ("1.8.12", *fine, *refused):
+        said = tried.compare(TABLE, "debian-12-x86_64", {"hdf5": version})
+        assert bool(said.refusals) == (version in refused), version
