@@ -134,7 +134,7 @@ def test_day_can_be_a_date_of_yaml() -> None:
 
 @pytest.mark.parametrize("bounds", ["4", "> 4", ">=4,>=5", ">=", ">=4.x", ">=4 ,<5"])
 def test_range_in_another_form_is_refused(bounds: str) -> None:
-    row = TABLE.not_working[0].model_dump() | {"versions": bounds}
+    row = FIXED.not_working[0].model_dump() | {"versions": bounds}
     with pytest.raises(ValidationError, match="versions"):
         tried.NotWorking.model_validate(row)
 
