@@ -73,13 +73,13 @@ def envelopes() -> dict[str, dict[str, list[dict[str, Any]]]]:
 @cache
 def repositories() -> tuple[Repository, ...]:
     """The repositories that have packages of the stack and are not enabled by default, by release."""
-    return tuple(map(Repository.model_validate, _data("packages")["repositories"]))
+    return tuple(map(Repository.model_validate, _data("repositories")["repositories"]))
 
 
 @cache
 def usual_versions() -> dict[str, dict[str, str]]:
     """{release, such as `el-9`: {what: the version that its hosts usually get}}."""
-    found: dict[str, dict[str, str]] = _data("packages")["usual_versions"]
+    found: dict[str, dict[str, str]] = _data("repositories")["usual_versions"]
     return found
 
 

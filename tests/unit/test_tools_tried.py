@@ -47,7 +47,7 @@ def test_table_of_the_docs_is_that_of_the_data_file(files: tuple[Path, Path]) ->
 
 def test_every_hdf5_that_the_docs_say_was_tried_is_in_the_data() -> None:
     text = tried.PAGE.read_text(encoding="utf-8")
-    section = text.partition("## HDF5 1.8 to 1.14")[2].partition("\n## ")[0]
+    section = re.split(r"^## HDF5 1\.8 to .*$", text, flags=re.M)[1].partition("\n## ")[0]
     named = set(re.findall(r"^\| (\d+\.\d+\.\d+)[,: ]", section, re.M))
     rows = Table.model_validate(tried.read(tried.DATA)).tried
     assert len(named) >= 4
