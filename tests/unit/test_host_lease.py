@@ -19,7 +19,7 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, leases, playbook
+from neuraltalk_provision.site import controller, leases, operations, playbook
 from tests.unit.modules import ModuleError
 from tests.unit.plans import state_of
 
@@ -265,3 +265,16 @@ def test_leases_are_given_back_at_the_end_whatever_happened(site: Settings) -> N
     with pytest.raises(KeyError), leases.released(["here"], given, site):
         raise KeyError("it broke")
     assert not (root / "lease.json").exists()
+
+
+def test_machine_under_two_names_is_rolled_back_once(site: Settings) -> None:
+    """With the real module and the real playbook: the names have nothing but the machine in common."""
+    inventory = yaml.safe_load(site.inventory.read_text())
+    hosts = inventory["all"]["hosts"]
+    hosts["again"] = {**hosts["here"], "ansible_host": "192.0.2.1"}
+    site.inventory.write_text(yaml.safe_dump(inventory))
+    moves = operations.rollback(site, (), "", plan=False)
+    assert sorted((move.host, move.before, move.after, move.of) for move in moves) == [
+        *(("again", "b", "a", ""), ("here", "b", "a", "again"))
+    ]
+    assert Path(site.stack_root, "current").readlink() == Path("generations/a")

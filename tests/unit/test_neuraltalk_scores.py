@@ -197,6 +197,18 @@ def test_what_a_killed_scoring_left_goes_with_the_next_one(scores: ModuleType, r
     assert {name for name in left(run) if name.startswith(".score-")} == {alive.name, ".score-x"}
 
 
+def test_scoring_on_another_host_that_shares_the_disk_is_left_alone(
+    scores: ModuleType, ran: Callable[..., Any]
+) -> None:
+    run = ran("eval.lua", {}, vis=SAID)
+    names = [f".score-999999-1-{boot}-abc" for boot in (scores.boot(), "0000beef", "0000dead")]
+    for name in names:
+        (Path(run.path) / name).mkdir()
+    os.utime(Path(run.path) / names[2], (0, 0))
+    scores.score(run)
+    assert {name for name in left(run) if name.startswith(".score-")} == {names[1]}
+
+
 def test_scorer_that_dies_without_a_word_is_said(scores: ModuleType, ran: Callable[..., Any], wheels: Path) -> None:
     run = ran("eval.lua", {}, vis=SAID)
     (wheels / "myeval.py").write_text("import sys; sys.exit(0 if '--check' in sys.argv else 3)")

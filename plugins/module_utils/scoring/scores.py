@@ -30,6 +30,7 @@ from .scorer import (
 from ..host.commands import run_logged, with_stack
 from ..host.errors import StackError
 from ..host.files import lines_since, read_json, write_json, write_whole
+from ..host.origin import origin
 from ..host.processes import is_alive, start_of
 from ..host.texts import TEXT, as_native
 from ..rules import layout
@@ -135,7 +136,8 @@ def generation_of(run, request):
 def scored(run, generation, annotations, captions):
     """Return {scores, used, of} from the scorer, which is called in a temporary directory of the run."""
     remove_leftovers(run)
-    private = tempfile.mkdtemp(prefix="%s%d-%s-" % (PRIVATE, os.getpid(), start_of(os.getpid())), dir=run.path)
+    parts = (PRIVATE, os.getpid(), start_of(os.getpid()), boot())
+    private = tempfile.mkdtemp(prefix="%s%d-%s-%s-" % parts, dir=run.path)
     try:
         lay_out_scorer(generation, private, annotations)
         folder, name = os.path.join(private, SCORER), "val%s.json" % run.name
@@ -173,11 +175,23 @@ def scored(run, generation, annotations, captions):
 
 
 def remove_leftovers(run):
-    """Remove the temporary directories of scorings that were killed."""
+    """Remove the temporary directories of scorings that were killed.
+
+    Whether one of another host that shares the disk, or of an earlier boot, was killed is known only after LIMIT.
+    """
     for name in sorted(os.listdir(run.path)):
+        path = os.path.join(run.path, name)
         message = name[len(PRIVATE) :].split("-") if name.startswith(PRIVATE) else []
-        if len(message) > 2 and not (message[0].isdigit() and is_alive(message[0], message[1])):
-            shutil.rmtree(os.path.join(run.path, name), ignore_errors=True)
+        if len(message) < 3 or message[0].isdigit() and is_alive(message[0], message[1]):
+            continue
+        if len(message) > 3 and message[2] != boot() and time.time() - os.lstat(path).st_mtime < LIMIT:
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def boot():
+    """Return the beginning of the id of this boot: no other machine that shares the disk has the same."""
+    return origin()["boot"][:8].strip("-")
 
 
 def read_scores(path):
