@@ -32,7 +32,7 @@ class Repository(Row):
 
 def releases(platform: str) -> tuple[str, ...]:
     """The keys of a platform in tables by release: its own, then `el-<major>`; none for Debian and its like."""
-    system, major, _ = target.split(platform) or ("", "", "")
+    system, major, _ = target.split(platform) or ("",) * 3
     return () if not system or target.manager_of(platform) == "apt" else (f"{system}-{major}", f"el-{major}")
 
 

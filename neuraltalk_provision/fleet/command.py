@@ -118,7 +118,9 @@ def resume(
         standing = entries.standing(plans, divided, budget, found, earlier.phase, settings)
         changing = {plan.host for plan in plans}
         before = frozenset(host for host in earlier.hosts_with(Step.ACTIVATE, Outcome.DONE) if host not in changing)
-        standing = replace(standing, activated=before)
+        # Who continues does not want to wait for the pause of a wave that is done.
+        waited = frozenset(wave.number for wave in divided if before & set(wave.hosts))
+        standing = replace(standing, activated=before, waited=waited)
         rest = [plan.host for plan in found.well if plan.host not in changing and not plan.share]
         if rest:
             Activation(earlier.id, settings, output).lift_leftovers(rest)

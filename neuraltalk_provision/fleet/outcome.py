@@ -64,7 +64,13 @@ def raise_failures(outcome: FleetOutcome) -> None:
 
 
 def _next_steps(outcome: FleetOutcome) -> list[str]:
-    failed = sorted({failure.host for failure in outcome.site.failures} - set(outcome.returned))
+    lost = {failure.host for failure in outcome.site.failures} - set(outcome.returned)
+    sharing = sorted(
+        plan.host
+        for plan in outcome.site.plans
+        if plan.host in lost and plan.share and plan.share.builder in outcome.site.activated
+    )
+    failed = sorted(lost - set(sharing))
     steps = []
     if outcome.returned:
         steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
@@ -72,6 +78,11 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
     if any(failure.unreachable for failure in outcome.site.failures):
         steps.append("A host that was lost during its activation returns to it by itself (return_after).")
+    if sharing:
+        steps.append(
+            f"{named(sharing)}: the new generation is current for all names that share this stack root. "
+            "`provision rollback` makes the previous one current again."
+        )
     done = outcome.site.activated
     if done and not outcome.returned:
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")

@@ -178,15 +178,13 @@ from ..module_utils.host import disk, identity, package_locks, pythons
 from ..module_utils.host.build_tools import own_programs
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
-from ..module_utils.host.manifest import has_manifest
 from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
-from ..module_utils.host.unpacked import lacks
+from ..module_utils.host.stack_facts import stack_facts
 from ..module_utils.host.places import places_of, unsafe
 from ..module_utils.host.commands import all_builds
-from ..module_utils.host.files import read_json, read_text
+from ..module_utils.host.files import read_text
 from ..module_utils.host.outcome import run_module
-from ..module_utils.host.stamps import read_stamps
 from ..module_utils.rules.packages import COMMANDS
 
 
@@ -242,31 +240,6 @@ def installed_packages(names):
     """{name: version} of those of the given packages that are installed, from dpkg and rpm."""
     found = dict(of_rpm(names), **of_dpkg(names))
     return dict((name, found[name]) for name in names if name in found)
-
-
-def stack_facts(root):
-    """The generations, and the ids of the current and the previous one."""
-    current = layout.current(root)
-    generations = {}
-    history = read_json(layout.history(root)) or {}
-    directory = layout.generations(root)
-    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
-        generation = os.path.join(directory, name)
-        generations[name] = {
-            "stamps": read_stamps(generation),
-            "sealed": os.path.isfile(layout.seal(generation)),
-            "manifest": has_manifest(generation),
-            "lacks": lacks(generation),
-        }
-    used = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
-    activated = history.get("activated")
-    since = activated.get(used) if isinstance(activated, dict) else None
-    return {
-        "current": used,
-        "previous": history.get("previous"),
-        "since": max(int(since), 0) if isinstance(since, (int, float)) else None,
-        "generations": generations,
-    }
 
 
 def work(module):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import Activation, HostState
 from neuraltalk_provision.settings import Settings
@@ -140,7 +141,7 @@ def test_host_that_was_lost_is_said_to_return() -> None:
     for failure, said in ((lost, True), (Failure("node1", "Activate", "nn does not load"), False)):
         outcome = converge.SiteOutcome((planned(activation()),), failures=(failure,))
         with pytest.raises(Exception, match="node1") as caught:
-            converge.raise_failures(outcome)
+            raise_failures(FleetOutcome(outcome))
         assert ("lost during its activation returns to it by itself" in caught.value.advice) is said  # type: ignore[attr-defined]
 
 

@@ -40,9 +40,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(host_state, "read", lambda *given: HostStates({"node1": state_of("bare")}))
     monkeypatch.setattr(host_state, "read_each", lambda *given: HostStates({"node1": state_of("bare")}))
     state = {"state": {**HOSTS["bare"]["state"]}}
-    monkeypatch.setattr(
-        playbook, "run", lambda *given: playbook.Outcome(0, PlayResults((("node1", "stack_state", state),)))
-    )
+    packages = {"lacks": [], "absent": [], "problem": ""}
+    results = PlayResults((("node1", "stack_state", state), ("node1", "os_packages_info", packages)))
+    monkeypatch.setattr(playbook, "run", lambda *given: playbook.Outcome(0, results))
     return place
 
 
@@ -196,8 +196,8 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
     for file in package.rglob("*.py"):
         for name in calls(file) & READERS:
             readers.setdefault(name, set()).add(str(file.relative_to(package)))
-    assert readers["trust.open_lock"] == {"site/converge.py", "site/cudnn.py"}
-    assert readers["trust.open_with_digest"] == {"proof/prove.py"}
+    assert readers["trust.open_lock"] == {"fleet/drift_hosts.py", "site/converge.py", "site/cudnn.py"}
+    assert readers["trust.open_with_digest"] == {"fleet/command.py", "proof/prove.py", "site/packing.py"}
     assert readers["trust.examine"] == {"cli/mirror.py", "cli/signatures.py"}
     # They change the lock, show it or pack it. Nothing that they read reaches a host or a mirror.
     assert readers["lock.read"] | readers.get("lock.read_or_new", set()) == {

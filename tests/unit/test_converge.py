@@ -12,6 +12,7 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError
+from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
@@ -123,7 +124,7 @@ def test_host_that_failed_is_not_activated_and_the_others_are(settings: Settings
     assert list(requests[1].limit) == ["node2"]
     assert outcome.activated == ("node2",)
     with pytest.raises(HostError) as caught:
-        converge.raise_failures(outcome)
+        raise_failures(FleetOutcome(outcome))
     assert caught.value.message == "node1, torch : Build: it broke"
     assert "current on node1 is still current and complete" in caught.value.advice
     assert caught.value.document["activated"] == ["node2"]

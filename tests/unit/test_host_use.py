@@ -129,7 +129,7 @@ def test_start_that_hangs_is_a_problem_and_not_an_idle_host(
     monkeypatch.setattr(leases, "LEASE_PATIENCE", 0.2)
     with leases.Leases(str(root)):
         (problem,) = use()["problems"]
-    assert problem.startswith("runs: another start of a run on this host has held ")
+    assert problem.startswith("runs: another start of a run below this stack root has held ")
 
 
 def test_program_of_the_stack_that_somebody_runs_by_hand_is_seen(

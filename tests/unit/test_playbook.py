@@ -122,7 +122,7 @@ def test_host_is_asked_and_answers(inventory: Path, tmp_path: Path, monkeypatch:
     outcome = playbook.run(question(inventory, tmp_path / "stack"), hear)
     state = outcome.results.by_host("stack_state")["here"]["state"]
     assert outcome.rc == 0
-    assert state["stack"] == {"current": None, "previous": None, "generations": {}}
+    assert state["stack"] == {"current": None, "previous": None, "since": None, "generations": {}}
     assert state["packages"] == {}
     injected = {"provision_answers", "provision_stack_root", "provision_package_names", "provision_our_variables"}
     assert set(state["variables"]) == injected

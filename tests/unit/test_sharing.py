@@ -11,6 +11,7 @@ import pytest
 from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
@@ -219,7 +220,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, l
         def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
             name = request.playbook.removesuffix(".yml")
             asked.append((name, list(request.limit)))
-            return playbook.Outcome(0, answers.get(name, PlayResults()))
+            heard = tuple((host, "some.module", {}) for host in request.limit)
+            found = answers.get(name, PlayResults())
+            return playbook.Outcome(0, replace(found, results=(*found.results, *heard)))
 
         monkeypatch.setattr(playbook, "run", run)
         return asked
@@ -273,7 +276,7 @@ def test_nobody_prepares_or_verifies_what_was_not_built(
     assert asked == [("site", ["node1", "node9"]), ("activate", ["node9"]), ("release", ["node1", "node9"])]
     assert outcome.activated == ("node9",)
     with pytest.raises(HostError, match="broken") as caught:
-        converge.raise_failures(outcome)
+        raise_failures(FleetOutcome(outcome))
     assert "was current on node1 is still current" in caught.value.advice
 
 
@@ -284,7 +287,7 @@ def test_host_that_cannot_use_what_another_activated_fails_and_the_way_back_is_n
     outcome = converged(monkeypatch)
     assert sorted(outcome.activated) == ["node1", "node1-alt", "node9"]
     with pytest.raises(HostError, match="illegal instruction") as caught:
-        converge.raise_failures(outcome)
+        raise_failures(FleetOutcome(outcome))
     assert "`provision rollback`" in caught.value.advice
     assert "is still current" not in caught.value.advice
 

@@ -40,7 +40,7 @@ def whole(generation: Path, load: Callable[[str], ModuleType], monkeypatch: pyte
         (generation / "stamps" / f"{one['name']}.json").write_text(json.dumps({"digest": one["digest"]}))
     (generation / "neuraltalk2" / "model" / "w.caffemodel").write_bytes(WEIGHTS)
     program(generation, "th", "echo 'é options of' $1; echo '  -language_eval 0'; echo '  -seed 1'")
-    monkeypatch.setattr(load("stack_verify"), "private_parent", lambda _generation: "/home/own")
+    monkeypatch.setattr(load("host.readers"), "private_parent", lambda _generation: "/home/own")
     seal(load("host.manifest"), generation)
     return generation
 
@@ -324,7 +324,7 @@ def test_first_path_that_is_closed_to_others_is_named(run_module: Run, public: P
 
 
 def test_stack_in_a_closed_home_is_its_users_own(public: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load("stack_verify")
+    module = load("host.readers")
     home = public.parents[2]
     monkeypatch.setattr(module.pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_dir=str(home)))
     assert module.private_parent(str(public)) == ""
