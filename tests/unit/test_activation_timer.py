@@ -304,8 +304,11 @@ def test_another_controller_does_not_confirm(timer: Run, activate: Run, root: Pa
     code, message = failed(lambda: timer("confirmed", holder=B))
     assert (code, "alpha pid 7" in message) == (codes.BUSY, True)
     assert failed(lambda: timer("confirmed", "c"))[0] == codes.BUSY
+    assert timer("absent", holder=B, check=True)["changed"] is timer("absent", holder=B)["changed"] is False
     assert (record(root) or {})["state"] == "unconfirmed"
     timer("confirmed")
+    timer("armed", "c")
+    assert timer("absent", holder="")["changed"] is True
 
 
 def test_generation_that_is_not_current_is_not_confirmed(timer: Run, root: Path) -> None:
@@ -662,7 +665,7 @@ def test_continued_activation_still_restores_the_cudnn_that_the_first_one_swappe
     activate()
     lapse(timer, cuda=cuda, holder=B)
     swap(run_module, cuda)
-    timer("absent")
+    timer("absent", holder=B)
     assert (current(root), cudnn(cuda)) == ("a", before)
 
 
