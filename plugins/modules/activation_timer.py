@@ -26,7 +26,9 @@ options:
     type: str
     default: ''
   holder:
-    description: The controller's name; empty if there is none.
+    description:
+      - The controller's name; empty if there is none. With V(absent), the activation of another controller is left
+        alone, unless it is empty.
     type: str
     default: ''
   cuda:
@@ -96,13 +98,14 @@ def work(module):
     if module.check_mode:
         found = read(root)
         is_undone = options["state"] == "absent" and bool(found) and found["state"] == UNCONFIRMED
+        is_undone = is_undone and holder in ("", found["holder"])
         return {"changed": is_undone, "did": "", "timer": ""}
     if options["state"] == "armed":
         did, timer = arm(root, target, holder, options["cuda"].rstrip("/"), options["return_after"])
     elif options["state"] == "confirmed":
         confirm(root, target, holder)
     else:
-        did = undo(root)
+        did = undo(root, holder)
     return {"changed": bool(did), "did": did, "timer": timer}
 
 

@@ -178,7 +178,7 @@ def writable(path: Path) -> None:
 def test_record_that_another_user_could_have_written_moves_nothing(
     timer: Run, activate: Run, root: Path, load: Load, forge: Callable[[Path], None]
 ) -> None:
-    os.kill(pid(timer("armed")), signal.SIGKILL)
+    lapse(timer)
     activate()
     change(root, former="c", limit=0)
     forge(root / "activation.json")
@@ -213,6 +213,7 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.usefixtures("no_timer")
 @pytest.mark.parametrize("damage", DAMAGED, ids=str)
 def test_damaged_record_is_named_and_moves_nothing(timer: Run, activate: Run, root: Path, damage: Any) -> None:
     timer("armed")
@@ -289,6 +290,7 @@ def test_first_activation_returns_to_no_generation(timer: Run, activate: Run, ro
     assert "returned to no generation" in (root / "logs" / "activation.log").read_text()
 
 
+@pytest.mark.usefixtures("no_timer")
 def test_failed_activation_that_was_undone_leaves_no_record(timer: Run, activate: Run, root: Path) -> None:
     timer("armed")
     activate()
@@ -298,16 +300,21 @@ def test_failed_activation_that_was_undone_leaves_no_record(timer: Run, activate
     assert timer("absent")["changed"] is False
 
 
+@pytest.mark.usefixtures("no_timer")
 def test_another_controller_does_not_confirm(timer: Run, activate: Run, root: Path) -> None:
     timer("armed")
     activate()
     code, message = failed(lambda: timer("confirmed", holder=B))
     assert (code, "alpha pid 7" in message) == (codes.BUSY, True)
     assert failed(lambda: timer("confirmed", "c"))[0] == codes.BUSY
+    assert timer("absent", holder=B, check=True)["changed"] is timer("absent", holder=B)["changed"] is False
     assert (record(root) or {})["state"] == "unconfirmed"
     timer("confirmed")
+    timer("armed", "c")
+    assert timer("absent", holder="")["changed"] is True
 
 
+@pytest.mark.usefixtures("no_timer")
 def test_generation_that_is_not_current_is_not_confirmed(timer: Run, root: Path) -> None:
     timer("armed")
     assert "generation a is current, not generation b" in failed(lambda: timer("confirmed"))[1]
@@ -336,7 +343,7 @@ def test_former_generation_that_is_gone_is_not_made_current(timer: Run, activate
 def test_full_disk_does_not_stop_the_link(
     timer: Run, activate: Run, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.kill(pid(timer("armed")), signal.SIGKILL)
+    lapse(timer)
     activate()
     change(root, limit=0)
 
@@ -422,6 +429,7 @@ def test_without_systemd_a_reboot_is_noticed_by_the_next_command(
     assert (current(root), (record(root) or {})["former"]) == ("a", "a")
 
 
+@pytest.mark.usefixtures("no_timer")
 def test_activation_is_not_confirmed_after_a_reboot(timer: Run, activate: Run, root: Path) -> None:
     timer("armed")
     activate()
@@ -432,7 +440,7 @@ def test_activation_is_not_confirmed_after_a_reboot(timer: Run, activate: Run, r
 
 
 def test_confirmation_is_too_late_also_if_the_timer_was_killed(timer: Run, activate: Run, root: Path) -> None:
-    os.kill(pid(timer("armed")), signal.SIGKILL)
+    lapse(timer)
     activate()
     change(root, limit=0)
     assert failed(lambda: timer("confirmed"))[0] == codes.ACTIVATION_RETURNED
@@ -641,7 +649,7 @@ def test_module_that_is_killed_at_any_step_leaves_one_whole_generation(
 
 
 def test_next_command_continues_the_same_activation(timer: Run, activate: Run, root: Path) -> None:
-    os.kill(pid(timer("armed")), signal.SIGKILL)
+    lapse(timer)
     activate()
     first = record(root) or {}
     said = timer("armed", holder=B)
@@ -662,12 +670,12 @@ def test_continued_activation_still_restores_the_cudnn_that_the_first_one_swappe
     activate()
     lapse(timer, cuda=cuda, holder=B)
     swap(run_module, cuda)
-    timer("absent")
+    timer("absent", holder=B)
     assert (current(root), cudnn(cuda)) == ("a", before)
 
 
 def test_before_another_activation_the_host_returns(timer: Run, activate: Run, root: Path) -> None:
-    os.kill(pid(timer("armed")), signal.SIGKILL)
+    lapse(timer)
     activate()
     said = timer("armed", "c", holder=B)
     assert "the host returned to generation a" in said["did"]

@@ -101,16 +101,16 @@ def confirm(root, target, holder):
         timer.disarm(root)
 
 
-def undo(root):
+def undo(root, holder=""):
     """Return the host now if its activation was not confirmed, and remove the record. Returns what was done, in words.
 
-    The record of an earlier return stays.
+    With `holder` only if this controller activates. The record of an earlier return stays.
     """
     if not os.path.isdir(root):
         return ""
     with Lock(root, WAIT):
         record = records.read(root)
-        if not record or record["state"] != rules.UNCONFIRMED:
+        if not record or record["state"] != rules.UNCONFIRMED or holder not in ("", record["holder"]):
             return ""
         return _undo(root, record)
 
