@@ -63,7 +63,8 @@ def submit(name: str, seconds: int) -> str:
     """A job for this node alone, which writes a file at its end; its number."""
     script = f"sleep {seconds} && touch /tmp/ended-$SLURM_JOB_ID"
     output = slurms(
-        "sbatch", "--parsable", "--chdir=/tmp", "--output=/dev/null", f"--nodelist={name}", "--wrap", script
+        *("sbatch", "--parsable", "--exclusive", "--chdir=/tmp", "--output=/dev/null"),
+        *(f"--nodelist={name}", "--wrap", script),
     )
     return output.split(";")[0]
 
@@ -169,13 +170,16 @@ def test_drain_of_a_lost_command_is_found_and_lifted_from_another_host(site: Set
     assert busy.leftovers(use.ask(site, ["beta"]).values()) == {}
 
 
-def test_refusals_and_silence_of_slurm_are_told(site: Settings, tmp_path: Path) -> None:
+def test_refusal_of_slurm_is_told(site: Settings, tmp_path: Path) -> None:
     plain = settings(tmp_path, ansible_become=False)
     seen = use.ask(plain, ["beta"])
     (failure,) = use.drain(plain, seen, "r1", "x").failures
     assert failure.code == "slurm.refused"
     assert "Invalid user id" in failure.message
     assert "DRAIN" not in node(TWO)
+
+
+def test_slurm_that_does_not_answer_makes_its_nodes_busy(site: Settings) -> None:
     engine.docker("exec", ONE, "systemctl", "stop", "slurmctld")
     try:
         silent: Seen = use.ask(site, ["beta"])["beta"]
