@@ -61,7 +61,7 @@ class Directory:
     path: Path
 
     def configure(self, **settings: Any) -> Directory:
-        """Write provision.yml, without the cache unless it is given: most tests want a build on each host. Returns self."""
+        """Write provision.yml, without the cache unless it is given: tests want a build on each host. Returns self."""
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "provision.yml").write_text(yaml.safe_dump({"cache": False, **settings}), encoding="utf-8")
         return self

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.output import Output
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import Activation, HostState
 from neuraltalk_provision.settings import Settings
