@@ -55,11 +55,13 @@ def story(site: Site) -> Story:
 
 
 def test_plan_says_who_builds_for_whom(story: Story) -> None:
-    words = f"with {FIRST}, under whose name everything there is built and activated"
+    platform = "(debian-12-x86_64):"
     story.planned.ended_with(0).says(
-        f"{FIRST} (debian-12-x86_64): build packages, account, torch", words, f"shares {ROOT} (", f"{SECOND} (debian-12-x86_64): "
-        "build packages, account; shares", f"{AGAIN} (debian-12-x86_64): is the same machine as {FIRST}",
-    )  # fmt: skip
+        f"{FIRST} {platform} build packages, account, torch",
+        f"{SECOND} {platform} build packages, account; shares {ROOT} (",
+        f"with {FIRST}, under whose name everything there is built and activated",
+        f"{AGAIN} {platform} is the same machine as {FIRST}",
+    )
 
 
 def test_what_is_predicted_is_what_happens_and_each_component_is_built_once(story: Story) -> None:
