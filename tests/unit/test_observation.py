@@ -213,7 +213,7 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
     alive = load("host.processes").is_alive
     begun = json.loads((root / "runs" / "s" / "process.json").read_text())["start"]
     shutil.rmtree(root / "runs" / "s")
-    with pytest.raises(ModuleError, match=r"a process of a run called s is still running \(pid \d+\)"):
+    with pytest.raises(ModuleError, match=r"a process of a run called s is still running \(pid \d+ on \S+\)"):
         start_all(root, [training("s", data)])
     assert not (root / "runs" / "s").exists()
     wait_for(lambda: not alive(started["pid"], begun))
