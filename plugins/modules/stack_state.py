@@ -42,7 +42,7 @@ options:
     default: ''
   inventory:
     description:
-      - What the inventory says of the host: its settings for the GPU, its groups and its address. Returned as given.
+      - Settings for the GPU, groups and address of the host in the inventory. Returned as given.
       - C(cuda) and C(gcc) are inspected.
     type: dict
     default: {}
