@@ -139,7 +139,8 @@ from ..module_utils.host.package_managers import QUIET, manager_of
 from ..module_utils.rules import versions
 from ..module_utils.rules.packages import COMMANDS, usual_origins
 
-REFRESH, INSTALL = 1800, 14400
+REFRESH = 1800
+INSTALL = 14400
 """Seconds after which reading the repositories, and installing, are ended."""
 
 
