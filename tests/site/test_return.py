@@ -32,7 +32,8 @@ WITHOUT_SYSTEMD = Lab("return-plain", "ready", hosts=2)
 LABS = {"systemd": WITH_SYSTEMD, "no-systemd": WITHOUT_SYSTEMD}
 TREE = "/usr/local/cuda-7.5"
 OLD, NEW = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
-LIMIT = 5
+LIMIT = 40
+"""Seconds: longer than a slow machine needs from the first task to the rename of the link."""
 LONG = 600
 UNITS = "/etc/systemd/system/neuraltalk-return-*"
 CUDNN = f"cd {TREE} && find . ! -type d -printf '%p %y %m %l ' -type f -exec sha256sum {{}} ';' -o -printf '\\n' | sort"
@@ -172,7 +173,7 @@ class Story:
 
     def returned(self, before: str, cause: str) -> bool:
         """Wait until the host has returned; whether link, cuDNN, record and units are as they have to be."""
-        until("a return", lambda: (self.record() or {}).get("state") == "returned", 60)
+        until("a return", lambda: (self.record() or {}).get("state") == "returned", 60 + LIMIT)
         if self.systemd:
             until("the end of the units", lambda: not self.host.has(UNITS), 60)
         found = self.record() or {}
