@@ -13,6 +13,7 @@ from neuraltalk_provision import command_log, streams
 from neuraltalk_provision.cli import (
     cache,
     cudnn,
+    image,
     init,
     inspect,
     mirror,
@@ -56,6 +57,7 @@ app.command()(site.rollback)
 app.command()(site.variables)
 app.add_typer(cudnn.app, name="cudnn")
 app.add_typer(cache.app, name="cache")
+app.command()(image.image)
 app.command()(run.train)
 app.command("eval")(run.evaluate)
 app.command()(sweep.sweep)

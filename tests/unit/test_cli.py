@@ -42,6 +42,7 @@ CHANGING = (
         "mirror sign",
         "mirror bundle",
         "mirror unbundle",
+        "image",
         "site",
         "rollback",
         "train",
