@@ -21,6 +21,8 @@ from neuraltalk_provision.rules.archive_formats import ArchiveError
 
 LARGEST_INDEX = 64 << 20
 _FILE_NAME = re.compile(r"^Filename:[ \t]*(?:\./)?(\S+)[ \t]*$", re.M)
+_ESSENTIAL = re.compile(rb"^Essential:[ \t]*yes[ \t]*$", re.M)
+_PACKAGE = re.compile(r"^Package:[ \t]*(\S+)[ \t]*$", re.M)
 _INSTALLED = re.compile(r"^Installed-Size:[ \t]*([0-9]{1,9})[ \t]*$", re.M)
 _VERIFY = "`provision mirror verify` checks the archive."
 
@@ -56,13 +58,13 @@ def close(index: bytes, offered: Available, names: Iterable[str], key: str, fold
 
     `folder` is empty; apt's own files are left there.
     """
-    base = sorted(offered.base)
-    if not base:
+    essential = _essential(index, offered)
+    if not essential:
         raise MirrorError(
             f"packages-{key} has no package that is essential, so nothing can be installed into an empty image",
             advice=packages.REPLACE.format(platform=key),
         )
-    wanted = tuple(dict.fromkeys((*base, *names)))
+    wanted = tuple(dict.fromkeys((*essential, *names)))
     place = folder.absolute() / "index"
     with naming(folder, "written"):
         place.mkdir()
@@ -89,6 +91,13 @@ def close(index: bytes, offered: Available, names: Iterable[str], key: str, fold
         files[match[1]] = address.sha256
     installed = sum(int(match[1]) << 10 for text, _address in records if (match := _INSTALLED.search(text)))
     return Closure(tuple(names), files, sum(address.size for address in found), installed)
+
+
+def _essential(index: bytes, offered: Available) -> list[str]:
+    """The names of the packages that mmdebstrap installs first."""
+    blocks = (block.decode("utf-8", "replace") for block in index.split(b"\n\n") if _ESSENTIAL.search(block))
+    names = {match[1] for block in blocks if (match := _PACKAGE.search(block))}
+    return sorted(names & set(offered.base))
 
 
 def unpack(archive: Path, index: bytes, closure: Closure, folder: Path, advance: Callable[[int], None]) -> None:
