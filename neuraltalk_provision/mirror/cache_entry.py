@@ -31,6 +31,7 @@ class Needs(Strict):
     machine: str = Field(max_length=40)
     glibc: Number
     level: int = Field(ge=1, le=4)
+    python: Number = ""
     libraries: dict[Soname, Annotated[tuple[SymbolVersion, ...], Field(max_length=MOST_VERSIONS)]] = Field(
         max_length=MOST_LIBRARIES
     )
@@ -41,6 +42,7 @@ class Needs(Strict):
             "machine": self.machine,
             "glibc": self.glibc,
             "level": self.level,
+            "python": self.python,
             "libraries": {soname: list(versions) for soname, versions in self.libraries.items()},
         }
 

@@ -22,6 +22,8 @@ SMALL = 1 << 20
 LARGEST_ELF = 2 << 30
 _HDF5 = "hdf5/runtime.lua"
 """torch-hdf5 loads the library whose name the role hdf5 wrote there; no ELF file says so."""
+_PYTHON = "python/"
+"""The directory of a generation with Python packages."""
 _RUNTIME = re.compile(rb'RUNTIME_SONAME = "([^"\n]{1,200})"')
 
 
@@ -35,10 +37,12 @@ class Content(Protocol):
 class Inspected:
     """What a packed generation needs and contains.
 
+    `extends_python` means that it has extension modules, which only one version of Python can load.
     `lacks` are the SHA-256 of files in the list that the tar does not have, `damaged` its programs that cannot run.
     """
 
     needs: Needs
+    extends_python: bool
     lacks: tuple[str, ...]
     entries: tuple[pack.Listed, ...]
     damaged: tuple[str, ...]
@@ -50,6 +54,7 @@ class _Found:
     needed: dict[str, set[str]] = field(default_factory=dict)
     provided: set[str] = field(default_factory=set)
     level: int = 1
+    extends_python: bool = False
     damaged: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -81,7 +86,7 @@ def inspect(file: Path) -> Inspected:
         libraries={name: tuple(sorted(versions)) for name, versions in sorted(external.items())},
     )
     lacks = {entry.sha256 for entry in entries if entry.type == pack.FILE and entry.path not in found.seen}
-    return Inspected(needs, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
+    return Inspected(needs, found.extends_python, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
 
 
 _ADVICE = "Nothing of it is used. The generation is built on each host instead."
@@ -115,6 +120,7 @@ def _look_at(member: archives.Member, found: _Found) -> None:
     """Add what one file needs and provides."""
     head = member.content.read(4)
     if head == elf.MAGIC:
+        found.extends_python |= member.name.startswith(_PYTHON) and member.name.endswith(".so")
         if member.size > LARGEST_ELF:
             raise ValueError(f"{member.name[:200]} has {member.size} bytes, more than any library")
         with tempfile.TemporaryFile() as copy:

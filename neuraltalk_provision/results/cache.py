@@ -42,6 +42,7 @@ class Runtime(Result):
     machine: Text
     glibc: Version
     level: Annotated[int, Field(ge=1, le=4)]
+    python: Version
     libraries: Annotated[dict[Text, Library], Field(max_length=MOST_LIBRARIES)]
 
 

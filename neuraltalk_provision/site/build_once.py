@@ -112,12 +112,16 @@ def _pack(
         return made
     try:
         fetched, problems = packing.fetch(builders, given["provision_lease"], settings, output)
-        owners = packing.packages(fetched, settings, output) if fetched else {}
+        known = packing.builders_of(fetched, settings, output) if fetched else {}
     except ProvisionError as error:
-        fetched, problems, owners = (), {builders[0].host: error.message}, {}
+        fetched, problems, known = (), {builders[0].host: error.message}, {}
     for one in fetched:
+        if one.plan.host not in known:
+            one.file.unlink(missing_ok=True)
+            problems[one.plan.host] = "it did not say what its libraries belong to"
+            continue
         try:
-            packing.publish(one, owners.get(one.plan.host, {}), settings)
+            packing.publish(one, known[one.plan.host], settings)
         except ProvisionError as error:
             problems[one.plan.host] = error.message
         finally:

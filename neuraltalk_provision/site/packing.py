@@ -14,10 +14,17 @@ from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_needs import Inspected
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.results.cache import GenerationPackResult, Pack, RuntimeLibrariesResult
+from neuraltalk_provision.results.cache import GenerationPackResult, Pack, Runtime, RuntimeLibrariesResult
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, packs, playbook
 from neuraltalk_provision.site.plan import HostPlan
+
+COMPILED_LEVEL = 2
+"""The level of x86-64 that Torch's build uses for everything if the builder has it.
+
+Its FindSSE.cmake runs small programs on the builder, and adds -msse3, -msse4.1 and -msse4.2 to the flags of all files
+of TH. Code with AVX is in files of its own, and is chosen when Torch runs. No linker notes these flags.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,8 @@ def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
     return Fetched(plan, file, pack, inspected)
 
 
-def packages(fetched: Sequence[Fetched], settings: Settings, output: Output) -> dict[str, dict[str, str]]:
-    """{builder: {soname: its OS package there}}; empty for a builder that did not say."""
+def builders_of(fetched: Sequence[Fetched], settings: Settings, output: Output) -> dict[str, Runtime]:
+    """{builder: what it has}: its Python, and the OS package of each library; none of a builder that did not say."""
     request = playbook.Request(
         playbook="runtime.yml",
         inventory=settings.inventory,
@@ -97,19 +104,19 @@ def packages(fetched: Sequence[Fetched], settings: Settings, output: Output) -> 
     with output.working("asking for the packages of libraries"):
         received = playbook.run(request).results
     results, _failures = host_results.of(received, "runtime_libraries_info", RuntimeLibrariesResult)
-    return {
-        host: {name: library.package for name, library in result.runtime.libraries.items() if library.package}
-        for host, result in results.items()
-    }
+    return {host: result.runtime for host, result in results.items()}
 
 
-def publish(fetched: Fetched, owners: Mapping[str, str], settings: Settings) -> CacheEntry:
+def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntry:
     """Make a fetched generation the entry of its id, signed if provision.yml demands signatures.
 
     Raises UsageError if it has to be signed and it is not clear with which key; then the entry is there, unsigned.
     """
     recipe = fetched.plan.recipe
-    gpu = recipe.gpu
+    gpu, needs = recipe.gpu, fetched.inspected.needs
+    needs = needs.model_copy(update={"level": max(needs.level, min(builder.level, COMPILED_LEVEL))})
+    if fetched.inspected.extends_python:
+        needs = needs.model_copy(update={"python": builder.python})
     entry = CacheEntry(
         id=recipe.id,
         sha256=fetched.pack.sha256,
@@ -123,8 +130,12 @@ def publish(fetched: Fetched, owners: Mapping[str, str], settings: Settings) -> 
         built=f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
         components=packs.digests(recipe),
         left_out=fetched.inspected.lacks,
-        needs=fetched.inspected.needs,
-        packages={name: owners[name] for name in fetched.inspected.needs.libraries if name in owners},
+        needs=needs,
+        packages={
+            name: builder.libraries[name].package
+            for name in needs.libraries
+            if name in builder.libraries and builder.libraries[name].package
+        },
     )
     cache.publish(settings.mirror, entry, fetched.file)
     if settings.mirror_trust != "unsigned":

@@ -87,6 +87,7 @@ def fits(entry: CacheEntry, host: Runtime) -> tuple[str, ...]:
         "machine": host.machine,
         "glibc": host.glibc,
         "level": host.level,
+        "python": host.python,
         "libraries": {name: library.model_dump() for name, library in host.libraries.items()},
     }
     return tuple(runtime.reasons(entry.needs.as_rules(), has, entry.packages.keys()))

@@ -27,6 +27,14 @@ options:
     description: The level of x86-64 that is needed, 1 to 4.
     type: int
     default: 1
+  python:
+    description: The version of Python that is needed, major and minor; empty for any.
+    type: str
+    default: ''
+  interpreter:
+    description: The Python that the inventory requests, from which the Python of the stack is chosen.
+    type: str
+    default: ''
   directories:
     description: Directories that are searched first, with the directories for libraries in them, such as those of CUDA.
     type: list
@@ -82,6 +90,9 @@ runtime:
     level:
       description: The level of x86-64 of the processor.
       type: int
+    python:
+      description: The version of the Python of the stack, major and minor.
+      type: str
     libraries:
       description: Each library that is there, by its name, with C(path), C(versions) and C(package).
       type: dict
@@ -106,7 +117,7 @@ def work(module):
     for soname in wanted:
         if not runtime.SONAME.match(soname):
             raise StackError("%s is not the name of a library" % soname)
-    found = facts(wanted, options["directories"], options["packages"])
+    found = facts(wanted, options["directories"], options["packages"], options["interpreter"])
     missing = runtime.reasons(options, found)
     if missing and options["demanded"]:
         raise StackError(
@@ -125,6 +136,8 @@ def main():
             "machine": {"type": "str", "default": ""},
             "glibc": {"type": "str", "default": ""},
             "level": {"type": "int", "default": 1},
+            "python": {"type": "str", "default": ""},
+            "interpreter": {"type": "str", "default": ""},
             "directories": {"type": "list", "elements": "path", "default": []},
             "packages": {"type": "bool", "default": False},
             "demanded": {"type": "bool", "default": False},

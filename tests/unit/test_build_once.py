@@ -53,6 +53,7 @@ class Fleet:
     failing: dict[str, Failure] = field(default_factory=dict)
     unpackable: bool = False
     announced: str = ""
+    level: int = 2
 
     def build(self, hosts: Sequence[str]) -> PlayResults:
         self.steps.append(("build", list(hosts)))
@@ -63,7 +64,8 @@ class Fleet:
     def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
         name = request.playbook.removesuffix(".yml")
         self.steps.append((name, list(request.limit)))
-        return playbook.Outcome(0, getattr(self, f"answer_{name}")(request))
+        answer = getattr(self, f"answer_{name}", lambda _request: PlayResults())
+        return playbook.Outcome(0, answer(request))
 
     def answer_pack(self, request: playbook.Request) -> PlayResults:
         if self.unpackable:
@@ -78,7 +80,7 @@ class Fleet:
         return PlayResults(results=tuple(results))
 
     def answer_runtime(self, request: playbook.Request) -> PlayResults:
-        has = {**HAS, "libraries": {**HAS["libraries"]}}
+        has = {**HAS, "level": self.level}
         old = {**has, "machine": "aarch64"}
         told = request.variables["provision_runtime"]
         return PlayResults(
@@ -129,6 +131,15 @@ def test_first_host_builds_and_the_others_unpack(fleet: Fleet) -> None:
         ("node2", "unpack"),
         ("node3", "unpack"),
     }
+
+
+def test_pack_needs_the_processor_that_the_compiler_saw_up_to_the_second_level(fleet: Fleet) -> None:
+    for level, needed in ((1, 1), (2, 2), (4, 2)):
+        fleet.level = level
+        fleet.stage(bare("node1"))
+        entry = cache.find(fleet.settings, GENERATION.id).entry
+        assert entry and entry.needs.level == needed
+        cache.remove(fleet.settings.mirror, GENERATION.id)
 
 
 def test_everybody_unpacks_what_is_in_the_cache(fleet: Fleet) -> None:

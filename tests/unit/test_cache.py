@@ -179,6 +179,11 @@ def test_needs_are_those_of_all_programs_without_what_the_tar_has_itself(tmp_pat
     assert found.libraries["libhdf5_serial.so.103"] == ()
 
 
+def test_extension_modules_bind_a_tar_to_one_python(tmp_path: Path) -> None:
+    assert not cache_needs.inspect(tar(tmp_path, {"torch/lib/lua.so": PYTHON})).extends_python
+    assert cache_needs.inspect(tar(tmp_path, {"python/h5py/_conv.so": PYTHON})).extends_python
+
+
 def test_damaged_program_in_a_tar_is_named_and_not_counted(tmp_path: Path) -> None:
     found = cache_needs.inspect(tar(tmp_path, {"bin/broken": PYTHON[:5000], "bin/python": PYTHON}))
     assert [name.split(":")[0] for name in found.damaged] == ["bin/broken"]

@@ -105,6 +105,16 @@ def test_two_builders_make_the_same_bytes(run_module: Run, root: Path, tmp_path:
     assert (hashlib.sha256(content).hexdigest(), len(content)) == (one["sha256"], one["size"])
 
 
+def test_bytes_are_those_that_every_python_writes(run_module: Run, tmp_path: Path) -> None:
+    """The SHA-256 is also that of Python 2.7, whose tarfile alone would write other headers."""
+    home = tmp_path / "generations" / ID
+    (home / "stamps").mkdir(parents=True)
+    (home / ("long" * 30)).write_text("1")
+    (home / "ä").write_text("2")
+    run_module("stack_generation", stack_root=tmp_path, state="sealed", id=ID)
+    assert packed(run_module, tmp_path)["sha256"] == "43e8e65d24fba6b100fd9a35c33306f8e2cd1ed3e7bffb882302ccbcc640e296"
+
+
 def test_pack_has_only_what_was_sealed_without_stamps_and_logs(run_module: Run, root: Path) -> None:
     with tarfile.open(packed(run_module, root)["path"]) as tar:
         members = tar.getmembers()
@@ -135,6 +145,21 @@ def test_round_trip_gives_the_generation_that_was_packed(run_module: Run, root: 
     assert target.unpack(Path(found["path"]))["changed"] is False
 
 
+def test_generation_that_was_unpacked_says_what_it_needs_also_after_it_was_sealed_again(
+    run_module: Run, root: Path, target: Target
+) -> None:
+    target.unpack(Path(packed(run_module, root)["path"]), packages=["libnone-1", "libnone-2"])
+
+    def lacks(of: Path) -> Any:
+        return run_module("stack_state", stack_root=of)["state"]["stack"]["generations"][ID]["lacks"]
+
+    assert lacks(target.root) == ["libnone-1", "libnone-2"]
+    (target.home / "manifest").unlink()
+    assert run_module("stack_generation", stack_root=target.root, state="sealed", id=ID, components=PARTS)["changed"]
+    assert lacks(target.root) == ["libnone-1", "libnone-2"]
+    assert lacks(root) is None
+
+
 def test_file_of_the_mirror_is_copied_where_a_link_would_have_another_mode(
     run_module: Run, root: Path, target: Target
 ) -> None:
@@ -146,7 +171,8 @@ def test_file_of_the_mirror_is_copied_where_a_link_would_have_another_mode(
 
 def test_generation_that_was_changed_is_not_packed(run_module: Run, root: Path) -> None:
     (root / "generations" / ID / "torch/bin/th").write_text("#!/bin/false\n")
-    with pytest.raises(ModuleError, match="torch/bin/th was changed"):
+    (root / "generations" / ID / "torch/bin/new").write_text("new")
+    with pytest.raises(ModuleError, match="torch/bin/new was added, torch/bin/th was changed"):
         packed(run_module, root)
     assert not list((root / "artifacts").glob("pack-*"))
 

@@ -228,6 +228,13 @@ def test_package_for_what_the_mirror_has_not_is_not_wanted() -> None:
     assert recipe({**FULL, **lock("newer")}, known=known).optional == ("sox", "jre")
 
 
+def test_packages_that_are_needed_when_the_stack_is_used_are_told_and_do_not_make_another_generation() -> None:
+    needs = tuple(need.model_copy(update={"runs": True}) for need in SMALL.needs[:1])
+    other = recipe(known=SMALL.model_copy(update={"needs": needs + SMALL.needs[1:]}))
+    assert other.runs == needs[0].names("apt", DEBIAN.lookups)
+    assert (recipe().runs, other.id) == ((), recipe().id)
+
+
 def test_package_repository_is_that_of_the_platform() -> None:
     listed = {**FULL, **lock("packages-debian-12-x86_64")}
     found = recipe(listed).repository

@@ -28,12 +28,14 @@ NEEDS: dict[str, Any] = {
     "machine": "x86_64",
     "glibc": "2.36",
     "level": 1,
+    "python": "3.11",
     "libraries": {"libc.so.6": ["GLIBC_2.2.5", "GLIBC_2.36"], "libjpeg.so.62": ["LIBJPEG_6.2"], "libz.so.1": []},
 }
 HAS: dict[str, Any] = {
     "machine": "x86_64",
     "glibc": "2.36",
     "level": 2,
+    "python": "3.11",
     "libraries": {
         "libc.so.6": {"path": "/lib/libc.so.6", "versions": ["GLIBC_2.2.5", "GLIBC_2.36"], "package": "libc6"},
         "libjpeg.so.62": {"path": "/lib/libjpeg.so.62", "versions": ["LIBJPEG_6.2"], "package": ""},
@@ -84,6 +86,7 @@ UNFIT = {
         {"libraries": {**HAS["libraries"], "libjpeg.so.62": {"path": "/x", "versions": [], "package": ""}}},
         ("its libjpeg.so.62 (/x) lacks LIBJPEG_6.2",),
     ),
+    "other Python": ({"python": "3.12"}, ("its Python is 3.12, needed is 3.11",)),
     "other machine": ({"machine": "aarch64"}, ("its machine type is aarch64, needed is x86_64",)),
 }
 

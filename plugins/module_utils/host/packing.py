@@ -87,8 +87,26 @@ def _write(target, generation, entries, sent):
                     raise StackError("%s was changed while it was packed" % as_native(entry.path))
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose header is the same under every Python: before 3.9 device numbers were written for files too."""
+
+    def tobuf(self, *given, **named):
+        data = super(_Member, self).tobuf(*given, **named)
+        first, size = data[: tarfile.BLOCKSIZE], tarfile.BLOCKSIZE
+        if len(data) == size:
+            return _without_devices(first)
+        # A name of more than 100 bytes has a header and blocks of its own before the member's header.
+        return _without_devices(first) + data[size:-size] + _without_devices(data[-size:])
+
+
+def _without_devices(header):
+    header = header[:148] + b" " * 8 + header[156:329] + b"\0" * 16 + header[345:]
+    checksum = ("%06o\0 " % sum(bytearray(header))).encode("ascii")
+    return header[:148] + checksum + header[156:]
+
+
 def _member(name, mode, size):
-    info = tarfile.TarInfo(name)
+    info = _Member(name)
     info.size, info.mode, info.mtime, info.uname, info.gname = size, int(mode, 8), pack.DATE, "", ""
     return info
 

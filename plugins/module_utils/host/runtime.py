@@ -12,12 +12,13 @@ import os
 import platform
 import re
 
+from . import pythons
 from .commands import output_of
 from .elf import defined_versions
 from .files import read_text
 from .packages import query
 from ..rules import machines
-from ..rules.runtime import level_of
+from ..rules.runtime import glibc_of, level_of
 
 DEFAULTS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
 """Where the loader searches in the end, and where Debian's cache of libraries would lead if it were stale."""
@@ -27,10 +28,11 @@ _CACHED = re.compile(r"^\s+(\S+) \(libc6,([^)]*)\) => (/\S+)$", re.M)
 _LDCONFIG = "/sbin/ldconfig"
 
 
-def facts(sonames, directories, with_packages):
-    """{machine, glibc, level, libraries} of this host. Of libraries, only those of the given names.
+def facts(sonames, directories, with_packages, interpreter=""):
+    """{machine, glibc, level, python, libraries} of this host. Of libraries, only those of the given names.
 
-    `directories` are searched first. With `with_packages`, the OS package of each library is looked up.
+    `interpreter` is the inventory's ansible_python_interpreter. `directories` are searched first. With
+    `with_packages`, the OS package of each library is looked up.
     """
     cached = _cache()
     libraries = {}
@@ -43,6 +45,7 @@ def facts(sonames, directories, with_packages):
     return {
         "machine": platform.machine(),
         "glibc": glibc(),
+        "python": ".".join(pythons.choose(interpreter)["python"].split(".")[:2]),
         "level": level_of(
             (re.findall(r"^flags\s*:\s*(.*)$", read_text("/proc/cpuinfo") or "", re.M) or [""])[0].split()
         ),
@@ -51,12 +54,18 @@ def facts(sonames, directories, with_packages):
 
 
 def glibc():
-    """The version of glibc that runs this Python; empty if it is another library."""
+    """The version of glibc; empty if the host has another library.
+
+    Not every Python knows the name of this value, so else it is the newest version that the library defines.
+    """
     try:
         name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split(" ")
+        if name == "glibc":
+            return version
     except (ValueError, OSError):
-        return ""
-    return version if name == "glibc" else ""
+        pass
+    path = _find("libc.so.6", (), _cache())
+    return glibc_of(defined_versions(path) or ()) if path else ""
 
 
 def _cache():

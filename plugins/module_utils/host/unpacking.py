@@ -12,6 +12,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import glob
 import hashlib
 import io
 import os
@@ -92,8 +93,8 @@ class Unpacking(object):
         return len(entries)
 
     def sweep(self):
-        """Remove what an attempt that was interrupted left."""
-        for path in (self.part, self.part + ".old"):
+        """Remove what attempts that were interrupted left, of this generation and of others."""
+        for path in glob.glob(os.path.join(self.root, layout.BUILD, "*.part*")):
             if os.path.islink(path):
                 remove(path)
             elif os.path.isdir(path):

@@ -1,9 +1,9 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """What programs need from a host at run time, what the host has, and whether that is enough.
 
-Needs are {machine, glibc, level, libraries}: the machine type, the oldest version of glibc, the level of x86-64
-(1 to 4, for v1 to v4), and {soname: versions of symbols}. What a host has is {machine, glibc, level, libraries}, where
-each library is {path, versions, package}.
+Needs are {machine, glibc, level, python, libraries}: the machine type, the oldest version of glibc, the level of x86-64
+(1 to 4, for v1 to v4), the version of Python (major and minor), and {soname: versions of symbols}. What a host has is
+the same, but each library is {path, versions, package}.
 
 Read by modules on hosts and by the controller. Pure; runs under Python 2.7 and 3, standard library only.
 """
@@ -73,6 +73,8 @@ def reasons(needs, has, coming=()):
         found.append("its glibc is %s, needed is %s or later" % (has["glibc"] or "unknown", needs["glibc"]))
     if needs["level"] > has["level"]:
         found.append("its processor is x86-64-v%d, needed is x86-64-v%d" % (has["level"], needs["level"]))
+    if needs["python"] and needs["python"] != has["python"]:
+        found.append("its Python is %s, needed is %s" % (has["python"] or "unknown", needs["python"]))
     for soname in sorted(needs["libraries"]):
         library = has["libraries"].get(soname)
         if library is None:

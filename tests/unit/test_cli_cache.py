@@ -1,0 +1,85 @@
+"""`provision cache`: what is shown of packed generations, and what is removed, signed and compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision.cli import main
+from neuraltalk_provision.mirror import cache
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import cache_check
+from tests.unit import signed
+from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
+from tests.unit.test_cache import ID, published, tar
+
+__all__ = ["fleet"]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A site with one entry in its cache; we are in its directory."""
+    settings = signed.site(tmp_path)
+    published(settings, tmp_path)
+    monkeypatch.chdir(settings.mirror.parent)
+    return settings
+
+
+def provision(capsys: Capture, *words: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main.boundary(list(words))
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return code, said.out + said.err
+
+
+def test_entries_are_listed_with_what_they_need(capsys: Capture) -> None:
+    code, said = provision(capsys, "cache", "list")
+    assert code == 0
+    assert f"{ID}: debian-12-x86_64" in said
+    assert "built on node1 on 2026-11-26 by provision 0.1.0" in said
+    assert "needs x86_64, x86-64-v1, glibc 2.36, 3 libraries" in said
+    code, said = provision(capsys, "cache", "list", "--hash", "--json")
+    assert json.loads(said)["generations"][0]["usable"] is True
+
+
+def test_entry_that_cannot_be_used_is_listed_with_the_reason(capsys: Capture, settings: Settings) -> None:
+    (settings.mirror / "cache" / ID / "entry.json").unlink()
+    code, said = provision(capsys, "cache", "list")
+    assert code == 1
+    assert f"{ID}: cannot be used: it is incomplete" in said
+
+
+def test_entry_is_removed_once(capsys: Capture) -> None:
+    assert provision(capsys, "cache", "remove", ID) == (0, f"removed {ID}: 0 MB\n")
+    code, said = provision(capsys, "cache", "remove", ID)
+    assert code == 2
+    assert "the cache has no generation" in said
+    assert provision(capsys, "cache", "list")[1].startswith("the mirror has no packed generations")
+
+
+def test_entry_is_signed(capsys: Capture, tmp_path: Path, settings: Settings) -> None:
+    key = signed.new_key(tmp_path, "alice")
+    code, said = provision(capsys, "cache", "sign", ID, "--key", str(key))
+    assert code == 0
+    assert f"{ID}: signed" in said
+    assert len(list((settings.mirror / "cache" / ID / cache.SIGNATURES).iterdir())) == 1
+
+
+def test_generation_of_another_builder_is_compared_file_by_file(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.stage(bare("node1"))
+    plan = replace(bare("node2"), steps=(), sealed=True, current=GENERATION.id)
+    output = Output(as_json=True)
+    assert cache_check.compare(plan, fleet.settings, output).same
+    fleet.pack = tar(tmp_path, {"bin/python": b"other", "more.log": b"2"}).read_bytes()
+    compared = cache_check.compare(plan, fleet.settings, output)
+    assert not compared.same
+    assert [path for path, _what in compared.differing] == ["bin/python", "more.log"]
+    assert "node1 and of node2 differ in 2 entries" in compared.lines()[0]
+    assert "only the second has it" in compared.lines()[2]
+    assert not list((fleet.settings.mirror / "cache").rglob(".incoming*"))
