@@ -12,7 +12,7 @@ from neuraltalk_provision.mirror.lock import Lock
 from neuraltalk_provision.mirror.package_names import FOR_ANSIBLE
 
 PYTHON = FOR_ANSIBLE["3"]
-"""Python belongs to the stack: h5py, ipython and the scorer run in it."""
+"""Python belongs to the stack: h5py, ipython and the scorer run in it, in the version that they were built for."""
 
 
 def wanted(
@@ -30,7 +30,8 @@ def wanted(
         if need.runs and (not need.artifacts or known.keys() & set(need.artifacts))
         for name in need.names("apt", target.lookups)
     }
-    required = {*entry.packages.values(), PYTHON, *more}
+    python = {f"python{entry.needs.python}"} if entry.needs.python else set()
+    required = {*entry.packages.values(), PYTHON, *python, *more}
     missing = sorted(required - set(there))
     if missing:
         raise MirrorError(

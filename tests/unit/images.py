@@ -35,7 +35,8 @@ PACKAGES = (
     Package("base-files", more="Essential: yes\nPriority: required\nInstalled-Size: 10\n", depends="libc6"),
     Package("libc6", "2:2.36-9", more="Installed-Size: 20\n"),
     Package("libjpeg62-turbo", depends="libc6"),
-    Package("python3", depends="libc6"),
+    Package("python3", depends="python3.11"),
+    Package("python3.11", depends="libc6"),
     Package("less", machine="all"),
     Package("never-needed"),
 )
@@ -91,9 +92,10 @@ class Site:
         self.publish(packed(self.place))
         return self
 
-    def write_packages(self, packages: tuple[Package, ...]) -> None:
-        """Write the archive of packages and the lock."""
-        files = {package.file.rpartition("/")[2]: package.content for package in packages}
+    def write_packages(self, packages: tuple[Package, ...], others: dict[str, bytes | None] | None = None) -> None:
+        """Write the archive of packages and the lock; `others` are other contents than the index says, or none."""
+        contents = {package: (others or {}).get(package.name, package.content) for package in packages}
+        files = {one.file.rpartition("/")[2]: content for one, content in contents.items() if content is not None}
         index = "\n".join(
             package.record().replace(f"Filename: {package.file}", f"Filename: ./{package.file.rpartition('/')[2]}")
             for package in packages

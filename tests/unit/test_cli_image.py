@@ -72,13 +72,14 @@ def test_image_has_the_packages_below_the_generation(site: Site, capsys: Capture
         "base-files_1-1_amd64.deb",
         "libc6_2.36-9_amd64.deb",
         "libjpeg62-turbo_1-1_amd64.deb",
+        "python3.11_1-1_amd64.deb",
         "python3_1-1_amd64.deb",
     ]
     assert f"{images.HOME}/neuraltalk2/model/weights" in oci.files
     assert oci.configuration["config"]["Labels"] == document["plan"]["labels"]
     assert json.loads(document["plan"]["labels"]["neuraltalk.provision.versions"]) == {"vgg16": "7"}
     told = site.told.read_text()
-    assert "--include=libc6,libjpeg62-turbo,python3\n" in told
+    assert "--include=libc6,libjpeg62-turbo,python3,python3.11\n" in told
     assert f"SOURCE_DATE_EPOCH={pack.DATE}\n" in site.told.with_name("told.environment").read_text()
     assert "Packages\n" in site.told.with_name("told.packages").read_text()
     assert document["image"]["sha256"] == images.digest(site.place / "out.tar")
@@ -103,7 +104,7 @@ def test_plan_shows_what_would_be_in_the_image_and_writes_nothing(site: Site, ca
     code, out, _err = image(capsys, "--plan")
     assert code == 0
     assert f"generation {ID}: {PLATFORM}, without a GPU, built on node1" in out
-    assert "4 OS packages" in out
+    assert "5 OS packages" in out
     assert "vgg.caffemodel" in out
     assert sorted(site.place.rglob("*")) == before
     assert not site.told.exists()
@@ -158,6 +159,14 @@ def test_archive_that_lacks_what_every_host_has_is_refused(site: Site, capsys: C
     site.write_packages(())
     site.publish(site.place / "made.tar")
     assert "provision mirror" in refused(capsys, site)
+
+
+def test_package_that_was_changed_or_is_missing_in_the_archive_is_refused(site: Site, capsys: Capture) -> None:
+    package = images.PACKAGES[1]
+    site.write_packages(images.PACKAGES, {package.name: b"changed"})
+    assert "libc6_2.36-9_amd64.deb is not the package that its index lists" in refused(capsys, site)
+    site.write_packages(images.PACKAGES, {package.name: None})
+    assert "lacks libc6_2.36-9_amd64.deb, which its index lists" in refused(capsys, site)
 
 
 def test_mirror_without_packages_or_weights_is_refused(site: Site, capsys: Capture) -> None:

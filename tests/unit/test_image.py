@@ -197,7 +197,8 @@ def test_versions_are_those_of_the_artifacts_of_the_profile() -> None:
 
 def test_packages_are_those_of_libraries_and_programs_that_the_stack_needs() -> None:
     goal = target.parse("debian-12-x86_64")
-    some = entry(packages={"libc.so.6": "libc6", "libm.so.6": "libc6"})
+    compiled = entry(packages={"libc.so.6": "libc6", "libm.so.6": "libc6"})
+    some = compiled.model_copy(update={"needs": compiled.needs.model_copy(update={"python": ""})})
     there = {"libc6", "python3", "default-jre-headless", "less"}
 
     def wanted(known: Lock, *more: str) -> tuple[str, ...]:
@@ -205,6 +206,8 @@ def test_packages_are_those_of_libraries_and_programs_that_the_stack_needs() -> 
 
     assert wanted(locked("torch")) == ("libc6", "python3")
     assert wanted(locked("score-wheels"), "less") == ("default-jre-headless", "less", "libc6", "python3")
+    with pytest.raises(MirrorError, match=r"lacks packages that the image needs: python3\.11$"):
+        packages.wanted(compiled, catalogue.load(), goal, locked("torch"), (), there)
     with pytest.raises(MirrorError, match="lacks packages that the image needs: nano, vim") as refused:
         wanted(locked("torch"), "vim", "nano")
     assert "provision mirror pull --for debian-12-x86_64" in refused.value.advice
