@@ -51,14 +51,15 @@ def write(file: Path, packed: Path, entry: CacheEntry, artifacts: Mapping[str, P
     """
     refuse_stack_root(entry.stack_root)
     root = layout.generation(entry.stack_root, entry.id).lstrip("/")
+    with naming(packed, "read", MirrorError):
+        opened = packed.open("rb")
     try:
-        with naming(packed, "read", MirrorError), packed.open("rb") as opened:
+        with opened, tar_writer.writing(file) as tar:
             source = _Hashed(opened)
-            with tar_writer.writing(file) as tar:
-                _write(tar, source, root, entry, artifacts)
-                if (source.digest.hexdigest(), source.size) != (entry.sha256, entry.size):
-                    raise ValueError("its SHA-256 is not that of entry.json")
-                written = tar.written()
+            _write(tar, source, root, entry, artifacts)
+            if (source.digest.hexdigest(), source.size) != (entry.sha256, entry.size):
+                raise ValueError("its SHA-256 is not that of entry.json")
+            written = tar.written()
     except (ArchiveError, ValueError) as error:
         raise MirrorError(
             f"{packed} is not the packed generation {entry.id}: {error}", advice=_REMOVE.format(id=entry.id)
@@ -85,7 +86,9 @@ def _write(
     for path, one in sorted(waiting.items()):
         if one.sha256 not in artifacts:
             raise ValueError(f"it lacks {path}, and the mirror has no file with its SHA-256")
-        with naming(artifacts[one.sha256], "read", MirrorError), artifacts[one.sha256].open("rb") as content:
+        with naming(artifacts[one.sha256], "read", MirrorError):
+            content = artifacts[one.sha256].open("rb")
+        with content:
             _add(tar, f"{root}/{path}", one, content)
     for one in listed:
         if one.type == pack.LINK:
@@ -170,5 +173,7 @@ class _Checked:
 
     def read(self, size: int, /) -> bytes:
         data = self._content.read(size)
+        if len(data) < size:
+            raise ValueError("one of its files ends too early")
         self.digest.update(data)
         return data

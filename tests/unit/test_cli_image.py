@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.cli import main
-from neuraltalk_provision.image import base
+from neuraltalk_provision.image import base, make
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.rules import pack
 from tests.unit import images
@@ -209,6 +210,21 @@ def test_disk_that_is_too_small_is_refused_before_anything_is_written(
     err = refused(capsys, site)
     assert "GB free, but making the image needs about" in err
     assert not site.told.exists()
+
+
+def test_disk_that_fills_while_the_image_is_made_is_named(
+    site: Site, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(
+        make, "_refuse_full_disk", lambda *given: resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+    )
+    try:
+        err = refused(capsys, site)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be written: File too large" in err
+    assert ".out.tar.image-" in err
 
 
 def test_place_where_no_image_can_be_written_is_refused(site: Site, capsys: Capture) -> None:
