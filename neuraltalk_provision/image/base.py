@@ -13,10 +13,10 @@ from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.image.configuration import ACCOUNT, HOME
 from neuraltalk_provision.image.oci import Layer
 from neuraltalk_provision.mirror import programs
-from neuraltalk_provision.rules import pack
+from neuraltalk_provision.rules import machines, pack
+from neuraltalk_provision.rules.texts import SYSTEM_PATH, UTF8
 
-PROGRAM = "mmdebstrap"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAM, PATH = "mmdebstrap", SYSTEM_PATH
 _LEFT_OUT = (
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/locale/*",
@@ -35,7 +35,7 @@ _SPACE = ("No space left on device", "Disk quota exceeded")
 
 def refuse_missing_programs() -> None:
     """UsageError if this machine cannot install packages into an empty directory."""
-    search = os.environ.get("PATH", "") + os.pathsep + _PATH
+    search = os.environ.get("PATH", "") + os.pathsep + PATH
     missing = [name for name in (PROGRAM, "apt-get", "unshare") if not shutil.which(name, path=search)]
     if missing:
         raise UsageError(
@@ -58,7 +58,7 @@ def command(names: Sequence[str], repository: Path, file: Path, *, root: bool) -
         f"--mode={'root' if root else 'unshare'}",
         "--variant=essential",
         "--format=tar",
-        "--architectures=amd64",
+        f"--architectures={machines.SAME[1]}",
         "--skip=output/dev",
         *([f"--include={','.join(names)}"] if names else []),
         *(f"--dpkgopt={option}" for option in _LEFT_OUT),
@@ -76,8 +76,8 @@ def write(file: Path, names: Sequence[str], repository: Path, key: str) -> Layer
         folder.mkdir()
         folder.chmod(0o1777)  # mmdebstrap requires it of the directory for its temporary files
     environment = {
-        "PATH": _PATH,
-        "LC_ALL": "C.UTF-8",
+        **UTF8,
+        "PATH": PATH,
         "HOME": "/nonexistent",
         "TMPDIR": str(folder),
         "SOURCE_DATE_EPOCH": str(pack.DATE),

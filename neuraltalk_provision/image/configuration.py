@@ -11,7 +11,8 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.image import oci
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.lock import Lock
-from neuraltalk_provision.rules import layout
+from neuraltalk_provision.rules import layout, machines
+from neuraltalk_provision.rules.texts import SYSTEM_PATH, UTF8
 
 NAME = "neuraltalk2"
 """The name of every image; its tag is the id of the generation."""
@@ -23,8 +24,6 @@ CREATED = "2016-01-01T00:00:00Z"
 """The time of every image, which is that of all files in it (pack.DATE)."""
 OURS = "neuraltalk.provision"
 _STANDARD = "org.opencontainers.image"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ARCHITECTURES = {"x86_64": "amd64"}
 _CUDA = re.compile(r"\bCUDA (\d{1,3})\.(\d{1,3})")
 _ONE_DRIVER_FOR_ALL = 11
 """From this major version of CUDA on, a driver that runs one minor version runs all of the same major version."""
@@ -78,12 +77,12 @@ def versions_of(lock: Lock, catalogue: Catalogue, entry: CacheEntry) -> dict[str
 def write(entry: CacheEntry, layers: Sequence[oci.Layer], described: Mapping[str, str]) -> bytes:
     """The document. Raises UsageError for a machine type that images cannot name."""
     machine = entry.platform.rpartition("-")[2]
-    if machine not in _ARCHITECTURES:
+    if machine != machines.BUILT_FOR:
         raise UsageError(f"{entry.platform}: no images are made for the machine type {machine[:40]!r}")
-    environment = {"PATH": _PATH, "HOME": HOME, "LANG": "C.UTF-8", **gpu_environment(entry)}
+    environment = {"PATH": SYSTEM_PATH, "HOME": HOME, **UTF8, **gpu_environment(entry)}
     document: dict[str, Any] = {
         "created": CREATED,
-        "architecture": _ARCHITECTURES[machine],
+        "architecture": machines.SAME[1],
         "os": "linux",
         "config": {
             "User": f"{ACCOUNT}:{ACCOUNT}",

@@ -36,7 +36,7 @@ def wanted(
     if missing:
         raise MirrorError(
             f"packages-{target.key} lacks packages that the image needs: "
-            f"{', '.join(missing[:20])}{' and more' if len(missing) > 20 else ''}",
+            f"{', '.join(missing[:20])}{f' and {len(missing) - 20} others' if len(missing) > 20 else ''}",
             advice=REPLACE.format(platform=target.key),
         )
     return tuple(sorted(required | (optional & set(there))))

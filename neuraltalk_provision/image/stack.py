@@ -18,11 +18,10 @@ from neuraltalk_provision.mirror import cache_needs, tar_writer
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.rules import archives, layout, pack
 from neuraltalk_provision.rules.archive_formats import ArchiveError
+from neuraltalk_provision.rules.run import LINKED
 
 WHITEOUT = ".wh."
 """Files whose names begin so remove files of lower layers."""
-LINKED = ("train.lua", "eval.lua", "misc")
-"""What a program of neuraltalk2 needs in the directory in which it starts."""
 _MODELS = "neuraltalk2/model"
 _OF_THE_SYSTEM = frozenset(
     {"bin", "boot", "dev", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "tmp", "work"}

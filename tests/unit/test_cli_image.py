@@ -35,7 +35,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setattr(base, "_PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(base, "PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     return made
 
 
@@ -239,7 +239,7 @@ def test_kill_leaves_the_earlier_image_and_the_next_command_removes_the_rest(sit
     script = f"#!/bin/sh\ntouch '{waiting}'\nsleep 60\n"
     program(site.place.parent / "bin" / "mmdebstrap", script)
     code = "import sys\nfrom neuraltalk_provision.cli import main\nfrom neuraltalk_provision.image import base\n"
-    code += "import os\nbase._PATH = os.environ['PATH']\nsys.exit(main.boundary(sys.argv[1:]))"
+    code += "import os\nbase.PATH = os.environ['PATH']\nsys.exit(main.boundary(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "image", "--for", PLATFORM, "--to", "out.tar", "--mirror", "mirror"]
     running = subprocess.Popen(command, start_new_session=True)
     while not waiting.exists():
