@@ -12,10 +12,20 @@ import base64
 import binascii
 import hashlib
 import os
+import zlib
 
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.rules import pack
+
+
+def unpacked(piece, most):
+    """The bytes of a piece; empty if it is damaged, or if it has more than `most` bytes."""
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(piece or ""), most + 1)
+    except (TypeError, ValueError, binascii.Error, zlib.error):
+        return b""
+    return data if len(data) <= most else b""
 
 
 class ActionModule(ActionBase):
@@ -60,11 +70,8 @@ class ActionModule(ActionBase):
                 )
                 if answer.get("failed") or answer.get("unreachable"):
                     return dict(answer, msg=answer.get("msg", "the host sent nothing"))
-                try:
-                    piece = base64.b64decode(answer.get("piece") or "")
-                except (TypeError, ValueError, binascii.Error):
-                    piece = b""
-                if not piece or len(piece) > min(pack.CHUNK, size - count):
+                piece = unpacked(answer.get("piece"), min(pack.CHUNK, size - count))
+                if not piece:
                     return {"msg": "the host sent another number of bytes than it announced (%d)" % size}
                 file.write(piece)
                 digest.update(piece)

@@ -64,13 +64,14 @@ predicted:
   returned: success
   type: bool
 piece:
-  description: The bytes of the piece, as base64. The action plugin does not return it.
+  description: The bytes of the piece, compressed by zlib, as base64. The action plugin does not return it.
   returned: success
   type: str
 """
 
 import base64
 import io
+import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.outcome import run_module
@@ -81,7 +82,8 @@ def work(module):
     """The result of the module: one piece of the file."""
     with io.open(module.params["path"], "rb") as file:
         file.seek(module.params["offset"])
-        return {"changed": False, "piece": base64.b64encode(file.read(pack.CHUNK)).decode("ascii")}
+        piece = zlib.compress(file.read(pack.CHUNK), 1)
+        return {"changed": False, "piece": base64.b64encode(piece).decode("ascii")}
 
 
 def main():

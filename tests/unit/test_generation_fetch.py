@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +44,11 @@ def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
 
 def piece(args: dict[str, Any]) -> dict[str, Any]:
     start = args["offset"]
-    return {"piece": base64.b64encode(CONTENT[start : start + 10_000]).decode()}
+    return sent(CONTENT[start : start + 10_000])
+
+
+def sent(data: bytes) -> dict[str, Any]:
+    return {"piece": base64.b64encode(zlib.compress(data)).decode()}
 
 
 def test_file_arrives_whole(fetch: Run, tmp_path: Path) -> None:
@@ -56,13 +61,15 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], dict[str, Any],
     "more than announced": (piece, {"size": 15_000}, "another number of bytes"),
     "less than announced": (piece, {"size": 99_000}, "another number of bytes"),
     "a piece that is too large": (
-        lambda args: {"piece": base64.b64encode(b"x" * 20_000).decode()},
+        lambda args: sent(b"x" * 20_000),
         {},
         "another number of bytes",
     ),
+    "a bomb": (lambda args: sent(b"x" * 50_000_000), {}, "another number of bytes"),
+    "not compressed": (lambda args: {"piece": base64.b64encode(b"x" * 100).decode()}, {}, "another number of bytes"),
     "no base64": (lambda args: {"piece": "ä"}, {}, "another number of bytes"),
     "nothing": (lambda args: {}, {}, "another number of bytes"),
-    "other bytes": (lambda args: {"piece": base64.b64encode(b"x" * 100).decode()}, {"size": 100}, "has SHA-256"),
+    "other bytes": (lambda args: sent(b"x" * 100), {"size": 100}, "has SHA-256"),
     "more than is accepted": (piece, {"largest": 1000}, "at most 1000 are accepted"),
     "a failure": (lambda args: {"failed": True, "msg": "no such file"}, {}, "no such file"),
     "an end in the middle": (
@@ -92,5 +99,5 @@ def test_module_reads_one_piece(run_module: Run, tmp_path: Path) -> None:
     given = {"path": tmp_path / "pack", "dest": "/x", "sha256": "a", "size": len(CONTENT)}
     whole = run_module("generation_fetch", **given)["piece"]
     rest = run_module("generation_fetch", **given, offset=20_000)["piece"]
-    assert base64.b64decode(whole) == CONTENT
-    assert base64.b64decode(rest) == CONTENT[20_000:]
+    assert zlib.decompress(base64.b64decode(whole)) == CONTENT
+    assert zlib.decompress(base64.b64decode(rest)) == CONTENT[20_000:]
