@@ -79,12 +79,15 @@ def inspect(file: Path) -> Inspected:
         machines = ", ".join(sorted(found.machines))
         raise MirrorError(f"{file} contains programs for several machine types: {machines}", advice=_ADVICE)
     glibcs = [glibc_of(versions) for versions in external.values()]
-    needs = Needs(
-        machine=next(iter(found.machines), ""),
-        glibc=max(glibcs, key=number, default=""),
-        level=found.level,
-        libraries={name: tuple(sorted(versions)) for name, versions in sorted(external.items())},
-    )
+    try:
+        needs = Needs(
+            machine=next(iter(found.machines), ""),
+            glibc=max(glibcs, key=number, default=""),
+            level=found.level,
+            libraries={name: tuple(sorted(versions)) for name, versions in sorted(external.items())},
+        )
+    except ValueError as error:
+        raise MirrorError(f"{file}: what its programs need is more than is possible: {error}", advice=_ADVICE) from None
     lacks = {entry.sha256 for entry in entries if entry.type == pack.FILE and entry.path not in found.seen}
     return Inspected(needs, found.extends_python, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import cache, cache_needs, lock
+from neuraltalk_provision.mirror import cache, cache_needs, elf, lock
 from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
 from neuraltalk_provision.rules import pack
 from neuraltalk_provision.settings import Settings
@@ -188,6 +188,15 @@ def test_damaged_program_in_a_tar_is_named_and_not_counted(tmp_path: Path) -> No
     found = cache_needs.inspect(tar(tmp_path, {"bin/broken": PYTHON[:5000], "bin/python": PYTHON}))
     assert [name.split(":")[0] for name in found.damaged] == ["bin/broken"]
     assert found.needs.libraries
+
+
+def test_programs_that_need_more_than_is_possible_are_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = frozenset(f"X_{number}" for number in range(3000))
+    monkeypatch.setattr(cache_needs.elf, "read", lambda file: elf.Elf("x86_64", "", {"libx.so.1": many}))
+    with pytest.raises(MirrorError, match="more than is possible"):
+        cache_needs.inspect(tar(tmp_path, {"bin/python": PYTHON}))
 
 
 def test_tar_with_more_than_its_list_is_refused(tmp_path: Path) -> None:
