@@ -14,6 +14,7 @@ from neuraltalk_provision.cli import (
     cache,
     cudnn,
     drift,
+    image,
     init,
     inspect,
     mirror,
@@ -60,6 +61,7 @@ app.command()(site.variables)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(cudnn.app, name="cudnn")
 app.add_typer(cache.app, name="cache")
+app.command()(image.image)
 app.command()(run.train)
 app.command("eval")(run.evaluate)
 app.command()(sweep.sweep)

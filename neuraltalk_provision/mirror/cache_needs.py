@@ -99,7 +99,7 @@ def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Listed]:
     listed: dict[str, pack.Listed] | None = None
     for member in archives.entries(opened, 0, LIMITS):
         if listed is None:
-            listed = {entry.path: entry for entry in _listing(member)}
+            listed = {entry.path: entry for entry in listing(member)}
             yield from listed.values()
             found.provided |= {PurePosixPath(entry.path).name for entry in listed.values() if ".so" in entry.path}
             continue
@@ -112,7 +112,8 @@ def _members(opened: IO[bytes], found: _Found) -> Iterator[pack.Listed]:
         raise ValueError("it has no list")
 
 
-def _listing(member: archives.Member) -> list[pack.Listed]:
+def listing(member: archives.Member) -> list[pack.Listed]:
+    """The list that the first member of a packed generation is. Raises ValueError if it is none."""
     if member.name != pack.LISTING or member.size > pack.LARGEST_LISTING or member.target:
         raise ValueError("it does not begin with a list of its files")
     return pack.read(b"".join(iter(lambda: member.content.read(1 << 20), b"")))

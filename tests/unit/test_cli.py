@@ -49,6 +49,7 @@ CHANGING = (
         "mirror sign",
         "mirror bundle",
         "mirror unbundle",
+        "image",
         "site",
         "rollback",
         "train",

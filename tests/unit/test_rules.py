@@ -32,8 +32,9 @@ FILES = [
 # What may stand on both sides, because somebody else gave it its name, or because the two have nothing to do with each
 # other.
 NAMES_OF_OTHERS = {
-    "of operating systems": {"apt-get", "TMPDIR", "VERSION_ID", "/bin/sh"},
+    "of operating systems": {"apt-get", "TMPDIR", "VERSION_ID", "/bin/sh", "lib64"},
     "of the web": {("http", "https")},
+    "of NVIDIA": {"NVIDIA_VISIBLE_DEVICES"},
     "of Ansible": {"--check", ("runner_on_failed", "runner_on_unreachable")},
     "of Python and of files": {
         "utf-8",

@@ -15,10 +15,9 @@ __metaclass__ = type
 import os
 import re
 
-from ..rules.texts import UTF8
+from ..rules.texts import SYSTEM_PATH, UTF8
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are searched: the directories of the distribution and of its administrator."""
+PATH = SYSTEM_PATH
 BUILD_DATE = "1451606400"
 """2016-01-01, in seconds since 1970. Compilers and packers that know SOURCE_DATE_EPOCH write it in place of the date of
 the build, so that two hosts build the same bytes."""

@@ -36,6 +36,8 @@ PLAN = "plan.json"
 """The runs that the supervisor starts, in order."""
 SUPERVISOR_LOG = "supervisor.log"
 """The output of the supervisor, in its directory."""
+LINKED = ("train.lua", "eval.lua", "misc")
+"""What a program of neuraltalk2 needs in the directory in which it starts: links to these files of the generation."""
 LONGEST_ID = 121
 ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (LONGEST_ID - 1)
 """The pattern of a run's id, which is the name of its directory."""

@@ -17,6 +17,8 @@ UTF8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 Without it, Python uses the encoding of the machine's locale.
 Python 3.7 and later read the second variable, and Python 3.6 the first; Python 2.7 does not need them.
 """
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are searched: the directories of the distribution and of its administrator."""
 HIDDEN = "***"
 """The replacement for a secret."""
 USER_OF_URL = re.compile(r"://[^/\s\"'<>]*@")

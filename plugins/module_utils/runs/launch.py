@@ -34,7 +34,6 @@ from ..host.files import lines_since, make_directory
 from ..host.stamps import read_stamps
 from ..host.texts import as_native
 
-LINKED = ("train.lua", "eval.lua", "misc")
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """The options that name a directory. All other options with a path name a file."""
 INHERITED = re.compile(r"(PATH|NEURALTALK_LIBRARY_PATH|LANG|TZ|JAVA_HOME|(LC|CUDA|OMP|OPENBLAS|MKL|SLURM)_\w+)$")
@@ -57,7 +56,7 @@ def lay_out(run, arguments, program, generation, stopped=lambda: False):
     make_directory(os.path.join(run.work, "model"))
     make_directory(run.checkpoint)
     make_directory(run.temporary)
-    for name in LINKED:
+    for name in rules.LINKED:
         if os.path.exists(os.path.join(source, name)):
             os.symlink(os.path.join(source, name), os.path.join(run.work, name))
     lay_out_scorer(generation, run.work, annotations_of(generation, arguments))
