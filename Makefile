@@ -6,7 +6,7 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local site bench release clean
+.PHONY: help demo test test-long quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local site bench release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +66,15 @@ LOCAL := tests/site/test_artifact_role.py tests/site/test_serve.py tests/site/te
 local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks and run it again; packages by dnf; nginx
 	$(BIN)/python -m pytest $(LOCAL)
 
+# Site tests that take long: machines in odd states, images, and what a host does without its controller.
+LONG := tests/site/test_odd_machines.py tests/site/test_return.py tests/site/test_drain.py tests/site/test_shared_root.py \
+	tests/site/test_cache.py tests/site/test_image.py
+test-long: $(VENV)/ready ## Run the site tests that take longest, which make test leaves out; before a release
+	$(BIN)/python -m pytest $(LONG) --durations=12 -o faulthandler_timeout=2400
+
 # The first test waits until all hosts are built, which takes long while other parts run.
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
-	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
+	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) $(LONG:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
 # Before a release. Some machines: make test-fresh ONLY="12 13-core-2.20"; tests/fresh.py has the list.
 test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of Debian 12, 13 and testing
