@@ -27,7 +27,7 @@ def staged_only(found: Survey) -> Survey:
             codes.NOT_STAGED,
         )
         for plan in found.well
-        if plan.stages
+        if plan.stages or plan.prepares
     ]
     return replace(found, aside=tuple(sorted((*found.aside, *missing), key=lambda one: one.host)))
 

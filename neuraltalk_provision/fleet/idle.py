@@ -74,7 +74,8 @@ class Activation:
             for host in sorted(left.keys() - lost):
                 self._output.say(f"{host}: its node was still drained by an earlier command, and is resumed")
             for failure in changed.failures:
-                self._output.say(f"{host_still_drained(failure.host)}: {advice.explain(failure)}")
+                said = advice.explain(failure)
+                self._output.say(f"{failure.host}: its node is still drained by an earlier command: {said}")
 
     def _actions(self, work: _Work, seen: Mapping[str, Seen]) -> dict[str, Action]:
         now = time.monotonic()
@@ -137,8 +138,10 @@ class Activation:
                 continue  # something began to use it in this moment: it is asked again
             if loss is not None:
                 work.failed[host] = loss
-            ending = "verified" if loss is None else "broken" if loss.code == codes.UNREACHABLE else "restored"
-            work.positions[host] = work.positions[host].after_activation(ending)  # type: ignore[arg-type]
+            ending: busy.Ending = (
+                "verified" if loss is None else "broken" if loss.code == codes.UNREACHABLE else "restored"
+            )
+            work.positions[host] = work.positions[host].after_activation(ending)
 
     def _resume(self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str]) -> None:
         if not hosts:
@@ -174,8 +177,3 @@ class Activation:
                         work.positions[host] = work.positions[host].after_skip(("somebody asked for a pause",))
                     return
                 _sleep(min(left, LONGEST_SLEEP))
-
-
-def host_still_drained(host: str) -> str:
-    """The beginning of a sentence about a host whose node could not be resumed."""
-    return f"{host}: its node is still drained by an earlier command"
