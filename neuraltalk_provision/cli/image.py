@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,8 @@ def image(
     output.say(
         f"{to}: image {planned.name}, {made.image.archive.size / 1e6:.0f} MB, sha256 {made.image.archive.sha256}"
     )
-    output.say(f"load it with `docker load --input {to}` or `podman load --input {to}` (docs/image.md)")
+    quoted = shlex.quote(str(to))
+    output.say(f"load it with `docker load --input {quoted}` or `podman load --input {quoted}` (docs/image.md)")
     output.result({"plan": _plan_as_json(planned, to), "image": _made_as_json(made)})
     return EXIT_FINE
 
