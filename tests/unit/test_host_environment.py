@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -137,3 +139,22 @@ def test_login_without_any_variable_is_enough(tmp_path: Path, monkeypatch: pytes
         monkeypatch.delenv(name)
     commands.run_logged([sys.executable, "-c", "import os; print(os.environ['HOME'])"], str(tmp_path / "x.log"))
     assert (tmp_path / "x.log").read_text(encoding="utf-8").splitlines()[-1] == "/"
+
+
+def test_output_that_a_program_wrote_just_before_it_ended_is_not_lost(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a program can write and end between the look at its output and the look at its process."""
+    commands = load("host.commands")
+    real, looks = commands.select.select, []
+
+    def select(ready: Any, *more: Any) -> Any:
+        looks.append(more[-1])
+        if len(looks) == 1:
+            real(ready, [], [], 10)  # it has written
+            time.sleep(0.3)  # and ended
+            return [], [], []
+        return real(ready, *more)
+
+    monkeypatch.setattr(commands.select, "select", select)
+    assert commands.output_of(["sh", "-c", "echo said"], timeout=None) == ("said\n", 0)

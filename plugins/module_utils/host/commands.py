@@ -120,14 +120,14 @@ def _exists(program, path):
 
 def _read_output(process, deadline):
     """The output of a process until it ends. If it has not ended at the deadline, it is killed; returns None."""
-    pieces, size = [], 0
+    pieces, size, patience = [], 0, 0.05
     while True:
         if deadline and time.time() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
             time.sleep(0.2)
             process.poll()
             return None
-        if select.select([process.stdout], [], [], 0.05)[0]:
+        if select.select([process.stdout], [], [], patience)[0]:
             piece = os.read(process.stdout.fileno(), 1 << 16)
             if not piece and process.poll() is not None:
                 break
@@ -136,8 +136,10 @@ def _read_output(process, deadline):
             if size < MAX_OUTPUT:
                 pieces.append(piece)
                 size += len(piece)
-        elif process.poll() is not None:
+        elif not patience:
             break
+        elif process.poll() is not None:
+            patience = 0  # once more: it may have written and ended between the two looks
     return b"".join(pieces)
 
 
