@@ -197,7 +197,12 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
         for name in calls(file) & READERS:
             readers.setdefault(name, set()).add(str(file.relative_to(package)))
     assert readers["trust.open_lock"] == {"fleet/drift_hosts.py", "site/converge.py", "site/cudnn.py"}
-    assert readers["trust.open_with_digest"] == {"fleet/command.py", "proof/prove.py", "site/packing.py"}
+    assert readers["trust.open_with_digest"] == {
+        "fleet/command.py",
+        "image/make.py",
+        "proof/prove.py",
+        "site/packing.py",
+    }
     assert readers["trust.examine"] == {"cli/mirror.py", "cli/signatures.py"}
     # They change the lock, show it or pack it. Nothing that they read reaches a host or a mirror.
     assert readers["lock.read"] | readers.get("lock.read_or_new", set()) == {
