@@ -72,6 +72,10 @@ from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import layout
 
+HINT = (
+    ". %s says which numbers it has on the host that created %s, because hosts that share a directory need equal "
+    "numbers. If no other host uses the directory, for example because it is a copy, remove that file"
+)
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
 
@@ -85,22 +89,24 @@ def make(module, name, root):
         argv = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
         numbers = recorded(root, name)
         _code, group, _error = module.run_command(["getent", "group", name])
+        hint = HINT % (layout.account(root), root) if numbers else ""
         if numbers and not group:
-            run(module, name, ["groupadd", "--system", "--gid", "%d" % numbers[1], name])
+            run(module, name, ["groupadd", "--system", "--gid", "%d" % numbers[1], name], hint)
         argv += ["--gid", name] if group or numbers else ["--user-group"]
         argv += ["--uid", "%d" % numbers[0]] if numbers else []
-        run(module, name, argv + [name])
+        run(module, name, argv + [name], hint)
     for problem in mismatches(root, name):
         raise StackError(problem)
     make_directory(root)
     make_places(root, find(name))
 
 
-def run(module, name, argv):
-    """Run useradd or groupadd. StackError with its output if it fails."""
+def run(module, name, argv, hint):
+    """Run useradd or groupadd. StackError with its output and the hint if it fails."""
     code, output, error = module.run_command(argv)
     if code:
-        raise StackError("the account %s cannot be created: %s" % (name, (error or output).strip() or "code %s" % code))
+        said = (error or output).strip() or "code %s" % code
+        raise StackError("the account %s cannot be created: %s%s" % (name, said, hint))
 
 
 def work(module):
