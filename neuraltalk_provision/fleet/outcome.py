@@ -88,7 +88,14 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")
     if outcome.untouched:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
-    steps.append("Run the same command again; it continues at the component that failed.")
+    if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):
+        steps.append("Nothing was changed on any host.")
+    if outcome.site.failures or outcome.why:
+        steps.append("Run the same command again; it continues at the component that failed.")
+    if outcome.aside:
+        steps.append(
+            "Repair the hosts that were set aside and run the same command again, or leave them out: --limit '!HOST'."
+        )
     if outcome.lists:
         files = ", ".join(outcome.lists.values())
         steps.append(f"Lists of hosts for --limit @FILE: {files}")
