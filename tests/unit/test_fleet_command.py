@@ -335,6 +335,15 @@ def test_a_fleet_with_nothing_to_do_writes_no_journal(fleet: Fleet, settings: Se
     assert fleet.ran == [] and outcome.succeeded and not settings.journal.exists()
 
 
+def test_a_host_that_is_off_is_told_although_the_others_need_nothing(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(found("converged", aside=(OFF,)), settings)
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    assert caught.value.message == f"set aside: {OFF.reason}"
+    assert caught.value.advice.startswith("Nothing was changed on any host. Repair the hosts that were set aside")
+    assert "--limit '!HOST'" in caught.value.advice
+
+
 def test_the_outcome_is_one_document(fleet: Fleet, settings: Settings) -> None:
     document = json.loads(json.dumps(carried_out(found("staged"), settings).as_json()))
     assert document["rollout"]["status"] == "finished"
