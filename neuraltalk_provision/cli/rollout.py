@@ -11,10 +11,9 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
-from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.records import Holder, Outcome, Rollout, Step
+from neuraltalk_provision.fleet.journal import Journal, describe
+from neuraltalk_provision.fleet.records import Outcome, Rollout, Step
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.rules import holder as holders
 from neuraltalk_provision.site import controller
 
 app = typer.Typer(help="Rollouts: what was done on which host, and a pause.", no_args_is_help=True)
@@ -39,7 +38,7 @@ def status(
     _show(found, output)
     if holder and found.is_unfinished:
         gone = " (it has ended)" if controller.is_dead(holder.holder) else ""
-        output.say(f"controller: {_describe(holder)}{gone}")
+        output.say(f"controller: {describe(holder)}{gone}")
     output.result({"rollout": found.model_dump(mode="json", exclude={"records"}), "hosts": _hosts(found)})
     return EXIT_FINE
 
@@ -87,10 +86,6 @@ def _hosts(found: Rollout) -> list[dict[str, object]]:
     ]
 
 
-def _describe(holder: Holder) -> str:
-    return str(holders.describe(holder.model_dump()))
-
-
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
@@ -124,6 +119,6 @@ def pause(settings: options.SettingsFile = None, as_json: options.Json = False) 
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings)
     found = Journal.request_pause(chosen.journal, controller.name(), controller.is_dead)
-    output.say(f"{_describe(found)}: it pauses before its next wave; `provision site --resume` continues it")
+    output.say(f"{describe(found)}: it pauses before its next wave; `provision site --resume` continues it")
     output.result({"controller": found.model_dump()})
     return EXIT_FINE

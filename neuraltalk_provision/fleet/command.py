@@ -131,7 +131,7 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
     """UsageError with all hosts that are in use, if the settings say that none may be."""
     if settings.busy != "refuse":
         return
-    used = [plan.host for plan in plans if plan.share is None and (plan.current or plan.swaps)]
+    used = [plan.host for plan in plans if plan.disturbs]
     refusals = busy.refusals(use.rule(settings), use.ask(settings, used).values())
     if refusals:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)

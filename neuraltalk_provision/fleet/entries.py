@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.fleet.budget import Budget
@@ -29,7 +28,7 @@ def staged_only(found: Survey) -> Survey:
         for plan in found.well
         if plan.stages or plan.prepares
     ]
-    return replace(found, aside=tuple(sorted((*found.aside, *missing), key=lambda one: one.host)))
+    return found.with_aside(missing)
 
 
 def with_plain_names(found: Survey) -> Survey:
@@ -44,7 +43,7 @@ def with_plain_names(found: Survey) -> Survey:
         for plan in found.well
         if not re.fullmatch(GENERATION, plan.current)
     ]
-    return replace(found, aside=tuple(sorted((*found.aside, *odd), key=lambda one: one.host)))
+    return found.with_aside(odd)
 
 
 def same_inputs(found: Survey, earlier: Rollout) -> Survey:
@@ -61,7 +60,7 @@ def same_inputs(found: Survey, earlier: Rollout) -> Survey:
         for plan in found.well
         if plan.host in entries and now[plan.host] != entries[plan.host].inputs
     ]
-    return replace(found, aside=tuple(sorted((*found.aside, *other), key=lambda one: one.host)))
+    return found.with_aside(other)
 
 
 def _inputs(plans: Sequence[HostPlan], addresses: Mapping[str, str]) -> dict[str, str]:
@@ -71,6 +70,7 @@ def _inputs(plans: Sequence[HostPlan], addresses: Mapping[str, str]) -> dict[str
 def rollout(
     changing: Sequence[HostPlan], divided: Sequence[Wave], found: Survey, phase: Phase, settings: Settings, lock: str
 ) -> Rollout:
+    """The rollout as the journal gets it: the hosts of the waves, and in wave 0 those that were set aside."""
     numbers = {host: wave.number for wave in divided for host in wave.hosts}
     digests = _inputs(changing, found.addresses)
     return Rollout(
@@ -109,6 +109,7 @@ def settings_of(earlier: Rollout, settings: Settings, given: Collection[str]) ->
 
 
 def waves_of(earlier: Rollout) -> tuple[Wave, ...]:
+    """The waves of a rollout in the journal."""
     return tuple(
         Wave(
             one.number,
@@ -129,6 +130,7 @@ def standing(
     phase: Phase,
     settings: Settings,
 ) -> Standing:
+    """What is to be done on the hosts of these plans, before anything was done."""
     return Standing(
         divided,
         budget,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuraltalk_provision.fleet.idle import Activation
@@ -84,8 +84,8 @@ class Playbooks:
     def activate(self, hosts: Sequence[str]) -> Done:
         """Make the new generation current on these hosts when nothing uses them, tested before and after."""
         plans = [self._plans[host] for host in hosts]
-        used = [plan.host for plan in plans if plan.share is None and (plan.current or plan.swaps)]
-        bare = [plan.host for plan in plans if plan.share is None and plan.host not in used]
+        used = [plan.host for plan in plans if plan.disturbs]
+        bare = [plan.host for plan in plans if plan.share is None and not plan.disturbs]
         done = self._activate(bare, refuse_starts=False) if bare else Done()
         if used:
             idle = self._activation.run(used, lambda names: self._activate(names, refuse_starts=True))
@@ -127,7 +127,6 @@ class Playbooks:
         """Return these hosts to their former generation and cuDNN."""
         names = ("provision_lease", "provision_stack_root")
         own = [host for host in hosts if self._plans[host].share is None]
-        former = {host: self._former[host] for host in own}
         if not own:
             return Done()
         request = playbook.Request(
@@ -137,9 +136,7 @@ class Playbooks:
             forks=self._settings.forks,
             variables={
                 **{name: self._given[name] for name in names},
-                "provision_former": {
-                    host: {"generation": one.generation, "cuda": one.cuda} for host, one in former.items()
-                },
+                "provision_former": {host: asdict(self._former[host]) for host in own},
             },
         )
         with self._output.working("returning to the former generation"):

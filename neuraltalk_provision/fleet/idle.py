@@ -168,12 +168,12 @@ class Activation:
         with self._output.working(f"waiting for {len(work.positions)} hosts that are in use"):
             while (left := until - time.monotonic()) > 0:
                 if self._is_paused():
-                    waiting = [host for host, one in work.positions.items() if one.drained_at is None]
-                    for host in waiting:
-                        del work.positions[host]
-                        work.left.add(host)
-                    for host in list(work.positions):
-                        work.left.add(host)
-                        work.positions[host] = work.positions[host].after_skip(("somebody asked for a pause",))
+                    work.left.update(work.positions)
+                    # Drains of ours are lifted before the end; all other hosts need nothing more.
+                    work.positions = {
+                        host: one.after_skip(("somebody asked for a pause",))
+                        for host, one in work.positions.items()
+                        if one.drained_at is not None
+                    }
                     return
                 _sleep(min(left, LONGEST_SLEEP))

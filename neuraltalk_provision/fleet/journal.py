@@ -231,7 +231,7 @@ class Journal(Reader):
             found = self.holder()
             if found is not None and not take_over and not is_dead(found.holder):
                 raise UsageError(
-                    f"another controller is working on this site: {_describe(found)}",
+                    f"another controller is working on this site: {describe(found)}",
                     advice="Wait until it ends. If it is no longer running, which cannot be determined from here, run "
                     f"the same command with --take-over. Its journal is {self.file}.",
                 )
@@ -244,7 +244,7 @@ class Journal(Reader):
         with self._transaction() as writing:
             found = self.holder()
             if found is None or found.holder != self._holder:
-                who = f": {_describe(found)}" if found else ""
+                who = f": {describe(found)}" if found else ""
                 raise UsageError(
                     f"another controller has taken over this site{who}",
                     advice="This command has stopped recording. Look at what the other one did before you go on.",
@@ -265,7 +265,8 @@ class Journal(Reader):
                 raise
 
 
-def _describe(holder: Holder) -> str:
+def describe(holder: Holder) -> str:
+    """Who works with a journal, since when and for which command, in a sentence."""
     return str(holders.describe(holder.model_dump()))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.fleet.survey import Aside
+from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.fleet.survey import as_json as aside_as_json
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.site import advice
@@ -89,7 +89,7 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
     if outcome.untouched:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):
-        steps.append("Nothing was changed on any host.")
+        steps.append(UNCHANGED)
     if outcome.site.failures or outcome.why:
         steps.append("Run the same command again; it continues at the component that failed.")
     if outcome.aside:

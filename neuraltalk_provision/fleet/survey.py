@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.platform import recognise
@@ -49,6 +49,10 @@ class Survey:
     def total(self) -> int:
         """The number of all hosts."""
         return len({plan.host for plan in self.plans} | {one.host for one in self.aside})
+
+    def with_aside(self, more: Iterable[Aside]) -> Survey:
+        """The survey with further hosts set aside."""
+        return replace(self, aside=tuple(sorted((*self.aside, *more), key=lambda one: one.host)))
 
 
 def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_over: bool = False) -> Survey:

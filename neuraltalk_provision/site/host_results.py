@@ -32,9 +32,14 @@ def of(
             results[host] = found
     for host in hosts:
         if host not in results and host not in failures:
-            message = "the host returned no result, and Ansible reported no reason"
-            failures[host] = Failure(host, action, message, code=codes.RESULT_MISSING)
+            failures[host] = missing(host, action)
     return dict(sorted(results.items())), tuple(failures.values())
+
+
+def missing(host: str, action: str = "") -> Failure:
+    """The failure of a host of which nothing was heard."""
+    message = "the host returned no result, and Ansible reported no reason"
+    return Failure(host, action, message, code=codes.RESULT_MISSING)
 
 
 def read(shape: type[Read], result: Mapping[str, Any]) -> Read | str:

@@ -76,6 +76,11 @@ class HostPlan:
         return self.share is None and (self.current != self.recipe.id or self.swaps or self.unconfirmed)
 
     @property
+    def disturbs(self) -> bool:
+        """Whether activation changes what programs may use now: the current generation, or a cuDNN."""
+        return self.share is None and bool(self.current or self.swaps)
+
+    @property
     def changes(self) -> bool:
         """Whether anything has to be done at all."""
         return self.stages or self.activates or self.prepares

@@ -8,7 +8,7 @@ from typing import Any
 
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import codes, playbook
+from neuraltalk_provision.site import host_results, playbook
 from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
 
 
@@ -80,9 +80,7 @@ def with_silent(hosts: Sequence[str], results: PlayResults) -> tuple[Failure, ..
     Ansible leaves out a host without an error, for example if it is no longer in the inventory.
     """
     heard = {host for host, _action, _result in results.results} | {failure.host for failure in results.failures}
-    silent = [host for host in hosts if host not in heard]
-    message = "the host returned no result, and Ansible reported no reason"
-    return results.failures + tuple(Failure(host, "", message, code=codes.RESULT_MISSING) for host in silent)
+    return results.failures + tuple(host_results.missing(host) for host in hosts if host not in heard)
 
 
 def _run(
