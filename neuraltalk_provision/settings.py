@@ -8,7 +8,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from neuraltalk_provision import inventories, paths, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
@@ -35,6 +44,10 @@ def _address(value: str) -> str:
     return value
 
 
+def _seconds(value: object) -> int:
+    return wave_rules.read_duration(value, "it", LONGEST_WAIT)
+
+
 def _return_after(value: int) -> int:
     if 0 < value < SHORTEST_RETURN:
         raise ValueError(
@@ -46,6 +59,8 @@ def _return_after(value: int) -> int:
 
 SHORTEST_RETURN = 60
 """Seconds."""
+LONGEST_WAIT = 30 * 86_400
+Seconds = Annotated[int, BeforeValidator(_seconds)]
 Address = Annotated[str, AfterValidator(_address)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
 LARGEST_CERTIFICATES = 1 << 18
@@ -93,7 +108,7 @@ class Settings(BaseModel):
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
     keep_generations: int = Field(default=3, ge=2, strict=True)
-    return_after: Annotated[int, AfterValidator(_return_after)] = Field(default=900, ge=0, le=86400, strict=True)
+    return_after: Annotated[Seconds, AfterValidator(_return_after)] = Field(default=900, le=86_400)
     build_jobs: int = Field(default=0, ge=0, strict=True)
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""
@@ -105,8 +120,8 @@ class Settings(BaseModel):
     max_failures: Size = wave_rules.HALF
     on_failure: Literal["stop", "rollback"] = "stop"
     busy: Literal["wait", "skip", "refuse"] = "skip"
-    busy_wait: int = Field(default=1440, ge=1, le=43_200, strict=True)
-    busy_poll: int = Field(default=60, ge=5, le=3600, strict=True)
+    busy_wait: Seconds = Field(default=86_400, ge=1)
+    busy_poll: Seconds = Field(default=60, ge=5, le=3600)
     slurm: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")] = "auto"
     run_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "neuraltalk"
     pip: Pip = Pip()
@@ -119,7 +134,7 @@ class Settings(BaseModel):
     @field_validator("max_failures", mode="before")
     @classmethod
     def _max_failures(cls, given: Any) -> Any:
-        return given if isinstance(given, Size) else wave_rules.read_size(given, "max_failures")
+        return given if isinstance(given, Size) else wave_rules.read_size(given, "it")
 
     @field_validator("inventory", mode="before")
     @classmethod

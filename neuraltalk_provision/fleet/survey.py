@@ -11,7 +11,7 @@ from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, converge, host_state, packages
+from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -58,8 +58,10 @@ class Survey:
 def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_over: bool = False) -> Survey:
     """Ask every host for its state, and plan. Changes nothing.
 
-    Hosts that cannot be reached, whose result is not as expected, or that the plan refuses, are set aside.
+    Hosts that cannot be reached, whose result is not as expected, or that the plan refuses, are set aside. UsageError
+    if the settings name groups or hosts that the inventory does not have.
     """
+    inventory_names.check(settings)
     found = host_state.read_each(settings, catalogues.load(), limit)
     aside = [_failed(one) for one in found.failures]
     states = {}

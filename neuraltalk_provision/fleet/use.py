@@ -25,7 +25,7 @@ class NodesChanged:
 
 def rule(settings: Settings, busy: Literal["wait", "skip", "refuse", ""] = "") -> Rule:
     """What to do with hosts in use: as the settings say, or as `busy` of the command line says."""
-    return Rule(busy or settings.busy, settings.busy_wait * 60.0, float(settings.busy_poll))
+    return Rule(busy or settings.busy, float(settings.busy_wait), float(settings.busy_poll))
 
 
 def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> dict[str, Seen]:

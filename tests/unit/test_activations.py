@@ -128,9 +128,11 @@ def test_verify_fails_while_the_generation_is_not_confirmed(monkeypatch: pytest.
 def test_playbooks_get_the_time_of_the_settings() -> None:
     assert converge.variables([], Settings())["provision_return_after"] == 900
     assert converge.variables([], Settings(return_after=0))["provision_return_after"] == 0
+    given = Settings.model_validate({"return_after": "20m"})
+    assert converge.variables([], given)["provision_return_after"] == 1200
 
 
-@pytest.mark.parametrize("value", [-1, 1, 59, 86401, "900", True])
+@pytest.mark.parametrize("value", [-1, 1, 59, 86401, "59s", "25h", "9 m", 90.5, True])
 def test_time_that_is_too_short_for_any_host_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         Settings(return_after=value)

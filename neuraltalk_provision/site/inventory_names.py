@@ -1,0 +1,102 @@
+"""Compares the groups and hosts that provision.yml names with the inventory, before any host is asked."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuraltalk_provision import inventories
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.mirror import programs
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook
+
+_MOST = 1 << 28
+"""Bytes that are read of an inventory."""
+_NO_HOST = ("auto", "none")
+
+
+@dataclass(frozen=True)
+class Names:
+    """{group: its own hosts and groups}, and all hosts."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    hosts: frozenset[str]
+
+    def has_hosts(self, group: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether there is a host in the group, or in a group below it."""
+        return any(
+            member in self.hosts or (member in self.groups and self.has_hosts(member, seen | {group}))
+            for member in self.groups[group]
+            if member not in seen
+        )
+
+
+def check(settings: Settings) -> None:
+    """Raise UsageError with every name in `waves`, `builders` and `slurm` that the inventory does not have.
+
+    The inventory is read only if there are such names. An inventory that cannot be read is not an error here: the
+    playbook that reads it next says what is wrong with it.
+    """
+    groups = [rule.group for rule in settings.waves if rule.group]
+    hosts = [("builders", name) for name in settings.builders]
+    hosts += [("slurm", settings.slurm)] if settings.slurm not in _NO_HOST else []
+    names = _read(settings.inventory) if groups or hosts else None
+    if names is None:
+        return
+    problems = [
+        f"waves: {_unknown('group', name, names.groups, names.hosts)}" for name in groups if name not in names.groups
+    ]
+    problems += [
+        f"{where}: {_unknown('host', name, names.hosts, names.groups)}"
+        for where, name in hosts
+        if name not in names.hosts
+    ]
+    first = settings.waves[0].group
+    if first in names.groups and not names.has_hosts(first):
+        problems.append(f"waves: the first wave is the group {first}, and it has no host")
+    if problems:
+        raise UsageError(
+            "\n".join(
+                [
+                    f"provision.yml names what the inventory {inventories.named(settings.inventory)} does not have:",
+                    *problems,
+                ]
+            ),
+            advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. No host was asked.",
+        )
+
+
+def _unknown(kind: str, name: str, known: Collection[str], others: Collection[str]) -> str:
+    text = f"the inventory has no {kind} called {name}"
+    if name in others:
+        return f"{text}, but a {'host' if kind == 'group' else 'group'} of this name"
+    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.6)
+    return f"{text}; did you mean {' or '.join(near)}?" if near else text
+
+
+def _read(inventory: Inventory) -> Names | None:
+    """The names in an inventory; None if it cannot be read."""
+    given = [word for one in inventories.listed(inventory) for word in ("--inventory", str(one))]
+    code, output = programs.output(["ansible-inventory", *given, "--list"], playbook.environment(), _MOST)
+    try:
+        found = json.loads(output) if not code else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "all" not in found:
+        return None
+    groups = {name: _members(found, name) for name in found if name != "_meta"}
+    groups |= {child: _members(found, child) for members in list(groups.values()) for child in members}
+    hosts = {str(host) for group in found.values() for host in group.get("hosts", ())}
+    if not hosts:
+        return None  # ansible-inventory returns 0 also for a file that is none
+    return Names({name: members for name, members in groups.items() if name not in hosts}, frozenset(hosts))
+
+
+def _members(found: Mapping[str, Any], group: str) -> tuple[str, ...]:
+    document = found.get(group, {})
+    return (*document.get("hosts", ()), *document.get("children", ()))

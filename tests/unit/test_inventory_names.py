@@ -1,0 +1,91 @@
+"""Names of groups and hosts in provision.yml are compared with the inventory before any host is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet import survey
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import host_state, inventory_names
+
+HOSTS = """\
+all:
+  children:
+    canary: {hosts: {node1: {}}}
+    rack1: {hosts: {node2: {}, node3: {}}}
+    spare: {}
+"""
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    file = tmp_path / "hosts.yml"
+    file.write_text(HOSTS, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"waves": ["canery", "100%"]}, "waves: the inventory has no group called canery; did you mean canary?"),
+        ({"waves": ["canary", {"group": "rack9"}, "100%"]}, "waves: the inventory has no group called rack9"),
+        ({"waves": ["canary", "node2", "100%"]}, "waves: the inventory has no group called node2, but a host"),
+        ({"builders": ["node1", "nod2"]}, "builders: the inventory has no host called nod2; did you mean node2"),
+        ({"builders": ["rack1"]}, "builders: the inventory has no host called rack1, but a group"),
+        ({"slurm": "head"}, "slurm: the inventory has no host called head"),
+        ({"waves": ["spare", "100%"]}, "waves: the first wave is the group spare, and it has no host"),
+    ],
+)
+def test_unknown_name_is_refused_with_the_nearest_one(inventory: Path, given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        inventory_names.check(Settings(inventory=inventory, **given))
+    assert reason in caught.value.message
+    assert str(inventory) in caught.value.message
+
+
+def test_all_unknown_names_are_named_at_once(inventory: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        inventory_names.check(Settings(inventory=inventory, waves=["x1", "100%"], builders=["x2"], slurm="x3"))  # type: ignore[arg-type]
+    assert all(name in caught.value.message for name in ("x1", "x2", "x3"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"waves": ["canary", "rack1", "spare", "100%"], "builders": ["node2"], "slurm": "node1"},
+        {"waves": ["all"]},
+        {"waves": ["ungrouped", "all"], "slurm": "none"},
+    ],
+)
+def test_known_names_are_accepted(inventory: Path, given: dict[str, Any]) -> None:
+    if given["waves"][0] == "ungrouped":
+        inventory.write_text(HOSTS + "    ungrouped: {hosts: {node4: {}}}\n", encoding="utf-8")
+    inventory_names.check(Settings(inventory=inventory, **given))
+
+
+def test_several_inventories_are_read_together(inventory: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more"
+    other.write_text("[late]\nnode9\n", encoding="utf-8")
+    inventory_names.check(Settings(inventory=(inventory, other), waves=["canary", "late", "100%"], builders=["node9"]))  # type: ignore[arg-type]
+
+
+def test_inventory_is_not_read_for_settings_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inventory_names.programs, "output", lambda *_: pytest.fail("it was read"))
+    inventory_names.check(Settings(inventory=tmp_path / "nothing"))
+
+
+def test_inventory_that_cannot_be_read_is_left_to_the_playbook(tmp_path: Path) -> None:
+    broken = tmp_path / "hosts.yml"
+    broken.write_text("all: [\n", encoding="utf-8")
+    inventory_names.check(Settings(inventory=broken, waves=["canary", "100%"]))  # type: ignore[arg-type]
+
+
+def test_names_are_compared_before_hosts_are_asked(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_state, "read_each", lambda *_: pytest.fail("hosts were asked"))
+    with pytest.raises(UsageError, match="no group called nosuch"):
+        survey.survey(Settings(inventory=inventory, waves=["nosuch", "100%"]), (), Output())  # type: ignore[arg-type]
