@@ -6,7 +6,8 @@ OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-long quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local site bench release clean
+.PHONY: help demo test test-long quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local alone site \
+	bench release clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,9 +73,14 @@ LONG := tests/site/test_odd_machines.py tests/site/test_return.py tests/site/tes
 test-long: $(VENV)/ready ## Run the site tests that take longest, which make test leaves out; before a release
 	$(BIN)/python -m pytest $(LONG) --durations=12 -o faulthandler_timeout=2400
 
+# Site tests that need none of the hosts of the others, so that both can run at the same time.
+ALONE := tests/site/test_prove.py tests/site/test_cudnn.py tests/site/test_controller.py
+alone: $(VENV)/ready ## Run the site tests that start machines of their own: proofs of a mirror, cuDNN, a bare controller
+	$(BIN)/python -m pytest $(ALONE) --work=site-alone --durations=12 -o faulthandler_timeout=2400
+
 # The first test waits until all hosts are built, which takes long while other parts run.
 site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
-	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) $(LONG:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
+	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) $(LONG:%=--ignore=%) $(ALONE:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
 # Before a release. Some machines: make test-fresh ONLY="12 13-core-2.20"; tests/fresh.py has the list.
 test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of Debian 12, 13 and testing

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "tests"
 STAGES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("lint",), ("unit",)),
-    (("site",), ("molecule",), ("molecule-old", "local")),
+    (("site",), ("molecule",), ("molecule-old", "local", "alone")),
 )
 """Stages run one after the other, and only if the previous one succeeded. The streams of a stage run at the same time;
 the parts of a stream run one after the other. Parts that use the same names of hosts must be in the same stream."""

@@ -22,11 +22,11 @@ SMALL = "1200m"
 SPACE = 200_000_000
 """Bytes that a build of the stand-ins needs."""
 LAB = Lab("site", IMAGE, hosts=3, airgap=True, tmpfs=(f"{SMALL}:{ROOT}",))
-WORK = paths.ROOT / ".cache" / "site"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-labs", action="store_true", help="do not remove the labs at the end")
+    parser.addoption("--work", default="site", help="the name of the working directory below .cache")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,11 +43,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def work() -> Path:
-    """A new directory, which is kept until the next run."""
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    return WORK
+def work(request: pytest.FixtureRequest) -> Path:
+    """A new directory, which is kept until the next run. Runs at the same time need directories of their own."""
+    folder = paths.ROOT / ".cache" / str(request.config.getoption("--work"))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import tests.__main__ as parts
 from tests import unchanged
 
 MAKE = """
-lint unit local molecule molecule-old:
+lint unit local alone molecule molecule-old:
 	@echo "$@ $$MAKEFLAGS"; echo $@ >>{ran}
 site:
 	@echo it broke; echo $@ >>{ran}; false
