@@ -138,9 +138,7 @@ class Activation:
                 continue  # something began to use it in this moment: it is asked again
             if loss is not None:
                 work.failed[host] = loss
-            ending: busy.Ending = (
-                "verified" if loss is None else "broken" if loss.code == codes.UNREACHABLE else "restored"
-            )
+            ending: busy.Ending = "verified" if loss is None else "broken" if loss.silent else "restored"
             work.positions[host] = work.positions[host].after_activation(ending)
 
     def _resume(self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str]) -> None:

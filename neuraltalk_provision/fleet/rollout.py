@@ -13,10 +13,14 @@ from neuraltalk_provision.fleet.records import Ending, Outcome, Step
 
 @dataclass(frozen=True)
 class Loss:
-    """Why a host failed or was set aside; `code` names the cause if it is a known one."""
+    """Why a host failed or was set aside; `code` names the cause if it is a known one.
+
+    `silent`: the host did not answer, so that nobody knows in which state it is.
+    """
 
     reason: str
     code: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True)

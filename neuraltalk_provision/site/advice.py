@@ -33,6 +33,10 @@ ADVICE: Mapping[str, str] = {
     codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
     "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
     "to 5, or raise MaxStartups in its sshd_config",
+    codes.SSH_SILENT: "something accepts the connection but does not answer: the host hangs or is overloaded, or "
+    "another service has this port: look at the host's console, and check ansible_host and ansible_port",
+    codes.HOST_HANGS: "the task did not end in the time that it may take. Usually a disk or a network file system "
+    "(NFS) of the host does not answer: look there for processes in state D (ps -eo stat,pid,args), and at dmesg",
     codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
     codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task "
     "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",

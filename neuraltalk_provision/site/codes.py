@@ -34,6 +34,8 @@ SSH_TOO_MANY_KEYS = "ssh.too_many_keys"
 SSH_ALGORITHMS = "ssh.algorithms"
 LIMIT_REACHED = "limit.reached"
 SSH_DROPPED = "ssh.dropped"
+SSH_SILENT = "ssh.silent"
+HOST_HANGS = "host.hangs"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 SUDO_TTY = "sudo.tty"
@@ -73,6 +75,7 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
         (r"(?:sftp|scp|git)[- ]only|interactive .* not allowed", LOGIN_SHELL),
         (r"failed to create temporary directory", TEMPORARY),
+        (r"\AThe \S+ action failed to execute in the expected time frame", HOST_HANGS),  # ansible-core before 2.19
     )
 )
 # These patterns apply only to a host that could not be reached. ssh reports a closed connection also if a bastion
@@ -85,6 +88,7 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Too many authentication failures", SSH_TOO_MANY_KEYS),
         (r"Unable to negotiate with .*no matching ", SSH_ALGORITHMS),
         (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
+        (r"timed out during banner exchange", SSH_SILENT),
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
         # ssh ended before Ansible had written the module to it, and Ansible did not read why.
         (r"Data could not be sent to remote host.*Broken pipe", SSH_DROPPED),
@@ -134,6 +138,8 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
     given = result.get("code")
     if isinstance(given, str) and _FORM.fullmatch(given):
         return given
+    if "timedout" in result:  # the limit of playbook.py, which Ansible enforces
+        return HOST_HANGS
     found = _first(_OF_A_HOST, message)
     if found or not unreachable:
         return found or _first(_OF_A_REACHED_HOST, message)

@@ -43,6 +43,15 @@ _PASSED_ON = (
     "ANSIBLE_SSH_COMMON_ARGS",
     "ANSIBLE_SSH_EXTRA_ARGS",
 )
+TASK_LIMITS = {
+    **dict.fromkeys(("state.yml", "pythons.yml", "use.yml", "runtime.yml", "slurm_node.yml", "packages.yml"), 300),
+    **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml", "allow_starts.yml"), 600),
+    **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml"), 3600),
+}
+"""Seconds that one task on one host may take, by playbook: a host that hangs must not stop all others.
+
+The other playbooks build, copy or train; nobody knows how long that takes.
+"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
-            environ = environment()
+            environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
             runner = ansible_runner.interface.init_runner(

@@ -22,7 +22,6 @@ DROPS = (
     "ssh_exchange_identification: read: Connection reset by peer",
     "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535",
     "kex_exchange_identification: banner line contains invalid characters",
-    "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out",
     "Data could not be sent to remote host '192.0.2.1'. Make sure this host can be reached over SSH: [Errno 32] "
     "Broken pipe",
     "Connection closed by 2001:db8::1 port 22",
@@ -40,6 +39,7 @@ NO_DROPS = (
     (f"Host key verification failed.\n{CLOSED}", codes.SSH_HOST_KEY),
     ("ssh: connect to host node1 port 22: Connection timed out", codes.UNREACHABLE),
     ("Shared connection to node1 closed.", codes.UNREACHABLE),
+    ("Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out", codes.SSH_SILENT),
 )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from neuraltalk_provision.fleet import busy
+from neuraltalk_provision.fleet import busy, idle, use
 from neuraltalk_provision.fleet.busy import Action, Position, Rule, Step
+from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_use import HostUse, SlurmNodes
+from neuraltalk_provision.settings import Settings
 
 R1 = "r1"
 NOW = 1000.0
@@ -202,3 +206,30 @@ def test_no_job_ever_meets_an_activation_and_every_drain_is_lifted(setting: busy
         endings.append(position.ending)
     activated = endings.count("verified")
     assert activated == 1000 if setting == "wait" else 200 < activated < 1000
+
+
+@pytest.mark.parametrize(("loss", "resumed"), [(Loss("it broke"), 1), (Loss("it hangs", "ssh.silent", silent=True), 0)])
+def test_node_of_a_host_that_was_lost_while_it_was_activated_stays_drained(
+    monkeypatch: pytest.MonkeyPatch, loss: Loss, resumed: int
+) -> None:
+    """Nobody knows in which state it is; a host that says that it failed is back at its former generation."""
+    state = {"drained": False}
+    calls: list[str] = []
+
+    def ask(_settings: Settings, hosts: list[str]) -> dict[str, Seen]:
+        now = time.monotonic()
+        return {host: seen(OURS if state["drained"] else node(), at=now) for host in hosts}
+
+    def drain(*_: object) -> use.NodesChanged:
+        state["drained"] = True
+        return use.NodesChanged({})
+
+    def resume(*_: object) -> use.NodesChanged:
+        state["drained"] = False
+        calls.append("resume")
+        return use.NodesChanged({})
+
+    for name, does in (("ask", ask), ("drain", drain), ("resume", resume)):
+        monkeypatch.setattr(use, name, does)
+    done = idle.Activation(R1, Settings(), Output(as_json=True)).run(["h1"], lambda _: Done(failed={"h1": loss}))
+    assert (done.failed, len(calls)) == ({"h1": loss}, resumed)
