@@ -146,9 +146,4 @@ class Playbooks:
     def _done(self, failures: Iterable[Failure]) -> Done:
         listed = tuple(failures)
         self.failures += [one for one in listed if one.code != codes.BUSY]
-        return Done(
-            failed={
-                one.host: Loss(advice.explain(one), one.code, one.unreachable or one.code == codes.HOST_HANGS)
-                for one in listed
-            }
-        )
+        return Done(failed={one.host: Loss(advice.explain(one), one.code, one.silent) for one in listed})

@@ -70,14 +70,18 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         for plan in outcome.site.plans
         if plan.host in lost and plan.share and plan.share.builder in outcome.site.activated
     )
-    failed = sorted(lost - set(sharing))
+    silent = {failure.host for failure in outcome.site.failures if failure.silent} & lost
+    failed = sorted(lost - silent - set(sharing))
     steps = []
     if outcome.returned:
         steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
     if failed:
         steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
-    if any(failure.unreachable for failure in outcome.site.failures):
-        steps.append("A host that was lost during its activation returns to it by itself (return_after).")
+    if silent:
+        steps.append(
+            f"Which generation is current on {named(sorted(silent))} is not known. A host that was lost during its "
+            "activation returns to its former generation by itself (return_after)."
+        )
     if sharing:
         steps.append(
             f"{named(sharing)}: the new generation is current for all names that share this stack root. "

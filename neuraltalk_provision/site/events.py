@@ -42,6 +42,11 @@ class Failure:
     log: str = ""
     code: str = ""
 
+    @property
+    def silent(self) -> bool:
+        """Whether the host did not answer, so that nobody knows in which state it is."""
+        return self.unreachable or self.code == codes.HOST_HANGS
+
 
 @dataclass(frozen=True)
 class Change:

@@ -140,11 +140,14 @@ def test_time_that_is_too_short_for_any_host_is_refused(value: Any) -> None:
 
 def test_host_that_was_lost_is_said_to_return() -> None:
     lost = Failure("node1", "Activate | Confirm", "Connection timed out", True, code="host.unreachable")
-    for failure, said in ((lost, True), (Failure("node1", "Activate", "nn does not load"), False)):
+    hangs = Failure("node1", "Activate | Confirm", "Timed out after 3600 seconds", code="host.hangs")
+    for failure, said in ((lost, True), (hangs, True), (Failure("node1", "Activate", "nn does not load"), False)):
         outcome = converge.SiteOutcome((planned(activation()),), failures=(failure,))
         with pytest.raises(Exception, match="node1") as caught:
             raise_failures(FleetOutcome(outcome))
-        assert ("lost during its activation returns to it by itself" in caught.value.advice) is said  # type: ignore[attr-defined]
+        steps: str = caught.value.advice  # type: ignore[attr-defined]
+        assert ("lost during its activation returns to its former generation by itself" in steps) is said
+        assert ("is still current and complete" in steps) is not said
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, found: Activation, *, current: str, previous: str) -> None:
