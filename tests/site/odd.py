@@ -189,6 +189,19 @@ CONDA = "mkdir -p /opt/conda/bin; for p in gcc g++ cc c++ cmake make ld luajit l
     SHELL_IN_VAIN.format("/opt/conda/bin/$p") + "; done"
 )
 VARIABLES = {
+    "BASH_ENV": "/opt/conda/none",
+    "CPATH": "/opt/conda/include",
+    "DESTDIR": "/opt/conda/dest",
+    "GZIP": "-9",
+    "LD_LIBRARY_PATH": "/opt/conda/lib",
+    "LUAROCKS_CONFIG": "/opt/conda/none.lua",
+    "LUA_CPATH": "/opt/conda/?.so",
+    "POSIXLY_CORRECT": "1",
+    "PREFIX": "/opt/conda",
+    "PYTHONWARNINGS": "error",
+    "TAR_OPTIONS": "--strip-components=3",
+    "TMPDIR": "/opt/conda/none",
+    "TORCH_LUA_VERSION": "LUA52",
     "CC": "/opt/conda/bin/gcc",
     "CXX": "/opt/conda/bin/g++",
     "CFLAGS": "-Werror -Wno-such-option",
@@ -237,6 +250,10 @@ HARMLESS = (
     Harmless(
         "the lock of apt, held for a while",
         f'(setsid /usr/bin/python3 -c "{LOCK.format(90)}" >/dev/null 2>&1 &)',
+    ),
+    Harmless(
+        "apt that prefers another release",
+        'echo \'APT::Default-Release "trixie"; APT::Get::Assume-No "true";\' >/etc/apt/apt.conf.d/99odd',
     ),
     Harmless(
         "umask 0077 in sudoers", "printf 'Defaults umask=0077\\nDefaults umask_override\\n' >/etc/sudoers.d/umask"
