@@ -11,8 +11,9 @@ description:
   - A generation is built beside the one that runs. V(open) records which controller builds, and creates the directories
     of the generation O(id) and O(files) in it. If O(take_over) is set, it also ends what an interrupted controller left
     running.
-  - V(sealed) records that the generation is complete. All files get modes that let other users read but not write
-    them. The manifest then lists every file with its mode and sha256.
+  - V(sealed) records that the generation is complete. It is refused, with the code C(generation.changed), if the
+    generation has files that no component installed, or that were changed since then. All files get modes that let
+    other users read but not write them. The manifest then lists every file with its mode and sha256.
   - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
     O(keep). V(previous) points the link at the generation that was current before.
   - V(withdrawn) undoes V(current) after the generation failed there. The withdrawn generation does not become the
@@ -127,7 +128,7 @@ import os
 import shutil
 import time
 
-from ..module_utils.host import manifest, skeleton
+from ..module_utils.host import installed, manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
 from ..module_utils.runs.uses import generations_in_use
@@ -166,11 +167,16 @@ class Stack(Generations):
         return ended
 
     def seal(self, generation, components):
-        """Write the manifest and generation.json. StackError if a component has no stamp or another digest."""
+        """Write the manifest and generation.json.
+
+        StackError if a component has no stamp or another digest, or if anything else is there than what they installed.
+        """
         stamps = read_stamps(self.path(generation))
         unbuilt = sorted(name for name, wanted in components.items() if stamps.get(name) != wanted)
         if unbuilt:
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
+        installed.refuse_others(self.path(generation), components)
+        installed.finish(self.path(generation))
         digest = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
         unpacked = manifest.seal_of(self.path(generation)).get("unpacked")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.rules import pack
-from tests.unit.modules import ModuleError
+from tests.unit.modules import ModuleError, as_installed
 
 Run = Callable[..., dict[str, Any]]
 ID = "0a1b2c3d4e5f6071"
@@ -51,6 +51,7 @@ def build(root: Path, run_module: Run, mtime: int = 0) -> Path:
     for name, digest in PARTS.items():
         (home / "stamps" / f"{name}.json").write_text(json.dumps({"digest": digest, "evidence": f"in {mtime} s"}))
     os.utime(home / "torch/bin/th", (mtime, mtime))
+    as_installed(home)
     run_module("stack_generation", stack_root=root, state="sealed", id=ID, components=PARTS)
     return root
 
@@ -111,6 +112,7 @@ def test_bytes_are_those_that_every_python_writes(run_module: Run, tmp_path: Pat
     (home / "stamps").mkdir(parents=True)
     (home / ("long" * 30)).write_text("1")
     (home / "ä").write_text("2")
+    as_installed(home)
     run_module("stack_generation", stack_root=tmp_path, state="sealed", id=ID)
     assert packed(run_module, tmp_path)["sha256"] == "43e8e65d24fba6b100fd9a35c33306f8e2cd1ed3e7bffb882302ccbcc640e296"
 
@@ -181,6 +183,7 @@ def test_generation_with_a_link_out_is_packed_only_if_the_place_is_known(run_mod
     home = root / "generations" / ID
     (home / "generation.json").unlink()
     (home / "cuda").symlink_to("/usr/local/cuda-7.5/lib64")
+    as_installed(home)
     run_module("stack_generation", stack_root=root, state="sealed", id=ID, components=PARTS)
     with pytest.raises(ModuleError, match="cuda is a link that leads out of it"):
         packed(run_module, root)

@@ -41,7 +41,7 @@ CHUNK = 32 << 20
 ID = re.compile(r"[0-9a-f]{16}\Z")
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 DIRECTORY, FILE, LINK = "directory", "file", "link"
-NOT_PACKED = (layout.STAMPS, layout.LOGS, layout.MANIFEST, layout.SEAL)
+NOT_PACKED = (layout.STAMPS, layout.LOGS, layout.MANIFEST, layout.SEAL, layout.INSTALLED, layout.BUILDING)
 
 Listed = collections.namedtuple("Listed", "path type mode size sha256 target")
 """One entry: `mode` in octal, `size` in bytes and `sha256` are those of a file, `target` is that of a link."""
