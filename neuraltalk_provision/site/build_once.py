@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.mirror import cache
-from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.results.cache import RuntimeLibrariesResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, host_results, packing, packs, playbook
+from neuraltalk_provision.site import advice, codes, packing, packs, playbook, runtimes, sources
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -85,22 +83,19 @@ def build_once(
 
 
 def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
-    """Of the hosts of one kind: a named builder, else the one that has least to build, else the first."""
-    return min(group, key=lambda plan: (plan.host not in builders, len(plan.builds)))
+    """Of the hosts of one kind: one of which the plan says so, a named one, the one that has least to build, the first.
+
+    A host that was only to unpack was not asked whether it can build.
+    """
+    return min(group, key=lambda plan: (plan.unpack is not None, plan.host not in builders, len(plan.builds)))
 
 
 def _entry(plan: HostPlan, settings: Settings, output: Output) -> CacheEntry | None:
     """The entry that can be used for a plan; None, with the reason said, if there is none."""
-    found = cache.find(settings, plan.recipe.id)
-    problem = found.problem
-    if found.entry:
-        problem = mismatch(found.entry, packs.digests(plan.recipe), plan.recipe.platform, plan.recipe.stack_root)
-        unknown = set(found.entry.left_out) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}
-        problem = problem or ("it needs files that the mirror does not have" if unknown else "")
+    entry, problem = sources.entry_of(plan, settings, hashed=True)
     if problem:
         output.remark("cache", f"the packed generation {plan.recipe.id} is not used, and is built again: {problem}")
-        return None
-    return found.entry
+    return entry
 
 
 def _pack(
@@ -174,22 +169,7 @@ def _unfit(
     staged: Staged,
 ) -> dict[str, str]:
     """{host: why it cannot use the packed generation}. Hosts that do not answer are among the failures afterwards."""
-    request = playbook.Request(
-        playbook="runtime.yml",
-        inventory=settings.inventory,
-        variables={
-            "provision_runtime": {
-                plan.host: packs.question(entries[plan.recipe.id].needs, plan.recipe) for plan in plans
-            }
-        },
-        limit=[plan.host for plan in plans],
-        forks=settings.forks,
-    )
-    with output.working("asking for libraries"):
-        received = playbook.run(request).results
-    results, failures = host_results.of(
-        received, "runtime_libraries_info", RuntimeLibrariesResult, [plan.host for plan in plans]
-    )
+    runtime, failures = runtimes.ask(plans, entries, settings, output)
     unfit = {}
     for failure in failures:
         if failure.unreachable:
@@ -197,8 +177,8 @@ def _unfit(
         else:
             unfit[failure.host] = advice.explain(failure)
     for plan in plans:
-        if plan.host in results:
-            reasons = packs.fits(entries[plan.recipe.id], results[plan.host].runtime)
+        if plan.host in runtime:
+            reasons = packs.fits(entries[plan.recipe.id], runtime[plan.host])
             if reasons:
                 unfit[plan.host] = "; ".join(reasons)
     return unfit

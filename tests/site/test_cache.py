@@ -74,6 +74,7 @@ def staged(two: Two) -> dict[str, Any]:
 
 def test_one_host_builds_and_the_other_one_unpacks_without_a_compiler(two: Two, staged: dict[str, Any]) -> None:
     assert staged["failures"] == []
+    assert staged["planned"] == {two.target.name: f"unpack what {two.builder.name} builds"}
     assert staged["built"] == [two.builder.name]
     assert list(staged["unpacked"]) == [two.target.name]
     assert two.target.run(COMPILERS) == ""

@@ -1,0 +1,107 @@
+"""A host that unpacks a generation which another host has built, and what is in the way of that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neuraltalk_provision.catalogue.recipe import Recipe
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
+from neuraltalk_provision.results.cache import Runtime
+from neuraltalk_provision.results.host_state import HostState
+
+TIMES = 2
+"""How large a tar and what is unpacked of it are together, in sizes of the tar."""
+FEW_FILES = 2_000
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """From where a host gets its generation without a build: from the cache, or from `builder` in the same command.
+
+    `origin` says in words where and when it was built. `size` is that of its tar in bytes, 0 if it is not built yet.
+    `packages` are the OS packages that it needs when it is used, and `lacks` those of them that the host lacks.
+    """
+
+    origin: str
+    builder: str = ""
+    size: int = 0
+    packages: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What the plan says that is done."""
+        return f"unpack what {self.builder} builds" if self.builder else f"unpack from the cache, {self.origin}"
+
+    def as_json(self) -> dict[str, Any]:
+        """It as `--json` prints it."""
+        return {"from": self.builder or "cache", "origin": self.origin, "missing_packages": list(self.lacks)}
+
+
+def from_cache(entry: CacheEntry, host: Runtime) -> Unpack:
+    """The way of a host on which the packed generation of the cache will run."""
+    lacks = {package for soname, package in entry.packages.items() if soname not in host.libraries}
+    packages = set(entry.packages.values())
+    return Unpack(entry.origin, "", entry.size, tuple(sorted(packages)), tuple(sorted(lacks)))
+
+
+def from_builder(builder: str) -> Unpack:
+    """The way of a host for whose kind another one builds in this command."""
+    return Unpack(f"built on {builder}", builder)
+
+
+def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) -> Iterator[str]:
+    """Each reason why the host cannot unpack, with what to do, without its name.
+
+    Neither compilers nor pip are needed, and only the space for the tar and for what is unpacked. If the generation is
+    not built yet, its size is not known.
+    """
+    yield from state.obstacles
+    place, disk = state.temporary, state.disk
+    if place.problem:
+        yield place.problem
+    elif pushed and place.free is not None and place.free < unpack.size:
+        yield (
+            f"{place.path}, through which files are sent, has {_mb(place.free)} free, but the packed generation has "
+            f"{_mb(unpack.size)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
+        )
+    needed = TIMES * unpack.size + (_packages(recipe) if unpack.lacks else 0)
+    if disk.free < needed:
+        yield (
+            f"{disk.path} has {_mb(disk.free)} free, but unpacking the generation needs {_mb(needed)}: free some space "
+            "there, or choose another stack_root"
+        )
+    if disk.files is not None and disk.files < FEW_FILES:
+        yield (
+            f"the file system of {disk.path} has space for {disk.files} more files and directories (inodes, see "
+            f"`df -i`), but a generation needs {FEW_FILES}: remove files there, or choose another stack_root"
+        )
+    if not disk.writable:
+        yield (
+            f"{disk.path} cannot be written by the user that Ansible becomes (uid {state.user.uid}): set "
+            "ansible_become, or choose another stack_root"
+        )
+
+
+def by_builder(groups: Mapping[str, Sequence[str]], able: Collection[str], named: Collection[str]) -> dict[str, Unpack]:
+    """{host: its way} of the hosts for whose kind another one builds. `groups` are the hosts by kind, in order.
+
+    A named builder builds if it is able to, else the first host that is. If none is, nobody unpacks.
+    """
+    ways: dict[str, Unpack] = {}
+    for group in groups.values():
+        candidates = [host for host in group if host in able]
+        if candidates:
+            builder = min(candidates, key=lambda host: host not in named)
+            ways |= {host: from_builder(builder) for host in group if host != builder}
+    return ways
+
+
+def _packages(recipe: Recipe) -> int:
+    return int(recipe.repository["size"]) if recipe.repository else 0
+
+
+def _mb(count: int) -> str:
+    return f"{count // 10**6} MB"
