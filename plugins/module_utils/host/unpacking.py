@@ -228,8 +228,9 @@ class Unpacking(object):
 
 def _as_installed(entry):
     """An entry of the list in a tar, as in the list of what components installed."""
-    fields = ("type", "target") if entry.type == pack.LINK else ("type", "mode")
-    fields += ("size", "sha256") if entry.type == pack.FILE else ()
+    fields = ["type", "target"] if entry.type == pack.LINK else ["type", "mode"]
+    if entry.type == pack.FILE:
+        fields += ["size", "sha256"]
     return dict([(name, getattr(entry, name)) for name in fields], component="")
 
 
