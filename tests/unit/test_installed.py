@@ -212,6 +212,14 @@ def test_what_an_interrupted_build_left_is_removed_before_it_is_repeated(builder
     assert builder.seal()["changed"] is True
 
 
+def test_what_an_interrupted_build_removed_is_not_missing(builder: Builder) -> None:
+    builder.begin("nn")
+    (builder.home / "torch/bin/th").unlink()
+    builder.begin("nn")
+    builder.build("nn", "torch/lib/nn.so")
+    assert builder.seal()["changed"] is True
+
+
 def test_what_was_there_before_an_interrupted_build_is_not_removed_but_refused(builder: Builder) -> None:
     foreign_file(builder.home)
     builder.begin("nn")
@@ -276,6 +284,13 @@ def test_temporary_files_of_killed_writes_are_no_differences(builder: Builder) -
     builder.open()
     assert builder.seal()["changed"] is True
     assert not list(builder.home.rglob(".new-*"))
+
+
+def test_generation_whose_manifest_was_removed_is_not_sealed_with_something_else(builder: Builder) -> None:
+    builder.seal()
+    foreign_file(builder.home)
+    (builder.home / "manifest").unlink()
+    assert "evil.lua was added" in builder.refused(sealed=True)
 
 
 def test_modes_of_what_was_installed_are_made_safe(builder: Builder) -> None:

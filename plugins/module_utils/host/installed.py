@@ -86,7 +86,12 @@ def begin(generation):
         ]
         removed = sum(_remove(path) for _name, path in reversed(left))
     remove(layout.seal(generation))
-    write_json(marker, dict((name, identity(path)) for name, path in _walk(generation)))
+    found = dict((name, identity(path)) for name, path in _walk(generation))
+    if isinstance(earlier, dict):
+        # What the interrupted build has removed, it had a reason to remove. Others may have removed it since then;
+        # nothing foreign is sealed by that, and a stack that lacks something does not pass its trials.
+        found.update((name, earlier[name]) for name in listed if name in earlier and name not in found)
+    write_json(marker, found)
     return removed
 
 
