@@ -187,9 +187,7 @@ def test_builder_is_a_named_one_that_is_able(able: Sequence[str], named: str, ex
     assert {host: way.builder for host, way in found.items()} == expected
 
 
-def test_plan_prints_who_builds_and_who_unpacks(
-    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_plan_prints_who_builds_and_who_unpacks(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 
     found = world.survey(node1=POOR, node2=GOOD)
     show_found(found, Output())
