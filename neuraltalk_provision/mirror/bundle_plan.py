@@ -75,7 +75,7 @@ def prepare(
             advice="`provision mirror verify` names every problem. Repair the mirror, then make the bundle.",
         )
     cached = cache_carry.without(cached, there)
-    sizes = {one.file: one.size for one in (*carried, *cached)}
+    sizes = {entry.file: entry.size for entry in carried} | {one.file: one.size for one in cached}
     description = packing.pack(sizes, part_size, content, signatures, tuple(left_out), cached)
     return Prepared(mirror, content, known, signatures, description)
 

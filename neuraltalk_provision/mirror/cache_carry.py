@@ -59,7 +59,7 @@ def choose(demand: trust.Demand, only: Sequence[str] = (), *, hashed: bool = Fal
 
 def _files(mirror: Path, entry: CacheEntry) -> list[parts.CachedFile]:
     folder = cache.folder(mirror, entry.id)
-    signatures, problem, advice = signature_files.read(folder / cache.SIGNATURES)
+    signatures, problem, advice = signature_files.read(folder / cache_files.SIGNATURES)
     if problem:
         raise MirrorError(problem, advice=advice)
     files = [parts.CachedFile(file=cache_files.tar(entry.id), size=entry.size, sha256=entry.sha256)]
@@ -67,7 +67,7 @@ def _files(mirror: Path, entry: CacheEntry) -> list[parts.CachedFile]:
     for name, content in signatures:
         if isinstance(content, OSError) or not cache_files.is_one(cache_files.signature(entry.id, name)):
             raise MirrorError(
-                f"{folder / cache.SIGNATURES / name[:200]} cannot be carried: "
+                f"{folder / cache_files.SIGNATURES / name[:200]} cannot be carried: "
                 + (str(content) if isinstance(content, OSError) else "this is not a name for a signature"),
                 advice="Move it to another place, or leave the packed generations out with --no-cache.",
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision.cli import main
-from neuraltalk_provision.mirror import cache
+from neuraltalk_provision.mirror import cache_files
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import cache_check
@@ -68,7 +68,7 @@ def test_entry_is_signed(capsys: Capture, tmp_path: Path, settings: Settings) ->
     code, said = provision(capsys, "cache", "sign", ID, "--key", str(key))
     assert code == 0
     assert f"{ID}: signed" in said
-    assert len(list((settings.mirror / "cache" / ID / cache.SIGNATURES).iterdir())) == 1
+    assert len(list((settings.mirror / "cache" / ID / cache_files.SIGNATURES).iterdir())) == 1
 
 
 def test_generation_of_another_builder_is_compared_file_by_file(fleet: Fleet, tmp_path: Path) -> None:
