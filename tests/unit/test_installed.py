@@ -318,3 +318,11 @@ def test_list_says_which_component_installed_a_file(builder: Builder) -> None:
     assert owners["environment"] == ""
     assert owners["torch/bin/th"] == "torch"
     assert owners["torch/lib/rocks/manifest"] == owners["torch/lib/nn.so"] == "nn"
+
+
+def test_component_of_a_file_is_told(builder: Builder) -> None:
+    paths = ["torch/lib/nn.so", "torch/bin/th", "environment", "none", "../x"]
+    asked = {"stack_root": builder.root, "id": ID, "paths": paths}
+    assert builder.run_module("installed_files_info", **asked)["components"] == ["nn", "torch", "", "", ""]
+    with pytest.raises(ModuleError, match="more than 1000 paths"):
+        builder.run_module("installed_files_info", **{**asked, "paths": ["x"] * 1001})

@@ -408,3 +408,23 @@ def test_open_refuses_a_file_outside_the_generation(root: Path, generations: Run
         with pytest.raises(ModuleError, match="is not a path in the generation"):
             opened(generations, {**ENVIRONMENT, "path": path})
     assert not (root / "generations").exists()
+
+
+def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) -> None:
+    first, second, third = ("a" * 16, "b" * 16, "c" * 16)
+    sealed(root, generations, first, second, third)
+    (root / "build" / third).mkdir(parents=True)
+    for name in (first, second):
+        generations("current", name)
+    for name, words in ((first, "`provision rollback` returns"), (second, "is current")):
+        with pytest.raises(ModuleError, match=words) as refused:
+            generations("absent", name)
+        assert refused.value.result["code"] == "busy"
+    assert generations("absent", third, check=True)["removed"] == [third]
+    assert there(root) == [first, second, third]
+    assert generations("absent", third)["removed"] == [third]
+    assert there(root) == [first, second]
+    assert not (root / "build" / third).exists()
+    assert generations("absent", third)["changed"] is False
+    with pytest.raises(ModuleError, match="is not the id of a generation"):
+        generations("absent", "../x")
