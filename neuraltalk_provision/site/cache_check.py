@@ -122,8 +122,8 @@ def _entry(plans: Sequence[HostPlan], settings: Settings, generation: str) -> Ca
 def compare(again: Again, settings: Settings, output: Output) -> Compared:
     """Build the generation on the second builder, and compare it with the cache, which stays as it is.
 
-    What was built is removed from the host afterwards, unless it had one before, or the build fails. Raises HostError if it cannot be built
-    or packed.
+    What was built is removed from the host afterwards, unless it had one before, or the build fails. Raises HostError
+    if it cannot be built or packed.
     """
     plan, entry = again.plan, again.entry
     lease = leases.variables("provision cache verify", {plan.host: plan.over})

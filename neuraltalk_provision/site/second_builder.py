@@ -78,7 +78,7 @@ def _obstacle(entry: CacheEntry, plan: HostPlan, state: HostState) -> str:
     if way.own:
         return ""
     if entry.id in (stack.current, stack.previous):
-        which = "is current there" if stack.current == entry.id else "is the one to which `provision rollback` returns"
+        which = "is current there" if stack.current == entry.id else "is what `provision rollback` activates"
         built = "it was unpacked" if way.replaces and host != entry.builder else "it is what the cache has"
         return f"{host}: generation {entry.id} {which}, and {built}, so it is not built again in its place"
     return ""

@@ -299,6 +299,36 @@ def test_artifact_that_is_missing_or_was_changed_is_refused(run_module: Run, roo
         target.unpack(file)
 
 
+@pytest.mark.parametrize("now", [0, 1_000_000_000, 2**33])
+def test_wrong_clock_of_a_target_is_no_hindrance(
+    run_module: Run,
+    root: Path,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[str], ModuleType],
+    now: int,
+) -> None:
+    found = packed(run_module, root)
+    monkeypatch.setattr(load("host.unpacking").time, "time", lambda: now)
+    assert target.unpack(Path(found["path"]))["changed"] is True
+    again = run_module("generation_pack", stack_root=target.root, id=ID)["pack"]
+    assert again["sha256"] == found["sha256"]
+    assert json.loads((target.home / "generation.json").read_text())["sealed"] == now
+
+
+def test_generation_that_was_unpacked_has_the_list_of_what_was_installed(
+    run_module: Run, root: Path, target: Target
+) -> None:
+    target.unpack(Path(packed(run_module, root, WEIGHTS)["path"]))
+    (target.home / "manifest").unlink()
+    given = {"stack_root": target.root, "state": "sealed", "id": ID, "components": PARTS}
+    assert run_module("stack_generation", **given)["changed"] is True
+    (target.home / "manifest").unlink()
+    (target.home / "torch/evil").write_text("1")
+    with pytest.raises(ModuleError, match="torch/evil was added"):
+        run_module("stack_generation", **given)
+
+
 def test_full_disk_is_a_failure_with_its_code(
     run_module: Run, root: Path, target: Target, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]
 ) -> None:

@@ -305,8 +305,23 @@ def test_modes_of_what_was_installed_are_made_safe(builder: Builder) -> None:
 def test_component_that_installs_a_pipe_is_not_stamped(builder: Builder) -> None:
     builder.begin("nn")
     foreign_pipe(builder.home)
-    with pytest.raises(ModuleError, match="torch/evil is not a file, a directory or a link"):
+    with pytest.raises(ModuleError, match="torch/evil was installed as a pipe, a socket or a device"):
         builder.end("nn")
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+def test_clock_that_jumps_by_a_year_changes_nothing(builder: Builder, years: int) -> None:
+    foreign_file(builder.home)
+    builder.begin("nn")
+    builder.install("torch/lib/nn.so", "torch/lib/new.so")
+    for name in ("torch/lib/nn.so", "torch/lib/new.so"):
+        file = builder.home / name
+        when = file.stat().st_mtime + years * 365 * 86400
+        os.utime(file, (when, when))
+    builder.end("nn")
+    assert "evil.lua was added" in builder.refused()
+    (builder.home / "torch/lib/evil.lua").unlink()
+    assert builder.seal()["changed"] is True
 
 
 def test_list_says_which_component_installed_a_file(builder: Builder) -> None:

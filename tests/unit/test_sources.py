@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ class World:
     def __init__(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fleet, self.states = fleet, dict[str, HostState]()
         self.tried: list[str] = []
+        self.refused: dict[str, str] = {}
         monkeypatch.setattr(host_state, "read_each", lambda *_: HostStates(self.states))
         monkeypatch.setattr(converge, "make_plans", self.make_plans)
         monkeypatch.setattr(packages, "tried", self.try_packages)
@@ -58,7 +60,8 @@ class World:
 
     def try_packages(self, found: tuple[HostPlan, ...], *_more: Any) -> tuple[tuple[HostPlan, ...], tuple[()]]:
         self.tried = [plan.host for plan in found if "packages" in plan.builds and not plan.refusals]
-        return found, ()
+        refused = {host: (words,) for host, words in self.refused.items() if host in self.tried}
+        return tuple(replace(plan, refusals=plan.refusals + refused.get(plan.host, ())) for plan in found), ()
 
     def fits(self, _entry: Any, host: Runtime) -> tuple[str, ...]:
         return ("its glibc is 2.17, needed is 2.36 or later",) if host.machine == "aarch64" else ()
@@ -116,6 +119,14 @@ def test_hosts_of_a_kind_that_nobody_can_build_are_refused(world: World) -> None
     found = world.survey(node1=POOR, node2=NO_ROOT)
     assert [one.host for one in found.aside] == ["node1", "node2"]
     assert unpacks(found) == {}
+
+
+def test_host_whose_packages_cannot_be_installed_does_not_build_and_can_unpack(world: World) -> None:
+    world.refused = {"node1": "node1: packages.tar lacks libhdf5-dev"}
+    found = world.survey(node1=GOOD, node2=GOOD)
+    assert found.aside == ()
+    assert unpacks(found) == {"node1": "unpack what node2 builds"}
+    assert [one.reason for one in world.survey(node1=GOOD).aside] == ["node1: packages.tar lacks libhdf5-dev"]
 
 
 def test_without_the_cache_every_host_must_be_able_to_build(world: World) -> None:

@@ -22,7 +22,7 @@ from . import manifest
 from .errors import StackError
 from .files import read_json, read_text, remove, write_json, write_whole
 from .texts import as_native
-from ..rules import codes, differences, layout
+from ..rules import codes, differences, layout, pack
 
 _TEMPORARY = re.compile(r"\.new-[A-Za-z0-9_]{6,8}\Z")
 """What is left of files that were being written (files.py) when a command was killed."""
@@ -113,8 +113,8 @@ def end(generation, component):
             continue
         manifest.make_readable(path)
         entry = manifest.describe(path)
-        if entry.get("type") not in ("file", "directory", "link"):
-            raise StackError("%s is not a file, a directory or a link" % as_native(name))
+        if entry.get("type") not in (pack.FILE, pack.DIRECTORY, pack.LINK):
+            raise StackError("%s was installed as a pipe, a socket or a device" % as_native(name))
         if _plain(listed.get(name, {})) != entry:
             listed[name] = dict(entry, component=component)
     # What was missing when the build began is still missing: only what the component removed leaves the list.
