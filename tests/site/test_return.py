@@ -53,6 +53,20 @@ SEAL = """
   gather_facts: false
   become: true
   tasks:
+    - neuraltalk.provision.component_stamp:
+        generation: "{{ root }}/generations/{{ item }}"
+        component: nn
+        state: absent
+      loop: "{{ generations }}"
+    # So everything is installed by this component.
+    - ansible.builtin.command: find {{ root }}/generations/{{ item }} -exec touch -h {} +
+      loop: "{{ generations }}"
+    - neuraltalk.provision.component_stamp:
+        generation: "{{ root }}/generations/{{ item }}"
+        component: nn
+        digest: d-nn
+        evidence: it was copied
+      loop: "{{ generations }}"
     - neuraltalk.provision.stack_generation:
         stack_root: "{{ root }}"
         id: "{{ item }}"
