@@ -79,12 +79,13 @@ component:
       type: raw
 """
 
+import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host import installed
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import read_json, remove, write_json
+from ..module_utils.host.files import read_json, remove, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import stamp_path
 
@@ -98,18 +99,17 @@ def stamp(module):
     if options["state"] == "absent":
         removed = 0
         if not module.check_mode:
-            removed = installed.begin(options["generation"])
+            removed = installed.begin(options["generation"], options["component"])
             remove(path)
         return {"changed": bool(before), "removed": removed}
     changed = before != options["digest"]
     if changed and not module.check_mode:
         if not options["evidence"]:
             raise StackError("there is no evidence that %s works, so no stamp is written" % options["component"])
-        installed.end(options["generation"], options["component"])
-        write_json(
-            path,
-            {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())},
-        )
+        stamp = {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())}
+        text = json.dumps(stamp, sort_keys=True) + "\n"
+        installed.end(options["generation"], options["component"], text)
+        write_whole(path, text)
         installed.finish(options["generation"])
     return {
         "changed": changed,

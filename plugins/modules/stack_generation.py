@@ -176,7 +176,7 @@ class Stack(Generations):
         unbuilt = sorted(name for name, wanted in components.items() if stamps.get(name) != wanted)
         if unbuilt:
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
-        installed.refuse_others(self.path(generation), components)
+        installed.refuse_others(self.path(generation))
         installed.finish(self.path(generation))
         digest = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}

@@ -48,9 +48,8 @@ def as_installed(generation: Path) -> None:
     """List everything in a generation as installed by its components, as it would be after a build."""
     listed = {}
     for name, path in manifest.walk(str(generation)):
-        if name.split("/")[0] != "stamps":
-            manifest.make_readable(path)
-            listed[name] = {**manifest.describe(path), "component": ""}
+        manifest.make_readable(path)
+        listed[name] = {**manifest.describe(path), "component": ""}
     installed.write(str(generation), listed)
 
 

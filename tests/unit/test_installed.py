@@ -144,12 +144,19 @@ def gone(home: Path) -> None:
     (home / "torch/bin/th").unlink()
 
 
+def stamp_of_another(home: Path) -> None:
+    """A component that nobody built here is said to be there."""
+    (home / "stamps/torch.json").write_text('{"digest": "d-torch"}')
+
+
 def of_another_user(home: Path) -> None:
     os.chown(home / "torch/bin/th", 65534, 65534)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
-@pytest.mark.parametrize("change", [changed, of_everybody, with_setuid, as_a_link, gone, of_another_user])
+@pytest.mark.parametrize(
+    "change", [changed, of_everybody, with_setuid, as_a_link, gone, of_another_user, stamp_of_another]
+)
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_what_was_changed_since_its_stamp_is_refused_by_name(
     builder: Builder, change: Callable[[Path], None], rebuilt: bool
@@ -161,9 +168,16 @@ def test_what_was_changed_since_its_stamp_is_refused_by_name(
     else:
         change(builder.home)
     words = builder.refused()
-    assert "torch/bin/th" in words
+    assert ("stamps/torch.json" if change is stamp_of_another else "torch/bin/th") in words
     assert "nn.so" not in words
     assert f"delete the stamps {builder.home}/stamps/torch.json" in words
+
+
+def test_component_whose_build_was_not_begun_is_not_stamped(builder: Builder) -> None:
+    with pytest.raises(ModuleError, match="the build of nn was not begun"):
+        builder.run_module(
+            "component_stamp", generation=builder.home, component="nn", digest="other", evidence="it loads"
+        )
 
 
 def test_list_of_differences_is_bounded(builder: Builder) -> None:

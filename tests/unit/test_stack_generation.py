@@ -48,6 +48,7 @@ def build(root: Path, id_: str, **stamps: str) -> None:
     folder.mkdir(parents=True)
     for name, digest in {**PARTS, **stamps}.items():
         (folder / f"{name}.json").write_text(json.dumps({"digest": digest}))
+    as_installed(folder.parent)
 
 
 def sealed(root: Path, generations: Run, *ids: str) -> None:

@@ -2,8 +2,8 @@
 """The files that the components of a generation have installed, so that nothing else is sealed with them.
 
 A component installed what was created or written between the beginning of its build and its stamp. The file `installed`
-lists all of that, in the form of a manifest with the name of the component. `building.json` says what was there when
-the last build began; it exists while a component is built, and after a build that was interrupted.
+lists all of that and its stamp, in the form of a manifest with the name of the component. `building.json` says what was
+there when the last build began; it exists while a component is built, and after a build that was interrupted.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -13,15 +13,15 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import hashlib
 import json
 import os
 import re
-import stat
 
 from . import manifest
 from .errors import StackError
 from .files import read_json, read_text, remove, write_json, write_whole
-from .texts import as_native
+from .texts import as_native, as_text
 from ..rules import codes, differences, layout, pack
 
 _TEMPORARY = re.compile(r"\.new-[A-Za-z0-9_]{6,8}\Z")
@@ -43,7 +43,7 @@ def read(generation):
         return {}
     if not listed and manifest.has_manifest(generation):
         entries = manifest.read_lines(generation)
-        listed = dict((path, dict(entries[path], component="")) for path in entries if not _is_stamp(path))
+        listed = dict((path, dict(entries[path], component="")) for path in entries)
     return listed
 
 
@@ -71,12 +71,13 @@ def opened(generation, paths):
         write(generation, listed)
 
 
-def begin(generation):
+def begin(generation, component):
     """Record that a component is built now. Returns how many files of an interrupted build were removed before."""
     removed = 0
     marker = _marker(generation)
     earlier = read_json(marker)
     listed = read(generation)
+    listed.pop(_stamp(component), None)
     write(generation, listed)
     if isinstance(earlier, dict):
         left = [
@@ -95,14 +96,15 @@ def begin(generation):
     return removed
 
 
-def end(generation, component):
-    """Add what was created or written since `begin` to the list, as installed by the component, with safe modes.
+def end(generation, component, stamp):
+    """Add what was created or written since `begin` to the list, as installed by the component, with safe modes; and
+    the stamp that will be written, a text.
 
-    StackError if there is a pipe, a socket or a device among it.
+    StackError if the build was not begun, or if there is a pipe, a socket or a device among it.
     """
     found = read_json(_marker(generation))
     if not isinstance(found, dict):
-        return
+        raise StackError("the build of %s was not begun, so nobody knows what it installed" % component)
     listed, walked = read(generation), _walk(generation)
     there = set(name for name, _path in walked)
     changed = [name for name, path in walked if found.get(name) != identity(path)]
@@ -118,7 +120,12 @@ def end(generation, component):
         if _plain(listed.get(name, {})) != entry:
             listed[name] = dict(entry, component=component)
     # What was missing when the build began is still missing: only what the component removed leaves the list.
-    write(generation, dict((name, listed[name]) for name in listed if name in there or name not in found))
+    listed = dict((name, listed[name]) for name in listed if name in there or name not in found)
+    content = as_text(stamp).encode("utf-8")
+    entry = {"type": pack.FILE, "mode": "0644", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    listed[_stamp(component)] = dict(entry, component=component)
+    listed.setdefault(layout.STAMPS, {"type": pack.DIRECTORY, "mode": "0755", "component": ""})
+    write(generation, listed)
 
 
 def finish(generation):
@@ -126,12 +133,11 @@ def finish(generation):
     remove(_marker(generation))
 
 
-def refuse_others(generation, components):
-    """StackError if the generation has anything that none of the components installed, or that changed since then."""
+def refuse_others(generation):
+    """StackError if the generation has anything that no component installed, or that was changed since then."""
     listed = read(generation)
     entries = dict((path, _plain(listed[path])) for path in listed)
-    wrong = manifest.differing(generation, entries, _walk(generation))[1]
-    wrong += [(name, differences.ADDED, "was added", path) for name, path in _foreign_stamps(generation, components)]
+    wrong = manifest.differing(generation, entries, manifest.walk(generation))[1]
     if not wrong:
         return
     raise StackError(
@@ -151,7 +157,7 @@ def _cure(generation, listed, wrong):
         cures.append("Move or delete what was added")
     names = set(listed[name]["component"] for name, kind, _w, _p in wrong if kind != differences.ADDED) - {""}
     if names:
-        stamps = ["%s.json" % os.path.join(generation, layout.STAMPS, name) for name in sorted(names)[:MAX_STAMPS]]
+        stamps = [os.path.join(generation, _stamp(name)) for name in sorted(names)[:MAX_STAMPS]]
         more = " and %d more" % (len(names) - MAX_STAMPS) if len(names) > MAX_STAMPS else ""
         cures.append("To build again what was changed, delete the stamps %s%s" % (as_native(", ".join(stamps)), more))
     return ". ".join(cures) or "What was changed is written again when a generation is opened"
@@ -161,17 +167,6 @@ def identity(path):
     """What changes if a path is created anew or written to: inode, size and times."""
     found = os.lstat(path)
     return [found.st_ino, found.st_size, found.st_mtime, found.st_ctime]
-
-
-def _foreign_stamps(generation, components):
-    """(path relative to the generation, path) of what is beside the stamps of these components."""
-    place = os.path.join(generation, layout.STAMPS)
-    known = set(name + ".json" for name in components)
-    return [
-        (manifest.as_name(path, generation), path)
-        for path in (os.path.join(place, name) for name in sorted(os.listdir(place) if os.path.isdir(place) else []))
-        if os.path.basename(path) not in known or not stat.S_ISREG(os.lstat(path).st_mode)
-    ]
 
 
 def _plain(entry):
@@ -185,11 +180,12 @@ def _parents(name):
 
 
 def _walk(generation):
-    return [(name, path) for name, path in manifest.walk(generation) if not _is_stamp(name)]
+    """What components install: all but the stamps."""
+    return [(name, path) for name, path in manifest.walk(generation) if name.split("/")[0] != layout.STAMPS]
 
 
-def _is_stamp(name):
-    return name.split("/")[0] == layout.STAMPS
+def _stamp(component):
+    return "%s/%s.json" % (layout.STAMPS, component)
 
 
 def _list(generation):

@@ -39,7 +39,7 @@ def create(root, name, files, check):
             os.chmod(path, MODE)
         for path, content, mode in differing:
             write_whole(path, content, mode)
-        made = [part for part in DIRECTORIES if part not in (layout.LOGS, layout.STAMPS)]
+        made = [part for part in DIRECTORIES if part != layout.LOGS]
         installed.opened(generation, made + [posixpath.normpath(file["path"]) for file in files])
     return bool(missing or differing)
 

@@ -85,7 +85,7 @@ class Unpacking(object):
                     entries = self.unpack_files(file, src)
             self.add_directories_and_links(entries)
             self.stamp(components, origin)
-            installed.write(self.part, dict((entry.path, _as_installed(entry)) for entry in entries))
+            installed.write(self.part, self.installed(entries, components))
             digest = manifest.write(self.part)
             self.compare(entries)
             seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
@@ -197,6 +197,13 @@ class Unpacking(object):
             evidence = "unpacked: %s" % origin
             stamp = {"digest": components[name], "evidence": evidence, "built": int(time.time())}
             write_json(stamp_path(self.part, name), stamp)
+
+    def installed(self, entries, components):
+        """The list of what is installed: what was unpacked, and the stamps."""
+        listed = dict((entry.path, _as_installed(entry)) for entry in entries)
+        for path in [layout.STAMPS] + [stamp_path("", name) for name in sorted(components)]:
+            listed[path] = dict(manifest.describe(os.path.join(self.part, path)), component="")
+        return listed
 
     def compare(self, entries):
         """StackError if what was unpacked is not what the list describes."""
