@@ -216,12 +216,20 @@ def _converge(
     check: bool,
     diff: bool,
 ) -> SiteOutcome:
-    staging = [plan.host for plan in plans if plan.stages]
+    # What would be unpacked is not tried in check mode: the roles that build do not concern such a host.
+    unpacked = tuple(
+        Change(plan.host, "generation", "unpack", plan.unpack.origin, predicted=True)
+        for plan in plans
+        if check and plan.unpack
+    )
+    staging = [plan.host for plan in plans if plan.stages and not (check and plan.unpack)]
     staged = steps.stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
     failed = {failure.host for failure in staged.failures}
     preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
     prepared = steps.prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
-    changes, failures = staged.changes + prepared.changes, staged.failures + prepared.failures
+    for one in unpacked:
+        output.step(one.host, one.component, "would be unpacked", one.evidence)
+    changes, failures = staged.changes + prepared.changes + unpacked, staged.failures + prepared.failures
     failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     if check:
