@@ -39,6 +39,13 @@ class Staged:
         self.diffs += results.diffs
         return {failure.host for failure in results.failures}
 
+    def refuse(self, plans: Sequence[HostPlan], reason: str) -> None:
+        """Add failures of hosts that neither unpack nor can build; the reason is why they do not unpack."""
+        for plan in plans:
+            why = "; ".join(plan.unpack.cannot_build) if plan.unpack else ""
+            words = f"{reason}, and it cannot build it itself: {why}"
+            self.failures.append(Failure(plan.host, "", words, code=codes.HOST_REFUSED))
+
 
 def build_once(
     plans: Sequence[HostPlan],
@@ -63,7 +70,11 @@ def build_once(
     known = [plan for name in entries for plan in groups.pop(name)]
     alone += _unpack(known, entries, given, settings, output, staged)
     while groups:
+        for name in [name for name, group in groups.items() if not any(_can_build(plan) for plan in group)]:
+            staged.refuse(groups.pop(name), "no other host has built its generation")
         chosen = [_builder(group, builders) for group in groups.values()]
+        if not (chosen or alone):
+            break
         failed = staged.add(build([plan.host for plan in (*chosen, *alone)]))
         alone = []
         made = _pack([plan for plan in chosen if plan.host not in failed], given, settings, output)
@@ -82,12 +93,14 @@ def build_once(
     return staged
 
 
-def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
-    """Of the hosts of one kind: one of which the plan says so, a named one, the one that has least to build, the first.
+def _can_build(plan: HostPlan) -> bool:
+    return plan.unpack is None or not plan.unpack.cannot_build
 
-    A host that was only to unpack was not asked whether it can build.
-    """
-    return min(group, key=lambda plan: (plan.unpack is not None, plan.host not in builders, len(plan.builds)))
+
+def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
+    """Of the hosts of one kind: one of which the plan says so, a named one, the one that has least to build, the first."""
+    able = [plan for plan in group if _can_build(plan)]
+    return min(able, key=lambda plan: (plan.unpack is not None, plan.host not in builders, len(plan.builds)))
 
 
 def _entry(plan: HostPlan, settings: Settings, output: Output) -> CacheEntry | None:
@@ -156,9 +169,13 @@ def _unpack(
             staged.unpacked[plan.host] = origin
             staged.changes.append(Change(plan.host, "generation", "unpack", origin))
             output.step(plan.host, "generation", "unpacked", origin)
-    for host, reason in sorted(unfit.items()):
-        output.remark("cache", f"{host} builds its generation itself: {reason}")
-    return [plan for plan in plans if plan.host in unfit]
+    building = [plan for plan in plans if plan.host in unfit and _can_build(plan)]
+    for plan in plans:
+        if plan in building:
+            output.remark("cache", f"{plan.host} builds its generation itself: {unfit[plan.host]}")
+        elif plan.host in unfit:
+            staged.refuse([plan], f"it cannot use the packed generation: {unfit[plan.host]}")
+    return building
 
 
 def _unfit(

@@ -63,7 +63,7 @@ def cached(plans: Sequence[HostPlan], settings: Settings, output: Output) -> Cac
         if reasons:
             remarks[plan.host] = f"{plan.host}: builds, although the cache has its generation: {'; '.join(reasons)}"
         else:
-            unpacks[plan.host] = unpack.from_cache(entry, runtime[plan.host])
+            unpacks[plan.host] = unpack.from_cache(entry, runtime[plan.host], plan.refusals)
     return Cached(unpacks, remarks)
 
 
@@ -78,8 +78,9 @@ def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Se
     for plan in sorted(plans, key=lambda plan: len(plan.builds)):
         if packs.can_be_unpacked(plan) and plan.unpack is None:
             groups.setdefault(plan.recipe.id, []).append(plan.host)
-    able = {plan.host for plan in plans if not plan.refusals and plan.host not in unwell}
-    return unpack.by_builder(groups, able, settings.builders)
+    unable = {plan.host: plan.refusals for plan in plans if plan.refusals}
+    unable |= dict.fromkeys(unwell, ("its package manager could not be asked",))
+    return unpack.by_builder(groups, unable, settings.builders)
 
 
 def with_remarks(plans: Sequence[HostPlan], remarks: Mapping[str, str]) -> tuple[HostPlan, ...]:

@@ -22,6 +22,7 @@ class Unpack:
 
     `origin` says in words where and when it was built. `size` is that of its tar in bytes, 0 if it is not built yet.
     `packages` are the OS packages that it needs when it is used, and `lacks` those of them that the host lacks.
+    `cannot_build` says why the host cannot build instead; it is empty if it can.
     """
 
     origin: str
@@ -29,6 +30,7 @@ class Unpack:
     size: int = 0
     packages: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    cannot_build: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -40,16 +42,16 @@ class Unpack:
         return {"from": self.builder or "cache", "origin": self.origin, "missing_packages": list(self.lacks)}
 
 
-def from_cache(entry: CacheEntry, host: Runtime) -> Unpack:
+def from_cache(entry: CacheEntry, host: Runtime, cannot_build: tuple[str, ...] = ()) -> Unpack:
     """The way of a host on which the packed generation of the cache will run."""
     lacks = {package for soname, package in entry.packages.items() if soname not in host.libraries}
     packages = set(entry.packages.values())
-    return Unpack(entry.origin, "", entry.size, tuple(sorted(packages)), tuple(sorted(lacks)))
+    return Unpack(entry.origin, "", entry.size, tuple(sorted(packages)), tuple(sorted(lacks)), cannot_build)
 
 
-def from_builder(builder: str) -> Unpack:
+def from_builder(builder: str, cannot_build: tuple[str, ...] = ()) -> Unpack:
     """The way of a host for whose kind another one builds in this command."""
-    return Unpack(f"built on {builder}", builder)
+    return Unpack(f"built on {builder}", builder, cannot_build=cannot_build)
 
 
 def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) -> Iterator[str]:
@@ -85,17 +87,19 @@ def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) ->
         )
 
 
-def by_builder(groups: Mapping[str, Sequence[str]], able: Collection[str], named: Collection[str]) -> dict[str, Unpack]:
+def by_builder(
+    groups: Mapping[str, Sequence[str]], unable: Mapping[str, tuple[str, ...]], named: Collection[str]
+) -> dict[str, Unpack]:
     """{host: its way} of the hosts for whose kind another one builds. `groups` are the hosts by kind, in order.
 
-    A named builder builds if it is able to, else the first host that is. If none is, nobody unpacks.
+    `unable` says of hosts why they cannot build. A named builder builds if it is able to, else the first host that is. If none is, nobody unpacks.
     """
     ways: dict[str, Unpack] = {}
     for group in groups.values():
-        candidates = [host for host in group if host in able]
+        candidates = [host for host in group if host not in unable]
         if candidates:
             builder = min(candidates, key=lambda host: host not in named)
-            ways |= {host: from_builder(builder) for host in group if host != builder}
+            ways |= {host: from_builder(builder, unable.get(host, ())) for host in group if host != builder}
     return ways
 
 

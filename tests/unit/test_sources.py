@@ -115,6 +115,31 @@ def test_host_that_was_to_unpack_is_not_the_builder(world: World) -> None:
     assert world.fleet.worked == [("build", ["node2"]), ("unpack", ["node1"])]
 
 
+def test_host_that_cannot_build_does_not_try_to_if_the_builder_fails(world: World) -> None:
+    found = world.survey(node1=POOR, node2=GOOD, node3=GOOD, node4=NO_ROOT)
+    world.fleet.broken = ("node2", "node3")
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
+    told = {failure.host: failure.message for failure in staged.failures}
+    assert told.keys() == {"node1", "node2", "node3", "node4"}
+    assert told["node1"].startswith(
+        "no other host has built its generation, and it cannot build it itself: node1: /opt has"
+    )
+    assert "OS packages must be installed" in told["node4"]
+
+
+def test_host_that_cannot_build_does_not_try_to_if_it_cannot_unpack(world: World) -> None:
+    world.fill_cache()
+    found = world.survey(node1=POOR, node2=GOOD)
+    world.fleet.unfit = ("node1", "node2")
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"])]
+    ((host, words),) = [(failure.host, failure.message) for failure in staged.failures]
+    assert host == "node1"
+    assert words.startswith("it cannot use the packed generation: its glibc is 2.17, needed is 2.36 or later")
+    assert "it cannot build it itself: node1: /opt has" in words
+
+
 def test_hosts_of_a_kind_that_nobody_can_build_are_refused(world: World) -> None:
     found = world.survey(node1=POOR, node2=NO_ROOT)
     assert [one.host for one in found.aside] == ["node1", "node2"]
@@ -194,7 +219,7 @@ def test_what_is_in_the_way_of_unpacking_too_is_refused(kind: str) -> None:
     ],
 )
 def test_builder_is_a_named_one_that_is_able(able: Sequence[str], named: str, expected: dict[str, str]) -> None:
-    found = by_builder({"x": ["a", "b", "c"]}, set(able), set(named))
+    found = by_builder({"x": ["a", "b", "c"]}, {host: ("no pip",) for host in "abc" if host not in able}, set(named))
     assert {host: way.builder for host, way in found.items()} == expected
 
 
