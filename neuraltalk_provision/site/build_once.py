@@ -84,7 +84,8 @@ def build_once(
             if plan.recipe.id in made:
                 ready += group
             elif plan.host not in failed:
-                alone += group
+                alone += [other for other in group if _can_build(other)]
+                staged.refuse([other for other in group if not _can_build(other)], "nothing could be packed")
             elif group:
                 groups[plan.recipe.id] = group  # another host of its kind builds
         alone += _unpack(ready, made, given, settings, output, staged)
@@ -98,7 +99,7 @@ def _can_build(plan: HostPlan) -> bool:
 
 
 def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
-    """Of the hosts of one kind: one of which the plan says so, a named one, the one that has least to build, the first."""
+    """Of the hosts of one kind that can build: whom the plan names, a named one, who has least to build, the first."""
     able = [plan for plan in group if _can_build(plan)]
     return min(able, key=lambda plan: (plan.unpack is not None, plan.host not in builders, len(plan.builds)))
 

@@ -92,7 +92,8 @@ def by_builder(
 ) -> dict[str, Unpack]:
     """{host: its way} of the hosts for whose kind another one builds. `groups` are the hosts by kind, in order.
 
-    `unable` says of hosts why they cannot build. A named builder builds if it is able to, else the first host that is. If none is, nobody unpacks.
+    `unable` says of hosts why they cannot build. A named builder builds if it is able to, else the first host that is.
+    If none is, nobody unpacks.
     """
     ways: dict[str, Unpack] = {}
     for group in groups.values():

@@ -122,10 +122,17 @@ def test_host_that_cannot_build_does_not_try_to_if_the_builder_fails(world: Worl
     assert world.fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
     told = {failure.host: failure.message for failure in staged.failures}
     assert told.keys() == {"node1", "node2", "node3", "node4"}
-    assert told["node1"].startswith(
-        "no other host has built its generation, and it cannot build it itself: node1: /opt has"
-    )
+    assert told["node1"].startswith("no other host has built its generation, and it cannot build it itself: node1: /")
     assert "OS packages must be installed" in told["node4"]
+
+
+def test_host_that_cannot_build_does_not_try_to_if_nothing_can_be_packed(world: World) -> None:
+    found = world.survey(node1=POOR, node2=GOOD, node3=GOOD)
+    world.fleet.unpackable = True
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
+    assert [failure.host for failure in staged.failures] == ["node1"]
+    assert staged.failures[0].message.startswith("nothing could be packed, and it cannot build it itself: ")
 
 
 def test_host_that_cannot_build_does_not_try_to_if_it_cannot_unpack(world: World) -> None:
@@ -137,7 +144,7 @@ def test_host_that_cannot_build_does_not_try_to_if_it_cannot_unpack(world: World
     ((host, words),) = [(failure.host, failure.message) for failure in staged.failures]
     assert host == "node1"
     assert words.startswith("it cannot use the packed generation: its glibc is 2.17, needed is 2.36 or later")
-    assert "it cannot build it itself: node1: /opt has" in words
+    assert "and it cannot build it itself: node1: /tmp has 0 MB free" in words
 
 
 def test_hosts_of_a_kind_that_nobody_can_build_are_refused(world: World) -> None:
