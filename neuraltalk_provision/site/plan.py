@@ -147,7 +147,7 @@ def plan(
         recipe=recipe,
         current=state.stack.current or "",
         steps=tuple(steps),
-        # A generation that was sealed before manifests existed stays usable for a rollback, but is sealed again.
+        # Without its manifest, a generation stays usable for a rollback, but has to be sealed again.
         sealed=generation.sealed and generation.manifest,
         refusals=(),
         take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),

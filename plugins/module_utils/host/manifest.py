@@ -79,13 +79,13 @@ def read(generation):
         raise StackError("%s is not sealed, so it is not complete: run `provision site`" % generation)
     if "manifest" not in seal_of(generation):
         raise StackError(
-            "%s was sealed before manifests existed, so its files cannot be compared with what was installed: run "
-            "`provision site`, which seals it again" % generation
+            "%s was sealed before manifests existed, so its files cannot be compared with what was installed: delete "
+            "it, then run `provision site`, which builds it again" % generation
         )
     if not has_manifest(generation):
         raise StackError(
             "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
-            "Find out who changed it, then run `provision site`, which seals the generation again" % generation
+            "Find out who changed it, then run `provision site`, which seals it again if all is as it was built" % generation
         )
     return read_lines(generation)
 
