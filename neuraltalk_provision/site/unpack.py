@@ -22,7 +22,8 @@ class Unpack:
 
     `origin` says in words where and when it was built. `size` is that of its tar in bytes, 0 if it is not built yet.
     `packages` are the OS packages that it needs when it is used, and `lacks` those of them that the host lacks.
-    `cannot_build` says why the host cannot build instead; it is empty if it can.
+    `left_out` are the SHA-256 of files of the mirror that it needs beside the tar. `cannot_build` says why the host
+    cannot build instead; it is empty if it can.
     """
 
     origin: str
@@ -31,6 +32,7 @@ class Unpack:
     packages: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     cannot_build: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -46,7 +48,8 @@ def from_cache(entry: CacheEntry, host: Runtime, cannot_build: tuple[str, ...] =
     """The way of a host on which the packed generation of the cache will run."""
     lacks = {package for soname, package in entry.packages.items() if soname not in host.libraries}
     packages = set(entry.packages.values())
-    return Unpack(entry.origin, "", entry.size, tuple(sorted(packages)), tuple(sorted(lacks)), cannot_build)
+    names = tuple(sorted(packages)), tuple(sorted(lacks))
+    return Unpack(entry.origin, "", entry.size, *names, cannot_build, entry.left_out)
 
 
 def from_builder(builder: str, cannot_build: tuple[str, ...] = ()) -> Unpack:
@@ -61,15 +64,16 @@ def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) ->
     not built yet, its size is not known.
     """
     yield from state.obstacles
-    place, disk = state.temporary, state.disk
+    place, disk, beside = state.temporary, state.disk, _beside(recipe, unpack)
+    largest = max(unpack.size, *beside)
     if place.problem:
         yield place.problem
-    elif pushed and place.free is not None and place.free < unpack.size:
+    elif pushed and place.free is not None and place.free < largest:
         yield (
-            f"{place.path}, through which files are sent, has {_mb(place.free)} free, but the packed generation has "
-            f"{_mb(unpack.size)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
+            f"{place.path}, through which files are sent, has {_mb(place.free)} free, but the largest file has "
+            f"{_mb(largest)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
         )
-    needed = TIMES * unpack.size + (_packages(recipe) if unpack.lacks else 0)
+    needed = TIMES * unpack.size + sum(beside) + (_packages(recipe) if unpack.lacks else 0)
     if disk.free < needed:
         yield (
             f"{disk.path} has {_mb(disk.free)} free, but unpacking the generation needs {_mb(needed)}: free some space "
@@ -102,6 +106,12 @@ def by_builder(
             builder = min(candidates, key=lambda host: host not in named)
             ways |= {host: from_builder(builder, unable.get(host, ())) for host in group if host != builder}
     return ways
+
+
+def _beside(recipe: Recipe, unpack: Unpack) -> list[int]:
+    """The sizes of the files of the mirror that are sent beside the tar."""
+    sizes = {str(file["sha256"]): int(file["size"]) for part in recipe.parts for file in part.files}
+    return [0, *(sizes.get(sha256, 0) for sha256 in unpack.left_out)]
 
 
 def _packages(recipe: Recipe) -> int:

@@ -209,6 +209,15 @@ def test_space_for_unpacking_counts(world: World) -> None:
     )
 
 
+def test_files_of_the_mirror_beside_the_tar_need_space_too() -> None:
+    beside = Unpack("built on node9", size=10, left_out=("a" * 64,))
+    (words,) = plans.plan("node1", HostState.model_validate(POOR), GENERATION, unpack=beside).refusals
+    assert "/opt has 100 MB free, but unpacking the generation needs 550 MB" in words
+    small = {**GOOD, "temporary": {"path": "/var/tmp", "free": 500_000_000, "problem": ""}}
+    (words,) = plans.plan("node1", HostState.model_validate(small), GENERATION, unpack=beside).refusals
+    assert "/var/tmp, through which files are sent, has 500 MB free, but the largest file has 550 MB" in words
+
+
 @pytest.mark.parametrize("kind", ["not-writable", "no-temporary-files", "no-files"])
 def test_what_is_in_the_way_of_unpacking_too_is_refused(kind: str) -> None:
     state = state_of(kind)

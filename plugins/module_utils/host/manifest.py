@@ -85,7 +85,8 @@ def read(generation):
     if not has_manifest(generation):
         raise StackError(
             "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
-            "Find out who changed it, then run `provision site`, which seals it again if all is as it was built" % generation
+            "Find out who changed it, then run `provision site`, which seals it again if all is as it was built"
+            % generation
         )
     return read_lines(generation)
 
