@@ -18,6 +18,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "nvcc names its temporary files, with process ids, in what it writes",
     ),
     (r"(^|/)lib(TH|THNN)\.(so|a)", "Torch is compiled for the processor of its builder"),
+    (r"^python/bin/|(^|/)scorer\.json$", "the path of the host's Python is written there"),
     (r"(^|/)(direct_url\.json|RECORD|INSTALLER)$", "a file in which pip writes where and how it installed"),
     (
         r"\.(so|so\.[0-9.]+)$|(^|/)bin/",

@@ -222,6 +222,8 @@ def test_difference_is_told_in_words(left: Listed, right: Listed | None, words: 
         ("torch/lib/libluaT.a", "archivers"),
         ("torch/share/lua/5.1/hdf5/runtime.lua", "libc6-dev"),
         ("torch/bin/luajit", "compiler"),
+        ("python/bin/f2py", "path of the host's Python"),
+        ("coco-caption/scorer.json", "path of the host's Python"),
         ("neuraltalk2/train.lua", ""),
     ],
 )
