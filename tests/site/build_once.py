@@ -15,7 +15,7 @@ from neuraltalk_provision.site.events import PlayResults
 
 def main(builders: Sequence[str]) -> int:
     """Stage every host of the settings in this directory; `builders` build if they can."""
-    settings = settings_file.load(None).model_copy(update={"builders": tuple(builders)})
+    settings = settings_file.load(None).model_copy(update={"builders": tuple(builders), "cache": True})
     output = Output(as_json=True)
     found = survey.survey(settings, (), output)
     survey.refuse(found)
