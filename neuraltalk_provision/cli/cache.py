@@ -13,7 +13,7 @@ from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.site import cache_check, converge, packing
+from neuraltalk_provision.site import cache_check, packing
 
 app = typer.Typer(
     help="Packed generations: built on one host, unpacked on the others of the same kind.", no_args_is_help=True
@@ -50,21 +50,35 @@ def list_(
 
 @app.command()
 def verify(
-    host: Annotated[str, typer.Option("--host", help="The host whose generation is packed and compared.")],
+    generation: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The id of a generation. Default: the one that the hosts need.")
+    ] = "",
+    on: Annotated[
+        str, typer.Option("--on", help="The host that builds. Default: another host of the same kind than the builder.")
+    ] = "",
+    plan: options.Plan = False,
     mirror: options.Mirror = None,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Pack the generation that HOST has built itself, and compare it with the cache: same inputs, same bytes?
+    """Build a generation of the cache again on a second host, and compare: two builders, same inputs, same bytes?
 
-    Every file that differs is named. To compare two builders, run `provision site --no-cache --limit HOST` before.
+    Every file that differs is named, with the component that installed it. The current generation of the host, and the
+    cache, stay as they are. The OS packages that the build needs are installed on the host.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    (plan,) = converge.make_plans(chosen, [host])
-    compared = cache_check.compare(plan, chosen, output)
+    again = cache_check.prepare(chosen, generation, on)
+    if plan:
+        output.say(again.words)
+        for refusal in () if again.second.own else again.plan.refusals:
+            output.say(refusal)
+        output.result({"generation": again.entry.id, "host": again.second.host, "builds": not again.second.own})
+        return EXIT_FINE
+    output.say(again.words)
+    compared = cache_check.compare(again, chosen, output)
     for line in compared.lines():
         output.say(line)
     output.result(compared.as_json())

@@ -13,7 +13,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.catalogue import Catalogue, needed
 from neuraltalk_provision.cli import mirror_carry, mirror_pull, options, prove, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import identify, incoming, lock, proofs, store, trust
+from neuraltalk_provision.mirror import cache, identify, incoming, lock, proofs, store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -126,7 +126,7 @@ def _as_json(entry: lock.Entry, taken_for: str) -> dict[str, Any]:
 
 @app.command()
 def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None, as_json: options.Json = False) -> int:
-    """Hash every file again, check every archive and the signatures of the lock, and report all problems."""
+    """Hash every file again, check every archive, the cache and all signatures, and report all problems."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
     target = chosen.mirror
@@ -139,7 +139,13 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
     signatures.show(signed, output)
     proved = proofs.read(target, signed.sha256)
     prove.show(proved, output)
-    output.say(f"{check.files} files, {check.bytes:,} bytes: {len(check.findings) + bool(signed.refusal)} problems")
+    generations = cache.every(chosen, hashed=True)
+    unusable = [one for one in generations if one.entry is None]
+    for one in unusable:
+        output.say(f"the packed generation {one.id} cannot be used: {one.problem}")
+    problems = len(check.findings) + bool(signed.refusal) + len(unusable)
+    of_cache = f", {len(generations)} packed generations" if generations else ""
+    output.say(f"{check.files} files, {check.bytes:,} bytes{of_cache}: {problems} problems")
     output.result(
         {
             "mirror": str(target),
@@ -148,9 +154,10 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
             "findings": [finding.__dict__ for finding in check.findings],
             "trust": asdict(signed),
             "proofs": prove.as_json(proved),
+            "generations": [{"id": one.id, "problem": one.problem} for one in generations],
         }
     )
-    return EXIT_FAILED if check.findings or signed.refusal else EXIT_FINE
+    return EXIT_FAILED if problems else EXIT_FINE
 
 
 @app.command("list")

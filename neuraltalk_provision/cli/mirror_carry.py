@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, prove
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.mirror import bundle as bundles
-from neuraltalk_provision.mirror import bundle_plan, lock, part_writer, parts, proofs
+from neuraltalk_provision.mirror import bundle_plan, cache_carry, cache_files, lock, part_writer, parts, proofs
 from neuraltalk_provision.mirror import state as states
 from neuraltalk_provision.mirror import unbundle as unbundling
 from neuraltalk_provision.output import Output
@@ -28,6 +29,11 @@ def bundle(
         Path | None,
         typer.Option(help="What `provision mirror state` wrote on the other side; what it has is left out."),
     ] = None,
+    cached: Annotated[
+        list[str] | None,
+        typer.Option("--cached", help="Carry only this packed generation, by its id; can be repeated. Default: all."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Carry no packed generations.")] = False,
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     plan: options.Plan = False,
@@ -35,9 +41,15 @@ def bundle(
 ) -> int:
     """Pack the mirror into parts that are carried to another mirror, with a list of what they contain."""
     output = Output(as_json=as_json)
-    target = settings_file.load(settings, mirror=mirror).mirror
+    if cached and no_cache:
+        raise UsageError("--cached and --no-cache exclude each other", advice="Give one of them.")
+    chosen = settings_file.load(settings, mirror=mirror)
+    target = chosen.mirror
     other = states.read(against) if against else None
-    prepared = bundle_plan.prepare(target, parts.bytes_of(size), other)
+    generations = cache_carry.Chosen() if no_cache else cache_carry.choose(chosen, cached or ())
+    for remark in generations.remarks:
+        output.remark("cache", remark)
+    prepared = bundle_plan.prepare(target, parts.bytes_of(size), other, generations.files)
     left_out = prepared.description.left_out
     document = {
         "bundle": prepared.name,
@@ -50,6 +62,8 @@ def bundle(
             for name, layout in prepared.layouts.items()
         ],
         "left_out": sorted(left_out),
+        "generations": _ids(prepared.description.cache),
+        "not_carried": list(generations.remarks),
     }
     if other and not prepared.carried and not prepared.signatures and other.lock == prepared.description.lock.sha256:
         output.say("nothing to carry: the other side has this lock and every file that it names")
@@ -106,6 +120,8 @@ def unbundle(
             output.say(f"missing: {name}")
         for file in planned.installed:
             output.say(f"would put into {target}: {file}")
+        for name in planned.generations:
+            output.say(f"would put into the cache: the packed generation {name}")
         output.result({"mirror": str(target), "complete": False, **asdict(planned)})
         return EXIT_FINE
     done = unbundling.unbundle(target, places, output.progress, chosen, start_over=start_over)
@@ -113,6 +129,10 @@ def unbundle(
         output.say(f"took {name}")
     for name in done.missing:
         output.say(f"missing: {name}")
+    for name in done.generations:
+        output.say(f"put into the cache: the packed generation {name}")
+    for reason in done.refused:
+        output.say(reason)
     for name in done.left:
         output.say(f"left in the mirror, although its new lock does not name it: {name}")
     if done.missing:
@@ -125,7 +145,7 @@ def unbundle(
             f"{target} has the lock of {done.bundle} and every file that it names; {len(done.installed)} are new"
         )
     output.result({"mirror": str(target), "complete": not done.missing, **asdict(done)})
-    return EXIT_FAILED if done.missing else EXIT_FINE
+    return EXIT_FAILED if done.missing or done.refused else EXIT_FINE
 
 
 def state(
@@ -136,12 +156,13 @@ def state(
 ) -> int:
     """Write which files this mirror has, all of them hashed, for `mirror bundle --against` on the other side."""
     output = Output(as_json=as_json)
-    target = settings_file.load(settings, mirror=mirror).mirror
+    chosen = settings_file.load(settings, mirror=mirror)
+    target = chosen.mirror
     if out and out.is_dir():
         raise UsageError(f"{out} is a directory", advice=f"Give a file, for example --out {out / 'mirror-state.json'}.")
     total = sum(entry.size for entry in lock.read(target).artifacts)
     with output.progress(f"hashing {target}", total) as advance:
-        made = states.make(target, advance)
+        made = states.make(target, advance, cache_carry.choose(chosen, hashed=True).files)
     for finding in made.findings:
         output.remark(finding.problem, f"{finding.file}: {finding.detail}. It is not in the state.")
     content = parts.dump(made.state)
@@ -153,6 +174,10 @@ def state(
         output.pass_on(content.decode())
     output.result(made.state.model_dump(mode="json"))
     return EXIT_FAILED if made.findings else EXIT_FINE
+
+
+def _ids(files: Sequence[parts.CachedFile]) -> list[str]:
+    return sorted({cache_files.generation_of(one.file) for one in files})
 
 
 def _pieces(layout: parts.Layout) -> list[parts.Piece]:

@@ -155,6 +155,9 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
     """Print one line per host: its platform, what will be built, and whether the current generation changes."""
     for plan in plans:
         what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
+        if plan.unpack:
+            missing = f", after installing {', '.join(plan.unpack.lacks)}" if plan.unpack.lacks else ""
+            what = f"{plan.unpack.words}{missing}"
         if plan.share:
             words = plan.share.words(plan.recipe.stack_root)
             what = f"{what}; {words}" if plan.builds else words

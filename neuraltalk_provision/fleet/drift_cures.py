@@ -37,7 +37,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._+/-]{0,255}")
 def of_generation(observed: Observed) -> str:
     """The cure for a generation or component that is not as the lock says.
 
-    If files were changed, `provision site` must not work on in the same directory: it would seal what is there.
+    If files were changed, `provision site` in the same directory does not help: it refuses to seal what is there.
     """
     state, files = observed.state, observed.files
     generation = state.stack.generation(state.stack.current or "") if state else None

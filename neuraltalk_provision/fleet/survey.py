@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.platform import recognise
@@ -11,7 +12,7 @@ from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages
+from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages, sources
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -74,8 +75,7 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
             states[host] = state
     plans: tuple[HostPlan, ...] = ()
     if states:
-        plans = converge.make_plans(settings, limit, HostStates(states), take_over=take_over)
-        plans, failures = packages.tried(plans, settings, output)
+        plans, failures = _plans(settings, limit, HostStates(states), output, take_over)
         aside += [_failed(one) for one in failures]
     aside += _without_builder(plans, {one.host for one in aside} | {plan.host for plan in plans if plan.refusals})
     aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]
@@ -85,6 +85,26 @@ def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_ove
         {host: state.inventory.groups for host, state in states.items()},
         {host: state.inventory.address for host, state in states.items()},
     )
+
+
+def _plans(
+    settings: Settings, limit: Sequence[str], states: HostStates, output: Output, take_over: bool
+) -> tuple[tuple[HostPlan, ...], tuple[Failure, ...]]:
+    """(the plans, the failures of hosts whose package manager could not be asked).
+
+    Who unpacks is decided first: such a host is not refused for what only a build needs.
+    """
+    plan = partial(converge.make_plans, settings, limit, states, take_over=take_over)
+    plans = plan()
+    cached = sources.cached(plans, settings, output)
+    plans = sources.with_remarks(plan(unpacks=cached.unpacks) if cached.unpacks else plans, cached.remarks)
+    plans, failures = packages.tried(plans, settings, output)
+    more = sources.by_builders(plans, {one.host for one in failures}, settings)
+    if more:
+        others = {one.host: one for one in plan(unpacks={**cached.unpacks, **more}) if one.host in more}
+        replanned = {one.host: one for one in sources.with_remarks(tuple(others.values()), cached.remarks)}
+        plans = tuple(replanned.get(one.host, one) for one in plans)
+    return plans, failures
 
 
 def _without_builder(plans: Sequence[HostPlan], unwell: Collection[str]) -> list[Aside]:

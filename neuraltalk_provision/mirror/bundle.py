@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import carried, lock, look_inside, part_file, part_writer, parts
+from neuraltalk_provision.mirror import cache_files, carried, lock, look_inside, part_file, part_writer, parts
 from neuraltalk_provision.mirror.bundle_plan import Prepared
 from neuraltalk_provision.mirror.digests import Advance, Digests, exactly
 from neuraltalk_provision.mirror.parts import Layout, Piece
@@ -63,7 +63,9 @@ def _write_documents(
     tars = [entry for entry in prepared.carried if carried.is_read(entry, catalogue)]
     with progress("reading the licences of packages", sum(entry.size for entry in tars)) as advance:
         inside = {entry.file: look_inside.read(prepared.mirror / entry.file, advance) for entry in tars}
-    documents = listing.documents(prepared.name, prepared.known, prepared.description, done, catalogue, inside)
+    documents = listing.documents(
+        prepared.name, prepared.known, prepared.description, done, catalogue, inside, prepared.cached
+    )
     for document, text in documents.items():
         part_writer.write_small(folder / document, text.encode())
     return tuple(documents)
@@ -75,7 +77,7 @@ class _Bundling:
     def __init__(self, prepared: Prepared, folder: Path, advance: Advance) -> None:
         self._prepared, self._folder, self._advance = prepared, folder, advance
         self._digests = Digests()
-        self._entries = {entry.file: entry for entry in prepared.known.artifacts}
+        self._entries = {entry.file: entry for entry in (*prepared.known.artifacts, *prepared.cached)}
         self._done: dict[str, str] = {}
 
     def run(self, present: set[str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -132,7 +134,7 @@ class _Bundling:
         self._done[name] = target.digest.hexdigest()
 
     def _source(self, stack: ExitStack, piece: Piece) -> Callable[[int], bytes]:
-        path = self._prepared.mirror / piece.file
+        path = self._prepared.mirror / cache_files.place(piece.file)
         with naming(path, "read", MirrorError):
             file: BinaryIO = stack.enter_context(path.open("rb", buffering=0))
             file.seek(piece.offset)
@@ -159,8 +161,9 @@ class _Bundling:
             (self._folder / name).unlink(missing_ok=True)
         removed = f"; the parts with pieces of it were removed: {', '.join(holding)}" if holding else ""
         where = "there, or in a part that was written before," if holding else "there"
+        place = self._prepared.mirror / cache_files.place(file)
         raise MirrorError(
-            f"{self._prepared.mirror / file}: what is {where} does not have the digest that the lock says{removed}",
+            f"{place}: what is {where} does not have the digest that the lock says{removed}",
             advice=f"{_VERIFY} The other parts are kept.",
         )
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, naming
-from neuraltalk_provision.mirror import lock, packing, parts
+from neuraltalk_provision.mirror import cache_carry, lock, packing, parts
 from neuraltalk_provision.mirror.parts import Description, Layout
 from neuraltalk_provision.mirror.state import read_small
 
@@ -41,11 +41,25 @@ class Prepared:
     @property
     def carried(self) -> tuple[lock.Entry, ...]:
         """The entries of the files that the bundle contains."""
-        return tuple(entry for entry in self.known.artifacts if entry.file not in self.description.left_out)
+        carried = tuple(entry for entry in self.known.artifacts if entry.file not in self.description.left_out)
+        return carried + self.cached
+
+    @property
+    def cached(self) -> tuple[lock.Entry, ...]:
+        """The files of packed generations that the bundle contains, like entries of a lock."""
+        return tuple(
+            lock.Entry(name=one.file, file=one.file, sha256=one.sha256, size=one.size, origin="the cache", role="cache")
+            for one in self.description.cache
+        )
 
 
-def prepare(mirror: Path, part_size: int, other: parts.State | None = None) -> Prepared:
-    """Plan the bundle of a mirror. `other` is the state of the mirror on the other side: what it has is left out."""
+def prepare(
+    mirror: Path, part_size: int, other: parts.State | None = None, cached: tuple[parts.CachedFile, ...] = ()
+) -> Prepared:
+    """Plan the bundle of a mirror, with the files `cached` of its cache.
+
+    `other` is the state of the mirror on the other side: what it has is left out.
+    """
     known = lock.read(mirror)
     content = read_small(mirror / lock.FILE_NAME, parts.LARGEST_LOCK)
     there = {(file.file, file.size, file.sha256) for file in other.files} if other else set()
@@ -60,8 +74,9 @@ def prepare(mirror: Path, part_size: int, other: parts.State | None = None) -> P
             f"{mirror}: missing, or not of the size that its lock says: {', '.join(wrong)}",
             advice="`provision mirror verify` names every problem. Repair the mirror, then make the bundle.",
         )
-    sizes = {entry.file: entry.size for entry in carried}
-    description = packing.pack(sizes, part_size, content, signatures, tuple(left_out))
+    cached = cache_carry.without(cached, there)
+    sizes = {entry.file: entry.size for entry in carried} | {one.file: one.size for one in cached}
+    description = packing.pack(sizes, part_size, content, signatures, tuple(left_out), cached)
     return Prepared(mirror, content, known, signatures, description)
 
 
@@ -69,7 +84,7 @@ def _refuse_names(known: lock.Lock) -> None:
     if len(known.artifacts) > parts.MOST_FILES:
         raise MirrorError(f"the lock names more than {parts.MOST_FILES:,} files, which is too many for a bundle")
     for entry in known.artifacts:
-        if len(entry.file) > 200 or entry.file.startswith(lock.FILE_NAME):
+        if parts.is_reserved(entry.file):
             raise MirrorError(
                 f"{entry.file[:200]} cannot be the file of an artifact in a bundle",
                 advice="Give it another name, of at most 200 letters, and add it again.",

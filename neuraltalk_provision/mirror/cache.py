@@ -9,17 +9,16 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import bounded, cache_entry, signature_files, trust, whole_file
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
+from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES
 from neuraltalk_provision.rules.pack import ID
 
-DIRECTORY = "cache"
-ENTRY = "entry.json"
-SIGNATURES = f"{ENTRY}.sig.d"
 LARGEST_ENTRY = 1 << 20
 MOST = 1000
 """The most entries that are listed."""
@@ -56,7 +55,7 @@ def find(demand: trust.Demand, generation: str, *, hashed: bool = True) -> Found
     except OSError as error:
         return Found(generation, problem=f"{place / ENTRY} cannot be read: {error.strerror or error}")
     try:
-        _check_signed(demand, content, place)
+        check_signed(demand, content, generation, signature_files.read(place / SIGNATURES))
         entry = cache_entry.parse(content, generation)
         problem = _problem_of_tar(place / entry.file, entry, hashed)
     except MirrorError as error:
@@ -78,16 +77,18 @@ def entry_bytes(mirror: Path, generation: str) -> bytes:
     return content
 
 
-def _check_signed(demand: trust.Demand, content: bytes, place: Path) -> None:
-    """ValueError if an entry is not signed by those who have to sign the lock."""
+def check_signed(
+    demand: trust.Demand, content: bytes, generation: str, signatures: signature_files.SignatureFiles
+) -> None:
+    """ValueError if the entry of a generation is not signed by those who have to sign the lock."""
     if demand.mirror_trust == "unsigned":
         return
-    found = trust.judge(demand, content, signature_files.read(place / SIGNATURES))
+    found = trust.judge(demand, content, signatures)
     if found.refusal:
         states = ", ".join(f"{signature.file}: {signature.state}" for signature in found.signatures)
         raise ValueError(
             f"it is not signed as provision.yml demands (mirror_trust: {demand.mirror_trust}; "
-            f"{states or found.problem or 'it has no signature'}): `provision cache sign {place.name}` signs it"
+            f"{states or found.problem or 'it has no signature'}): `provision cache sign {generation}` signs it"
         )
 
 
@@ -140,15 +141,24 @@ def _is_alive(file: Path) -> bool:
     return match is not None
 
 
-def publish(mirror: Path, entry: CacheEntry, file: Path) -> None:
-    """Make a fetched tar the one of its generation. entry.json is removed first and written last."""
+def publish(
+    mirror: Path, entry: CacheEntry, file: Path, content: bytes = b"", signatures: Mapping[str, bytes] = {}
+) -> None:
+    """Make a fetched tar the one of its generation. entry.json is removed first and written last.
+
+    `content` are the bytes of the entry if they are signed, and `signatures` is {file name: signature}.
+    """
     place = folder(mirror, entry.id)
     with naming(place, "written", MirrorError):
+        place.mkdir(parents=True, exist_ok=True)
         (place / ENTRY).unlink(missing_ok=True)
         shutil.rmtree(place / SIGNATURES, ignore_errors=True)
         file.chmod(0o644)
         file.replace(place / entry.file)
-        whole_file.write(place / ENTRY, entry.as_bytes())
+        for name, signature in signatures.items():
+            (place / SIGNATURES).mkdir(exist_ok=True)
+            whole_file.write(place / SIGNATURES / name, signature)
+        whole_file.write(place / ENTRY, content or entry.as_bytes())
 
 
 def every(demand: trust.Demand, *, hashed: bool) -> tuple[Found, ...]:

@@ -14,6 +14,7 @@ from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.mirror.licence_names import spdx
 
 UNKNOWN = Statement(why="this artifact is not in the catalogue")
+BUILT = Statement(why="built from the sources of this list, with their licences")
 INSIDE = Statement(why="each package has its own")
 _COMMIT = re.compile(r"(https?://\S+) ([0-9a-f]{40})")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.mirror import bill_of_materials, carried, lock
@@ -18,15 +18,18 @@ def documents(
     digests: Mapping[str, str],
     catalogue: Catalogue,
     inside: Mapping[str, Inside],
+    cached: Sequence[lock.Entry] = (),
 ) -> dict[str, str]:
     """{file name: text} of all documents of a bundle.
 
-    `digests` are {file name of a part: sha256}, `inside` what the tars of packages and wheels contain, by file name.
+    `digests` are {file name of a part: sha256}, `inside` what the tars of packages and wheels contain, by file name,
+    and `cached` the files of packed generations.
     """
     rows = [
         carried.row(entry, catalogue, inside, carried=entry.file not in description.left_out)
         for entry in known.artifacts
     ]
+    rows += [carried.Row(entry, carried.BUILT, carried=True) for entry in cached]
     found = {
         f"{name}-contents.txt": _contents(name, rows, description, digests),
         f"{name}.cdx.json": bill_of_materials.make(name, description.lock.sha256, rows),

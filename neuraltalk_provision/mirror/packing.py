@@ -18,9 +18,11 @@ def pack(
     content: bytes,
     signatures: Mapping[str, bytes],
     left_out: tuple[str, ...] = (),
+    cached: tuple[parts.CachedFile, ...] = (),
 ) -> Description:
     """The description of a bundle of these files ({file: size}), whose parts have at most `part_size` bytes.
 
+    `cached` are those of them that belong to packed generations.
     Only a file that is larger than a part is split. `content` is the lock, which is in every part, as are its
     signatures. Raises UsageError if the parts are too small for that, or too many.
     """
@@ -31,6 +33,7 @@ def pack(
             for file, text in sorted(signatures.items())
         ),
         left_out=tuple(sorted(left_out)),
+        cache=tuple(sorted(cached, key=lambda one: one.file)),
     )
     room = part_size - parts.layouts(empty, content, signatures)[0].size
     while room >= _LEAST_ROOM:

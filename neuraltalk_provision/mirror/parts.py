@@ -20,7 +20,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import lock
+from neuraltalk_provision.mirror import cache_files, lock
 
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
@@ -69,6 +69,12 @@ class SignatureFile(Digested):
     file: Annotated[str, StringConstraints(pattern=f"^{SIGNATURE_NAME}$", max_length=200)]
 
 
+class CachedFile(Digested):
+    """A file of a packed generation; mirror/cache_files.py says where it belongs."""
+
+    file: Annotated[str, StringConstraints(pattern=f"^{cache_files.PATTERN}$", max_length=200)]
+
+
 class Piece(_Document):
     """`size` bytes of an artifact from `offset` on, in part number `part`."""
 
@@ -85,6 +91,7 @@ class Description(_Document):
     lock: Digested
     signatures: Annotated[tuple[SignatureFile, ...], Field(max_length=MOST_SIGNATURES)] = ()
     left_out: Annotated[tuple[FileName, ...], Field(max_length=MOST_FILES)] = ()
+    cache: Annotated[tuple[CachedFile, ...], Field(max_length=MOST_FILES)] = ()
     pieces: Annotated[tuple[Piece, ...], Field(max_length=MOST_FILES + MOST_PARTS)] = ()
 
     @property
@@ -217,11 +224,15 @@ def sums_line(sha256: str, path: str) -> bytes:
 
 
 def check(description: Description, known: lock.Lock) -> None:
-    """Raises ValueError if the bundle does not contain, or leave out, exactly the files of the lock."""
+    """Raises ValueError if the bundle does not contain, or leave out, exactly the files of the lock, and its cache."""
     sizes = {entry.file: entry.size for entry in known.artifacts}
-    reserved = [file for file in sizes if len(file) > 200 or file.startswith(lock.FILE_NAME)]
+    reserved = [file for file in sizes if is_reserved(file)]
     if reserved:
         raise ValueError(f"its lock names a file {reserved[0][:200]}, which cannot be an artifact")
+    cached = [one.file for one in description.cache]
+    if cache_files.incomplete(cached) or set(description.left_out) & set(cached):
+        raise ValueError("it does not contain all files of a packed generation")
+    sizes |= {one.file: one.size for one in description.cache}
     ends = dict.fromkeys(sizes, 0)
     counts = Counter(piece.file for piece in description.pieces)
     last = 0
@@ -237,9 +248,14 @@ def check(description: Description, known: lock.Lock) -> None:
             raise ValueError(f"it does not contain {file}")
         if file in counts and ends[file] != size:
             raise ValueError(f"its pieces of {file} have {ends[file]:,} bytes, its lock says {size:,}")
-    names = [*description.left_out, *(signature.file for signature in description.signatures)]
+    names = [*description.left_out, *cached, *(signature.file for signature in description.signatures)]
     if len(set(names)) < len(names) or set(description.left_out) - set(sizes):
         raise ValueError("it names a file twice, or one that is not in its lock")
+
+
+def is_reserved(file: str) -> bool:
+    """Whether a name cannot be that of an artifact in a bundle."""
+    return len(file) > 200 or file.startswith(lock.FILE_NAME) or cache_files.is_one(file)
 
 
 def bytes_of(text: str) -> int:

@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import lock, part_writer, parts
+from neuraltalk_provision.mirror import cache_files, lock, part_writer, parts
 from neuraltalk_provision.mirror.digests import Advance, Digests
 from neuraltalk_provision.mirror.part_file import Part
 from neuraltalk_provision.mirror.parts import Piece
@@ -72,8 +72,12 @@ class Staging:
 
     def _place(self, file: str, stamp: _Stamp) -> Path | None:
         """Where a complete file is: in the staging directory, or in the mirror if a command was killed meanwhile."""
-        places = (self._complete / file, self._mirror / file)
+        places = (self._complete / file, self._mirror / cache_files.place(file))
         return next((place for place in places if _stamp(place) == stamp), None)
+
+    def where(self, file: str) -> Path:
+        """Where a complete file is."""
+        return self._place(file, self.files[file]) or self._complete / file
 
     def _save(self) -> None:
         document = _Taken(bundle=self._bundle, files=self.files, pieces=tuple(sorted(self.pieces)))

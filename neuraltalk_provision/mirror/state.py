@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,11 @@ class Made:
     findings: tuple[store.Finding, ...]
 
 
-def make(mirror: Path, advance: Advance) -> Made:
-    """The state of a mirror. Its files are hashed: a damaged one is not in the state, so that it is carried again."""
+def make(mirror: Path, advance: Advance, cached: Sequence[parts.CachedFile] = ()) -> Made:
+    """The state of a mirror, with the files `cached` of its cache.
+
+    Its artifacts are hashed: a damaged one is not in the state, so that it is carried again.
+    """
     known = lock.read(mirror)
     content = read_small(mirror / lock.FILE_NAME, parts.LARGEST_LOCK)
     if len(known.artifacts) > parts.MOST_FILES or any(len(entry.file) > 200 for entry in known.artifacts):
@@ -32,6 +36,7 @@ def make(mirror: Path, advance: Advance) -> Made:
         for entry in known.artifacts
         if entry.file not in wrong
     )
+    files += tuple(parts.StateFile(file=one.file, size=one.size, sha256=one.sha256) for one in cached)
     return Made(parts.State(lock=hashlib.sha256(content).hexdigest(), files=files), findings)
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import find_parts, lock, part_file, parts, staging, store, trust
+from neuraltalk_provision.mirror import (
+    cache_carry,
+    cache_files,
+    find_parts,
+    lock,
+    part_file,
+    parts,
+    staging,
+    store,
+    trust,
+)
 from neuraltalk_provision.mirror.bundle_plan import signature_files
 from neuraltalk_provision.mirror.digests import Advance, Digests
 from neuraltalk_provision.mirror.find_parts import Found
@@ -26,7 +36,8 @@ class Outcome:
     """What was done. If `missing` is empty, the mirror now is what the bundle's lock says.
 
     `taken` and `missing` are names of parts; `installed` are files that are new or replaced; `left` are files of the
-    old lock, and old signatures, that the new lock does not name and that were left.
+    old lock, and old signatures, that the new lock does not name and that were left. `generations` are the ids of the
+    packed generations that are new in the cache, and `refused` says why others were not taken.
     """
 
     bundle: str
@@ -35,6 +46,8 @@ class Outcome:
     missing: tuple[str, ...]
     installed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    generations: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def unbundle(
@@ -50,7 +63,7 @@ def unbundle(
     with _explained(mirror), lock.changing(mirror, rebuild=True) as old:
         if start_over:
             staging.remove(mirror)
-        return _Unbundling(mirror, found, old, new, progress).run()
+        return _Unbundling(mirror, found, old, new, progress, demand).run()
 
 
 @contextmanager
@@ -79,6 +92,8 @@ def plan(mirror: Path, places: Sequence[Path], demand: trust.Demand) -> Outcome:
     listed = {(entry.file, entry.sha256) for entry in old.artifacts}
     fresh = {entry.file for entry in new.artifacts if (entry.file, entry.sha256) not in listed}
     description = found.any.description
+    cached = {one.file for one in description.cache} - cache_carry.present(demand, description.cache)
+    fresh |= cached
     wanted = {p.part for p in description.pieces if p.file in fresh and not staging.has(taken, p)}
     names = {number: parts.part_name(found.any.bundle, number, description.parts) for number in sorted(wanted)}
     return Outcome(
@@ -86,19 +101,26 @@ def plan(mirror: Path, places: Sequence[Path], demand: trust.Demand) -> Outcome:
         description.parts,
         tuple(name for number, name in names.items() if number in found.parts),
         tuple(name for number, name in names.items() if number not in found.parts),
-        tuple(sorted(fresh - set(description.left_out))),
+        tuple(sorted(fresh - set(description.left_out) - cached)),
         tuple(sorted({entry.file for entry in old.artifacts} - {entry.file for entry in new.artifacts})),
+        tuple(sorted({cache_files.generation_of(file) for file in cached})),
     )
 
 
 class _Unbundling:
     """One call of `unbundle`, by the holder of the guard."""
 
-    def __init__(self, mirror: Path, found: Found, old: lock.Lock, new: lock.Lock, progress: Progress) -> None:
-        self._mirror, self._found, self._progress = mirror, found, progress
+    def __init__(
+        self, mirror: Path, found: Found, old: lock.Lock, new: lock.Lock, progress: Progress, demand: trust.Demand
+    ) -> None:
+        self._mirror, self._found, self._progress, self._demand = mirror, found, progress, demand
         self._old, self._new = old, new
-        self._entries = {entry.file: entry for entry in self._new.artifacts}
         self._description = found.any.description
+        self._cached = {
+            one.file: lock.Entry(name=one.file, file=one.file, sha256=one.sha256, size=one.size, role="cache")
+            for one in self._description.cache
+        }
+        self._entries = {**{entry.file: entry for entry in self._new.artifacts}, **self._cached}
         self._staging = Staging(mirror, found.any)
         self._digests = Digests()
         self._problems: list[MirrorError] = list(found.problems)
@@ -137,7 +159,8 @@ class _Unbundling:
                 f"{self._mirror}: not in its lock, but called like files of the bundle: {', '.join(wrong)}",
                 advice="Move them to another place, then run the same command again. Nothing was overwritten.",
             )
-        return present | {entry.file for entry in others} | set(self._description.left_out)
+        present |= {entry.file for entry in others} | set(self._description.left_out)
+        return present | cache_carry.present(self._demand, self._description.cache)
 
     def _wanted(self, present: set[str]) -> list[Piece]:
         return [p for p in self._description.pieces if p.file not in present and not self._staging.has(p)]
@@ -247,12 +270,16 @@ class _Unbundling:
                 advice="Move it to another place, then run the same command again.",
             )
         listed = {entry.file for entry in self._old.artifacts}
-        installed = sorted(self._staging.files, key=lambda file: (file in listed, file))
+        installed = sorted(set(self._staging.files) - set(self._cached), key=lambda file: (file in listed, file))
+        cached = cache_carry.install(
+            self._demand, self._description.cache, self._staging.files.keys(), self._staging.where
+        )
         part = self._found.any
         before = {str(path.relative_to(self._mirror)) for path in signature_files(self._mirror)}
         self._staging.install(installed, {**part.signatures, lock.FILE_NAME: part.lock})
         left = sorted(listed - set(self._entries)) + sorted(before - set(part.signatures))
-        return self._outcome([], tuple(sorted(installed)), tuple(left))
+        done = self._outcome([], tuple(sorted(installed)), tuple(left))
+        return replace(done, generations=cached.ids, refused=cached.refused)
 
     def _outcome(self, missing: list[int], installed: tuple[str, ...] = (), left: tuple[str, ...] = ()) -> Outcome:
         return Outcome(

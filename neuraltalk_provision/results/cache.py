@@ -7,8 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from neuraltalk_provision.results.base import Many, Result, Text, Version, Whole
+from neuraltalk_provision.rules.pack import MOST_NAMED
 from neuraltalk_provision.rules.runtime import MOST_LIBRARIES, MOST_VERSIONS
 
+Component = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -44,6 +46,12 @@ class Runtime(Result):
     level: Annotated[int, Field(ge=1, le=4)]
     python: Version
     libraries: Annotated[dict[Text, Library], Field(max_length=MOST_LIBRARIES)]
+
+
+class InstalledFilesResult(Result):
+    """The result of the module installed_files_info: the component of each path that was asked for."""
+
+    components: Annotated[Many[Component], Field(max_length=MOST_NAMED)]
 
 
 class RuntimeLibrariesResult(Result):

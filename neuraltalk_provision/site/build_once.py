@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.mirror import cache
-from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.results.cache import RuntimeLibrariesResult
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, host_results, packing, packs, playbook
+from neuraltalk_provision.site import advice, codes, packing, packs, playbook, runtimes, sources
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -41,6 +39,13 @@ class Staged:
         self.diffs += results.diffs
         return {failure.host for failure in results.failures}
 
+    def refuse(self, plans: Sequence[HostPlan], reason: str) -> None:
+        """Add failures of hosts that neither unpack nor can build; the reason is why they do not unpack."""
+        for plan in plans:
+            why = "; ".join(plan.unpack.cannot_build) if plan.unpack else ""
+            words = f"{reason}, and it cannot build it itself: {why}"
+            self.failures.append(Failure(plan.host, "", words, code=codes.HOST_REFUSED))
+
 
 def build_once(
     plans: Sequence[HostPlan],
@@ -65,7 +70,11 @@ def build_once(
     known = [plan for name in entries for plan in groups.pop(name)]
     alone += _unpack(known, entries, given, settings, output, staged)
     while groups:
+        for name in [name for name, group in groups.items() if not any(_can_build(plan) for plan in group)]:
+            staged.refuse(groups.pop(name), "no other host has built its generation")
         chosen = [_builder(group, builders) for group in groups.values()]
+        if not (chosen or alone):
+            break
         failed = staged.add(build([plan.host for plan in (*chosen, *alone)]))
         alone = []
         made = _pack([plan for plan in chosen if plan.host not in failed], given, settings, output)
@@ -75,7 +84,8 @@ def build_once(
             if plan.recipe.id in made:
                 ready += group
             elif plan.host not in failed:
-                alone += group
+                alone += [other for other in group if _can_build(other)]
+                staged.refuse([other for other in group if not _can_build(other)], "nothing could be packed")
             elif group:
                 groups[plan.recipe.id] = group  # another host of its kind builds
         alone += _unpack(ready, made, given, settings, output, staged)
@@ -84,23 +94,22 @@ def build_once(
     return staged
 
 
+def _can_build(plan: HostPlan) -> bool:
+    return plan.unpack is None or not plan.unpack.cannot_build
+
+
 def _builder(group: Sequence[HostPlan], builders: Collection[str]) -> HostPlan:
-    """Of the hosts of one kind: a named builder, else the one that has least to build, else the first."""
-    return min(group, key=lambda plan: (plan.host not in builders, len(plan.builds)))
+    """Of the hosts of one kind that can build: whom the plan names, a named one, who has least to build, the first."""
+    able = [plan for plan in group if _can_build(plan)]
+    return min(able, key=lambda plan: (plan.unpack is not None, plan.host not in builders, len(plan.builds)))
 
 
 def _entry(plan: HostPlan, settings: Settings, output: Output) -> CacheEntry | None:
     """The entry that can be used for a plan; None, with the reason said, if there is none."""
-    found = cache.find(settings, plan.recipe.id)
-    problem = found.problem
-    if found.entry:
-        problem = mismatch(found.entry, packs.digests(plan.recipe), plan.recipe.platform, plan.recipe.stack_root)
-        unknown = set(found.entry.left_out) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}
-        problem = problem or ("it needs files that the mirror does not have" if unknown else "")
+    entry, problem = sources.entry_of(plan, settings, hashed=True)
     if problem:
         output.remark("cache", f"the packed generation {plan.recipe.id} is not used, and is built again: {problem}")
-        return None
-    return found.entry
+    return entry
 
 
 def _pack(
@@ -161,9 +170,13 @@ def _unpack(
             staged.unpacked[plan.host] = origin
             staged.changes.append(Change(plan.host, "generation", "unpack", origin))
             output.step(plan.host, "generation", "unpacked", origin)
-    for host, reason in sorted(unfit.items()):
-        output.remark("cache", f"{host} builds its generation itself: {reason}")
-    return [plan for plan in plans if plan.host in unfit]
+    building = [plan for plan in plans if plan.host in unfit and _can_build(plan)]
+    for plan in plans:
+        if plan in building:
+            output.remark("cache", f"{plan.host} builds its generation itself: {unfit[plan.host]}")
+        elif plan.host in unfit:
+            staged.refuse([plan], f"it cannot use the packed generation: {unfit[plan.host]}")
+    return building
 
 
 def _unfit(
@@ -174,22 +187,7 @@ def _unfit(
     staged: Staged,
 ) -> dict[str, str]:
     """{host: why it cannot use the packed generation}. Hosts that do not answer are among the failures afterwards."""
-    request = playbook.Request(
-        playbook="runtime.yml",
-        inventory=settings.inventory,
-        variables={
-            "provision_runtime": {
-                plan.host: packs.question(entries[plan.recipe.id].needs, plan.recipe) for plan in plans
-            }
-        },
-        limit=[plan.host for plan in plans],
-        forks=settings.forks,
-    )
-    with output.working("asking for libraries"):
-        received = playbook.run(request).results
-    results, failures = host_results.of(
-        received, "runtime_libraries_info", RuntimeLibrariesResult, [plan.host for plan in plans]
-    )
+    runtime, failures = runtimes.ask(plans, entries, settings, output)
     unfit = {}
     for failure in failures:
         if failure.unreachable:
@@ -197,8 +195,8 @@ def _unfit(
         else:
             unfit[failure.host] = advice.explain(failure)
     for plan in plans:
-        if plan.host in results:
-            reasons = packs.fits(entries[plan.recipe.id], results[plan.host].runtime)
+        if plan.host in runtime:
+            reasons = packs.fits(entries[plan.recipe.id], runtime[plan.host])
             if reasons:
                 unfit[plan.host] = "; ".join(reasons)
     return unfit

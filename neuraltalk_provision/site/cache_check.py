@@ -1,19 +1,50 @@
-"""Compares the packed generation of a host with the one in the cache: two builders, same inputs, same bytes?"""
+"""Builds the generation of an entry of the cache again, and compares: two builders, same inputs, same bytes?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.mirror import cache, cache_needs
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.rules.pack import Listed, differences
+from neuraltalk_provision.results.cache import InstalledFilesResult
+from neuraltalk_provision.rules import pack
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, leases, packing
+from neuraltalk_provision.site import (
+    advice,
+    converge,
+    host_results,
+    host_state,
+    leases,
+    packing,
+    playbook,
+    second_builder,
+    steps,
+)
+from neuraltalk_provision.site.differing import Difference, differences
+from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
+from neuraltalk_provision.site.second_builder import Second
 
 MOST_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Again:
+    """What is built again: the entry of the cache, the second builder, and its plan if it had nothing of it."""
+
+    entry: CacheEntry
+    second: Second
+    plan: HostPlan
+
+    @property
+    def words(self) -> str:
+        """What is done, for `--plan`."""
+        return self.second.words(self.entry.id)
 
 
 @dataclass(frozen=True)
@@ -23,7 +54,7 @@ class Compared:
     generation: str
     builders: tuple[str, str]
     sha256: tuple[str, str]
-    differing: tuple[tuple[str, str], ...]
+    differing: tuple[Difference, ...]
 
     @property
     def same(self) -> bool:
@@ -35,9 +66,13 @@ class Compared:
         both = f"generation {self.generation} of {self.builders[0]} and of {self.builders[1]}"
         if self.same:
             return [f"{both}: the same bytes, SHA-256 {self.sha256[0]}"]
-        shown = [f"  {path}: {what}" for path, what in self.differing[:MOST_SHOWN]]
+        counts: dict[str, int] = {}
+        for one in self.differing:
+            counts[one.component] = counts.get(one.component, 0) + 1
+        of = ", ".join(f"{count} of {name or 'no component'}" for name, count in sorted(counts.items()))
+        shown = [f"  {one.words}" for one in self.differing[:MOST_SHOWN]]
         more = [f"  and {len(self.differing) - MOST_SHOWN} more"] if len(self.differing) > MOST_SHOWN else []
-        return [f"{both} differ in {len(self.differing)} entries:", *shown, *more]
+        return [f"{both} differ in {len(self.differing)} entries ({of}):", *shown, *more]
 
     def as_json(self) -> dict[str, Any]:
         """The result as `--json` prints it."""
@@ -46,66 +81,122 @@ class Compared:
             "builders": list(self.builders),
             "sha256": list(self.sha256),
             "same": self.same,
-            "differing": [{"path": path, "what": what} for path, what in self.differing],
+            "differing": [one.as_json() for one in self.differing],
         }
 
 
-def compare(plan: HostPlan, settings: Settings, output: Output) -> Compared:
-    """Pack the generation of a host again and compare it with the entry of the cache. Changes neither.
+def prepare(settings: Settings, generation: str = "", on: str = "") -> Again:
+    """What would be built again, and where. Changes nothing.
 
-    Raises UsageError if there is nothing to compare: no entry, or the host has not built this generation itself.
+    `generation` is the id of the entry; it can be empty if the hosts need only one that the cache has. Raises
+    UsageError if there is no such entry or no such host, HostError if no host answers.
     """
-    generation = plan.recipe.id
-    found = cache.find(settings, generation)
-    if found.entry is None:
+    states = host_state.read_each(settings, catalogues.load(), [on] if on else [])
+    if not states.states:
+        raise advice.host_error(states.failures)
+    plans = converge.make_plans(settings, (), HostStates(states.states))
+    entry = _entry(plans, settings, generation)
+    second = second_builder.choose(entry, plans, states.states, on)
+    return Again(entry, second, next(plan for plan in plans if plan.host == second.host))
+
+
+def _entry(plans: Sequence[HostPlan], settings: Settings, generation: str) -> CacheEntry:
+    """The entry that is compared."""
+    ids = [generation] if generation else sorted({plan.recipe.id for plan in plans})
+    found = [cache.find(settings, name) for name in ids]
+    usable = [one.entry for one in found if one.entry]
+    if not usable:
+        problems = [f"{one.id}: {one.problem}" for one in found if one.problem]
         raise UsageError(
-            f"the cache has no generation {generation} that can be used"
-            + (f": {found.problem}" if found.problem else ""),
+            "\n".join([f"the cache has no generation that can be compared: {', '.join(ids)}", *problems]),
             advice="`provision cache list` shows what it has.",
         )
-    if plan.stages:
+    if len(usable) > 1:
         raise UsageError(
-            f"{plan.host} has not the complete generation {generation}, which is in the cache",
-            advice=f"Build it there: `provision site --no-cache --limit {plan.host}`.",
+            f"the hosts need several generations of the cache: {', '.join(entry.id for entry in usable)}",
+            advice="Give the id of one of them.",
         )
+    return usable[0]
+
+
+def compare(again: Again, settings: Settings, output: Output) -> Compared:
+    """Build the generation on the second builder, and compare it with the cache, which stays as it is.
+
+    What was built is removed from the host afterwards, unless it had one before, or the build fails. Raises HostError
+    if it cannot be built or packed.
+    """
+    plan, entry = again.plan, again.entry
     lease = leases.variables("provision cache verify", {plan.host: plan.over})
     given = {**converge.variables((plan,), settings), "provision_lease": lease}
     with leases.released([plan.host], given, settings):
+        if not again.second.own:
+            plan = _built(again, given, settings, output)
         fetched, problems = packing.fetch((plan,), lease, settings, output)
-    if not fetched:
-        raise HostError(f"{plan.host}: {problems.get(plan.host, 'nothing was packed')}")
-    (one,) = fetched
-    try:
-        entries = cache_needs.inspect(cache.folder(settings.mirror, generation) / found.entry.file).entries
-    finally:
-        one.file.unlink(missing_ok=True)
-    differing = differences(entries, one.inspected.entries)
-    return Compared(
-        generation,
-        (found.entry.builder, plan.host),
-        (found.entry.sha256, one.pack.sha256),
-        tuple((path, _difference(left, right)) for path, left, right in differing),
+        if not fetched:
+            raise HostError(f"{plan.host}: {problems.get(plan.host, 'nothing was packed')}")
+        (one,) = fetched
+        try:
+            entries = cache_needs.inspect(cache.folder(settings.mirror, entry.id) / entry.file).entries
+        finally:
+            one.file.unlink(missing_ok=True)
+        found = pack.differences(entries, one.inspected.entries)
+        owners = _owners(plan, [path for path, _left, _right in found], settings) if found else {}
+        if not (again.second.own or again.second.replaces):
+            _discard(plan, lease, settings, output)
+    return Compared(entry.id, (entry.builder, plan.host), (entry.sha256, one.pack.sha256), differences(found, owners))
+
+
+def _built(again: Again, given: Mapping[str, Any], settings: Settings, output: Output) -> HostPlan:
+    """The plan of the second builder after it has built. Raises UsageError if it must not, HostError if it fails."""
+    host = again.second.host
+    plan = again.plan
+    if again.second.replaces:
+        _discard(plan, given["provision_lease"], settings, output)
+        (plan,) = converge.make_plans(settings, [host])
+    converge.refuse((plan,))
+    converge.check_mirror((plan,), settings, catalogues.load(), output)
+    lease = given["provision_lease"]
+    results = steps.build([host], {**converge.variables((plan,), settings), "provision_lease": lease}, settings, output)
+    if results.failures:
+        raise advice.host_error(
+            results.failures,
+            advice="Its current generation was not touched. What was built so far stays there, for its logs; the same "
+            "command removes it first.",
+        )
+    return plan
+
+
+def _discard(plan: HostPlan, lease: Mapping[str, Any], settings: Settings, output: Output) -> None:
+    request = playbook.Request(
+        playbook="discard.yml",
+        inventory=settings.inventory,
+        variables={
+            "provision_lease": lease,
+            "provision_discarded": {"stack_root": plan.recipe.stack_root, "id": plan.recipe.id},
+        },
+        limit=[plan.host],
+        forks=settings.forks,
     )
+    with output.working("removing the generation"):
+        failures = steps.with_silent([plan.host], playbook.run(request).results)
+    if failures:
+        raise advice.host_error(failures)
 
 
-def _difference(left: Listed | None, right: Listed | None) -> str:
-    """What differs between two entries of the same path, in words, with the usual cause of it if one is known."""
-    if left is None or right is None:
-        return "only the second has it" if left is None else "only the first has it"
-    if left.type != right.type or left.target != right.target:
-        return f"{left.type} {left.target} and {right.type} {right.target}"
-    if left.mode != right.mode:
-        return f"mode {left.mode} and {right.mode}"
-    return f"other content, {left.size} and {right.size} bytes{_cause(left.path)}"
-
-
-_CAUSES = {
-    ".a": "a static library, whose members have dates",
-    ".log": "a log of the build",
-    ".html": "pages that luarocks writes with dates",
-    "runtime.lua": "declarations of the system's headers, which differ between releases of libc6-dev",
-}
-
-
-def _cause(path: str) -> str:
-    return next((f" ({cause})" for end, cause in _CAUSES.items() if path.endswith(end)), "")
+def _owners(plan: HostPlan, paths: Sequence[str], settings: Settings) -> dict[str, str]:
+    """{path: the component that installed it} of the first paths; without those that are not known."""
+    asked = list(paths[: pack.MOST_NAMED])
+    request = playbook.Request(
+        playbook="owners.yml",
+        inventory=settings.inventory,
+        variables={
+            "provision_owners": {"stack_root": plan.recipe.stack_root, "id": plan.recipe.id, "paths": asked},
+        },
+        limit=[plan.host],
+        forks=settings.forks,
+    )
+    received = playbook.run(request).results
+    results, _failures = host_results.of(received, "installed_files_info", InstalledFilesResult, [plan.host])
+    if plan.host not in results:
+        return {}
+    return {path: name for path, name in zip(asked, results[plan.host].components, strict=False) if name}

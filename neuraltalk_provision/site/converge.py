@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -21,6 +22,7 @@ from neuraltalk_provision.site.events import Change, Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, following, plan
 from neuraltalk_provision.site.steps import Staged
+from neuraltalk_provision.site.unpack import Unpack
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ def make_plans(
     known: HostStates | None = None,
     *,
     take_over: bool = False,
+    unpacks: Mapping[str, Unpack] = MappingProxyType({}),
 ) -> tuple[HostPlan, ...]:
     """A plan for every host. Reads the state of each host once, unless `known` contains it, and changes nothing.
 
-    With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
+    With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended. The hosts in
+    `unpacks` do not build.
     """
     catalogue = catalogues.load()
     lock.refuse_no_directory(settings.mirror)
@@ -80,6 +84,7 @@ def make_plans(
             over="" if share else controller.replaceable(state.lease, take_over),
             pushed=not settings.artifact_url,
             share=share,
+            unpack=unpacks.get(host),
         )
 
     return tuple(decide(host, state) for host, state in known.states.items())
@@ -211,12 +216,20 @@ def _converge(
     check: bool,
     diff: bool,
 ) -> SiteOutcome:
-    staging = [plan.host for plan in plans if plan.stages]
+    # What would be unpacked is not tried in check mode: the roles that build do not concern such a host.
+    unpacked = tuple(
+        Change(plan.host, "generation", "unpack", plan.unpack.origin, predicted=True)
+        for plan in plans
+        if check and plan.unpack
+    )
+    staging = [plan.host for plan in plans if plan.stages and not (check and plan.unpack)]
     staged = steps.stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
     failed = {failure.host for failure in staged.failures}
     preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
     prepared = steps.prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
-    changes, failures = staged.changes + prepared.changes, staged.failures + prepared.failures
+    for one in unpacked:
+        output.step(one.host, one.component, "would be unpacked", one.evidence)
+    changes, failures = staged.changes + prepared.changes + unpacked, staged.failures + prepared.failures
     failed = {failure.host for failure in failures}
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     if check:

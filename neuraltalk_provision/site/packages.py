@@ -36,6 +36,8 @@ def tried(
 def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     """The plan with what is known of the versions that would be installed; see trials.judged."""
     known = {row.package: row.version for row in result.versions}
+    if plan.unpack:
+        return plan
     usual = catalogue.usual_versions()
     release = next((key for key in releases(plan.recipe.platform) if key in usual), "")
     return trials.judged(plan, catalogue.tried_table(), known, usual.get(release))
@@ -128,7 +130,7 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
 def _question(plan: HostPlan) -> dict[str, object]:
     return {
         "manager": plan.recipe.manager,
-        "required": list(plan.recipe.required),
-        "optional": list(plan.recipe.optional),
+        "required": list(plan.unpack.packages if plan.unpack else plan.recipe.required),
+        "optional": list(plan.recipe.runs if plan.unpack else plan.recipe.optional),
         "file": _file(plan),
     }

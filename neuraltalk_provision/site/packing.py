@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
-from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
+from neuraltalk_provision.mirror import cache, cache_files, cache_needs, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_needs import Inspected
 from neuraltalk_provision.output import Output
@@ -148,4 +148,4 @@ def sign(settings: Settings, generation: str, key: Path | None) -> Path:
     place = cache.folder(settings.mirror, generation)
     chosen = signing.choose(key, settings)
     content = cache.entry_bytes(settings.mirror, generation)
-    return signing.sign_content(content, chosen, place / cache.SIGNATURES)
+    return signing.sign_content(content, chosen, place / cache_files.SIGNATURES)

@@ -12,8 +12,10 @@ from neuraltalk_provision.results.host_state import Build, Cudnn, Generation, Ho
 from neuraltalk_provision.rules import activation as activations
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
+from neuraltalk_provision.site import unpack as unpacks
 from neuraltalk_provision.site.obstacles import obstacles
 from neuraltalk_provision.site.sharing import Share
+from neuraltalk_provision.site.unpack import Unpack
 
 MACHINE = ("packages", "account")
 """The components that belong to the machine and not to the stack root."""
@@ -54,6 +56,8 @@ class HostPlan:
     versions: Mapping[str, str] = field(default_factory=dict)
     untried: tuple[str, ...] = ()
     share: Share | None = None
+    unpack: Unpack | None = None
+    """From where the generation is unpacked; None if it is built."""
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -93,6 +97,7 @@ class HostPlan:
             "generation": self.recipe.id,
             "current": self.current,
             "build": [{"component": s.component, "why": s.why} for s in self.steps if s.build],
+            "unpack": self.unpack and self.unpack.as_json(),
             "keep": [s.component for s in self.steps if not s.build],
             "left_out": list(self.recipe.left_out),
             "activate": self.activates,
@@ -117,6 +122,7 @@ def plan(
     over: str = "",
     pushed: bool = True,
     share: Share | None = None,
+    unpack: Unpack | None = None,
 ) -> HostPlan:
     """The plan for a host from its state and its recipe.
 
@@ -124,9 +130,10 @@ def plan(
     `refusals` and `remark` come from the choice of the recipe. `over` is the holder of its lease, if that has ended.
     `pushed` means that the controller sends the files, which pass through the directory for temporary files. With
     `share` another name builds: nothing is to be done here, or on another machine only what belongs to that machine.
+    With `unpack` the generation is not built on the host: what only a build needs is no reason to refuse.
     """
     generation = state.stack.generation(recipe.id)
-    steps = [_packages(state, recipe, generation), _account(state)]
+    steps = [_packages(state, recipe, generation, unpack), _account(state)]
     for part in recipe.parts:
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -140,7 +147,7 @@ def plan(
         recipe=recipe,
         current=state.stack.current or "",
         steps=tuple(steps),
-        # A generation that was sealed before manifests existed stays usable for a rollback, but is sealed again.
+        # Without its manifest, a generation stays usable for a rollback, but has to be sealed again.
         sealed=generation.sealed and generation.manifest,
         refusals=(),
         take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
@@ -151,6 +158,7 @@ def plan(
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
         versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
         share=share,
+        unpack=unpack,
     )
     return replace(
         decided,
@@ -209,11 +217,13 @@ def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
     )
 
 
-def _packages(state: HostState, recipe: Recipe, generation: Generation) -> Step:
-    """A host with a generation that was unpacked needs no compilers, only what the generation needs when it is used."""
+def _packages(state: HostState, recipe: Recipe, generation: Generation, unpack: Unpack | None) -> Step:
+    """A host that unpacks or has unpacked needs no compilers, only what the generation needs when it is used."""
     missing = [name for name in recipe.required if name not in state.packages]
     if generation.sealed and generation.lacks is not None:
         missing = list(generation.lacks)
+    elif unpack:
+        missing = list(unpack.lacks)
     return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 
@@ -233,7 +243,10 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
         )
     refusals += [f"{host}: {_of_build(build, state.controller)}" for build in _builds(state, decided.take_over)]
     if decided.stages or decided.prepares:
-        found = obstacles(state, decided.recipe, decided.builds, pushed, shares=decided.prepares)
+        if decided.unpack:
+            found = unpacks.obstacles(state, decided.recipe, decided.unpack, pushed)
+        else:
+            found = obstacles(state, decided.recipe, decided.builds, pushed, shares=decided.prepares)
         refusals += [f"{host}: {reason}" for reason in found]
         if "packages" in decided.builds and state.user.uid != 0:
             refusals.append(

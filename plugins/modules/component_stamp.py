@@ -11,6 +11,8 @@ description:
   - The stamp is removed before the component is built, and written after the build. So a build that was killed resumes
     at the component at which it stopped.
   - While one of its components is built again, a generation is not complete. So its seal is removed first.
+  - What the component creates or writes between V(absent) and V(present) is recorded as installed by it. A generation
+    with anything else is not sealed. What an interrupted build left is removed before the next one begins.
 options:
   generation:
     description: The generation's directory.
@@ -57,6 +59,10 @@ predicted:
   description: Whether nothing was done because of check mode. The result is then a prediction.
   returned: success
   type: bool
+removed:
+  description: How many files and directories of an interrupted build were removed.
+  returned: for O(state=absent)
+  type: int
 component:
   description: The component and its change, for the plan and the report.
   returned: for O(state=present)
@@ -73,14 +79,15 @@ component:
       type: raw
 """
 
+import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host import installed
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import read_json, remove, write_json
+from ..module_utils.host.files import read_json, remove, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import stamp_path
-from ..module_utils.rules import layout
 
 
 def stamp(module):
@@ -90,18 +97,20 @@ def stamp(module):
     recorded = read_json(path) or {}
     before = recorded.get("digest", "")
     if options["state"] == "absent":
+        removed = 0
         if not module.check_mode:
-            remove(layout.seal(options["generation"]))
+            removed = installed.begin(options["generation"], options["component"])
             remove(path)
-        return {"changed": bool(before)}
+        return {"changed": bool(before), "removed": removed}
     changed = before != options["digest"]
     if changed and not module.check_mode:
         if not options["evidence"]:
             raise StackError("there is no evidence that %s works, so no stamp is written" % options["component"])
-        write_json(
-            path,
-            {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())},
-        )
+        stamp = {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())}
+        text = json.dumps(stamp, sort_keys=True) + "\n"
+        installed.end(options["generation"], options["component"], text)
+        write_whole(path, text)
+        installed.finish(options["generation"])
     return {
         "changed": changed,
         "component": {

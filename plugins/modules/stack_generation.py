@@ -11,10 +11,12 @@ description:
   - A generation is built beside the one that runs. V(open) records which controller builds, and creates the directories
     of the generation O(id) and O(files) in it. If O(take_over) is set, it also ends what an interrupted controller left
     running.
-  - V(sealed) records that the generation is complete. All files get modes that let other users read but not write
-    them. The manifest then lists every file with its mode and sha256.
+  - V(sealed) records that the generation is complete. It is refused, with the code C(generation.changed), if the
+    generation has files that no component installed, or that were changed since then. All files get modes that let
+    other users read but not write them. The manifest then lists every file with its mode and sha256.
   - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
     O(keep). V(previous) points the link at the generation that was current before.
+  - V(absent) removes the generation O(id) with its sources. One that is current, the previous one, or used is refused.
   - V(withdrawn) undoes V(current) after the generation failed there. The withdrawn generation does not become the
     previous one. Without O(id), no generation is current afterwards.
 options:
@@ -69,7 +71,7 @@ options:
   state:
     description: The state to bring about.
     type: str
-    choices: [open, sealed, current, previous, withdrawn]
+    choices: [open, sealed, current, previous, withdrawn, absent]
     required: true
 extends_documentation_fragment: [action_common_attributes]
 attributes:
@@ -101,7 +103,7 @@ current:
   returned: success
   type: str
 previous:
-  description: The id that it pointed at before; empty for V(open) and V(sealed).
+  description: The id that it pointed at before; empty for V(open), V(sealed) and V(absent).
   returned: success
   type: str
 ended:
@@ -127,7 +129,7 @@ import os
 import shutil
 import time
 
-from ..module_utils.host import manifest, skeleton
+from ..module_utils.host import installed, manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
 from ..module_utils.runs.uses import generations_in_use
@@ -138,7 +140,7 @@ from ..module_utils.host.generations import Generations
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
-from ..module_utils.rules import layout
+from ..module_utils.rules import codes, layout, pack
 
 # Seconds. An incomplete generation is kept for this long, so that its build can be continued.
 ABANDONED = 7 * 86400
@@ -147,7 +149,7 @@ FILES = {
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
 }
-STATES = ["open", "sealed", "current", "previous", "withdrawn"]
+STATES = ["open", "sealed", "current", "previous", "withdrawn", "absent"]
 
 
 class Stack(Generations):
@@ -166,11 +168,16 @@ class Stack(Generations):
         return ended
 
     def seal(self, generation, components):
-        """Write the manifest and generation.json. StackError if a component has no stamp or another digest."""
+        """Write the manifest and generation.json.
+
+        StackError if a component has no stamp or another digest, or if anything else is there than what they installed.
+        """
         stamps = read_stamps(self.path(generation))
         unbuilt = sorted(name for name, wanted in components.items() if stamps.get(name) != wanted)
         if unbuilt:
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
+        installed.refuse_others(self.path(generation))
+        installed.finish(self.path(generation))
         digest = manifest.write(self.path(generation))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
         unpacked = manifest.seal_of(self.path(generation)).get("unpacked")
@@ -202,10 +209,24 @@ class Stack(Generations):
         abandoned = [n for n in sorted(os.listdir(self.path(""))) if n not in sealed and self.idle(n) > ABANDONED]
         removed = [name for name in sealed[max(keep, 1):] + abandoned if name not in spared]  # fmt: skip
         for name in removed:
-            remove(layout.seal(self.path(name)))
-            shutil.rmtree(self.path(name))
-            shutil.rmtree(os.path.join(self.root, layout.BUILD, name), ignore_errors=True)
+            self.erase(name)
         return removed
+
+    def erase(self, name):
+        """Remove a generation, its seal first, and its sources."""
+        remove(layout.seal(self.path(name)))
+        shutil.rmtree(self.path(name))
+        shutil.rmtree(os.path.join(self.root, layout.BUILD, name), ignore_errors=True)
+
+    def refuse_used(self, name):
+        """StackError if a generation is current, or the previous one, or used, or if that cannot be determined."""
+        in_use = generations_in_use(self.root)
+        reasons = ["is current"] * (name == self.current())
+        reasons += ["is the one to which `provision rollback` returns"] * (name == self.history.get("previous"))
+        reasons += ["may be used by a run, which cannot be determined"] * (in_use is None)
+        reasons += ["is used by a run or another program"] * (name in (in_use or ()))
+        if reasons:
+            raise StackError("generation %s is not removed: it %s" % (name, reasons[0]), code=codes.BUSY)
 
 
 def work(module):
@@ -222,6 +243,15 @@ def work(module):
         if changed and not dry:
             stack.seal(target, options["components"])
         return {"changed": changed, "current": before, "previous": "", "removed": []}
+    if options["state"] == "absent":
+        if not pack.ID.match(target):
+            raise StackError("%s is not the id of a generation" % target)
+        there = os.path.isdir(stack.path(target))
+        if there:
+            stack.refuse_used(target)
+        if there and not dry:
+            stack.erase(target)
+        return {"changed": there, "current": before, "previous": "", "removed": [target] * there}
     if options["state"] == "previous":
         target = target or stack.history.get("previous", "")
         if not target:

@@ -7,18 +7,19 @@ import sys
 from collections.abc import Sequence
 
 from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.site import build_once, converge, leases, packages, playbook
+from neuraltalk_provision.site import build_once, converge, leases, playbook
 from neuraltalk_provision.site.events import PlayResults
 
 
 def main(builders: Sequence[str]) -> int:
     """Stage every host of the settings in this directory; `builders` build if they can."""
-    settings = settings_file.load(None)
+    settings = settings_file.load(None).model_copy(update={"builders": tuple(builders), "cache": True})
     output = Output(as_json=True)
-    plans, failures = packages.tried(converge.make_plans(settings), settings, output)
-    assert failures == ()
-    converge.refuse(plans)
+    found = survey.survey(settings, (), output)
+    survey.refuse(found)
+    plans = found.plans
     given = converge.variables(plans, settings)
 
     def build(hosts: Sequence[str]) -> PlayResults:
@@ -29,6 +30,7 @@ def main(builders: Sequence[str]) -> int:
         staged = build_once.build_once(plans, given, settings, output, build, builders)
     result = {
         "unpacked": staged.unpacked,
+        "planned": {plan.host: plan.unpack.words for plan in plans if plan.unpack},
         "built": sorted({change.host for change in staged.changes if change.change == "build"}),
         "failures": [failure.message for failure in staged.failures],
     }

@@ -74,6 +74,7 @@ def staged(two: Two) -> dict[str, Any]:
 
 def test_one_host_builds_and_the_other_one_unpacks_without_a_compiler(two: Two, staged: dict[str, Any]) -> None:
     assert staged["failures"] == []
+    assert staged["planned"] == {two.target.name: f"unpack what {two.builder.name} builds"}
     assert staged["built"] == [two.builder.name]
     assert list(staged["unpacked"]) == [two.target.name]
     assert two.target.run(COMPILERS) == ""
@@ -96,7 +97,7 @@ def test_both_are_activated_verified_and_stay_as_they_are(two: Two, staged: dict
     assert two.target.run(COMPILERS) == ""
 
 
-def test_the_cache_is_listed_compared_and_removed(two: Two, staged: dict[str, Any]) -> None:
+def test_the_cache_is_listed(two: Two, staged: dict[str, Any]) -> None:
     assert staged["unpacked"]
     (listed,) = two.directory.provision("cache", "list", "--hash", "--json").ended_with(0).document["generations"]
     assert listed["usable"] is True
@@ -104,8 +105,51 @@ def test_the_cache_is_listed_compared_and_removed(two: Two, staged: dict[str, An
     assert entry["builder"] == two.builder.name
     assert entry["needs"]["machine"] == "x86_64"
     assert entry["packages"]["libc.so.6"] == "libc6"
-    for host in (two.builder, two.target):
-        compared = two.directory.provision("cache", "verify", "--host", host.name, "--json").ended_with(0).document
-        assert compared["same"] is True
+
+
+def test_what_is_needed_is_not_built_again_in_its_place(two: Two, staged: dict[str, Any]) -> None:
+    assert staged["unpacked"]
+    for host, words in ((two.builder, "it is what the cache has"), (two.target, "it was unpacked")):
+        two.directory.provision("cache", "verify", "--on", host.name).ended_with(2).says(words)
+
+
+def test_a_second_builder_makes_the_same_bytes(two: Two, staged: dict[str, Any]) -> None:
+    """The target gets compilers from the mirror, and builds what it had unpacked."""
+    (generation,) = two.target.generations
+    two.target.run(f"rm {ROOT}/current")
+    two.directory.provision("cache", "verify", "--plan").ended_with(0).says(f"{two.target.name} builds generation")
+    compared = two.directory.provision("cache", "verify", "--json").ended_with(0).document
+    assert compared["differing"] == []
+    assert compared["same"] is True
+    assert compared["builders"] == [two.builder.name, two.target.name]
+    assert two.target.generations == {generation}
+    assert "component" in two.target.run(f"head -1 {ROOT}/generations/{generation}/installed")
+
+
+def test_a_file_that_no_component_installed_is_not_sealed(two: Two, staged: dict[str, Any]) -> None:
+    (generation,) = two.target.generations
+    place = f"{ROOT}/generations/{generation}"
+    two.target.run(f"rm {place}/stamps/cjson.json; echo evil >{place}/torch/lib/evil.lua")
+    site = ("site", "--stage-only", "--no-cache", "--limit", two.target.name)
+    refused = two.directory.provision(*site).ended_with(1)
+    refused.says("1 of its files", "torch/lib/evil.lua was added", "Move or delete what was added")
+    two.target.run(f"rm {place}/torch/lib/evil.lua")
+    two.directory.provision(*site).ended_with(0)
+    assert two.target.has(f"{place}/generation.json")
+
+
+def test_a_carried_cache_is_used_on_the_other_side(two: Two, staged: dict[str, Any]) -> None:
+    parts, other = two.directory.path / "parts", two.directory.path / "carried"
+    two.directory.provision("mirror", "bundle", "--to", str(parts)).ended_with(0)
+    taken = two.directory.provision("mirror", "unbundle", str(parts), "--mirror", str(other), "--json")
+    (generation,) = taken.ended_with(0).document["generations"]
+    (listed,) = two.directory.provision("cache", "list", "--mirror", str(other), "--hash", "--json").document[
+        "generations"
+    ]
+    assert (listed["id"], listed["usable"]) == (generation, True)
+
+
+def test_the_cache_is_emptied(two: Two, staged: dict[str, Any]) -> None:
+    (listed,) = two.directory.provision("cache", "list", "--json").ended_with(0).document["generations"]
     two.directory.provision("cache", "remove", listed["id"]).ended_with(0)
     assert two.directory.provision("cache", "list", "--json").ended_with(0).document["generations"] == []

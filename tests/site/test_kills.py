@@ -156,7 +156,9 @@ class Machine:
         if tag and tag != "always":
             # The host state that the entry point `open` would have registered.
             choice = ["--tags", tag, "--skip-tags", "always"]
-            stamps = {file.stem: json.loads(file.read_text())["digest"] for file in self.generation.glob("stamps/*")}
+            stamps = {
+                file.stem: json.loads(file.read_text())["digest"] for file in self.generation.glob("stamps/*.json")
+            }
             state = {
                 "cores": 1,
                 "platform": {"executable": sys.executable},

@@ -53,6 +53,27 @@ SEAL = """
   gather_facts: false
   become: true
   tasks:
+    - neuraltalk.provision.component_stamp:
+        generation: "{{ root }}/generations/{{ item }}"
+        component: nn
+        state: absent
+      loop: "{{ generations }}"
+    # So everything is installed by this component.
+    - ansible.builtin.command: find {{ root }}/generations/{{ item }} -exec touch -h {} +
+      loop: "{{ generations }}"
+    - neuraltalk.provision.component_stamp: &stamp
+        generation: "{{ root }}/generations/{{ item }}"
+        component: nn
+        digest: d-nn
+        evidence: it was copied
+      loop: "{{ generations }}"
+    - neuraltalk.provision.component_stamp:
+        generation: "{{ root }}/generations/{{ item }}"
+        component: cudnn
+        state: absent
+      loop: "{{ generations }}"
+    - neuraltalk.provision.component_stamp: {<<: *stamp, component: cudnn, digest: d-cudnn}
+      loop: "{{ generations }}"
     - neuraltalk.provision.stack_generation:
         stack_root: "{{ root }}"
         id: "{{ item }}"
@@ -81,8 +102,6 @@ class Story:
         for generation in (OLD, NEW):
             place = f"{ROOT}/generations/{generation}"
             lines.append(f"mkdir -p {place}/bin {place}/stamps {place}/logs")
-            for name in ("nn", "cudnn"):
-                lines.append(f'echo \'{{"digest": "d-{name}"}}\' >{place}/stamps/{name}.json')
             for name, script in SCRIPTS.items():
                 text = shlex.quote(f"#!/bin/sh\n{script}\n")
                 lines.append(f"printf %s {text} >{place}/bin/{name}; chmod 755 {place}/bin/{name}")

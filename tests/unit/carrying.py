@@ -69,7 +69,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def _forked(act: Callable[[], object], kill_at: int = 0, after: float = 0.0) -> bool:
+def forked(act: Callable[[], object], kill_at: int = 0, after: float = 0.0) -> bool:
     """Run `act` in a child process that is killed at its change number `kill_at` or after a time; whether it was."""
     child = os.fork()
     if child == 0:
@@ -111,26 +111,26 @@ def _try(
     right, place = work / "right", work / "place"
     start(right)
     began = time.monotonic()
-    assert not _forked(lambda: act(right))
+    assert not forked(lambda: act(right))
     duration = time.monotonic() - began
     wanted, number, killed = tree(right), 0, 0
     moments, kills = random.Random(seed), 0
     while True:
         number += moments.randint(1, step)
         start(place)
-        if not _forked(lambda: act(place), kill_at=number):
+        if not forked(lambda: act(place), kill_at=number):
             break
         killed += 1
         _refuse_half(tree(place), wanted)
-        assert not _forked(lambda: act(place))
+        assert not forked(lambda: act(place))
         assert tree(place) == wanted, f"after a kill at change {number}"
         shutil.rmtree(place)
     shutil.rmtree(place)
     for _ in range(3):
         start(place)
         for _ in range(3):
-            kills += _forked(lambda: act(place), after=moments.uniform(0.001, duration))
-        assert not _forked(lambda: act(place))
+            kills += forked(lambda: act(place), after=moments.uniform(0.001, duration))
+        assert not forked(lambda: act(place))
         assert tree(place) == wanted, f"after kills at moments of seed {seed}"
         shutil.rmtree(place)
     shutil.rmtree(right)
@@ -148,7 +148,7 @@ def main(work: Path, step: int) -> int:
     source = make(work / "source", FILES)
     (source / "mirror.lock.sig").write_bytes(b"a signature")
     parts = work / "parts"
-    assert not _forked(lambda: pack(source, parts))
+    assert not forked(lambda: pack(source, parts))
     print("bundle", *_try(lambda to: pack(source, to), Path.mkdir, work, 1, step=step))
 
     def take(mirror: Path) -> None:

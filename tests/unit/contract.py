@@ -7,6 +7,7 @@ from typing import Any
 
 from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Result
+from neuraltalk_provision.results.cache import GenerationPackResult, InstalledFilesResult, RuntimeLibrariesResult
 from neuraltalk_provision.results.checks import CudnnSwapResult, StackVerifyResult
 from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, RunStartsResult, SlurmNodes
@@ -25,6 +26,9 @@ from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
 
 RESULTS: Mapping[str, type[Result]] = {
+    "generation_pack": GenerationPackResult,
+    "installed_files_info": InstalledFilesResult,
+    "runtime_libraries_info": RuntimeLibrariesResult,
     "stack_state": StackStateResult,
     "cudnn_swap": CudnnSwapResult,
     "stack_verify": StackVerifyResult,

@@ -7,10 +7,13 @@ import functools
 import importlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.module_utils import basic
+
+from plugins.module_utils.host import installed, manifest
 
 COMMON = {"changed", "diff", "invocation", "warnings", "deprecations", "predicted"}
 """What every module may return without a line in its RETURN."""
@@ -39,6 +42,15 @@ def arguments(given: dict[str, Any]) -> Iterator[None]:
     else:
         with patch_module_args(given):
             yield
+
+
+def as_installed(generation: Path) -> None:
+    """List everything in a generation as installed by its components, as it would be after a build."""
+    listed = {}
+    for name, path in manifest.walk(str(generation)):
+        manifest.make_readable(path)
+        listed[name] = {**manifest.describe(path), "component": ""}
+    installed.write(str(generation), listed)
 
 
 @functools.cache

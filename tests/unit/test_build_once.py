@@ -191,6 +191,14 @@ def test_failure_that_a_build_would_meet_too_is_one(fleet: Fleet, more: dict[str
     assert [failure.host for failure in staged.failures] == ["node2"]
 
 
+def test_full_disk_of_one_target_is_its_own_failure(fleet: Fleet) -> None:
+    fleet.failing = {"node2": Failure("node2", "Unpack", "no space left", code="disk.full")}
+    staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"))
+    assert fleet.worked == [("build", ["node1"]), ("unpack", ["node2", "node3"])]
+    assert [failure.host for failure in staged.failures] == ["node2"]
+    assert list(staged.unpacked) == ["node3"]
+
+
 def test_everybody_builds_if_nothing_can_be_packed(fleet: Fleet) -> None:
     fleet.unpackable = True
     staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"))

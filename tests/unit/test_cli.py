@@ -50,6 +50,7 @@ CHANGING = (
         "mirror bundle",
         "mirror unbundle",
         "image",
+        "cache verify",
         "site",
         "rollback",
         "train",

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neuraltalk_provision.cli import main
-from neuraltalk_provision.mirror import cache
-from neuraltalk_provision.output import Output
+from neuraltalk_provision.mirror import cache_files
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import cache_check
 from tests.unit import signed
-from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
-from tests.unit.test_cache import ID, published, tar
+from tests.unit.test_cache import ID, published
 
-__all__ = ["fleet"]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -68,18 +63,4 @@ def test_entry_is_signed(capsys: Capture, tmp_path: Path, settings: Settings) ->
     code, said = provision(capsys, "cache", "sign", ID, "--key", str(key))
     assert code == 0
     assert f"{ID}: signed" in said
-    assert len(list((settings.mirror / "cache" / ID / cache.SIGNATURES).iterdir())) == 1
-
-
-def test_generation_of_another_builder_is_compared_file_by_file(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.stage(bare("node1"))
-    plan = replace(bare("node2"), steps=(), sealed=True, current=GENERATION.id)
-    output = Output(as_json=True)
-    assert cache_check.compare(plan, fleet.settings, output).same
-    fleet.pack = tar(tmp_path, {"bin/python": b"other", "more.log": b"2"}).read_bytes()
-    compared = cache_check.compare(plan, fleet.settings, output)
-    assert not compared.same
-    assert [path for path, _what in compared.differing] == ["bin/python", "more.log"]
-    assert "node1 and of node2 differ in 2 entries" in compared.lines()[0]
-    assert "only the second has it" in compared.lines()[2]
-    assert not list((fleet.settings.mirror / "cache").rglob(".incoming*"))
+    assert len(list((settings.mirror / "cache" / ID / cache_files.SIGNATURES).iterdir())) == 1

@@ -19,8 +19,13 @@ def stamp(generation: Path) -> Path:
     return generation / "stamps" / "nn.json"
 
 
+def begin(run_module: Run, generation: Path) -> None:
+    run_module("component_stamp", generation=generation, component="nn", state="absent")
+
+
 def test_component_is_stamped_with_its_evidence_once(run_module: Run, generation: Path) -> None:
     given = {"generation": generation, "component": "nn", "digest": "d", "evidence": EVIDENCE}
+    begin(run_module, generation)
     said = run_module("component_stamp", **given)
     assert (said["changed"], said["component"]) == (True, {"name": "nn", "change": "build", "evidence": EVIDENCE})
     assert said["diff"]["before"] == "nn not built\n"
@@ -44,13 +49,16 @@ def test_check_mode_predicts_the_stamp_and_writes_none(run_module: Run, generati
 
 
 def test_other_digest_is_another_build(run_module: Run, generation: Path) -> None:
+    begin(run_module, generation)
     run_module("component_stamp", generation=generation, component="nn", digest="d", evidence=EVIDENCE)
+    (generation / "building.json").write_text("{}")  # as if the build of the other one had been begun
     said = run_module("component_stamp", generation=generation, component="nn", digest="e", evidence=["other"])
     assert (said["component"]["change"], said["diff"]["before"], said["diff"]["after"]) == ("build", "nn d\n", "nn e\n")
     assert said["component"]["evidence"] == ["other"]
 
 
 def test_stamp_is_taken_back(run_module: Run, generation: Path) -> None:
+    begin(run_module, generation)
     run_module("component_stamp", generation=generation, component="nn", digest="d", evidence=EVIDENCE)
     absent = {"generation": generation, "component": "nn", "state": "absent"}
     assert run_module("component_stamp", check=True, **absent)["changed"] is True

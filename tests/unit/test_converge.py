@@ -16,7 +16,7 @@ from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import converge, events, playbook
+from neuraltalk_provision.site import converge, events, playbook, unpack
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -149,6 +149,17 @@ def test_host_of_which_ansible_says_nothing_is_not_counted_as_activated(
         ("node1", "answer.missing"),
         ("node2", "answer.missing"),
     ]
+
+
+def test_check_mode_builds_nothing_where_a_packed_generation_is_unpacked(
+    settings: Settings, runs: Callable[..., Runs]
+) -> None:
+    requests = runs(site=PlayResults(changes=(Change("node1", "torch", "build", predicted=True),)))
+    unpacking = replace(planned("bare", "node2"), unpack=unpack.from_builder("node1"))
+    outcome = converged((planned("bare", "node1"), unpacking), settings, check=True)
+    assert [(request.playbook, list(request.limit)) for request in requests] == [("site.yml", ["node1"])]
+    assert Change("node2", "generation", "unpack", "built on node1", predicted=True) in outcome.changes
+    assert outcome.activated == ("node1", "node2")
 
 
 def test_check_mode_activates_nothing_and_predicts_who_would_be(settings: Settings, runs: Callable[..., Runs]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.rules import pack
-from tests.unit.modules import ModuleError
+from tests.unit.modules import ModuleError, as_installed
 
 Run = Callable[..., dict[str, Any]]
 ID = "0a1b2c3d4e5f6071"
@@ -51,6 +51,7 @@ def build(root: Path, run_module: Run, mtime: int = 0) -> Path:
     for name, digest in PARTS.items():
         (home / "stamps" / f"{name}.json").write_text(json.dumps({"digest": digest, "evidence": f"in {mtime} s"}))
     os.utime(home / "torch/bin/th", (mtime, mtime))
+    as_installed(home)
     run_module("stack_generation", stack_root=root, state="sealed", id=ID, components=PARTS)
     return root
 
@@ -111,6 +112,7 @@ def test_bytes_are_those_that_every_python_writes(run_module: Run, tmp_path: Pat
     (home / "stamps").mkdir(parents=True)
     (home / ("long" * 30)).write_text("1")
     (home / "ä").write_text("2")
+    as_installed(home)
     run_module("stack_generation", stack_root=tmp_path, state="sealed", id=ID)
     assert packed(run_module, tmp_path)["sha256"] == "43e8e65d24fba6b100fd9a35c33306f8e2cd1ed3e7bffb882302ccbcc640e296"
 
@@ -181,6 +183,7 @@ def test_generation_with_a_link_out_is_packed_only_if_the_place_is_known(run_mod
     home = root / "generations" / ID
     (home / "generation.json").unlink()
     (home / "cuda").symlink_to("/usr/local/cuda-7.5/lib64")
+    as_installed(home)
     run_module("stack_generation", stack_root=root, state="sealed", id=ID, components=PARTS)
     with pytest.raises(ModuleError, match="cuda is a link that leads out of it"):
         packed(run_module, root)
@@ -294,6 +297,36 @@ def test_artifact_that_is_missing_or_was_changed_is_refused(run_module: Run, roo
     (target.root / "artifacts" / "weights").write_bytes(b"other")
     with pytest.raises(ModuleError, match="no longer the mirror's file"):
         target.unpack(file)
+
+
+@pytest.mark.parametrize("now", [0, 1_000_000_000, 2**33])
+def test_wrong_clock_of_a_target_is_no_hindrance(
+    run_module: Run,
+    root: Path,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[str], ModuleType],
+    now: int,
+) -> None:
+    found = packed(run_module, root)
+    monkeypatch.setattr(load("host.unpacking").time, "time", lambda: now)
+    assert target.unpack(Path(found["path"]))["changed"] is True
+    again = run_module("generation_pack", stack_root=target.root, id=ID)["pack"]
+    assert again["sha256"] == found["sha256"]
+    assert json.loads((target.home / "generation.json").read_text())["sealed"] == now
+
+
+def test_generation_that_was_unpacked_has_the_list_of_what_was_installed(
+    run_module: Run, root: Path, target: Target
+) -> None:
+    target.unpack(Path(packed(run_module, root, WEIGHTS)["path"]))
+    (target.home / "manifest").unlink()
+    given = {"stack_root": target.root, "state": "sealed", "id": ID, "components": PARTS}
+    assert run_module("stack_generation", **given)["changed"] is True
+    (target.home / "manifest").unlink()
+    (target.home / "torch/evil").write_text("1")
+    with pytest.raises(ModuleError, match="torch/evil was added"):
+        run_module("stack_generation", **given)
 
 
 def test_full_disk_is_a_failure_with_its_code(

@@ -158,3 +158,8 @@ def test_output_that_a_program_wrote_just_before_it_ended_is_not_lost(
 
     monkeypatch.setattr(commands.select, "select", select)
     assert commands.output_of(["sh", "-c", "echo said"], timeout=None) == ("said\n", 0)
+
+
+def test_files_are_installed_although_one_with_the_same_time_is_there() -> None:
+    """Otherwise `make install` would leave a file that somebody changed and gave its former time."""
+    assert environment.clean()["CMAKE_INSTALL_ALWAYS"] == "1"

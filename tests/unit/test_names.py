@@ -67,6 +67,7 @@ def test_playbooks_take_and_release_the_lease_by_its_role() -> None:
         "activate.yml",
         "allow_starts.yml",
         "cudnn.yml",
+        "discard.yml",
         "give_back.yml",
         "pack.yml",
         "release.yml",

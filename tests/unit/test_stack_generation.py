@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.unit import test_host_use as host_use
-from tests.unit.modules import ModuleError
+from tests.unit.modules import ModuleError, as_installed
 
 Run = Callable[..., dict[str, Any]]
 DAY = 86400
@@ -48,6 +48,7 @@ def build(root: Path, id_: str, **stamps: str) -> None:
     folder.mkdir(parents=True)
     for name, digest in {**PARTS, **stamps}.items():
         (folder / f"{name}.json").write_text(json.dumps({"digest": digest}))
+    as_installed(folder.parent)
 
 
 def sealed(root: Path, generations: Run, *ids: str) -> None:
@@ -80,6 +81,7 @@ def test_seal_notes_every_file_and_opens_them_to_readers(generations: Run, root:
         (home / name).write_text(name)
         (home / name).chmod(mode)
     (home / "torch" / "link").symlink_to("/etc/shadow")
+    as_installed(home)
     generations("sealed", "a", components=PARTS)
     lines = [json.loads(line) for line in (home / "manifest").read_text().splitlines()]
     noted = {line.pop("path"): line for line in lines}
@@ -100,7 +102,7 @@ def test_seal_notes_every_file_and_opens_them_to_readers(generations: Run, root:
 def test_generation_whose_manifest_does_not_hold_is_sealed_again(generations: Run, root: Path, how: str) -> None:
     build(root, "a")
     home = root / "generations" / "a"
-    (home / "environment").write_text("export A=1\n")
+    opened(generations, {"path": "environment", "content": "export A=1\n"}, id_="a")
     generations("sealed", "a", components=PARTS)
     match how:
         case "without":
@@ -110,7 +112,7 @@ def test_generation_whose_manifest_does_not_hold_is_sealed_again(generations: Ru
         case "gone":
             (home / "manifest").unlink()
         case _:
-            (home / "environment").write_text("export A=2\n")
+            opened(generations, {"path": "environment", "content": "export A=2\n"}, id_="a")
     assert generations("sealed", "a", components=PARTS)["changed"] is True
     assert generations("sealed", "a", components=PARTS)["changed"] is False
 
@@ -346,8 +348,8 @@ ENVIRONMENT = {"path": "environment", "content": "export A='b'\n", "mode": "0644
 WITH_STACK = {"path": "bin/with-stack", "content": "#!/bin/sh\n", "mode": "0755"}
 
 
-def opened(generations: Run, *files: dict[str, str], check: bool = False) -> dict[str, Any]:
-    return generations("open", "g1", controller="c", files=list(files), check=check)
+def opened(generations: Run, *files: dict[str, str], check: bool = False, id_: str = "g1") -> dict[str, Any]:
+    return generations("open", id_, controller="c", files=list(files), check=check)
 
 
 def test_open_makes_the_directories_and_writes_the_files(root: Path, generations: Run) -> None:
@@ -362,7 +364,7 @@ def test_open_makes_the_directories_and_writes_the_files(root: Path, generations
     assert modes == {
         "generations/g1": 0o755,
         **{f"generations/g1/{name}": 0o755 for name in ("bin", "etc", "logs", "stamps", "torch", "bin/with-stack")},
-        "generations/g1/environment": 0o644,
+        **dict.fromkeys(("generations/g1/environment", "generations/g1/installed"), 0o644),
     }
 
 
@@ -407,3 +409,23 @@ def test_open_refuses_a_file_outside_the_generation(root: Path, generations: Run
         with pytest.raises(ModuleError, match="is not a path in the generation"):
             opened(generations, {**ENVIRONMENT, "path": path})
     assert not (root / "generations").exists()
+
+
+def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) -> None:
+    first, second, third = ("a" * 16, "b" * 16, "c" * 16)
+    sealed(root, generations, first, second, third)
+    (root / "build" / third).mkdir(parents=True)
+    for name in (first, second):
+        generations("current", name)
+    for name, words in ((first, "`provision rollback` returns"), (second, "is current")):
+        with pytest.raises(ModuleError, match=words) as refused:
+            generations("absent", name)
+        assert refused.value.result["code"] == "busy"
+    assert generations("absent", third, check=True)["removed"] == [third]
+    assert there(root) == [first, second, third]
+    assert generations("absent", third)["removed"] == [third]
+    assert there(root) == [first, second]
+    assert not (root / "build" / third).exists()
+    assert generations("absent", third)["changed"] is False
+    with pytest.raises(ModuleError, match="is not the id of a generation"):
+        generations("absent", "../x")

@@ -31,9 +31,10 @@ PASSED_ON = re.compile(
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE)\Z"
 )
 """The variables of the login that programs get."""
-CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
-"""CMake 4 refuses projects that ask for a CMake older than 3.5, as Torch's do, unless this says to take them as 3.5's.
-An older CMake does not read it."""
+CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5", "CMAKE_INSTALL_ALWAYS": "1"}
+"""CMake 4 refuses projects that ask for a CMake older than 3.5, as Torch's do, unless the first says to take them as
+3.5's; an older CMake does not read it. With the second, files are installed although one with the same time is there
+already: somebody may have changed it."""
 
 
 def clean(extra=None):

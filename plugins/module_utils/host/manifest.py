@@ -23,7 +23,7 @@ from ..rules import differences, layout
 
 # Not in the manifest. Every verification writes logs, the seal contains the sha256 of the manifest, and Python may
 # compile files at any time.
-EXCLUDED = (layout.LOGS, layout.MANIFEST, layout.SEAL)
+EXCLUDED = (layout.LOGS, layout.MANIFEST, layout.SEAL, layout.INSTALLED, layout.BUILDING)
 COMPILED = ("__pycache__", "*.pyc")
 # Files that programs write beside their sources if somebody runs them by hand in the generation instead of by
 # `provision train`. New ones are allowed; those that existed at sealing must not change. Loadcaffe writes
@@ -57,7 +57,7 @@ def is_stale(generation):
     """Whether the files that opening a generation writes differ from its manifest."""
     recorded = read(generation)
     return any(
-        _describe(os.path.join(generation, name)) != recorded.get(name)
+        describe(os.path.join(generation, name)) != recorded.get(name)
         for name in WRITTEN_AT_OPENING
         if name in recorded
     )
@@ -67,8 +67,8 @@ def write(generation):
     """Make all files readable by all users, and write the manifest. Returns the sha256 of the manifest."""
     lines = []
     for name, path in walk(generation):
-        _make_readable(path)
-        lines.append(json.dumps(dict(_describe(path), path=name), sort_keys=True))
+        make_readable(path)
+        lines.append(json.dumps(dict(describe(path), path=name), sort_keys=True))
     write_whole(os.path.join(generation, layout.MANIFEST), "\n".join(lines) + "\n")
     return file_sha256(os.path.join(generation, layout.MANIFEST))
 
@@ -79,13 +79,14 @@ def read(generation):
         raise StackError("%s is not sealed, so it is not complete: run `provision site`" % generation)
     if "manifest" not in seal_of(generation):
         raise StackError(
-            "%s was sealed before manifests existed, so its files cannot be compared with what was installed: run "
-            "`provision site`, which seals it again" % generation
+            "%s was sealed before manifests existed, so its files cannot be compared with what was installed: delete "
+            "it, then run `provision site`, which builds it again" % generation
         )
     if not has_manifest(generation):
         raise StackError(
             "the manifest of %s is missing, or is not the one that was sealed, so its files cannot be compared. "
-            "Find out who changed it, then run `provision site`, which seals the generation again" % generation
+            "Find out who changed it, then run `provision site`, which seals it again if all is as it was built"
+            % generation
         )
     return read_lines(generation)
 
@@ -101,13 +102,18 @@ def compare(generation):
 
     A difference is (path, kind, words, path of the system); rules/differences.py has the kinds.
     """
-    recorded, digests, wrong = read(generation), {}, []
-    for name, path in walk(generation):
-        found = _describe(path)
+    return differing(generation, read(generation), walk(generation))
+
+
+def differing(generation, listed, walked):
+    """Like `compare`: what of `walked`, pairs as those of `walk`, differs from `listed`, {path: its entry}."""
+    recorded, digests, wrong = dict(listed), {}, []
+    for name, path in walked:
+        found = describe(path)
         if "sha256" in found:
             digests[name] = found["sha256"]
         if name not in recorded:
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_APPEAR):
+            if not may_appear(name):
                 wrong.append((name, differences.ADDED, "was added", path))
             continue
         kind, words = _difference(recorded.pop(name), found, path)
@@ -115,6 +121,11 @@ def compare(generation):
             wrong.append((name, kind, words, path))
     wrong += [(name, differences.MISSING, "is missing", os.path.join(generation, as_native(name))) for name in recorded]
     return digests, sorted(wrong, key=lambda difference: difference[0])
+
+
+def may_appear(name):
+    """Whether a file of that path may be new: programs that somebody runs by hand write it."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_APPEAR)
 
 
 def in_words(wrong):
@@ -130,7 +141,12 @@ def walk(generation):
         folders[:] = sorted(name for name in folders if not _is_excluded(folder, name, generation))
         for name in sorted(folders + [name for name in files if not _is_excluded(folder, name, generation)]):
             path = os.path.join(folder, name)
-            yield _as_text(os.path.relpath(path, generation)), path
+            yield as_name(path, generation), path
+
+
+def as_name(path, generation):
+    """A path relative to the generation, as text for JSON."""
+    return _as_text(os.path.relpath(path, generation))
 
 
 def _is_excluded(folder, name, generation):
@@ -147,7 +163,7 @@ def _as_text(name):
         return raw.decode("latin-1")
 
 
-def _make_readable(path):
+def make_readable(path):
     """Set the mode of a file or directory so that other users can read it and only its owner can change it."""
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
@@ -157,7 +173,7 @@ def _make_readable(path):
         os.chmod(path, wanted)
 
 
-def _describe(path):
+def describe(path):
     """The entry of a manifest for a path, without the path; {} if it does not exist."""
     try:
         found = os.lstat(path)

@@ -13,6 +13,7 @@ import posixpath
 import stat
 
 from ..rules import layout
+from . import installed
 from .errors import StackError
 from .files import make_directory, read_text, write_whole
 
@@ -38,6 +39,8 @@ def create(root, name, files, check):
             os.chmod(path, MODE)
         for path, content, mode in differing:
             write_whole(path, content, mode)
+        made = [part for part in DIRECTORIES if part != layout.LOGS]
+        installed.opened(generation, made + [posixpath.normpath(file["path"]) for file in files])
     return bool(missing or differing)
 
 

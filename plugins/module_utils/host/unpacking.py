@@ -21,7 +21,7 @@ import shutil
 import stat
 import time
 
-from . import manifest
+from . import installed, manifest
 from .archives import BLOCK, refusing
 from .errors import StackError
 from .files import file_sha256, make_directory, remove, write_json
@@ -85,6 +85,7 @@ class Unpacking(object):
                     entries = self.unpack_files(file, src)
             self.add_directories_and_links(entries)
             self.stamp(components, origin)
+            installed.write(self.part, self.installed(entries, components))
             digest = manifest.write(self.part)
             self.compare(entries)
             seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
@@ -197,6 +198,13 @@ class Unpacking(object):
             stamp = {"digest": components[name], "evidence": evidence, "built": int(time.time())}
             write_json(stamp_path(self.part, name), stamp)
 
+    def installed(self, entries, components):
+        """The list of what is installed: what was unpacked, and the stamps."""
+        listed = dict((entry.path, _as_installed(entry)) for entry in entries)
+        for path in [layout.STAMPS] + [stamp_path("", name) for name in sorted(components)]:
+            listed[path] = dict(manifest.describe(os.path.join(self.part, path)), component="")
+        return listed
+
     def compare(self, entries):
         """StackError if what was unpacked is not what the list describes."""
         listed = dict(
@@ -223,6 +231,14 @@ class Unpacking(object):
             os.rename(self.final, self.part + ".old")
         os.rename(self.part, self.final)
         _sync(os.path.dirname(self.final))
+
+
+def _as_installed(entry):
+    """An entry of the list in a tar, as in the list of what components installed."""
+    fields = ["type", "target"] if entry.type == pack.LINK else ["type", "mode"]
+    if entry.type == pack.FILE:
+        fields += ["size", "sha256"]
+    return dict([(name, getattr(entry, name)) for name in fields], component="")
 
 
 def _sync_file_system(path):

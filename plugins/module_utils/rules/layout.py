@@ -22,6 +22,8 @@ STARTS = "starts.json"
 """The file that exists while the start of runs is refused."""
 SEAL, MANIFEST, STAMPS = "generation.json", "manifest", "stamps"
 """In a generation: its seal, its manifest, and the directory of its stamps."""
+INSTALLED, BUILDING = "installed", "building.json"
+"""In a generation: the list of the files that its components installed, and what was there when a build began."""
 OURS = (
     GENERATIONS, ARTIFACTS, BUILD, LOGS, CURRENT, LEASE, HISTORY, ACTIVATION, RETURN_PROGRAM, STARTS, ROOT_ID, ACCOUNT,
 )  # fmt: skip

@@ -36,12 +36,14 @@ LARGEST = 16 << 30
 """The most bytes of a packed generation."""
 LONGEST = 1000
 """The most characters of a path or of the target of a link."""
+MOST_NAMED = 1000
+"""The most files of which a host is asked at once which component installed them."""
 CHUNK = 32 << 20
 """How many bytes of a pack are sent to the controller at once; they are compressed on the way."""
 ID = re.compile(r"[0-9a-f]{16}\Z")
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 DIRECTORY, FILE, LINK = "directory", "file", "link"
-NOT_PACKED = (layout.STAMPS, layout.LOGS, layout.MANIFEST, layout.SEAL)
+NOT_PACKED = (layout.STAMPS, layout.LOGS, layout.MANIFEST, layout.SEAL, layout.INSTALLED, layout.BUILDING)
 
 Listed = collections.namedtuple("Listed", "path type mode size sha256 target")
 """One entry: `mode` in octal, `size` in bytes and `sha256` are those of a file, `target` is that of a link."""

@@ -1,0 +1,248 @@
+"""Who unpacks is decided before anything is refused: such a host needs no compiler, no pip, no space for a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.cli.site import show_found
+from neuraltalk_provision.fleet import survey
+from neuraltalk_provision.mirror import cache, cache_needs
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.cache import Pack, Runtime
+from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.site import converge, host_state, packages, packing, packs
+from neuraltalk_provision.site import plan as plans
+from neuraltalk_provision.site.host_state import HostStates
+from neuraltalk_provision.site.plan import HostPlan
+from neuraltalk_provision.site.unpack import Unpack, by_builder
+from tests.unit.plans import HOSTS, state_of
+from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
+from tests.unit.test_generation_pack import sha256
+from tests.unit.test_runtime import HAS
+
+__all__ = ["fleet"]
+GOOD = HOSTS["bare"]["state"]
+POOR = {
+    **GOOD,
+    "disk": {"path": "/opt", "free": 100_000_000, "writable": True},
+    "spaces": {"/tmp": 1, "/usr": 1, "/var": 1},
+    "packages": {"gcc": "12", "make": "4"},
+    "platform": {**GOOD["platform"], "pip": False},
+}
+"""A host on which nothing can be built: no pip, and space only for what is unpacked."""
+NO_ROOT = {**GOOD, "user": {"uid": 1000}}
+"""A host that lacks compilers, and nobody may install them."""
+
+
+class World:
+    """Hosts with these states, one kind, and what `provision site --plan` finds of them."""
+
+    def __init__(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fleet, self.states = fleet, dict[str, HostState]()
+        self.tried: list[str] = []
+        self.refused: dict[str, str] = {}
+        monkeypatch.setattr(host_state, "read_each", lambda *_: HostStates(self.states))
+        monkeypatch.setattr(converge, "make_plans", self.make_plans)
+        monkeypatch.setattr(packages, "tried", self.try_packages)
+        monkeypatch.setattr(packs, "fits", self.fits)
+        self.reasons: dict[str, tuple[str, ...]] = {}
+
+    def make_plans(
+        self, _settings: Any, _limit: Any, known: HostStates, *, unpacks: Mapping[str, Unpack] = {}, **_more: Any
+    ) -> tuple[HostPlan, ...]:
+        return tuple(
+            plans.plan(host, state, GENERATION, unpack=unpacks.get(host)) for host, state in known.states.items()
+        )
+
+    def try_packages(self, found: tuple[HostPlan, ...], *_more: Any) -> tuple[tuple[HostPlan, ...], tuple[()]]:
+        self.tried = [plan.host for plan in found if "packages" in plan.builds and not plan.refusals]
+        refused = {host: (words,) for host, words in self.refused.items() if host in self.tried}
+        return tuple(replace(plan, refusals=plan.refusals + refused.get(plan.host, ())) for plan in found), ()
+
+    def fits(self, _entry: Any, host: Runtime) -> tuple[str, ...]:
+        return ("its glibc is 2.17, needed is 2.36 or later",) if host.machine == "aarch64" else ()
+
+    def fill_cache(self) -> None:
+        """Put an entry into the cache whose libjpeg is in a package of the builder."""
+        file = cache.incoming(self.fleet.settings.mirror, GENERATION.id)
+        file.write_bytes(self.fleet.pack)
+        pack = Pack(path="/x", sha256=sha256(self.fleet.pack), size=len(self.fleet.pack), files=1, left_out=())
+        inspected = cache_needs.inspect(file)
+        packing.publish(
+            packing.Fetched(bare("node9"), file, pack, inspected), Runtime.model_validate(HAS), self.fleet.settings
+        )
+
+    def survey(self, **states: Mapping[str, Any]) -> survey.Survey:
+        self.states = {host: HostState.model_validate(state) for host, state in states.items()}
+        return survey.survey(self.fleet.settings, (), self.fleet.output)
+
+
+@pytest.fixture
+def world(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(fleet, monkeypatch)
+
+
+def unpacks(found: survey.Survey) -> dict[str, str]:
+    return {plan.host: plan.unpack.words for plan in found.plans if plan.unpack}
+
+
+@pytest.mark.parametrize("state", [POOR, NO_ROOT])
+def test_host_that_cannot_build_is_not_refused_if_the_cache_has_its_generation(
+    world: World, state: dict[str, Any]
+) -> None:
+    assert [one.host for one in world.survey(node1=state).aside] == ["node1"]
+    world.fill_cache()
+    found = world.survey(node1=state)
+    assert found.aside == ()
+    assert unpacks(found)["node1"].startswith("unpack from the cache, built on node9 on 20")
+
+
+@pytest.mark.parametrize("state", [POOR, NO_ROOT])
+def test_host_that_cannot_build_is_not_refused_if_another_one_builds(world: World, state: dict[str, Any]) -> None:
+    found = world.survey(node1=state, node2=GOOD, node3=GOOD)
+    assert found.aside == ()
+    assert unpacks(found) == {"node1": "unpack what node2 builds", "node3": "unpack what node2 builds"}
+    assert found.plans[0].as_json()["unpack"] == {"from": "node2", "origin": "built on node2", "missing_packages": []}
+
+
+def test_host_that_was_to_unpack_is_not_the_builder(world: World) -> None:
+    found = world.survey(node1=POOR, node2=GOOD)
+    world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"]), ("unpack", ["node1"])]
+
+
+def test_host_that_cannot_build_does_not_try_to_if_the_builder_fails(world: World) -> None:
+    found = world.survey(node1=POOR, node2=GOOD, node3=GOOD, node4=NO_ROOT)
+    world.fleet.broken = ("node2", "node3")
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
+    told = {failure.host: failure.message for failure in staged.failures}
+    assert told.keys() == {"node1", "node2", "node3", "node4"}
+    assert told["node1"].startswith("no other host has built its generation, and it cannot build it itself: node1: /")
+    assert "OS packages must be installed" in told["node4"]
+
+
+def test_host_that_cannot_build_does_not_try_to_if_nothing_can_be_packed(world: World) -> None:
+    found = world.survey(node1=POOR, node2=GOOD, node3=GOOD)
+    world.fleet.unpackable = True
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
+    assert [failure.host for failure in staged.failures] == ["node1"]
+    assert staged.failures[0].message.startswith("nothing could be packed, and it cannot build it itself: ")
+
+
+def test_host_that_cannot_build_does_not_try_to_if_it_cannot_unpack(world: World) -> None:
+    world.fill_cache()
+    found = world.survey(node1=POOR, node2=GOOD)
+    world.fleet.unfit = ("node1", "node2")
+    staged = world.fleet.stage(*found.plans)
+    assert world.fleet.worked == [("build", ["node2"])]
+    ((host, words),) = [(failure.host, failure.message) for failure in staged.failures]
+    assert host == "node1"
+    assert words.startswith("it cannot use the packed generation: its glibc is 2.17, needed is 2.36 or later")
+    assert "and it cannot build it itself: node1: /tmp has 0 MB free" in words
+
+
+def test_hosts_of_a_kind_that_nobody_can_build_are_refused(world: World) -> None:
+    found = world.survey(node1=POOR, node2=NO_ROOT)
+    assert [one.host for one in found.aside] == ["node1", "node2"]
+    assert unpacks(found) == {}
+
+
+def test_host_whose_packages_cannot_be_installed_does_not_build_and_can_unpack(world: World) -> None:
+    world.refused = {"node1": "node1: packages.tar lacks libhdf5-dev"}
+    found = world.survey(node1=GOOD, node2=GOOD)
+    assert found.aside == ()
+    assert unpacks(found) == {"node1": "unpack what node2 builds"}
+    assert [one.reason for one in world.survey(node1=GOOD).aside] == ["node1: packages.tar lacks libhdf5-dev"]
+
+
+def test_without_the_cache_every_host_must_be_able_to_build(world: World) -> None:
+    world.fill_cache()
+    world.fleet.settings = world.fleet.settings.model_copy(update={"cache": False})
+    found = world.survey(node1=POOR, node2=GOOD)
+    assert [one.host for one in found.aside] == ["node1"]
+    assert unpacks(found) == {}
+
+
+def test_target_is_told_what_it_lacks_and_is_refused_only_if_it_cannot_build(world: World) -> None:
+    world.fill_cache()
+    world.fleet.unfit = ("node1", "node2")
+    found = world.survey(node1=GOOD, node2=POOR, node3=GOOD)
+    assert unpacks(found).keys() == {"node2", "node3"}, "node1 builds, which node2 can unpack"
+    words = "builds, although the cache has its generation: its glibc is 2.17, needed is 2.36 or later"
+    assert f"node1: {words}" in found.plans[0].remark
+
+
+def test_entry_that_cannot_be_used_is_said_once_with_the_reason(world: World) -> None:
+    world.fill_cache()
+    (cache.folder(world.fleet.settings.mirror, GENERATION.id) / "entry.json").write_text("{}")
+    found = world.survey(node1=GOOD, node2=GOOD)
+    assert unpacks(found) == {"node2": "unpack what node1 builds"}
+    assert [plan.host for plan in found.plans if "is not used: " in plan.remark] == ["node1"]
+
+
+def test_hosts_that_unpack_are_not_asked_for_compilers(world: World) -> None:
+    world.fill_cache()
+    world.survey(node1=GOOD, node2=GOOD)
+    assert world.tried == []
+
+
+def test_packages_that_a_target_lacks_are_installed_and_need_rights(world: World) -> None:
+    lacking = Unpack("built on node9", size=10, packages=("libjpeg62", "zlib1g"), lacks=("libjpeg62",))
+    plan = plans.plan("node1", state_of("bare"), GENERATION, unpack=lacking)
+    assert next(step.why for step in plan.steps if step.component == "packages") == "missing: libjpeg62"
+    refused = plans.plan("node1", HostState.model_validate(NO_ROOT), GENERATION, unpack=lacking)
+    assert "missing: libjpeg62" in refused.refusals[0]
+
+
+def test_space_for_unpacking_counts(world: World) -> None:
+    large = Unpack("built on node9", size=60_000_000)
+    (words,) = plans.plan("node1", HostState.model_validate(POOR), GENERATION, unpack=large).refusals
+    assert words == (
+        "node1: /opt has 100 MB free, but unpacking the generation needs 120 MB: free some space there, or choose "
+        "another stack_root"
+    )
+
+
+def test_files_of_the_mirror_beside_the_tar_need_space_too() -> None:
+    beside = Unpack("built on node9", size=10, left_out=("a" * 64,))
+    (words,) = plans.plan("node1", HostState.model_validate(POOR), GENERATION, unpack=beside).refusals
+    assert "/opt has 100 MB free, but unpacking the generation needs 550 MB" in words
+    small = {**GOOD, "temporary": {"path": "/var/tmp", "free": 500_000_000, "problem": ""}}
+    (words,) = plans.plan("node1", HostState.model_validate(small), GENERATION, unpack=beside).refusals
+    assert "/var/tmp, through which files are sent, has 500 MB free, but the largest file has 550 MB" in words
+
+
+@pytest.mark.parametrize("kind", ["not-writable", "no-temporary-files", "no-files"])
+def test_what_is_in_the_way_of_unpacking_too_is_refused(kind: str) -> None:
+    state = state_of(kind)
+    assert plans.plan("node1", state, GENERATION, unpack=Unpack("built on node9", size=10)).refusals
+
+
+@pytest.mark.parametrize(
+    ("able", "named", "expected"),
+    [
+        ("abc", "", {"b": "a", "c": "a"}),
+        ("bc", "", {"a": "b", "c": "b"}),
+        ("abc", "c", {"a": "c", "b": "c"}),
+        ("ab", "c", {"b": "a", "c": "a"}),
+        ("", "c", {}),
+    ],
+)
+def test_builder_is_a_named_one_that_is_able(able: Sequence[str], named: str, expected: dict[str, str]) -> None:
+    found = by_builder({"x": ["a", "b", "c"]}, {host: ("no pip",) for host in "abc" if host not in able}, set(named))
+    assert {host: way.builder for host, way in found.items()} == expected
+
+
+def test_plan_prints_who_builds_and_who_unpacks(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+
+    found = world.survey(node1=POOR, node2=GOOD)
+    show_found(found, Output())
+    said = capsys.readouterr().out
+    assert "node1 (debian-12-x86_64): unpack what node2 builds; current generation none -> " in said
+    assert "node2 (debian-12-x86_64): build packages, torch, nn, weights; current" in said
