@@ -44,9 +44,11 @@ _PASSED_ON = (
     "ANSIBLE_SSH_EXTRA_ARGS",
 )
 TASK_LIMITS = {
-    **dict.fromkeys(("state.yml", "pythons.yml", "use.yml", "runtime.yml", "slurm_node.yml", "packages.yml"), 300),
+    **dict.fromkeys(
+        ("state.yml", "pythons.yml", "use.yml", "runtime.yml", "slurm_node.yml", "packages.yml", "owners.yml"), 300
+    ),
     **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml", "allow_starts.yml"), 600),
-    **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml"), 3600),
+    **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml", "discard.yml"), 3600),
 }
 """Seconds that one task on one host may take, by playbook: a host that hangs must not stop all others.
 
