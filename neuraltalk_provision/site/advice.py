@@ -13,8 +13,8 @@ from neuraltalk_provision.site.events import Failure
 ADVICE: Mapping[str, str] = {
     codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers",
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
-    codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key; a key with a passphrase must be in "
-    "the ssh agent (ssh-add)",
+    codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key; a key with a passphrase must be "
+    "in the ssh agent (ssh-add)",
     codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
     codes.SSH_HOST_KEY_CHANGED: "the SSH host key has changed: either the host was installed again, or another machine "
     "answers in its place. Check first which it is; then remove the old key with `ssh-keygen -R HOST`",
