@@ -468,7 +468,7 @@ def test_site_that_needs_nothing_says_so(capsys: Capture, monkeypatch: pytest.Mo
         (["--stage-only", "--activate"], "--stage-only and --activate exclude each other"),
         (["--resume", "--activate"], "--activate and --resume exclude each other"),
         (["--resume", "--plan"], "cannot be combined with --plan or --check"),
-        (["--max-failures", "many"], "--max-failures: max_failures must be a number of hosts"),
+        (["--max-failures", "many"], "--max-failures: it must be a number of hosts"),
         (["--on-failure", "ignore"], "'ignore' is not one of"),
     ],
 )

@@ -124,5 +124,5 @@ def test_the_budget_in_words() -> None:
 
 @pytest.mark.parametrize("given", ["", "many", "-1", 1.5, True, None, "200%", [1]])
 def test_a_budget_that_is_no_size_is_refused(given: Any) -> None:
-    with pytest.raises(ValueError, match="max_failures must"):
+    with pytest.raises(ValueError, match="it must"):
         Settings(max_failures=given)

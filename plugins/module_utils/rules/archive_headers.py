@@ -43,16 +43,15 @@ class Member(tarfile.TarInfo):
             place = "at byte %d" % tar.offset
             raise ArchiveError(DAMAGED, "is not a complete tar archive: the header %s is damaged (%s)" % (place, error))
 
-    @classmethod
-    def frombuf(cls, *given, **named):  # type: ignore[no-untyped-def]
-        info = super(Member, cls).frombuf(*given, **named)
-        if info.size < 0 or (info.type in _EXTENDED and info.size > LONGEST_HEADER):
-            raise ArchiveError(DAMAGED, "is not a complete tar archive: a header is damaged (a size of %d)" % info.size)
-        if info.type == tarfile.GNUTYPE_SPARSE:
-            _refuse_sparse(info)
-        if info.type not in _KINDS + _EXTENDED:
-            raise ArchiveError(UNSAFE, "%s is not a file, a directory or a link" % shown(info.name))
-        return info
+    def _proc_member(self, tar):  # type: ignore[no-untyped-def]
+        # Every Python calls this for each header, before it reads what follows. (Newer ones no longer call `frombuf`.)
+        if self.size < 0 or (self.type in _EXTENDED and self.size > LONGEST_HEADER):
+            raise ArchiveError(DAMAGED, "is not a complete tar archive: a header is damaged (a size of %d)" % self.size)
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            _refuse_sparse(self)
+        if self.type not in _EXTENDED:
+            check_kind(self)
+        return super(Member, self)._proc_member(tar)  # type: ignore[misc]
 
     def _proc_pax(self, tar):  # type: ignore[no-untyped-def]
         tar.fileobj = _Attributes(tar, self.size)
@@ -93,9 +92,17 @@ def _refuse_sparse(info):
     raise ArchiveError(FORMAT, "%s is a sparse file, which programs unpack differently" % shown(info.name))
 
 
+def check_kind(member):
+    # type: (tarfile.TarInfo) -> None
+    """ArchiveError for a device, a pipe or an unknown kind of member."""
+    if member.type not in _KINDS:
+        raise ArchiveError(UNSAFE, "%s is not a file, a directory or a link" % shown(member.name))
+
+
 def check(member):
     # type: (tarfile.TarInfo) -> None
-    """ArchiveError for a header that programs could read in two ways."""
+    """ArchiveError for a header that programs could read in two ways, and for a member that cannot be unpacked."""
+    check_kind(member)
     if member.size < 0:
         raise ArchiveError(DAMAGED, "is not a complete tar archive: a header is damaged (a size of %d)" % member.size)
     if any(key.startswith("GNU.sparse") for key in member.pax_headers):
