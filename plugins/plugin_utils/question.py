@@ -13,6 +13,7 @@ __metaclass__ = type
 
 import base64
 import functools
+import io
 import json
 import os
 import re
@@ -179,5 +180,5 @@ def packed(text):
 @functools.lru_cache(maxsize=None)
 def source_of(path):
     """The text of a file of this collection."""
-    with open(path, "rb") as file:
+    with io.open(path, "rb") as file:
         return file.read().decode("utf-8")

@@ -16,7 +16,7 @@ import sys
 try:
     from importlib.util import find_spec as find_module
 except ImportError:  # Python 2.7
-    from pkgutil import find_loader as find_module
+    from pkgutil import find_loader as find_module  # type: ignore[assignment]
 
 from .commands import output_of
 from .environment import PATH

@@ -16,7 +16,7 @@ import sys
 import syslog
 
 GIVEN = {}  # type: dict[str, object]
-"""The arguments of the module, with Ansible's own (_ansible_check_mode and so on); plugin_utils/agent/start.py sets it."""
+"""The arguments of the module, with Ansible's own (_ansible_check_mode and so on); start.py sets it."""
 KNOWN = frozenset(["type", "required", "default", "elements", "choices"])
 """What a specification of an option may say."""
 TRUE = ("y", "yes", "on", "1", "true", "t", "1.0")
@@ -44,13 +44,16 @@ class AnsibleModule(object):
         unknown = sorted(set(given) - set(argument_spec))
         if unknown:
             self.fail_json(msg="Unsupported parameters: %s" % ", ".join(unknown))
-        missing = sorted(name for name, spec in argument_spec.items() if spec.get("required") and given.get(name) is None)
+        missing = sorted(
+            name for name, spec in argument_spec.items() if spec.get("required") and given.get(name) is None
+        )
         if missing:
             self.fail_json(msg="missing required arguments: %s" % ", ".join(missing))
         for name, spec in argument_spec.items():
             value = given[name] if name in given else spec.get("default")
             try:
-                self.params[name] = None if value is None else read(spec, value)
+                empty = value is None and spec.get("default") is None
+                self.params[name] = None if empty else read(spec, value)
             except (TypeError, ValueError) as error:
                 self.fail_json(msg="argument '%s' is wrong: %s" % (name, error))
         if not own.get("_ansible_no_log"):
@@ -122,7 +125,7 @@ def several(value):
     if isinstance(value, list):
         return value
     if isinstance(value, TEXT):
-        return [one.strip() for one in value.split(",")]
+        return value.split(",")
     if isinstance(value, (int, float)):
         return [text(value)]
     raise TypeError("it must be a list")

@@ -28,7 +28,7 @@ class Sources(object):
             return None
         from importlib.machinery import ModuleSpec
 
-        return ModuleSpec(name, self, origin=self.file_of(name), is_package=self.sources[name][0])
+        return ModuleSpec(name, self, origin=self.file_of(name), is_package=self.sources[name][0])  # type: ignore[arg-type]
 
     def create_module(self, spec):
         """Python 3: the usual module."""
@@ -79,9 +79,11 @@ def start(minimum, sources, name, arguments):
         told = words % (".".join("%d" % part for part in minimum), "".join(sys.version.splitlines()))
         print(json.dumps({"failed": True, "msg": told}))
         sys.exit(1)
-    sources, arguments = [json.loads(zlib.decompress(base64.b64decode(one)).decode("utf-8")) for one in (sources, arguments)]
+    sources, arguments = [
+        json.loads(zlib.decompress(base64.b64decode(one)).decode("utf-8")) for one in (sources, arguments)
+    ]
     sys.meta_path.insert(0, Sources(sources))
     __import__("ansible.module_utils.basic")
-    sys.modules["ansible.module_utils.basic"].GIVEN = arguments
+    vars(sys.modules["ansible.module_utils.basic"])["GIVEN"] = arguments
     __import__(name)
     sys.modules[name].main()
