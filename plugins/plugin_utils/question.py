@@ -17,12 +17,14 @@ import io
 import json
 import os
 import re
+import sys
 import zlib
 
 from ansible.executor import module_common
 from ansible.executor.interpreter_discovery import discover_interpreter
 from ansible.module_utils import basic
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from . import plain_values
 
@@ -41,6 +43,7 @@ try:
 except ImportError:  # before 2.19
     AnsibleValueOmittedError = None
 
+display = Display()
 NAMESPACE = "ansible_collections.neuraltalk.provision.plugins"
 PLUGINS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 AGENT = os.path.join(PLUGINS, "plugin_utils", "agent")
@@ -81,16 +84,25 @@ class Question(ActionBase):
 
     def _configure_module(self, module_name, module_args, task_vars):
         """What Ansible calls for the program that it sends."""
-        built = built_module()
         plain = self._is_pipelining_enabled("new") and not self._task.delegate_to and not self._task.async_val
-        if built is None or not plain:
-            return super(Question, self)._configure_module(module_name, module_args, task_vars)
         try:
-            sources = packed_sources(module_name.rpartition(".")[2])
-        except UnknownImportError:
-            return super(Question, self)._configure_module(module_name, module_args, task_vars)
+            if plain:
+                return self._built(module_name.rpartition(".")[2], module_args, task_vars)
+        except (UnknownImportError, AttributeError, TypeError):  # not this module, or not this ansible-core
+            display.vvv("the module %s runs as usual: %s" % (module_name, sys.exc_info()[1]))
+        return super(Question, self)._configure_module(module_name, module_args, task_vars)
+
+    def _built(self, module, arguments, task_vars):
+        """The program, as this ansible-core expects it."""
+        data = program(module, packed_sources(module), json.dumps(arguments, **ENCODING))
         shebang = self._shebang(task_vars)
-        return built(shebang, program(module_name.rpartition(".")[2], sources, json.dumps(module_args, **ENCODING)))
+        path = os.path.join(PLUGINS, "modules", module + ".py")
+        if not hasattr(module_common, "_BuiltModule"):  # before 2.19
+            return "new", shebang, data, path
+        built = module_common._BuiltModule(
+            b_module_data=data, module_style="new", shebang=shebang, serialization_profile="legacy"
+        )
+        return built, path
 
     def _shebang(self, task_vars):
         """The first line with the Python of the host, which Ansible looks for on the host if the inventory has none."""
@@ -105,19 +117,6 @@ class Question(ActionBase):
                 self._discovered_interpreter = task_vars["ansible_facts"][DISCOVERED] = found
                 self._discovered_interpreter_key = DISCOVERED
         return None
-
-
-def built_module():
-    """The function that returns (shebang, program) as this ansible-core expects it; None if that is not known."""
-    made = getattr(module_common, "_BuiltModule", None)
-    if made is not None:  # since 2.19
-        return lambda shebang, data: (
-            made(b_module_data=data, module_style="new", shebang=shebang, serialization_profile="legacy"),
-            __file__,
-        )
-    if hasattr(module_common, "modify_module"):
-        return lambda shebang, data: ("new", shebang, data, __file__)
-    return None
 
 
 def program(module, sources, arguments):
