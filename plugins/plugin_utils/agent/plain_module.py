@@ -61,13 +61,16 @@ class AnsibleModule(object):
 
     def exit_json(self, **result):
         """Print the result and end."""
-        print("\n" + json.dumps(dict({"changed": False}, **result)))
+        print("\n" + json.dumps(dict({"changed": False}, invocation=self._invocation(), **result)))
         sys.exit(0)
 
     def fail_json(self, msg, **more):
         """Print the failure and end."""
-        print("\n" + json.dumps(dict(more, failed=True, msg=msg)))
+        print("\n" + json.dumps(dict(more, failed=True, msg=msg, invocation=self._invocation())))
         sys.exit(1)
+
+    def _invocation(self):
+        return {"module_args": self.params}
 
 
 def record(module, facility, params):
