@@ -1,9 +1,9 @@
 """`python -m tests.bench.events`: the controller's memory and time for each host while it reads a playbook's events.
 
 Events that were recorded from one host, on which Torch would be built (state.yml and site.yml in check mode, 320 of
-them), are replayed for many hosts in the order in which Ansible would send them, through the function that ansible-runner
-calls, with a log. Then the hosts' states are read into their types. No host and no Ansible takes part. Each size
-is measured in a process of its own.
+them), are replayed for many hosts in the order in which Ansible would send them, through the function that
+ansible-runner calls, with a log. Then the hosts' states are read into their types. No host and no Ansible takes part.
+Each size is measured in a process of its own.
 """
 
 from __future__ import annotations
