@@ -38,7 +38,10 @@ def value_of(given, variables):
     parts = [part for part in BRACES.split(given) if part]
     if len(parts) == 1:
         return _part(parts[0], variables)
-    return "".join(_as_text(_part(part, variables)) for part in parts)
+    try:
+        return "".join(_as_text(_part(part, variables)) for part in parts)
+    except OmittedError:  # a part of a text cannot be left out
+        raise UnknownError(given)
 
 
 def _part(text, variables):

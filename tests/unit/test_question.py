@@ -344,6 +344,9 @@ def test_argument_is_left_out() -> None:
     with pytest.raises(OmittedError):
         plain_values.value_of("{{ absent | default(omit) }}", VALUES)
     assert plain_values.value_of("{{ number | default(omit) }}", VALUES) == 7
+    with pytest.raises(UnknownError) as caught:
+        plain_values.value_of("x{{ absent | default(omit) }}", VALUES)
+    assert not isinstance(caught.value, OmittedError)
 
 
 def test_value_of_another_type_is_left_to_ansible() -> None:
