@@ -102,8 +102,8 @@ def timed(way: Callable[[], object]) -> tuple[float, float]:
     return time.monotonic() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(count: int, rounds: int, mirror: Path, *, plain: bool) -> list[Measured]:
-    """Measure all commands on `count` hosts, in turns."""
+def measure(count: int, rounds: int, mirror: Path, measured: list[Measured], *, plain: bool) -> None:
+    """Measure all commands on `count` hosts, in turns; append to `measured` and write it to a file."""
     with hosts.with_lab(Lab(f"bench-{count}", IMAGE, hosts=count, committed=COMMITTED)) as lab:
         directory = Directory(WORK / lab.name).configure(mirror=str(mirror), inventory=str(lab.inventory))
         curve = with_curve25519(lab, WORK / lab.name / "curve")
@@ -123,16 +123,19 @@ def measure(count: int, rounds: int, mirror: Path, *, plain: bool) -> list[Measu
                 taken[what].append(timed(way))
         if plain:
             taken[noop.PLAIN] = [timed(nothing_to_do_by_hand(directory, lab.inventory))]
-        return [
+        measured += [
             Measured(count, what, tuple(seconds for seconds, _ in each), tuple(cpu for _, cpu in each))
             for what, each in taken.items()
         ]
+        for line in noop.lines(measured):
+            print(line, flush=True)
+        print(f"all rounds: {keep(measured)}", flush=True)
 
 
-def keep(measured: list[Measured], load: float) -> Path:
+def keep(measured: list[Measured]) -> Path:
     """Write all measurements to a file; its path."""
     document = {
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load before": load},
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()[0]},
         "measured": [
             {"hosts": m.hosts, "what": m.what, "median": m.median, "seconds": m.seconds, "cpu": m.cpu} for m in measured
         ],
@@ -158,17 +161,13 @@ def main() -> int:
     arguments = parser.parse_args()
     engine.ensure()
     with_bytecode()
-    load = os.getloadavg()[0]
-    print(f"load of the machine before: {load:.1f}", flush=True)
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f}", flush=True)
     ready = MIRROR.is_dir() and bool(engine.docker("images", "--quiet", COMMITTED).strip())
     mirror = MIRROR if ready and not arguments.build else build()
     measured: list[Measured] = []
     for count in arguments.hosts:
         print(f"measuring with {count} hosts, {arguments.rounds} rounds", flush=True)
-        measured += measure(count, arguments.rounds, mirror, plain=arguments.plain)
-    for line in noop.lines(measured):
-        print(line)
-    print(f"all rounds: {keep(measured, load)}")
+        measure(count, arguments.rounds, mirror, measured, plain=arguments.plain)
     return 0
 
 
