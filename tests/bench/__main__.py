@@ -104,7 +104,7 @@ def timed(way: Callable[[], object]) -> tuple[float, float]:
 
 def measure(count: int, rounds: int, mirror: Path, measured: list[Measured], *, plain: bool) -> None:
     """Measure all commands on `count` hosts, in turns; append to `measured` and write it to a file."""
-    with hosts.with_lab(Lab(f"bench-{count}", IMAGE, hosts=count, committed=COMMITTED)) as lab:
+    with hosts.with_lab(Lab(f"noop-{count}", IMAGE, hosts=count, committed=COMMITTED)) as lab:
         directory = Directory(WORK / lab.name).configure(mirror=str(mirror), inventory=str(lab.inventory))
         curve = with_curve25519(lab, WORK / lab.name / "curve")
         other = Directory(WORK / lab.name / "other").configure(mirror=str(mirror), inventory=str(curve))
