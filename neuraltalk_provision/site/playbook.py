@@ -20,7 +20,7 @@ from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.rules.texts import UTF8
-from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files
+from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files, terminals
 from neuraltalk_provision.site.recorder import Recorder
 
 _sleep = time.sleep
@@ -125,7 +125,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             folder, variables = _write_inputs(private, request)
             environ = environment()
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
-        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), _closed_at_once():
+        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
@@ -241,24 +241,6 @@ def _quiet() -> Iterator[None]:
     """Hide ansible-runner's own messages."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-@contextlib.contextmanager
-def _closed_at_once() -> Iterator[None]:
-    """Without pexpect's pause of 0.1 s before it closes the terminal of a process that has already ended."""
-    import pexpect  # type: ignore[import-untyped]
-
-    class Spawn(pexpect.spawn):  # type: ignore[misc]
-        def close(self, force: bool = True) -> None:
-            if self.flag_eof and not self.isalive():
-                self.ptyproc.delayafterclose = 0
-            super().close(force)
-
-    usual, pexpect.spawn = pexpect.spawn, Spawn
-    try:
-        yield
-    finally:
-        pexpect.spawn = usual
 
 
 def _ending_with_parent(command: list[str]) -> list[str]:
