@@ -12,19 +12,18 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.status import Status
-from rich.table import Column, Table
 from rich.text import Text
 
 from neuraltalk_provision import streams
 from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.text import log_text, visible
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 MANY_ROWS = 200
 """A table with more rows than this is printed as aligned plain text, which is much faster."""
@@ -102,6 +101,8 @@ class Output:
         if len(rows) > MANY_ROWS:
             self.say("\n".join([title, *_aligned([list(columns), *rows])]))
             return
+        from rich.table import Column, Table
+
         folding = (Column(_cell(name), overflow="fold") for name in columns)
         table = Table(*folding, title=_cell(title), title_justify="left", box=None, pad_edge=False)
         for row in rows:
@@ -146,6 +147,8 @@ class Output:
         if self.as_json or not self.out.is_terminal:
             yield self.say
             return
+        from rich.live import Live
+
         with Live(console=self.out, auto_refresh=False) as live:
             yield lambda text: live.update(Text.from_ansi(text), refresh=True)
 
@@ -165,6 +168,8 @@ class Output:
         if total == 0 or not self.err.is_terminal:
             yield lambda count: None
             return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self.err, transient=True) as progress:
             task = progress.add_task(_cell(what), total=total)

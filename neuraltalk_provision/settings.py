@@ -83,7 +83,7 @@ Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?
 class Pip(BaseModel):
     """The source of h5py, ipython and Pillow."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     source: Literal["auto", "mirror", "index", "host", "none"] = "auto"
     index_url: Address = ""
@@ -97,7 +97,7 @@ class Pip(BaseModel):
 class Settings(BaseModel):
     """The settings of a site; inventory/example/provision.yml explains each of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     mirror: Path = Path("mirror")
     mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"

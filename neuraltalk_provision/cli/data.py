@@ -22,6 +22,10 @@ from neuraltalk_provision.runs.progress import ending
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
+app = typer.Typer(
+    help="Data sets: make one from pictures and captions, and find files that a training cannot load.",
+    no_args_is_help=True,
+)
 Host = Annotated[
     str,
     typer.Option("--host", "-H", help="The host on which to run, where the pictures are. Default: this machine."),

@@ -27,7 +27,7 @@ _DISTRUST = "Do not use this repository before those who maintain it have explai
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Package(_Part):

@@ -43,7 +43,7 @@ def _not_reserved(name: str) -> str:
 class Entry(BaseModel):
     """One file of the mirror; `size` in bytes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: PlainName
     file: Annotated[PlainName, AfterValidator(_not_reserved)]
@@ -57,7 +57,7 @@ class Entry(BaseModel):
 class Lock(BaseModel):
     """The whole lock."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     schema_version: Literal[1] = 1
     artifacts: tuple[Entry, ...] = ()

@@ -41,7 +41,7 @@ Size = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Head(_Document):

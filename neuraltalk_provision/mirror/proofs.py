@@ -28,7 +28,7 @@ _Versions = Annotated[dict[_Text, _Text], Field(max_length=5_000)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Attempt(_Part):

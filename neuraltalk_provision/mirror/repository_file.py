@@ -63,7 +63,7 @@ Addresses = Annotated[tuple[Address, ...], BeforeValidator(_several), Field(min_
 
 
 class _Repository(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class AptRepository(_Repository):

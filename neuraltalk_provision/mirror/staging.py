@@ -26,7 +26,7 @@ _JOURNAL = "taken.json"
 
 
 class _Stamp(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     size: int
     mtime_ns: int
@@ -35,7 +35,7 @@ class _Stamp(BaseModel):
 class _Taken(BaseModel):
     """The journal: the bundle, the complete files, and the (file, offset) of pieces of other files."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     bundle: parts.Sha256
     files: dict[parts.FileName, _Stamp] = {}

@@ -24,7 +24,7 @@ Annotated[Many[Text], Field(max_length=9)]."""
 class Result(BaseModel):
     """A part of a module's result. Values are never converted to another type; unknown keys are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", defer_build=True)
 
 
 def read(shape: type[Read], value: object) -> Read | str:

@@ -12,7 +12,7 @@ from neuraltalk_provision.results.base import LongText, Result, Text, Whole
 class ProgramResult(Result):
     """The result of a program: `error` is its message if it failed. Other keys are kept as the program wrote them."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     error: LongText = ""
     code: Text = ""

@@ -15,6 +15,8 @@ Event = Mapping[str, Any]
 
 _RESULTS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _WARNINGS = ("warning", "error", "verbose")
+# What these return comes from the playbook and not from the host: the arguments of tasks, which can be large.
+_OF_NO_HOST = ("ansible.builtin.include_tasks", "ansible.builtin.include_role", "ansible.builtin.debug")
 # How many characters of an event's output are kept: enough for a warning.
 MOST_PRINTED = 20_000
 # How many characters of a failure are kept: the cause, and the last lines of a log.
@@ -143,7 +145,9 @@ class Gathered:
         data = event.get("event_data") or {}
         if event.get("event") in _RESULTS:
             host, result = host_of(event), _mapping(data.get("res"))
-            self._results[host, str(data.get("task_action", "")).removeprefix(COLLECTION)] = result
+            action = str(data.get("task_action", "")).removeprefix(COLLECTION)
+            if action not in _OF_NO_HOST:
+                self._results[host, action] = result
             self._tasks[host] += 1
             self._diffs += [(host, diff) for diff in _diffs(result)]
         failed, changed = failure(event), change(event)

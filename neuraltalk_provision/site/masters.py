@@ -7,10 +7,14 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 # A socket's path can have 108 characters; ssh and Ansible add up to 28 to the directory.
 _LONGEST = 70
+# How many connections are ended at once, and the seconds that this may take for all of them.
+_AT_ONCE = 16
+_PATIENCE = 10
 _place: Path | None = None
 
 
@@ -33,8 +37,23 @@ def end() -> None:
         return
     place, _place = _place, None
     ssh = shutil.which("ssh")
-    for socket in sorted(place.glob("*")) if ssh else ():
-        command = [str(ssh), "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "ended"]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
+    sockets = sorted(place.glob("*")) if ssh else []
+    deadline = time.monotonic() + _PATIENCE
+    for first in range(0, len(sockets), _AT_ONCE):
+        running = [_ask_to_end(str(ssh), socket) for socket in sockets[first : first + _AT_ONCE]]
+        for one in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.wait(max(deadline - time.monotonic(), 0.1))
+        for one in running:
+            one.kill()
+            one.wait()
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _ask_to_end(ssh: str, socket: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [ssh, "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "ended"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

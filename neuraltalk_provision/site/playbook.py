@@ -20,7 +20,7 @@ from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.rules.texts import UTF8
-from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files
+from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files, terminals
 from neuraltalk_provision.site.recorder import Recorder
 
 _sleep = time.sleep
@@ -136,7 +136,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             folder, variables = _write_inputs(private, request)
             environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
-        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals():
+        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),

@@ -65,7 +65,7 @@ CHANGING = (
 
 def commands(group: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
     """Every command and sub-command with its words."""
-    for name, one in (group or typer.main.get_command(main.app)).commands.items():
+    for name, one in (group or typer.main.get_command(main.application())).commands.items():
         if hasattr(one, "commands"):
             yield from commands(one, f"{before}{name} ")
         else:

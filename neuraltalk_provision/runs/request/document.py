@@ -23,7 +23,7 @@ Document = TypeVar("Document", bound="RunDocument")
 class Until(BaseModel):
     """When a stage ends: at the first checkpoint at or after an iteration, or after so many without an improvement."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     iterations: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
     plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
@@ -36,7 +36,7 @@ class Until(BaseModel):
 class StageDocument(BaseModel):
     """One stage in a run's file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     options: dict[str, Value] = {}
     until: Until | None = None
@@ -45,7 +45,7 @@ class StageDocument(BaseModel):
 class RunDocument(BaseModel):
     """A run's file. `options` are the program's own, by name; the options of a stage override them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     host: str = ""
     id: str = ""

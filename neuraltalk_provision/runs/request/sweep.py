@@ -22,7 +22,7 @@ MOST = 10_000
 class Draw(BaseModel):
     """A random number between `least` and `most`: uniform, or with `log` uniform in its logarithm."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     least: Number
     most: Number

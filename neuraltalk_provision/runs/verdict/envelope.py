@@ -16,7 +16,7 @@ from neuraltalk_provision.runs.request.document import Number
 class Range(BaseModel):
     """The expected range, from `least` to `most`, at one iteration (counted over all stages)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     iteration: int = Field(ge=0, strict=True)
     least: Number
@@ -32,7 +32,7 @@ class Range(BaseModel):
 class Envelope(BaseModel):
     """Ranges over iterations: of `loss` (training and validation) and of scores by name, such as CIDEr."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str
     ranges: Mapping[str, tuple[Range, ...]]

@@ -13,6 +13,11 @@ import os
 import platform
 import sys
 
+try:
+    from importlib.util import find_spec as find_module
+except ImportError:  # Python 2.7
+    from pkgutil import find_loader as find_module  # type: ignore[assignment]
+
 from .commands import output_of
 from .environment import PATH
 
@@ -39,11 +44,11 @@ def choose(requested):
     have pip for it. Otherwise the distribution's Python 3 is preferred: its pip is an OS package, which is installed
     with the others.
     """
-    own = {"executable": sys.executable, "python": platform.python_version()}
+    own = dict({"executable": sys.executable, "python": platform.python_version()}, **this_python())
     path = next((path for path in DISTRIBUTION if os.path.exists(path)), "")
     distribution = own if not path or _is_same(path, sys.executable) else {"executable": path}
-    for candidate in (own, distribution):
-        candidate.update(inspect(candidate["executable"]))
+    if distribution is not own:
+        distribution.update(inspect(distribution["executable"]))
     is_system = os.path.dirname(sys.executable) in SYSTEM
     kept = requested not in ("",) + MODES or (is_system and own["python"].startswith("2."))
     newer = distribution.get("python", "").startswith("3.")
@@ -53,6 +58,13 @@ def choose(requested):
     if "python" in distribution and not (is_system and kept):
         return distribution
     return dict(own, pip=False)
+
+
+def this_python():
+    """Like `inspect`, for the Python that runs this, without starting it again where that is not needed."""
+    if os.environ.get("PYTHONPATH"):
+        return inspect(sys.executable)
+    return {"python": "%d.%d.%d" % sys.version_info[:3], "pip": find_module("pip") is not None}
 
 
 def inspect(path):

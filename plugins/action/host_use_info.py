@@ -1,0 +1,14 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Runs the module host_use_info as a question (plugin_utils/question.py)."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from ..plugin_utils.question import Question, packed_sources
+
+packed_sources("host_use_info")  # once, before Ansible starts a process for each host
+
+
+class ActionModule(Question):
+    """Runs the module host_use_info on the host."""

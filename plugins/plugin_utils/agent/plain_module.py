@@ -1,0 +1,161 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""A small AnsibleModule for questions: modules of ours that only read and whose options are simple.
+
+It is sent to hosts as `ansible.module_utils.basic`, so that the same modules run with it and with Ansible's own, which
+takes 0.1 s to load. Options are read as Ansible reads them; a specification that needs more is refused.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import sys
+import syslog
+
+GIVEN = {}  # type: dict[str, object]
+"""The arguments of the module, with Ansible's own (_ansible_check_mode and so on); start.py sets it."""
+KNOWN = frozenset(["type", "required", "default", "elements", "choices"])
+"""What a specification of an option may say."""
+TRUE = ("y", "yes", "on", "1", "true", "t", "1.0")
+FALSE = ("n", "no", "off", "0", "false", "f", "0.0")
+TEXT = type("".encode("ascii").decode("ascii"))
+LONGEST = 1000
+"""Characters of the arguments that are written to the host's system log."""
+
+
+class AnsibleModule(object):
+    """What our modules use of Ansible's class of this name."""
+
+    def __init__(self, argument_spec, supports_check_mode=False):
+        given = dict((key, value) for key, value in GIVEN.items() if not key.startswith("_ansible_"))
+        own = dict((key, value) for key, value in GIVEN.items() if key.startswith("_ansible_"))
+        self.check_mode = bool(own.get("_ansible_check_mode"))
+        self._diff = bool(own.get("_ansible_diff"))
+        self._remote_tmp = own.get("_ansible_remote_tmp")
+        for name, spec in argument_spec.items():
+            if set(spec) - KNOWN:
+                raise ValueError("%s: a question cannot have an option with %s" % (name, ", ".join(spec)))
+        if self.check_mode and not supports_check_mode:
+            raise ValueError("a question must support check mode")
+        self.params = {}
+        unknown = sorted(set(given) - set(argument_spec))
+        if unknown:
+            self.fail_json(msg="Unsupported parameters: %s" % ", ".join(unknown))
+        missing = sorted(
+            name for name, spec in argument_spec.items() if spec.get("required") and given.get(name) is None
+        )
+        if missing:
+            self.fail_json(msg="missing required arguments: %s" % ", ".join(missing))
+        for name, spec in argument_spec.items():
+            value = given[name] if name in given else spec.get("default")
+            try:
+                empty = value is None and spec.get("default") is None
+                self.params[name] = None if empty else read(spec, value)
+            except (TypeError, ValueError) as error:
+                self.fail_json(msg="argument '%s' is wrong: %s" % (name, error))
+        if not own.get("_ansible_no_log"):
+            record(own.get("_ansible_module_name", "question"), own.get("_ansible_syslog_facility"), self.params)
+
+    def exit_json(self, **result):
+        """Print the result and end."""
+        print("\n" + json.dumps(dict({"changed": False}, invocation=self._invocation(), **result)))
+        sys.exit(0)
+
+    def fail_json(self, msg, **more):
+        """Print the failure and end."""
+        print("\n" + json.dumps(dict(more, failed=True, msg=msg, invocation=self._invocation())))
+        sys.exit(1)
+
+    def _invocation(self):
+        return {"module_args": self.params}
+
+
+def record(module, facility, params):
+    """Write to the system log that the module ran, as Ansible's modules do."""
+    words = " ".join("%s=%s" % (name, params[name]) for name in sorted(params))[:LONGEST]
+    try:
+        syslog.openlog(str("ansible-%s" % module), 0, getattr(syslog, str(facility), syslog.LOG_USER))
+        syslog.syslog(syslog.LOG_INFO, str("Invoked with %s" % words))
+    except (TypeError, ValueError, UnicodeError):
+        pass
+
+
+def read(spec, value):
+    """The value of an option in the type of its specification. ValueError or TypeError if it has another one."""
+    kind = spec.get("type", "str")
+    found = KINDS[kind](value)
+    if kind == "list":
+        found = [read({"type": spec.get("elements", "raw")}, one) for one in found]
+    choices = spec.get("choices")
+    for one in found if kind == "list" else [found]:
+        if choices and one not in choices:
+            raise ValueError("it must be one of %s, and is %s" % (", ".join(choices), one))
+    return found
+
+
+def text(value):
+    """A text; numbers become texts."""
+    if isinstance(value, TEXT):
+        return str(value) if str is TEXT else value.encode("utf-8")
+    return str(value)
+
+
+def path(value):
+    """A path, with ~ and variables replaced."""
+    return os.path.expanduser(os.path.expandvars(text(value)))
+
+
+def whole(value):
+    """A whole number."""
+    if isinstance(value, float) and value != int(value):
+        raise ValueError("it must be a whole number, and is %s" % value)
+    return int(value)
+
+
+def truth(value):
+    """True or false."""
+    word = text(value).strip().lower()
+    if word not in TRUE + FALSE:
+        raise ValueError("it must be true or false, and is %s" % word)
+    return word in TRUE
+
+
+def several(value):
+    """A list; a text is split at commas."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, TEXT):
+        return value.split(",")
+    if isinstance(value, (int, float)):
+        return [text(value)]
+    raise TypeError("it must be a list")
+
+
+def mapping(value):
+    """A mapping, whose texts are those of this Python."""
+    if not isinstance(value, dict):
+        raise TypeError("it must be a mapping")
+    return native(value)
+
+
+def native(value):
+    """The value with texts of this Python."""
+    if isinstance(value, TEXT):
+        return text(value)
+    if isinstance(value, dict):
+        return dict((native(key), native(one)) for key, one in value.items())
+    return [native(one) for one in value] if isinstance(value, list) else value
+
+
+KINDS = {
+    "str": text,
+    "path": path,
+    "int": whole,
+    "bool": truth,
+    "list": several,
+    "dict": mapping,
+    "raw": native,
+}

@@ -1,0 +1,353 @@
+"""Questions: what a host's Python reads on its standard input, and that it is the same module with the same result."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from neuraltalk_provision import command_log
+from neuraltalk_provision.results import base
+from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.site import codes, playbook
+from neuraltalk_provision.site.playbook import Outcome, Request
+from plugins.plugin_utils import plain_values, question
+from plugins.plugin_utils.agent import plain_module
+from plugins.plugin_utils.plain_values import OmittedError, UnknownError
+from tests.unit import fake_ssh, modules
+from tests.unit.fake_ssh import FakeSsh
+from tests.unit.programs import program
+from tests.unit.test_module_grammar import python27
+
+QUESTIONS = sorted(
+    file.stem
+    for file in (Path(question.PLUGINS) / "action").glob("*.py")
+    if "plugin_utils.question" in file.read_text(encoding="utf-8")
+)
+PYTHONS = [sys.executable, python27()]
+# What differs between two answers of one host.
+MOVING = ("disk", "spaces", "temporary")
+
+
+def ask(python: str, module: str, oldest: tuple[int, ...] = (2, 7), **given: Any) -> subprocess.CompletedProcess[str]:
+    """What a host's Python says when it is asked, without anything but its standard library."""
+    text = question.program(module, question.packed_sources(module), json.dumps(given)).decode()
+    text = text.replace(f"start({question.oldest_python()!r}", f"start({oldest!r}")
+    return subprocess.run([python], input=text, capture_output=True, text=True, check=False, cwd="/", env={})
+
+
+def test_who_asks_questions() -> None:
+    assert QUESTIONS == ["host_use_info", "stack_state"]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_answer_is_the_modules_own(python: str, tmp_path: Path, run_module: Callable[..., dict[str, Any]]) -> None:
+    if not python:
+        pytest.skip("there is no Python 2.7 here")
+    (tmp_path / "generations" / "0a1b2c3d4e5f6071" / "stamps").mkdir(parents=True)
+    (tmp_path / "Bilder für alle").mkdir()
+    given = {
+        "stack_root": str(tmp_path),
+        "packages": ["gcc", "no-such-package"],
+        "inventory": {"profile": "cpu", "groups": ["größte"]},
+        "interpreter": "auto",
+    }
+    done = ask(python, "stack_state", **given, _ansible_check_mode=True, _ansible_remote_tmp="/var/tmp")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert not isinstance(base.read(StackStateResult, answer), str)
+    own = run_module("stack_state", check=True, **given)
+    assert answer["predicted"] is own["predicted"] is True
+    for key in own["state"].keys() - set(MOVING) - {"platform"}:
+        assert answer["state"][key] == own["state"][key], key
+    assert answer["state"]["temporary"]["path"] == "/var/tmp"
+
+
+@pytest.mark.parametrize("module", QUESTIONS)
+def test_everything_that_a_question_imports_is_sent(module: str) -> None:
+    sources = unpacked(question.packed_sources(module))
+    for name, (is_package, text) in sources.items():
+        package = name if is_package else name.rpartition(".")[0]
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                parts = package.split(".")
+                source = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
+                wanted = [f"{source}.{alias.name}" for alias in node.names]
+                assert source in sources, f"{name} imports {source}"
+                assert all(one in sources or not path_of(one).exists() for one in wanted), f"{name}: {wanted}"
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ansible"):
+                assert node.module in sources, f"{name} imports {node.module}"
+
+
+@pytest.mark.parametrize("module", QUESTIONS)
+def test_options_of_questions_are_simple(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Mapping[str, Mapping[str, Any]]] = []
+
+    class SeenError(Exception):
+        pass
+
+    def spy(argument_spec: Mapping[str, Mapping[str, Any]], **_more: Any) -> None:
+        seen.append(argument_spec)
+        raise SeenError
+
+    loaded = importlib.import_module(f"plugins.modules.{module}")
+    monkeypatch.setattr(loaded, "AnsibleModule", spy)
+    with pytest.raises(SeenError):
+        loaded.main()
+    for spec in seen[0].values():
+        assert set(spec) <= plain_module.KNOWN
+        assert spec.get("type", "str") in plain_module.KINDS
+
+
+def unpacked(text: str) -> dict[str, tuple[bool, str]]:
+    import base64
+    import zlib
+
+    sources: dict[str, tuple[bool, str]] = json.loads(zlib.decompress(base64.b64decode(text)))
+    return sources
+
+
+def path_of(name: str) -> Path:
+    inside = name.removeprefix(question.NAMESPACE + ".").split(".")
+    return Path(question.PLUGINS, *inside).with_suffix(".py")
+
+
+SPEC: Mapping[str, Mapping[str, Any]] = {
+    "path": {"type": "path", "required": True},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "count": {"type": "int", "default": 7},
+    "switch": {"type": "bool", "default": False},
+    "more": {"type": "dict", "default": {}},
+    "kind": {"type": "str", "choices": ["a", "b"], "default": "a"},
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"path": "/opt"},
+        {"path": "~/x"},
+        {"path": "$HOME/x"},
+        {"path": "/opt", "names": "a, b"},
+        {"path": "/opt", "names": ["a", 7]},
+        {"path": "/opt", "names": 7},
+        {"path": "/opt", "count": "12"},
+        {"path": "/opt", "count": "twelve"},
+        {"path": "/opt", "count": None},
+        {"path": "/opt", "switch": "yes"},
+        {"path": "/opt", "switch": 0},
+        {"path": "/opt", "switch": "perhaps"},
+        {"path": "/opt", "more": {"a": {"b": ["ü"]}}},
+        {"path": "/opt", "more": 7},
+        {"path": "/opt", "names": {"a": 1}},
+        {"path": "/opt", "kind": "c"},
+        {"path": "/opt", "other": 1},
+        {"names": ["a"]},
+    ],
+)
+def test_options_are_read_as_ansible_reads_them(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def params(kind: Any) -> Any:
+        with modules.arguments(dict(given)):
+            monkeypatch.setattr(plain_module, "GIVEN", dict(given))
+            try:
+                return kind(argument_spec={name: dict(spec) for name, spec in SPEC.items()}).params
+            except SystemExit:
+                return json.loads(capsys.readouterr().out)["failed"]
+
+    assert params(plain_module.AnsibleModule) == params(basic.AnsibleModule)
+
+
+def test_python_that_is_too_old_is_told_as_ansible_tells_it() -> None:
+    done = ask(sys.executable, "stack_state", oldest=(99, 1), stack_root="/opt/neuraltalk")
+    failed = json.loads(done.stdout)
+    assert failed["msg"].startswith("ansible-core requires a minimum of Python version 99.1. Current version: ")
+    assert codes.of_result(failed, failed["msg"], unreachable=False) == codes.PYTHON_OLD
+
+
+def test_oldest_python_is_that_of_this_ansible() -> None:
+    oldest = question.oldest_python()
+    assert oldest == (basic._PY_MIN if isinstance(basic._PY_MIN, tuple) else (2, 7))
+
+
+def test_module_that_needs_more_of_ansible_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(question.UnknownImportError):
+        question.imported("modules", "from ansible.module_utils.urls import open_url\n")
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
+    return fake_ssh.put_on_path(tmp_path, monkeypatch)
+
+
+def state(tmp_path: Path, root: str = "", **variables: Any) -> Outcome:
+    given = {
+        "provision_stack_root": root or str(tmp_path / "stack"),
+        "provision_package_names": ["no-such-package"],
+        "provision_our_variables": "^(provision|generation)_",
+    }
+    return playbook.run(Request("state.yml", fake_ssh.inventory(tmp_path / "hosts.yml", **variables), given))
+
+
+def test_host_is_asked_in_one_step_and_nothing_is_written_there(ssh: FakeSsh, tmp_path: Path) -> None:
+    variables = {"generation_space": "{{ 1000 * 1000 }}", "gpu_stack_profile": "cpu", "gpu_stack_arch_list": "8.0"}
+    outcome = state(tmp_path, **variables, ansible_port="2222")
+    assert outcome.results.failures == ()
+    found = outcome.results.by_host("stack_state")["node1"]["state"]
+    assert found["build_space"] == 1000000
+    assert (found["inventory"]["profile"], found["inventory"]["arch_list"]) == ("cpu", "8.0")
+    assert found["inventory"]["address"] == "node1:2222"
+    assert found["variables"] == [
+        "generation_space",
+        "provision_answers",
+        "provision_our_variables",
+        "provision_package_names",
+        "provision_stack_root",
+    ]
+    (call,) = ssh.calls
+    assert "AnsiballZ" not in call
+    assert "mkdir" not in call
+
+
+def test_module_runs_as_usual_where_the_connection_needs_files(ssh: FakeSsh, tmp_path: Path) -> None:
+    outcome = state(tmp_path, ansible_pipelining="false", ansible_ssh_transfer_method="piped")
+    assert outcome.results.failures == ()
+    assert outcome.results.by_host("stack_state")["node1"]["state"]["platform"]
+    assert any("AnsiballZ_stack_state.py" in call for call in ssh.calls)
+
+
+def test_failure_keeps_its_code_and_its_traceback(ssh: FakeSsh, tmp_path: Path) -> None:
+    with command_log.begin(["site"]) as log:
+        outcome = state(tmp_path, root="/" + "x" * 300)
+    (failure,) = outcome.results.failures
+    assert failure.code == codes.BUG
+    assert failure.message.startswith("unexpected OSError: ")
+    assert log.path
+    assert "in run_module" in log.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 7", codes.PYTHON_BROKEN),
+        ("echo 'ModuleNotFoundError: No module named zlib' >&2; exit 1", codes.PYTHON_BROKEN),
+        ("printf 'sudo: a password is required\\n' >&2; exit 1", codes.SUDO_PASSWORD),
+        ("printf '\\377\\376 {\\n'; exit 0", ""),
+    ],
+)
+def test_host_without_an_answer_fails_as_before(ssh: FakeSsh, tmp_path: Path, script: str, code: str) -> None:
+    python = program(tmp_path / "python", f"#!/bin/sh\ncat >/dev/null\n{script}\n")
+    (failure,) = state(tmp_path, ansible_python_interpreter=str(python)).results.failures
+    assert failure.code == code
+
+
+def test_python_is_looked_for_if_the_inventory_names_none(ssh: FakeSsh, tmp_path: Path) -> None:
+    outcome = state(tmp_path, ansible_python_interpreter="auto_silent")
+    assert outcome.results.failures == ()
+    assert "command -v" in ssh.calls[0]
+    assert "AnsiballZ" not in ssh.calls[-1]
+
+
+VALUES = {
+    "text": "some text",
+    "number": 7,
+    "yes": True,
+    "nothing": None,
+    "names": ["a", "b"],
+    "nested": {"a": ["{{ number }}"]},
+    "template": "{{ number }}",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "plain",
+        7,
+        True,
+        None,
+        ["{{ text }}", 1],
+        "{{ text }}",
+        "{{ number }}",
+        "{{yes}}",
+        "{{ nothing }}",
+        "{{ names }}",
+        "{{ absent | default('x') }}",
+        "{{ absent | default('') }}",
+        "{{ text | default('x') }}",
+        "{{ absent | default(number) }}",
+        "{{ absent | default(other | default('y')) }}",
+        "{{ absent | default([]) }}",
+        "{{ text }}:{{ absent | default('') }}",
+        "{{ text }}:{{ number }}",
+        {"a": "{{ text }}", "b": ["{{ names }}"]},
+    ],
+)
+def test_simple_templates_have_the_value_that_ansible_gives_them(given: Any) -> None:
+    assert plain_values.value_of(given, VALUES) == templated(given)
+
+
+def templated(given: Any) -> Any:
+    try:
+        from ansible.template import trust_as_template
+    except ImportError:
+        pytest.skip("simple templates are evaluated only since ansible-core 2.19")
+
+    def trusted(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: trusted(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [trusted(one) for one in value]
+        return trust_as_template(value) if isinstance(value, str) else value
+
+    return Templar(DataLoader(), variables=VALUES).template(trusted(given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{{ template }}",
+        "{{ nested }}",
+        "{{ absent }}",
+        "{{ text | upper }}",
+        "{{ text.a }}",
+        "{{ text | default('x') | upper }}",
+        "{{ absent | default('{{ text }}') }}",
+        "{{ absent | default(7) }}",
+        "{% if yes %}x{% endif %}",
+        "{# x #}",
+        "{{ text }} {{ names }}",
+        "{{ yes }}x",
+        "{{ 'a' }}",
+        "{{ names",
+        {"a": "{{ text | upper }}"},
+    ],
+)
+def test_everything_else_is_left_to_ansible(given: Any) -> None:
+    with pytest.raises(UnknownError):
+        plain_values.value_of(given, VALUES)
+
+
+def test_argument_is_left_out() -> None:
+    with pytest.raises(OmittedError):
+        plain_values.value_of("{{ absent | default(omit) }}", VALUES)
+    assert plain_values.value_of("{{ number | default(omit) }}", VALUES) == 7
+    with pytest.raises(UnknownError) as caught:
+        plain_values.value_of("x{{ absent | default(omit) }}", VALUES)
+    assert not isinstance(caught.value, OmittedError)
+
+
+def test_value_of_another_type_is_left_to_ansible() -> None:
+    with pytest.raises(UnknownError):
+        plain_values.value_of("{{ secret }}", {"secret": object()})
