@@ -125,11 +125,15 @@ def empty() -> Iterator[sqlite3.Connection]:
 def _connect(file: Path, mode: str) -> sqlite3.Connection:
     uri = f"{file.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
-    for setting in ("trusted_schema=OFF", "foreign_keys=ON", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {setting}")
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        for setting in ("trusted_schema=OFF", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {setting}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

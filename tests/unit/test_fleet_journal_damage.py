@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,24 @@ def test_damaged_journal_is_refused_with_its_path_and_a_way_out_and_stays_as_it_
     assert f"mv '{file}' '{file}.damaged'" in caught.value.advice
     if damage not in WRONG_ROWS or use is read:
         assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *WRONG_ROWS])
+def test_damaged_journal_is_closed(file: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (DAMAGES | WRONG_ROWS)[damage](file)
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def connected(*given: Any, **named: Any) -> sqlite3.Connection:
+        made.append(connect(*given, **named))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    with contextlib.suppress(UsageError):
+        read(file)
+    for connection in made:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.execute("SELECT 1")
 
 
 def test_advice_for_a_damaged_journal_helps(file: Path) -> None:
@@ -267,6 +286,7 @@ def test_directory_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
 READ_ONLY = """
 import sys
 from pathlib import Path
+from typing import Any
 from neuraltalk_provision.errors import UsageError
 from tests.unit.test_fleet_journal_damage import read, resume
 try:
