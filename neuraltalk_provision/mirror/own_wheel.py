@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
@@ -85,15 +85,16 @@ def _installed() -> dict[str, tuple[bytes, bool]]:
     except metadata.PackageNotFoundError:
         raise UsageError("provision is not installed here, so its wheel cannot be made", advice=_REINSTALL) from None
     found = {}
-    for path in distribution.files or ():
-        name = path.as_posix()
-        if path.hash is None or name.startswith("../") or path.name in _OF_THE_INSTALLER or path.suffix == ".pyc":
+    # Not distribution.files: since Python 3.12 it leaves out files that are missing.
+    for name, digest, *_size in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        path = PurePosixPath(name)
+        if not digest or name.startswith("../") or path.name in _OF_THE_INSTALLER or path.suffix == ".pyc":
             continue
-        place = Path(str(path.locate()))
+        place = Path(str(distribution.locate_file(name)))
         with naming(place, "read", UsageError):
             content, mode = place.read_bytes(), place.stat().st_mode
-        digest = base64.urlsafe_b64encode(hashlib.new(path.hash.mode, content).digest()).rstrip(b"=").decode()
-        if digest != path.hash.value:
+        algorithm, _, value = digest.partition("=")
+        if base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b"=").decode() != value:
             raise UsageError(f"{place} was changed after its installation", advice=_REINSTALL)
         found[name] = content, bool(mode & 0o100)
     return found
