@@ -1,0 +1,201 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Fetches the pieces of a file from the host before this one; from an earlier one, or the controller, if that fails.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+import errno
+import socket
+import time
+
+from ..host.errors import StackError
+from ..rules import codes, pieces
+from .part_file import WrongPieceError
+
+CONNECT_SECONDS = 5
+SILENT_SECONDS = 5
+"""After so many seconds without a byte, a server counts as lost. It says each second that it is alive."""
+STALLED_SECONDS = 30
+"""After so many seconds without a new piece, another server is tried."""
+HOPELESS_SECONDS = 120
+"""After so many seconds without a new piece from anybody, the transfer has failed."""
+GONE_SECONDS = 30
+"""The same, if nobody accepts a connection any more."""
+PAUSE = 0.2
+BLOCK = 1 << 18
+MOST_NOTES = 50
+
+Candidate = collections.namedtuple("Candidate", "number address port")
+"""A server: its number in the chain (0: the controller) and where it listens."""
+
+
+class LostError(Exception):
+    """A server that cannot be used now; `why` is one of the words below."""
+
+    def __init__(self, why):
+        super(LostError, self).__init__(why)
+        self.why = why
+
+
+REFUSED, UNREACHABLE, SILENT, CLOSED, STALLED = "refused", "unreachable", "silent", "closed", "stalled"
+WRONG, CHANGED = "wrong", "changed"
+
+
+class Receiver(object):
+    """Receives one file. `got` is {number of a server: bytes from it}, `notes` are [{number, why}] of those it left.
+
+    `alive()` is asked often; if it returns False the transfer ends. `patience` is the number of seconds in which the
+    first server may not listen yet.
+    """
+
+    def __init__(self, part, key, number, candidates, patience, alive):
+        self.part, self.key, self.number, self.patience, self.alive = part, key, number, patience, alive
+        self.candidates = list(candidates)
+        self.got = collections.Counter()  # type: collections.Counter[int]
+        self.notes = []  # type: list[dict[str, int | str]]
+        self.began = self.progress = time.time()
+        self.in_round = 0
+
+    def receive(self):
+        """Fetch everything that is missing. StackError if nobody has it."""
+        at = 0
+        while not self._is_complete():
+            candidate = self.candidates[at % len(self.candidates)]
+            try:
+                self._fetch(candidate)
+                self._check()
+            except LostError as error:
+                self._check()
+                if self._waits(candidate, error):
+                    time.sleep(PAUSE)
+                    continue
+                self._note(candidate, error.why)
+                at = self._next(at, candidate, error)
+
+    def _is_complete(self):
+        return self.part.list is not None and self.part.have >= self.part.count
+
+    def _waits(self, candidate, error):
+        """Whether a server that refused the connection is only not ready: the first one, at the beginning."""
+        is_first = candidate is self.candidates[0] and not self.notes
+        return is_first and error.why == REFUSED and time.time() - self.began < self.patience
+
+    def _next(self, at, candidate, error):
+        """The place of the next server to try. StackError if there is none."""
+        if error.why == CHANGED and candidate.number == pieces.SOURCE:
+            raise StackError("the file was changed on the controller while it was pushed", code=codes.SOURCE_CHANGED)
+        if error.why in (WRONG, CHANGED):
+            self.candidates.remove(candidate)
+            at -= 1
+            if not self.candidates:
+                raise self._failed("nobody sends the right pieces")
+        at += 1
+        quiet = time.time() - self.progress
+        self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
+        if quiet > HOPELESS_SECONDS:
+            raise self._failed("no new piece for %d s" % quiet)
+        if self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
+            raise self._failed("nobody accepts a connection")
+        if at and at % len(self.candidates) == 0:
+            time.sleep(1)
+        return at
+
+    def _failed(self, why):
+        tried = ", ".join(
+            "%s port %d (%s)" % (one.address, one.port, self._last(one.number)) for one in self.candidates
+        )
+        message = "%s: %s. Tried: %s. What arrived is kept; repair the network, then run the same command again"
+        return StackError(message % (self.part.path, why, tried), code=codes.PIECES_LOST)
+
+    def _last(self, number):
+        return ([note["why"] for note in self.notes if note["number"] == number] or ["not asked"])[-1]
+
+    def _note(self, candidate, why):
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append({"number": candidate.number, "why": why})
+
+    def _check(self):
+        if not self.alive():
+            raise StackError("the controller has ended", code=codes.PIECES_LOST)
+
+    def _fetch(self, candidate):
+        """Read from one server until everything is there. LostError if it does not get so far."""
+        try:
+            if self.part.list is None:
+                with _Connection(self, candidate, pieces.LIST) as server:
+                    content = server.answer(self.part.count * pieces.DIGEST)
+                self.part.use_list(content)
+                self.progress = time.time()
+            if not self._is_complete():
+                with _Connection(self, candidate, self.part.have) as server:
+                    while not self._is_complete():
+                        content = server.answer(pieces.length(self.part.size, self.part.have))
+                        self.part.add(content)
+                        self.got[candidate.number] += len(content)
+                        self.progress = time.time()
+                    server.send(pieces.DONE)
+        except WrongPieceError:
+            raise LostError(WRONG)
+
+    def check_stalled(self, since):
+        """LostError if a server has sent no piece since then; StackError if the controller has ended."""
+        self._check()
+        if time.time() - max(since, self.progress) > STALLED_SECONDS:
+            raise LostError(STALLED)
+
+
+class _Connection(object):
+    """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
+
+    def __init__(self, receiver, candidate, first):
+        self.receiver, self.since = receiver, time.time()
+        try:
+            self.socket = socket.create_connection((candidate.address, candidate.port), CONNECT_SECONDS)
+        except (IOError, OSError) as error:
+            raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
+        self.socket.settimeout(SILENT_SECONDS)
+        request = pieces.Request(candidate.number, receiver.number, first)
+        self.send(pieces.line(receiver.key, request) + b"\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_details):
+        self.socket.close()
+
+    def send(self, content):
+        """Send bytes."""
+        try:
+            self.socket.sendall(content)
+        except (IOError, OSError):
+            raise LostError(CLOSED)
+
+    def answer(self, length):
+        """The next answer of that many bytes, after as many WAITING as the server sends."""
+        while True:
+            kind = self._read(1)
+            if kind == pieces.PIECE:
+                return self._read(length)
+            if kind != pieces.WAITING:
+                raise LostError(CHANGED if kind == pieces.CHANGED else WRONG)
+
+    def _read(self, length):
+        found = []
+        while length > 0:
+            self.receiver.check_stalled(self.since)
+            try:
+                block = self.socket.recv(min(length, BLOCK))
+            except socket.timeout:
+                raise LostError(SILENT)
+            except (IOError, OSError):
+                raise LostError(CLOSED)
+            if not block:
+                raise LostError(CLOSED)
+            found.append(block)
+            length -= len(block)
+        return b"".join(found)
