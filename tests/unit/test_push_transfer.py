@@ -343,7 +343,7 @@ def test_host_whose_disk_is_full_leaves_and_the_others_go_on(file: Path, small_d
         other.start([(1, full.port), (0, server.port)], is_last=True)
         full.wait_for(2 * MEGABYTE)
         with (small_disk / "somebody").open("wb") as filler, pytest.raises(OSError, match="No space left"):
-            for _ in range(30):
+            for _ in range(60):
                 filler.write(bytes(MEGABYTE))
                 filler.flush()
         result = full.result()
