@@ -20,6 +20,7 @@ from neuraltalk_provision.cli import (
     mirror,
     prepare,
     prove,
+    push,
     resume,
     rollout,
     run,
@@ -72,11 +73,12 @@ runs.app.command()(verdict.report)
 runs.app.command()(score.score)
 app.add_typer(runs.app, name="runs")
 data = typer.Typer(
-    help="Data sets: make one from pictures and captions, and find files that a training cannot load.",
+    help="Data sets: make one from pictures and captions, find files that a training cannot load, copy files to hosts.",
     no_args_is_help=True,
 )
 data.command()(prepare.prepare)
 data.command()(inspect.inspect)
+data.command()(push.push)
 app.add_typer(data, name="data")
 
 

@@ -65,7 +65,9 @@ def inventory(lab: Lab, key: Path) -> Path:
     file = lab.work / "hosts.ini"
     lines = [f"h{number} ansible_host={address(number)} neuraltalk_rack=r{(number - 1) // 10}" for number in hosts(lab)]
     common = ["ansible_user=root", f"ansible_ssh_private_key_file={key}", f"ansible_ssh_common_args='{SSH}'"]
-    file.write_text("\n".join(["[all]", *lines, "[all:vars]", *common, "ansible_python_interpreter=/usr/bin/python3", ""]))
+    file.write_text(
+        "\n".join(["[all]", *lines, "[all:vars]", *common, "ansible_python_interpreter=/usr/bin/python3", ""])
+    )
     return file
 
 
@@ -99,7 +101,9 @@ def web_server(lab: Lab, file: Path, seconds: float) -> bool:
     lab.quiet(SOURCE, "/usr/sbin/nginx", "-c", str(config))
     time.sleep(1)
     url = f"http://{address(SOURCE)}:8000/{file.name}"
-    return links.wait([lab.quiet(one, "curl", "-s", "-o", f"{lab.place}/{file.name}", url) for one in hosts(lab)], seconds)
+    return links.wait(
+        [lab.quiet(one, "curl", "-s", "-o", f"{lab.place}/{file.name}", url) for one in hosts(lab)], seconds
+    )
 
 
 def rsync_tree(lab: Lab, file: Path, seconds: float) -> bool:
@@ -114,7 +118,8 @@ def rsync_tree(lab: Lab, file: Path, seconds: float) -> bool:
     while missing:
         pairs = list(zip(have, missing, strict=False))
         fetch = [
-            lab.quiet(to, "rsync", f"rsync://{address(since)}/files/{file.name}", f"{lab.place}/") for since, to in pairs
+            lab.quiet(to, "rsync", f"rsync://{address(since)}/files/{file.name}", f"{lab.place}/")
+            for since, to in pairs
         ]
         if not links.wait(fetch, seconds):
             return False
@@ -139,7 +144,10 @@ def clush_tree(lab: Lab, file: Path, seconds: float) -> bool:
     )
     everyone = ",".join([*gateways, *others])
     words = ["--conf", str(config / "clush.conf"), "--topology", str(config / "topology.conf"), "-S", "-w", everyone]
-    command = ["hostname source && CLUSTERSHELL_GW_PYTHON_EXECUTABLE=/usr/bin/python3 exec /usr/bin/clush " + " ".join([*words, "--copy", str(file), "--dest", f"{lab.place}/"])]
+    command = [
+        "hostname source && CLUSTERSHELL_GW_PYTHON_EXECUTABLE=/usr/bin/python3 exec /usr/bin/clush "
+        + " ".join([*words, "--copy", str(file), "--dest", f"{lab.place}/"])
+    ]
     return links.wait([lab.quiet(SOURCE, "unshare", "-u", "sh", "-c", *command)], seconds)
 
 
@@ -180,7 +188,9 @@ def bittorrent(lab: Lab, file: Path, seconds: float) -> bool:
     time.sleep(1)
     common = ["aria2c", "--enable-dht=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--quiet",
               "--bt-tracker-interval=2", "--file-allocation=none", "--no-conf", str(torrent)]  # fmt: skip
-    lab.quiet(SOURCE, *common, f"--dir={file.parent}", "--seed-ratio=0", "--check-integrity=true", "--bt-hash-check-seed=true")
+    lab.quiet(
+        SOURCE, *common, f"--dir={file.parent}", "--seed-ratio=0", "--check-integrity=true", "--bt-hash-check-seed=true"
+    )
     hook = lab.work / "complete"
     hook.write_text('#!/bin/sh\ntouch "$3.complete"\n')
     hook.chmod(0o755)

@@ -29,11 +29,12 @@ sys.path.insert(0, sys.argv[1])
 from module_utils.push import receiver, transfer
 from module_utils.push.transfer import Chain, Wanted
 from module_utils.host.errors import StackError
-from module_utils.rules import piece_server
+from module_utils.rules import piece_server, pieces
 given = json.loads(sys.stdin.read())
 transfer.LINGER_SECONDS = given.pop("linger")
 receiver.GONE_SECONDS = given.pop("gone")
 piece_server.BIND_SECONDS = 1
+given["chain"]["candidates"] = [pieces.Server(*one) for one in given["chain"]["candidates"]]
 try:
     answer = transfer.transfer(Wanted(**given["wanted"]), Chain(**given["chain"]))
 except StackError as error:
@@ -92,7 +93,7 @@ class Host:
         whole = {
             "key": KEY,
             "number": self.number,
-            "candidates": [{"number": one, "address": "127.0.0.1", "port": port} for one, port in candidates],
+            "candidates": [(one, "127.0.0.1", port) for one, port in candidates],
             "port": self.port,
             "limit": 0,
             "is_last": False,

@@ -48,6 +48,7 @@ ALLOWED = {
         "mirror",
         "results",
     },
+    "distribution": {"errors", "output", "results", "rules", "settings", "site"},
     "proof": {
         "errors",
         "inventories",
@@ -92,6 +93,7 @@ ALLOWED = {
         "catalogue",
         "mirror",
         "site",
+        "distribution",
         "proof",
         "fleet",
         "image",
@@ -143,6 +145,7 @@ PURE = [
     "catalogue/target.py",
     "catalogue/tried.py",
     "dataset/request.py",
+    "distribution/chain.py",
     "fleet/busy.py",
     "fleet/seen.py",
     "mirror/addresses.py",

@@ -164,4 +164,6 @@ class PartFile(object):
 
 def taken(path):
     """The StackError for a name that another file has."""
-    return StackError("%s is there and has other contents: use --replace, or another --into" % path, code=codes.FILE_TAKEN)
+    return StackError(
+        "%s is there and has other contents: use --replace, or another --into" % path, code=codes.FILE_TAKEN
+    )

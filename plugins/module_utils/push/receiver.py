@@ -30,9 +30,6 @@ PAUSE = 0.2
 BLOCK = 1 << 18
 MOST_NOTES = 50
 
-Candidate = collections.namedtuple("Candidate", "number address port")
-"""A server: its number in the chain (0: the controller) and where it listens."""
-
 
 class LostError(Exception):
     """A server that cannot be used now; `why` is one of the words below."""

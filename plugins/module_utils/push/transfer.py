@@ -21,7 +21,7 @@ from ..host.places import unsafe
 from ..rules import codes, piece_server, pieces
 from . import part_file
 from .part_file import PartFile
-from .receiver import Candidate, Receiver
+from .receiver import Receiver
 
 LINGER_SECONDS = 15
 """How long a complete file is offered while nobody asks."""
@@ -30,8 +30,8 @@ POLL = 0.1
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
 """The file: its path here, its size, its SHA-256, and that of the list of its pieces' digests."""
 Chain = collections.namedtuple("Chain", "key number candidates port limit is_last patience")
-"""The place of this host: the key, its number, the servers that it may ask ({number, address, port}), the port on
-which it listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
+"""The place of this host: the key, its number, the servers that it may ask (pieces.Server), the port on which it
+listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
 
 
 def check_place(wanted):
@@ -43,7 +43,7 @@ def check_place(wanted):
 
 
 def transfer(wanted, chain):
-    """Receive the file and serve it. Returns {received, kept, seconds, from, left, served, sha256}.
+    """Receive the file and serve it. Returns {received, kept, seconds, sources, left, served, sha256}.
 
     Raises StackError if the disk is too small or full, the port is in use, or nobody has the file.
     """
@@ -53,11 +53,10 @@ def transfer(wanted, chain):
     began = time.time()
     part = PartFile(wanted.path, wanted.size, wanted.sha256, wanted.list_sha256)
     part_file.check_space(os.path.dirname(wanted.path), wanted.size - os.fstat(part.handle).st_size)
-    candidates = [Candidate(one["number"], one["address"], one["port"]) for one in chain.candidates]
     server = piece_server.Server(part, chain.key, chain.number, chain.limit)
     _listen(server, chain.port)
     try:
-        receiver = Receiver(part, chain.key, chain.number, candidates, chain.patience, controller_lives)
+        receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, controller_lives)
         receiver.receive()
         part.finish(wanted.replace)
         seconds = time.time() - began
@@ -69,7 +68,7 @@ def transfer(wanted, chain):
         "received": sum(receiver.got.values()),
         "kept": min(part.kept * pieces.piece_size(wanted.size), wanted.size),
         "seconds": round(seconds, 3),
-        "from": [{"number": number, "bytes": count} for number, count in sorted(receiver.got.items())],
+        "sources": [{"number": number, "bytes": count} for number, count in sorted(receiver.got.items())],
         "left": receiver.notes,
         "served": server.sent,
         "sha256": part.digest.hexdigest(),

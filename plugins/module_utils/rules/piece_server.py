@@ -56,8 +56,8 @@ class Rate(object):
 class Server(object):
     """A server of one file.
 
-    `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there after so
-    many seconds, and raise ChangedError. It has `count`, the number of pieces.
+    `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
+    after so many seconds, and raise ChangedError. It has `count`, the number of pieces.
     """
 
     def __init__(self, store, key, number, limit=0):

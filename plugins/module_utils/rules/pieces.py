@@ -36,6 +36,8 @@ _REQUEST = re.compile(r"^neuraltalk-pieces 1 ([0-9]{1,9}) ([0-9]{1,9}) (-1|[0-9]
 
 Request = collections.namedtuple("Request", "server client first")
 """Who is asked, who asks (numbers in the chain), and for what."""
+Server = collections.namedtuple("Server", "number address port")
+"""Who can be asked: its number in the chain, and where it listens."""
 
 
 def piece_size(size):
