@@ -115,7 +115,8 @@ def lab(work: Path, count: int, megabits: int) -> Iterator[Lab]:
 
 
 def _host(made: Lab, number: int) -> None:
-    made.own(number).mkdir(exist_ok=True)
+    shutil.rmtree(made.own(number), ignore_errors=True)
+    made.own(number).mkdir()
     space, port = name(number), f"p{number}"
     run("ip", "netns", "add", space)
     run("ip", "-n", SWITCH, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space)
