@@ -9,11 +9,31 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import functools
 import socket
 import threading
 import time
 
 from . import pieces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable  # noqa: F401
+    from typing import Protocol
+
+    class Store(Protocol):
+        """What is served."""
+
+        count: int
+
+        def digests(self, seconds):
+            # type: (float) -> bytes | None
+            """The list of the pieces' digests."""
+
+        def piece(self, index, seconds):
+            # type: (int, float) -> bytes | None
+            """A piece."""
+
 
 MOST_CONNECTIONS = 32
 """How many clients are served at once; more are turned away."""
@@ -38,10 +58,12 @@ class Rate(object):
     """A limit of the bytes per second that all connections of one server send together; 0 is no limit."""
 
     def __init__(self, limit, clock=time.time, sleep=time.sleep):
+        # type: (float, Callable[[], float], Callable[[float], object]) -> None
         self.limit, self.clock, self.sleep = limit, clock, sleep
         self.lock, self.free = threading.Lock(), 0.0
 
     def wait(self, amount):
+        # type: (int) -> None
         """Wait until `amount` more bytes may be sent."""
         if not self.limit:
             return
@@ -61,6 +83,7 @@ class Server(object):
     """
 
     def __init__(self, store, key, number, limit=0):
+        # type: (Store, str, int, float) -> None
         self.store, self.key, self.number, self.rate = store, key, number, Rate(limit)
         self.lock = threading.Lock()
         self.open = {}  # type: dict[int, float]
@@ -71,6 +94,7 @@ class Server(object):
         self.socket = None  # type: socket.socket | None
 
     def start(self, port):
+        # type: (int) -> int
         """Listen, and serve in the background. Returns the port; OSError or IOError if it is in use."""
         end = time.time() + BIND_SECONDS
         while True:
@@ -82,9 +106,10 @@ class Server(object):
                     raise
                 time.sleep(0.5)
         _in_background(self._accept)
-        return self.socket.getsockname()[1]
+        return int(self.socket.getsockname()[1])
 
     def stop(self):
+        # type: () -> None
         """Accept no more clients. Connections end by themselves, at the latest with the process."""
         listener, self.socket = self.socket, None
         if listener:
@@ -95,11 +120,13 @@ class Server(object):
             listener.close()
 
     def active(self):
+        # type: () -> int
         """How many clients were sent something in the last ALIVE_SECONDS."""
         with self.lock:
             return len([last for last in self.open.values() if time.time() - last < ALIVE_SECONDS])
 
     def _accept(self):
+        # type: () -> None
         while True:
             listener = self.socket
             if listener is None:
@@ -119,6 +146,7 @@ class Server(object):
                 connection.close()
 
     def _client(self, connection):
+        # type: (socket.socket) -> None
         try:
             self._serve(connection)
         except (IOError, OSError):
@@ -129,6 +157,7 @@ class Server(object):
             connection.close()
 
     def _serve(self, connection):
+        # type: (socket.socket) -> None
         request = pieces.asked(self.key, _line(connection))
         if request is None or request.server != self.number:
             with self.lock:
@@ -141,7 +170,7 @@ class Server(object):
                 self._send(connection, self.store.digests)
                 return
             for index in range(request.first, self.store.count):
-                self._send(connection, lambda seconds, index=index: self.store.piece(index, seconds))
+                self._send(connection, functools.partial(self.store.piece, index))
         except ChangedError:
             self.changed = True
             connection.sendall(pieces.CHANGED)
@@ -151,6 +180,7 @@ class Server(object):
                 self.done.add(request.client)
 
     def _send(self, connection, get):
+        # type: (socket.socket, Callable[[float], bytes | None]) -> None
         """Send what `get(seconds)` returns as soon as it is there, and until then that there is nothing new."""
         content = get(WAIT_SECONDS)
         while content is None:
@@ -166,18 +196,21 @@ class Server(object):
             self._note(connection, len(block))
 
     def _note(self, connection, amount):
+        # type: (socket.socket, int) -> None
         with self.lock:
             self.open[id(connection)] = time.time()
             self.sent += amount
 
 
 def _in_background(function, *arguments):
+    # type: (Callable[..., None], object) -> None
     thread = threading.Thread(target=function, args=arguments)
     thread.daemon = True
     thread.start()
 
 
 def _listening(port):
+    # type: (int) -> socket.socket
     """A listening socket for IPv6 and IPv4, or for IPv4 alone if the machine has no IPv6."""
     try:
         listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
@@ -196,6 +229,7 @@ def _listening(port):
 
 
 def _line(connection):
+    # type: (socket.socket) -> bytes
     """The bytes before the first line break that a client sends; empty if it sends too much or is too slow."""
     end, text = time.time() + ASK_SECONDS, b""
     while b"\n" not in text:
