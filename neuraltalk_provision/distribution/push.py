@@ -201,7 +201,7 @@ def _variables(request: Request, description: Description) -> dict[str, Any]:
         "path": request.path,
         "size": description.size,
         "sha256": description.sha256,
-        "list_sha256": description.list_sha256,
+        "pieces": description.list_sha256,
         "replace": request.replace,
         "controller": request.controller,
         "listen": request.port,

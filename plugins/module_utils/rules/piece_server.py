@@ -18,13 +18,12 @@ from . import pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable  # noqa: F401
-    from typing import Protocol
+    from typing import Callable, Protocol  # noqa: F401
 
     class Store(Protocol):
         """What is served."""
 
-        count: int
+        count = 0  # type: int
 
         def digests(self, seconds):
             # type: (float) -> bytes | None
