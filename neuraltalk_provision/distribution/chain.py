@@ -23,6 +23,8 @@ class Link:
     place: Place
     before: tuple[str, ...]
     is_last: bool
+    forwarded: int = 0
+    """The port of this host from which ssh forwards connections to the controller; 0 if it does not."""
 
     def as_variables(self, chain: Mapping[str, Link], port: int) -> dict[str, Any]:
         """The variables of this host for push.yml."""
@@ -30,11 +32,13 @@ class Link:
         candidates = [{"number": one.number, "address": one.place.address, "listen": port} for one in known]
         if self.place.reaches:
             candidates.append({"number": pieces.SOURCE, "address": self.place.controller, "listen": port})
+        elif self.forwarded:
+            candidates.append({"number": pieces.SOURCE, "address": "127.0.0.1", "listen": self.forwarded})
         return {"number": self.number, "candidates": candidates, "last": self.is_last}
 
 
 def make(places: Mapping[str, Place]) -> dict[str, Link]:
-    """{host: its link}, in the order of the chain; empty if no host reaches the controller.
+    """{host: its link}, in the order of the chain.
 
     Hosts of a rack are neighbours, so that the file crosses from one rack to the next once. Racks and hosts stay in
     their order, except that a host that reaches the controller is the first one, and its rack the first rack.
@@ -42,8 +46,8 @@ def make(places: Mapping[str, Place]) -> dict[str, Link]:
     racks: dict[str, list[str]] = {}
     for host, place in places.items():
         racks.setdefault(place.rack, []).append(host)
-    first = next((host for host, place in places.items() if place.reaches), None)
-    if first is None:
+    first = next((host for host, place in places.items() if place.reaches), next(iter(places), ""))
+    if not first:
         return {}
     rack = places[first].rack
     ordered = [first, *(host for host in racks.pop(rack) if host != first)]

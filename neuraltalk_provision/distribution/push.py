@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from neuraltalk_provision.results.pushed import Place, PushedFileInfoResult, Pus
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_results, playbook
+from neuraltalk_provision.site import host_results, masters, playbook
 from neuraltalk_provision.site.events import Failure
 
 SSH = (
@@ -96,10 +96,9 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
         with _serving(server, request.port):
             found = _check(request, description, settings, output)
             chain = chains.make(found.ready)
-            if found.ready and not chain:
-                raise _unreached(request, found.ready)
             if plan or not chain:
                 return Report(request, description, found.present, chain, {}, found.failures)
+            chain = _reachable(request, chain)
             began = time.monotonic()
             received, failures = _transfer(request, description, chain, server, settings, output)
             seconds = time.monotonic() - began
@@ -147,13 +146,26 @@ def _taken(request: Request, host: str) -> Failure:
     return Failure(host, "", message, code=codes.FILE_TAKEN)
 
 
+def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
+    """The chain; if no host reaches this machine, the first ones do it over the SSH connections that are open."""
+    if any(link.place.reaches for link in chain.values()):
+        return dict(chain)
+    found = dict(chain)
+    for host, link in list(chain.items())[: chains.ANCESTORS]:
+        found[host] = replace(link, forwarded=masters.forward(link.place.connection, request.port))
+    if not any(link.forwarded for link in found.values()):
+        raise _unreached(request, {host: link.place for host, link in chain.items()})
+    return found
+
+
 def _unreached(request: Request, places: Mapping[str, Place]) -> UsageError:
     tried = sorted({place.controller for place in places.values() if place.controller})
     where = f"port {request.port} of {', '.join(tried) or 'this machine, whose address is not known'}"
     return UsageError(
         f"no host reaches this machine: nobody could connect to {where}",
-        advice="Open this port of this machine for at least one host, or use another --port. If this machine has "
-        "another address for the hosts, give it with --controller.",
+        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config). Open this port of this machine for "
+        "at least one host, or use another --port. If this machine has another address for the hosts, give it with "
+        "--controller.",
     )
 
 

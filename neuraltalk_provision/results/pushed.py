@@ -19,6 +19,7 @@ class Place(Result):
     """Whether a host has the file (present, absent, or other: another one of its name), and `have` bytes of it.
 
     `reaches` says whether it reaches the controller at `controller`; `address` and `rack` are those of the inventory.
+    `connection` is the name of the socket of the connection to it, in site.masters.directory().
     """
 
     state: Literal["present", "absent", "other"]
@@ -27,6 +28,7 @@ class Place(Result):
     controller: Text
     address: Text
     rack: Text
+    connection: Text
 
 
 class PushedFileInfoResult(Result):

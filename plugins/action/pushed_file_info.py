@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import os
 import socket
 
 from ansible.plugins.action import ActionBase
@@ -35,6 +36,10 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
+    def shared_connection(self):
+        """The name of the socket of ssh's shared connection to the host; empty if there is none."""
+        return os.path.basename(getattr(self._connection, "control_path", None) or "")
+
     def run(self, tmp=None, task_vars=None):
         result = super(ActionModule, self).run(tmp, task_vars)
         args = dict(self._task.args)
@@ -42,5 +47,5 @@ class ActionModule(ActionBase):
         answer = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         if isinstance(answer.get("place"), dict):
             known = {name: str(args.get(name, "")) for name in ("controller", "address", "rack")}
-            answer["place"] = dict(answer["place"], **known)
+            answer["place"] = dict(answer["place"], connection=self.shared_connection(), **known)
         return dict(result, **answer)

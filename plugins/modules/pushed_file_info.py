@@ -89,6 +89,9 @@ place:
     rack:
       description: The rack of the host.
       type: str
+    connection:
+      description: The name of the socket of ssh's shared connection to the host. The action plugin adds it.
+      type: str
 """
 
 import os
@@ -139,6 +142,7 @@ def work(module):
         "controller": options["controller"],
         "address": options["address"],
         "rack": options["rack"],
+        "connection": "",
     }
     return {"changed": False, "place": place}
 
