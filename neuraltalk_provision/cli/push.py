@@ -52,7 +52,8 @@ def push(
         ),
     ] = "",
     port: Annotated[
-        int, typer.Option("--port", min=1024, max=65535, help="The TCP port on this machine and on the hosts.")
+        int,
+        typer.Option("--port", min=1024, max=65534, help="The TCP port of the hosts; this machine uses the next one."),
     ] = pieces.PORT,
     controller: Annotated[
         str, typer.Option("--controller", help="The address of this machine for the hosts. Default: it is determined.")
@@ -128,7 +129,9 @@ def _show_plan(report: Report, output: Output) -> int:
         before = link.before[0] if link.before else "controller"
         have = f", has {link.place.have / 1e6:.0f} MB" if link.place.have else ""
         output.say(f"  {host} from {before}{have}")
-    output.say(f"  {chains.crossings(list(report.chain.values()))} times from one rack to another")
+    crossings = chains.crossings(list(report.chain.values()))
+    if crossings:
+        output.say(f"  from one rack to another: {crossings} of {len(report.chain)} transfers")
     _refuse_failures(report, {}, output)
     output.result({"plan": as_json_document(report)})
     return EXIT_FINE
@@ -150,7 +153,7 @@ def _show(report: Report, chosen: Settings, output: Output) -> int:
     _refuse_failures(report, lists, output)
     done = len(report.received) + len(report.present)
     sent = f"; this machine sent {report.sent / 1e6:.1f} MB in {report.seconds:.1f} s" if report.chain else ""
-    output.say(f"{done} hosts have {_described(report)}{sent}")
+    output.say(f"{_counted(done)} {_described(report)}{sent}")
     output.result({**as_json_document(report), "lists": lists})
     return EXIT_FINE
 
@@ -162,7 +165,8 @@ def remarks(report: Report) -> list[str]:
         for left in one.left:
             line = f"{host}: {report.host_of(left.number)} {_LEFT[left.why]}"
             if left.why in ("refused", "unreachable"):
-                line += f" at port {report.request.port}: if it was running, open this port between the hosts"
+                port = report.request.port if left.number else report.request.own_port
+                line += f" at port {port}: if it was running, open this port between the hosts"
             lines.append(line)
     return list(dict.fromkeys(lines))
 
@@ -173,13 +177,17 @@ def _refuse_failures(report: Report, lists: dict[str, str], output: Output) -> N
         return
     done = len(report.received) + len(report.present)
     if done:
-        output.say(f"{done} hosts have {_described(report)}")
+        output.say(f"{_counted(done)} {_described(report)}")
     files = f" Lists of hosts for --to @FILE: {', '.join(lists.values())}" if lists else ""
     raise advice.host_error(
         report.failures,
         advice=f"The other hosts were not affected. Run the same command again; what arrived is kept.{files}",
         document={**as_json_document(report), "lists": lists},
     )
+
+
+def _counted(hosts: int) -> str:
+    return "1 host has" if hosts == 1 else f"{hosts} hosts have"
 
 
 def _described(report: Report) -> str:

@@ -26,12 +26,12 @@ class Link:
     forwarded: int = 0
     """The port of this host from which ssh forwards connections to the controller; 0 if it does not."""
 
-    def as_variables(self, chain: Mapping[str, Link], port: int) -> dict[str, Any]:
-        """The variables of this host for push.yml."""
+    def as_variables(self, chain: Mapping[str, Link], port: int, own_port: int) -> dict[str, Any]:
+        """The variables of this host for push.yml; hosts listen on `port` and the controller on `own_port`."""
         known = [chain[host] for host in self.before]
         candidates = [{"number": one.number, "address": one.place.address, "listen": port} for one in known]
         if self.place.reaches:
-            candidates.append({"number": pieces.SOURCE, "address": self.place.controller, "listen": port})
+            candidates.append({"number": pieces.SOURCE, "address": self.place.controller, "listen": own_port})
         elif self.forwarded:
             candidates.append({"number": pieces.SOURCE, "address": "127.0.0.1", "listen": self.forwarded})
         return {"number": self.number, "candidates": candidates, "last": self.is_last}

@@ -50,6 +50,11 @@ class Request:
     replace: bool = False
 
     @property
+    def own_port(self) -> int:
+        """The port on which this machine listens. The hosts listen on `port`: one of them can be this machine."""
+        return self.port + 1
+
+    @property
     def path(self) -> str:
         """The path of the file on the hosts."""
         return f"{self.into.rstrip('/')}/{self.name}"
@@ -93,7 +98,7 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
         with output.working(f"reading {request.file}"):
             description = source.describe(request.file, handle)
         server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
-        with _serving(server, request.port):
+        with _serving(server, request.own_port):
             found = _check(request, description, settings, output)
             chain = chains.make(found.ready)
             if plan or not chain:
@@ -152,7 +157,7 @@ def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
         return dict(chain)
     found = dict(chain)
     for host, link in list(chain.items())[: chains.ANCESTORS]:
-        found[host] = replace(link, forwarded=masters.forward(link.place.connection, request.port))
+        found[host] = replace(link, forwarded=masters.forward(link.place.connection, request.own_port))
     if not any(link.forwarded for link in found.values()):
         raise _unreached(request, {host: link.place for host, link in chain.items()})
     return found
@@ -160,12 +165,12 @@ def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
 
 def _unreached(request: Request, places: Mapping[str, Place]) -> UsageError:
     tried = sorted({place.controller for place in places.values() if place.controller})
-    where = f"port {request.port} of {', '.join(tried) or 'this machine, whose address is not known'}"
+    where = f"port {request.own_port} of {', '.join(tried) or 'this machine, whose address is not known'}"
     return UsageError(
         f"no host reaches this machine: nobody could connect to {where}",
-        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config). Open this port of this machine for "
-        "at least one host, or use another --port. If this machine has another address for the hosts, give it with "
-        "--controller.",
+        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config). Open this port of this machine "
+        "for at least one host, or use another --port. If this machine has another address for the hosts, give it "
+        "with --controller.",
     )
 
 
@@ -193,7 +198,7 @@ def _transfer(
                     "provision_push_ssh": SSH,
                     "provision_push_secret": server.key,
                     "provision_push_places": {
-                        host: link.as_variables(chain, request.port) for host, link in chain.items()
+                        host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()
                     },
                 },
             )
@@ -217,6 +222,7 @@ def _variables(request: Request, description: Description) -> dict[str, Any]:
         "replace": request.replace,
         "controller": request.controller,
         "listen": request.port,
+        "controller_port": request.own_port,
         "limit": request.limit,
     }
 
