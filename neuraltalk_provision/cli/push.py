@@ -10,15 +10,15 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.distribution import chain as chains
-from neuraltalk_provision.distribution import push as pushing
-from neuraltalk_provision.distribution.push import Report, Request
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.fleet import host_lists
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules import pieces
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice
+from neuraltalk_provision.site.distribution import chain as chains
+from neuraltalk_provision.site.distribution import push as pushing
+from neuraltalk_provision.site.distribution.push import Report, Request
 
 SLOWEST = 1_000_000
 """The lowest --limit-rate, in bytes per second: below it, a piece would take longer than a host waits."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.distribution import source
 from neuraltalk_provision.rules import pieces
 from neuraltalk_provision.rules.piece_server import Server
+from neuraltalk_provision.site.distribution import source
 
 KEY = "5a" * 32
 STARTED: list[Host] = []

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from neuraltalk_provision.distribution import source
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError
 from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site.distribution import source
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit.modules import ModuleError

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neuraltalk_provision.distribution import chain
 from neuraltalk_provision.results.pushed import Place
+from neuraltalk_provision.site.distribution import chain
 
 
 def place(name: str, rack: str = "", *, reaches: bool = True) -> Place:

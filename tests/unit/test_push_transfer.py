@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision.distribution import source
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
+from neuraltalk_provision.site.distribution import source
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20

@@ -10,10 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision.distribution import chain as chains
-from neuraltalk_provision.distribution import source
-from neuraltalk_provision.distribution.chain import Link
-from neuraltalk_provision.distribution.source import Description
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.pushed import Place, PushedFileInfoResult, PushedFileResult, Received
@@ -21,6 +17,10 @@ from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_results, masters, playbook
+from neuraltalk_provision.site.distribution import chain as chains
+from neuraltalk_provision.site.distribution import source
+from neuraltalk_provision.site.distribution.chain import Link
+from neuraltalk_provision.site.distribution.source import Description
 from neuraltalk_provision.site.events import Failure
 
 SSH = (
