@@ -32,6 +32,7 @@ _LEFT = {
     "stalled": "sent nothing new",
     "wrong": "sent wrong bytes",
     "changed": "had another version",
+    "slow": "was slower than the hosts before it",
 }
 
 

@@ -12,7 +12,7 @@ from neuraltalk_provision.results.cache import Sha256
 MOST_HOSTS = 10**6
 Number = Annotated[int, Field(ge=0, lt=MOST_HOSTS)]
 """The place of a host in the chain; 0 is the controller."""
-Why = Literal["refused", "unreachable", "silent", "closed", "stalled", "wrong", "changed"]
+Why = Literal["refused", "unreachable", "silent", "closed", "stalled", "wrong", "changed", "slow"]
 
 
 class Place(Result):

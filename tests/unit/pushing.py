@@ -33,6 +33,7 @@ from module_utils.rules import piece_server, pieces
 given = json.loads(sys.stdin.read())
 transfer.LINGER_SECONDS = given.pop("linger")
 receiver.GONE_SECONDS = given.pop("gone")
+receiver.SILENT_SECONDS, receiver.LOOK_SECONDS, receiver.LEAD = 2, 0.5, 2
 piece_server.BIND_SECONDS = 1
 given["chain"]["candidates"] = [pieces.Server(*one) for one in given["chain"]["candidates"]]
 try:
@@ -104,7 +105,7 @@ class Host:
             [str(python), "-c", PROGRAM, str(paths.plugins())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self.process.stdin
-        self.process.stdin.write(json.dumps({"wanted": wanted, "chain": whole, "linger": 2, "gone": 3}).encode())
+        self.process.stdin.write(json.dumps({"wanted": wanted, "chain": whole, "linger": 2, "gone": 1}).encode())
         self.process.stdin.close()
         self.process.stdin = None
         return self

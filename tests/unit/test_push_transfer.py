@@ -60,6 +60,27 @@ def test_incomplete_file_can_be_read_only_by_its_owner(file: Path, tmp_path: Pat
         assert host.result()["received"] == described.size
 
 
+def test_slow_host_in_the_middle_does_not_hold_the_others_back(tmp_path: Path) -> None:
+    large = tmp_path / "data.h5"
+    large.write_bytes(content(48))
+    with serving(large, limit=16 * MEGABYTE) as (server, described):
+        hosts = [Host(tmp_path, number, described) for number in (1, 2, 3, 4)]
+        for place, host in enumerate(hosts):
+            before = [(one.number, one.port) for one in reversed(hosts[:place])]
+            limit = MEGABYTE if host.number == 2 else 0
+            host.start([*before, (0, server.port)], limit=limit, is_last=host is hosts[-1])
+        results = {host.number: host.result() for host in hosts}
+    assert results[3]["left"] == [{"number": 2, "why": "slow"}]
+    assert results[4]["left"] == []
+    assert max(result["seconds"] for result in results.values()) < 15
+
+
+def test_hosts_that_are_all_slow_keep_their_order(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=2 * MEGABYTE) as (server, described):
+        results = [host.result() for host in chain_of(tmp_path, described, server.port, 4)]
+    assert [result["left"] for result in results] == [[]] * 4
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_host_that_dies_or_hangs_in_the_middle_is_passed_over(file: Path, tmp_path: Path, how: signal.Signals) -> None:
     with serving(file, limit=3 * MEGABYTE) as (server, described):
@@ -103,7 +124,7 @@ class Liar:
     """A host of the chain that sends wrong pieces."""
 
     def __init__(self, honest: source.Store, wrong: Callable[[bytes], bytes]) -> None:
-        self.honest, self.wrong, self.count = honest, wrong, honest.count
+        self.honest, self.wrong, self.count, self.have = honest, wrong, honest.count, honest.have
 
     def digests(self, seconds: float) -> bytes:
         return self.honest.digests(seconds)
@@ -144,7 +165,8 @@ def talker() -> Iterator[Callable[[bytes], int]]:
                 except OSError:
                     return
                 listeners.append(connection)
-                connection.sendall(words)
+                with contextlib.suppress(OSError):
+                    connection.sendall(words)
 
         threading.Thread(target=serve, daemon=True).start()
         return int(listener.getsockname()[1])

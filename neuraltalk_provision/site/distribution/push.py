@@ -37,7 +37,7 @@ class Request:
     """What is pushed: a file, under `name`, into a directory of the hosts of a pattern.
 
     `limit` is the most bytes per second that the controller and each host send, 0 for no limit. `controller` is this
-    machine's address for the hosts; empty to find it.
+    machine's address for the hosts; empty to find it. `sha256` is what the file must have; empty for anything.
     """
 
     file: Path
@@ -48,6 +48,7 @@ class Request:
     port: int = pieces.PORT
     controller: str = ""
     replace: bool = False
+    sha256: str = ""
 
     @property
     def own_port(self) -> int:
@@ -97,6 +98,8 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
     with source.opened(request.file) as handle:
         with output.working(f"reading {request.file}"):
             description = source.describe(request.file, handle)
+        if request.sha256 not in ("", description.sha256):
+            raise source.changed(request.file)
         server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
         with _serving(server, request.own_port):
             found = _check(request, description, settings, output)

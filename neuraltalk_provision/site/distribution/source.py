@@ -79,7 +79,7 @@ class Store:
 
     def __init__(self, handle: int, description: Description) -> None:
         self.handle, self.description = handle, description
-        self.count = pieces.count(description.size)
+        self.count = self.have = pieces.count(description.size)
 
     def digests(self, _seconds: float) -> bytes:
         """The list of the digests."""

@@ -22,6 +22,12 @@ SILENT_SECONDS = 5
 """After so many seconds without a byte, a server counts as lost. It says each second that it is alive."""
 STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
+LOOK_SECONDS = 10
+"""How often a host compares how far it is with the host before the one from which it receives."""
+LEAD = 32
+"""If that one gets ahead by so many pieces more from look to look, the one between them is too slow."""
+LOOKS = (2, 3, 4)
+"""After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""
 HOPELESS_SECONDS = 120
 """After so many seconds without a new piece from anybody, the transfer has failed."""
 GONE_SECONDS = 30
@@ -40,7 +46,7 @@ class LostError(Exception):
 
 
 REFUSED, UNREACHABLE, SILENT, CLOSED, STALLED = "refused", "unreachable", "silent", "closed", "stalled"
-WRONG, CHANGED = "wrong", "changed"
+WRONG, CHANGED, SLOW = "wrong", "changed", "slow"
 
 
 class Receiver(object):
@@ -57,6 +63,7 @@ class Receiver(object):
         self.notes = []  # type: list[dict[str, int | str]]
         self.began = self.progress = time.time()
         self.in_round = 0
+        self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
 
     def receive(self):
         """Fetch everything that is missing. StackError if nobody has it."""
@@ -135,9 +142,35 @@ class Receiver(object):
                         self.part.add(content)
                         self.got[candidate.number] += len(content)
                         self.progress = time.time()
+                        self._look(candidate)
                     server.send(pieces.DONE)
         except WrongPieceError:
             raise LostError(WRONG)
+
+    def _look(self, candidate):
+        """LostError if the host before the one from which this host receives gets further and further ahead.
+
+        Or if that one has everything, and what is missing here would take more than two times LOOK_SECONDS. The
+        controller has the whole file from the beginning, so it says nothing about the host between.
+        """
+        if time.time() - self.looked < LOOK_SECONDS:
+            return
+        self.looked, before = time.time(), self.lead
+        new, self.had = self.part.have - self.had, self.part.have
+        place = self.candidates.index(candidate) + 1
+        if place >= len(self.candidates) or self.candidates[place].number == pieces.SOURCE:
+            return
+        try:
+            with _Connection(self, self.candidates[place], pieces.STATE) as server:
+                other = int(server.answer(pieces.STATE_DIGITS))
+        except (LostError, ValueError):
+            return
+        self.lead = other - self.part.have
+        is_ahead = self.lead > before + LEAD or (other >= self.part.count and self.lead > LEAD + 2 * new)
+        self.looks = self.looks + 1 if is_ahead else 0
+        if self.looks >= LOOKS[self.number % len(LOOKS)]:
+            self.looks = 0
+            raise LostError(SLOW)
 
     def check_stalled(self, since):
         """LostError if a server has sent no piece since then; StackError if the controller has ended."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         """What is served."""
 
         count = 0  # type: int
+        have = 0  # type: int
 
         def digests(self, seconds):
             # type: (float) -> bytes | None
@@ -78,7 +79,8 @@ class Server(object):
     """A server of one file.
 
     `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
-    after so many seconds, and raise ChangedError. It has `count`, the number of pieces.
+    after so many seconds, and raise ChangedError. It has `count`, the number of pieces, and `have`, the
+    number of those that are there.
     """
 
     def __init__(self, store, key, number, limit=0):
@@ -167,6 +169,9 @@ class Server(object):
         try:
             if request.first == pieces.LIST:
                 self._send(connection, self.store.digests)
+                return
+            if request.first == pieces.STATE:
+                connection.sendall(pieces.PIECE + b"%09d" % self.store.have)
                 return
             for index in range(request.first, self.store.count):
                 self._send(connection, functools.partial(self.store.piece, index))

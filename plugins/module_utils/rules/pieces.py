@@ -27,12 +27,14 @@ SOURCE = 0
 NAME = r"[A-Za-z0-9][A-Za-z0-9._+=@-]{0,199}"
 """What the name of a pushed file must match."""
 LONGEST_REQUEST = 200
-LIST = -1
-"""What is asked for: the list of the pieces' digests; or the number of the first piece, and then all after it."""
+LIST, STATE = -1, -2
+"""What is asked for: the list of the pieces' digests, or how many pieces the server has (as digits). Any other number
+asks for that piece and all after it."""
+STATE_DIGITS = 9
 PIECE, WAITING, CHANGED, DONE = b"P", b"W", b"C", b"D"
 """The byte before each answer: a piece or the list follows; nothing new yet; the file changed at its source. With DONE
 a client says that it has everything."""
-_REQUEST = re.compile(r"^neuraltalk-pieces 1 ([0-9]{1,9}) ([0-9]{1,9}) (-1|[0-9]{1,9}) ([0-9a-f]{64})$")
+_REQUEST = re.compile(r"^neuraltalk-pieces 1 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{64})$")
 
 Request = collections.namedtuple("Request", "server client first")
 """Who is asked, who asks (numbers in the chain), and for what."""
