@@ -341,6 +341,8 @@ def test_ssh_forwards_only_over_a_connection_of_this_command(tmp_path: Path, mon
     assert [line.partition("-O ")[2] for line in asked] == ["forward -R 127.0.0.1:0:127.0.0.1:5 forwarded"]
     script.write_text("#!/bin/sh\necho 4711\nexit 255\n")
     assert masters.forward("0a1b2c", 5) == 0
+    masters.end()
+    assert masters.forward("0a1b2c", 5) == 0
 
 
 def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -9,7 +9,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -108,16 +107,9 @@ class PartFile(object):
             os.fchmod(self.handle, MODE)
         except (IOError, OSError) as error:
             raise self._unwritable(error)
-        if replace:
-            os.rename(self.part, self.path)
-            return
-        try:
-            os.link(self.part, self.path)  # unlike a rename it never replaces a file
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
+        if not replace and os.path.lexists(self.path):
             raise taken(self.path)
-        os.unlink(self.part)
+        os.rename(self.part, self.path)
 
     def digests(self, seconds):
         """The list of the pieces' digests; None if it is not there after so many seconds."""
