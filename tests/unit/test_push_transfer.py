@@ -305,6 +305,17 @@ def test_host_is_told_when_nobody_has_the_file(file: Path, tmp_path: Path) -> No
     assert "refused" in result["failed"]
 
 
+def test_host_that_can_ask_nobody_says_so(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        assert server.store.have == 9
+        result = Host(tmp_path, 1, described).start([], is_last=True).result()
+        assert (result["code"], "there is nobody" in result["failed"]) == (codes.PIECES_LOST, True)
+        liar = Server(Liar(server.store, lambda piece: b"x" + piece[1:]), KEY, 1)
+        result = Host(tmp_path, 2, described).start([(1, liar.start(0))], is_last=True).result()
+        liar.stop()
+    assert (result["code"], "nobody is left" in result["failed"]) == (codes.PIECES_LOST, True)
+
+
 def test_port_that_is_in_use_is_named(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described), socket.create_server(("", 0)) as other:
         host = Host(tmp_path, 1, described)

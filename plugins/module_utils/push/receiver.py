@@ -69,6 +69,8 @@ class Receiver(object):
         """Fetch everything that is missing. StackError if nobody has it."""
         at = 0
         while not self._is_complete():
+            if not self.candidates:
+                raise self._failed("there is nobody who could be asked")
             candidate = self.candidates[at % len(self.candidates)]
             try:
                 self._fetch(candidate)
@@ -96,16 +98,14 @@ class Receiver(object):
         if error.why in (WRONG, CHANGED):
             self.candidates.remove(candidate)
             at -= 1
-            if not self.candidates:
-                raise self._failed("nobody sends the right pieces")
         at += 1
         quiet = time.time() - self.progress
         self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
         if quiet > HOPELESS_SECONDS:
             raise self._failed("no new piece for %d s" % quiet)
-        if self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
+        if self.candidates and self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
             raise self._failed("nobody accepts a connection")
-        if at and at % len(self.candidates) == 0:
+        if at and self.candidates and at % len(self.candidates) == 0:
             time.sleep(1)
         return at
 
@@ -114,7 +114,7 @@ class Receiver(object):
             "%s port %d (%s)" % (one.address, one.port, self._last(one.number)) for one in self.candidates
         )
         message = "%s: %s. Tried: %s. What arrived is kept; repair the network, then run the same command again"
-        return StackError(message % (self.part.path, why, tried), code=codes.PIECES_LOST)
+        return StackError(message % (self.part.path, why, tried or "nobody is left"), code=codes.PIECES_LOST)
 
     def _last(self, number):
         return ([note["why"] for note in self.notes if note["number"] == number] or ["not asked"])[-1]

@@ -25,6 +25,8 @@ from .receiver import Receiver
 
 LINGER_SECONDS = 15
 """How long a complete file is offered while nobody asks."""
+LONGEST, TIMES = 600, 4
+"""How long it is offered at most: so many seconds, or so many times as long as it took to receive it."""
 POLL = 0.1
 
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
@@ -61,7 +63,7 @@ def transfer(wanted, chain):
         part.finish(wanted.replace)
         seconds = time.time() - began
         if not chain.is_last:
-            _linger(server)
+            _linger(server, time.time() + max(LONGEST, TIMES * seconds))
     finally:
         server.stop()
     return {
@@ -92,10 +94,10 @@ def _listen(server, port):
         raise StackError(message % port, code=codes.PORT_IN_USE)
 
 
-def _linger(server):
+def _linger(server, end):
     """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS."""
     quiet = time.time()
-    while controller_lives():
+    while controller_lives() and time.time() < end:
         if server.active():
             quiet = time.time()
         elif server.done or time.time() - quiet > LINGER_SECONDS:
