@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -45,10 +46,11 @@ print(json.dumps(answer))
 
 
 def free_port() -> int:
-    """A port that nothing uses."""
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
+    """A port that nothing uses, nor the next one; not one of those that the kernel gives to others meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("", port)), socket.create_server(("", port + 1)):
+            return port
 
 
 def content(megabytes: float) -> bytes:

@@ -63,15 +63,15 @@ def test_incomplete_file_can_be_read_only_by_its_owner(file: Path, tmp_path: Pat
 def test_slow_host_in_the_middle_does_not_hold_the_others_back(tmp_path: Path) -> None:
     large = tmp_path / "data.h5"
     large.write_bytes(content(32))
-    with serving(large, limit=16 * MEGABYTE) as (server, described):
+    with serving(large, limit=4 * MEGABYTE) as (server, described):
         hosts = [Host(tmp_path, number, described) for number in (1, 2, 3, 4)]
         for place, host in enumerate(hosts):
             before = [(one.number, one.port) for one in reversed(hosts[:place])]
-            limit = MEGABYTE if host.number == 2 else 0
+            limit = MEGABYTE // 4 if host.number == 2 else 0
             host.start([*before, (0, server.port)], limit=limit, is_last=host is hosts[-1])
         results = {host.number: host.result() for host in hosts}
-    assert results[3]["left"] == [{"number": 2, "why": "slow"}]
-    assert max(result["seconds"] for result in results.values()) < 25  # over the slow one it would be more than 32
+    assert {"number": 2, "why": "slow"} in results[3]["left"]
+    assert max(result["seconds"] for result in results.values()) < 60  # over the slow one it would be 128
 
 
 def test_hosts_that_are_all_slow_keep_their_order(file: Path, tmp_path: Path) -> None:
