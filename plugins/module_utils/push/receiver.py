@@ -17,9 +17,10 @@ from ..host.errors import StackError
 from ..rules import codes, pieces
 from .part_file import WrongPieceError
 
-CONNECT_SECONDS = 5
 SILENT_SECONDS = 5
-"""After so many seconds without a byte, a server counts as lost. It says each second that it is alive."""
+"""After so many seconds without an answer or a byte, a server counts as lost. It says each second that it is alive."""
+ASK_SECONDS = 1
+"""The same for a question that is asked while a file arrives."""
 STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
 LOOK_SECONDS = 10
@@ -64,6 +65,7 @@ class Receiver(object):
         self.began = self.progress = time.time()
         self.in_round = 0
         self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
+        self.blind = set([pieces.SOURCE])
 
     def receive(self):
         """Fetch everything that is missing. StackError if nobody has it."""
@@ -158,12 +160,14 @@ class Receiver(object):
         self.looked, before = time.time(), self.lead
         new, self.had = self.part.have - self.had, self.part.have
         place = self.candidates.index(candidate) + 1
-        if place >= len(self.candidates) or self.candidates[place].number == pieces.SOURCE:
+        others = [one for one in self.candidates[place:] if one.number not in self.blind]
+        if not others:
             return
         try:
-            with _Connection(self, self.candidates[place], pieces.STATE) as server:
+            with _Connection(self, others[0], pieces.STATE, ASK_SECONDS) as server:
                 other = int(server.answer(pieces.STATE_DIGITS))
         except (LostError, ValueError):
+            self.blind.add(others[0].number)  # nothing arrives here while somebody who is gone is asked
             return
         self.lead = other - self.part.have
         is_ahead = self.lead > before + LEAD or (other >= self.part.count and self.lead > LEAD + 2 * new)
@@ -182,13 +186,14 @@ class Receiver(object):
 class _Connection(object):
     """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
 
-    def __init__(self, receiver, candidate, first):
+    def __init__(self, receiver, candidate, first, seconds=None):
         self.receiver, self.since = receiver, time.time()
+        seconds = seconds or SILENT_SECONDS
         try:
-            self.socket = socket.create_connection((candidate.address, candidate.port), CONNECT_SECONDS)
+            self.socket = socket.create_connection((candidate.address, candidate.port), seconds)
         except (IOError, OSError) as error:
             raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
-        self.socket.settimeout(SILENT_SECONDS)
+        self.socket.settimeout(seconds)
         request = pieces.Request(candidate.number, receiver.number, first)
         self.send(pieces.line(receiver.key, request) + b"\n")
 
