@@ -34,7 +34,7 @@ from module_utils.rules import piece_server, pieces
 given = json.loads(sys.stdin.read())
 transfer.LINGER_SECONDS = given.pop("linger")
 receiver.GONE_SECONDS = given.pop("gone")
-receiver.SILENT_SECONDS, receiver.LOOK_SECONDS, receiver.LEAD = 2, 0.5, 2
+receiver.SILENT_SECONDS, receiver.LOOK_SECONDS, receiver.LEAD = 2, 0.5, 8
 piece_server.BIND_SECONDS = 1
 given["chain"]["candidates"] = [pieces.Server(*one) for one in given["chain"]["candidates"]]
 try:

@@ -25,7 +25,7 @@ STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
 LOOK_SECONDS = 10
 """How often a host compares how far it is with the host before the one from which it receives."""
-LEAD = 32
+LEAD = 128
 """If that one gets ahead by so many pieces more from look to look, the one between them is too slow."""
 LOOKS = (2, 3, 4)
 """After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""

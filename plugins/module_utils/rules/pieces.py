@@ -16,9 +16,9 @@ import hmac
 import re
 
 PORT = 47810
-SMALLEST = 1 << 20
+SMALLEST = 1 << 18
 """The size of a piece in bytes, unless there would be too many. Small pieces reach the end of a long chain sooner."""
-MOST = 1 << 15
+MOST = 1 << 16
 """The largest number of pieces."""
 LARGEST_FILE = 1 << 45
 DIGEST = 32
