@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("--engines", nargs="+", default=[OURS, CUT, KILLED, *engines.ENGINES])
     parser.add_argument("--work", type=Path, help="the directory for all files (default: a temporary one)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_given: sys.exit(143))  # so that timeout(1) leaves no host behind
     best = arguments.megabytes * 8 / arguments.megabits
     folder = Path(tempfile.mkdtemp(dir=arguments.work))
     try:
