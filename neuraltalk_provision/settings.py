@@ -112,6 +112,7 @@ class Settings(BaseModel):
     build_jobs: int = Field(default=0, ge=0, strict=True)
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""
+    distribution: Literal["auto", "relay"] = "auto"
     forks: int = Field(default=50, ge=1, strict=True)
     cache: bool = Field(default=True, strict=True)
     builders: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()

@@ -23,7 +23,7 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 
 app = typer.Typer(
-    help="Data sets: make one from pictures and captions, and find files that a training cannot load.",
+    help="Data sets: make one from pictures and captions, find files that a training cannot load, copy files to hosts.",
     no_args_is_help=True,
 )
 Host = Annotated[

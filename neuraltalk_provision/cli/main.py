@@ -57,7 +57,10 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
             "score": ("score", "score"),
         },
     ),
-    "data": ("data", {"prepare": ("prepare", "prepare"), "inspect": ("inspect", "inspect")}),
+    "data": (
+        "data",
+        {"prepare": ("prepare", "prepare"), "inspect": ("inspect", "inspect"), "push": ("push", "push")},
+    ),
 }
 
 

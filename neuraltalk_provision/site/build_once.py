@@ -14,6 +14,7 @@ from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, codes, packing, packs, playbook, runtimes, sources
+from neuraltalk_provision.site.distribution import ahead
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -215,6 +216,9 @@ def _run_unpack(
     recipes = {plan.recipe.id: plan.recipe for plan in plans}
     url = str(given["provision_artifact_url"])
     told = {name: packs.unpacking(entries[name], recipe, str(settings.mirror), url) for name, recipe in recipes.items()}
+    for name, recipe in recipes.items():
+        waiting = [plan.host for plan in plans if plan.recipe.id == name]
+        ahead.send(ahead.files_of(told[name], recipe.stack_root, str(settings.mirror)), waiting, settings, output)
     request = playbook.Request(
         playbook="unpack.yml",
         inventory=settings.inventory,

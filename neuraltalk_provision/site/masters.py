@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,25 @@ def directory() -> Path:
             _place.rmdir()
             _place = Path(tempfile.mkdtemp(prefix="prov-ssh-", dir="/tmp"))
     return _place
+
+
+def forward(name: str, port: int) -> int:
+    """Let a host reach this machine's `port` over the shared connection of that name.
+
+    Returns the port of the host, where only its own address 127.0.0.1 is served; 0 if that is not possible. It ends
+    with the connection.
+    """
+    ssh = shutil.which("ssh")
+    if not ssh or _place is None or not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", name) or not (_place / name).exists():
+        return 0
+    command = [ssh, "-F", "none", "-o", f"ControlPath={_place / name}", "-O", "forward"]
+    command += ["-R", f"127.0.0.1:0:127.0.0.1:{port}", "forwarded"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
+        found = re.search(rb"\b([0-9]{1,5})\b", answer.stdout)
+        if found and not answer.returncode:
+            return int(found[1])
+    return 0
 
 
 def end() -> None:

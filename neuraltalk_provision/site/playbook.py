@@ -45,7 +45,17 @@ _PASSED_ON = (
 )
 TASK_LIMITS = {
     **dict.fromkeys(
-        ("state.yml", "pythons.yml", "use.yml", "runtime.yml", "slurm_node.yml", "packages.yml", "owners.yml"), 300
+        (
+            "state.yml",
+            "pythons.yml",
+            "use.yml",
+            "runtime.yml",
+            "slurm_node.yml",
+            "packages.yml",
+            "owners.yml",
+            "push_check.yml",
+        ),
+        300,
     ),
     **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml", "allow_starts.yml"), 600),
     **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml", "discard.yml"), 3600),

@@ -23,6 +23,7 @@ from neuraltalk_provision.results.one_run import (
     SubmittedRun,
 )
 from neuraltalk_provision.results.packages import PackagesInfoResult
+from neuraltalk_provision.results.pushed import PushedFileInfoResult, PushedFileResult
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
 
 RESULTS: Mapping[str, type[Result]] = {
@@ -38,6 +39,8 @@ RESULTS: Mapping[str, type[Result]] = {
     "run_starts": RunStartsResult,
     "slurm_node_info": SlurmNodes,
     "slurm_node": ChangedNodes,
+    "pushed_file_info": PushedFileInfoResult,
+    "pushed_file": PushedFileResult,
 }
 RUNS: Mapping[str, type[Result]] = {
     "started": OneRunResult[StartedRun],

@@ -58,7 +58,7 @@ CHANGING = (
         "sweep",
     }
     | {"cudnn swap", "cudnn restore"}
-    | {"data prepare", "data inspect"}
+    | {"data prepare", "data inspect", "data push"}
     | {f"runs {verb}" for verb in ("stop", "resume", "verify", "score")}
 )
 

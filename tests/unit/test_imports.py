@@ -143,6 +143,7 @@ PURE = [
     "catalogue/target.py",
     "catalogue/tried.py",
     "dataset/request.py",
+    "site/distribution/chain.py",
     "fleet/busy.py",
     "fleet/seen.py",
     "mirror/addresses.py",

@@ -11,15 +11,14 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import collections
-import errno
 import hashlib
 import os
-import stat
 import time
 
 from . import web
 from .errors import StackError
 from .files import remove
+from .partial import opened
 from ..rules.archive_formats import what_is
 
 BLOCK = 1 << 16
@@ -62,7 +61,7 @@ class _Download(object):
         self.tag, self.tries, self.received, self.continued = "", 0, 0, 0
 
     def run(self):
-        with os.fdopen(_opened(self.partial), "r+b") as self.part:
+        with os.fdopen(opened(self.partial), "r+b") as self.part:
             self._hash_what_is_there()
             self.continued = self.have
             try:
@@ -202,25 +201,3 @@ class _Download(object):
             ),
             seen="" if self.more else self.seen(),
         )
-
-
-def _opened(path):
-    """The open partial file. One that another user could have written is removed first."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    for _ in range(2):
-        try:
-            handle = os.open(path, flags | os.O_NONBLOCK, 0o600)
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise
-        else:
-            status = os.fstat(handle)
-            alone = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not status.st_mode & 0o022
-            if alone and status.st_uid in (0, os.geteuid()):
-                return handle
-            os.close(handle)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.rmdir(path)
-        else:
-            remove(path)
-    raise StackError("%s cannot be written, because another process changes it" % path)

@@ -1,0 +1,235 @@
+"""Pushes a file to hosts: the controller sends it once, and the hosts pass it on to each other."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.pushed import Place, PushedFileInfoResult, PushedFileResult, Received
+from neuraltalk_provision.rules import codes, pieces
+from neuraltalk_provision.rules.piece_server import Server
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import host_results, masters, playbook
+from neuraltalk_provision.site.distribution import chain as chains
+from neuraltalk_provision.site.distribution import source
+from neuraltalk_provision.site.distribution.chain import Link
+from neuraltalk_provision.site.distribution.source import Description
+from neuraltalk_provision.site.events import Failure
+
+SSH = (
+    "-o ForwardAgent=no -o ForwardX11=no -o ControlMaster=auto -o ControlPersist=60s "
+    "-o ServerAliveInterval=5 -o ServerAliveCountMax=4"
+)
+"""As in ansible.cfg, but a host that does not answer any more is given up after 20 s."""
+PATIENCE, PATIENCE_PER_HOST = 20, 0.3
+"""In so many seconds, and more for each host, the module must have started everywhere."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is pushed: a file, under `name`, into a directory of the hosts of a pattern.
+
+    `limit` is the most bytes per second that the controller and each host send, 0 for no limit. `controller` is this
+    machine's address for the hosts; empty to find it. `sha256` is what the file must have; empty for anything.
+    """
+
+    file: Path
+    name: str
+    into: str
+    hosts: tuple[str, ...]
+    limit: int = 0
+    port: int = pieces.PORT
+    controller: str = ""
+    replace: bool = False
+    sha256: str = ""
+
+    @property
+    def own_port(self) -> int:
+        """The port on which this machine listens. The hosts listen on `port`: one of them can be this machine."""
+        return self.port + 1
+
+    @property
+    def path(self) -> str:
+        """The path of the file on the hosts."""
+        return f"{self.into.rstrip('/')}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of every host. `seconds` is the time of the transfer alone, `sent` what the controller sent."""
+
+    request: Request
+    description: Description
+    present: tuple[str, ...]
+    chain: Mapping[str, Link]
+    received: Mapping[str, Received]
+    failures: tuple[Failure, ...]
+    seconds: float = 0.0
+    sent: int = 0
+
+    def host_of(self, number: int) -> str:
+        """The name of a host by its number in the chain; `controller` for 0."""
+        names = {link.number: host for host, link in self.chain.items()}
+        return names.get(number, "controller" if number == pieces.SOURCE else f"host {number}")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the hosts answered before the transfer."""
+
+    present: tuple[str, ...] = ()
+    ready: Mapping[str, Place] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+
+def push(request: Request, settings: Settings, output: Output, *, plan: bool = False) -> Report:
+    """Push a file. With `plan` it is only determined which hosts need it, and their order.
+
+    Hosts that fail are in the report. Raises UsageError if the file cannot be read or is changed meanwhile, or if no
+    host reaches this machine.
+    """
+    with source.opened(request.file) as handle:
+        with output.working(f"reading {request.file}"):
+            description = source.describe(request.file, handle)
+        if request.sha256 not in ("", description.sha256):
+            raise source.changed(request.file)
+        server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
+        with _serving(server, request.own_port):
+            found = _check(request, description, settings, output)
+            chain = chains.make(found.ready)
+            if plan or not chain:
+                return Report(request, description, found.present, chain, {}, found.failures)
+            chain = _reachable(request, chain)
+            began = time.monotonic()
+            received, failures = _transfer(request, description, chain, server, settings, output)
+            seconds = time.monotonic() - began
+        if server.changed:
+            raise source.changed(request.file)
+    return Report(request, description, found.present, chain, received, found.failures + failures, seconds, server.sent)
+
+
+@contextlib.contextmanager
+def _serving(server: Server, port: int) -> Iterator[None]:
+    try:
+        server.start(port)
+    except OSError as error:
+        raise UsageError(
+            f"port {port} of this machine cannot be used: {error.strerror}",
+            advice="Wait until another push has ended, or use another --port, which must be open on the hosts too.",
+        ) from None
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def _check(request: Request, description: Description, settings: Settings, output: Output) -> _Found:
+    """Ask every host whether it has the file, and whether it can receive it."""
+    with output.working("asking the hosts"):
+        outcome = playbook.run(
+            playbook.Request(
+                playbook="push_check.yml",
+                inventory=settings.inventory,
+                limit=request.hosts,
+                forks=settings.forks,
+                variables={"provision_push": _variables(request, description), "provision_push_ssh": SSH},
+            )
+        )
+    results, failures = host_results.of(outcome.results, "pushed_file_info", PushedFileInfoResult)
+    present = tuple(host for host, result in results.items() if result.place.state == "present")
+    taken = [host for host, result in results.items() if result.place.state == "other" and not request.replace]
+    ready = {host: result.place for host, result in results.items() if host not in {*present, *taken}}
+    return _Found(present, ready, failures + tuple(_taken(request, host) for host in taken))
+
+
+def _taken(request: Request, host: str) -> Failure:
+    message = f"{request.path} is there and has other contents: use --replace, or another --into"
+    return Failure(host, "", message, code=codes.FILE_TAKEN)
+
+
+def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
+    """The chain; if no host reaches this machine, the first ones do it over the SSH connections that are open."""
+    if any(link.place.reaches for link in chain.values()):
+        return dict(chain)
+    found = dict(chain)
+    for host, link in list(chain.items())[: chains.ANCESTORS]:
+        found[host] = replace(link, forwarded=masters.forward(link.place.connection, request.own_port))
+    if not any(link.forwarded for link in found.values()):
+        raise _unreached(request, {host: link.place for host, link in chain.items()})
+    return found
+
+
+def _unreached(request: Request, places: Mapping[str, Place]) -> UsageError:
+    tried = sorted({place.controller for place in places.values() if place.controller})
+    where = f"port {request.own_port} of {', '.join(tried) or 'this machine, whose address is not known'}"
+    return UsageError(
+        f"no host reaches this machine: nobody could connect to {where}",
+        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config). Open this port of this machine "
+        "for at least one host, or use another --port. If this machine has another address for the hosts, give it "
+        "with --controller.",
+    )
+
+
+def _transfer(
+    request: Request,
+    description: Description,
+    chain: Mapping[str, Link],
+    server: Server,
+    settings: Settings,
+    output: Output,
+) -> tuple[dict[str, Received], tuple[Failure, ...]]:
+    """Let all hosts receive at the same time; what each of them received, and the failures of the others."""
+    names = list(chain)
+    variables = _variables(request, description)
+    variables["patience"] = round(PATIENCE + PATIENCE_PER_HOST * len(names))
+    with output.working(f"pushing {request.name}"):
+        outcome = playbook.run(
+            playbook.Request(
+                playbook="push.yml",
+                inventory=settings.inventory,
+                limit=names,
+                forks=max(settings.forks, len(names)),  # every host must work from the beginning to the end
+                variables={
+                    "provision_push": variables,
+                    "provision_push_ssh": SSH,
+                    "provision_push_secret": server.key,
+                    "provision_push_places": {
+                        host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()
+                    },
+                },
+            )
+        )
+    results, failures = host_results.of(outcome.results, "pushed_file", PushedFileResult, names)
+    received, wrong = {}, []
+    for host, result in results.items():
+        if result.file.sha256 == description.sha256:
+            received[host] = result.file
+        else:
+            wrong.append(Failure(host, "", f"it has a file with sha256 {result.file.sha256}", code=codes.BUG))
+    return received, (*failures, *wrong)
+
+
+def _variables(request: Request, description: Description) -> dict[str, Any]:
+    return {
+        "path": request.path,
+        "size": description.size,
+        "sha256": description.sha256,
+        "pieces": description.list_sha256,
+        "replace": request.replace,
+        "controller": request.controller,
+        "listen": request.port,
+        "controller_port": request.own_port,
+        "limit": request.limit,
+    }
+
+
+def hosts_by_outcome(report: Report) -> dict[str, Sequence[str]]:
+    """The lists of hosts for `--limit @FILE`."""
+    return {"done": [*report.present, *report.received], "failed": [failure.host for failure in report.failures]}

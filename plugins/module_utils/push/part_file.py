@@ -1,0 +1,161 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""A file while its pieces arrive: `.NAME.<16 of its SHA-256>.part`, which only its owner can read.
+
+Pieces are written in their order, and only after their digest was compared. After a kill, the pieces at its beginning
+that are right are kept. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import fcntl
+import hashlib
+import os
+import threading
+
+from ..host.errors import StackError
+from ..host.partial import opened
+from ..rules import codes, pieces
+
+MODE = 0o644
+"""The mode of the complete file."""
+SPARE = 16 << 20
+"""Bytes of the disk that stay free."""
+
+
+class WrongPieceError(Exception):
+    """A piece, or the list of the pieces, does not have its digest."""
+
+
+def part_of(path, sha256):
+    """The path of the file in which the pieces of `path` are collected."""
+    return os.path.join(os.path.dirname(path), ".%s.%s.part" % (os.path.basename(path), sha256[:16]))
+
+
+def check_space(directory, missing):
+    """StackError if a directory's file system does not have `missing` bytes for a file."""
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if missing and missing + SPARE > free:
+        message = "the disk of %s has %d MB free, and the file needs %d MB more: free some space, or use another --into"
+        raise StackError(message % (directory, free >> 20, missing + SPARE >> 20), code=codes.DISK_FULL)
+
+
+class PartFile(object):
+    """The pieces that have arrived. One thread writes them, and others read them and wait for new ones.
+
+    `have` is the number of pieces that are there and right; `kept` of them were there at the beginning.
+    """
+
+    def __init__(self, path, size, sha256, list_sha256):
+        self.path, self.size, self.sha256, self.list_sha256 = path, size, sha256, list_sha256
+        self.part = part_of(path, sha256)
+        self.count = pieces.count(size)
+        self.list = None  # type: bytes | None
+        self.have = self.kept = 0
+        self.digest = hashlib.sha256()
+        self.changed = threading.Condition()
+        self.handle = opened(self.part)
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError):
+            os.close(self.handle)
+            raise StackError(
+                "another command receives %s at this moment: wait until it has ended" % path, code=codes.BUSY
+            )
+
+    def use_list(self, content):
+        """Use the list of the pieces' digests, and keep what is there and right. WrongPieceError if it is wrong."""
+        if hashlib.sha256(content).hexdigest() != self.list_sha256 or len(content) != self.count * pieces.DIGEST:
+            raise WrongPieceError("the list of the pieces")
+        with self.changed:
+            self.list = content
+            self.changed.notify_all()
+        while self.have < self.count:
+            piece = self._read(self.have)
+            if not self._is_right(self.have, piece):
+                break
+            self._arrived(piece)
+        self.kept = self.have
+        os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
+
+    def add(self, piece):
+        """Write the next piece. WrongPieceError if it is not the right one; StackError if it cannot be written."""
+        if not self._is_right(self.have, piece):
+            raise WrongPieceError("piece %d" % self.have)
+        try:
+            with self.changed:
+                os.lseek(self.handle, self.have * pieces.piece_size(self.size), os.SEEK_SET)
+                view = memoryview(piece)
+                while len(view):
+                    view = view[os.write(self.handle, view) :]
+        except (IOError, OSError) as error:
+            raise self._unwritable(error)
+        self._arrived(piece)
+
+    def finish(self, replace):
+        """Give the complete file its name and mode. StackError if it is not the right one, or the name is taken."""
+        if self.digest.hexdigest() != self.sha256:
+            os.unlink(self.part)
+            raise StackError(
+                "%s: all pieces are right, but the whole file has sha256 %s and not %s. Nothing of it was kept"
+                % (self.path, self.digest.hexdigest(), self.sha256)
+            )
+        try:
+            os.fsync(self.handle)
+            os.fchmod(self.handle, MODE)
+        except (IOError, OSError) as error:
+            raise self._unwritable(error)
+        if not replace and os.path.lexists(self.path):
+            raise taken(self.path)
+        os.rename(self.part, self.path)
+
+    def digests(self, seconds):
+        """The list of the pieces' digests; None if it is not there after so many seconds."""
+        with self.changed:
+            if self.list is None:
+                self.changed.wait(seconds)
+            return self.list
+
+    def piece(self, index, seconds):
+        """The bytes of a piece; None if it is not there after so many seconds."""
+        with self.changed:
+            if index >= self.have:
+                self.changed.wait(seconds)
+            return self._read(index) if index < self.have else None
+
+    def _read(self, index):
+        length, found = pieces.length(self.size, index), []
+        with self.changed:
+            os.lseek(self.handle, index * pieces.piece_size(self.size), os.SEEK_SET)
+            while length > 0:
+                block = os.read(self.handle, length)
+                if not block:
+                    break
+                found.append(block)
+                length -= len(block)
+        return b"".join(found)
+
+    def _is_right(self, index, piece):
+        wanted = (self.list or b"")[index * pieces.DIGEST : (index + 1) * pieces.DIGEST]
+        return len(piece) == pieces.length(self.size, index) and hashlib.sha256(piece).digest() == wanted
+
+    def _arrived(self, piece):
+        self.digest.update(piece)
+        with self.changed:
+            self.have += 1
+            self.changed.notify_all()
+
+    def _unwritable(self, error):
+        code = codes.of_errno(error.errno)
+        advice = "free some space, or use another --into" if code == codes.DISK_FULL else "check the disk"
+        message = "%s cannot be written: %s. What arrived is kept: %s, then run the same command again"
+        return StackError(message % (self.part, error.strerror, advice), code=code or codes.DISK_BROKEN)
+
+
+def taken(path):
+    """The StackError for a name that another file has."""
+    return StackError(
+        "%s is there and has other contents: use --replace, or another --into" % path, code=codes.FILE_TAKEN
+    )

@@ -1,0 +1,236 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Fetches the pieces of a file from the host before this one; from an earlier one, or the controller, if that fails.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+import errno
+import socket
+import time
+
+from ..host.errors import StackError
+from ..rules import codes, pieces
+from .part_file import WrongPieceError
+
+SILENT_SECONDS = 5
+"""After so many seconds without an answer or a byte, a server counts as lost. It says each second that it is alive."""
+ASK_SECONDS = 1
+"""The same for a question that is asked while a file arrives."""
+STALLED_SECONDS = 30
+"""After so many seconds without a new piece, another server is tried."""
+LOOK_SECONDS = 10
+"""How often a host compares how far it is with the host before the one from which it receives."""
+LEAD = 128
+"""If that one gets ahead by so many pieces more from look to look, the one between them is too slow."""
+LOOKS = (2, 3, 4)
+"""After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""
+HOPELESS_SECONDS = 120
+"""After so many seconds without a new piece from anybody, the transfer has failed."""
+GONE_SECONDS = 30
+"""The same, if nobody accepts a connection any more."""
+PAUSE = 0.2
+BLOCK = 1 << 18
+MOST_NOTES = 50
+
+
+class LostError(Exception):
+    """A server that cannot be used now; `why` is one of the words below."""
+
+    def __init__(self, why):
+        super(LostError, self).__init__(why)
+        self.why = why
+
+
+REFUSED, UNREACHABLE, SILENT, CLOSED, STALLED = "refused", "unreachable", "silent", "closed", "stalled"
+WRONG, CHANGED, SLOW = "wrong", "changed", "slow"
+
+
+class Receiver(object):
+    """Receives one file. `got` is {number of a server: bytes from it}, `notes` are [{number, why}] of those it left.
+
+    `alive()` is asked often; if it returns False the transfer ends. `patience` is the number of seconds in which the
+    first server may not listen yet.
+    """
+
+    def __init__(self, part, key, number, candidates, patience, alive):
+        self.part, self.key, self.number, self.patience, self.alive = part, key, number, patience, alive
+        self.candidates = list(candidates)
+        self.got = collections.Counter()  # type: collections.Counter[int]
+        self.notes = []  # type: list[dict[str, int | str]]
+        self.began = self.progress = time.time()
+        self.in_round = 0
+        self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
+        self.blind = set([pieces.SOURCE])
+
+    def receive(self):
+        """Fetch everything that is missing. StackError if nobody has it."""
+        at = 0
+        while not self._is_complete():
+            if not self.candidates:
+                raise self._failed("there is nobody who could be asked")
+            candidate = self.candidates[at % len(self.candidates)]
+            try:
+                self._fetch(candidate)
+                self._check()
+            except LostError as error:
+                self._check()
+                if self._waits(candidate, error):
+                    time.sleep(PAUSE)
+                    continue
+                self._note(candidate, error.why)
+                at = self._next(at, candidate, error)
+
+    def _is_complete(self):
+        return self.part.list is not None and self.part.have >= self.part.count
+
+    def _waits(self, candidate, error):
+        """Whether a server that refused the connection is only not ready: the first one, at the beginning."""
+        is_first = candidate is self.candidates[0] and not self.notes
+        return is_first and error.why == REFUSED and time.time() - self.began < self.patience
+
+    def _next(self, at, candidate, error):
+        """The place of the next server to try. StackError if there is none."""
+        if error.why == CHANGED and candidate.number == pieces.SOURCE:
+            raise StackError("the file was changed on the controller while it was pushed", code=codes.SOURCE_CHANGED)
+        if error.why in (WRONG, CHANGED):
+            self.candidates.remove(candidate)
+            at -= 1
+        at += 1
+        quiet = time.time() - self.progress
+        self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
+        if quiet > HOPELESS_SECONDS:
+            raise self._failed("no new piece for %d s" % quiet)
+        if self.candidates and self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
+            raise self._failed("nobody accepts a connection")
+        if at and self.candidates and at % len(self.candidates) == 0:
+            time.sleep(1)
+        return at
+
+    def _failed(self, why):
+        tried = ", ".join(
+            "%s port %d (%s)" % (one.address, one.port, self._last(one.number)) for one in self.candidates
+        )
+        message = "%s: %s. Tried: %s. What arrived is kept; repair the network, then run the same command again"
+        return StackError(message % (self.part.path, why, tried or "nobody is left"), code=codes.PIECES_LOST)
+
+    def _last(self, number):
+        return ([note["why"] for note in self.notes if note["number"] == number] or ["not asked"])[-1]
+
+    def _note(self, candidate, why):
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append({"number": candidate.number, "why": why})
+
+    def _check(self):
+        if not self.alive():
+            raise StackError("the controller has ended", code=codes.PIECES_LOST)
+
+    def _fetch(self, candidate):
+        """Read from one server until everything is there. LostError if it does not get so far."""
+        try:
+            if self.part.list is None:
+                with _Connection(self, candidate, pieces.LIST) as server:
+                    content = server.answer(self.part.count * pieces.DIGEST)
+                self.part.use_list(content)
+                self.progress = time.time()
+            if not self._is_complete():
+                with _Connection(self, candidate, self.part.have) as server:
+                    while not self._is_complete():
+                        content = server.answer(pieces.length(self.part.size, self.part.have))
+                        self.part.add(content)
+                        self.got[candidate.number] += len(content)
+                        self.progress = time.time()
+                        self._look(candidate)
+                    server.send(pieces.DONE)
+        except WrongPieceError:
+            raise LostError(WRONG)
+
+    def _look(self, candidate):
+        """LostError if the host before the one from which this host receives gets further and further ahead.
+
+        Or if that one has everything, and what is missing here would take more than two times LOOK_SECONDS. The
+        controller has the whole file from the beginning, so it says nothing about the host between.
+        """
+        if time.time() - self.looked < LOOK_SECONDS:
+            return
+        self.looked, before = time.time(), self.lead
+        new, self.had = self.part.have - self.had, self.part.have
+        place = self.candidates.index(candidate) + 1
+        others = [one for one in self.candidates[place:] if one.number not in self.blind]
+        if not others:
+            return
+        try:
+            with _Connection(self, others[0], pieces.STATE, ASK_SECONDS) as server:
+                other = int(server.answer(pieces.STATE_DIGITS))
+        except (LostError, ValueError):
+            self.blind.add(others[0].number)  # nothing arrives here while somebody who is gone is asked
+            return
+        self.lead = other - self.part.have
+        is_ahead = self.lead > before + LEAD or (other >= self.part.count and self.lead > LEAD + 2 * new)
+        self.looks = self.looks + 1 if is_ahead else 0
+        if self.looks >= LOOKS[self.number % len(LOOKS)]:
+            self.looks = 0
+            raise LostError(SLOW)
+
+    def check_stalled(self, since):
+        """LostError if a server has sent no piece since then; StackError if the controller has ended."""
+        self._check()
+        if time.time() - max(since, self.progress) > STALLED_SECONDS:
+            raise LostError(STALLED)
+
+
+class _Connection(object):
+    """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
+
+    def __init__(self, receiver, candidate, first, seconds=None):
+        self.receiver, self.since = receiver, time.time()
+        seconds = seconds or SILENT_SECONDS
+        try:
+            self.socket = socket.create_connection((candidate.address, candidate.port), seconds)
+        except (IOError, OSError) as error:
+            raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
+        self.socket.settimeout(seconds)
+        request = pieces.Request(candidate.number, receiver.number, first)
+        self.send(pieces.line(receiver.key, request) + b"\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_details):
+        self.socket.close()
+
+    def send(self, content):
+        """Send bytes."""
+        try:
+            self.socket.sendall(content)
+        except (IOError, OSError):
+            raise LostError(CLOSED)
+
+    def answer(self, length):
+        """The next answer of that many bytes, after as many WAITING as the server sends."""
+        while True:
+            kind = self._read(1)
+            if kind == pieces.PIECE:
+                return self._read(length)
+            if kind != pieces.WAITING:
+                raise LostError(CHANGED if kind == pieces.CHANGED else WRONG)
+
+    def _read(self, length):
+        found = []
+        while length > 0:
+            self.receiver.check_stalled(self.since)
+            try:
+                block = self.socket.recv(min(length, BLOCK))
+            except socket.timeout:
+                raise LostError(SILENT)
+            except (IOError, OSError):
+                raise LostError(CLOSED)
+            if not block:
+                raise LostError(CLOSED)
+            found.append(block)
+            length -= len(block)
+        return b"".join(found)

@@ -1,0 +1,105 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""One host's part of a transfer: receive the file, and serve it to the next host at the same time.
+
+It ends with its own process, at the latest a while after nobody asks any more: no listener stays behind.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+import errno
+import os
+import select
+import time
+
+from ..host.errors import StackError
+from ..host.files import make_directory
+from ..host.places import unsafe
+from ..rules import codes, piece_server, pieces
+from . import part_file
+from .part_file import PartFile
+from .receiver import Receiver
+
+LINGER_SECONDS = 15
+"""How long a complete file is offered while nobody asks."""
+LONGEST, TIMES = 600, 4
+"""How long it is offered at most: so many seconds, or so many times as long as it took to receive it."""
+POLL = 0.1
+
+Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
+"""The file: its path here, its size, its SHA-256, and that of the list of its pieces' digests."""
+Chain = collections.namedtuple("Chain", "key number candidates port limit is_last patience")
+"""The place of this host: the key, its number, the servers that it may ask (pieces.Server), the port on which it
+listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
+
+
+def check_place(wanted):
+    """Make the directory of the file. StackError if another user could replace what is in it."""
+    directory = os.path.dirname(wanted.path)
+    for reason in unsafe(directory)[:1]:
+        raise StackError(reason)
+    make_directory(directory)
+
+
+def transfer(wanted, chain):
+    """Receive the file and serve it. Returns {received, kept, seconds, sources, left, served, sha256}.
+
+    Raises StackError if the disk is too small or full, the port is in use, or nobody has the file.
+    """
+    check_place(wanted)
+    if os.path.lexists(wanted.path) and not wanted.replace:
+        raise part_file.taken(wanted.path)
+    began = time.time()
+    part = PartFile(wanted.path, wanted.size, wanted.sha256, wanted.list_sha256)
+    part_file.check_space(os.path.dirname(wanted.path), wanted.size - os.fstat(part.handle).st_size)
+    server = piece_server.Server(part, chain.key, chain.number, chain.limit)
+    _listen(server, chain.port)
+    try:
+        receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, controller_lives)
+        receiver.receive()
+        part.finish(wanted.replace)
+        seconds = time.time() - began
+        if not chain.is_last:
+            _linger(server, time.time() + max(LONGEST, TIMES * seconds))
+    finally:
+        server.stop()
+    return {
+        "received": sum(receiver.got.values()),
+        "kept": min(part.kept * pieces.piece_size(wanted.size), wanted.size),
+        "seconds": round(seconds, 3),
+        "sources": [{"number": number, "bytes": count} for number, count in sorted(receiver.got.items())],
+        "left": receiver.notes,
+        "served": server.sent,
+        "sha256": part.digest.hexdigest(),
+    }
+
+
+def controller_lives():
+    """False if nobody reads the output of this process any more: the SSH session has ended."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _handle, event in poll.poll(0))
+
+
+def _listen(server, port):
+    try:
+        server.start(port)
+    except (IOError, OSError) as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        message = "port %d is in use, perhaps by another transfer: wait until it has ended, or use another --port"
+        raise StackError(message % port, code=codes.PORT_IN_USE)
+
+
+def _linger(server, end):
+    """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS."""
+    quiet = time.time()
+    while controller_lives() and time.time() < end:
+        if server.active():
+            quiet = time.time()
+        elif server.done or time.time() - quiet > LINGER_SECONDS:
+            return
+        time.sleep(POLL)

@@ -1,0 +1,359 @@
+"""`provision data push`: what is asked of the hosts, what becomes of hosts that fail, and what is refused before."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from neuraltalk_provision.rules import codes, pieces
+from neuraltalk_provision.rules.piece_server import ChangedError
+from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site.distribution import source
+from neuraltalk_provision.site.events import Failure, PlayResults
+from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit.modules import ModuleError
+from tests.unit.pushing import free_port
+from tests.unit.test_cli import Capture, provision, site
+
+__all__ = ["site"]
+Run = Callable[..., dict[str, Any]]
+
+
+def place(**more: Any) -> dict[str, Any]:
+    known = {"state": "absent", "have": 0, "reaches": True, "controller": "192.0.2.1", "rack": "", "connection": "0a1b"}
+    return {"changed": False, "place": {"address": "192.0.2.2", **known, **more}}
+
+
+class Hosts:
+    """Hosts that answer as they are told; `asked` are the requests of playbooks."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+        self.places: dict[str, Mapping[str, Any]] = {}
+        self.received: dict[str, Mapping[str, Any]] = {}
+        self.failures: tuple[Failure, ...] = ()
+
+    def run(self, request: Request) -> Outcome:
+        self.asked.append(request)
+        if request.playbook == "push_check.yml":
+            results = [(host, "pushed_file_info", result) for host, result in self.places.items()]
+            return Outcome(0, PlayResults(tuple(results)))
+        sha256 = request.variables["provision_push"]["sha256"]
+        received = []
+        for host, given in request.variables["provision_push_places"].items():
+            file = {
+                "sha256": sha256,
+                "received": 5,
+                "kept": 0,
+                "seconds": 0.5,
+                "sources": [{"number": given["number"] - 1, "bytes": 5}],
+                "left": [],
+                "served": 0,
+            }
+            if host not in {failure.host for failure in self.failures}:
+                received.append(
+                    (host, "pushed_file", {"changed": True, "file": {**file, **self.received.get(host, {})}})
+                )
+        return Outcome(0, PlayResults(tuple(received), self.failures))
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch, site: Path) -> Hosts:
+    made = Hosts()
+    monkeypatch.setattr(playbook, "run", made.run)
+    monkeypatch.setattr(pieces, "PORT", free_port())
+    (site / "data.h5").write_bytes(b"12345")
+    return made
+
+
+def push(capsys: Capture, *words: object) -> tuple[int, str, str]:
+    return provision(capsys, "data", "push", "data.h5", "--to", "all", "--port", free_port(), *words)
+
+
+def test_hosts_get_the_file_from_each_other(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(), "b": place(state="present"), "c": place()}
+    code, out, _ = push(capsys, "--limit-rate", "2M", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["present"] == ["b"]
+    assert document["order"] == ["a", "c"]
+    assert document["hosts"]["c"]["from"] == {"a": 5}
+    assert Path(document["lists"]["done"]).read_text() == "a\nb\nc\n"
+    check, transfer = hosts.asked
+    assert transfer.limit == ["a", "c"]
+    assert transfer.variables["provision_push"]["limit"] == 2_000_000
+    assert transfer.variables["provision_push"]["path"] == "/opt/neuraltalk/data/data.h5"
+    assert len(transfer.variables["provision_push_secret"]) == 64
+    assert "provision_push_secret" not in check.variables
+
+
+def test_every_transfer_has_another_key(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place()}
+    push(capsys)
+    push(capsys)
+    keys = {one.variables["provision_push_secret"] for one in hosts.asked if one.playbook == "push.yml"}
+    assert len(keys) == 2
+
+
+def test_all_hosts_of_a_chain_work_at_once(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {f"h{number}": place() for number in range(120)}
+    assert push(capsys)[0] == 0
+    assert hosts.asked[1].forks == 120
+    assert hosts.asked[1].variables["provision_push"]["patience"] == 56
+
+
+def test_hosts_that_fail_are_listed_and_the_others_are_done(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(), "b": place(state="other"), "c": place()}
+    hosts.failures = (Failure("c", "Receive the file", "no space", code=codes.DISK_FULL),)
+    code, out, err = push(capsys)
+    assert code == 1
+    assert "1 host has /opt/neuraltalk/data/data.h5" in out
+    assert "b: /opt/neuraltalk/data/data.h5 is there and has other contents: use --replace" in err
+    assert "the disk is full" in err
+    assert "failed.txt" in err
+
+
+def test_replace_is_passed_on(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"b": place(state="other")}
+    assert push(capsys, "--replace")[0] == 0
+    assert hosts.asked[1].variables["provision_push"]["replace"] is True
+
+
+def test_port_that_is_closed_between_hosts_is_named(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(), "b": place()}
+    hosts.received = {"b": {"left": [{"number": 1, "why": "unreachable"}], "sources": [{"number": 0, "bytes": 5}]}}
+    code, out, err = push(capsys)
+    assert code == 0
+    assert "b: a could not be reached at port" in out + err
+    assert "open this port between the hosts" in out + err
+
+
+def test_answer_of_another_digest_is_a_failure(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place()}
+    hosts.received = {"a": {"sha256": "0" * 64}}
+    code, _, err = push(capsys)
+    assert code == 1
+    assert "a: " in err
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"received": -1}, {"sources": [{"number": 0}]}, {"left": [{"number": 0, "why": "x"}]}]
+)
+def test_hostile_answer_fails_alone(capsys: Capture, hosts: Hosts, wrong: dict[str, Any]) -> None:
+    hosts.places = {"a": place(), "b": place()}
+    hosts.received = {"a": wrong}
+    code, out, err = push(capsys)
+    assert code == 1
+    assert "1 host has" in out
+    assert "a, pushed_file: its result is not as expected" in err
+
+
+def test_plan_says_the_order_and_changes_nothing(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(rack="x"), "b": place(rack="y"), "c": place(rack="x", have=2_000_000)}
+    code, out, _ = push(capsys, "--plan")
+    assert code == 0
+    assert "a from controller" in out
+    assert "c from a, has 2 MB" in out
+    assert "b from c" in out
+    assert "from one rack to another: 1 of 3" in out
+    assert [one.playbook for one in hosts.asked] == ["push_check.yml"]
+
+
+def test_hosts_that_cannot_reach_the_controller_get_it_over_ssh(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(masters, "forward", lambda name, port: asked.append(name) or 4711)
+    hosts.places = {"a": place(reaches=False, connection="s1"), "b": place(reaches=False, connection="s2")}
+    assert push(capsys)[0] == 0
+    assert asked == ["s1", "s2"]
+    places = hosts.asked[1].variables["provision_push_places"]
+    assert places["a"]["candidates"] == [{"number": 0, "address": "127.0.0.1", "listen": 4711}]
+
+
+def test_no_way_to_the_controller_is_said_with_the_port(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masters, "forward", lambda name, port: 0)
+    hosts.places = {"a": place(reaches=False)}
+    code, _, err = push(capsys)
+    assert code == 2
+    assert "no host reaches this machine" in err
+    assert "192.0.2.1" in err
+    assert "AllowTcpForwarding" in err
+
+
+def test_file_that_changes_is_said_and_not_the_hosts(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts.places = {"a": place()}
+    before = hosts.run
+
+    def run(request: Request) -> Outcome:
+        if request.playbook == "push.yml":
+            Path("data.h5").write_bytes(b"other")
+            address = ("127.0.0.1", request.variables["provision_push"]["controller_port"])
+            with socket.create_connection(address) as asking:
+                line = pieces.line(request.variables["provision_push_secret"], pieces.Request(0, 1, 0))
+                asking.sendall(line + b"\n")
+                assert asking.recv(1) == pieces.CHANGED
+        return before(request)
+
+    monkeypatch.setattr(playbook, "run", run)
+    code, _, err = push(capsys)
+    assert code == 2
+    assert "was changed while it was pushed" in err
+
+
+def test_port_of_this_machine_that_is_in_use_is_said(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.BIND_SECONDS", 0)
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1] - 1
+        code, _, err = provision(capsys, "data", "push", "data.h5", "--to", "all", "--port", port)
+    assert code == 2
+    assert f"port {port + 1} of this machine cannot be used" in err
+    assert hosts.asked == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.h5", "-rf", ".hidden", "a\nb", "ä.h5", "a;b", "a'b", "x" * 201, "a{{b}}", "\udcff"]
+)
+def test_hostile_name_is_refused_before_anything_is_asked(capsys: Capture, hosts: Hosts, site: Path, name: str) -> None:
+    code, _, err = provision(capsys, "data", "push", "--to", "all", "--", site / name)
+    assert code == 2
+    assert "is not a name for a file that is pushed" in err
+    assert hosts.asked == []
+
+
+@pytest.mark.parametrize("directory", ["data", "/a/../etc", "/a b", "/a\nb", "/{{ lookup('pipe', 'id') }}", "~/x"])
+def test_hostile_directory_is_refused(capsys: Capture, hosts: Hosts, directory: str) -> None:
+    code, _, err = push(capsys, "--into", directory)
+    assert (code, hosts.asked) == (2, [])
+    assert "must be an absolute path" in err
+
+
+@pytest.mark.parametrize(("text", "value"), [("", 0), ("1M", 10**6), ("12.5M", 12_500_000), ("2G", 2 * 10**9)])
+def test_rates_are_bytes_per_second(text: str, value: int) -> None:
+    from neuraltalk_provision.cli.push import rate
+
+    assert rate(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "1K", "999999", "50Mbit", "-1M", "1e9", "1 M", "M", "9" * 30])
+def test_wrong_rates_are_refused(capsys: Capture, hosts: Hosts, text: str) -> None:
+    code, _, err = push(capsys, f"--limit-rate={text}")
+    assert (code, hosts.asked) == (2, [])
+    assert "1 Mbit/s is 125K" in err
+
+
+def test_what_is_not_a_file_is_refused(capsys: Capture, hosts: Hosts, site: Path) -> None:
+    os.mkfifo(site / "pipe")
+    (site / "folder").mkdir()
+    for name, words in (("pipe", "not an ordinary file"), ("folder", "with tar"), ("missing", "No such file")):
+        code, _, err = provision(capsys, "data", "push", name, "--to", "all")
+        assert (code, hosts.asked) == (2, [])
+        assert words in err
+
+
+def test_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"x")
+    with source.opened(file) as handle, file.open("ab") as more:
+        described = source.describe(file, handle)
+        more.write(b"y")
+        more.flush()
+        assert source.Store(handle, described).piece(0, 0) == b"x"
+        os.truncate(file, 0)
+        with pytest.raises(ChangedError):
+            source.Store(handle, described).piece(0, 0)
+
+
+def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    sha256 = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
+    given = {"path": path, "size": 5, "sha256": sha256, "address": "a", "listen": free_port()}
+    assert run_module("pushed_file_info", **given)["place"]["state"] == "absent"
+    (tmp_path / f".data.{sha256[:16]}.part").write_bytes(b"123")
+    assert run_module("pushed_file_info", **given)["place"]["have"] == 3
+    path.write_bytes(b"12345")
+    assert run_module("pushed_file_info", **given)["place"]["state"] == "present"
+    path.write_bytes(b"12346")
+    assert run_module("pushed_file_info", **given)["place"]["state"] == "other"
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert run_module("pushed_file_info", **given)["place"]["state"] == "other"
+
+
+def test_host_says_whether_it_reaches_the_controller(run_module: Run, tmp_path: Path) -> None:
+    given = {"path": tmp_path / "x", "size": 5, "sha256": "0" * 64, "address": "a", "controller": "127.0.0.1"}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is True
+    assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is False
+    assert run_module("pushed_file_info", listen=port, **{**given, "controller": ""})["place"]["reaches"] is False
+
+
+def test_host_with_too_little_space_says_so_before(run_module: Run, tmp_path: Path) -> None:
+    with pytest.raises(ModuleError, match="--into") as caught:
+        run_module("pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", listen=1)
+    assert caught.value.result["code"] == codes.DISK_FULL
+
+
+def test_directory_that_others_can_replace_is_refused(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
+    with pytest.raises(ModuleError, match="chmod go-w"):
+        run_module("pushed_file", path=tmp_path / "open" / "x", listen=free_port(), **given)
+    assert run_module("pushed_file", check=True, path=tmp_path / "x", listen=1, **given)["changed"] is True
+
+
+def test_address_of_this_machine_is_the_one_on_the_way(load: Callable[[str], ModuleType]) -> None:
+    from plugins.action.pushed_file_info import own_address
+
+    assert own_address("127.0.0.1") == "127.0.0.1"
+    assert own_address("no such host.invalid") == ""
+    assert own_address("") in ("", "127.0.0.1", "::1")
+
+
+def test_ssh_forwards_only_over_a_connection_of_this_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "ssh"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "$@" >>"$0.asked"\necho 4711\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
+    (masters.directory() / "0a1b2c").touch()
+    assert masters.forward("0a1b2c", 5) == 4711
+    assert masters.forward("../0a1b2c", 5) == 0
+    assert masters.forward("", 5) == 0
+    assert masters.forward("missing", 5) == 0
+    asked = (tmp_path / "bin" / "ssh.asked").read_text().splitlines()
+    assert [line.partition("-O ")[2] for line in asked] == ["forward -R 127.0.0.1:0:127.0.0.1:5 forwarded"]
+    script.write_text("#!/bin/sh\necho 4711\nexit 255\n")
+    assert masters.forward("0a1b2c", 5) == 0
+    masters.end()
+    assert masters.forward("0a1b2c", 5) == 0
+
+
+def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, capsys: Capture) -> None:
+    (site / "data.h5").write_bytes(os.urandom(3_000_000))
+    into = tmp_path / "into"
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    inventory = site / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"here": {**variables, "ansible_host": "127.0.0.1"}}}}))
+    code, out, err = push(capsys, "--into", into, "-i", inventory, "--json")
+    assert code == 0, err
+    assert json.loads(out)["hosts"]["here"]["received"] == 3_000_000
+    assert (into / "data.h5").read_bytes() == (site / "data.h5").read_bytes()
+    code, out, _ = push(capsys, "--into", into, "-i", inventory)
+    assert (code, "has it" in out) == (0, True)

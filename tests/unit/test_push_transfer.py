@@ -1,0 +1,423 @@
+"""Hosts that pass a file on: every byte is verified, and whatever happens to one of them, the others get the file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision.rules import codes, pieces
+from neuraltalk_provision.rules.piece_server import Rate, Server
+from neuraltalk_provision.site.distribution import source
+from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.pop().end()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "data.h5"
+    path.write_bytes(content(8.5))
+    return path
+
+
+def test_file_goes_from_host_to_host(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        hosts = chain_of(tmp_path, described, server.port, 4)
+        results = [host.result() for host in hosts]
+    for host, result in zip(hosts, results, strict=True):
+        assert host.path.read_bytes() == file.read_bytes()
+        assert stat.S_IMODE(host.path.stat().st_mode) == 0o644
+        assert [one.name for one in host.directory.iterdir()] == ["file"]
+        assert result["sha256"] == described.sha256
+        assert result["sources"] == [{"number": host.number - 1, "bytes": described.size}]
+        assert result["left"] == []
+    assert server.sent < 1.1 * described.size
+
+
+def test_incomplete_file_can_be_read_only_by_its_owner(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        host.wait_for(MEGABYTE)
+        assert stat.S_IMODE(host.part.stat().st_mode) == 0o600
+        assert host.result()["received"] == described.size
+
+
+def test_slow_host_in_the_middle_does_not_hold_the_others_back(tmp_path: Path) -> None:
+    large = tmp_path / "data.h5"
+    large.write_bytes(content(32))
+    with serving(large, limit=4 * MEGABYTE) as (server, described):
+        hosts = [Host(tmp_path, number, described) for number in (1, 2, 3, 4)]
+        for place, host in enumerate(hosts):
+            before = [(one.number, one.port) for one in reversed(hosts[:place])]
+            limit = MEGABYTE // 4 if host.number == 2 else 0
+            host.start([*before, (0, server.port)], limit=limit, is_last=host is hosts[-1])
+        results = {host.number: host.result() for host in hosts}
+    assert {"number": 2, "why": "slow"} in results[3]["left"]
+    assert max(result["seconds"] for result in results.values()) < 60  # over the slow one it would be 128
+
+
+def test_hosts_that_are_all_slow_keep_their_order(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=2 * MEGABYTE) as (server, described):
+        results = [host.result() for host in chain_of(tmp_path, described, server.port, 4)]
+    assert [result["left"] for result in results] == [[]] * 4
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_host_that_dies_or_hangs_in_the_middle_is_passed_over(file: Path, tmp_path: Path, how: signal.Signals) -> None:
+    with serving(file, limit=3 * MEGABYTE) as (server, described):
+        hosts = chain_of(tmp_path, described, server.port, 4)
+        hosts[1].wait_for(2 * MEGABYTE)
+        assert hosts[1].process
+        hosts[1].process.send_signal(how)
+        results = {host.number: host.result() for host in hosts if host is not hosts[1]}
+    assert all(host.path.read_bytes() == file.read_bytes() for host in hosts if host is not hosts[1])
+    assert [one["number"] for one in results[3]["sources"]] == [1, 2]
+    assert results[3]["left"][0]["number"] == 2
+    assert results[4]["sources"] == [{"number": 3, "bytes": described.size}]
+
+
+def test_host_continues_where_it_was_killed(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        host.wait_for(3 * MEGABYTE)
+        assert host.process
+        host.process.kill()
+        host.process.communicate()
+        result = host.start([(0, server.port)], is_last=True).result()
+    assert result["kept"] >= 2 * MEGABYTE
+    assert result["kept"] + result["received"] == described.size
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described)
+        host.directory.mkdir()
+        damaged = bytearray(file.read_bytes())
+        damaged[3 * MEGABYTE + 7] ^= 1
+        host.part.write_bytes(damaged)
+        result = host.start([(0, server.port)], is_last=True).result()
+    assert result["kept"] == 3 * MEGABYTE
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+class Liar:
+    """A host of the chain that sends wrong pieces."""
+
+    def __init__(self, honest: source.Store, wrong: Callable[[bytes], bytes]) -> None:
+        self.honest, self.wrong, self.count, self.have = honest, wrong, honest.count, honest.have
+
+    def digests(self, seconds: float) -> bytes:
+        return self.honest.digests(seconds)
+
+    def piece(self, index: int, seconds: float) -> bytes:
+        piece = self.honest.piece(index, seconds)
+        return self.wrong(piece) if index == 20 else piece
+
+
+def test_wrong_piece_is_never_kept_or_passed_on(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        liar = Server(Liar(server.store, lambda piece: b"x" + piece[1:]), KEY, 1)
+        port = liar.start(0)
+        host = Host(tmp_path, 2, described).start([(1, port), (0, server.port)], is_last=True)
+        result = host.result()
+        liar.stop()
+    assert result["left"] == [{"number": 1, "why": "wrong"}]
+    assert result["sources"] == [
+        {"number": 0, "bytes": described.size - 5 * MEGABYTE},
+        {"number": 1, "bytes": 5 * MEGABYTE},
+    ]
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+@pytest.fixture
+def talker() -> Iterator[Callable[[bytes], int]]:
+    """Starts a server that says something to everybody; returns its port."""
+    listeners = []
+
+    def start(words: bytes) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                listeners.append(connection)
+                with contextlib.suppress(OSError):
+                    connection.sendall(words)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return int(listener.getsockname()[1])
+
+    yield start
+    for one in listeners:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(b"HTTP/1.0 200 OK\r\n\r\n", "wrong"), (b"P" + b"x" * MEGABYTE, "wrong"), (b"", "silent"), (b"C", "changed")],
+)
+def test_another_program_on_the_port_of_a_host_is_left(
+    file: Path, tmp_path: Path, talker: Callable[[bytes], int], words: bytes, why: str
+) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 2, described).start([(1, talker(words)), (0, server.port)], is_last=True)
+        result = host.result()
+    assert result["left"] == [{"number": 1, "why": why}]
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+def ask(port: int, line: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.settimeout(10)
+        connection.sendall(line)
+        return connection.recv(10)
+
+
+def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
+    with serving(file) as (server, _described):
+        right = pieces.line(KEY, pieces.Request(0, 1, 0)) + b"\n"
+        assert ask(server.port, right)[:1] == b"P"
+        for line in (
+            pieces.line("00" * 32, pieces.Request(0, 1, 0)) + b"\n",
+            right.replace(b" 0 1 0 ", b" 0 1 3 "),
+            pieces.line(KEY, pieces.Request(2, 1, 0)) + b"\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"x" * 100_000,
+            b"\xff\xfe\n",
+            b"\n",
+        ):
+            with contextlib.suppress(ConnectionResetError):
+                assert ask(server.port, line) == b""
+        assert server.refused == 7
+
+
+def test_proof_for_one_host_is_worthless_at_another() -> None:
+    line = pieces.line(KEY, pieces.Request(3, 4, 0))
+    assert pieces.asked(KEY, line) == pieces.Request(3, 4, 0)
+    assert pieces.asked(KEY, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
+    assert KEY.encode() not in line
+
+
+def test_clients_that_say_nothing_are_few_and_do_not_stay(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.ASK_SECONDS", 1)
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 4)
+    with serving(file) as (server, described):
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+        time.sleep(0.3)
+        assert len(server.open) == 4
+        host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        assert host.result()["received"] == described.size
+        for one in idle:
+            one.close()
+
+
+def test_bandwidth_is_limited(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        began = time.monotonic()
+        hosts = chain_of(tmp_path, described, server.port, 2, limit=4 * MEGABYTE)
+        results = [host.result() for host in hosts]
+    assert time.monotonic() - began > 2
+    assert all(result["seconds"] > 1.9 for result in results)
+
+
+def test_limit_holds_for_all_connections_together() -> None:
+    now = [100.0]
+    rate = Rate(1000, clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    for _ in range(10):
+        rate.wait(500)
+    assert now[0] == pytest.approx(104.5)
+
+
+def test_file_that_changes_at_its_source_ends_the_transfer(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        hosts = chain_of(tmp_path, described, server.port, 2)
+        hosts[0].wait_for(MEGABYTE)
+        with file.open("r+b") as opened:
+            opened.seek(7 * MEGABYTE)
+            opened.write(b"other")
+        result = hosts[0].result()
+        assert server.changed
+        assert result["code"] == codes.SOURCE_CHANGED
+        hosts[1].result()
+    assert [host.path.exists() for host in hosts] == [False, False]
+
+
+def test_file_that_becomes_shorter_at_its_source_ends_the_transfer(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        host.wait_for(MEGABYTE)
+        os.truncate(file, 4 * MEGABYTE)
+        assert host.result()["code"] == codes.SOURCE_CHANGED
+
+
+def test_nobody_listens_after_the_controller_has_ended(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)])
+        host.wait_for(MEGABYTE)
+        assert host.process
+        assert host.process.stdout
+        host.process.stdout.close()  # as when the SSH session ends
+        assert host.process.wait(10) is not None
+    assert host.part.stat().st_size >= MEGABYTE
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", host.port))
+
+
+def test_last_host_and_one_whose_follower_never_comes_end_by_themselves(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)])
+        assert host.result(10)["served"] == 0
+
+
+def test_host_is_told_when_nobody_has_the_file(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (_server, described):
+        pass
+    host = Host(tmp_path, 1, described)
+    host.start([(0, free_port())], is_last=True, patience=0)
+    result = host.result(60)
+    assert result["code"] == codes.PIECES_LOST
+    assert "nobody accepts a connection" in result["failed"]
+    assert "refused" in result["failed"]
+
+
+def test_host_that_can_ask_nobody_says_so(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        assert server.store.have == 34
+        result = Host(tmp_path, 1, described).start([], is_last=True).result()
+        assert (result["code"], "there is nobody" in result["failed"]) == (codes.PIECES_LOST, True)
+        liar = Server(Liar(server.store, lambda piece: b"x" + piece[1:]), KEY, 1)
+        result = Host(tmp_path, 2, described).start([(1, liar.start(0))], is_last=True).result()
+        liar.stop()
+    assert (result["code"], "nobody is left" in result["failed"]) == (codes.PIECES_LOST, True)
+
+
+def test_port_that_is_in_use_is_named(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described), socket.create_server(("", 0)) as other:
+        host = Host(tmp_path, 1, described)
+        host.port = other.getsockname()[1]
+        assert host.start([(0, server.port)]).result()["code"] == codes.PORT_IN_USE
+
+
+def test_file_of_that_name_with_other_contents_stays(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described)
+        host.directory.mkdir()
+        host.path.write_text("mine")
+        assert host.start([(0, server.port)], is_last=True).result()["code"] == codes.FILE_TAKEN
+        assert host.path.read_text() == "mine"
+        host.given["replace"] = True
+        assert host.start([(0, server.port)], is_last=True).result()["received"] == described.size
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+def test_link_that_was_planted_for_the_incomplete_file_is_not_followed(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described)
+        host.directory.mkdir()
+        (tmp_path / "victim").write_text("mine")
+        host.part.symlink_to(tmp_path / "victim")
+        host.start([(0, server.port)], is_last=True).result()
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert host.path.read_bytes() == file.read_bytes()
+
+
+def test_two_commands_do_not_write_one_file(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        first = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        first.wait_for(MEGABYTE)
+        second = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        assert second.result()["code"] == codes.BUSY
+        assert first.result()["received"] == described.size
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=755", "none", str(place)], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_host_whose_disk_is_full_leaves_and_the_others_go_on(file: Path, small_disk: Path, tmp_path: Path) -> None:
+    with serving(file, limit=3 * MEGABYTE) as (server, described):
+        full, other = Host(small_disk, 1, described), Host(tmp_path, 2, described)
+        full.start([(0, server.port)])
+        other.start([(1, full.port), (0, server.port)], is_last=True)
+        full.wait_for(2 * MEGABYTE)
+        with (small_disk / "somebody").open("wb") as filler, pytest.raises(OSError, match="No space left"):
+            for _ in range(60):
+                filler.write(bytes(MEGABYTE))
+                filler.flush()
+        result = full.result()
+        assert result["code"] == codes.DISK_FULL
+        assert "What arrived is kept" in result["failed"]
+        assert other.result()["sha256"] == described.sha256
+
+
+def test_disk_that_is_too_small_is_known_before(small_disk: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(content(20))
+    with serving(large) as (server, described):
+        result = Host(small_disk, 1, described).start([(0, server.port)]).result()
+    assert result["code"] == codes.DISK_FULL
+    assert "--into" in result["failed"]
+
+
+def test_empty_file_is_a_file(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    with serving(empty) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
+        assert host.result()["received"] == 0
+    assert host.path.read_bytes() == b""
+
+
+@pytest.mark.skipif(not PYTHON2.exists(), reason="there is no Python 2.7 here")
+def test_python_2_7_and_3_pass_a_file_on_to_each_other(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        hosts = [Host(tmp_path, number, described) for number in (1, 2, 3)]
+        for host, before, python in zip(hosts, [None, *hosts], (PYTHON2, sys.executable, PYTHON2), strict=False):
+            candidates = [(before.number, before.port)] if before else []
+            host.start([*candidates, (0, server.port)], python=python, is_last=host is hosts[-1])
+        results = [host.result() for host in hosts]
+    assert all(host.path.read_bytes() == file.read_bytes() for host in hosts)
+    assert [result["sources"][0]["number"] for result in results] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "piece"),
+    [(0, 0, 1), (1, 1, 1), (1 << 18, 1, 1), ((1 << 18) + 1, 2, 1), (23_000_000_000, 43870, 2), (1 << 40, 65536, 64)],
+)
+def test_pieces_are_small_and_not_too_many(size: int, count: int, piece: int) -> None:
+    assert pieces.count(size) == count
+    assert pieces.piece_size(size) == piece * MEGABYTE // 4
+    assert sum(pieces.length(size, index) for index in range(count)) == size
