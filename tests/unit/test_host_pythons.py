@@ -26,6 +26,7 @@ def host(monkeypatch: pytest.MonkeyPatch, with_pip: set[str], there: set[str], o
         return {"python": versions[path], "pip": path in with_pip} if path in there else {}
 
     monkeypatch.setattr(pythons, "inspect", inspect)
+    monkeypatch.setattr(pythons, "this_python", lambda: inspect(own))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,17 @@ def test_python_is_inspected_by_running_it(tmp_path: Path) -> None:
     assert pythons.inspect(str(tmp_path / "none")) == {}
     assert pythons.inspect(str(program(tmp_path / "python", "#!/bin/sh\necho 'no json' >&2; exit 1\n"))) == {}
     assert pythons.inspect(str(program(tmp_path / "odd", "#!/bin/sh\necho one two three\n"))) == {}
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere"])
+def test_python_that_runs_this_need_not_be_started(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """It is, if PYTHONPATH may show it a pip that the stack will not see."""
+    monkeypatch.setenv("PYTHONPATH", path)
+    started: list[str] = []
+    inspect = pythons.inspect
+    monkeypatch.setattr(pythons, "inspect", lambda one: started.append(one) or inspect(one))
+    assert pythons.this_python() == inspect(sys.executable)
+    assert started == ([sys.executable] if path else [])
 
 
 def test_pip_of_a_python_without_it_is_missing(tmp_path: Path) -> None:
