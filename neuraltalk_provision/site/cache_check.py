@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.mirror import cache, cache_needs
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.cache import InstalledFilesResult
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import pack
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import (
@@ -35,11 +36,12 @@ MOST_SHOWN = 50
 
 @dataclass(frozen=True)
 class Again:
-    """What is built again: the entry of the cache, the second builder, and its plan if it had nothing of it."""
+    """The entry of the cache, the second builder, its plan, and its plan as if it had nothing of the entry."""
 
     entry: CacheEntry
     second: Second
     plan: HostPlan
+    bare: HostPlan
 
     @property
     def words(self) -> str:
@@ -96,8 +98,17 @@ def prepare(settings: Settings, generation: str = "", on: str = "") -> Again:
         raise advice.host_error(states.failures)
     plans = converge.make_plans(settings, (), HostStates(states.states))
     entry = _entry(plans, settings, generation)
-    second = second_builder.choose(entry, plans, states.states, on)
-    return Again(entry, second, next(plan for plan in plans if plan.host == second.host))
+    bare = converge.make_plans(settings, (), HostStates({h: _without(s, entry.id) for h, s in states.states.items()}))
+    refusals = {plan.host: plan.refusals for plan in bare}
+    second = second_builder.choose(entry, plans, states.states, refusals, on)
+    plan, without = (next(one for one in several if one.host == second.host) for several in (plans, bare))
+    return Again(entry, second, plan, without)
+
+
+def _without(state: HostState, generation: str) -> HostState:
+    """The state of a host as if it had nothing of a generation."""
+    left = {name: one for name, one in state.stack.generations.items() if name != generation}
+    return state.model_copy(update={"stack": state.stack.model_copy(update={"generations": left})})
 
 
 def _entry(plans: Sequence[HostPlan], settings: Settings, generation: str) -> CacheEntry:
@@ -141,20 +152,28 @@ def compare(again: Again, settings: Settings, output: Output) -> Compared:
             one.file.unlink(missing_ok=True)
         found = pack.differences(entries, one.inspected.entries)
         owners = _owners(plan, [path for path, _left, _right in found], settings) if found else {}
+        compared = Compared(
+            entry.id, (entry.builder, plan.host), (entry.sha256, one.pack.sha256), differences(found, owners)
+        )
         if not (again.second.own or again.second.replaces):
-            _discard(plan, lease, settings, output)
-    return Compared(entry.id, (entry.builder, plan.host), (entry.sha256, one.pack.sha256), differences(found, owners))
+            try:
+                _discard(plan, lease, settings, output)
+            except ProvisionError as error:
+                output.remark("cache", f"what was built again is still on {plan.host}: {error.message}")
+    return compared
 
 
 def _built(again: Again, given: Mapping[str, Any], settings: Settings, output: Output) -> HostPlan:
     """The plan of the second builder after it has built. Raises UsageError if it must not, HostError if it fails."""
     host = again.second.host
     plan = again.plan
+    # Both are refused before anything is removed.
+    converge.refuse((again.bare,))
+    converge.check_mirror((again.bare,), settings, catalogues.load(), output)
     if again.second.replaces:
         _discard(plan, given["provision_lease"], settings, output)
         (plan,) = converge.make_plans(settings, [host])
-    converge.refuse((plan,))
-    converge.check_mirror((plan,), settings, catalogues.load(), output)
+        converge.refuse((plan,))
     lease = given["provision_lease"]
     results = steps.build([host], {**converge.variables((plan,), settings), "provision_lease": lease}, settings, output)
     if results.failures:

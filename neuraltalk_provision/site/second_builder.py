@@ -35,12 +35,19 @@ class Second:
         return f"{self.host} builds generation {generation}, which is {done}; its current generation stays as it is"
 
 
-def choose(entry: CacheEntry, plans: Sequence[HostPlan], states: Mapping[str, HostState], on: str = "") -> Second:
+def choose(
+    entry: CacheEntry,
+    plans: Sequence[HostPlan],
+    states: Mapping[str, HostState],
+    refusals: Mapping[str, Sequence[str]],
+    on: str = "",
+) -> Second:
     """The host `on`, or else the best one: not the builder of the cache, and with the least to do.
 
-    Raises UsageError with the reason of each host if there is none.
+    `refusals` are {host: why it must not build the generation from the beginning}. Raises UsageError with the reason
+    of each host if there is none.
     """
-    reasons = {plan.host: _obstacle(entry, plan, states[plan.host]) for plan in plans}
+    reasons = {plan.host: _obstacle(entry, plan, states[plan.host], refusals[plan.host]) for plan in plans}
     if on and reasons.get(on):
         raise UsageError(reasons[on], advice="Give another host with --on.")
     able = [plan for plan in plans if not reasons[plan.host] and (plan.host == on or not on)]
@@ -67,7 +74,7 @@ def _way(entry: CacheEntry, plan: HostPlan, state: HostState) -> Second:
     return Second(plan.host, replaces=True)
 
 
-def _obstacle(entry: CacheEntry, plan: HostPlan, state: HostState) -> str:
+def _obstacle(entry: CacheEntry, plan: HostPlan, state: HostState, refusals: Sequence[str]) -> str:
     """Why a host cannot build it a second time; empty if it can."""
     host, stack = plan.host, state.stack
     if plan.recipe.id != entry.id:
@@ -81,4 +88,4 @@ def _obstacle(entry: CacheEntry, plan: HostPlan, state: HostState) -> str:
         which = "is current there" if stack.current == entry.id else "is what `provision rollback` activates"
         built = "it was unpacked" if way.replaces and host != entry.builder else "it is what the cache has"
         return f"{host}: generation {entry.id} {which}, and {built}, so it is not built again in its place"
-    return ""
+    return "\n".join(refusals)

@@ -178,7 +178,7 @@ class Stack(Generations):
             raise StackError("generation %s is not complete: %s" % (generation, ", ".join(unbuilt)))
         installed.refuse_others(self.path(generation))
         installed.finish(self.path(generation))
-        digest = manifest.write(self.path(generation))
+        digest = manifest.write(self.path(generation), installed.read(self.path(generation)))
         seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
         unpacked = manifest.seal_of(self.path(generation)).get("unpacked")
         if unpacked:

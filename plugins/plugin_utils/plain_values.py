@@ -33,6 +33,8 @@ def value_of(given, variables):
         return dict((key, value_of(one, variables)) for key, one in given.items())
     if isinstance(given, list):
         return [value_of(one, variables) for one in given]
+    if given is not None and not isinstance(given, (str, bool, int, float)):
+        raise UnknownError(type(given).__name__)
     if not isinstance(given, str):
         return given
     parts = [part for part in BRACES.split(given) if part]
@@ -55,7 +57,7 @@ def _part(text, variables):
 def _expression(text, variables):
     """The value of the words between the braces."""
     found = SIMPLE.match(text)
-    if not found:
+    if not found or not _is_simple(text):
         raise UnknownError(text)
     name, default = found.groups()
     if (name, default) == ("omit", None):
@@ -68,6 +70,15 @@ def _expression(text, variables):
         return []
     literal = LITERAL.match(default)
     return literal.group(1) if literal else _expression(default, variables)
+
+
+def _is_simple(text):
+    """Whether it is a name, also with a default that is simple itself: nothing may follow the default."""
+    found = SIMPLE.match(text)
+    default = found and found.group(2)
+    return bool(found) and (
+        default is None or default.strip() == "[]" or bool(LITERAL.match(default)) or _is_simple(default)
+    )
 
 
 def plain(value):

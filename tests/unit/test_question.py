@@ -169,6 +169,22 @@ def test_options_are_read_as_ansible_reads_them(
     assert params(plain_module.AnsibleModule) == params(basic.AnsibleModule)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_files_of_the_directory_in_which_a_question_runs_are_not_imported(tmp_path: Path, gone: bool) -> None:
+    """It is the home of the user who logs in, and the question often runs as root."""
+    place = tmp_path / "home"
+    place.mkdir()
+    for name in ("json", "base64", "platform", "types", "zlib", "syslog", "glob", "os_release"):
+        (place / f"{name}.py").write_text("raise SystemExit('imported from the home')\n")
+    arguments = {"stack_root": str(tmp_path / "stack"), "packages": [], "run_user": "root"}
+    text = question.program("stack_state", question.packed_sources("stack_state"), json.dumps(arguments))
+    remove = f"rm -r '{place}'; " if gone else ""
+    line = f"cd '{place}'; {remove}exec '{sys.executable}' -"
+    done = subprocess.run(["/bin/sh", "-c", line], input=text, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["state"]["stack"]["current"] is None
+
+
 def test_python_that_is_too_old_is_told_as_ansible_tells_it() -> None:
     done = ask(sys.executable, "stack_state", oldest=(99, 1), stack_root="/opt/neuraltalk")
     failed = json.loads(done.stdout)
@@ -323,6 +339,11 @@ def templated(given: Any) -> Any:
         "{{ text | upper }}",
         "{{ text.a }}",
         "{{ text | default('x') | upper }}",
+        "{{ names | default([]) | join(',') }}",
+        "{{ text | default('x') if (absent is defined) }}",
+        "{{ text | default('x') + (number) }}",
+        "{{ text | default(other | default('y')) | join(',') }}",
+        object(),
         "{{ absent | default('{{ text }}') }}",
         "{{ absent | default(7) }}",
         "{% if yes %}x{% endif %}",

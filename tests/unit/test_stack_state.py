@@ -84,6 +84,7 @@ def test_packages_of_both_kinds_are_told_and_only_those_that_were_asked_for(
 def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, generation: Path) -> None:
     root = generation.parents[1]
     (generation / "stamps" / "nn.json").write_text('{"digest": "d-nn"}')
+    (generation / "installed").write_text('{"path": "stamps/nn.json", "component": "nn"}\n')
     (generation.parent / "ffff").mkdir()
     (generation.parent / "ffff" / "generation.json").write_text("{}")
     (root / "current").symlink_to("generations/ffff")

@@ -19,6 +19,7 @@ import os
 import re
 
 from . import manifest
+from .stamps import read_stamps
 from .errors import StackError
 from .files import read_json, read_text, remove, write_json, write_whole
 from .texts import as_native, as_text
@@ -45,6 +46,24 @@ def read(generation):
         entries = manifest.read_lines(generation)
         listed = dict((path, dict(entries[path], component="")) for path in entries)
     return listed
+
+
+def is_unlisted(generation):
+    """Whether components were built there and nobody knows what they installed: by an older version of this project
+    that was interrupted, or because the list was damaged. Never of a generation that is sealed.
+    """
+    is_sealed = os.path.lexists(layout.seal(generation))
+    return not is_sealed and bool(read_stamps(generation)) and not _has_stamps(read(generation))
+
+
+def _has_stamps(listed):
+    return any(name.startswith(layout.STAMPS + "/") for name in listed)
+
+
+def is_current(generation):
+    """Whether the link `current` of the stack root leads to this generation."""
+    link = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(generation))), layout.CURRENT)
+    return os.path.realpath(link) == os.path.realpath(generation)
 
 
 def write(generation, listed):
@@ -79,7 +98,7 @@ def begin(generation, component):
     listed = read(generation)
     listed.pop(_stamp(component), None)
     write(generation, listed)
-    if isinstance(earlier, dict):
+    if isinstance(earlier, dict) and not is_current(generation):
         left = [
             (name, path)
             for name, path in _walk(generation)
@@ -89,9 +108,9 @@ def begin(generation, component):
     remove(layout.seal(generation))
     found = dict((name, identity(path)) for name, path in _walk(generation))
     if isinstance(earlier, dict):
-        # What the interrupted build has removed, it had a reason to remove. Others may have removed it since then;
-        # nothing foreign is sealed by that, and a stack that lacks something does not pass its trials.
-        found.update((name, earlier[name]) for name in listed if name in earlier and name not in found)
+        # What the interrupted build has removed or written, it had a reason to. Others may have done it since then: a
+        # stack that lacks something does not pass its trials, and a file counts as written by this component.
+        found.update((name, earlier[name]) for name in listed if name in earlier)
     write_json(marker, found)
     return removed
 
@@ -150,10 +169,16 @@ def refuse_others(generation):
 
 def _cure(generation, listed, wrong):
     """What to do about the differences, in words."""
-    if not listed:
-        return "The list of what its components installed is missing: delete %s" % generation
+    added = [name for name, kind, _words, _path in wrong if kind == differences.ADDED]
+    if not listed or (_has_stamps(added) and not _has_stamps(listed)):
+        return "The list of what its components installed is missing, or lacks some of them: delete %s" % generation
+    others = [name for name, kind, _w, _p in wrong if kind != differences.ADDED and not listed[name]["component"]]
+    if any(name not in manifest.WRITTEN_AT_OPENING for name in others):
+        return "It was unpacked, or sealed by an older version, so no component can be built again alone: delete %s" % (
+            generation
+        )
     cures = []
-    if any(kind == differences.ADDED for _name, kind, _words, _path in wrong):
+    if added:
         cures.append("Move or delete what was added")
     names = set(listed[name]["component"] for name, kind, _w, _p in wrong if kind != differences.ADDED) - {""}
     if names:

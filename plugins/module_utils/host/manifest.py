@@ -63,10 +63,15 @@ def is_stale(generation):
     )
 
 
-def write(generation):
-    """Make all files readable by all users, and write the manifest. Returns the sha256 of the manifest."""
+def write(generation, listed=()):
+    """Make all files readable by all users, and write the manifest. Returns the sha256 of the manifest.
+
+    Of the files that programs write which somebody runs by hand, only those in `listed` are part of it.
+    """
     lines = []
     for name, path in walk(generation):
+        if may_appear(name) and name not in listed:
+            continue
         make_readable(path)
         lines.append(json.dumps(dict(describe(path), path=name), sort_keys=True))
     write_whole(os.path.join(generation, layout.MANIFEST), "\n".join(lines) + "\n")

@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import os
 import posixpath
+import shutil
 import stat
 
 from ..rules import layout
@@ -25,9 +26,12 @@ def create(root, name, files, check):
     """Create what is missing or differs, and return whether anything did; with `check`, only the latter.
 
     The generation is `name` below the stack root. `files` are {path, content, mode}: a path in it, the mode in octal.
-    StackError if such a path leads out of the generation.
+    StackError if such a path leads out of the generation. A generation that was built in part by an older version, of
+    which nobody knows what its components installed, is removed first, unless it is the current one.
     """
     generation = layout.generation(root, name)
+    if installed.is_unlisted(generation) and not installed.is_current(generation) and not check:
+        shutil.rmtree(generation)
     directories = [root, layout.generations(root), generation]
     directories += [posixpath.join(generation, part) for part in DIRECTORIES]
     wanted = [(_path_in(generation, file["path"]), file["content"], int(file["mode"], 8)) for file in files]

@@ -12,6 +12,7 @@ import os
 
 from ..rules import layout
 from .files import read_json
+from .installed import is_unlisted
 from .manifest import has_manifest
 from .stamps import read_stamps
 from .unpacked import lacks
@@ -20,18 +21,19 @@ from .unpacked import lacks
 def stack_facts(root):
     """The generations, and the ids of the current and the previous one."""
     current = layout.current(root)
+    used = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
     generations = {}
     history = read_json(layout.history(root)) or {}
     directory = layout.generations(root)
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         generation = os.path.join(directory, name)
         generations[name] = {
-            "stamps": read_stamps(generation),
+            # Opening such a generation empties it, so everything is to be built.
+            "stamps": {} if is_unlisted(generation) and name != used else read_stamps(generation),
             "sealed": os.path.isfile(layout.seal(generation)),
             "manifest": has_manifest(generation),
             "lacks": lacks(generation),
         }
-    used = os.path.basename(os.readlink(current)) if os.path.islink(current) else None
     activated = history.get("activated")
     since = activated.get(used) if isinstance(activated, dict) else None
     return {

@@ -86,7 +86,7 @@ class Unpacking(object):
             self.add_directories_and_links(entries)
             self.stamp(components, origin)
             installed.write(self.part, self.installed(entries, components))
-            digest = manifest.write(self.part)
+            digest = manifest.write(self.part, installed.read(self.part))
             self.compare(entries)
             seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
             write_json(layout.seal(self.part), dict(seal, unpacked={"origin": origin, "packages": packages}))

@@ -61,16 +61,24 @@ class AnsibleModule(object):
 
     def exit_json(self, **result):
         """Print the result and end."""
-        print("\n" + json.dumps(dict({"changed": False}, invocation=self._invocation(), **result)))
+        print("\n" + as_json(dict({"changed": False}, invocation=self._invocation(), **result)))
         sys.exit(0)
 
     def fail_json(self, msg, **more):
         """Print the failure and end."""
-        print("\n" + json.dumps(dict(more, failed=True, msg=msg, invocation=self._invocation())))
+        print("\n" + as_json(dict(more, failed=True, msg=msg, invocation=self._invocation())))
         sys.exit(1)
 
     def _invocation(self):
         return {"module_args": self.params}
+
+
+def as_json(result):
+    """The result as JSON. Bytes of Python 2 that are not UTF-8 are read as latin-1, as Ansible does it."""
+    try:
+        return json.dumps(result)
+    except UnicodeDecodeError:
+        return json.dumps(result, encoding="latin-1")
 
 
 def record(module, facility, params):

@@ -9,9 +9,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import sys
+
+# As Ansible's own modules begin: the directory in which this runs is a user's, and may contain a json.py.
+sys.path = [path for path in sys.path if path not in ("", ".")]
+
 import base64
 import json
-import sys
+import os
 import types
 import zlib
 
@@ -82,6 +87,10 @@ def start(minimum, sources, name, arguments):
     sources, arguments = [
         json.loads(zlib.decompress(base64.b64decode(one)).decode("utf-8")) for one in (sources, arguments)
     ]
+    try:
+        os.getcwd()
+    except OSError:  # it was removed, or this user must not read it
+        os.chdir("/")
     sys.meta_path.insert(0, Sources(sources))
     __import__("ansible.module_utils.basic")
     vars(sys.modules["ansible.module_utils.basic"])["GIVEN"] = arguments
