@@ -8,6 +8,7 @@ DOCUMENTATION = r"""
 module: pushed_file_info
 short_description: Say whether a host has a file already, and whether it can receive it
 description:
+  - Fails if another user could replace the file, because of its directory.
   - Compares the file with its SHA-256 if it is there, looks for pieces of it that an earlier transfer left, for free
     space, and whether the controller can be reached. Changes nothing.
   - The action plugin of this name adds the address of the controller, as it is on the way to this host.
@@ -72,7 +73,8 @@ place:
   type: dict
   contains:
     state:
-      description: V(present) for the file itself, V(other) for something else of its name, V(absent) for neither.
+      description: V(present) for the file itself, V(other) for something else of its name or a file that another user
+        can write, V(absent) for neither.
       type: str
     have:
       description: Bytes of it that an earlier transfer left.
@@ -96,24 +98,15 @@ place:
 
 import os
 import socket
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.disk import existing
-from ..module_utils.host.files import file_sha256, file_size
+from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
 from ..module_utils.push.part_file import check_space, part_of
+from ..module_utils.push.place import check_place, state_of
 
 SECONDS = 5
-
-
-def state_of(path, size, sha256):
-    """What is at the path: the file, something else, or nothing."""
-    if not os.path.lexists(path):
-        return "absent"
-    status = os.stat(path) if os.path.exists(path) else os.lstat(path)
-    is_it = stat.S_ISREG(status.st_mode) and status.st_size == size and file_sha256(path) == sha256
-    return "present" if is_it else "other"
 
 
 def reaches(address, port):
@@ -131,6 +124,7 @@ def work(module):
     """The result of the module."""
     options = module.params
     path, size = options["path"], options["size"]
+    check_place(path)
     state = state_of(path, size, options["sha256"])
     have = file_size(part_of(path, options["sha256"]))
     if state != "present":

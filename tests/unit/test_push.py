@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -357,3 +358,51 @@ def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, cap
     assert (into / "data.h5").read_bytes() == (site / "data.h5").read_bytes()
     code, out, _ = push(capsys, "--into", into, "-i", inventory)
     assert (code, "has it" in out) == (0, True)
+
+
+def checked(path: Path, content: bytes = b"12345") -> dict[str, Any]:
+    """What the module is asked about a file that should have these contents."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"path": path, "size": len(content), "sha256": sha256, "address": "a", "listen": free_port()}
+
+
+def test_file_that_another_user_can_change_does_not_count_as_the_file(run_module: Run, tmp_path: Path) -> None:
+    path, own = tmp_path / "data", tmp_path / "own"
+    own.write_bytes(b"12345")
+    path.symlink_to(own)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.unlink()
+    path.write_bytes(b"12345")
+    path.chmod(0o664)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.chmod(0o644)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "present"
+    if os.geteuid() == 0:
+        os.chown(path, 1234, -1)
+        assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.unlink()
+    os.mkfifo(path)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_plan_sees_a_directory_in_which_others_can_write(run_module: Run, tmp_path: Path, mode: int) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    os.chown(place, -1, 12345)
+    place.chmod(mode)
+    with pytest.raises(ModuleError, match="chmod go-w it, or use another --into"):
+        run_module("pushed_file_info", **checked(place / "x"))
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
+    with pytest.raises(ModuleError, match="use another --into"):
+        run_module("pushed_file", path=place / "x", listen=free_port(), **given)
+
+
+def test_directory_of_that_name_is_refused_before_anything_is_sent(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ModuleError, match="is a directory") as caught:
+        run_module("pushed_file_info", **checked(tmp_path / "x"))
+    assert caught.value.result["code"] == codes.FILE_TAKEN
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
+    with pytest.raises(ModuleError, match="is a directory"):
+        run_module("pushed_file", path=tmp_path / "x", listen=free_port(), replace=True, **given)

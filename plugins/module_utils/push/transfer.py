@@ -17,10 +17,10 @@ import time
 
 from ..host.errors import StackError
 from ..host.files import make_directory
-from ..host.places import unsafe
 from ..rules import codes, piece_server, pieces
 from . import part_file
 from .part_file import PartFile
+from .place import check_place
 from .receiver import Receiver
 
 LINGER_SECONDS = 15
@@ -36,20 +36,14 @@ Chain = collections.namedtuple("Chain", "key number candidates port limit is_las
 listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
 
 
-def check_place(wanted):
-    """Make the directory of the file. StackError if another user could replace what is in it."""
-    directory = os.path.dirname(wanted.path)
-    for reason in unsafe(directory)[:1]:
-        raise StackError(reason)
-    make_directory(directory)
-
-
 def transfer(wanted, chain):
     """Receive the file and serve it. Returns {received, kept, seconds, sources, left, served, sha256}.
 
     Raises StackError if the disk is too small or full, the port is in use, or nobody has the file.
     """
-    check_place(wanted)
+    check_place(wanted.path)
+    make_directory(os.path.dirname(wanted.path))
+    check_place(wanted.path)  # a directory that was missing can have been made by another user meanwhile
     if os.path.lexists(wanted.path) and not wanted.replace:
         raise part_file.taken(wanted.path)
     began = time.time()
