@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,9 +18,11 @@ import yaml
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError
 from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution import source
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
 from tests.unit.pushing import free_port
 from tests.unit.test_cli import Capture, provision, site
@@ -358,6 +361,28 @@ def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, cap
     assert (into / "data.h5").read_bytes() == (site / "data.h5").read_bytes()
     code, out, _ = push(capsys, "--into", into, "-i", inventory)
     assert (code, "has it" in out) == (0, True)
+
+
+def test_check_may_take_as_long_as_a_large_file_needs_and_connections_last_longer() -> None:
+    assert playbook.TASK_LIMITS["push_check.yml"] == 3600
+    persist = re.search(r"ControlPersist=([0-9]+)s", pushing.SSH)
+    assert persist
+    assert int(persist[1]) > playbook.TASK_LIMITS["push_check.yml"]
+
+
+@pytest.mark.parametrize("own", ["", "-o ProxyJump=gate.example.org"])
+def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    ssh = fake_ssh.put_on_path(tmp_path, monkeypatch)
+    words = {"ansible_ssh_args": own} if own else {}
+    inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 1, **words)
+    variables = {"path": "/x/y", "size": 1, "sha256": "0" * 64, "controller": "", "controller_port": free_port()}
+    playbook.run(
+        Request("push_check.yml", inventory, {"provision_push": variables}, ssh_args="-o ServerAliveInterval=5")
+    )
+    asked = " ".join(ssh.calls)
+    assert ("ServerAliveInterval=5" in asked, "gate.example.org" in asked) == (not own, bool(own))
 
 
 def checked(path: Path, content: bytes = b"12345") -> dict[str, Any]:
