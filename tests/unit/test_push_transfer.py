@@ -421,3 +421,15 @@ def test_pieces_are_small_and_not_too_many(size: int, count: int, piece: int) ->
     assert pieces.count(size) == count
     assert pieces.piece_size(size) == piece * MEGABYTE // 4
     assert sum(pieces.length(size, index) for index in range(count)) == size
+
+
+@pytest.mark.parametrize("python", [sys.executable, PYTHON2])
+def test_step_of_the_time_of_day_does_not_end_a_transfer(file: Path, tmp_path: Path, python: str | Path) -> None:
+    if not Path(python).exists():
+        pytest.skip("there is no Python 2.7 here")
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], python, steps=True, is_last=True)
+        result = host.result()
+    assert result["received"] == described.size
+    assert result["left"] == []
+    assert 1 < result["seconds"] < 30

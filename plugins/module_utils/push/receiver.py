@@ -14,7 +14,7 @@ import socket
 import time
 
 from ..host.errors import StackError
-from ..rules import codes, pieces
+from ..rules import clock, codes, pieces
 from .part_file import WrongPieceError
 
 SILENT_SECONDS = 5
@@ -62,7 +62,7 @@ class Receiver(object):
         self.candidates = list(candidates)
         self.got = collections.Counter()  # type: collections.Counter[int]
         self.notes = []  # type: list[dict[str, int | str]]
-        self.began = self.progress = time.time()
+        self.began = self.progress = clock.seconds()
         self.in_round = 0
         self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
         self.blind = set([pieces.SOURCE])
@@ -91,7 +91,7 @@ class Receiver(object):
     def _waits(self, candidate, error):
         """Whether a server that refused the connection is only not ready: the first one, at the beginning."""
         is_first = candidate is self.candidates[0] and not self.notes
-        return is_first and error.why == REFUSED and time.time() - self.began < self.patience
+        return is_first and error.why == REFUSED and clock.seconds() - self.began < self.patience
 
     def _next(self, at, candidate, error):
         """The place of the next server to try. StackError if there is none."""
@@ -101,7 +101,7 @@ class Receiver(object):
             self.candidates.remove(candidate)
             at -= 1
         at += 1
-        quiet = time.time() - self.progress
+        quiet = clock.seconds() - self.progress
         self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
         if quiet > HOPELESS_SECONDS:
             raise self._failed("no new piece for %d s" % quiet)
@@ -136,14 +136,14 @@ class Receiver(object):
                 with _Connection(self, candidate, pieces.LIST) as server:
                     content = server.answer(self.part.count * pieces.DIGEST)
                 self.part.use_list(content)
-                self.progress = time.time()
+                self.progress = clock.seconds()
             if not self._is_complete():
                 with _Connection(self, candidate, self.part.have) as server:
                     while not self._is_complete():
                         content = server.answer(pieces.length(self.part.size, self.part.have))
                         self.part.add(content)
                         self.got[candidate.number] += len(content)
-                        self.progress = time.time()
+                        self.progress = clock.seconds()
                         self._look(candidate)
                     server.send(pieces.DONE)
         except WrongPieceError:
@@ -155,9 +155,9 @@ class Receiver(object):
         Or if that one has everything, and what is missing here would take more than two times LOOK_SECONDS. The
         controller has the whole file from the beginning, so it says nothing about the host between.
         """
-        if time.time() - self.looked < LOOK_SECONDS:
+        if clock.seconds() - self.looked < LOOK_SECONDS:
             return
-        self.looked, before = time.time(), self.lead
+        self.looked, before = clock.seconds(), self.lead
         new, self.had = self.part.have - self.had, self.part.have
         place = self.candidates.index(candidate) + 1
         others = [one for one in self.candidates[place:] if one.number not in self.blind]
@@ -179,7 +179,7 @@ class Receiver(object):
     def check_stalled(self, since):
         """LostError if a server has sent no piece since then; StackError if the controller has ended."""
         self._check()
-        if time.time() - max(since, self.progress) > STALLED_SECONDS:
+        if clock.seconds() - max(since, self.progress) > STALLED_SECONDS:
             raise LostError(STALLED)
 
 
@@ -187,7 +187,7 @@ class _Connection(object):
     """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
 
     def __init__(self, receiver, candidate, first, seconds=None):
-        self.receiver, self.since = receiver, time.time()
+        self.receiver, self.since = receiver, clock.seconds()
         seconds = seconds or SILENT_SECONDS
         try:
             self.socket = socket.create_connection((candidate.address, candidate.port), seconds)

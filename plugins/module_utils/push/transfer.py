@@ -17,7 +17,7 @@ import time
 
 from ..host.errors import StackError
 from ..host.files import make_directory
-from ..rules import codes, piece_server, pieces
+from ..rules import clock, codes, piece_server, pieces
 from . import part_file
 from .part_file import PartFile
 from .place import check_place
@@ -46,7 +46,7 @@ def transfer(wanted, chain):
     check_place(wanted.path)  # a directory that was missing can have been made by another user meanwhile
     if os.path.lexists(wanted.path) and not wanted.replace:
         raise part_file.taken(wanted.path)
-    began = time.time()
+    began = clock.seconds()
     part = PartFile(wanted.path, wanted.size, wanted.sha256, wanted.list_sha256)
     part_file.check_space(os.path.dirname(wanted.path), wanted.size - os.fstat(part.handle).st_size)
     server = piece_server.Server(part, chain.key, chain.number, chain.limit)
@@ -55,9 +55,9 @@ def transfer(wanted, chain):
         receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, controller_lives)
         receiver.receive()
         part.finish(wanted.replace)
-        seconds = time.time() - began
+        seconds = clock.seconds() - began
         if not chain.is_last:
-            _linger(server, time.time() + max(LONGEST, TIMES * seconds))
+            _linger(server, clock.seconds() + max(LONGEST, TIMES * seconds))
     finally:
         server.stop()
     return {
@@ -90,10 +90,10 @@ def _listen(server, port):
 
 def _linger(server, end):
     """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS."""
-    quiet = time.time()
-    while controller_lives() and time.time() < end:
+    quiet = clock.seconds()
+    while controller_lives() and clock.seconds() < end:
         if server.active():
-            quiet = time.time()
-        elif server.done or time.time() - quiet > LINGER_SECONDS:
+            quiet = clock.seconds()
+        elif server.done or clock.seconds() - quiet > LINGER_SECONDS:
             return
         time.sleep(POLL)

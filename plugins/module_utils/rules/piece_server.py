@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 
-from . import pieces
+from . import clock, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ChangedError(Exception):
 class Rate(object):
     """A limit of the bytes per second that all connections of one server send together; 0 is no limit."""
 
-    def __init__(self, limit, clock=time.time, sleep=time.sleep):
+    def __init__(self, limit, clock=clock.seconds, sleep=time.sleep):
         # type: (float, Callable[[], float], Callable[[float], object]) -> None
         self.limit, self.clock, self.sleep = limit, clock, sleep
         self.lock, self.free = threading.Lock(), 0.0
@@ -97,13 +97,13 @@ class Server(object):
     def start(self, port):
         # type: (int) -> int
         """Listen, and serve in the background. Returns the port; OSError or IOError if it is in use."""
-        end = time.time() + BIND_SECONDS
+        end = clock.seconds() + BIND_SECONDS
         while True:
             try:
                 self.socket = _listening(port)
                 break
             except (IOError, OSError) as error:
-                if error.errno != errno.EADDRINUSE or time.time() >= end:
+                if error.errno != errno.EADDRINUSE or clock.seconds() >= end:
                     raise
                 time.sleep(0.5)
         _in_background(self._accept)
@@ -124,7 +124,7 @@ class Server(object):
         # type: () -> int
         """How many clients were sent something in the last ALIVE_SECONDS."""
         with self.lock:
-            return len([last for last in self.open.values() if time.time() - last < ALIVE_SECONDS])
+            return len([last for last in self.open.values() if clock.seconds() - last < ALIVE_SECONDS])
 
     def _accept(self):
         # type: () -> None
@@ -140,7 +140,7 @@ class Server(object):
             with self.lock:
                 is_welcome = len(self.open) < MOST_CONNECTIONS
                 if is_welcome:
-                    self.open[id(connection)] = time.time()
+                    self.open[id(connection)] = clock.seconds()
             if is_welcome:
                 _in_background(self._client, connection)
             else:
@@ -202,7 +202,7 @@ class Server(object):
     def _note(self, connection, amount):
         # type: (socket.socket, int) -> None
         with self.lock:
-            self.open[id(connection)] = time.time()
+            self.open[id(connection)] = clock.seconds()
             self.sent += amount
 
 
@@ -235,9 +235,9 @@ def _listening(port):
 def _line(connection):
     # type: (socket.socket) -> bytes
     """The bytes before the first line break that a client sends; empty if it sends too much or is too slow."""
-    end, text = time.time() + ASK_SECONDS, b""
+    end, text = clock.seconds() + ASK_SECONDS, b""
     while b"\n" not in text:
-        left = end - time.time()
+        left = end - clock.seconds()
         if left <= 0 or len(text) > pieces.LONGEST_REQUEST:
             return b""
         connection.settimeout(left)
