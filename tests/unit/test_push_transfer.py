@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
+from plugins.module_utils.push import receiver
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
@@ -421,6 +423,25 @@ def test_pieces_are_small_and_not_too_many(size: int, count: int, piece: int) ->
     assert pieces.count(size) == count
     assert pieces.piece_size(size) == piece * MEGABYTE // 4
     assert sum(pieces.length(size, index) for index in range(count)) == size
+
+
+@pytest.mark.parametrize(
+    ("patience", "quiet", "asked", "fails"),
+    [(20, 119, (1, 2), False), (20, 121, (1, 2), True), (20, 500, (1,), False), (380, 439, (1, 2), False)],
+)
+def test_transfer_fails_only_after_everybody_was_asked_and_all_could_have_begun(
+    monkeypatch: pytest.MonkeyPatch, patience: int, quiet: int, asked: tuple[int, ...], fails: bool
+) -> None:
+    monkeypatch.setattr(receiver.time, "sleep", lambda seconds: None)
+    now = [1000.0]
+    monkeypatch.setattr(receiver.clock, "seconds", lambda: now[0])
+    candidates = [pieces.Server(number, "192.0.2.1", 1) for number in (1, 2)]
+    part = types.SimpleNamespace(path="/x", list=None, have=0, count=1)
+    made = receiver.Receiver(part, KEY, 3, candidates, patience, lambda: True)
+    now[0] += quiet
+    with pytest.raises(receiver.StackError, match="no new piece") if fails else contextlib.nullcontext():
+        for number in asked:
+            made._next(0, candidates[number - 1], receiver.LostError(receiver.CLOSED))
 
 
 @pytest.mark.parametrize("python", [sys.executable, PYTHON2])

@@ -30,9 +30,11 @@ LEAD = 128
 LOOKS = (2, 3, 4)
 """After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""
 HOPELESS_SECONDS = 120
-"""After so many seconds without a new piece from anybody, the transfer has failed."""
+"""After so many seconds without a new piece from anybody, the transfer has failed, if everybody was asked meanwhile."""
+START_SECONDS = 60
+"""The same after `patience`, in which other hosts may begin."""
 GONE_SECONDS = 30
-"""The same, if nobody accepts a connection any more."""
+"""The same, if nobody accepts a connection any more; not before `patience` has passed."""
 PAUSE = 0.2
 BLOCK = 1 << 18
 MOST_NOTES = 50
@@ -64,6 +66,7 @@ class Receiver(object):
         self.notes = []  # type: list[dict[str, int | str]]
         self.began = self.progress = clock.seconds()
         self.in_round = 0
+        self.asked = set()  # type: set[int]
         self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
         self.blind = set([pieces.SOURCE])
 
@@ -103,13 +106,23 @@ class Receiver(object):
         at += 1
         quiet = clock.seconds() - self.progress
         self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
-        if quiet > HOPELESS_SECONDS:
+        self.asked.add(candidate.number)
+        was_everybody_asked = all(one.number in self.asked for one in self.candidates)
+        if quiet > max(HOPELESS_SECONDS, self.patience + START_SECONDS) and was_everybody_asked:
             raise self._failed("no new piece for %d s" % quiet)
-        if self.candidates and self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
+        if self.candidates and self.in_round >= len(self.candidates) and quiet > max(GONE_SECONDS, self._left()):
             raise self._failed("nobody accepts a connection")
         if at and self.candidates and at % len(self.candidates) == 0:
             time.sleep(1)
         return at
+
+    def _left(self):
+        """The seconds after the last progress at which every host must have begun."""
+        return self.began + self.patience - self.progress
+
+    def _progressed(self):
+        self.progress = clock.seconds()
+        self.asked.clear()
 
     def _failed(self, why):
         tried = ", ".join(
@@ -136,14 +149,14 @@ class Receiver(object):
                 with _Connection(self, candidate, pieces.LIST) as server:
                     content = server.answer(self.part.count * pieces.DIGEST)
                 self.part.use_list(content)
-                self.progress = clock.seconds()
+                self._progressed()
             if not self._is_complete():
                 with _Connection(self, candidate, self.part.have) as server:
                     while not self._is_complete():
                         content = server.answer(pieces.length(self.part.size, self.part.have))
                         self.part.add(content)
                         self.got[candidate.number] += len(content)
-                        self.progress = clock.seconds()
+                        self._progressed()
                         self._look(candidate)
                     server.send(pieces.DONE)
         except WrongPieceError:
