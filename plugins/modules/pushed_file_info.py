@@ -103,7 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.disk import existing
 from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
-from ..module_utils.push.part_file import check_space, part_of
+from ..module_utils.push.part_file import check_space, others_of, part_of
 from ..module_utils.push.place import check_place, state_of
 
 SECONDS = 5
@@ -128,7 +128,8 @@ def work(module):
     state = state_of(path, size, options["sha256"])
     have = file_size(part_of(path, options["sha256"]))
     if state != "present":
-        check_space(existing(os.path.dirname(path)), size - min(have, size))
+        freed = sum(file_size(one) for one in others_of(path, options["sha256"]))
+        check_space(existing(os.path.dirname(path)), max(size - min(have, size) - freed, 0))
     place = {
         "state": state,
         "have": have,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import hashlib
 import os
 import signal
 import socket
@@ -20,7 +23,7 @@ import pytest
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
-from plugins.module_utils.push import receiver
+from plugins.module_utils.push import part_file, receiver
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
@@ -423,6 +426,50 @@ def test_pieces_are_small_and_not_too_many(size: int, count: int, piece: int) ->
     assert pieces.count(size) == count
     assert pieces.piece_size(size) == piece * MEGABYTE // 4
     assert sum(pieces.length(size, index) for index in range(count)) == size
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(errno.EAGAIN, codes.BUSY, "another command"), (errno.ENOLCK, None, "cannot be locked: No locks available")],
+)
+def test_file_system_without_locks_is_not_another_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str | None, words: str
+) -> None:
+    def fail(*_given: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(part_file.fcntl, "flock", fail)
+    with pytest.raises(part_file.StackError, match=words) as caught:
+        part_file.PartFile(str(tmp_path / "x"), 1, "0" * 64, "0" * 64)
+    assert caught.value.details.get("code") == code
+
+
+def test_another_file_in_the_place_of_the_incomplete_one_does_not_get_the_name(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    part = part_file.PartFile(str(tmp_path / "x"), 0, digest, digest)
+    part.use_list(b"")
+    Path(part.part).unlink()
+    Path(part.part).write_bytes(b"other")
+    with pytest.raises(part_file.StackError, match="was removed or replaced"):
+        part.finish(False)
+    assert not (tmp_path / "x").exists()
+
+
+def test_incomplete_files_of_other_versions_are_removed_unless_they_are_in_use(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described)
+        host.directory.mkdir()
+        old, used = (host.directory / f".file.{digit * 16}.part" for digit in "0a")
+        others = [host.directory / name for name in (".file.0.part", ".file2.0000000000000000.part", ".file.part")]
+        link = host.directory / f".file.{'1' * 16}.part"
+        link.symlink_to(others[0])
+        for one in (old, used, *others):
+            one.write_bytes(b"x")
+        with used.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            assert host.start([(0, server.port)], is_last=True).result()["received"] == described.size
+    left = {one.name for one in host.directory.iterdir()}
+    assert left == {"file", used.name, link.name, *(one.name for one in others)}
 
 
 @pytest.mark.parametrize(

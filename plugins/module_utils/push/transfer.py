@@ -48,6 +48,7 @@ def transfer(wanted, chain):
         raise part_file.taken(wanted.path)
     began = clock.seconds()
     part = PartFile(wanted.path, wanted.size, wanted.sha256, wanted.list_sha256)
+    part_file.remove_others(wanted.path, wanted.sha256)
     part_file.check_space(os.path.dirname(wanted.path), wanted.size - os.fstat(part.handle).st_size)
     server = piece_server.Server(part, chain.key, chain.number, chain.limit)
     _listen(server, chain.port)
