@@ -41,6 +41,10 @@ options:
     description: The port on which the controller listens.
     type: int
     required: true
+  key:
+    description: The secret of this transfer, which the controller asks for.
+    type: str
+    required: true
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -59,6 +63,7 @@ EXAMPLES = r"""
     size: 23000000000
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     address: "{{ ansible_host | default(inventory_hostname) }}"
+    key: "{{ transfer_key }}"
     listen: 47810
 """
 
@@ -80,7 +85,7 @@ place:
       description: Bytes of it that an earlier transfer left.
       type: int
     reaches:
-      description: Whether the controller accepts a connection from this host.
+      description: Whether the controller, asked with O(key), answers this host.
       type: bool
     controller:
       description: The address of the controller that was tried.
@@ -97,27 +102,29 @@ place:
 """
 
 import os
-import socket
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.disk import existing
 from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
+from ..module_utils.push import asking
 from ..module_utils.push.part_file import check_space, others_of, part_of
 from ..module_utils.push.place import check_place, state_of
+from ..module_utils.rules.pieces import SOURCE, Server
 
 SECONDS = 5
+PAUSES = (0, 0.5)
 
 
-def reaches(address, port):
-    """Whether somebody accepts a connection there."""
-    if not address:
-        return False
-    try:
-        socket.create_connection((address, port), SECONDS).close()
-    except (IOError, OSError, UnicodeError):
-        return False
-    return True
+def reaches(address, port, key):
+    """Whether the controller of this transfer answers there. If many hosts ask at once, it can turn one away."""
+    server = Server(SOURCE, address, port)
+    for pause in PAUSES if address else ():
+        time.sleep(pause)
+        if asking.state(server, SOURCE, key, SECONDS) is not None:
+            return True
+    return False
 
 
 def work(module):
@@ -133,7 +140,7 @@ def work(module):
     place = {
         "state": state,
         "have": have,
-        "reaches": reaches(options["controller"], options["listen"]),
+        "reaches": reaches(options["controller"], options["listen"], options["key"]),
         "controller": options["controller"],
         "address": options["address"],
         "rack": options["rack"],
@@ -152,6 +159,7 @@ def main():
             "rack": {"type": "str", "default": ""},
             "controller": {"type": "str", "default": ""},
             "listen": {"type": "int", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
         },
         supports_check_mode=True,
     )

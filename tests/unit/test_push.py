@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from neuraltalk_provision.rules import codes, pieces
-from neuraltalk_provision.rules.piece_server import ChangedError
+from neuraltalk_provision.rules.piece_server import ChangedError, Server
 from neuraltalk_provision.site import masters, playbook
 from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution import source
@@ -24,7 +24,7 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
-from tests.unit.pushing import free_port
+from tests.unit.pushing import KEY, free_port
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -96,7 +96,7 @@ def test_hosts_get_the_file_from_each_other(capsys: Capture, hosts: Hosts) -> No
     assert transfer.variables["provision_push"]["limit"] == 2_000_000
     assert transfer.variables["provision_push"]["path"] == "/opt/neuraltalk/data/data.h5"
     assert len(transfer.variables["provision_push_secret"]) == 64
-    assert "provision_push_secret" not in check.variables
+    assert check.variables["provision_push_secret"] == transfer.variables["provision_push_secret"]
 
 
 def test_every_transfer_has_another_key(capsys: Capture, hosts: Hosts) -> None:
@@ -206,7 +206,8 @@ def test_file_that_changes_is_said_and_not_the_hosts(
             Path("data.h5").write_bytes(b"other")
             address = ("127.0.0.1", request.variables["provision_push"]["controller_port"])
             with socket.create_connection(address) as asking:
-                line = pieces.line(request.variables["provision_push_secret"], pieces.Request(0, 1, 0))
+                nonce = asking.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
+                line = pieces.line(request.variables["provision_push_secret"], nonce, pieces.Request(0, 1, 0))
                 asking.sendall(line + b"\n")
                 assert asking.recv(1) == pieces.CHANGED
         return before(request)
@@ -285,7 +286,7 @@ def test_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
 def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
     path = tmp_path / "data"
     sha256 = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
-    given = {"path": path, "size": 5, "sha256": sha256, "address": "a", "listen": free_port()}
+    given = {"path": path, "size": 5, "sha256": sha256, "address": "a", "key": KEY, "listen": free_port()}
     assert run_module("pushed_file_info", **given)["place"]["state"] == "absent"
     (tmp_path / f".data.{sha256[:16]}.part").write_bytes(b"123")
     assert run_module("pushed_file_info", **given)["place"]["have"] == 3
@@ -300,16 +301,23 @@ def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
 
 def test_host_says_whether_it_reaches_the_controller(run_module: Run, tmp_path: Path) -> None:
     given = {"path": tmp_path / "x", "size": 5, "sha256": "0" * 64, "address": "a", "controller": "127.0.0.1"}
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is True
-    assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is False
-    assert run_module("pushed_file_info", listen=port, **{**given, "controller": ""})["place"]["reaches"] is False
+    (tmp_path / "data").write_bytes(b"12345")
+    with source.opened(tmp_path / "data") as handle:
+        server = Server(source.Store(handle, source.describe(tmp_path / "data", handle)), KEY, pieces.SOURCE)
+        port = server.start(0)
+        assert run_module("pushed_file_info", key=KEY, listen=port, **given)["place"]["reaches"] is True
+        assert run_module("pushed_file_info", key="00" * 32, listen=port, **given)["place"]["reaches"] is False
+        server.stop()
+    assert run_module("pushed_file_info", key=KEY, listen=port, **given)["place"]["reaches"] is False
+    none = {**given, "controller": ""}
+    assert run_module("pushed_file_info", key=KEY, listen=port, **none)["place"]["reaches"] is False
 
 
 def test_host_with_too_little_space_says_so_before(run_module: Run, tmp_path: Path) -> None:
     with pytest.raises(ModuleError, match="--into") as caught:
-        run_module("pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", listen=1)
+        run_module(
+            "pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", key=KEY, listen=1
+        )
     assert caught.value.result["code"] == codes.DISK_FULL
 
 
@@ -378,8 +386,11 @@ def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
     words = {"ansible_ssh_args": own} if own else {}
     inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 1, **words)
     variables = {"path": "/x/y", "size": 1, "sha256": "0" * 64, "controller": "", "controller_port": free_port()}
+    secret = {"provision_push_secret": KEY}
     playbook.run(
-        Request("push_check.yml", inventory, {"provision_push": variables}, ssh_args="-o ServerAliveInterval=5")
+        Request(
+            "push_check.yml", inventory, {"provision_push": variables, **secret}, ssh_args="-o ServerAliveInterval=5"
+        )
     )
     asked = " ".join(ssh.calls)
     assert ("ServerAliveInterval=5" in asked, "gate.example.org" in asked) == (not own, bool(own))
@@ -388,7 +399,7 @@ def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
 def checked(path: Path, content: bytes = b"12345") -> dict[str, Any]:
     """What the module is asked about a file that should have these contents."""
     sha256 = hashlib.sha256(content).hexdigest()
-    return {"path": path, "size": len(content), "sha256": sha256, "address": "a", "listen": free_port()}
+    return {"path": path, "size": len(content), "sha256": sha256, "address": "a", "key": KEY, "listen": free_port()}
 
 
 def test_file_that_another_user_can_change_does_not_count_as_the_file(run_module: Run, tmp_path: Path) -> None:

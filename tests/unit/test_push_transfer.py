@@ -27,6 +27,7 @@ from plugins.module_utils.push import part_file, receiver
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
+NONCE = "ab" * 16
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,26 @@ def test_host_continues_where_it_was_killed(file: Path, tmp_path: Path) -> None:
     assert host.path.read_bytes() == file.read_bytes()
 
 
+def test_host_that_has_everything_says_so_and_asks_while_it_verifies(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "KEEP_SECONDS", 0)
+    lives: list[int] = []
+    asked: list[object] = []
+    monkeypatch.setattr(receiver.asking, "state", lambda *given: asked.append(given))
+    with serving(file) as (server, described):
+        part = part_file.PartFile(str(tmp_path / "x"), described.size, described.sha256, described.list_sha256)
+        Path(part.part).write_bytes(file.read_bytes())
+        candidates = [pieces.Server(0, "127.0.0.1", server.port)]
+        made = receiver.Receiver(part, KEY, 1, candidates, 1, lambda: lives.append(1) is None)
+        made.receive()
+        time.sleep(0.2)
+        assert server.done == {1}
+    assert made.got == {}
+    assert len(asked) == 34
+    assert len(lives) > 34
+
+
 def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described):
         host = Host(tmp_path, 1, described)
@@ -182,7 +203,12 @@ def talker() -> Iterator[Callable[[bytes], int]]:
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(b"HTTP/1.0 200 OK\r\n\r\n", "wrong"), (b"P" + b"x" * MEGABYTE, "wrong"), (b"", "silent"), (b"C", "changed")],
+    [
+        (b"HTTP/1.0 200 OK\r\nServer: something\r\n\r\n", "wrong"),
+        (f"{NONCE}\n".encode() + b"P" + b"x" * MEGABYTE, "wrong"),
+        (b"", "silent"),
+        (f"{NONCE}\n".encode() + b"C", "changed"),
+    ],
 )
 def test_another_program_on_the_port_of_a_host_is_left(
     file: Path, tmp_path: Path, talker: Callable[[bytes], int], words: bytes, why: str
@@ -194,21 +220,24 @@ def test_another_program_on_the_port_of_a_host_is_left(
     assert host.path.read_bytes() == file.read_bytes()
 
 
-def ask(port: int, line: bytes) -> bytes:
+def ask(port: int, line: bytes | pieces.Request, nonce: str = "") -> bytes:
+    """What a server answers to a line, or to a request with its proof."""
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.settimeout(10)
+        given = connection.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
+        if isinstance(line, pieces.Request):
+            line = pieces.line(KEY, nonce or given, line) + b"\n"
         connection.sendall(line)
         return connection.recv(10)
 
 
 def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
     with serving(file) as (server, _described):
-        right = pieces.line(KEY, pieces.Request(0, 1, 0)) + b"\n"
-        assert ask(server.port, right)[:1] == b"P"
+        assert ask(server.port, pieces.Request(0, 1, 0))[:1] == b"P"
         for line in (
-            pieces.line("00" * 32, pieces.Request(0, 1, 0)) + b"\n",
-            right.replace(b" 0 1 0 ", b" 0 1 3 "),
-            pieces.line(KEY, pieces.Request(2, 1, 0)) + b"\n",
+            pieces.line("00" * 32, NONCE, pieces.Request(0, 1, 0)) + b"\n",
+            pieces.line(KEY, NONCE, pieces.Request(0, 1, 0)) + b"\n",
+            pieces.Request(2, 1, 0),
             b"GET / HTTP/1.1\r\n\r\n",
             b"x" * 100_000,
             b"\xff\xfe\n",
@@ -220,23 +249,32 @@ def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
 
 
 def test_proof_for_one_host_is_worthless_at_another() -> None:
-    line = pieces.line(KEY, pieces.Request(3, 4, 0))
-    assert pieces.asked(KEY, line) == pieces.Request(3, 4, 0)
-    assert pieces.asked(KEY, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
+    line = pieces.line(KEY, NONCE, pieces.Request(3, 4, 0))
+    assert pieces.asked(KEY, NONCE, line) == pieces.Request(3, 4, 0)
+    assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
+    assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 3 4 3 ")) is None
+    assert pieces.asked(KEY, "cd" * 16, line) is None
     assert KEY.encode() not in line
+
+
+def test_request_that_was_recorded_is_worthless_on_another_connection(file: Path) -> None:
+    with serving(file) as (server, _described):
+        assert ask(server.port, pieces.Request(0, 1, 0), nonce=NONCE) == b""
+        assert ask(server.port, pieces.Request(0, 1, pieces.STATE)) == b"P000000034"
 
 
 def test_clients_that_say_nothing_are_few_and_do_not_stay(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.ASK_SECONDS", 1)
-    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 4)
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_UNPROVED", 4)
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 1)
     with serving(file) as (server, described):
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
         time.sleep(0.3)
-        assert len(server.open) == 4
+        assert (len(server.unproved), len(server.open), server.active()) == (4, 0, 0)
         host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
-        assert host.result()["received"] == described.size
+        result = host.result()
+        assert (result["received"], result["left"]) == (described.size, [])
         for one in idle:
             one.close()
 

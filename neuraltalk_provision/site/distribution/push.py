@@ -105,7 +105,7 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
             raise source.changed(request.file)
         server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
         with _serving(server, request.own_port):
-            found = _check(request, description, settings, output)
+            found = _check(request, description, server.key, settings, output)
             chain = chains.make(found.ready)
             if plan or not chain:
                 return Report(request, description, found.present, chain, {}, found.failures)
@@ -133,7 +133,7 @@ def _serving(server: Server, port: int) -> Iterator[None]:
         server.stop()
 
 
-def _check(request: Request, description: Description, settings: Settings, output: Output) -> _Found:
+def _check(request: Request, description: Description, key: str, settings: Settings, output: Output) -> _Found:
     """Ask every host whether it has the file, and whether it can receive it."""
     with output.working("asking the hosts"):
         outcome = playbook.run(
@@ -143,7 +143,7 @@ def _check(request: Request, description: Description, settings: Settings, outpu
                 limit=request.hosts,
                 forks=settings.forks,
                 ssh_args=SSH,
-                variables={"provision_push": _variables(request, description)},
+                variables={"provision_push": _variables(request, description), "provision_push_secret": key},
             )
         )
     results, failures = host_results.of(outcome.results, "pushed_file_info", PushedFileInfoResult)

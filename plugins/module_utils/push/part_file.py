@@ -120,8 +120,11 @@ class PartFile(object):
         if not is_at(self.handle, self.part):  # the other command has just ended
             raise StackError(busy, code=codes.BUSY)
 
-    def use_list(self, content):
-        """Use the list of the pieces' digests, and keep what is there and right. WrongPieceError if it is wrong."""
+    def use_list(self, content, meanwhile=lambda: None):
+        """Use the list of the pieces' digests, and keep what is there and right. WrongPieceError if it is wrong.
+
+        `meanwhile()` is called after each piece that is right.
+        """
         if hashlib.sha256(content).hexdigest() != self.list_sha256 or len(content) != self.count * pieces.DIGEST:
             raise WrongPieceError("the list of the pieces")
         with self.changed:
@@ -132,6 +135,7 @@ class PartFile(object):
             if not self._is_right(self.have, piece):
                 break
             self._arrived(piece)
+            meanwhile()
         self.kept = self.have
         os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
 

@@ -15,12 +15,15 @@ import time
 
 from ..host.errors import StackError
 from ..rules import clock, codes, pieces
+from . import asking
 from .part_file import WrongPieceError
 
 SILENT_SECONDS = 5
 """After so many seconds without an answer or a byte, a server counts as lost. It says each second that it is alive."""
 ASK_SECONDS = 1
 """The same for a question that is asked while a file arrives."""
+KEEP_SECONDS = 3
+"""How often a host that verifies what it has asks the host before it, which otherwise would end."""
 STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
 LOOK_SECONDS = 10
@@ -66,6 +69,7 @@ class Receiver(object):
         self.notes = []  # type: list[dict[str, int | str]]
         self.began = self.progress = clock.seconds()
         self.in_round = 0
+        self.reminded = self.began
         self.asked = set()  # type: set[int]
         self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
         self.blind = set([pieces.SOURCE])
@@ -82,11 +86,20 @@ class Receiver(object):
                 self._check()
             except LostError as error:
                 self._check()
+                if self._is_complete():
+                    return  # only the word that nothing is missing did not arrive
                 if self._waits(candidate, error):
                     time.sleep(PAUSE)
                     continue
                 self._note(candidate, error.why)
                 at = self._next(at, candidate, error)
+
+    def _meanwhile(self):
+        """While what is there is verified: end with the controller, and keep the host before this one serving."""
+        if clock.seconds() - self.reminded >= KEEP_SECONDS:
+            self._check()
+            asking.state(self.candidates[0], self.number, self.key, ASK_SECONDS)
+            self.reminded = clock.seconds()
 
     def _is_complete(self):
         return self.part.list is not None and self.part.have >= self.part.count
@@ -148,17 +161,16 @@ class Receiver(object):
             if self.part.list is None:
                 with _Connection(self, candidate, pieces.LIST) as server:
                     content = server.answer(self.part.count * pieces.DIGEST)
-                self.part.use_list(content)
+                self.part.use_list(content, self._meanwhile)
                 self._progressed()
-            if not self._is_complete():
-                with _Connection(self, candidate, self.part.have) as server:
-                    while not self._is_complete():
-                        content = server.answer(pieces.length(self.part.size, self.part.have))
-                        self.part.add(content)
-                        self.got[candidate.number] += len(content)
-                        self._progressed()
-                        self._look(candidate)
-                    server.send(pieces.DONE)
+            with _Connection(self, candidate, self.part.have) as server:
+                while not self._is_complete():
+                    content = server.answer(pieces.length(self.part.size, self.part.have))
+                    self.part.add(content)
+                    self.got[candidate.number] += len(content)
+                    self._progressed()
+                    self._look(candidate)
+                server.send(pieces.DONE)
         except WrongPieceError:
             raise LostError(WRONG)
 
@@ -176,10 +188,8 @@ class Receiver(object):
         others = [one for one in self.candidates[place:] if one.number not in self.blind]
         if not others:
             return
-        try:
-            with _Connection(self, others[0], pieces.STATE, ASK_SECONDS) as server:
-                other = int(server.answer(pieces.STATE_DIGITS))
-        except (LostError, ValueError):
+        other = asking.state(others[0], self.number, self.key, ASK_SECONDS)
+        if other is None:
             self.blind.add(others[0].number)  # nothing arrives here while somebody who is gone is asked
             return
         self.lead = other - self.part.have
@@ -199,16 +209,22 @@ class Receiver(object):
 class _Connection(object):
     """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
 
-    def __init__(self, receiver, candidate, first, seconds=None):
+    def __init__(self, receiver, candidate, first):
         self.receiver, self.since = receiver, clock.seconds()
-        seconds = seconds or SILENT_SECONDS
         try:
-            self.socket = socket.create_connection((candidate.address, candidate.port), seconds)
+            self.socket = socket.create_connection((candidate.address, candidate.port), SILENT_SECONDS)
         except (IOError, OSError) as error:
             raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(SILENT_SECONDS)
         request = pieces.Request(candidate.number, receiver.number, first)
-        self.send(pieces.line(receiver.key, request) + b"\n")
+        try:
+            nonce = pieces.nonce_of(self._read(pieces.NONCE + 1))
+            if nonce is None:
+                raise LostError(WRONG)
+            self.send(pieces.line(receiver.key, nonce, request) + b"\n")
+        except (LostError, StackError):
+            self.socket.close()
+            raise
 
     def __enter__(self):
         return self

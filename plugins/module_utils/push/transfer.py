@@ -95,6 +95,6 @@ def _linger(server, end):
     while controller_lives() and clock.seconds() < end:
         if server.active():
             quiet = clock.seconds()
-        elif server.done or clock.seconds() - quiet > LINGER_SECONDS:
+        elif server.done or clock.seconds() - max(quiet, server.heard) > LINGER_SECONDS:
             return
         time.sleep(POLL)

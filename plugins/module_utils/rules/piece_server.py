@@ -8,8 +8,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import binascii
+import collections
 import errno
 import functools
+import os
 import socket
 import threading
 import time
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 
 
 MOST_CONNECTIONS = 32
-"""How many clients are served at once; more are turned away."""
+"""How many clients that have proved the key are served at once; more are turned away."""
+MOST_UNPROVED = 32
+"""How many clients that have not yet proved it are heard at once; for one more, the oldest is turned away."""
 ASK_SECONDS = 5
 """In this time a client must send its request."""
 SEND_SECONDS = 20
@@ -80,7 +85,7 @@ class Server(object):
 
     `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
     after so many seconds, and raise ChangedError. It has `count`, the number of pieces, and `have`, the
-    number of those that are there.
+    number of those that are there. `heard` is when somebody last proved that he has the key.
     """
 
     def __init__(self, store, key, number, limit=0):
@@ -88,6 +93,8 @@ class Server(object):
         self.store, self.key, self.number, self.rate = store, key, number, Rate(limit)
         self.lock = threading.Lock()
         self.open = {}  # type: dict[int, float]
+        self.unproved = collections.OrderedDict()  # type: collections.OrderedDict[int, socket.socket]
+        self.heard = clock.seconds()
         self.done = set()  # type: set[int]
         self.sent = 0
         self.refused = 0
@@ -114,10 +121,7 @@ class Server(object):
         """Accept no more clients. Connections end by themselves, at the latest with the process."""
         listener, self.socket = self.socket, None
         if listener:
-            try:
-                listener.shutdown(socket.SHUT_RDWR)  # else the thread that accepts would wait on
-            except (IOError, OSError):
-                pass
+            _shut(listener)  # else the thread that accepts would wait on
             listener.close()
 
     def active(self):
@@ -138,13 +142,11 @@ class Server(object):
                 time.sleep(0.1)
                 continue
             with self.lock:
-                is_welcome = len(self.open) < MOST_CONNECTIONS
-                if is_welcome:
-                    self.open[id(connection)] = clock.seconds()
-            if is_welcome:
-                _in_background(self._client, connection)
-            else:
-                connection.close()
+                oldest = self.unproved.popitem(last=False)[1] if len(self.unproved) >= MOST_UNPROVED else None
+                self.unproved[id(connection)] = connection
+            if oldest:
+                _shut(oldest)
+            _in_background(self._client, connection)
 
     def _client(self, connection):
         # type: (socket.socket) -> None
@@ -154,15 +156,21 @@ class Server(object):
             pass
         finally:
             with self.lock:
-                del self.open[id(connection)]
+                self.open.pop(id(connection), None)
+                self.unproved.pop(id(connection), None)
             connection.close()
 
     def _serve(self, connection):
         # type: (socket.socket) -> None
-        request = pieces.asked(self.key, _line(connection))
+        nonce = binascii.hexlify(os.urandom(pieces.NONCE // 2)).decode("ascii")
+        connection.settimeout(ASK_SECONDS)
+        connection.sendall(nonce.encode("ascii") + b"\n")
+        request = pieces.asked(self.key, nonce, _line(connection))
         if request is None or request.server != self.number:
             with self.lock:
                 self.refused += 1
+            return
+        if not self._is_welcome(connection):
             return
         connection.settimeout(SEND_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -182,6 +190,16 @@ class Server(object):
         if connection.recv(1) == pieces.DONE:
             with self.lock:
                 self.done.add(request.client)
+
+    def _is_welcome(self, connection):
+        # type: (socket.socket) -> bool
+        """Count a client that has proved the key. False if it was turned away meanwhile, or if there are too many."""
+        with self.lock:
+            self.heard = clock.seconds()
+            if self.unproved.pop(id(connection), None) is None or len(self.open) >= MOST_CONNECTIONS:
+                return False
+            self.open[id(connection)] = self.heard
+            return True
 
     def _send(self, connection, get):
         # type: (socket.socket, Callable[[float], bytes | None]) -> None
@@ -204,6 +222,15 @@ class Server(object):
         with self.lock:
             self.open[id(connection)] = clock.seconds()
             self.sent += amount
+
+
+def _shut(connection):
+    # type: (socket.socket) -> None
+    """End what another thread does with a socket."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except (IOError, OSError):
+        pass
 
 
 def _in_background(function, *arguments):
