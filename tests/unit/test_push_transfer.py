@@ -23,7 +23,7 @@ import pytest
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
-from plugins.module_utils.push import part_file, receiver
+from plugins.module_utils.push import part_file, receiver, transfer
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
@@ -126,11 +126,30 @@ def test_host_that_has_everything_says_so_and_asks_while_it_verifies(
         candidates = [pieces.Server(0, "127.0.0.1", server.port)]
         made = receiver.Receiver(part, KEY, 1, candidates, 1, lambda: lives.append(1) is None)
         made.receive()
-        time.sleep(0.2)
+        end = time.monotonic() + 10
+        while not server.done and time.monotonic() < end:
+            time.sleep(0.05)
         assert server.done == {1}
     assert made.got == {}
     assert len(asked) == 34
     assert len(lives) > 34
+
+
+def test_host_serves_as_long_as_another_one_asks_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
+    monkeypatch.setattr(transfer.clock, "seconds", lambda: now[0])
+    monkeypatch.setattr(transfer, "controller_lives", lambda: True)
+
+    class Asked:
+        done: frozenset[int] = frozenset()
+        heard = property(lambda self: min(now[0], 100))
+
+        def active(self) -> int:
+            return 0
+
+    transfer._linger(Asked(), 1000)
+    assert now[0] == pytest.approx(100 + transfer.LINGER_SECONDS, abs=2)
 
 
 def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ class Server(object):
         nonce = binascii.hexlify(os.urandom(pieces.NONCE // 2)).decode("ascii")
         connection.settimeout(ASK_SECONDS)
         connection.sendall(nonce.encode("ascii") + b"\n")
-        request = pieces.asked(self.key, nonce, _line(connection))
+        line, more = _line(connection)
+        request = pieces.asked(self.key, nonce, line)
         if request is None or request.server != self.number:
             with self.lock:
                 self.refused += 1
@@ -187,7 +188,7 @@ class Server(object):
             self.changed = True
             connection.sendall(pieces.CHANGED)
             return
-        if connection.recv(1) == pieces.DONE:
+        if (more[:1] or connection.recv(1)) == pieces.DONE:
             with self.lock:
                 self.done.add(request.client)
 
@@ -260,16 +261,17 @@ def _listening(port):
 
 
 def _line(connection):
-    # type: (socket.socket) -> bytes
-    """The bytes before the first line break that a client sends; empty if it sends too much or is too slow."""
+    # type: (socket.socket) -> tuple[bytes, bytes]
+    """What a client sends before the first line break, and after it; empty if it sends too much or is too slow."""
     end, text = clock.seconds() + ASK_SECONDS, b""
     while b"\n" not in text:
         left = end - clock.seconds()
         if left <= 0 or len(text) > pieces.LONGEST_REQUEST:
-            return b""
+            return b"", b""
         connection.settimeout(left)
         block = connection.recv(pieces.LONGEST_REQUEST)
         if not block:
-            return b""
+            return b"", b""
         text += block
-    return text.partition(b"\n")[0]
+    line, _, more = text.partition(b"\n")
+    return line, more
