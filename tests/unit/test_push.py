@@ -120,7 +120,8 @@ def test_hosts_that_fail_are_listed_and_the_others_are_done(capsys: Capture, hos
     code, out, err = push(capsys)
     assert code == 1
     assert "1 host has /opt/neuraltalk/data/data.h5" in out
-    assert "b: /opt/neuraltalk/data/data.h5 is there and has other contents: use --replace" in err
+    assert "b: /opt/neuraltalk/data/data.h5 is there, and has other contents or can be" in err
+    assert "use --replace" in err
     assert "the disk is full" in err
     assert "failed.txt" in err
 

@@ -154,7 +154,8 @@ def _check(request: Request, description: Description, key: str, settings: Setti
 
 
 def _taken(request: Request, host: str) -> Failure:
-    message = f"{request.path} is there and has other contents: use --replace, or another --into"
+    what = "has other contents or can be changed by other users"
+    message = f"{request.path} is there, and {what}: use --replace, or another --into"
     return Failure(host, "", message, code=codes.FILE_TAKEN)
 
 

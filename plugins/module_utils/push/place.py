@@ -29,10 +29,10 @@ def check_place(path):
     """
     directory = os.path.dirname(path)
     for reason in unsafe(directory, OTHER_PLACE)[:1]:
-        raise StackError(reason, code=codes.FILE_DENIED)
+        raise StackError(reason)
     if os.path.isdir(directory) and writers(directory):
         message = "%s can be written by %s, who could take the name of the file first: chmod go-w it, or %s"
-        raise StackError(message % (directory, writers(directory), OTHER_PLACE), code=codes.FILE_DENIED)
+        raise StackError(message % (directory, writers(directory), OTHER_PLACE))
     if os.path.isdir(path) and not os.path.islink(path):
         message = "%s is a directory, and a file of this name is pushed: move the directory away, or %s"
         raise StackError(message % (path, OTHER_PLACE), code=codes.FILE_TAKEN)
