@@ -53,12 +53,12 @@ TASK_LIMITS = {
             "slurm_node.yml",
             "packages.yml",
             "owners.yml",
-            "push_check.yml",
         ),
         300,
     ),
     **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml", "allow_starts.yml"), 600),
     **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml", "discard.yml"), 3600),
+    "push_check.yml": 3600,  # it hashes a file that is there already
 }
 """Seconds that one task on one host may take, by playbook: a host that hangs must not stop all others.
 
@@ -77,6 +77,8 @@ class Request:
     check: bool = False
     diff: bool = False
     forks: int = 50
+    ssh_args: str = ""
+    """The arguments of ssh, for hosts of which the inventory has none; empty for those of ansible.cfg."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
             environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
+            environ |= {"ANSIBLE_SSH_ARGS": request.ssh_args} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(

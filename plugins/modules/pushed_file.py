@@ -10,7 +10,8 @@ short_description: Receive a file from other hosts, and pass it on
 description:
   - Fetches the pieces of a file from the first of O(candidates) that has them, compares each with its digest, and
     serves them at the same time to the hosts that come after this one. Each request needs a proof made with O(key).
-  - Pieces that an earlier transfer left are kept. The file gets its name and mode 0644 when it is complete; until then
+  - Pieces that an earlier transfer left are kept. What transfers of other versions left is removed.
+    The file gets its name and mode 0644 when it is complete; until then
     only its owner can read it.
   - It serves as long as others ask, and ends by itself, also if the controller has ended. No listener stays behind.
 options:

@@ -8,6 +8,7 @@ DOCUMENTATION = r"""
 module: pushed_file_info
 short_description: Say whether a host has a file already, and whether it can receive it
 description:
+  - Fails if another user could replace the file, because of its directory.
   - Compares the file with its SHA-256 if it is there, looks for pieces of it that an earlier transfer left, for free
     space, and whether the controller can be reached. Changes nothing.
   - The action plugin of this name adds the address of the controller, as it is on the way to this host.
@@ -40,6 +41,10 @@ options:
     description: The port on which the controller listens.
     type: int
     required: true
+  key:
+    description: The secret of this transfer, which the controller asks for.
+    type: str
+    required: true
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -58,6 +63,7 @@ EXAMPLES = r"""
     size: 23000000000
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     address: "{{ ansible_host | default(inventory_hostname) }}"
+    key: "{{ transfer_key }}"
     listen: 47810
 """
 
@@ -72,13 +78,14 @@ place:
   type: dict
   contains:
     state:
-      description: V(present) for the file itself, V(other) for something else of its name, V(absent) for neither.
+      description: V(present) for the file itself, V(other) for something else of its name or a file that another user
+        can write, V(absent) for neither.
       type: str
     have:
       description: Bytes of it that an earlier transfer left.
       type: int
     reaches:
-      description: Whether the controller accepts a connection from this host.
+      description: Whether the controller, asked with O(key), answers this host.
       type: bool
     controller:
       description: The address of the controller that was tried.
@@ -95,50 +102,45 @@ place:
 """
 
 import os
-import socket
-import stat
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.disk import existing
-from ..module_utils.host.files import file_sha256, file_size
+from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
-from ..module_utils.push.part_file import check_space, part_of
+from ..module_utils.push import asking
+from ..module_utils.push.part_file import check_space, others_of, part_of
+from ..module_utils.push.place import check_place, state_of
+from ..module_utils.rules.pieces import SOURCE, Server
 
 SECONDS = 5
+PAUSES = (0, 0.5)
 
 
-def state_of(path, size, sha256):
-    """What is at the path: the file, something else, or nothing."""
-    if not os.path.lexists(path):
-        return "absent"
-    status = os.stat(path) if os.path.exists(path) else os.lstat(path)
-    is_it = stat.S_ISREG(status.st_mode) and status.st_size == size and file_sha256(path) == sha256
-    return "present" if is_it else "other"
-
-
-def reaches(address, port):
-    """Whether somebody accepts a connection there."""
-    if not address:
-        return False
-    try:
-        socket.create_connection((address, port), SECONDS).close()
-    except (IOError, OSError, UnicodeError):
-        return False
-    return True
+def reaches(address, port, key):
+    """Whether the controller of this transfer answers there. If many hosts ask at once, it can turn one away."""
+    server = Server(SOURCE, address, port)
+    for pause in PAUSES if address else ():
+        time.sleep(pause)
+        if asking.state(server, SOURCE, key, SECONDS) is not None:
+            return True
+    return False
 
 
 def work(module):
     """The result of the module."""
     options = module.params
     path, size = options["path"], options["size"]
+    check_place(path)
     state = state_of(path, size, options["sha256"])
     have = file_size(part_of(path, options["sha256"]))
     if state != "present":
-        check_space(existing(os.path.dirname(path)), size - min(have, size))
+        freed = sum(file_size(one) for one in others_of(path, options["sha256"]))
+        check_space(existing(os.path.dirname(path)), max(size - min(have, size) - freed, 0))
     place = {
         "state": state,
         "have": have,
-        "reaches": reaches(options["controller"], options["listen"]),
+        "reaches": reaches(options["controller"], options["listen"], options["key"]),
         "controller": options["controller"],
         "address": options["address"],
         "rack": options["rack"],
@@ -157,6 +159,7 @@ def main():
             "rack": {"type": "str", "default": ""},
             "controller": {"type": "str", "default": ""},
             "listen": {"type": "int", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
         },
         supports_check_mode=True,
     )

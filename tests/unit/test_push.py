@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,13 +16,15 @@ import pytest
 import yaml
 
 from neuraltalk_provision.rules import codes, pieces
-from neuraltalk_provision.rules.piece_server import ChangedError
+from neuraltalk_provision.rules.piece_server import ChangedError, Server
 from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution import source
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
-from tests.unit.pushing import free_port
+from tests.unit.pushing import KEY, free_port
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -92,7 +96,7 @@ def test_hosts_get_the_file_from_each_other(capsys: Capture, hosts: Hosts) -> No
     assert transfer.variables["provision_push"]["limit"] == 2_000_000
     assert transfer.variables["provision_push"]["path"] == "/opt/neuraltalk/data/data.h5"
     assert len(transfer.variables["provision_push_secret"]) == 64
-    assert "provision_push_secret" not in check.variables
+    assert check.variables["provision_push_secret"] == transfer.variables["provision_push_secret"]
 
 
 def test_every_transfer_has_another_key(capsys: Capture, hosts: Hosts) -> None:
@@ -116,7 +120,8 @@ def test_hosts_that_fail_are_listed_and_the_others_are_done(capsys: Capture, hos
     code, out, err = push(capsys)
     assert code == 1
     assert "1 host has /opt/neuraltalk/data/data.h5" in out
-    assert "b: /opt/neuraltalk/data/data.h5 is there and has other contents: use --replace" in err
+    assert "b: /opt/neuraltalk/data/data.h5 is there, and has other contents or can be" in err
+    assert "use --replace" in err
     assert "the disk is full" in err
     assert "failed.txt" in err
 
@@ -202,7 +207,8 @@ def test_file_that_changes_is_said_and_not_the_hosts(
             Path("data.h5").write_bytes(b"other")
             address = ("127.0.0.1", request.variables["provision_push"]["controller_port"])
             with socket.create_connection(address) as asking:
-                line = pieces.line(request.variables["provision_push_secret"], pieces.Request(0, 1, 0))
+                nonce = asking.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
+                line = pieces.line(request.variables["provision_push_secret"], nonce, pieces.Request(0, 1, 0))
                 asking.sendall(line + b"\n")
                 assert asking.recv(1) == pieces.CHANGED
         return before(request)
@@ -281,7 +287,7 @@ def test_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
 def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
     path = tmp_path / "data"
     sha256 = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
-    given = {"path": path, "size": 5, "sha256": sha256, "address": "a", "listen": free_port()}
+    given = {"path": path, "size": 5, "sha256": sha256, "address": "a", "key": KEY, "listen": free_port()}
     assert run_module("pushed_file_info", **given)["place"]["state"] == "absent"
     (tmp_path / f".data.{sha256[:16]}.part").write_bytes(b"123")
     assert run_module("pushed_file_info", **given)["place"]["have"] == 3
@@ -296,16 +302,23 @@ def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
 
 def test_host_says_whether_it_reaches_the_controller(run_module: Run, tmp_path: Path) -> None:
     given = {"path": tmp_path / "x", "size": 5, "sha256": "0" * 64, "address": "a", "controller": "127.0.0.1"}
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is True
-    assert run_module("pushed_file_info", listen=port, **given)["place"]["reaches"] is False
-    assert run_module("pushed_file_info", listen=port, **{**given, "controller": ""})["place"]["reaches"] is False
+    (tmp_path / "data").write_bytes(b"12345")
+    with source.opened(tmp_path / "data") as handle:
+        server = Server(source.Store(handle, source.describe(tmp_path / "data", handle)), KEY, pieces.SOURCE)
+        port = server.start(0)
+        assert run_module("pushed_file_info", key=KEY, listen=port, **given)["place"]["reaches"] is True
+        assert run_module("pushed_file_info", key="00" * 32, listen=port, **given)["place"]["reaches"] is False
+        server.stop()
+    assert run_module("pushed_file_info", key=KEY, listen=port, **given)["place"]["reaches"] is False
+    none = {**given, "controller": ""}
+    assert run_module("pushed_file_info", key=KEY, listen=port, **none)["place"]["reaches"] is False
 
 
 def test_host_with_too_little_space_says_so_before(run_module: Run, tmp_path: Path) -> None:
     with pytest.raises(ModuleError, match="--into") as caught:
-        run_module("pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", listen=1)
+        run_module(
+            "pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", key=KEY, listen=1
+        )
     assert caught.value.result["code"] == codes.DISK_FULL
 
 
@@ -357,3 +370,76 @@ def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, cap
     assert (into / "data.h5").read_bytes() == (site / "data.h5").read_bytes()
     code, out, _ = push(capsys, "--into", into, "-i", inventory)
     assert (code, "has it" in out) == (0, True)
+
+
+def test_check_may_take_as_long_as_a_large_file_needs_and_connections_last_longer() -> None:
+    assert playbook.TASK_LIMITS["push_check.yml"] == 3600
+    persist = re.search(r"ControlPersist=([0-9]+)s", pushing.SSH)
+    assert persist
+    assert int(persist[1]) > playbook.TASK_LIMITS["push_check.yml"]
+
+
+@pytest.mark.parametrize("own", ["", "-o ProxyJump=gate.example.org"])
+def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    ssh = fake_ssh.put_on_path(tmp_path, monkeypatch)
+    words = {"ansible_ssh_args": own} if own else {}
+    inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 1, **words)
+    variables = {"path": "/x/y", "size": 1, "sha256": "0" * 64, "controller": "", "controller_port": free_port()}
+    secret = {"provision_push_secret": KEY}
+    playbook.run(
+        Request(
+            "push_check.yml", inventory, {"provision_push": variables, **secret}, ssh_args="-o ServerAliveInterval=5"
+        )
+    )
+    asked = " ".join(ssh.calls)
+    assert ("ServerAliveInterval=5" in asked, "gate.example.org" in asked) == (not own, bool(own))
+
+
+def checked(path: Path, content: bytes = b"12345") -> dict[str, Any]:
+    """What the module is asked about a file that should have these contents."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"path": path, "size": len(content), "sha256": sha256, "address": "a", "key": KEY, "listen": free_port()}
+
+
+def test_file_that_another_user_can_change_does_not_count_as_the_file(run_module: Run, tmp_path: Path) -> None:
+    path, own = tmp_path / "data", tmp_path / "own"
+    own.write_bytes(b"12345")
+    path.symlink_to(own)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.unlink()
+    path.write_bytes(b"12345")
+    path.chmod(0o664)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.chmod(0o644)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "present"
+    if os.geteuid() == 0:
+        os.chown(path, 1234, -1)
+        assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+    path.unlink()
+    os.mkfifo(path)
+    assert run_module("pushed_file_info", **checked(path))["place"]["state"] == "other"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_plan_sees_a_directory_in_which_others_can_write(run_module: Run, tmp_path: Path, mode: int) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    os.chown(place, -1, 12345)
+    place.chmod(mode)
+    with pytest.raises(ModuleError, match="chmod go-w it, or use another --into"):
+        run_module("pushed_file_info", **checked(place / "x"))
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
+    with pytest.raises(ModuleError, match="use another --into"):
+        run_module("pushed_file", path=place / "x", listen=free_port(), **given)
+
+
+def test_directory_of_that_name_is_refused_before_anything_is_sent(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ModuleError, match="is a directory") as caught:
+        run_module("pushed_file_info", **checked(tmp_path / "x"))
+    assert caught.value.result["code"] == codes.FILE_TAKEN
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
+    with pytest.raises(ModuleError, match="is a directory"):
+        run_module("pushed_file", path=tmp_path / "x", listen=free_port(), replace=True, **given)

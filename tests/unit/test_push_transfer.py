@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import hashlib
 import os
 import signal
 import socket
@@ -11,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +23,11 @@ import pytest
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
+from plugins.module_utils.push import part_file, receiver, transfer
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
+NONCE = "ab" * 16
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +113,45 @@ def test_host_continues_where_it_was_killed(file: Path, tmp_path: Path) -> None:
     assert host.path.read_bytes() == file.read_bytes()
 
 
+def test_host_that_has_everything_says_so_and_asks_while_it_verifies(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "KEEP_SECONDS", 0)
+    lives: list[int] = []
+    asked: list[object] = []
+    monkeypatch.setattr(receiver.asking, "state", lambda *given: asked.append(given))
+    with serving(file) as (server, described):
+        part = part_file.PartFile(str(tmp_path / "x"), described.size, described.sha256, described.list_sha256)
+        Path(part.part).write_bytes(file.read_bytes())
+        candidates = [pieces.Server(0, "127.0.0.1", server.port)]
+        made = receiver.Receiver(part, KEY, 1, candidates, 1, lambda: lives.append(1) is None)
+        made.receive()
+        end = time.monotonic() + 10
+        while not server.done and time.monotonic() < end:
+            time.sleep(0.05)
+        assert server.done == {1}
+    assert made.got == {}
+    assert len(asked) == 34
+    assert len(lives) > 34
+
+
+def test_host_serves_as_long_as_another_one_asks_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
+    monkeypatch.setattr(transfer.clock, "seconds", lambda: now[0])
+    monkeypatch.setattr(transfer, "controller_lives", lambda: True)
+
+    class Asked:
+        done: frozenset[int] = frozenset()
+        heard = property(lambda self: min(now[0], 100))
+
+        def active(self) -> int:
+            return 0
+
+    transfer._linger(Asked(), 1000)
+    assert now[0] == pytest.approx(100 + transfer.LINGER_SECONDS, abs=2)
+
+
 def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described):
         host = Host(tmp_path, 1, described)
@@ -177,7 +222,12 @@ def talker() -> Iterator[Callable[[bytes], int]]:
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(b"HTTP/1.0 200 OK\r\n\r\n", "wrong"), (b"P" + b"x" * MEGABYTE, "wrong"), (b"", "silent"), (b"C", "changed")],
+    [
+        (b"HTTP/1.0 200 OK\r\nServer: something\r\n\r\n", "wrong"),
+        (f"{NONCE}\n".encode() + b"P" + b"x" * MEGABYTE, "wrong"),
+        (b"", "silent"),
+        (f"{NONCE}\n".encode() + b"C", "changed"),
+    ],
 )
 def test_another_program_on_the_port_of_a_host_is_left(
     file: Path, tmp_path: Path, talker: Callable[[bytes], int], words: bytes, why: str
@@ -189,21 +239,24 @@ def test_another_program_on_the_port_of_a_host_is_left(
     assert host.path.read_bytes() == file.read_bytes()
 
 
-def ask(port: int, line: bytes) -> bytes:
+def ask(port: int, line: bytes | pieces.Request, nonce: str = "") -> bytes:
+    """What a server answers to a line, or to a request with its proof."""
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.settimeout(10)
+        given = connection.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
+        if isinstance(line, pieces.Request):
+            line = pieces.line(KEY, nonce or given, line) + b"\n"
         connection.sendall(line)
         return connection.recv(10)
 
 
 def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
     with serving(file) as (server, _described):
-        right = pieces.line(KEY, pieces.Request(0, 1, 0)) + b"\n"
-        assert ask(server.port, right)[:1] == b"P"
+        assert ask(server.port, pieces.Request(0, 1, 0))[:1] == b"P"
         for line in (
-            pieces.line("00" * 32, pieces.Request(0, 1, 0)) + b"\n",
-            right.replace(b" 0 1 0 ", b" 0 1 3 "),
-            pieces.line(KEY, pieces.Request(2, 1, 0)) + b"\n",
+            pieces.line("00" * 32, NONCE, pieces.Request(0, 1, 0)) + b"\n",
+            pieces.line(KEY, NONCE, pieces.Request(0, 1, 0)) + b"\n",
+            pieces.Request(2, 1, 0),
             b"GET / HTTP/1.1\r\n\r\n",
             b"x" * 100_000,
             b"\xff\xfe\n",
@@ -215,23 +268,32 @@ def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
 
 
 def test_proof_for_one_host_is_worthless_at_another() -> None:
-    line = pieces.line(KEY, pieces.Request(3, 4, 0))
-    assert pieces.asked(KEY, line) == pieces.Request(3, 4, 0)
-    assert pieces.asked(KEY, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
+    line = pieces.line(KEY, NONCE, pieces.Request(3, 4, 0))
+    assert pieces.asked(KEY, NONCE, line) == pieces.Request(3, 4, 0)
+    assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
+    assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 3 4 3 ")) is None
+    assert pieces.asked(KEY, "cd" * 16, line) is None
     assert KEY.encode() not in line
+
+
+def test_request_that_was_recorded_is_worthless_on_another_connection(file: Path) -> None:
+    with serving(file) as (server, _described):
+        assert ask(server.port, pieces.Request(0, 1, 0), nonce=NONCE) == b""
+        assert ask(server.port, pieces.Request(0, 1, pieces.STATE)) == b"P000000034"
 
 
 def test_clients_that_say_nothing_are_few_and_do_not_stay(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.ASK_SECONDS", 1)
-    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 4)
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_UNPROVED", 4)
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 1)
     with serving(file) as (server, described):
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
         time.sleep(0.3)
-        assert len(server.open) == 4
+        assert (len(server.unproved), len(server.open), server.active()) == (4, 0, 0)
         host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)
-        assert host.result()["received"] == described.size
+        result = host.result()
+        assert (result["received"], result["left"]) == (described.size, [])
         for one in idle:
             one.close()
 
@@ -421,3 +483,78 @@ def test_pieces_are_small_and_not_too_many(size: int, count: int, piece: int) ->
     assert pieces.count(size) == count
     assert pieces.piece_size(size) == piece * MEGABYTE // 4
     assert sum(pieces.length(size, index) for index in range(count)) == size
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(errno.EAGAIN, codes.BUSY, "another command"), (errno.ENOLCK, None, "cannot be locked: No locks available")],
+)
+def test_file_system_without_locks_is_not_another_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str | None, words: str
+) -> None:
+    def fail(*_given: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(part_file.fcntl, "flock", fail)
+    with pytest.raises(part_file.StackError, match=words) as caught:
+        part_file.PartFile(str(tmp_path / "x"), 1, "0" * 64, "0" * 64)
+    assert caught.value.details.get("code") == code
+
+
+def test_another_file_in_the_place_of_the_incomplete_one_does_not_get_the_name(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    part = part_file.PartFile(str(tmp_path / "x"), 0, digest, digest)
+    part.use_list(b"")
+    Path(part.part).unlink()
+    Path(part.part).write_bytes(b"other")
+    with pytest.raises(part_file.StackError, match="was removed or replaced"):
+        part.finish(False)
+    assert not (tmp_path / "x").exists()
+
+
+def test_incomplete_files_of_other_versions_are_removed_unless_they_are_in_use(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 1, described)
+        host.directory.mkdir()
+        old, used = (host.directory / f".file.{digit * 16}.part" for digit in "0a")
+        others = [host.directory / name for name in (".file.0.part", ".file2.0000000000000000.part", ".file.part")]
+        link = host.directory / f".file.{'1' * 16}.part"
+        link.symlink_to(others[0])
+        for one in (old, used, *others):
+            one.write_bytes(b"x")
+        with used.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            assert host.start([(0, server.port)], is_last=True).result()["received"] == described.size
+    left = {one.name for one in host.directory.iterdir()}
+    assert left == {"file", used.name, link.name, *(one.name for one in others)}
+
+
+@pytest.mark.parametrize(
+    ("patience", "quiet", "asked", "fails"),
+    [(20, 119, (1, 2), False), (20, 121, (1, 2), True), (20, 500, (1,), False), (380, 439, (1, 2), False)],
+)
+def test_transfer_fails_only_after_everybody_was_asked_and_all_could_have_begun(
+    monkeypatch: pytest.MonkeyPatch, patience: int, quiet: int, asked: tuple[int, ...], fails: bool
+) -> None:
+    monkeypatch.setattr(receiver.time, "sleep", lambda seconds: None)
+    now = [1000.0]
+    monkeypatch.setattr(receiver.clock, "seconds", lambda: now[0])
+    candidates = [pieces.Server(number, "192.0.2.1", 1) for number in (1, 2)]
+    part = types.SimpleNamespace(path="/x", list=None, have=0, count=1)
+    made = receiver.Receiver(part, KEY, 3, candidates, patience, lambda: True)
+    now[0] += quiet
+    with pytest.raises(receiver.StackError, match="no new piece") if fails else contextlib.nullcontext():
+        for number in asked:
+            made._next(0, candidates[number - 1], receiver.LostError(receiver.CLOSED))
+
+
+@pytest.mark.parametrize("python", [sys.executable, PYTHON2])
+def test_step_of_the_time_of_day_does_not_end_a_transfer(file: Path, tmp_path: Path, python: str | Path) -> None:
+    if not Path(python).exists():
+        pytest.skip("there is no Python 2.7 here")
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        host = Host(tmp_path, 1, described).start([(0, server.port)], python, steps=True, is_last=True)
+        result = host.result()
+    assert result["received"] == described.size
+    assert result["left"] == []
+    assert 1 < result["seconds"] < 30

@@ -24,10 +24,13 @@ from neuraltalk_provision.site.distribution.source import Description
 from neuraltalk_provision.site.events import Failure
 
 SSH = (
-    "-o ForwardAgent=no -o ForwardX11=no -o ControlMaster=auto -o ControlPersist=60s "
+    "-o ForwardAgent=no -o ForwardX11=no -o ControlMaster=auto -o ControlPersist=4000s "
     "-o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
-"""As in ansible.cfg, but a host that does not answer any more is given up after 20 s."""
+"""As in ansible.cfg, but a host that does not answer any more is given up after 20 s.
+
+A connection stays while other hosts hash a file that they have (playbook.TASK_LIMITS); masters.end closes it.
+"""
 PATIENCE, PATIENCE_PER_HOST = 20, 0.3
 """In so many seconds, and more for each host, the module must have started everywhere."""
 
@@ -102,7 +105,7 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
             raise source.changed(request.file)
         server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
         with _serving(server, request.own_port):
-            found = _check(request, description, settings, output)
+            found = _check(request, description, server.key, settings, output)
             chain = chains.make(found.ready)
             if plan or not chain:
                 return Report(request, description, found.present, chain, {}, found.failures)
@@ -130,7 +133,7 @@ def _serving(server: Server, port: int) -> Iterator[None]:
         server.stop()
 
 
-def _check(request: Request, description: Description, settings: Settings, output: Output) -> _Found:
+def _check(request: Request, description: Description, key: str, settings: Settings, output: Output) -> _Found:
     """Ask every host whether it has the file, and whether it can receive it."""
     with output.working("asking the hosts"):
         outcome = playbook.run(
@@ -139,7 +142,8 @@ def _check(request: Request, description: Description, settings: Settings, outpu
                 inventory=settings.inventory,
                 limit=request.hosts,
                 forks=settings.forks,
-                variables={"provision_push": _variables(request, description), "provision_push_ssh": SSH},
+                ssh_args=SSH,
+                variables={"provision_push": _variables(request, description), "provision_push_secret": key},
             )
         )
     results, failures = host_results.of(outcome.results, "pushed_file_info", PushedFileInfoResult)
@@ -150,7 +154,8 @@ def _check(request: Request, description: Description, settings: Settings, outpu
 
 
 def _taken(request: Request, host: str) -> Failure:
-    message = f"{request.path} is there and has other contents: use --replace, or another --into"
+    what = "has other contents or can be changed by other users"
+    message = f"{request.path} is there, and {what}: use --replace, or another --into"
     return Failure(host, "", message, code=codes.FILE_TAKEN)
 
 
@@ -171,7 +176,8 @@ def _unreached(request: Request, places: Mapping[str, Place]) -> UsageError:
     where = f"port {request.own_port} of {', '.join(tried) or 'this machine, whose address is not known'}"
     return UsageError(
         f"no host reaches this machine: nobody could connect to {where}",
-        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config). Open this port of this machine "
+        advice="ssh could not forward it either (AllowTcpForwarding in sshd_config, or no shared connection, for which "
+        "ansible_ssh_args must have ControlMaster and ControlPersist). Open this port of this machine "
         "for at least one host, or use another --port. If this machine has another address for the hosts, give it "
         "with --controller.",
     )
@@ -196,9 +202,9 @@ def _transfer(
                 inventory=settings.inventory,
                 limit=names,
                 forks=max(settings.forks, len(names)),  # every host must work from the beginning to the end
+                ssh_args=SSH,
                 variables={
                     "provision_push": variables,
-                    "provision_push_ssh": SSH,
                     "provision_push_secret": server.key,
                     "provision_push_places": {
                         host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()

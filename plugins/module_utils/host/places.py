@@ -75,19 +75,25 @@ def _place(path):
     return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode}
 
 
-def unsafe(root):
+def unsafe(root, instead=OTHER_ROOT):
     """The reasons why other users could replace what is in the stack root; empty if they cannot.
 
-    Each names a component of the path, its owner, its mode and what to do.
+    Each names a component of the path, its owner, its mode and what to do; `instead` is the last advice.
     """
-    return problems_of(places_of(root), os.geteuid())
+    return problems_of(places_of(root), os.geteuid(), instead)
 
 
-def problems_of(places, uid):
+def writers(directory):
+    """The users other than the owner who can write to a directory, as text; empty if there are none."""
+    status = os.stat(directory)
+    return _writers({"mode": status.st_mode, "uid": status.st_uid, "gid": status.st_gid})
+
+
+def problems_of(places, uid, instead=OTHER_ROOT):
     """The messages of `unsafe` for the result of `places_of`, if the current user is `uid`."""
     problems, before = [], None
     for place in places:
-        problem = _problem(place, before, uid)
+        problem = _problem(place, before, uid, instead)
         # The components of a link's target start at / again, so that a component may occur twice.
         if problem and problem not in problems:
             problems.append(problem)
@@ -95,7 +101,7 @@ def problems_of(places, uid):
     return problems
 
 
-def _problem(place, before, uid):
+def _problem(place, before, uid, instead):
     """The message for one component, empty if it is safe. `before` is the component before it."""
     if place["kind"] == "absent":
         if before and before["mode"] & stat.S_ISVTX and _writers(before):
@@ -107,7 +113,7 @@ def _problem(place, before, uid):
                     _writers(before),
                     before["path"],
                     before["mode"],
-                    OTHER_ROOT,
+                    instead,
                 )
             )
         return ""
@@ -118,7 +124,7 @@ def _problem(place, before, uid):
             place["mode"],
             _user(place["uid"]),
             "root" if uid == 0 else _user(uid),
-            OTHER_ROOT,
+            instead,
         )
     if place["kind"] == "directory" and _writers(place) and not place["mode"] & stat.S_ISVTX:
         return "%s (owner %s, mode %04o) can be written by %s: chmod go-w it, or %s" % (
@@ -126,7 +132,7 @@ def _problem(place, before, uid):
             _user(place["uid"]),
             place["mode"],
             _writers(place),
-            OTHER_ROOT,
+            instead,
         )
     return ""
 

@@ -9,9 +9,12 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import fcntl
 import hashlib
 import os
+import re
+import stat
 import threading
 
 from ..host.errors import StackError
@@ -42,6 +45,48 @@ def check_space(directory, missing):
         raise StackError(message % (directory, free >> 20, missing + SPARE >> 20), code=codes.DISK_FULL)
 
 
+def is_at(handle, path):
+    """Whether the path is still that of an open file."""
+    if not os.path.lexists(path):
+        return False
+    here, opened_file = os.lstat(path), os.fstat(handle)
+    return (here.st_dev, here.st_ino) == (opened_file.st_dev, opened_file.st_ino)
+
+
+def others_of(path, sha256):
+    """The paths of this user's parts of `path` with other digests: what transfers of other versions have left."""
+    directory, name = os.path.split(path)
+    pattern = re.compile(r"\.%s\.[0-9a-f]{16}\.part\Z" % re.escape(name))
+    found = [one for one in os.listdir(directory) if pattern.match(one)] if os.path.isdir(directory) else []
+    paths = [os.path.join(directory, one) for one in sorted(found)]
+    return [one for one in paths if one != part_of(path, sha256) and _is_own(one)]
+
+
+def _is_own(path):
+    try:
+        status = os.lstat(path)
+    except (IOError, OSError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def remove_others(path, sha256):
+    """Remove what `others_of` finds, except what another command is using."""
+    for one in others_of(path, sha256):
+        try:
+            handle = os.open(one, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (IOError, OSError):
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_at(handle, one):
+                os.unlink(one)
+        except (IOError, OSError):
+            pass  # it is in use, or cannot be locked: it stays
+        finally:
+            os.close(handle)
+
+
 class PartFile(object):
     """The pieces that have arrived. One thread writes them, and others read them and wait for new ones.
 
@@ -58,15 +103,28 @@ class PartFile(object):
         self.changed = threading.Condition()
         self.handle = opened(self.part)
         try:
-            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (IOError, OSError):
+            self._lock()
+        except StackError:
             os.close(self.handle)
-            raise StackError(
-                "another command receives %s at this moment: wait until it has ended" % path, code=codes.BUSY
-            )
+            raise
 
-    def use_list(self, content):
-        """Use the list of the pieces' digests, and keep what is there and right. WrongPieceError if it is wrong."""
+    def _lock(self):
+        busy = "another command receives %s at this moment: wait until it has ended" % self.path
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError) as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise StackError(busy, code=codes.BUSY)
+            message = "%s cannot be locked: %s. Use a file system that has locks (flock), with another --into"
+            raise StackError(message % (self.part, error.strerror))
+        if not is_at(self.handle, self.part):  # the other command has just ended
+            raise StackError(busy, code=codes.BUSY)
+
+    def use_list(self, content, meanwhile=lambda: None):
+        """Use the list of the pieces' digests, and keep what is there and right. WrongPieceError if it is wrong.
+
+        `meanwhile()` is called after each piece that is right.
+        """
         if hashlib.sha256(content).hexdigest() != self.list_sha256 or len(content) != self.count * pieces.DIGEST:
             raise WrongPieceError("the list of the pieces")
         with self.changed:
@@ -77,6 +135,7 @@ class PartFile(object):
             if not self._is_right(self.have, piece):
                 break
             self._arrived(piece)
+            meanwhile()
         self.kept = self.have
         os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
 
@@ -97,7 +156,8 @@ class PartFile(object):
     def finish(self, replace):
         """Give the complete file its name and mode. StackError if it is not the right one, or the name is taken."""
         if self.digest.hexdigest() != self.sha256:
-            os.unlink(self.part)
+            if is_at(self.handle, self.part):
+                os.unlink(self.part)
             raise StackError(
                 "%s: all pieces are right, but the whole file has sha256 %s and not %s. Nothing of it was kept"
                 % (self.path, self.digest.hexdigest(), self.sha256)
@@ -109,6 +169,11 @@ class PartFile(object):
             raise self._unwritable(error)
         if not replace and os.path.lexists(self.path):
             raise taken(self.path)
+        if not is_at(self.handle, self.part):
+            message = (
+                "%s was removed or replaced by another process: find out which one, then run the same command again"
+            )
+            raise StackError(message % self.part)
         os.rename(self.part, self.path)
 
     def digests(self, seconds):

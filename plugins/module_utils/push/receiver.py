@@ -14,13 +14,16 @@ import socket
 import time
 
 from ..host.errors import StackError
-from ..rules import codes, pieces
+from ..rules import clock, codes, pieces
+from . import asking
 from .part_file import WrongPieceError
 
 SILENT_SECONDS = 5
 """After so many seconds without an answer or a byte, a server counts as lost. It says each second that it is alive."""
 ASK_SECONDS = 1
 """The same for a question that is asked while a file arrives."""
+KEEP_SECONDS = 3
+"""How often a host that verifies what it has asks the host before it, which otherwise would end."""
 STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
 LOOK_SECONDS = 10
@@ -30,9 +33,11 @@ LEAD = 128
 LOOKS = (2, 3, 4)
 """After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""
 HOPELESS_SECONDS = 120
-"""After so many seconds without a new piece from anybody, the transfer has failed."""
+"""After so many seconds without a new piece from anybody, the transfer has failed, if everybody was asked meanwhile."""
+START_SECONDS = 60
+"""The same after `patience`, in which other hosts may begin."""
 GONE_SECONDS = 30
-"""The same, if nobody accepts a connection any more."""
+"""The same, if nobody accepts a connection any more; not before `patience` has passed."""
 PAUSE = 0.2
 BLOCK = 1 << 18
 MOST_NOTES = 50
@@ -62,8 +67,10 @@ class Receiver(object):
         self.candidates = list(candidates)
         self.got = collections.Counter()  # type: collections.Counter[int]
         self.notes = []  # type: list[dict[str, int | str]]
-        self.began = self.progress = time.time()
+        self.began = self.progress = clock.seconds()
         self.in_round = 0
+        self.reminded = self.began
+        self.asked = set()  # type: set[int]
         self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
         self.blind = set([pieces.SOURCE])
 
@@ -79,11 +86,20 @@ class Receiver(object):
                 self._check()
             except LostError as error:
                 self._check()
+                if self._is_complete():
+                    return  # only the word that nothing is missing did not arrive
                 if self._waits(candidate, error):
                     time.sleep(PAUSE)
                     continue
                 self._note(candidate, error.why)
                 at = self._next(at, candidate, error)
+
+    def _meanwhile(self):
+        """While what is there is verified: end with the controller, and keep the host before this one serving."""
+        if clock.seconds() - self.reminded >= KEEP_SECONDS:
+            self._check()
+            asking.state(self.candidates[0], self.number, self.key, ASK_SECONDS)
+            self.reminded = clock.seconds()
 
     def _is_complete(self):
         return self.part.list is not None and self.part.have >= self.part.count
@@ -91,7 +107,7 @@ class Receiver(object):
     def _waits(self, candidate, error):
         """Whether a server that refused the connection is only not ready: the first one, at the beginning."""
         is_first = candidate is self.candidates[0] and not self.notes
-        return is_first and error.why == REFUSED and time.time() - self.began < self.patience
+        return is_first and error.why == REFUSED and clock.seconds() - self.began < self.patience
 
     def _next(self, at, candidate, error):
         """The place of the next server to try. StackError if there is none."""
@@ -101,15 +117,25 @@ class Receiver(object):
             self.candidates.remove(candidate)
             at -= 1
         at += 1
-        quiet = time.time() - self.progress
+        quiet = clock.seconds() - self.progress
         self.in_round = self.in_round + 1 if error.why in (REFUSED, UNREACHABLE) else 0
-        if quiet > HOPELESS_SECONDS:
+        self.asked.add(candidate.number)
+        was_everybody_asked = all(one.number in self.asked for one in self.candidates)
+        if quiet > max(HOPELESS_SECONDS, self.patience + START_SECONDS) and was_everybody_asked:
             raise self._failed("no new piece for %d s" % quiet)
-        if self.candidates and self.in_round >= len(self.candidates) and quiet > GONE_SECONDS:
+        if self.candidates and self.in_round >= len(self.candidates) and quiet > max(GONE_SECONDS, self._left()):
             raise self._failed("nobody accepts a connection")
         if at and self.candidates and at % len(self.candidates) == 0:
             time.sleep(1)
         return at
+
+    def _left(self):
+        """The seconds after the last progress at which every host must have begun."""
+        return self.began + self.patience - self.progress
+
+    def _progressed(self):
+        self.progress = clock.seconds()
+        self.asked.clear()
 
     def _failed(self, why):
         tried = ", ".join(
@@ -135,17 +161,16 @@ class Receiver(object):
             if self.part.list is None:
                 with _Connection(self, candidate, pieces.LIST) as server:
                     content = server.answer(self.part.count * pieces.DIGEST)
-                self.part.use_list(content)
-                self.progress = time.time()
-            if not self._is_complete():
-                with _Connection(self, candidate, self.part.have) as server:
-                    while not self._is_complete():
-                        content = server.answer(pieces.length(self.part.size, self.part.have))
-                        self.part.add(content)
-                        self.got[candidate.number] += len(content)
-                        self.progress = time.time()
-                        self._look(candidate)
-                    server.send(pieces.DONE)
+                self.part.use_list(content, self._meanwhile)
+                self._progressed()
+            with _Connection(self, candidate, self.part.have) as server:
+                while not self._is_complete():
+                    content = server.answer(pieces.length(self.part.size, self.part.have))
+                    self.part.add(content)
+                    self.got[candidate.number] += len(content)
+                    self._progressed()
+                    self._look(candidate)
+                server.send(pieces.DONE)
         except WrongPieceError:
             raise LostError(WRONG)
 
@@ -155,18 +180,16 @@ class Receiver(object):
         Or if that one has everything, and what is missing here would take more than two times LOOK_SECONDS. The
         controller has the whole file from the beginning, so it says nothing about the host between.
         """
-        if time.time() - self.looked < LOOK_SECONDS:
+        if clock.seconds() - self.looked < LOOK_SECONDS:
             return
-        self.looked, before = time.time(), self.lead
+        self.looked, before = clock.seconds(), self.lead
         new, self.had = self.part.have - self.had, self.part.have
         place = self.candidates.index(candidate) + 1
         others = [one for one in self.candidates[place:] if one.number not in self.blind]
         if not others:
             return
-        try:
-            with _Connection(self, others[0], pieces.STATE, ASK_SECONDS) as server:
-                other = int(server.answer(pieces.STATE_DIGITS))
-        except (LostError, ValueError):
+        other = asking.state(others[0], self.number, self.key, ASK_SECONDS)
+        if other is None:
             self.blind.add(others[0].number)  # nothing arrives here while somebody who is gone is asked
             return
         self.lead = other - self.part.have
@@ -179,23 +202,29 @@ class Receiver(object):
     def check_stalled(self, since):
         """LostError if a server has sent no piece since then; StackError if the controller has ended."""
         self._check()
-        if time.time() - max(since, self.progress) > STALLED_SECONDS:
+        if clock.seconds() - max(since, self.progress) > STALLED_SECONDS:
             raise LostError(STALLED)
 
 
 class _Connection(object):
     """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
 
-    def __init__(self, receiver, candidate, first, seconds=None):
-        self.receiver, self.since = receiver, time.time()
-        seconds = seconds or SILENT_SECONDS
+    def __init__(self, receiver, candidate, first):
+        self.receiver, self.since = receiver, clock.seconds()
         try:
-            self.socket = socket.create_connection((candidate.address, candidate.port), seconds)
+            self.socket = socket.create_connection((candidate.address, candidate.port), SILENT_SECONDS)
         except (IOError, OSError) as error:
             raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(SILENT_SECONDS)
         request = pieces.Request(candidate.number, receiver.number, first)
-        self.send(pieces.line(receiver.key, request) + b"\n")
+        try:
+            nonce = pieces.nonce_of(self._read(pieces.NONCE + 1))
+            if nonce is None:
+                raise LostError(WRONG)
+            self.send(pieces.line(receiver.key, nonce, request) + b"\n")
+        except (LostError, StackError):
+            self.socket.close()
+            raise
 
     def __enter__(self):
         return self

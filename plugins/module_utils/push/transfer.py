@@ -17,10 +17,10 @@ import time
 
 from ..host.errors import StackError
 from ..host.files import make_directory
-from ..host.places import unsafe
-from ..rules import codes, piece_server, pieces
+from ..rules import clock, codes, piece_server, pieces
 from . import part_file
 from .part_file import PartFile
+from .place import check_place
 from .receiver import Receiver
 
 LINGER_SECONDS = 15
@@ -36,24 +36,19 @@ Chain = collections.namedtuple("Chain", "key number candidates port limit is_las
 listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
 
 
-def check_place(wanted):
-    """Make the directory of the file. StackError if another user could replace what is in it."""
-    directory = os.path.dirname(wanted.path)
-    for reason in unsafe(directory)[:1]:
-        raise StackError(reason)
-    make_directory(directory)
-
-
 def transfer(wanted, chain):
     """Receive the file and serve it. Returns {received, kept, seconds, sources, left, served, sha256}.
 
     Raises StackError if the disk is too small or full, the port is in use, or nobody has the file.
     """
-    check_place(wanted)
+    check_place(wanted.path)
+    make_directory(os.path.dirname(wanted.path))
+    check_place(wanted.path)  # a directory that was missing can have been made by another user meanwhile
     if os.path.lexists(wanted.path) and not wanted.replace:
         raise part_file.taken(wanted.path)
-    began = time.time()
+    began = clock.seconds()
     part = PartFile(wanted.path, wanted.size, wanted.sha256, wanted.list_sha256)
+    part_file.remove_others(wanted.path, wanted.sha256)
     part_file.check_space(os.path.dirname(wanted.path), wanted.size - os.fstat(part.handle).st_size)
     server = piece_server.Server(part, chain.key, chain.number, chain.limit)
     _listen(server, chain.port)
@@ -61,9 +56,9 @@ def transfer(wanted, chain):
         receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, controller_lives)
         receiver.receive()
         part.finish(wanted.replace)
-        seconds = time.time() - began
+        seconds = clock.seconds() - began
         if not chain.is_last:
-            _linger(server, time.time() + max(LONGEST, TIMES * seconds))
+            _linger(server, clock.seconds() + max(LONGEST, TIMES * seconds))
     finally:
         server.stop()
     return {
@@ -96,10 +91,10 @@ def _listen(server, port):
 
 def _linger(server, end):
     """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS."""
-    quiet = time.time()
-    while controller_lives() and time.time() < end:
+    quiet = clock.seconds()
+    while controller_lives() and clock.seconds() < end:
         if server.active():
-            quiet = time.time()
-        elif server.done or time.time() - quiet > LINGER_SECONDS:
+            quiet = clock.seconds()
+        elif server.done or clock.seconds() - max(quiet, server.heard) > LINGER_SECONDS:
             return
         time.sleep(POLL)

@@ -8,13 +8,16 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import binascii
+import collections
 import errno
 import functools
+import os
 import socket
 import threading
 import time
 
-from . import pieces
+from . import clock, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 
 
 MOST_CONNECTIONS = 32
-"""How many clients are served at once; more are turned away."""
+"""How many clients that have proved the key are served at once; more are turned away."""
+MOST_UNPROVED = 32
+"""How many clients that have not yet proved it are heard at once; for one more, the oldest is turned away."""
 ASK_SECONDS = 5
 """In this time a client must send its request."""
 SEND_SECONDS = 20
@@ -57,7 +62,7 @@ class ChangedError(Exception):
 class Rate(object):
     """A limit of the bytes per second that all connections of one server send together; 0 is no limit."""
 
-    def __init__(self, limit, clock=time.time, sleep=time.sleep):
+    def __init__(self, limit, clock=clock.seconds, sleep=time.sleep):
         # type: (float, Callable[[], float], Callable[[float], object]) -> None
         self.limit, self.clock, self.sleep = limit, clock, sleep
         self.lock, self.free = threading.Lock(), 0.0
@@ -80,7 +85,7 @@ class Server(object):
 
     `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
     after so many seconds, and raise ChangedError. It has `count`, the number of pieces, and `have`, the
-    number of those that are there.
+    number of those that are there. `heard` is when somebody last proved that he has the key.
     """
 
     def __init__(self, store, key, number, limit=0):
@@ -88,6 +93,8 @@ class Server(object):
         self.store, self.key, self.number, self.rate = store, key, number, Rate(limit)
         self.lock = threading.Lock()
         self.open = {}  # type: dict[int, float]
+        self.unproved = collections.OrderedDict()  # type: collections.OrderedDict[int, socket.socket]
+        self.heard = clock.seconds()
         self.done = set()  # type: set[int]
         self.sent = 0
         self.refused = 0
@@ -97,13 +104,13 @@ class Server(object):
     def start(self, port):
         # type: (int) -> int
         """Listen, and serve in the background. Returns the port; OSError or IOError if it is in use."""
-        end = time.time() + BIND_SECONDS
+        end = clock.seconds() + BIND_SECONDS
         while True:
             try:
                 self.socket = _listening(port)
                 break
             except (IOError, OSError) as error:
-                if error.errno != errno.EADDRINUSE or time.time() >= end:
+                if error.errno != errno.EADDRINUSE or clock.seconds() >= end:
                     raise
                 time.sleep(0.5)
         _in_background(self._accept)
@@ -114,17 +121,14 @@ class Server(object):
         """Accept no more clients. Connections end by themselves, at the latest with the process."""
         listener, self.socket = self.socket, None
         if listener:
-            try:
-                listener.shutdown(socket.SHUT_RDWR)  # else the thread that accepts would wait on
-            except (IOError, OSError):
-                pass
+            _shut(listener)  # else the thread that accepts would wait on
             listener.close()
 
     def active(self):
         # type: () -> int
         """How many clients were sent something in the last ALIVE_SECONDS."""
         with self.lock:
-            return len([last for last in self.open.values() if time.time() - last < ALIVE_SECONDS])
+            return len([last for last in self.open.values() if clock.seconds() - last < ALIVE_SECONDS])
 
     def _accept(self):
         # type: () -> None
@@ -138,13 +142,11 @@ class Server(object):
                 time.sleep(0.1)
                 continue
             with self.lock:
-                is_welcome = len(self.open) < MOST_CONNECTIONS
-                if is_welcome:
-                    self.open[id(connection)] = time.time()
-            if is_welcome:
-                _in_background(self._client, connection)
-            else:
-                connection.close()
+                oldest = self.unproved.popitem(last=False)[1] if len(self.unproved) >= MOST_UNPROVED else None
+                self.unproved[id(connection)] = connection
+            if oldest:
+                _shut(oldest)
+            _in_background(self._client, connection)
 
     def _client(self, connection):
         # type: (socket.socket) -> None
@@ -154,15 +156,22 @@ class Server(object):
             pass
         finally:
             with self.lock:
-                del self.open[id(connection)]
+                self.open.pop(id(connection), None)
+                self.unproved.pop(id(connection), None)
             connection.close()
 
     def _serve(self, connection):
         # type: (socket.socket) -> None
-        request = pieces.asked(self.key, _line(connection))
+        nonce = binascii.hexlify(os.urandom(pieces.NONCE // 2)).decode("ascii")
+        connection.settimeout(ASK_SECONDS)
+        connection.sendall(nonce.encode("ascii") + b"\n")
+        line, more = _line(connection)
+        request = pieces.asked(self.key, nonce, line)
         if request is None or request.server != self.number:
             with self.lock:
                 self.refused += 1
+            return
+        if not self._is_welcome(connection):
             return
         connection.settimeout(SEND_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -179,9 +188,19 @@ class Server(object):
             self.changed = True
             connection.sendall(pieces.CHANGED)
             return
-        if connection.recv(1) == pieces.DONE:
+        if (more[:1] or connection.recv(1)) == pieces.DONE:
             with self.lock:
                 self.done.add(request.client)
+
+    def _is_welcome(self, connection):
+        # type: (socket.socket) -> bool
+        """Count a client that has proved the key. False if it was turned away meanwhile, or if there are too many."""
+        with self.lock:
+            self.heard = clock.seconds()
+            if self.unproved.pop(id(connection), None) is None or len(self.open) >= MOST_CONNECTIONS:
+                return False
+            self.open[id(connection)] = self.heard
+            return True
 
     def _send(self, connection, get):
         # type: (socket.socket, Callable[[float], bytes | None]) -> None
@@ -202,8 +221,17 @@ class Server(object):
     def _note(self, connection, amount):
         # type: (socket.socket, int) -> None
         with self.lock:
-            self.open[id(connection)] = time.time()
+            self.open[id(connection)] = clock.seconds()
             self.sent += amount
+
+
+def _shut(connection):
+    # type: (socket.socket) -> None
+    """End what another thread does with a socket."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except (IOError, OSError):
+        pass
 
 
 def _in_background(function, *arguments):
@@ -233,16 +261,17 @@ def _listening(port):
 
 
 def _line(connection):
-    # type: (socket.socket) -> bytes
-    """The bytes before the first line break that a client sends; empty if it sends too much or is too slow."""
-    end, text = time.time() + ASK_SECONDS, b""
+    # type: (socket.socket) -> tuple[bytes, bytes]
+    """What a client sends before the first line break, and after it; empty if it sends too much or is too slow."""
+    end, text = clock.seconds() + ASK_SECONDS, b""
     while b"\n" not in text:
-        left = end - time.time()
+        left = end - clock.seconds()
         if left <= 0 or len(text) > pieces.LONGEST_REQUEST:
-            return b""
+            return b"", b""
         connection.settimeout(left)
         block = connection.recv(pieces.LONGEST_REQUEST)
         if not block:
-            return b""
+            return b"", b""
         text += block
-    return text.partition(b"\n")[0]
+    line, _, more = text.partition(b"\n")
+    return line, more

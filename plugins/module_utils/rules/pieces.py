@@ -1,9 +1,10 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """A file as pieces that hosts pass on to each other: their size and number, and the request for them. Pure.
 
-A request is one line. It contains a proof that only somebody who knows the key of this transfer can compute, and that
-is valid for one server only: a server learns nothing from it that it could use at another one. The key itself is
-never sent. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+A server first sends a line with a random number, the nonce. A request is one line. It contains a proof that only
+somebody who knows the key of this transfer can compute, and that is valid for one server and one nonce only: a server
+learns nothing from it that it could use at another one, and a request that was recorded is worthless later. The key
+itself is never sent. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -27,6 +28,8 @@ SOURCE = 0
 NAME = r"[A-Za-z0-9][A-Za-z0-9._+=@-]{0,199}"
 """What the name of a pushed file must match."""
 LONGEST_REQUEST = 200
+NONCE = 32
+"""The number of digits of a nonce; a line break follows."""
 LIST, STATE = -1, -2
 """What is asked for: the list of the pieces' digests, or how many pieces the server has (as digits). Any other number
 asks for that piece and all after it."""
@@ -34,7 +37,8 @@ STATE_DIGITS = 9
 PIECE, WAITING, CHANGED, DONE = b"P", b"W", b"C", b"D"
 """The byte before each answer: a piece or the list follows; nothing new yet; the file changed at its source. With DONE
 a client says that it has everything."""
-_REQUEST = re.compile(r"^neuraltalk-pieces 1 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{64})$")
+_REQUEST = re.compile(r"^neuraltalk-pieces 2 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{64})$")
+_NONCE = re.compile(r"^([0-9a-f]{32})\n\Z")
 
 Request = collections.namedtuple("Request", "server client first")
 """Who is asked, who asks (numbers in the chain), and for what."""
@@ -60,21 +64,28 @@ def length(size, index):
     return min(piece_size(size), size - index * piece_size(size))
 
 
-def line(key, request):
-    # type: (str, Request) -> bytes
-    """The line that asks a server, without the line break."""
-    words = "neuraltalk-pieces 1 %d %d %d" % (request.server, request.client, request.first)
-    return ("%s %s" % (words, _proof(key, words))).encode("ascii")
+def nonce_of(text):
+    # type: (bytes) -> str | None
+    """The nonce in the first line of a server; None if it is not one."""
+    found = _NONCE.match(text.decode("ascii", "replace"))
+    return str(found.group(1)) if found else None
 
 
-def asked(key, text):
-    # type: (str, bytes) -> Request | None
+def line(key, nonce, request):
+    # type: (str, str, Request) -> bytes
+    """The line that asks a server which sent this nonce, without the line break."""
+    words = "neuraltalk-pieces 2 %d %d %d" % (request.server, request.client, request.first)
+    return ("%s %s" % (words, _proof(key, nonce, words))).encode("ascii")
+
+
+def asked(key, nonce, text):
+    # type: (str, str, bytes) -> Request | None
     """The request of a line; None if it is not one, or if its proof is wrong."""
     found = _REQUEST.match(text[:LONGEST_REQUEST].decode("ascii", "replace"))
     if not found:
         return None
     words = found.group(0).rpartition(" ")[0]
-    if not same(found.group(4), _proof(key, words)):
+    if not same(found.group(4), _proof(key, nonce, words)):
         return None
     return Request(*[int(found.group(place)) for place in (1, 2, 3)])
 
@@ -87,6 +98,6 @@ def same(one, other):
     return bool(compare(*digests)) if compare else digests[0] == digests[1]
 
 
-def _proof(key, words):
-    # type: (str, str) -> str
-    return hmac.new(key.encode("ascii"), words.encode("ascii"), hashlib.sha256).hexdigest()
+def _proof(key, nonce, words):
+    # type: (str, str, str) -> str
+    return hmac.new(key.encode("ascii"), ("%s %s" % (nonce, words)).encode("ascii"), hashlib.sha256).hexdigest()

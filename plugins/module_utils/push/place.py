@@ -1,0 +1,67 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The place of a pushed file on a host: what is there already, and whether another user could change it.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import hashlib
+import os
+import stat
+
+from ..host.errors import StackError
+from ..host.places import unsafe, writers
+from ..rules import codes
+
+ABSENT, PRESENT, OTHER = "absent", "present", "other"
+OTHER_PLACE = "use another --into"
+BLOCK = 1 << 20
+
+
+def check_place(path):
+    """StackError if another user could replace a file of this path, or if a directory has this name already.
+
+    A directory in which others may create files is refused, also with the sticky bit: they could take the name first.
+    """
+    directory = os.path.dirname(path)
+    for reason in unsafe(directory, OTHER_PLACE)[:1]:
+        raise StackError(reason)
+    if os.path.isdir(directory) and writers(directory):
+        message = "%s can be written by %s, who could take the name of the file first: chmod go-w it, or %s"
+        raise StackError(message % (directory, writers(directory), OTHER_PLACE))
+    if os.path.isdir(path) and not os.path.islink(path):
+        message = "%s is a directory, and a file of this name is pushed: move the directory away, or %s"
+        raise StackError(message % (path, OTHER_PLACE), code=codes.FILE_TAKEN)
+
+
+def state_of(path, size, sha256):
+    """What is at the path: the file, something else, or nothing.
+
+    The file counts only if it is a regular file of root or of this user that no other user can write.
+    """
+    if not os.path.lexists(path):
+        return ABSENT
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    except (IOError, OSError) as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.ENOENT, errno.EACCES):
+            raise
+        return OTHER
+    try:
+        status = os.fstat(handle)
+        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+        is_it = is_ours and status.st_size == size and _sha256(handle) == sha256
+    finally:
+        os.close(handle)
+    return PRESENT if is_it else OTHER
+
+
+def _sha256(handle):
+    digest = hashlib.sha256()
+    for block in iter(lambda: os.read(handle, BLOCK), b""):
+        digest.update(block)
+    return digest.hexdigest()
