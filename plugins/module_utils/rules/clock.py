@@ -9,11 +9,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-import time
 
 
 def seconds():
     # type: () -> float
-    """Seconds since a fixed moment, which is the same for all threads of a process; only differences mean something."""
-    monotonic = getattr(time, "monotonic", None)  # Python 2.7 does not have it
-    return float(monotonic() if monotonic else os.times()[4])
+    """Seconds since a fixed moment, the same for all threads of a process; only differences mean something.
+
+    In steps of 0.01 s. Python 2.7 has no time.monotonic, and both have this.
+    """
+    return os.times()[4]
