@@ -12,6 +12,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (r"\.a$", "a static library: some archivers write the dates of its members"),
     (r"\.log$", "a log of the build"),
     (r"\.html$", "a page that luarocks writes, with a date"),
+    (
+        r"(^|/)luarocks/rocks/manifest$",
+        "luarocks writes the version of a dependency, or leaves it out if it was just removed from its memory",
+    ),
     (r"(^|/)hdf5/runtime\.lua$", "declarations of the system's headers, which differ between releases of libc6-dev"),
     (
         r"(^|/)lib(THC|THCUNN|cutorch|cunn)[^/]*\.so",

@@ -216,6 +216,7 @@ def test_difference_is_told_in_words(left: Listed, right: Listed | None, words: 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
+        ("torch/lib/luarocks/rocks/manifest", "the version of a dependency"),
         ("torch/lib/libTHC.so", "nvcc"),
         ("torch/lib/lua/5.1/libTHCUNN.so", "nvcc"),
         ("torch/lib/libTH.so.0", "processor"),
