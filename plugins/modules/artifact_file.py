@@ -73,12 +73,11 @@ seen:
 
 import os
 import shutil
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import file_sha256, make_directory, remove
+from ..module_utils.host.files import file_sha256, is_own_file, make_directory, remove
 from ..module_utils.host.outcome import run_module
 
 
@@ -93,10 +92,7 @@ def check_directory(artifact, directory):
 
 def digest_of(path):
     """The sha256 of a regular file that no other user owns or can write; empty for anything else."""
-    if not os.path.lexists(path):
-        return ""
-    status = os.lstat(path)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+    if not os.path.lexists(path) or not is_own_file(os.lstat(path)):
         return ""
     return file_sha256(path)
 

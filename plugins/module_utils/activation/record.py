@@ -16,7 +16,7 @@ import re
 import stat
 
 from ..host.errors import StackError
-from ..host.files import remove, write_whole
+from ..host.files import is_own_file, remove, write_whole
 from ..host.texts import as_native, as_text
 from ..rules import activation as rules
 from ..rules import codes, layout
@@ -86,8 +86,7 @@ def _read(path):
         raise StackError("%s cannot be read: %s" % (path, error.strerror), code=codes.of_errno(error.errno))
     try:
         status = os.fstat(handle)
-        is_private = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not status.st_mode & 0o022
-        if not is_private or status.st_uid not in (0, os.geteuid()):
+        if not is_own_file(status) or status.st_nlink != 1:
             raise StackError(
                 "%s belongs to uid %d with mode %04o: others may have written it, so it is not used. Find out who "
                 "created it, and remove it" % (path, status.st_uid, stat.S_IMODE(status.st_mode))

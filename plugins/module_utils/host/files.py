@@ -127,8 +127,18 @@ def write_json(path, value):
 
 def file_sha256(path):
     """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
     with io.open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
+        return content_sha256(file.read)
+
+
+def content_sha256(read):
+    """The SHA-256, in hex, of what `read(size)` returns until it returns nothing."""
+    digest = hashlib.sha256()
+    for block in iter(lambda: read(1 << 20), b""):
+        digest.update(block)
     return digest.hexdigest()
+
+
+def is_own_file(status):
+    """Whether it is a regular file that no other user owns or can write. `status` is a result of lstat or fstat."""
+    return stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022

@@ -62,8 +62,8 @@ def _has_stamps(listed):
 
 def is_current(generation):
     """Whether the link `current` of the stack root leads to this generation."""
-    link = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(generation))), layout.CURRENT)
-    return os.path.realpath(link) == os.path.realpath(generation)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(generation)))
+    return os.path.realpath(layout.current(root)) == os.path.realpath(generation)
 
 
 def write(generation, listed):

@@ -10,10 +10,9 @@ __metaclass__ = type
 
 import errno
 import os
-import stat
 
 from .errors import StackError
-from .files import remove
+from .files import is_own_file, remove
 
 
 def opened(path):
@@ -27,8 +26,7 @@ def opened(path):
                 raise
         else:
             status = os.fstat(handle)
-            alone = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not status.st_mode & 0o022
-            if alone and status.st_uid in (0, os.geteuid()):
+            if is_own_file(status) and status.st_nlink == 1:
                 return handle
             os.close(handle)
         if os.path.isdir(path) and not os.path.islink(path):

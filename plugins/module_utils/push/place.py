@@ -9,17 +9,16 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
-import hashlib
+import functools
 import os
-import stat
 
 from ..host.errors import StackError
+from ..host.files import content_sha256, is_own_file
 from ..host.places import unsafe, writers
 from ..rules import codes
 
 ABSENT, PRESENT, OTHER = "absent", "present", "other"
 OTHER_PLACE = "use another --into"
-BLOCK = 1 << 20
 
 
 def check_place(path):
@@ -53,15 +52,8 @@ def state_of(path, size, sha256):
         return OTHER
     try:
         status = os.fstat(handle)
-        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
-        is_it = is_ours and status.st_size == size and _sha256(handle) == sha256
+        has_its_size = is_own_file(status) and status.st_size == size
+        is_it = has_its_size and content_sha256(functools.partial(os.read, handle)) == sha256
     finally:
         os.close(handle)
     return PRESENT if is_it else OTHER
-
-
-def _sha256(handle):
-    digest = hashlib.sha256()
-    for block in iter(lambda: os.read(handle, BLOCK), b""):
-        digest.update(block)
-    return digest.hexdigest()
