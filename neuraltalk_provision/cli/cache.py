@@ -71,13 +71,10 @@ def verify(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     again = cache_check.prepare(chosen, generation, on)
+    output.say(again.words)
     if plan:
-        output.say(again.words)
-        for refusal in () if again.second.own else again.plan.refusals:
-            output.say(refusal)
         output.result({"generation": again.entry.id, "host": again.second.host, "builds": not again.second.own})
         return EXIT_FINE
-    output.say(again.words)
     compared = cache_check.compare(again, chosen, output)
     for line in compared.lines():
         output.say(line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.platform import recognise
@@ -94,14 +93,14 @@ def _plans(
 
     Who unpacks is decided first: such a host is not refused for what only a build needs.
     """
-    plan = partial(converge.make_plans, settings, limit, states, take_over=take_over)
-    plans = plan()
+    plan = converge.planner(settings, limit, states, take_over=take_over)
+    plans = plan({})
     cached = sources.cached(plans, settings, output)
-    plans = sources.with_remarks(plan(unpacks=cached.unpacks) if cached.unpacks else plans, cached.remarks)
+    plans = sources.with_remarks(plan(cached.unpacks) if cached.unpacks else plans, cached.remarks)
     plans, failures = packages.tried(plans, settings, output)
     more = sources.by_builders(plans, {one.host for one in failures}, settings)
     if more:
-        others = {one.host: one for one in plan(unpacks={**cached.unpacks, **more}) if one.host in more}
+        others = {one.host: one for one in plan({**cached.unpacks, **more}) if one.host in more}
         replanned = {one.host: one for one in sources.with_remarks(tuple(others.values()), cached.remarks)}
         plans = tuple(replanned.get(one.host, one) for one in plans)
     return plans, failures

@@ -36,12 +36,11 @@ MOST_SHOWN = 50
 
 @dataclass(frozen=True)
 class Again:
-    """The entry of the cache, the second builder, its plan, and its plan as if it had nothing of the entry."""
+    """The entry of the cache, the second builder, and its plan; if it builds, as if it had nothing of the entry."""
 
     entry: CacheEntry
     second: Second
     plan: HostPlan
-    bare: HostPlan
 
     @property
     def words(self) -> str:
@@ -101,8 +100,7 @@ def prepare(settings: Settings, generation: str = "", on: str = "") -> Again:
     bare = converge.make_plans(settings, (), HostStates({h: _without(s, entry.id) for h, s in states.states.items()}))
     refusals = {plan.host: plan.refusals for plan in bare}
     second = second_builder.choose(entry, plans, states.states, refusals, on)
-    plan, without = (next(one for one in several if one.host == second.host) for several in (plans, bare))
-    return Again(entry, second, plan, without)
+    return Again(entry, second, next(plan for plan in (plans if second.own else bare) if plan.host == second.host))
 
 
 def _without(state: HostState, generation: str) -> HostState:
@@ -141,7 +139,7 @@ def compare(again: Again, settings: Settings, output: Output) -> Compared:
     given = {**converge.variables((plan,), settings), "provision_lease": lease}
     with leases.released([plan.host], given, settings):
         if not again.second.own:
-            plan = _built(again, given, settings, output)
+            _build(again, given, settings, output)
         fetched, problems = packing.fetch((plan,), lease, settings, output)
         if not fetched:
             raise HostError(f"{plan.host}: {problems.get(plan.host, 'nothing was packed')}")
@@ -163,26 +161,19 @@ def compare(again: Again, settings: Settings, output: Output) -> Compared:
     return compared
 
 
-def _built(again: Again, given: Mapping[str, Any], settings: Settings, output: Output) -> HostPlan:
-    """The plan of the second builder after it has built. Raises UsageError if it must not, HostError if it fails."""
-    host = again.second.host
-    plan = again.plan
-    # Both are refused before anything is removed.
-    converge.refuse((again.bare,))
-    converge.check_mirror((again.bare,), settings, catalogues.load(), output)
+def _build(again: Again, given: Mapping[str, Any], settings: Settings, output: Output) -> None:
+    """Build on the second builder. Raises UsageError or MirrorError, before anything is removed, or HostError."""
+    converge.refuse((again.plan,))
+    converge.check_mirror((again.plan,), settings, catalogues.load(), output)
     if again.second.replaces:
-        _discard(plan, given["provision_lease"], settings, output)
-        (plan,) = converge.make_plans(settings, [host])
-        converge.refuse((plan,))
-    lease = given["provision_lease"]
-    results = steps.build([host], {**converge.variables((plan,), settings), "provision_lease": lease}, settings, output)
+        _discard(again.plan, given["provision_lease"], settings, output)
+    results = steps.build([again.plan.host], given, settings, output)
     if results.failures:
         raise advice.host_error(
             results.failures,
             advice="Its current generation was not touched. What was built so far stays there, for its logs; the same "
             "command removes it first.",
         )
-    return plan
 
 
 def _discard(plan: HostPlan, lease: Mapping[str, Any], settings: Settings, output: Output) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -47,18 +46,23 @@ class SiteOutcome:
         }
 
 
-def make_plans(
-    settings: Settings,
-    limit: Sequence[str] = (),
-    known: HostStates | None = None,
-    *,
-    take_over: bool = False,
-    unpacks: Mapping[str, Unpack] = MappingProxyType({}),
-) -> tuple[HostPlan, ...]:
-    """A plan for every host. Reads the state of each host once, unless `known` contains it, and changes nothing.
+Planner = Callable[[Mapping[str, Unpack]], tuple[HostPlan, ...]]
+"""Makes a plan for every host; those in {host: what it unpacks} do not build."""
 
-    With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended. The hosts in
-    `unpacks` do not build.
+
+def make_plans(
+    settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
+) -> tuple[HostPlan, ...]:
+    """A plan for every host, as if each of them builds; see `planner`."""
+    return planner(settings, limit, known, take_over=take_over)({})
+
+
+def planner(
+    settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
+) -> Planner:
+    """What makes the plans. Reads the mirror, and the state of each host unless `known` contains it, once.
+
+    With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
     """
     catalogue = catalogues.load()
     lock.refuse_no_directory(settings.mirror)
@@ -70,7 +74,7 @@ def make_plans(
     shares = sharing.of_hosts(known.states)
     wanted = {host: one.recipe for host, one in chosen.items()}
 
-    def decide(host: str, state: HostState) -> HostPlan:
+    def decide(host: str, state: HostState, unpack: Unpack | None) -> HostPlan:
         share = shares.get(host)
         # There is one lease for all hosts that share a stack root; the first one names its holder.
         held = sharing.refusals(host, share, wanted, known.states) if share else leases.refusals(host, state, take_over)
@@ -84,10 +88,10 @@ def make_plans(
             over="" if share else controller.replaceable(state.lease, take_over),
             pushed=not settings.artifact_url,
             share=share,
-            unpack=unpacks.get(host),
+            unpack=unpack,
         )
 
-    return tuple(decide(host, state) for host, state in known.states.items())
+    return lambda unpacks: tuple(decide(host, state, unpacks.get(host)) for host, state in known.states.items())
 
 
 def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -> MirrorError:
