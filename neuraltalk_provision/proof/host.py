@@ -13,13 +13,12 @@ from typing import Any
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.inventories import Inventory
-from neuraltalk_provision.mirror import programs
 from neuraltalk_provision.mirror.lock import Entry
 from neuraltalk_provision.mirror.view import wheel_name
 from neuraltalk_provision.proof.place import Ended
 from neuraltalk_provision.proof.recorded import Recorded
 from neuraltalk_provision.results.network import NetworkResult
-from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site import advice, ansible_inventory, host_results, playbook
 
 WATCHED = "every packet of what Ansible ran on the host, in a network without a way out; not services of the host"
 _MOST = 16 << 20
@@ -88,17 +87,11 @@ def isolated(inventory: Inventory, name: str, folder: Path) -> Iterator[HostPlac
 
 def variables_of(inventory: Inventory, name: str) -> dict[str, Any]:
     """The variables of a host, from all of the user's inventory. Raises UsageError if it has no such host."""
-    given = [word for one in inventories.listed(inventory) for word in ("--inventory", str(one))]
-    command = ["ansible-inventory", *given, "--host", name]
-    code, output = programs.output(command, playbook.environment(), _MOST)
-    try:
-        found = json.loads(output) if not code else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = ansible_inventory.read(inventory, ["--host", name], _MOST)
+    if found is None:
         raise UsageError(
             f"the inventory {inventories.named(inventory)} has no host called {name}, or cannot be read",
-            advice=f"`ansible-inventory {' '.join(given)} --graph` lists its hosts.",
+            advice=f"`ansible-inventory {' '.join(ansible_inventory.options(inventory))} --graph` lists its hosts.",
         )
     return found
 

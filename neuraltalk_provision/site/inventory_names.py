@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.inventories import Inventory
-from neuraltalk_provision.mirror import programs
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import ansible_inventory
 
 _MOST = 1 << 28
 """Bytes that are read of an inventory."""
@@ -81,13 +79,8 @@ def _unknown(kind: str, name: str, known: Collection[str], others: Collection[st
 
 def _read(inventory: Inventory) -> Names | None:
     """The names in an inventory; None if it cannot be read."""
-    given = [word for one in inventories.listed(inventory) for word in ("--inventory", str(one))]
-    code, output = programs.output(["ansible-inventory", *given, "--list"], playbook.environment(), _MOST)
-    try:
-        found = json.loads(output) if not code else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or "all" not in found:
+    found = ansible_inventory.read(inventory, ["--list"], _MOST)
+    if found is None or "all" not in found:
         return None
     groups = {name: _members(found, name) for name in found if name != "_meta"}
     groups |= {child: _members(found, child) for members in list(groups.values()) for child in members}

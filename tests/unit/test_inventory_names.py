@@ -75,7 +75,7 @@ def test_several_inventories_are_read_together(inventory: Path, tmp_path: Path) 
 
 
 def test_inventory_is_not_read_for_settings_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(inventory_names.programs, "output", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(inventory_names.ansible_inventory, "read", lambda *_: pytest.fail("it was read"))
     inventory_names.check(Settings(inventory=tmp_path / "nothing"))
 
 
