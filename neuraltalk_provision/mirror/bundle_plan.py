@@ -47,10 +47,7 @@ class Prepared:
     @property
     def cached(self) -> tuple[lock.Entry, ...]:
         """The files of packed generations that the bundle contains, like entries of a lock."""
-        return tuple(
-            lock.Entry(name=one.file, file=one.file, sha256=one.sha256, size=one.size, origin="the cache", role="cache")
-            for one in self.description.cache
-        )
+        return cache_carry.entries(self.description.cache)
 
 
 def prepare(

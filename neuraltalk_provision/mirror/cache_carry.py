@@ -14,6 +14,7 @@ from neuraltalk_provision.mirror import (
     cache_entry,
     cache_files,
     cache_needs,
+    lock,
     parts,
     signature_files,
     trust,
@@ -76,6 +77,14 @@ def _files(mirror: Path, entry: CacheEntry) -> list[parts.CachedFile]:
         digest = hashlib.sha256(content).hexdigest()
         files.append(parts.CachedFile(file=name, size=len(content), sha256=digest))
     return files
+
+
+def entries(files: Sequence[parts.CachedFile]) -> tuple[lock.Entry, ...]:
+    """The files like entries of a lock."""
+    return tuple(
+        lock.Entry(name=one.file, file=one.file, sha256=one.sha256, size=one.size, origin="the cache", role="cache")
+        for one in files
+    )
 
 
 def without(files: Sequence[parts.CachedFile], there: Collection[tuple[str, int, str]]) -> tuple[parts.CachedFile, ...]:

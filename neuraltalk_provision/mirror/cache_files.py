@@ -9,9 +9,9 @@ from neuraltalk_provision.mirror.cache_entry import file_of
 
 DIRECTORY, ENTRY = "cache", "entry.json"
 SIGNATURES = f"{ENTRY}.sig.d"
-PATTERN = r"generation-[0-9a-f]{16}\.(tar|entry\.json|sig\.[A-Za-z0-9][A-Za-z0-9._+-]{0,150}\.sig)"
+PATTERN = r"generation-([0-9a-f]{16})\.(?:(tar)|(entry\.json)|sig\.([A-Za-z0-9][A-Za-z0-9._+-]{0,150}\.sig))"
 """A name in a bundle; mirrors have no artifacts that are called so."""
-_NAME = re.compile(r"generation-([0-9a-f]{16})\.(?:(tar)|(entry\.json)|sig\.([A-Za-z0-9][A-Za-z0-9._+-]{0,150}\.sig))")
+_NAME = re.compile(PATTERN)
 
 
 def tar(generation: str) -> str:

@@ -116,10 +116,7 @@ class _Unbundling:
         self._mirror, self._found, self._progress, self._demand = mirror, found, progress, demand
         self._old, self._new = old, new
         self._description = found.any.description
-        self._cached = {
-            one.file: lock.Entry(name=one.file, file=one.file, sha256=one.sha256, size=one.size, role="cache")
-            for one in self._description.cache
-        }
+        self._cached = {entry.file: entry for entry in cache_carry.entries(self._description.cache)}
         self._entries = {**{entry.file: entry for entry in self._new.artifacts}, **self._cached}
         self._staging = Staging(mirror, found.any)
         self._digests = Digests()
