@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import configparser
 import contextlib
 import re
 import shutil
@@ -10,6 +11,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from neuraltalk_provision import paths
 
 # A socket's path can have 108 characters; ssh and Ansible add up to 28 to the directory.
 _LONGEST = 70
@@ -31,6 +34,13 @@ def directory() -> Path:
     return _place
 
 
+def arguments(first: str) -> str:
+    """These options of ssh, then those of ansible.cfg: ssh uses the first value of each."""
+    usual = configparser.RawConfigParser()
+    usual.read(paths.playbooks() / "ansible.cfg", encoding="utf-8")
+    return f"{first} {usual['ssh_connection']['ssh_args']}"
+
+
 def forward(name: str, port: int) -> int:
     """Let a host reach this machine's `port` over the shared connection of that name.
 
@@ -40,8 +50,7 @@ def forward(name: str, port: int) -> int:
     ssh = shutil.which("ssh")
     if not ssh or _place is None or not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", name) or not (_place / name).exists():
         return 0
-    command = [ssh, "-F", "none", "-o", f"ControlPath={_place / name}", "-O", "forward"]
-    command += ["-R", f"127.0.0.1:0:127.0.0.1:{port}", "forwarded"]
+    command = [*_control(ssh, _place / name), "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", "forwarded"]
     with contextlib.suppress(subprocess.TimeoutExpired):
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
         found = re.search(rb"\b([0-9]{1,5})\b", answer.stdout)
@@ -70,9 +79,14 @@ def end() -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
+def _control(ssh: str, socket: Path) -> list[str]:
+    """The beginning of a command to the process that has a shared connection."""
+    return [ssh, "-F", "none", "-o", f"ControlPath={socket}", "-O"]
+
+
 def _ask_to_end(ssh: str, socket: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [ssh, "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "ended"],
+        [*_control(ssh, socket), "exit", "ended"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -78,7 +78,7 @@ class Request:
     diff: bool = False
     forks: int = 50
     ssh_args: str = ""
-    """The arguments of ssh, for hosts of which the inventory has none; empty for those of ansible.cfg."""
+    """Options of ssh before those of ansible.cfg, for hosts of which the inventory has none."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables = _write_inputs(private, request)
             environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
-            environ |= {"ANSIBLE_SSH_ARGS": request.ssh_args} if request.ssh_args else {}
+            environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(

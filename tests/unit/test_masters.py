@@ -75,3 +75,9 @@ def test_agent_stays_here_and_a_connection_does_not_outlive_a_killed_command_for
     options = read["ssh_connection"]["ssh_args"].split()
     assert {"ForwardAgent=no", "ForwardX11=no", "ControlPersist=60s"} <= set(options)
     assert options.index("ForwardAgent=no") < options.index("ControlMaster=auto")
+
+
+def test_options_of_one_playbook_come_before_the_usual_ones() -> None:
+    given = masters.arguments("-o ControlPersist=9s")
+    assert given.startswith("-o ControlPersist=9s ")
+    assert {"ForwardAgent=no", "ForwardX11=no", "ControlMaster=auto"} <= set(given.split())

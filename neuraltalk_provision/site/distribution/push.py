@@ -23,11 +23,8 @@ from neuraltalk_provision.site.distribution.chain import Link
 from neuraltalk_provision.site.distribution.source import Description
 from neuraltalk_provision.site.events import Failure
 
-SSH = (
-    "-o ForwardAgent=no -o ForwardX11=no -o ControlMaster=auto -o ControlPersist=4000s "
-    "-o ServerAliveInterval=5 -o ServerAliveCountMax=4"
-)
-"""As in ansible.cfg, but a host that does not answer any more is given up after 20 s.
+SSH = "-o ControlPersist=4000s -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
+"""A host that does not answer any more is given up after 20 s.
 
 A connection stays while other hosts hash a file that they have (playbook.TASK_LIMITS); masters.end closes it.
 """
