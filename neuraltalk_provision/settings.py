@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from neuraltalk_provision import inventories, paths, wave_rules, yaml_file
+from neuraltalk_provision import durations, inventories, paths, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
@@ -45,7 +45,7 @@ def _address(value: str) -> str:
 
 
 def _seconds(value: object) -> int:
-    return wave_rules.read_duration(value, "it", LONGEST_WAIT)
+    return durations.read(value, "it", LONGEST_WAIT)
 
 
 def _return_after(value: int) -> int:

@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuraltalk_provision import durations
+
 MOST_WAVES = 100
 LONGEST_PAUSE = 7 * 86400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"([0-9]{1,9})(%?)")
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
@@ -73,17 +74,6 @@ def read_size(given: object, what: str) -> Size:
     return size
 
 
-def read_duration(given: object, what: str, longest: int = LONGEST_PAUSE) -> int:
-    """A duration such as `30s`, `10m`, `2h` or `1d` in seconds; a plain number is in seconds. ValueError."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(given).strip()) if not isinstance(given, bool) else None
-    if found is None:
-        raise ValueError(f"{what} must be a duration such as 30s, 10m, 2h or 1d: {given!r}")
-    seconds = int(found[1]) * _UNITS[found[2] or "s"]
-    if seconds > longest:
-        raise ValueError(f"{what} must not be longer than {longest // 86400} days: {given!r}")
-    return seconds
-
-
 def read(given: object) -> tuple[WaveRule, ...]:
     """The rules of a list as provision.yml contains it. ValueError if they contradict each other."""
     if not isinstance(given, list | tuple) or not given:
@@ -106,7 +96,7 @@ def _rule(item: object) -> WaveRule:
             "a wave has either `group` or `size`, and `pause` if wanted"
             + (f"; it has {', '.join(unknown)}" if unknown else "")
         )
-    pause = read_duration(item.get("pause", 0), "the pause of a wave")
+    pause = durations.read(item.get("pause", 0), "the pause of a wave", LONGEST_PAUSE)
     if "size" in item:
         return WaveRule(size=_wave_size(item["size"]), pause=pause)
     return _of_group(item["group"], pause)

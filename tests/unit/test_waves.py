@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision import wave_rules
+from neuraltalk_provision import durations, wave_rules
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import waves
 from neuraltalk_provision.fleet.budget import Budget
@@ -104,7 +104,7 @@ def test_waves_that_contradict_themselves_are_refused(given: Any, reason: str) -
 
 @pytest.mark.parametrize(("given", "seconds"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400), (45, 45)])
 def test_durations(given: Any, seconds: int) -> None:
-    assert wave_rules.read_duration(given, "the pause") == seconds
+    assert durations.read(given, "the pause", wave_rules.LONGEST_PAUSE) == seconds
 
 
 @pytest.mark.parametrize(
