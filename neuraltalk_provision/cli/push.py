@@ -160,7 +160,7 @@ def _show(report: Report, chosen: Settings, output: Output) -> int:
 
 
 def remarks(report: Report) -> list[str]:
-    """Which hosts had to ask another one than the one before them, and why."""
+    """One line for each time that a host left the one from which it received, with the reason."""
     lines = []
     for host, one in report.received.items():
         for left in one.left:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neuraltalk_provision.site.playbook import Request
 from tests.unit.programs import program
 
 _SCRIPT = r"""#!/bin/sh
@@ -44,6 +45,16 @@ def put_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     ssh.behave()
     monkeypatch.setenv("PATH", f"{ssh.place / 'bin'}:/usr/bin:/bin")
     return ssh
+
+
+def request(tmp_path: Path, count: int = 1, **variables: str) -> Request:
+    """The request for the state of so many hosts. Ansible itself tries each connection once, and does not wait."""
+    given = {
+        "provision_stack_root": str(tmp_path / "stack"),
+        "provision_package_names": [],
+        "provision_our_variables": "^provision_",
+    }
+    return Request("state.yml", inventory(tmp_path / "hosts.yml", count, ansible_ssh_retries="0", **variables), given)
 
 
 def inventory(file: Path, count: int = 1, **variables: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from neuraltalk_provision.site import advice, codes, dropped, events, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
-from neuraltalk_provision.site.playbook import Outcome, Request
+from neuraltalk_provision.site.playbook import Outcome
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
@@ -59,14 +59,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Outcome]:
     def ask(count: int, **more: object) -> Outcome:
-        variables = {
-            "provision_stack_root": str(tmp_path / "stack"),
-            "provision_package_names": [],
-            "provision_our_variables": "^provision_",
-        }
-        # Ansible's own tries are fewer here, because it waits between them.
-        inventory = fake_ssh.inventory(tmp_path / "hosts.yml", count, ansible_ssh_retries="0")
-        return playbook.run(Request("state.yml", inventory, variables), **more)  # type: ignore[arg-type]
+        return playbook.run(fake_ssh.request(tmp_path, count), **more)  # type: ignore[arg-type]
 
     return ask
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.site import advice, codes, playbook
-from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
@@ -20,29 +18,13 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     return fake_ssh.put_on_path(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def ask(tmp_path: Path) -> Callable[[], Outcome]:
-    """Ask two hosts for their state."""
-
-    def ask() -> Outcome:
-        variables = {
-            "provision_stack_root": str(tmp_path / "stack"),
-            "provision_package_names": [],
-            "provision_our_variables": "^provision_",
-        }
-        inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 2, ansible_ssh_retries="0")
-        return playbook.run(Request("state.yml", inventory, variables))
-
-    return ask
-
-
 def test_host_that_hangs_after_the_login_is_a_failure_and_the_others_answer(
-    ssh: FakeSsh, ask: Callable[[], Outcome], monkeypatch: pytest.MonkeyPatch
+    ssh: FakeSsh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(playbook.TASK_LIMITS, "state.yml", 6)
     ssh.behave('case "$host-$last" in node2-*python*) exec sleep 300 ;; esac')
     started = time.monotonic()
-    outcome = ask()
+    outcome = playbook.run(fake_ssh.request(tmp_path, 2))
     assert time.monotonic() - started < 60
     (failed,) = outcome.results.failures
     assert (failed.host, failed.code) == ("node2", codes.HOST_HANGS)
@@ -51,7 +33,7 @@ def test_host_that_hangs_after_the_login_is_a_failure_and_the_others_answer(
 
 
 def test_port_that_accepts_and_says_nothing_is_not_tried_again_and_again(
-    ssh: FakeSsh, ask: Callable[[], Outcome], monkeypatch: pytest.MonkeyPatch
+    ssh: FakeSsh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(playbook, "_sleep", waited.append)
@@ -59,7 +41,7 @@ def test_port_that_accepts_and_says_nothing_is_not_tried_again_and_again(
         "[ $host = node1 ] || { printf 'Connection timed out during banner exchange\\r\\n"
         "Connection to 192.0.2.1 port 22 timed out\\r\\n' >&2; exit 255; }"
     )
-    (failed,) = ask().results.failures
+    (failed,) = playbook.run(fake_ssh.request(tmp_path, 2)).results.failures
     assert (failed.host, failed.code, failed.unreachable, waited) == ("node2", codes.SSH_SILENT, True, [])
     assert "accepts the connection but does not answer" in advice.explain(failed)
 
