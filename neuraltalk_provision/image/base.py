@@ -24,12 +24,17 @@ _LEFT_OUT = (
     "path-include=/usr/share/doc/*/copyright",
 )
 """Options for dpkg: no manuals, but all licences."""
+_BEGINNING = 'mkdir -p "$1"/usr/share/man/man1 "$1"/usr/share/man/man8'
+"""What is done before the packages are installed: their scripts link manuals (update-alternatives), which fails in a
+directory that does not exist. Java could not be installed for this reason."""
 _ENDING = (
     'cd "$1" && rm -f etc/apt/sources.list etc/resolv.conf etc/hostname'
     f" && echo 'neuraltalk:x:{ACCOUNT}:{ACCOUNT}::{HOME}:/bin/sh' >>etc/passwd"
     f" && echo 'neuraltalk:x:{ACCOUNT}:' >>etc/group"
 )
 """What is done at the end: files of this machine are removed, and the account that programs run as is added."""
+_REASONS, _LAST = 4, 8
+"""How many lines with errors, and how many of the last lines, an error shows."""
 _SPACE = ("No space left on device", "Disk quota exceeded")
 
 
@@ -62,6 +67,7 @@ def command(names: Sequence[str], repository: Path, file: Path, *, root: bool) -
         "--skip=output/dev",
         *([f"--include={','.join(names)}"] if names else []),
         *(f"--dpkgopt={option}" for option in _LEFT_OUT),
+        f"--essential-hook={_BEGINNING}",
         f"--customize-hook={_ENDING}",
         "",
         str(file),
@@ -90,7 +96,9 @@ def write(file: Path, names: Sequence[str], repository: Path, key: str) -> Layer
 
 
 def _refuse(ended: programs.Ended, key: str, folder: Path) -> None:
-    said = "\n".join(ended.errors.splitlines()[-8:])
+    lines = ended.errors.splitlines()
+    # The reason stands long before the end, where apt and mmdebstrap repeat only that something failed.
+    said = "\n".join(dict.fromkeys([*[line for line in lines if "error" in line.lower()][:_REASONS], *lines[-_LAST:]]))
     full = any(words in ended.errors for words in _SPACE)
     raise (UsageError if full else MirrorError)(
         f"the packages of {key} cannot be installed into an empty image: {PROGRAM} ended with {ended.code}\n{said}",

@@ -203,6 +203,13 @@ def test_failure_of_the_installer_is_shown_and_leaves_nothing(site: Site, capsys
     assert (site.place / "out.tar").read_text() == "an earlier image"
 
 
+def test_reason_is_shown_although_the_installer_wrote_much_after_it(site: Site, capsys: Capture) -> None:
+    reason = "update-alternatives: error: error creating symbolic link '/usr/share/man/man1/java.1.gz.dpkg-tmp'"
+    failing = f'#!/bin/sh\necho "{reason}" >&2\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo $i >&2; done\nexit 25\n'
+    program(site.place.parent / "bin" / "mmdebstrap", failing)
+    assert reason in refused(capsys, site)
+
+
 def test_disk_that_is_too_small_is_refused_before_anything_is_written(
     site: Site, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

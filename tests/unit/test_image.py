@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from datetime import datetime
 from pathlib import Path
@@ -220,3 +221,10 @@ def test_installer_has_no_network_and_root_has_mounts_of_its_own() -> None:
     assert command[-3:] == ["", "/x.tar", "deb [trusted=yes] copy:///some%20where/packages ./"]
     plain = base.command((), Path("/p"), Path("/x.tar"), root=False)
     assert plain[:2] == ["mmdebstrap", "--mode=unshare"]
+
+
+def test_scripts_of_packages_can_link_manuals_although_none_are_installed(tmp_path: Path) -> None:
+    """The script of Java's package links its manuals into man1, and fails if there is no such directory."""
+    (hook,) = [part for part in base.command((), Path("/p"), Path("/x.tar"), root=True) if "--essential-hook" in part]
+    subprocess.run(["sh", "-euc", hook.partition("=")[2], "hook", str(tmp_path)], check=True)
+    assert (tmp_path / "usr/share/man/man1").is_dir()
