@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.catalogue.edits import problems
 from neuraltalk_provision.catalogue.model import Artifact, Edit, Need
+from neuraltalk_provision.rules import edits
 from neuraltalk_provision.runs.request import spec
+from tests.standin import archives
 
 CATALOGUE = catalogue.load()
 ARTIFACTS = {artifact.name: artifact for artifact in CATALOGUE.artifacts}
@@ -165,3 +167,32 @@ def test_default_of_every_option_is_a_value_that_it_can_have(program: str) -> No
     for name, option in catalogue.program_options(program).items():
         if option.type not in ("file", "folder", "text"):
             spec._refuse_invalid(name, str(option.default), option)
+
+
+def edited(archive: str, file: str, text: str) -> str:
+    """A file of an archive, after its edits."""
+    of_file = [edit.model_dump() for edit in CATALOGUE.edits[archive] if edit.file == file]
+    assert of_file
+    return edits.apply_edits(text, of_file)
+
+
+def standin(archive: str, file: str) -> str:
+    return archives.members(archive)[f"{archive}/{file}"].decode()
+
+
+def test_torch_does_not_build_what_is_built_from_an_archive_of_its_own() -> None:
+    """nn alone takes half a minute, and was built twice."""
+    script = edited("torch", "install.sh", standin("torch", "install.sh"))
+    built = re.findall(r"&& \$PREFIX/bin/luarocks make (\S+)", script)
+    assert {"rocks/torch-scm-1.rockspec", "nnx-0.1-1.rockspec"} <= set(built)
+    own = {c.rockspec for c in CATALOGUE.components if c.role == "lua_rocks" and c.name != "cjson"}
+    assert [rock for rock in built for pattern in own if fnmatch.fnmatchcase(rock, pattern)] == []
+    (torch,) = [component for component in CATALOGUE.components if component.name == "torch"]
+    assert not {"nn", "nngraph", "image"} & set(torch.loads)
+
+
+def test_mathematics_of_each_type_is_compiled_in_one_of_the_files() -> None:
+    text = edited("torch", "pkg/torch/lib/TH/THTensor.c", standin("torch", "pkg/torch/lib/TH/THTensor.c"))
+    types = re.findall(r'#include "generic/THTensorMath.c"\n#include "THGenerate(\w+).h"', text)
+    assert types == ["FloatTypes", "ByteType", "CharType", "ShortType", "IntType", "LongType"]
+    assert text.count("#if") == text.count("#endif")

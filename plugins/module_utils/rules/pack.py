@@ -38,7 +38,7 @@ LONGEST = 1000
 """The most characters of a path or of the target of a link."""
 MOST_NAMED = 1000
 """The most files of which a host is asked at once which component installed them."""
-CHUNK = 32 << 20
+CHUNK = 8 << 20
 """How many bytes of a pack are sent to the controller at once; they are compressed on the way."""
 ID = re.compile(r"[0-9a-f]{16}\Z")
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")

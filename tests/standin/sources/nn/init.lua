@@ -6,8 +6,8 @@ nn._VERSION = "2017-10-02" -- which of the two nn is installed: the one in torch
 
 local ffi = require "ffi"
 ffi.cdef [[
-void THNN_threshold(double *values, long n);
-int THNN_linearAlgebra(void);
+void THNN_Doublethreshold(double *values, long n);
+int THNN_DoublelinearAlgebra(void);
 ]]
 nn.THNN = ffi.load(package.searchpath("libTHNN", package.cpath))
 

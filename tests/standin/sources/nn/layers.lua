@@ -38,7 +38,7 @@ end
 local ReLU = layer("ReLU")
 function ReLU:updateOutput(input)
    local values = input:double():clone()
-   nn.THNN.THNN_threshold(values:data(), values:nElement())
+   nn.THNN.THNN_Doublethreshold(values:data(), values:nElement())
    self.output = values:typeAs(input)
    return self.output
 end

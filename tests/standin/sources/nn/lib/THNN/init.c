@@ -1,11 +1,6 @@
-/* Stand-in for THNN: the rectifier. Linked with libTH as upstream's is. */
+/* Stand-in for THNN: the rectifier, once for each type of real numbers as upstream has it. Linked with libTH. */
 #include "TH.h"
+#include "THGenerateReal.h"
 
-void THNN_threshold(double *values, long n)
-{
-    for (long i = 0; i < n; i++)
-        if (values[i] < 0)
-            values[i] = 0;
-}
-
-int THNN_linearAlgebra(void) { return TH_linearAlgebra(); }
+#include "generic/Threshold.c"
+#include "THGenerateFloatTypes.h"
