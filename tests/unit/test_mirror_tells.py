@@ -309,6 +309,6 @@ def test_checks_are_only_of_artifacts() -> None:
 
 
 def test_what_a_file_was_taken_for_is_said(tmp_path: Path) -> None:
-    file = pack(tmp_path / "nn.tgz", {"nn/rocks/nn-scm-1.rockspec": ""})
-    seen = looking.look_into(file, "nn", CATALOGUE.artifact("nn"), CATALOGUE)
-    assert seen.text == "torch/nn, source archive with 1 file"
+    file = pack(tmp_path / "nngraph.tgz", {"nngraph/nngraph-scm-1.rockspec": ""})
+    seen = looking.look_into(file, "nngraph", CATALOGUE.artifact("nngraph"), CATALOGUE)
+    assert seen.text == "torch/nngraph, source archive with 1 file"
