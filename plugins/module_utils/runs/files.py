@@ -74,10 +74,9 @@ class Run(object):
         place = rules.supervisor(record or self.read(self.record))
         return self.read(os.path.join(place if isinstance(place, str) else self.path, rules.STATE))
 
-    def damaged(self, record, process, ended, code):
-        """Return the names of its files that exist but could not be read; the arguments are their contents."""
-        files = ((self.record, record), (self.process, process), (self.ended, ended), (self.exit, code is not None))
-        return [os.path.basename(path) for path, content in files if not content and os.path.exists(path)]
+    def present(self):
+        """Return the paths of its records that exist at this moment."""
+        return [path for path in (self.record, self.process, self.ended, self.exit) if os.path.exists(path)]
 
     def exit_code(self):
         """Return its exit code, or None before its end or if the file contains no number."""
@@ -91,16 +90,20 @@ class Run(object):
 
         `record` is the record of its request, if the caller has read it already.
         """
+        # The run can end, and its supervisor can write, between any two of these steps. What was written after the
+        # first of them does not count as damaged.
+        present = self.present()
         record = record or self.read(self.record)
-        supervisor = self.supervisor(record)
-        process, ended = self.read(self.process), self.read(self.ended)
+        supervisor, process = self.supervisor(record), self.read(self.process)
         # If hosts share a disk, only the host of the run knows whether the run is active.
         elsewhere = not is_here(supervisor)
-        # Checked before the exit code is read, so that a run that ends in between does not look killed.
+        # The processes first, then whether there is an end, then its contents: in the other order, a run that ends in
+        # between would look killed, because its end was looked for too early.
         supervised = not elsewhere and is_alive(supervisor.get("pid"), supervisor.get("start"))
         alive = not elsewhere and is_alive(process.get("pid"), process.get("start"))
-        code = self.exit_code()
-        has_ended = os.path.exists(self.exit) or os.path.exists(self.ended)
+        has_ended = self.has_ended()
+        code, ended = self.exit_code(), self.read(self.ended)
+        contents = ((self.record, record), (self.process, process), (self.ended, ended), (self.exit, code is not None))
         return {
             "id": self.name,
             "path": self.path,
@@ -122,7 +125,7 @@ class Run(object):
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
             "supervisor": rules.supervisor(record),
-            "damaged": self.damaged(record, process, ended, code),
+            "damaged": [os.path.basename(path) for path, content in contents if path in present and not content],
         }
 
     def has_ended(self):

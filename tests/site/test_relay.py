@@ -1,0 +1,64 @@
+"""`distribution: relay`: hosts pass the packed generation on to each other before they unpack it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab import hosts
+from tests.lab.spec import Lab
+from tests.site import mirrors
+from tests.site.command import Directory, Done
+from tests.site.conftest import SPACE
+from tests.site.host import ROOT, Host
+from tests.site.sites import Site
+
+BUILDER = Lab("relay-builder", "ready")
+TARGETS = Lab("relay-target", "debian12", hosts=3)
+"""Hosts without compilers, in a network of their own."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The hosts that unpack, and the result of `provision site` on all of them and the builder."""
+
+    targets: tuple[Host, ...]
+    directory: Directory
+    done: Done
+
+
+@pytest.fixture(scope="module")
+def fleet(work: Path) -> Iterator[Fleet]:
+    mirror = mirrors.make(work / "relay-mirror", TARGETS.image)
+    with hosts.with_lab(BUILDER), hosts.with_lab(TARGETS):
+        directory = Directory(work / "relay")
+        inventories = [
+            str(Site(lab, (), directory, mirror).inventory(lab.name, generation_space=SPACE))
+            for lab in (BUILDER, TARGETS)
+        ]
+        directory.configure(mirror=str(mirror), inventory=inventories, cache=True, distribution="relay")
+        done = directory.provision("site")
+        yield Fleet(tuple(Host(name) for name in TARGETS.containers), directory, done)
+
+
+def test_hosts_get_the_packed_generation_from_each_other(fleet: Fleet) -> None:
+    fleet.done.ended_with(0).says("3 hosts got it from each other")
+    generations = {host.current for host in fleet.targets}
+    assert len(generations) == 1
+    fleet.directory.provision("verify").ended_with(0)
+
+
+def test_nothing_of_the_transfer_stays_on_the_hosts(fleet: Fleet) -> None:
+    for host in fleet.targets:
+        assert host.run(f"find {ROOT} -name '.*.part' -o -name '*generation-*.tar'") == ""
+        assert host.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[p]iece' || true").strip() == "0"
+        # 47810 is BAC2; 0A is the state of a socket that listens.
+        assert host.run("grep -c ':BAC2 .* 0A ' /proc/net/tcp || true").strip() == "0"
+
+
+def test_a_second_run_sends_and_changes_nothing(fleet: Fleet) -> None:
+    again = fleet.directory.provision("site", "--json").ended_with(0)
+    assert again.document["changed"] is False

@@ -1,0 +1,60 @@
+"""The status of a run that ends in the middle of the question for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+REASON = {"by": "plateau", "evidence": "the validation loss did not fall for 2 validations"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, load: Callable[[str], ModuleType]) -> Any:
+    """A run with a process, which is taken for alive."""
+    files = load("runs.files")
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"generation": "0a1b2c3d4e5f6071", "program": "train.lua"}))
+    (folder / "process.json").write_text(json.dumps({"pid": 1, "start": 1}))
+    return files.Run(str(tmp_path), "one")
+
+
+def end(run: Any) -> None:
+    """What its supervisor writes at the end, in this order."""
+    Path(run.ended).write_text(json.dumps(REASON))
+    Path(run.exit).write_text("143\n")
+
+
+@pytest.mark.parametrize("step", ["exit_code", "supervisor", "has_ended", "read"])
+def test_run_that_ends_at_one_of_the_steps_does_not_look_killed_or_damaged(
+    run: Any, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Its supervisor lives until it has written the end."""
+    monkeypatch.setattr(load("runs.files"), "is_alive", lambda pid, start: not Path(run.exit).exists())
+    original = getattr(run, step)
+
+    def after_the_end(*given: Any) -> Any:
+        end(run)
+        return original(*given)
+
+    monkeypatch.setattr(run, step, after_the_end)
+    status = run.status()
+    assert status["damaged"] == []
+    assert status["running"] or (status["ended"], status["exit_code"]) == (REASON, 143)
+
+
+def test_run_whose_processes_end_while_they_are_looked_at_has_its_reason(
+    run: Any, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(pid: int, start: int) -> bool:
+        end(run)
+        return False
+
+    monkeypatch.setattr(load("runs.files"), "is_alive", ends)
+    status = run.status()
+    assert (status["running"], status["ended"], status["exit_code"], status["damaged"]) == (False, REASON, 143, [])
