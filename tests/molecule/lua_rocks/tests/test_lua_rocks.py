@@ -42,7 +42,7 @@ def test_the_recipe_has_exactly_these_rocks(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("rock", CO_DATED)
-def test_the_co_dated_rock_replaced_the_one_of_torchs_archive(stack: Stack, rock: str) -> None:
+def test_the_co_dated_rock_is_the_one_of_its_own_archive(stack: Stack, rock: str) -> None:
     own, older = version(rock, rock), version("torch", f"torch/{CO_DATED[rock]}")
     assert own != older
     assert stack.lua(f"print(require('{rock}')._VERSION)").splitlines()[-1] == own
