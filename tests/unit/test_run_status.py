@@ -1,4 +1,4 @@
-"""The status of a run that ends in the middle of the question for it."""
+"""The status of a run that ends while its status is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(tmp_path: Path, load: Callable[[str], ModuleType]) -> Any:
 
 
 def end(run: Any) -> None:
-    """What its supervisor writes at the end, in this order."""
+    """Write what the supervisor of a run writes at its end, in the same order."""
     Path(run.ended).write_text(json.dumps(REASON))
     Path(run.exit).write_text("143\n")
 
@@ -34,7 +34,7 @@ def end(run: Any) -> None:
 def test_run_that_ends_at_one_of_the_steps_does_not_look_killed_or_damaged(
     run: Any, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Its supervisor lives until it has written the end."""
+    """The supervisor lives until it has written that the run ended."""
     monkeypatch.setattr(load("runs.files"), "is_alive", lambda pid, start: not Path(run.exit).exists())
     original = getattr(run, step)
 

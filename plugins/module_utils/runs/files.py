@@ -103,7 +103,7 @@ class Run(object):
         alive = not elsewhere and is_alive(process.get("pid"), process.get("start"))
         has_ended = self.has_ended()
         code, ended = self.exit_code(), self.read(self.ended)
-        contents = ((self.record, record), (self.process, process), (self.ended, ended), (self.exit, code is not None))
+        contents = {self.record: record, self.process: process, self.ended: ended, self.exit: code is not None}
         return {
             "id": self.name,
             "path": self.path,
@@ -125,7 +125,7 @@ class Run(object):
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
             "supervisor": rules.supervisor(record),
-            "damaged": [os.path.basename(path) for path, content in contents if path in present and not content],
+            "damaged": [os.path.basename(path) for path in present if not contents[path]],
         }
 
     def has_ended(self):
