@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,11 @@ class Site:
         file = self.directory.path / f"{name}.yml"
         file.write_text(yaml.safe_dump(tree, width=1000), encoding="utf-8")
         return file
+
+
+def inventories(labs: Iterable[Lab], directory: Directory, mirror: Path, **variables: Any) -> list[str]:
+    """Write an inventory of the hosts of each lab, with variables for all hosts, for one controller; the files."""
+    return [str(Site(lab, (), directory, mirror).inventory(lab.name, **variables)) for lab in labs]
 
 
 def built(document: dict[str, Any]) -> set[tuple[str, str]]:

@@ -15,11 +15,10 @@ import pytest
 
 from tests.lab import hosts, paths
 from tests.lab.spec import Lab
-from tests.site import mirrors
+from tests.site import mirrors, sites
 from tests.site.command import LONG, Directory
 from tests.site.conftest import SPACE
 from tests.site.host import ROOT, Host
-from tests.site.sites import Site
 
 BUILDER = Lab("cache-builder", "ready")
 TARGET = Lab("cache-target", "debian12")
@@ -58,11 +57,8 @@ def two(work: Path) -> Iterator[Two]:
     mirror = mirrors.make(work / "cache-mirror", TARGET.image)
     with hosts.with_lab(BUILDER), hosts.with_lab(TARGET):
         directory = Directory(work / "cache")
-        inventories = [
-            str(Site(lab, (), directory, mirror).inventory(lab.name, generation_space=SPACE))
-            for lab in (BUILDER, TARGET)
-        ]
-        directory.configure(mirror=str(mirror), inventory=inventories)
+        written = sites.inventories((BUILDER, TARGET), directory, mirror, generation_space=SPACE)
+        directory.configure(mirror=str(mirror), inventory=written)
         yield Two(Host(BUILDER.containers[0]), Host(TARGET.containers[0]), directory, mirror)
 
 

@@ -10,11 +10,10 @@ import pytest
 
 from tests.lab import hosts
 from tests.lab.spec import Lab
-from tests.site import mirrors
+from tests.site import mirrors, sites
 from tests.site.command import Directory, Done
 from tests.site.conftest import SPACE
 from tests.site.host import ROOT, Host
-from tests.site.sites import Site
 
 BUILDER = Lab("relay-builder", "ready")
 TARGETS = Lab("relay-target", "debian12", hosts=3)
@@ -35,11 +34,8 @@ def fleet(work: Path) -> Iterator[Fleet]:
     mirror = mirrors.make(work / "relay-mirror", TARGETS.image)
     with hosts.with_lab(BUILDER), hosts.with_lab(TARGETS):
         directory = Directory(work / "relay")
-        inventories = [
-            str(Site(lab, (), directory, mirror).inventory(lab.name, generation_space=SPACE))
-            for lab in (BUILDER, TARGETS)
-        ]
-        directory.configure(mirror=str(mirror), inventory=inventories, cache=True, distribution="relay")
+        written = sites.inventories((BUILDER, TARGETS), directory, mirror, generation_space=SPACE)
+        directory.configure(mirror=str(mirror), inventory=written, cache=True, distribution="relay")
         done = directory.provision("site")
         yield Fleet(tuple(Host(name) for name in TARGETS.containers), directory, done)
 
