@@ -124,6 +124,12 @@ def write_data(folder: Path) -> None:
         (new / name).write_bytes(content)
 
 
+def put_data(host: str) -> None:
+    """Copy to a host what `write_data` wrote on this machine."""
+    engine.docker("cp", str(WORK / "data"), f"{host}:{DATA}")
+    engine.docker("exec", host, "chmod", "-R", "a+rX", DATA)
+
+
 @pytest.fixture(scope="session")
 def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
     """A bare air-gapped host with pictures and captions. With KEEP_LAB it stays, and the next run goes on with it."""
@@ -132,8 +138,7 @@ def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
     if not kept(lab):
         inventory = hosts.up(lab)
         write_data(WORK / "data")
-        engine.docker("cp", str(WORK / "data"), f"{name}:{DATA}")
-        engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+        put_data(name)
         (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
     yield name
     write_record(pytestconfig, lab, name)

@@ -87,9 +87,9 @@ def built(document: str) -> set[str]:
     return {change["component"] for change in json.loads(document)["changes"] if change["change"] == "build"}
 
 
-def show(run_id: str) -> dict[str, Any]:
+def show(run_id: str, *options: str) -> dict[str, Any]:
     """Everything about a run."""
-    found: dict[str, Any] = json.loads(provision("runs", "show", run_id, "--json", code=None))
+    found: dict[str, Any] = json.loads(provision("runs", "show", run_id, *options, "--json", code=None))
     return found
 
 

@@ -18,8 +18,8 @@ import pytest
 from neuraltalk_provision.mirror import lock
 from tests.lab import engine, hosts, images, proof, shell
 from tests.lab.spec import Lab
-from tests.real.conftest import DATA, NEW, WORK, provision, write_data
-from tests.real.test_site import OUT, PREPARE, SET
+from tests.real.conftest import DATA, NEW, WORK, provision, put_data
+from tests.real.test_site import OUT, PREPARE, SET, show
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +27,7 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "docker": (),
     "podman": ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"),
 }
-"""Programs that run images, with options. Podman demands higher limits than a test machine may have."""
+"""Programs that run images, with options for each. By default Podman sets limits that a test machine may not allow."""
 COMPILERS = "for name in gcc g++ cc c++ make cmake gfortran nvcc; do command -v $name; done; true"
 TRAINING = (
     "-batch_size", "2", "-seq_per_img", "5", "-val_images_use", "4", "-max_iters", "12", "-save_checkpoint_every", "10",
@@ -51,11 +51,7 @@ def target(host: str, lab: Lab) -> Iterator[str]:
     """A second bare host, with pictures and captions, without a route out."""
     name = target_of(lab).containers[0]
     with hosts.with_lab(target_of(lab)):
-        data = WORK / "data"
-        if not data.exists():
-            write_data(data)
-        engine.docker("cp", str(data), f"{name}:{DATA}")
-        engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
+        put_data(name)
         yield name
 
 
@@ -67,12 +63,11 @@ def inventory(target: str, lab: Lab) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def trained(target: str, inventory: tuple[str, str]) -> Path:
-    """The model that was trained on the second host, on this machine."""
+    """The model that the second host trained, copied to this machine."""
     engine.docker("exec", target, "install", "-d", "-o", "neuraltalk", OUT)
     provision("data", "prepare", *inventory, "--host", target, "--id", "prepared", *PREPARE, "--set-aside")
     provision("train", *inventory, "--host", target, "--id", "unpacked", "--", *SET, *TRAINING)
-    found = json.loads(provision("runs", "show", "unpacked", *inventory, "--json", code=None))
-    (model,) = [one["file"] for one in found["models"] if not one["file"].endswith(".last.t7")]
+    (model,) = [one["file"] for one in show("unpacked", *inventory)["models"] if not one["file"].endswith(".last.t7")]
     copy = WORK / "model.t7"
     engine.docker("cp", "--follow-link", f"{target}:{model}", str(copy))
     copy.chmod(0o644)  # programs in an image do not run as root
@@ -102,7 +97,7 @@ def test_a_host_without_compilers_unpacks_what_the_other_one_built(
 
 def test_it_trains_and_captions(trained: Path, target: str, inventory: tuple[str, str]) -> None:
     assert trained.stat().st_size > 500_000_000
-    model = json.loads(provision("runs", "show", "unpacked", *inventory, "--json", code=None))["models"][0]["file"]
+    model = show("unpacked", *inventory)["models"][0]["file"]
     arguments = ("eval", *inventory, "--host", target, "--id", "captions", "--json", "--", "-model", model)
     end = json.loads(provision(*arguments, "-image_folder", f"{DATA}/new"))
     assert len([entry for entry in end["captions"] if entry["caption"]]) == len(NEW)
