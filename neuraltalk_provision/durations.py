@@ -8,7 +8,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def read(given: object, what: str, longest: int) -> int:
-    """A duration such as `30s`, `10m`, `2h` or `1d` in seconds; a plain number is in seconds. ValueError."""
+    """A duration such as `30s`, `10m`, `2h` or `1d` in seconds; a plain number is in seconds. Raises ValueError."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(given).strip()) if not isinstance(given, bool) else None
     if found is None:
         raise ValueError(f"{what} must be a duration such as 30s, 10m, 2h or 1d: {given!r}")

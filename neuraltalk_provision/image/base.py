@@ -34,7 +34,7 @@ _ENDING = (
 )
 """What is done at the end: files of this machine are removed, and the account that programs run as is added."""
 _REASONS, _LAST = 4, 8
-"""How many lines with errors, and how many of the last lines, an error shows."""
+"""An error message shows at most this many lines that name an error, and this many of the last lines."""
 _SPACE = ("No space left on device", "Disk quota exceeded")
 
 

@@ -78,7 +78,7 @@ class Request:
     diff: bool = False
     forks: int = 50
     ssh_args: str = ""
-    """Options of ssh before those of ansible.cfg, for hosts of which the inventory has none."""
+    """Options of ssh before those of ansible.cfg. A host for which the inventory has options uses only its own."""
 
 
 @dataclass(frozen=True)

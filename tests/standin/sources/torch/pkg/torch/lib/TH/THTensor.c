@@ -11,5 +11,3 @@
 #include "generic/THTensorLapack.c"
 #include "THGenerateFloatTypes.h"
 #endif
-
-typedef int THTensor_isNotEmpty;
