@@ -6,14 +6,14 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: artifact_file
-short_description: Verify the sha256 of an artifact on the host before it is used
+short_description: Put a verified file of the mirror on the host
 description:
-  - Hashes the file on the host, even if an earlier run transferred it. A file that differs from the entry in
-    the mirror's lock is removed.
+  - Hashes the file on the host, even if an earlier run transferred it, because its name proves nothing. A file that
+    differs from the entry in the mirror's lock is removed.
+  - If the file is missing or wrong, O(src) is sent. The copy gets its name only if it has the sha256 of the lock,
+    because the file on the controller can have changed since it was checked.
   - Only root and the user who builds must be able to replace the file between this check and its use. So a directory
-    that other users own or can write to is refused.
-  - With V(known), a missing or wrong file is not an error. The result has RV(whole=false), and the role then transfers
-    the file, for which the directory is made if it does not exist. With V(verified), it is an error.
+    that other users own or can write to is refused. It is made if it does not exist.
 options:
   artifact:
     description: The artifact's name in the mirror's lock.
@@ -31,11 +31,15 @@ options:
     description: The sha256 in the mirror's lock.
     type: str
     required: true
-  state:
-    description: With V(known), the file may be missing or wrong. With V(verified), it must be there and correct.
+  src:
+    description:
+      - The path of the file on the controller. Empty if the controller does not send it; the result then only says
+        whether the host has the file.
     type: str
-    choices: [known, verified]
-    default: verified
+    default: ""
+  sent:
+    description: Where the file is on the host after it was sent. The action plugin sets it.
+    type: path
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -48,10 +52,11 @@ author: the neuraltalk-provision authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Verify torch.tgz on the host
+- name: Put torch.tgz on the host
   neuraltalk.provision.artifact_file:
     artifact: torch
     file: torch.tgz
+    src: /srv/mirror/torch.tgz
     path: /opt/neuraltalk/artifacts/9f86d081884c7d65-torch.tgz
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 """
@@ -66,18 +71,19 @@ whole:
   returned: success
   type: bool
 seen:
-  description: The sha256 of the file that was there; empty if there was none.
+  description: The sha256 of the file that was there, or of what was sent; empty if there was none.
   returned: always
   type: str
 """
 
+import io
 import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import file_sha256, is_own_file, make_directory, remove
+from ..module_utils.host.files import content_sha256, file_sha256, is_own_file, make_directory, remove
 from ..module_utils.host.outcome import run_module
 
 
@@ -105,41 +111,59 @@ def remove_any(path):
         remove(path)
 
 
-def fail(artifact, file, path, sha256, exists, seen, state):
-    """StackError that a file is missing or differs from the lock."""
-    if not exists:
-        what = "is missing"
-    elif not seen:
-        what = "is not an ordinary file that only its owner can write; it was removed"
-    else:
-        what = "has sha256 %s; it was removed, nothing was unpacked" % seen
-    raise StackError(
-        "artifact %s: %s of the mirror is %s on this host, which %s. The lock lists sha256 %s. Either the mirror's "
-        "file changed after the lock was read, or the transfer failed: `provision mirror verify` checks that. Add "
-        "the file again with `provision mirror add`, then run the same command again"
-        % (artifact, file, path, what, sha256),
-        seen=seen,
-    )
+def place(options):
+    """Copy what was sent to its path, if it has the sha256 of the lock. StackError if it has not."""
+    path = options["path"]
+    temporary = os.path.join(os.path.dirname(path), ".%s.sent" % os.path.basename(path))
+    remove_any(temporary)
+    with io.open(options["sent"], "rb") as source:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+            seen = copied(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+            os.fchmod(copy.fileno(), 0o644)
+    if seen != options["sha256"]:
+        remove(temporary)
+        raise StackError(
+            "artifact %s: %s of the mirror was sent to this host for %s, and what arrived has sha256 %s; it was "
+            "removed, nothing was unpacked. The lock lists sha256 %s. Either the mirror's file changed after the lock "
+            "was read, or the transfer failed: `provision mirror verify` checks that. Add the file again with "
+            "`provision mirror add`, then run the same command again"
+            % (options["artifact"], options["file"], path, seen, options["sha256"]),
+            seen=seen,
+        )
+    os.rename(temporary, path)
+    return {"changed": True, "whole": True, "seen": seen}
+
+
+def copied(source, copy):
+    """Copy one open file to another; the sha256 of what was copied."""
+
+    def read(size):
+        block = source.read(size)
+        copy.write(block)
+        return block
+
+    return content_sha256(read)
 
 
 def work(module):
-    """The result of the module: whether the file exists and has the sha256 of the lock."""
+    """The result of the module: whether the file is there and has the sha256 of the lock."""
     options = module.params
     path = options["path"]
     directory = os.path.dirname(path)
-    if not os.path.isdir(directory) and options["state"] == "known":
-        if not module.check_mode:
-            make_directory(directory)
-            check_directory(options["artifact"], directory)
+    is_new = not os.path.isdir(directory)
+    if is_new and module.check_mode:
         return {"changed": True, "whole": False, "seen": ""}
+    make_directory(directory)
     check_directory(options["artifact"], directory)
+    if options["sent"]:
+        return place(options)
     exists, seen = os.path.lexists(path), digest_of(path)
     whole = seen == options["sha256"]
     if exists and not whole and not module.check_mode:
         remove_any(path)
-    if not whole and options["state"] == "verified":
-        fail(exists=exists, seen=seen, **options)
-    return {"changed": exists and not whole, "whole": whole, "seen": seen}
+    return {"changed": is_new or (exists and not whole), "whole": whole, "seen": seen}
 
 
 def main():
@@ -149,7 +173,8 @@ def main():
             "file": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
             "sha256": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["known", "verified"], "default": "verified"},
+            "src": {"type": "str", "default": ""},
+            "sent": {"type": "path"},
         },
         supports_check_mode=True,
     )

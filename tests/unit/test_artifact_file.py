@@ -32,59 +32,82 @@ def path(tmp_path: Path) -> Path:
 def ask(run_module: Run, path: Path) -> Run:
     """The module, asked for that file."""
 
-    def ask(state: str = "verified", **more: Any) -> dict[str, Any]:
-        return run_module("artifact_file", artifact="nn", file="nn.tgz", path=path, sha256=SHA256, state=state, **more)
+    def ask(**more: Any) -> dict[str, Any]:
+        return run_module("artifact_file", artifact="nn", file="nn.tgz", path=path, sha256=SHA256, **more)
 
     return ask
 
 
-@pytest.mark.parametrize("state", ["known", "verified"])
-def test_good_file_is_whole_and_stays(ask: Run, path: Path, state: str) -> None:
+@pytest.fixture
+def sent(tmp_path: Path) -> Path:
+    """What the controller sent, in its temporary directory on the host."""
+    file = tmp_path / "sent"
+    file.write_bytes(GOOD)
+    return file
+
+
+def test_good_file_is_whole_and_stays(ask: Run, path: Path) -> None:
     path.write_bytes(GOOD)
-    said = ask(state)
+    said = ask()
     assert (said["changed"], said["whole"], said["seen"]) == (False, True, SHA256)
     assert path.read_bytes() == GOOD
 
 
-def test_file_that_was_exchanged_is_named_with_both_digests_and_removed(ask: Run, path: Path) -> None:
-    path.write_bytes(b"evil")
+def test_file_that_was_sent_gets_its_name_and_can_be_read_by_all_users(ask: Run, path: Path, sent: Path) -> None:
+    said = ask(sent=sent)
+    assert (said["changed"], said["whole"], said["seen"]) == (True, True, SHA256)
+    assert path.read_bytes() == GOOD
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_file_that_was_exchanged_before_it_was_sent_is_named_with_both_digests(
+    ask: Run, path: Path, sent: Path
+) -> None:
+    sent.write_bytes(b"evil")
     with pytest.raises(ModuleError) as caught:
-        ask()
+        ask(sent=sent)
     said = str(caught.value)
     seen = hashlib.sha256(b"evil").hexdigest()
     assert all(text in said for text in ("artifact nn", "nn.tgz", str(path), SHA256, seen, "provision mirror verify"))
     assert caught.value.result["seen"] == seen
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_a_killed_attempt_left_is_replaced(ask: Run, path: Path, sent: Path, tmp_path: Path) -> None:
+    left = path.with_name(f".{path.name}.sent")
+    left.symlink_to(tmp_path / "elsewhere")
+    ask(sent=sent)
+    assert list(path.parent.iterdir()) == [path]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_file_under_its_digests_name_is_not_trusted_for_that(ask: Run, path: Path) -> None:
     path.write_bytes(b"evil")
-    said = ask("known")
+    said = ask()
     assert (said["whole"], said["changed"]) == (False, True)
     assert not path.exists()
 
 
 def test_check_mode_tells_and_removes_nothing(ask: Run, path: Path) -> None:
     path.write_bytes(b"evil")
-    assert ask("known", check=True)["whole"] is False
+    assert ask(check=True)["whole"] is False
     assert path.exists()
 
 
-def test_missing_file_is_brought_or_is_an_error(ask: Run, path: Path) -> None:
-    assert ask("known")["whole"] is False
-    with pytest.raises(ModuleError, match="which is missing"):
-        ask()
+def test_missing_file_is_not_whole_and_check_mode_makes_no_directory(ask: Run, path: Path) -> None:
+    assert ask()["whole"] is False
     path.parent.rmdir()
-    assert ask("known", check=True)["whole"] is False
+    assert ask(check=True)["whole"] is False
     assert not path.parent.exists()
 
 
 def test_directory_is_made_for_a_file_that_will_be_brought(ask: Run, path: Path) -> None:
     path.parent.rmdir()
-    said = ask("known")
+    said = ask()
     assert (said["whole"], said["changed"]) == (False, True)
     assert path.parent.stat().st_mode & 0o777 == 0o755
-    assert ask("known")["changed"] is False
+    assert ask()["changed"] is False
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "writable"])
@@ -97,7 +120,7 @@ def test_what_only_looks_like_the_file_is_removed(ask: Run, path: Path, tmp_path
     else:
         path.write_bytes(GOOD)
         path.chmod(0o666)
-    assert ask("known")["whole"] is False
+    assert ask()["whole"] is False
     assert not path.is_symlink()
     assert not path.exists()
     assert (tmp_path / "elsewhere").read_bytes() == GOOD
@@ -107,7 +130,7 @@ def test_what_only_looks_like_the_file_is_removed(ask: Run, path: Path, tmp_path
 def test_file_of_another_user_is_brought_again(ask: Run, path: Path) -> None:
     path.write_bytes(GOOD)
     os.chown(path, PLAIN, PLAIN)
-    assert ask("known")["whole"] is False
+    assert ask()["whole"] is False
     assert not path.exists()
 
 
@@ -116,7 +139,7 @@ def test_directory_that_every_user_can_write_is_refused(ask: Run, path: Path, le
     path.write_bytes(GOOD)
     path.parents[level].chmod(0o777)
     with pytest.raises(ModuleError, match="can be written by everybody") as caught:
-        ask("known")
+        ask()
     assert str(path.parents[level]) in str(caught.value)
     assert "chmod go-w" in str(caught.value)
 
