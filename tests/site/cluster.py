@@ -13,8 +13,12 @@ SMI = Path(__file__).resolve().parents[1] / "standin" / "nvidia_smi"
 
 
 def copy_stack(source: str, target: str, root: str) -> None:
-    """Copy the stack root of a host to another host, with links, owners and times."""
-    pack = ["docker", "exec", source, "tar", "--create", "--directory", root, "."]
+    """Copy the stack root of a host to another host, with links, owners and times, but without its runs and account.
+
+    The uid and gid of the account mean nothing on another host.
+    """
+    skipped = [f"--exclude=./{name}" for name in ("runs", "queue", "account.json")]
+    pack = ["docker", "exec", source, "tar", "--create", "--directory", root, *skipped, "."]
     unpack = ["docker", "exec", "--interactive", target, "tar", "--extract", "--directory", root]
     engine.docker("exec", target, "mkdir", "--parents", root)
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab import hosts, paths, proof
 from tests.lab.spec import Lab
-from tests.site import mirrors
+from tests.site import cluster, mirrors
 from tests.site.command import SPENT, Directory, Done
 from tests.site.host import ROOT, Host, Snapshot
 from tests.site.sites import Site
@@ -85,10 +85,10 @@ class FirstRun:
     checked: Done
     still_bare: dict[str, Snapshot]
     first_run: Done
-    """The first run. It fails on the last host."""
+    """The first run, on the first and the last host. It fails on the last one."""
     currents: list[str]
     resumed: Done
-    """The second run, after the host was repaired."""
+    """The second run, on all hosts. The last one was repaired, the second one has a copy of the first one's stack."""
     after: dict[str, Snapshot]
 
 
@@ -96,9 +96,10 @@ class FirstRun:
 def first(site: Site) -> FirstRun:
     """Refusals, the plan, the check and two runs on bare hosts.
 
-    On the last host the package manager reports libpng-dev as installed, but its files are missing.
+    On the last host the package manager reports libpng-dev as installed, but its files are missing. The second host is
+    not built: it gets a copy of the first one's stack, which saves a third of the time.
     """
-    run, broken = site.directory.provision, site.hosts[-1]
+    run, (good, copied, broken) = site.directory.provision, site.hosts
     broken.install_empty("libpng-dev")
     plain = site.inventory("plain", ansible_user="plain", ansible_become=False)
     sudoless = site.inventory("sudoless", ansible_user="plain", ansible_become=True)
@@ -109,9 +110,10 @@ def first(site: Site) -> FirstRun:
     planned = run("site", "--plan", "--json")
     checked = run("site", "--check", "--json")
     still_bare = site.snapshots()
-    first_run = run("site", "--json")
+    first_run = run("site", "--json", "--limit", f"{good.name},{broken.name}")
     currents = [host.current for host in site.hosts]
     broken.run("dpkg --purge libpng-dev")
+    cluster.copy_stack(good.name, copied.name, ROOT)
     resumed = run("site", "--json")
     after = site.snapshots()
     return FirstRun(bare, no_space, no_sudo, no_root, planned, checked, still_bare, first_run, currents, resumed, after)

@@ -44,8 +44,6 @@ def nodes(
         dataset.write(folder, images=8)
         for name in LAB.containers:
             cluster.copy_stack(converged.hosts[1].name, name, ROOT)
-            # A copy: the uid and gid of the account on the host of the original mean nothing here.
-            engine.docker("exec", name, "rm", "-rf", f"{ROOT}/runs", f"{ROOT}/queue", f"{ROOT}/account.json")
             engine.docker("cp", str(folder), f"{name}:{DATA}")
             engine.docker("exec", name, "chmod", "-R", "a+rX", DATA)
         directory = Directory(work / LAB.name)
