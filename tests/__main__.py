@@ -25,6 +25,12 @@ STAGES: tuple[tuple[tuple[str, ...], ...], ...] = (
 )
 """Stages run one after the other, and only if the previous one succeeded. The streams of a stage run at the same time;
 the parts of a stream run one after the other. Parts that use the same names of hosts must be in the same stream."""
+URGENT = ("site",)
+"""Parts that get the processors first, because the other streams of their stage end before them in any case."""
+LESS = 5
+"""The niceness of the other parts."""
+FEW_SHARES = "340"
+"""Docker's weight of the hosts of the other parts; a host has 1024 by default."""
 PARTS = tuple(part for stage in STAGES for stream in stage for part in stream)
 MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 """Variables that make passes to the makes that it starts. They are removed, because the parts are independent."""
@@ -52,6 +58,9 @@ def run(part: str, make: Sequence[str] = ("make", "--no-print-directory")) -> Re
     log = LOGS / f"{part}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
+    if part not in URGENT:
+        environment["LAB_CPU_SHARES"] = FEW_SHARES
+        make = ("nice", "-n", str(LESS), *make)
     started = time.monotonic()
     say(f"---- {part} started: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}")
     with (

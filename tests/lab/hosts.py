@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import time
@@ -88,9 +89,10 @@ def route_to_gap(lab: Lab, image: str, gateway: str) -> None:
 
 
 def start_container(lab: Lab, name: str, *options: str) -> None:
-    """Start one container on the lab's network."""
+    """Start one container on the lab's network. The variable LAB_CPU_SHARES is its weight for the processors."""
     common = ("--name", name, "--label", lab.network, "--network", lab.network)
-    engine.docker("run", "--detach", *common, *options)
+    shares = ("--cpu-shares", os.environ["LAB_CPU_SHARES"]) if os.environ.get("LAB_CPU_SHARES") else ()
+    engine.docker("run", "--detach", *common, *shares, *options)
 
 
 def address_of(container: str) -> str:
