@@ -66,6 +66,10 @@ The other playbooks build, copy or train; nobody knows how long that takes.
 """
 
 
+LONGEST_LIMIT = 65536
+"""Bytes of a list of hosts that is given on Ansible's command line."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One run of a playbook."""
@@ -89,12 +93,18 @@ class Outcome:
     results: events.PlayResults
 
 
-def arguments(request: Request, variables: Path) -> list[str]:
-    """ansible-playbook's options for a request."""
+def arguments(request: Request, variables: Path, hosts: Path) -> list[str]:
+    """ansible-playbook's options for a request. `hosts` is the file for the hosts, if they are many."""
     options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
     if request.limit:
-        options += ["--limit", ",".join(request.limit)]
+        options += ["--limit", f"@{hosts}" if _in_a_file(request) else ",".join(request.limit)]
     return options + ["--check"] * request.check + ["--diff"] * request.diff
+
+
+def _in_a_file(request: Request) -> bool:
+    """Whether the hosts of a request are too many for one argument of a program (128 KiB in Linux)."""
+    plain = not any(one.startswith("@") or "," in one for one in request.limit)
+    return plain and sum(len(one.encode()) + 1 for one in request.limit) > LONGEST_LIMIT
 
 
 def environment() -> dict[str, str]:
@@ -145,7 +155,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
-            folder, variables = _write_inputs(private, request)
+            folder, variables, hosts = _write_inputs(private, request)
             environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
@@ -154,7 +164,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=[str(one) for one in inventories.listed(request.inventory)],
-                cmdline=" ".join(_quoted(part) for part in arguments(request, variables)),
+                cmdline=" ".join(_quoted(part) for part in arguments(request, variables, hosts)),
                 event_handler=_handler(gathered, record, on_event),
                 quiet=True,
                 # Ansible's output is in its events; a second copy on the disk could grow without limit.
@@ -201,14 +211,19 @@ def _working_directory() -> Path:
         return Path.cwd()
 
 
-def _write_inputs(private: Path, request: Request) -> tuple[Path, Path]:
-    """(the directory for large results, the file with the variables): created, and readable only by their owner."""
-    folder, variables = private / "answers", private / "variables.yml"
+def _write_inputs(private: Path, request: Request) -> tuple[Path, Path, Path]:
+    """(the directory for large results, the file with the variables, the file for the hosts).
+
+    They are created, and readable only by their owner.
+    """
+    folder, variables, hosts = private / "answers", private / "variables.yml", private / "hosts"
     folder.mkdir(mode=0o700)
     variables.touch(mode=0o600)
+    if _in_a_file(request):
+        hosts.write_text("\n".join(request.limit) + "\n", encoding="utf-8")
     given = {**request.variables, "provision_answers": str(folder)}
     variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
-    return folder, variables
+    return folder, variables, hosts
 
 
 def _handler(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -51,7 +52,7 @@ def question(inventory: Path, stack_root: Path, **more: Any) -> Request:
 
 def test_options_follow_from_the_request() -> None:
     request = Request("site.yml", Path("i"), limit=["node1", "!node2"], check=True, diff=True, forks=7)
-    words = playbook.arguments(request, Path("/tmp/v"))
+    words = playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h"))
     assert words == [
         "--extra-vars",
         "@/tmp/v",
@@ -62,12 +63,32 @@ def test_options_follow_from_the_request() -> None:
         "--check",
         "--diff",
     ]
-    assert playbook.arguments(Request("site.yml", Path("i")), Path("/tmp/v")) == [
+    assert playbook.arguments(Request("site.yml", Path("i")), Path("/tmp/v"), Path("/tmp/h")) == [
         "--extra-vars",
         "@/tmp/v",
         "--forks",
         "50",
     ]
+
+
+def test_thousands_of_hosts_are_given_in_a_file(tmp_path: Path) -> None:
+    """One argument of a program has at most 128 KiB."""
+    names = [f"a-host-with-a-long-name-{number:06}.example.org" for number in range(5000)]
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(names)}}), encoding="utf-8")
+    request = Request("state.yml", tmp_path / "hosts.yml", limit=names)
+    assert "@/tmp/h" in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h"))
+    _, _, hosts = playbook._write_inputs(tmp_path, request)
+    assert hosts.read_text(encoding="utf-8").split() == names
+    program = Path(sys.executable).with_name("ansible")
+    listing = [program, "--inventory", tmp_path / "hosts.yml", "all", "--list-hosts", "--limit", f"@{hosts}"]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True)
+    assert listed.stdout.startswith("  hosts (5000):")
+
+
+@pytest.mark.parametrize("limit", ["@some-file", "a,b"])
+def test_patterns_of_the_user_stay_arguments(limit: str) -> None:
+    request = Request("site.yml", Path("i"), limit=[limit, *["x" * 100] * 1000])
+    assert any(word.startswith(limit) for word in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h")))
 
 
 def test_ansible_sees_a_reduced_environment_and_this_interpreters_bin_first(monkeypatch: pytest.MonkeyPatch) -> None:
