@@ -22,6 +22,8 @@ from neuraltalk_provision import durations
 
 MOST_WAVES = 100
 LONGEST_PAUSE = 7 * 86400
+GROUP = "group "
+"""What the name of a wave begins with, if the wave is a group."""
 _SIZE = re.compile(r"([0-9]{1,9})(%?)")
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
@@ -50,7 +52,7 @@ class WaveRule:
     pause: int = 0
 
     def __str__(self) -> str:
-        return f"group {self.group}" if self.group else str(self.size)
+        return f"{GROUP}{self.group}" if self.group else str(self.size)
 
 
 HALF = Size(50, percent=True)

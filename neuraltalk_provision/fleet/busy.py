@@ -40,7 +40,7 @@ class Step(StrEnum):
     WAIT = "wait"
     """Ask again at the time `until`."""
     ACTIVATE = "activate"
-    """Refuse starts, activate, verify; if that fails with the code `busy`, ask again."""
+    """Refuse starts, activate, verify; if something began to use it in that moment, ask again."""
     RESUME = "resume"
     """Lift our drain."""
     SKIP = "skip"

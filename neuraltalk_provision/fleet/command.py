@@ -107,9 +107,10 @@ def resume(
         settings = entries.settings_of(earlier, settings, given)
         taking_part = [entry.host for entry in earlier.hosts if entry.wave]
         found = survey.survey(settings, taking_part, output, take_over=take_over)
-        found = entries.same_inputs(found, earlier)
+        found = entries.with_earlier_aside(entries.same_inputs(found, earlier), earlier)
+        found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE else found
         show(found)
-        budget = Budget(settings.max_failures, len(earlier.hosts))
+        budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
         survey.refuse(found, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         plans = _concerned(found.well, earlier.phase, doubtful)

@@ -103,7 +103,7 @@ def next_action(standing: Standing) -> Action:
     """What to do next."""
     broken = verdict(standing)
     if broken:
-        touched = tuple(sorted(standing.activated - standing.returned - standing.failed.keys()))
+        touched = tuple(sorted(standing.activated - standing.returned - standing.lost.keys()))
         if standing.on_failure == "rollback" and touched:
             return GiveBack(touched, broken)
         return Stop(broken)
@@ -119,22 +119,59 @@ def verdict(standing: Standing) -> str:
     A host of a strict wave that failed is one too many if there are further waves: such a wave exists to find out
     whether the others should follow. A host that was set aside before anything began belongs to no wave.
     """
-    for wave in standing.waves if len(standing.waves) > 1 else ():
-        failed = [host for host in wave.hosts if host in standing.failed] if wave.strict else []
+    first = _strict_wave(standing)
+    if first:
+        canaries = _canaries(standing)
+        failed = [host for host in canaries if host in standing.failed]
+        if failed and canaries == first.hosts:
+            return f"{', '.join(failed)} failed, and every host of the first wave ({first.name}) must succeed"
         if failed:
-            return f"{', '.join(failed)} failed, and every host of the first wave ({wave.name}) must succeed"
+            return (
+                f"{', '.join(failed)} failed, and came in place of the first wave ({first.name}), whose hosts were set "
+                "aside and of which every host must succeed"
+            )
+        if not canaries and any(_is_left(standing, host) for wave in standing.waves for host in wave.hosts):
+            return (
+                f"all hosts of the first wave ({first.name}) were set aside: {', '.join(first.hosts[:20])}. So nothing "
+                "shows that the others would succeed"
+            )
     lost = standing.lost
     return standing.budget.describe(lost) if standing.budget.is_spent(lost) else ""
 
 
+def _strict_wave(standing: Standing) -> Wave | None:
+    """The wave of which every host must succeed, if others follow it."""
+    return next((wave for wave in standing.waves if wave.strict), None) if len(standing.waves) > 1 else None
+
+
+def _canaries(standing: Standing) -> tuple[str, ...]:
+    """The hosts that show whether the others should follow: those of the strict wave.
+
+    If all of them were set aside, as many of the following hosts come in their place, but only if the wave is a number
+    of hosts: a group was chosen by somebody, and no other host is like it.
+    """
+    first = _strict_wave(standing)
+    if first is None or any(_takes_part(standing, host) for host in first.hosts):
+        return first.hosts if first else ()
+    if not first.is_size:
+        return ()
+    others = [host for wave in standing.waves if wave is not first for host in wave.hosts]
+    return tuple(host for host in others if _takes_part(standing, host))[: len(first.hosts)]
+
+
+def _is_left(standing: Standing, host: str) -> bool:
+    return host in standing.activating and host not in standing.activated and host not in standing.lost
+
+
+def _takes_part(standing: Standing, host: str) -> bool:
+    return host in standing.activated or host in standing.failed or host not in standing.aside
+
+
 def _next_wave(standing: Standing) -> Action:
     before: Wave | None = None
+    canaries = _canaries(standing)
     for wave in standing.waves:
-        left = tuple(
-            host
-            for host in wave.hosts
-            if host in standing.activating and host not in standing.activated and host not in standing.lost
-        )
+        left = tuple(host for host in wave.hosts if _is_left(standing, host))
         if not left:
             before = wave if any(host in standing.activated for host in wave.hosts) else before
             continue
@@ -142,7 +179,7 @@ def _next_wave(standing: Standing) -> Action:
             return Paused(wave)
         if before is not None and before.pause and before.number not in standing.waited:
             return Wait(before, before.pause)
-        return Activate(wave, left)
+        return Activate(wave, tuple(host for host in left if host in canaries) or left)
     return Finished()
 
 

@@ -63,6 +63,20 @@ def same_inputs(found: Survey, earlier: Rollout) -> Survey:
     return found.with_aside(other)
 
 
+def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:
+    """The survey for a rollout that is continued, with the hosts that were set aside when it began."""
+    return found.with_aside(
+        Aside(
+            entry.host,
+            f"{entry.host}: it was set aside when the rollout {earlier.id} began, and is no part of it. Run `provision "
+            "site` when this rollout has ended",
+            codes.HOST_REFUSED,
+        )
+        for entry in earlier.hosts
+        if not entry.wave
+    )
+
+
 def _inputs(plans: Sequence[HostPlan], addresses: Mapping[str, str]) -> dict[str, str]:
     return {plan.host: inputs(plan.recipe.id, addresses.get(plan.host, "")) for plan in plans}
 
@@ -83,14 +97,15 @@ def rollout(
             on_failure=settings.on_failure,
             lock=lock,
             stack_root=settings.stack_root,
+            total=found.total,
         ),
         hosts=tuple(
             HostEntry(
                 host=plan.host,
                 wave=numbers[plan.host],
                 target=plan.recipe.id,
-                former=plan.current,
-                cuda=plan.recipe.gpu.toolkit if plan.swaps and plan.recipe.gpu else "",
+                former=plan.former,
+                cuda=plan.cuda,
                 inputs=digests[plan.host],
             )
             for plan in changing

@@ -94,7 +94,8 @@ class Playbooks:
 
     def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
         given = {**self._given, "provision_refuse_starts": refuse_starts}
-        return self._done(steps.activate(hosts, given, self._settings, self._output))
+        failures = steps.activate(hosts, given, self._settings, self._output)
+        return self._done(failures, asked_again=refuse_starts)
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
         """Verify on the hosts that share a stack root with one that was activated."""
@@ -143,7 +144,8 @@ class Playbooks:
             outcome = playbook.run(request)
         return self._done(steps.with_silent(own, outcome.results))
 
-    def _done(self, failures: Iterable[Failure]) -> Done:
+    def _done(self, failures: Iterable[Failure], *, asked_again: bool = False) -> Done:
+        """What failed. With `asked_again`, a host that something began to use is no failure: it is asked again."""
         listed = tuple(failures)
-        self.failures += [one for one in listed if one.code != codes.BUSY]
+        self.failures += [one for one in listed if not (asked_again and one.code == codes.IN_USE)]
         return Done(failed={one.host: Loss(advice.explain(one), one.code, one.silent) for one in listed})

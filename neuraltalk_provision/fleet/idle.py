@@ -21,6 +21,8 @@ from neuraltalk_provision.site import advice, codes
 _sleep = time.sleep
 LONGEST_SLEEP = 5.0
 """Seconds between two looks whether somebody asked for a pause."""
+MOST_REFUSALS = 5
+"""How often a host may look idle and then refuse its activation, because something uses it."""
 
 
 @dataclass
@@ -31,6 +33,7 @@ class _Work:
     failed: dict[str, Loss] = field(default_factory=dict)
     aside: dict[str, Loss] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    refusals: dict[str, int] = field(default_factory=dict)
 
     def done(self) -> Done:
         return Done(self.failed, self.aside, frozenset(self.left))
@@ -134,12 +137,20 @@ class Activation:
         done = act(hosts)
         for host in hosts:
             loss = done.failed.get(host)
-            if loss is not None and loss.code == codes.BUSY:
-                continue  # something began to use it in this moment: it is asked again
+            if loss is not None and loss.code == codes.IN_USE:
+                self._refused(work, host, loss)
+                continue
             if loss is not None:
                 work.failed[host] = loss
             ending: busy.Ending = "verified" if loss is None else "broken" if loss.silent else "restored"
             work.positions[host] = work.positions[host].after_activation(ending)
+
+    def _refused(self, work: _Work, host: str, loss: Loss) -> None:
+        """Something began to use a host in the moment of its activation: it is asked again, but not for ever."""
+        work.refusals[host] = work.refusals.get(host, 0) + 1
+        if work.refusals[host] >= MOST_REFUSALS:
+            work.aside[host] = Loss(f"{loss.reason} (tried {MOST_REFUSALS} times)", codes.BUSY)
+            work.positions[host] = work.positions[host].after_skip((loss.reason,))
 
     def _resume(self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str]) -> None:
         if not hosts:

@@ -101,6 +101,8 @@ class Options(Result):
     lock: Digest = ""
     """The SHA-256 of the mirror's lock."""
     stack_root: Text = ""
+    total: Annotated[int, Field(ge=0)] = 0
+    """The number of all hosts of the command, of which max_failures is a part; 0 if an older version wrote it."""
 
 
 class HostEntry(Result):

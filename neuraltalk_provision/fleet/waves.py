@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.wave_rules import WaveRule
+from neuraltalk_provision.wave_rules import GROUP, WaveRule
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Wave:
     hosts: tuple[str, ...]
     pause: int = 0
     strict: bool = False
+
+    @property
+    def is_size(self) -> bool:
+        """Whether the wave is a number or a part of the hosts, and not a group."""
+        return not self.name.startswith(GROUP)
 
 
 def divide(

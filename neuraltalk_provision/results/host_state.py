@@ -109,6 +109,8 @@ class Activation(Result):
     target: Text = ""
     former: Text = ""
     """Ids of generations; `former` is empty if there was none."""
+    cuda: Text = ""
+    """The CUDA directory whose cuDNN a return restores; empty if it restores none."""
     holder: Text = ""
     """The controller that activates."""
     limit: Whole = 0

@@ -14,6 +14,7 @@ from neuraltalk_provision.rules import codes
 
 BUG: str = codes.BUG
 BUSY: str = codes.BUSY
+IN_USE: str = codes.IN_USE
 DISK_FULL: str = codes.DISK_FULL
 DISK_BROKEN: str = codes.DISK_BROKEN
 MEMORY_FULL: str = codes.MEMORY_FULL

@@ -53,6 +53,10 @@ class HostPlan:
     over: str = ""
     unconfirmed: bool = False
     """Whether an earlier activation was not confirmed: then the generation is activated again."""
+    former: str = ""
+    """The generation to which a return leads: the current one, or the one before an activation that is continued."""
+    cuda: str = ""
+    """The CUDA directory whose cuDNN a return restores; empty if it restores none."""
     versions: Mapping[str, str] = field(default_factory=dict)
     untried: tuple[str, ...] = ()
     share: Share | None = None
@@ -160,11 +164,25 @@ def plan(
         share=share,
         unpack=unpack,
     )
+    former, cuda = _before(state, decided)
     return replace(
         decided,
+        former=former,
+        cuda=cuda,
         refusals=refusals + _refusals(host, state, decided, pushed),
         remark="\n".join(filter(None, (decided.remark, _activation(host, state, decided)))),
     )
+
+
+def _before(state: HostState, decided: HostPlan) -> tuple[str, str]:
+    """(the generation, the CUDA directory) to which a return leads: as the host itself would return.
+
+    If a controller was lost in the same activation, the current generation can be the new one already.
+    """
+    found = state.activation
+    if found.state == activations.UNCONFIRMED and found.target == decided.recipe.id and not found.over:
+        return found.former, found.cuda
+    return decided.current, decided.recipe.gpu.toolkit if decided.swaps and decided.recipe.gpu else ""
 
 
 def _activation(host: str, state: HostState, decided: HostPlan) -> str:

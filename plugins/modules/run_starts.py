@@ -89,7 +89,7 @@ def refuse(options, dry):
     if uses:
         if not dry:
             starts.allow(root, options["holder"])
-        raise StackError("the host is in use, so nothing was changed: %s" % uses, code=codes.BUSY)
+        raise StackError("the host is in use, so nothing was changed: %s" % uses, code=codes.IN_USE)
     return changed
 
 

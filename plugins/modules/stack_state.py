@@ -127,8 +127,9 @@ state:
     activation:
       description:
         - The activation that was not confirmed; C(state) is V(none), V(unconfirmed), V(returned) or V(unreadable).
-          C(target) and C(former) are ids of generations, C(limit) is in seconds, and C(over) says whether it cannot be
-          confirmed any more. After a return, C(cause), C(when) (seconds since 1970), C(problem) and C(log).
+          C(target) and C(former) are ids of generations, C(cuda) is the CUDA directory whose cuDNN a return restores,
+          C(limit) is in seconds, and C(over) says whether it cannot be confirmed any more. After a return, C(cause),
+          C(when) (seconds since 1970), C(problem) and C(log).
       type: dict
     lease:
       description: Who holds the lease; C(holder), C(host), C(what), C(since). Null if nobody does.

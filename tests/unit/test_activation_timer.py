@@ -332,7 +332,7 @@ def test_what_somebody_else_made_current_since_then_stays(timer: Run, activate: 
 
 
 def test_former_generation_that_is_gone_is_not_made_current(timer: Run, activate: Run, root: Path) -> None:
-    timer("armed", return_after=1)
+    timer("armed", return_after=3)
     activate()
     (root / "generations" / "a" / "generation.json").unlink()
     until(lambda: (record(root) or {}).get("state") == "returned")

@@ -44,6 +44,27 @@ def planned(found: Activation, kind: str = "converged") -> HostPlan:
     return plan("node1", host(found, kind), RECIPE)
 
 
+# --- what a return leads to
+
+
+@pytest.mark.parametrize(
+    ("found", "before"),
+    [
+        (activation(cuda="/usr/local/cuda"), ("aaaa", "/usr/local/cuda")),
+        (activation(former=""), ("", "")),
+        (activation(target="bbbb"), (RECIPE.id, "")),
+        (activation(over=True), (RECIPE.id, "")),
+        (activation("returned"), (RECIPE.id, "")),
+        (activation("none"), (RECIPE.id, "")),
+    ],
+)
+def test_activation_that_is_continued_keeps_what_was_before_it(found: Activation, before: tuple[str, str]) -> None:
+    """The new generation can be current already, if the controller was lost after it changed the link."""
+    decided = planned(found)
+    assert decided.current == RECIPE.id
+    assert (decided.former, decided.cuda) == before
+
+
 # --- who may go on
 
 

@@ -60,6 +60,46 @@ def test_a_host_of_the_first_wave_that_fails_stops_the_rollout() -> None:
     assert found == Stop("node1 failed, and every host of the first wave (1) must succeed")
 
 
+def test_hosts_that_were_set_aside_are_replaced_as_the_first_wave() -> None:
+    """Without a host that was tried first, all others would be activated at once."""
+    found = standing(["1", "100%"], staged=HOSTS, aside={"node1": "in use"})
+    assert decide.next_action(found) == Activate(found.waves[1], ("node2",))
+    found = replace(found, aside={"node1": "in use", "node2": "in use"})
+    assert decide.next_action(found) == Activate(found.waves[1], ("node3",))
+    found = replace(found, activated=frozenset({"node3"}))
+    assert decide.next_action(found) == Activate(found.waves[1], tuple(HOSTS[3:]))
+
+
+def test_host_in_place_of_the_first_wave_must_succeed_too() -> None:
+    found = standing(["1", "100%"], staged=HOSTS, aside={"node1": "in use"}, failed={"node2": "verify"}, limit="100%")
+    action = decide.next_action(found)
+    assert isinstance(action, Stop)
+    assert "node2 failed, and came in place of the first wave (1)" in action.why
+
+
+def test_group_as_the_first_wave_is_not_replaced() -> None:
+    divided = waves.divide(wave_rules.read(["canary", "100%"]), HOSTS, {"node1": ("canary",)})
+    found = replace(standing(staged=HOSTS, aside={"node1": "in use"}), waves=divided)
+    action = decide.next_action(found)
+    assert isinstance(action, Stop)
+    assert "all hosts of the first wave (group canary) were set aside: node1" in action.why
+    assert decide.next_action(replace(found, activating=frozenset({"node1"}))) == Finished()
+
+
+def test_activated_host_that_cannot_be_reached_any_more_does_not_keep_others_from_returning() -> None:
+    found = standing(
+        limit="0%",
+        staged=HOSTS,
+        activated=HOSTS[:3],
+        aside={"node2": "off"},
+        failed={"node6": "x"},
+        on_failure="rollback",
+    )
+    action = decide.next_action(found)
+    assert isinstance(action, GiveBack)
+    assert action.hosts == ("node1", "node3")
+
+
 def test_a_fleet_with_one_wave_has_no_hosts_that_count_strictly() -> None:
     found = standing(["100%"], staged=HOSTS, failed={"node1": "verify"})
     assert decide.next_action(found) == Activate(found.waves[0], tuple(HOSTS[1:]))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import command, idle, running
 from neuraltalk_provision.fleet.journal import Journal
@@ -45,6 +46,7 @@ class Fleet:
     before: Callable[[str], None] = lambda _playbook: None
     uses: dict[str, dict[str, Any]] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
+    code: str = "disk.full"
 
     def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
         """The results of a playbook."""
@@ -63,7 +65,7 @@ class Fleet:
             PlayResults(
                 results=tuple((host, "some.module", {}) for host in request.limit if host not in bad),
                 failures=tuple(
-                    Failure(host, "Task", "it broke", code="disk.full") for host in request.limit if host in bad
+                    Failure(host, "Task", "it broke", code=self.code) for host in request.limit if host in bad
                 ),
             ),
         )
@@ -281,6 +283,118 @@ def test_a_host_with_a_training_is_not_activated_under_it(fleet: Fleet, settings
     assert "run r1, pid 7 (of neuraltalk, since" in outcome.aside[0].reason
     assert newest(settings).outcome("node3", Step.ACTIVATE) is Outcome.SET_ASIDE
     assert Path(outcome.lists["set-aside"]).read_text() == "node3\n"
+
+
+@pytest.mark.parametrize("kind", ["bare", "staged", "converged"])
+@pytest.mark.parametrize("code", ["busy", "host.in_use"])
+def test_host_on_which_others_work_is_a_failure_in_every_step(
+    fleet: Fleet, settings: Settings, kind: str, code: str
+) -> None:
+    fleet.breaks, fleet.code = {"site.yml": {"node5"}, "activate.yml": {"node5"}}, code
+    survey = found(kind)
+    if kind == "converged":
+        survey = replace(survey, plans=tuple(replace(plan, unconfirmed=True) for plan in survey.plans))
+    outcome = carried_out(survey, settings)
+    lost = {failure.host for failure in outcome.site.failures} | {one.host for one in outcome.aside}
+    assert (outcome.succeeded, lost) == (False, {"node5"})
+    assert "node5" not in outcome.site.activated
+    assert "node5\n" in [
+        Path(file).read_text() for name, file in outcome.lists.items() if name in ("failed", "set-aside")
+    ]
+
+
+def test_host_that_looks_idle_and_refuses_is_not_asked_for_ever(fleet: Fleet, settings: Settings) -> None:
+    fleet.breaks, fleet.code = {"activate.yml": {"node5"}}, "host.in_use"
+    survey = found("converged")
+    survey = replace(survey, plans=tuple(replace(plan, current="former", former="former") for plan in survey.plans))
+    outcome = carried_out(survey, settings)
+    assert sum("node5" in hosts for hosts in fleet.activated) == idle.MOST_REFUSALS
+    assert [(one.host, one.code) for one in outcome.aside] == [("node5", "busy")]
+    assert f"tried {idle.MOST_REFUSALS} times" in outcome.aside[0].reason
+
+
+def test_first_host_in_use_is_replaced_by_the_next_one(fleet: Fleet, settings: Settings) -> None:
+    fleet.uses = {"node1": {"runs": [RUN]}}
+    outcome = carried_out(found("staged"), settings.model_copy(update={"waves": wave_rules.DEFAULT}))
+    assert fleet.activated == [("node2",), ("node3", "node4", "node5", "node6")]
+    assert [one.host for one in outcome.aside] == ["node1"]
+
+
+def test_activation_that_was_not_confirmed_is_taken_back_to_what_was_before_it(
+    fleet: Fleet, settings: Settings
+) -> None:
+    """A controller was killed after the link was changed: the current generation is the new one already."""
+    before = replace(planned("converged"), unconfirmed=True, former="00000000000000aa", cuda="/usr/local/cuda")
+    survey = replace(found("staged"), plans=(before, *found("staged", HOSTS[1:]).plans))
+    fleet.breaks = {"activate.yml": {"node2"}}
+    chosen = settings.model_copy(update={"on_failure": "rollback", "max_failures": wave_rules.Size(0)})
+    outcome = carried_out(survey, chosen)
+    assert "node1" in outcome.returned
+    returned = fleet.variables["give_back.yml"]["provision_former"]["node1"]
+    assert returned == {"generation": "00000000000000aa", "cuda": "/usr/local/cuda"}
+
+
+def resumed(monkeypatch: pytest.MonkeyPatch, settings: Settings, now: Survey) -> FleetOutcome:
+    """Continue the rollout with hosts that are as in this survey."""
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
+    return command.resume((), settings, Output(as_json=True), lambda _: None)
+
+
+def killed_at(fleet: Fleet, activations: int) -> None:
+    """Let the controller end at the beginning of an activation, after so many others."""
+
+    def die(name: str) -> None:
+        if name == "activate.yml" and len(fleet.activated) == activations:
+            raise SystemExit(9)
+
+    fleet.before = die
+
+
+def test_activation_that_is_continued_builds_nothing(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings, Phase.ACTIVATE)
+    fleet.before, fleet.ran = lambda _: None, []
+    survey = found("staged")
+    survey = replace(survey, plans=(*survey.plans[:5], planned("bare", "node6")))
+    outcome = resumed(monkeypatch, settings, survey)
+    assert "site.yml" not in {name for name, _hosts in fleet.ran}
+    assert [(one.host, one.code) for one in outcome.aside] == [("node6", "host.not_staged")]
+
+
+def test_budget_of_a_rollout_that_is_continued_is_that_of_its_beginning(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [f"right{number}" for number in range(14)]
+    survey = replace(found("staged", aside=(OFF,)), plans=(*found("staged").plans, *found("converged", many).plans))
+    chosen = settings.model_copy(update={"max_failures": wave_rules.Size(10, percent=True)})
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(survey, chosen)
+    fleet.before, fleet.breaks = lambda _: None, {"activate.yml": {"node3"}}
+    now = replace(found("staged"), plans=(planned("converged", "node1"), *found("staged", HOSTS[1:]).plans))
+    outcome = resumed(monkeypatch, chosen, now)
+    assert (outcome.status, outcome.why) == ("finished", "")
+    assert [one.host for one in outcome.aside] == ["off1"]
+    assert "was set aside when the rollout" in outcome.aside[0].reason
+
+
+def test_hosts_return_although_one_that_was_activated_is_off_now(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings.model_copy(update={"on_failure": "rollback", "max_failures": wave_rules.Size(1)})
+    killed_at(fleet, 2)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), chosen)
+    fleet.before, fleet.breaks = lambda _: None, {"activate.yml": {"node4"}}
+    done = [planned("converged", host) for host in ("node1", "node3")]
+    off = Aside("node2", "node2: the host cannot be reached by SSH", "host.unreachable", refused=False)
+    now = replace(found("staged", aside=(off,)), plans=(*done, *found("staged", HOSTS[3:]).plans))
+    outcome = resumed(monkeypatch, chosen, now)
+    assert {"node1", "node3"} <= set(outcome.returned)
+    assert [one.host for one in outcome.aside] == ["node2"]
 
 
 def test_hosts_in_use_stop_the_command_before_anything_if_so_wanted(fleet: Fleet, settings: Settings) -> None:

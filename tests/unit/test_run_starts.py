@@ -136,7 +136,7 @@ def test_run_that_is_just_being_started_is_seen_and_nothing_is_changed(
         make(root, "slipped", process_json={"pid": os.getpid(), "start": start_of(os.getpid())})
     thread.join(30)
     assert "run slipped (pid" in str(failures[0])
-    assert failures[0].details["code"] == "busy"
+    assert failures[0].details["code"] == "host.in_use"
     assert starts.refusal(str(root)) is None
 
 
@@ -197,7 +197,7 @@ def test_activation_of_a_host_that_became_busy_fails_there_before_anything_is_ch
     handle = lock(site_root, "slipped")
     (failure,) = playbook.run(request).results.failures
     os.close(handle)
-    assert failure.code == "busy"
+    assert failure.code == "host.in_use"
     assert "the host is in use, so nothing was changed: run slipped" in failure.message
     assert (site_root / "current").readlink() == Path("generations/a")
     assert not (site_root / "starts.json").exists()

@@ -161,9 +161,13 @@ def too_late(record):
 
 
 def facts(root):
-    """The record as the module stack_state returns it; `over` says whether it cannot be confirmed any more."""
+    """The record as the module stack_state returns it; `over` says whether it cannot be confirmed any more.
+
+    `cuda` is the CUDA directory whose cuDNN a return restores; empty if it restores none.
+    """
     texts, numbers = ("state", "target", "former", "holder", "cause", "problem"), ("limit", "when")
     empty = dict(dict.fromkeys(texts, ""), over=False, log=layout.activation_log(root), **dict.fromkeys(numbers, 0))
+    empty["cuda"] = ""
     try:
         found = read(root)
         if found is None:
@@ -171,4 +175,5 @@ def facts(root):
         over = found["state"] == rules.UNCONFIRMED and bool(cause(found))
     except StackError as error:
         return dict(empty, state=rules.UNREADABLE, problem=str(error))
-    return dict(empty, over=over, **dict((name, found[name]) for name in texts + numbers))
+    cuda = found["cuda"] if found["restores"] else ""
+    return dict(empty, over=over, cuda=cuda, **dict((name, found[name]) for name in texts + numbers))
