@@ -30,9 +30,20 @@ _HEADER = re.compile(r"(?i)\b(authorization\s{0,3}[:=]\s{0,3})[^\r\n]+")
 _IN_MAPPING = re.compile(rf"(?i)(?P<mark>[\"'])(?P<name>{_NAME})(?P=mark)(?P<colon>\s{{0,3}}:\s{{0,3}}){_VALUE}")
 # name=value, as inventories, environments, command lines and URLs write it.
 _ASSIGNED = re.compile(rf"(?i)(?<![\w-])((?:--)?{_NAME}=){_VALUE}")
-# name: value, as YAML writes it. Compilers say `token:` too, so a single word is not enough, except for a password.
-_IN_YAML = re.compile(
-    rf"(?i)(?<![\w-])((?:[\w-]{{1,60}}[_-](?:{_PASSWORD}|token)|passw(?:or)?d):[ \t]{{1,3}})(?![\"']){_VALUE}"
+# name=value of an inventory in INI format, in which the value ends with the word.
+_IN_INVENTORY = re.compile(rf"(?i)(?<![\w-])(ansible_(?:[\w-]{{0,60}}_)?{_PASSWORD}=)(?![\"'])\S+")
+# name: value, as YAML writes it: to the end of the line, because a value can contain spaces, or in the lines below, if
+# they are indented. Compilers say `token:` too, so a single word is not enough, except for a password.
+_YAML_NAME = rf"(?:[\w-]{{1,60}}[_-](?:{_PASSWORD}|token)|passw(?:or)?d)"
+_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?"
+_IN_BLOCK = re.compile(
+    rf"(?im)^(?P<begin>(?P<indent>[ ]{{0,60}}){_YAML_NAME}:[ \t]{{1,3}})[|>][^\n]{{0,20}}(?:\n(?P=indent)[ ]+[^\n]*)+"
+)
+_IN_YAML = re.compile(rf"(?i)(?<![\w-])({_YAML_NAME}:[ \t]{{1,3}})(?:{_QUOTED}|[^\s\"'][^\n]*)")
+# What Ansible says of a word that it did not expect behind a value with a space, or in a template.
+_UNEXPECTED = re.compile(
+    rf"(host variable assignment, got: )\S+"
+    rf"|({re.escape(HIDDEN)}[^\n]{{0,200}}error in template:[^\n]{{0,200}} got )'[^'\n]*'"
 )
 _SECRET_NAME = re.compile(rf"(?i){_NAME}")
 
@@ -45,8 +56,11 @@ def redact(text: str, known: Sequence[str] = ()) -> str:
     text = without_users(text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _IN_MAPPING.sub(rf"\g<mark>\g<name>\g<mark>\g<colon>\g<mark>{HIDDEN}\g<mark>", text)
+    text = _IN_INVENTORY.sub(rf"\1{HIDDEN}", text)
     text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)
-    return _IN_YAML.sub(rf"\1{HIDDEN}", text)
+    text = _IN_BLOCK.sub(rf"\g<begin>{HIDDEN}", text)
+    text = _IN_YAML.sub(rf"\1{HIDDEN}", text)
+    return _UNEXPECTED.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
 
 
 def known(variables: Mapping[str, Any]) -> tuple[str, ...]:

@@ -177,6 +177,7 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     chosen = file or Path(FILE_NAME)
     if file is not None and not file.is_file():
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
+    _refuse_dangling(chosen)
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
     for name in ("mirror", "allowed_signers", "artifact_ca", "journal"):
@@ -188,6 +189,7 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     if "journal" not in given:
         given["journal"] = _journal(chosen if chosen.is_file() else base)
     if "inventory" not in given:
+        _refuse_dangling(base / "inventory")
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
         settings = Settings.model_validate(given)
@@ -200,6 +202,17 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
             "inventory": tuple(found) if len(found) > 1 else found[0],
         }
     )
+
+
+def _refuse_dangling(path: Path) -> None:
+    """UsageError for a link to nothing, or a settings file that is none: its defaults would mean another site."""
+    if path.is_symlink() and not path.exists():
+        raise UsageError(
+            f"{path} is a link to {path.readlink()}, which does not exist",
+            advice="Mount or restore it, or remove the link. Nothing was done.",
+        )
+    if path.name == FILE_NAME and path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not an ordinary file", advice="`provision init DIR` writes a settings file.")
 
 
 def _journal(site: Path) -> Path:

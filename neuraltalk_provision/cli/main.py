@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from types import FrameType
 from typing import Any
 
 import typer
@@ -124,9 +126,24 @@ def main() -> None:
     if not streams.prepare():
         Output().warn("stdout is closed: nothing can be shown", "Send it to a file, or to /dev/null.")
         sys.exit(EXIT_USAGE)
+    _end_like_ctrl_c()
     code = boundary(sys.argv[1:])
     streams.finish_stderr()
     sys.exit(code)
+
+
+def _end_like_ctrl_c() -> None:
+    """Let SIGTERM, and SIGHUP of a closed terminal, end the command as Ctrl-C does: nothing temporary is left behind.
+
+    A signal that the caller ignores, as nohup does, stays ignored.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def verbosity(arguments: list[str]) -> tuple[int, list[str]]:

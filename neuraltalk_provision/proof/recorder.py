@@ -21,6 +21,8 @@ from neuraltalk_provision.proof.recorded import Recorded, Seen
 PROGRAM = "module_utils/host/traffic.py"
 PATIENCE = 10.0
 """Seconds until a planted attempt must have been seen."""
+TRIES = 3
+"""How often the same attempts are planted: on a machine that is busy, the first ones can come before the recorder."""
 WATCHED = "every packet of the container, whose network has no way out"
 _LONGEST = 1 << 20
 _PLANT = """
@@ -46,10 +48,13 @@ class Recording:
         wanted = self.record.plant(ipv6=Path("/proc/net/if_inet6").exists())
         addresses = " ".join(one.to for one in wanted if one.kind == "tcp")
         name = next(one.to for one in wanted if one.kind == "name")
-        self.container.run(_PLANT.format(addresses=addresses, name=name))
-        end = time.monotonic() + PATIENCE
-        while self.record.missing() and time.monotonic() < end and not self._closed:
-            self._read(end)
+        for _ in range(TRIES):
+            self.container.run(_PLANT.format(addresses=addresses, name=name))
+            end = time.monotonic() + PATIENCE
+            while self.record.missing() and time.monotonic() < end and not self._closed:
+                self._read(end)
+            if self._closed or not self.record.missing():
+                return
 
     def end(self) -> Seen:
         """End the recorder; everything that it saw. Can be called once."""

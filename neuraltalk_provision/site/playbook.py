@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -129,6 +130,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     _working_directory()
     _refuse_missing(request.inventory)
     named = {f"the inventory {one}": str(one) for one in inventories.listed(request.inventory)}
+    _refuse_empty(request.limit)
+    _refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
     outcome = _run_once(request, record, on_event)
@@ -195,6 +198,30 @@ def _refuse_missing(inventory: Inventory) -> None:
             )
 
 
+def _refuse_empty(limit: Sequence[str]) -> None:
+    """UsageError for a --limit that names nothing. Ansible takes it as all hosts: an unset variable of a script."""
+    for one in limit:
+        patterns = [pattern.strip() for pattern in re.split("[,;]", one)]
+        empty = next((pattern for pattern in patterns if pattern in ("!", "&", "~", "@")), None)
+        if empty is not None:
+            raise UsageError(f"--limit {one}: there is no name after {empty}", advice="Nothing was done on any host.")
+        file = Path(patterns[0][1:]).expanduser() if patterns[0].startswith("@") and len(patterns) == 1 else None
+        with contextlib.suppress(OSError):  # Ansible says why a file cannot be read
+            if not any(patterns) or (file and not file.read_bytes().strip()):
+                what = f"the file {file} of --limit names no host" if file else "--limit is empty"
+                raise UsageError(what, advice="Leave out --limit for all hosts. Nothing was done on any host.")
+
+
+def _refuse_prompts() -> None:
+    """UsageError for a vault password that Ansible would ask for: nobody sees the question."""
+    asked = os.environ.get("ANSIBLE_VAULT_IDENTITY_LIST", "").split(",")
+    if any(one.strip().rpartition("@")[2] in ("prompt", "prompt_ask_vault_pass") for one in asked):
+        raise UsageError(
+            "ANSIBLE_VAULT_IDENTITY_LIST contains `prompt`, but provision cannot ask for a vault password",
+            advice="Name a file or a program that prints the password instead, for example dev@FILE.",
+        )
+
+
 def _refuse_not_utf8(texts: Mapping[str, str]) -> None:
     """UsageError if one of these texts contains bytes that are not UTF-8. The keys say what each of them is."""
     for what, text in texts.items():
@@ -251,7 +278,11 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
 def _home(private: str) -> dict[str, str]:
     """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
     try:
-        (paths.home() / ".ansible").mkdir(mode=0o700, exist_ok=True)
+        folder = paths.home() / ".ansible" / "tmp"
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except (OSError, RuntimeError):
         return {"ANSIBLE_HOME": f"{private}/ansible"}
     return {}

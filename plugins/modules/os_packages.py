@@ -117,11 +117,11 @@ component:
           description: The version of each of the packages that is installed.
           type: dict
         absent:
-          description: Optional packages that no repository has.
+          description: Optional packages that no repository has, or that cannot be installed.
           type: list
           elements: str
 absent:
-  description: Optional packages that no repository has.
+  description: Optional packages that no repository has, or that cannot be installed.
   returned: success
   type: list
   elements: str
@@ -151,7 +151,7 @@ def _run(argv, log, limit):
     if outcome["rc"] == 0:
         return None
     why = "has not ended after %d s" % limit if outcome["rc"] == 124 else "failed (rc %s)" % outcome["rc"]
-    return StackError("%s %s" % (" ".join(argv), why), log=log, tail=log_tail(log))
+    return StackError("%s %s" % (" ".join(argv), why), log=log, tail=log_tail(log), rc=outcome["rc"])
 
 
 def _need(error):
@@ -178,7 +178,7 @@ def _none_has(names, origins):
 
 
 def install(manager, missing, optional, options, idle):
-    """Install the missing packages and the available optional ones. Returns the unavailable optional ones.
+    """Install the missing packages and the available optional ones. Returns the optional ones that are not installed.
 
     `options` are those of the module. `idle` returns when no other program uses the package manager.
     """
@@ -197,13 +197,20 @@ def install(manager, missing, optional, options, idle):
         raise StackError(_none_has(unknown, options["origins"]), log=log)
     _refuse_unsupported(known, options["unsupported"])
     available = [name for name in optional if name in known]
-    if missing or available:
+    failed = None
+    # The optional ones must not be the reason why the others cannot be installed.
+    for names in [missing + available] + [missing] * bool(missing and available):
         idle()
-        _need(_run(manager.install(missing + available), log, INSTALL))
-    still = [name for name in missing if name not in manager.installed(missing)]
+        failed = _run(manager.install(names), log, INSTALL)
+        if not failed or failed.details["rc"] == 124:
+            break
+    has = manager.installed(missing + optional)
+    still = [name for name in missing if name not in has]
     if still:
+        # If nothing is missing, something else failed: a package of the site, or a hook.
+        _need(failed)
         raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
-    return [name for name in optional if name not in known]
+    return [name for name in optional if name not in has]
 
 
 def work(module):

@@ -114,6 +114,7 @@ from ..module_utils.rules.packages import COMMANDS
 LIMIT = 600
 """Seconds for a command. Those for an index or a repository read only local files."""
 MOST_LINES = 30
+_TELLING = ("unmet depend", "will be REMOVED")
 
 
 def unpack(index, directory):
@@ -151,7 +152,14 @@ def attempt(manager, required, optional, files, cached=False):
     if answer["lacks"] and unread:
         # The repository that could not be read is probably the one that has them.
         return dict(answer, problem=unread)
-    return dict(answer, problem=_refusal(manager, sorted(known), files) if known and not cached else "")
+    if cached or not known:
+        return answer
+    problem = _refusal(manager, sorted(known), files)
+    needed = [name for name in missing if name in known]
+    if problem and len(needed) < len(known) and not _refusal(manager, needed, files):
+        # Only optional packages are refused, for example because one conflicts with a package of the host.
+        return dict(answer, absent=wanted)
+    return dict(answer, problem=problem)
 
 
 def _refusal(manager, names, files):
@@ -172,7 +180,11 @@ def _output(argv):
 def essence(text):
     """The lines of an output from the first one about an error on, or its last lines if there is none."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    told = [at for at, line in enumerate(lines) if "unmet depend" in line or line.startswith(("Err", "E: "))]
+    told = [
+        at
+        for at, line in enumerate(lines)
+        if any(words in line for words in _TELLING) or line.startswith(("Err", "E: "))
+    ]
     start = told[0] if told else max(len(lines) - MOST_LINES, 0)
     return "\n".join(lines[start:][:MOST_LINES])
 

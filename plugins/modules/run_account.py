@@ -103,7 +103,8 @@ def make(module, name, root):
 
 def run(module, name, argv, hint):
     """Run useradd or groupadd. StackError with its output and the hint if it fails."""
-    code, output, error = module.run_command(argv)
+    # These programs are in /usr/sbin, which the PATH of a login need not contain.
+    code, output, error = module.run_command([module.get_bin_path(argv[0]) or argv[0]] + argv[1:])
     if code:
         said = (error or output).strip() or "code %s" % code
         raise StackError("the account %s cannot be created: %s%s" % (name, said, hint))

@@ -20,6 +20,8 @@ ODD = {
     "by hash": 'Acquire::By-Hash "force";',
     "a proxy": 'Acquire::http::Proxy "http://192.0.2.1:3128";',
     "weak repositories refused": 'Acquire::AllowWeakRepositories "false"; Acquire::AllowInsecureRepositories "false";',
+    "a hook that fails after update": 'APT::Update::Post-Invoke-Success {"false";};',
+    "a hook that fails before update": 'APT::Update::Pre-Invoke {"false";};',
     "any error": 'APT::Update::Error-Mode "any";',
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,24 @@ def test_number_of_files_is_told_where_there_is_a_limit(
     """btrfs has no limit, and says 0 of 0."""
     file_system(monkeypatch, f_files=total, f_favail=left)
     assert disk.facts(str(tmp_path))["files"] == said
+
+
+@pytest.mark.parametrize("name", ["artifacts", "build", "generations"])
+def test_directories_on_another_file_system_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Files are linked and renamed between them, at the end of a build of minutes."""
+    (tmp_path / name).mkdir()
+    assert disk.obstacles(str(tmp_path)) == []
+    real = os.stat
+
+    def stat(path: Any, **more: Any) -> Any:
+        found = real(path, **more)
+        return SimpleNamespace(st_dev=7, st_mode=found.st_mode) if str(path).endswith(name) else found
+
+    monkeypatch.setattr(disk.os, "stat", stat)
+    (reason,) = disk.obstacles(str(tmp_path))
+    assert f"{tmp_path}/{name} is on another file system than {tmp_path}" in reason
 
 
 def test_read_only_file_system_is_not_writable_for_root_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -142,6 +143,18 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
     assert said.count("got it") == 1
     assert said[int(winner.removeprefix("host"))] == "got it"
     assert all(f"pid 1 on {winner} (machine m)" in words for words in said if words != "got it")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_named_with_what_to_do(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with pytest.raises(module.StackError, match=r"the file system does not support locks.*another stack_root"):
+        module.Lock(str(tmp_path), 1).__enter__()
 
 
 def test_lock_is_for_its_owner_alone(module: ModuleType, tmp_path: Path) -> None:

@@ -199,13 +199,63 @@ def test_command_that_does_not_end_is_told(
     host = Host(module, monkeypatch, set(), {"gcc", "make"})
 
     def run(argv: list[str], log: str, timeout: int | None = None, **more: Any) -> dict[str, Any]:
-        assert timeout or argv[-1] in ("check", "-a")
-        return host.run(argv, log, **more) | ({"rc": 124} if "install" in argv else {})
+        assert timeout
+        return {"rc": 124, "seconds": 1} if "install" in argv else host.run(argv, log, **more)
 
     monkeypatch.setattr(module, "run_logged", run)
     (tmp_path / "p.log").write_text("")
     with pytest.raises(ModuleError, match="install gcc make has not ended after 14400 s"):
         converge(run_module, tmp_path)
+
+
+def test_optional_package_that_cannot_be_installed_does_not_keep_the_others_away(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example gnuplot-nox, which conflicts with the gnuplot-qt of somebody: that is not removed."""
+    host = Host(module, monkeypatch, {"gcc"}, {"make", "sox"})
+
+    def run(argv: list[str], log: str, **more: Any) -> dict[str, Any]:
+        assert "--no-remove" in argv or "install" not in argv
+        return {"rc": 100, "seconds": 1} if "sox" in argv else host.run(argv, log, **more)
+
+    monkeypatch.setattr(module, "run_logged", run)
+    (tmp_path / "p.log").write_text("")
+    said = converge(run_module, tmp_path)
+    assert (said["component"]["evidence"]["installed"], said["absent"]) == ({"gcc": "1.0", "make": "1.0"}, ["sox"])
+
+
+def test_package_of_the_site_that_fails_beside_ours_is_no_failure(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(module, monkeypatch, {"gcc"}, {"make"})
+    monkeypatch.setattr(
+        module, "run_logged", lambda *a, **k: {**host.run(*a, **k), "rc": 100 if "install" in a[0] else 0}
+    )
+    (tmp_path / "p.log").write_text("")
+    assert converge(run_module, tmp_path)["changed"] is True
+
+
+def test_repair_of_dpkg_has_a_limit(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script of a package that waits for ever is often why dpkg was interrupted."""
+    limits = []
+    monkeypatch.setattr(package_managers, "run_logged", lambda *_, timeout, **__: limits.append(timeout) or {"rc": 124})
+    package_managers.Apt("").repair(str(tmp_path / "log"))
+    assert limits == [package_managers.REPAIR_LIMIT] * 2
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "refused"),
+    [
+        ("Error: Unable to find a match: x", 1, True),
+        ("Failed to resolve the transaction:\nProblem: conflicting requests\n  - nothing provides y", 1, True),
+        ("dnf does not answer", 124, True),
+        ("dnf cannot be started", 126, True),
+        ("Operation aborted.", 1, False),
+        ("Nothing to do.", 0, False),
+    ],
+)
+def test_refusals_of_dnf_4_and_5_are_recognised(output: str, code: int, refused: bool) -> None:
+    assert package_managers.Rpm.is_refusal(output, code, False) is refused
 
 
 def test_others_are_waited_for_before_each_command(
@@ -265,7 +315,7 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert "Dir::Etc::sourceparts=-" in command
     assert (tmp_path / "lists" / "partial").is_dir()
     assert package_managers.Apt("").install(["gcc"])[1:] == [
-        *("-q", "-y", "--no-install-recommends"),
+        *("-q", "-y", "--no-install-recommends", "--no-remove"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
         *("-o", "DPkg::Lock::Timeout=300"),
         *("install", "gcc"),

@@ -85,6 +85,33 @@ def test_thousands_of_hosts_are_given_in_a_file(tmp_path: Path) -> None:
     assert listed.stdout.startswith("  hosts (5000):")
 
 
+@pytest.mark.parametrize("limit", ["", " ", ",", "!", "a,!", "&", "@", "@EMPTY"])
+def test_limit_that_names_nothing_is_refused(tmp_path: Path, limit: str) -> None:
+    """Ansible would take it as all hosts, for example from an unset variable of a script."""
+    (tmp_path / "empty").write_text("\n \n", encoding="utf-8")
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {localhost: {ansible_connection: local}}}", encoding="utf-8")
+    request = question(inventory, tmp_path, limit=[limit.replace("EMPTY", str(tmp_path / "empty"))])
+    with pytest.raises(UsageError, match="--limit"):
+        playbook.run(request)
+
+
+def test_vault_password_that_would_be_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_VAULT_IDENTITY_LIST", "a@file, dev@prompt")
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {localhost: {ansible_connection: local}}}", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot ask for a vault password"):
+        playbook.run(question(inventory, tmp_path))
+
+
+def test_home_in_which_ansible_cannot_write_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playbook.paths, "home", lambda: tmp_path)
+    assert playbook._home("/private") == {}
+    (tmp_path / ".ansible" / "tmp").rmdir()
+    (tmp_path / ".ansible" / "tmp").write_text("in the way", encoding="utf-8")
+    assert playbook._home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
+
+
 @pytest.mark.parametrize("limit", ["@some-file", "a,b"])
 def test_patterns_of_the_user_stay_arguments(limit: str) -> None:
     request = Request("site.yml", Path("i"), limit=[limit, *["x" * 100] * 1000])

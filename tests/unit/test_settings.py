@@ -40,6 +40,20 @@ def test_without_a_file_everything_has_a_default(elsewhere: Path) -> None:
     assert chosen.stack_root == "/opt/neuraltalk"
 
 
+@pytest.mark.parametrize("name", ["provision.yml", "inventory"])
+def test_link_to_nothing_is_not_taken_as_nothing(elsewhere: Path, name: str) -> None:
+    """Otherwise an inventory that is not mounted would mean this machine."""
+    (elsewhere / name).symlink_to(elsewhere / "not mounted" / name)
+    with pytest.raises(UsageError, match=f"{name} is a link to .*not mounted.*, which does not exist"):
+        settings_file.load(None)
+
+
+def test_directory_in_place_of_the_settings_is_refused(elsewhere: Path) -> None:
+    (elsewhere / "provision.yml").mkdir()
+    with pytest.raises(UsageError, match=r"provision\.yml is not an ordinary file"):
+        settings_file.load(None)
+
+
 def test_file_in_the_working_directory_is_read_unasked(elsewhere: Path) -> None:
     write(elsewhere, "forks: 7\n")
     assert settings_file.load(None).forks == 7

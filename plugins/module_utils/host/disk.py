@@ -20,6 +20,8 @@ DIRECTORIES = (layout.GENERATIONS, layout.ARTIFACTS, layout.BUILD, layout.LOGS)
 """The directories below a stack root into which the modules write."""
 PROGRAMS = (layout.GENERATIONS, layout.BUILD)
 """The directories below a stack root from which programs are run."""
+TOGETHER = (layout.GENERATIONS, layout.BUILD, layout.ARTIFACTS)
+"""The directories below a stack root that must be on its file system."""
 
 
 def facts(root):
@@ -69,7 +71,18 @@ def obstacles(root):
             message += "remount,exec %s, and change /etc/fstab), or choose another stack_root" % point
             if not any(other.startswith("%s is mounted with noexec" % point) for other in found):
                 found.append(message)
-    return found
+    return found + _divided(root)
+
+
+def _divided(root):
+    """The directories on another file system than the stack root: files are linked and renamed between them."""
+    here = os.stat(existing(root)).st_dev
+    return [
+        "%s is on another file system than %s, but files are linked and renamed between them: put all of it on one "
+        "file system, or choose another stack_root" % (path, root)
+        for path in (os.path.join(root, name) for name in TOGETHER)
+        if os.path.isdir(path) and os.stat(path).st_dev != here
+    ]
 
 
 def temporary(path, login):

@@ -114,6 +114,12 @@ class Lock(object):
                 fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except (IOError, OSError) as error:
+                if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                    message = (
+                        "%s cannot be locked (%s): the file system does not support locks. Turn them on (for NFS, "
+                    )
+                    message += "start rpc.statd, and mount it without nolock), or choose another stack_root"
+                    raise StackError(message % (self.path, os.strerror(error.errno)))
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
             if time.time() > deadline:

@@ -13,11 +13,19 @@ import re
 from .commands import run_logged
 from .files import make_directory, write_whole
 from .packages import of_dpkg, of_rpm, query
-from ..rules.packages import apt_listing, apt_options
+from ..rules.packages import apt_configuration, apt_listing, apt_options
 
 QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
-REPAIR = ["--fix-broken", "--no-remove"]
+KEEP_PACKAGES = ["--no-remove"]
+"""No package of the site may be removed, neither for ours nor to repair dependencies."""
+REPAIR = ["--fix-broken"]
+REPAIR_LIMIT = 1800
+"""Seconds after which a repair is ended. A script of a package that never ends is often why dpkg was interrupted."""
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
+
+
+# dnf 4 and yum begin with the first three, dnf 5 with the others.
+_RPM_REFUSES = re.compile(r"^(?:Error|No package |No match |Failed to |Problem)", re.M)
 
 
 class Apt(object):
@@ -29,13 +37,13 @@ class Apt(object):
         if repository:
             make_directory(repository + "/lists/partial")
             write_whole(*apt_listing(repository))
-            self.options = apt_options(repository)
+            write_whole(*apt_configuration(repository))
+            self.options = ["-c", apt_configuration(repository)[0]] + apt_options(repository)
 
     def repair(self, log):
         """Finish an interrupted dpkg, and set the options for installing if packages have missing dependencies."""
         for argv in (["dpkg"] + KEEP_CONFIGURATION + ["--configure", "-a"], ["apt-get", "-q", "check"]):
-            outcome = run_logged(argv, log, environment=QUIET, append=True)
-        # No package of the site may be removed to repair dependencies.
+            outcome = run_logged(argv, log, environment=QUIET, append=True, timeout=REPAIR_LIMIT)
         self.repair_options = REPAIR if outcome["rc"] != 0 else []
 
     def refresh(self):
@@ -50,7 +58,7 @@ class Apt(object):
         keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
         # For a program that takes the lock after we waited. apt before 1.9.11 ignores this option.
         keep += ["-o", "DPkg::Lock::Timeout=300"]
-        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + self.repair_options + keep
+        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + KEEP_PACKAGES + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
     def simulations(self, names, files):
@@ -60,6 +68,7 @@ class Apt(object):
         an interrupted dpkg left dependencies missing; see `repair`.
         """
         start = ["apt-get", "-q", "-y", "--download-only" if files else "-s", "--no-install-recommends"]
+        start += KEEP_PACKAGES
         return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
 
     @staticmethod
@@ -126,8 +135,8 @@ class Rpm(object):
         """Whether the end of a simulation means that the packages cannot be installed."""
         if files:
             return code != 0
-        # With --assumeno the code is always 1.
-        return bool(re.search(r"^(?:Error|No package |No match )", output, re.M))
+        # With --assumeno the code is always 1; 124 and 126 mean that the command did not end or could not be started.
+        return code not in (0, 1) or bool(_RPM_REFUSES.search(output))
 
     def known(self, names, cached=False):
         """{name: version} of those packages that can be installed; with `cached` no repository is read for this."""

@@ -31,6 +31,16 @@ def apt_listing(repository):
     return repository + "/provision.list", "deb [trusted=yes] file:%s ./\n" % repository
 
 
+def apt_configuration(repository):
+    # type: (str) -> tuple[str, str]
+    """(path, content) of a configuration for `apt-get -c` that leaves out the host's hooks around `update`.
+
+    They have nothing to do with our repository, may fail, and may change the host.
+    """
+    hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
+    return repository + "/provision.conf", "".join("#clear APT::Update::%s;\n" % hook for hook in hooks)
+
+
 def apt_options(repository):
     # type: (str) -> list[str]
     """The options with which apt uses only that list of sources, and keeps what it reads in the same directory.
