@@ -32,16 +32,16 @@ def staged_only(found: Survey) -> Survey:
 
 
 def with_plain_names(found: Survey) -> Survey:
-    """The survey; hosts whose current generation has a name that is none of ours are set aside."""
+    """The survey; hosts whose current or former generation has a name that is none of ours are set aside."""
     odd = [
         Aside(
             plan.host,
-            f"{plan.host}: its current generation has a name that provision never gives: {plan.current[:100]!r}. Find "
-            "out who made the link `current` in its stack_root",
+            f"{plan.host}: its current or former generation has a name that provision never gives: {name[:100]!r}. Find "
+            "out who made the link `current` or the file `activation.json` in its stack_root",
             codes.RESULT_WRONG,
         )
         for plan in found.well
-        if not re.fullmatch(GENERATION, plan.current)
+        if (name := next((one for one in (plan.current, plan.former) if not re.fullmatch(GENERATION, one)), ""))
     ]
     return found.with_aside(odd)
 

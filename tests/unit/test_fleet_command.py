@@ -334,6 +334,15 @@ def test_activation_that_was_not_confirmed_is_taken_back_to_what_was_before_it(
     assert returned == {"generation": "00000000000000aa", "cuda": "/usr/local/cuda"}
 
 
+@pytest.mark.parametrize("field", ["current", "former"])
+def test_host_with_a_generation_of_an_odd_name_is_set_aside(fleet: Fleet, settings: Settings, field: str) -> None:
+    survey = found("staged")
+    odd = replace(survey.plans[1], **{field: "../../etc"})
+    outcome = carried_out(replace(survey, plans=(survey.plans[0], odd, *survey.plans[2:])), settings)
+    assert [(one.host, "'../../etc'" in one.reason) for one in outcome.aside] == [("node2", True)]
+    assert "node2" not in {host for _name, hosts in fleet.ran for host in hosts}
+
+
 def resumed(monkeypatch: pytest.MonkeyPatch, settings: Settings, now: Survey) -> FleetOutcome:
     """Continue the rollout with hosts that are as in this survey."""
     monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
