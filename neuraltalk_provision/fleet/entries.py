@@ -36,8 +36,8 @@ def with_plain_names(found: Survey) -> Survey:
     odd = [
         Aside(
             plan.host,
-            f"{plan.host}: its current or former generation has a name that provision never gives: {name[:100]!r}. Find "
-            "out who made the link `current` or the file `activation.json` in its stack_root",
+            f"{plan.host}: its current or former generation has a name that provision never gives: {name[:100]!r}. "
+            "Find out who made the link `current` or the file `activation.json` in its stack_root",
             codes.RESULT_WRONG,
         )
         for plan in found.well
