@@ -141,9 +141,13 @@ def _end_like_ctrl_c() -> None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        # Not an exception: while a playbook runs, ansible-runner handles SIGTERM and ends all of its processes.
+        signal.raise_signal(signal.SIGTERM)
+
+    for number, handler in ((signal.SIGTERM, interrupt), (signal.SIGHUP, terminate)):
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, interrupt)
+            signal.signal(number, handler)
 
 
 def verbosity(arguments: list[str]) -> tuple[int, list[str]]:

@@ -16,7 +16,7 @@ import pytest
 def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     temporary, script, begun = tmp_path / "tmp", tmp_path / "inventory.sh", tmp_path / "begun"
     temporary.mkdir()
-    script.write_text(f"#!/bin/sh\ntouch {begun}\nexec sleep 300\n", encoding="utf-8")
+    script.write_text(f"#!/bin/sh\necho $$ >{begun}.new; mv {begun}.new {begun}\nexec sleep 300\n", encoding="utf-8")
     script.chmod(0o755)
     running = subprocess.Popen(
         [sys.executable, "-m", "neuraltalk_provision", "runs", "list", "--inventory", str(script)],
@@ -34,6 +34,10 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path, number: 
     output, _ = running.communicate(timeout=60)
     assert (running.returncode, "interrupted" in output) == (130, True), output
     assert list(temporary.iterdir()) == []
+    script_pid = int(begun.read_text(encoding="utf-8"))
+    while Path(f"/proc/{script_pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{script_pid}").exists(), "the script of the inventory was left behind"
 
 
 def test_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
