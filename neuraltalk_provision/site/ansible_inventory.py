@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from neuraltalk_provision import inventories
+from neuraltalk_provision.errors import naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror import programs
 from neuraltalk_provision.site import playbook
@@ -19,7 +22,11 @@ def options(inventory: Inventory) -> list[str]:
 
 def read(inventory: Inventory, question: Sequence[str], most: int) -> dict[str, Any] | None:
     """The answer to `--list`, or to `--host NAME`; None without one. MirrorError if it is longer than `most` bytes."""
-    code, output = programs.output(["ansible-inventory", *options(inventory), *question], playbook.environment(), most)
+    command = ["ansible-inventory", *options(inventory), *question]
+    with contextlib.ExitStack() as stack:
+        with naming("the directory for temporary files", "written"):
+            own = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-"))
+        code, output = programs.output(command, {**playbook.environment(), **playbook.ansible_home(own)}, most)
     try:
         found = json.loads(output) if not code else None
     except ValueError:

@@ -178,7 +178,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             # Our own directory, from which plain Ansible too counts relative paths; its name need not be UTF-8.
             runner.config.cwd = "."
             runner.config.command = _ending_with_parent(runner.config.command)
-            places = {**_collections(str(private)), **_home(str(private))}
+            places = {**_collections(str(private)), **ansible_home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
         results = result_files.fetch(gathered.results(), folder, record.result)
@@ -275,7 +275,7 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
 
 
-def _home(private: str) -> dict[str, str]:
+def ansible_home(private: str) -> dict[str, str]:
     """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
     try:
         folder = paths.home() / ".ansible" / "tmp"

@@ -68,6 +68,15 @@ def test_known_names_are_accepted(inventory: Path, given: dict[str, Any]) -> Non
     inventory_names.check(Settings(inventory=inventory, **given))
 
 
+def test_home_that_cannot_be_written_does_not_switch_the_check_off(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/proc")
+    settings = Settings(inventory=inventory, builders=("nope",))
+    with pytest.raises(UsageError, match="has no host called nope"):
+        inventory_names.check(settings)
+
+
 def test_several_inventories_are_read_together(inventory: Path, tmp_path: Path) -> None:
     other = tmp_path / "more"
     other.write_text("[late]\nnode9\n", encoding="utf-8")

@@ -106,10 +106,10 @@ def test_vault_password_that_would_be_asked_for_is_refused(tmp_path: Path, monke
 
 def test_home_in_which_ansible_cannot_write_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playbook.paths, "home", lambda: tmp_path)
-    assert playbook._home("/private") == {}
+    assert playbook.ansible_home("/private") == {}
     (tmp_path / ".ansible" / "tmp").rmdir()
     (tmp_path / ".ansible" / "tmp").write_text("in the way", encoding="utf-8")
-    assert playbook._home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
+    assert playbook.ansible_home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
 
 
 @pytest.mark.parametrize("limit", ["@some-file", "a,b"])
