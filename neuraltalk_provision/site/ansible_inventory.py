@@ -12,7 +12,7 @@ from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror import programs
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import ansible_environment
 
 
 def options(inventory: Inventory) -> list[str]:
@@ -26,7 +26,8 @@ def read(inventory: Inventory, question: Sequence[str], most: int) -> dict[str, 
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             own = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-"))
-        code, output = programs.output(command, {**playbook.environment(), **playbook.ansible_home(own)}, most)
+        environment = {**ansible_environment.variables(), **ansible_environment.home(own)}
+        code, output = programs.output(command, environment, most)
     try:
         found = json.loads(output) if not code else None
     except ValueError:

@@ -175,10 +175,7 @@ def plan(
 
 
 def _before(state: HostState, decided: HostPlan) -> tuple[str, str]:
-    """(the generation, the CUDA directory) to which a return leads: as the host itself would return.
-
-    If a controller was lost in the same activation, the current generation can be the new one already.
-    """
+    """(the generation, the CUDA directory) to which a return leads, also if the new generation is current already."""
     found = state.activation
     if found.state == activations.UNCONFIRMED and found.target == decided.recipe.id and not found.over:
         return found.former, found.cuda

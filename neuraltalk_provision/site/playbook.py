@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import re
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -20,30 +17,20 @@ from typing import Any
 from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
-from neuraltalk_provision.rules.texts import UTF8
-from neuraltalk_provision.site import dropped, events, extra_vars, masters, play_errors, result_files, terminals
+from neuraltalk_provision.site import (
+    ansible_environment,
+    dropped,
+    events,
+    extra_vars,
+    limits,
+    masters,
+    play_errors,
+    result_files,
+    terminals,
+)
 from neuraltalk_provision.site.recorder import Recorder
 
 _sleep = time.sleep
-# The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
-_PASSED_ON = (
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SSH_AUTH_SOCK",
-    "XDG_RUNTIME_DIR",
-    "KRB5CCNAME",
-    "ANSIBLE_VAULT_PASSWORD_FILE",
-    "ANSIBLE_VAULT_IDENTITY_LIST",
-    "ANSIBLE_PRIVATE_KEY_FILE",
-    "ANSIBLE_REMOTE_USER",
-    "ANSIBLE_REMOTE_PORT",
-    "ANSIBLE_HOST_KEY_CHECKING",
-    "ANSIBLE_CONNECTION_PASSWORD_FILE",
-    "ANSIBLE_BECOME_PASSWORD_FILE",
-    "ANSIBLE_SSH_COMMON_ARGS",
-    "ANSIBLE_SSH_EXTRA_ARGS",
-)
 TASK_LIMITS = {
     **dict.fromkeys(
         (
@@ -65,10 +52,6 @@ TASK_LIMITS = {
 
 The other playbooks build, copy or train; nobody knows how long that takes.
 """
-
-
-LONGEST_LIMIT = 65536
-"""Bytes of a list of hosts that is given on Ansible's command line."""
 
 
 @dataclass(frozen=True)
@@ -98,27 +81,8 @@ def arguments(request: Request, variables: Path, hosts: Path) -> list[str]:
     """ansible-playbook's options for a request. `hosts` is the file for the hosts, if they are many."""
     options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
     if request.limit:
-        options += ["--limit", f"@{hosts}" if _in_a_file(request) else ",".join(request.limit)]
+        options += ["--limit", f"@{hosts}" if limits.is_long(request.limit) else ",".join(request.limit)]
     return options + ["--check"] * request.check + ["--diff"] * request.diff
-
-
-def _in_a_file(request: Request) -> bool:
-    """Whether the hosts of a request are too many for one argument of a program (128 KiB in Linux)."""
-    plain = not any(one.startswith("@") or "," in one for one in request.limit)
-    return plain and sum(len(one.encode()) + 1 for one in request.limit) > LONGEST_LIMIT
-
-
-def environment() -> dict[str, str]:
-    """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    with contextlib.suppress(RuntimeError):
-        kept["HOME"] = str(paths.home())
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"
-    config = str(paths.playbooks() / "ansible.cfg")
-    sockets = str(masters.directory())
-    ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
-    # ansible-core 2.19 passes a module's traceback on only with this setting; older releases always do.
-    return {**kept, "PATH": path, **UTF8, "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
 def run(request: Request, on_event: Callable[[events.Event], None] = lambda event: None) -> Outcome:
@@ -130,8 +94,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     _working_directory()
     _refuse_missing(request.inventory)
     named = {f"the inventory {one}": str(one) for one in inventories.listed(request.inventory)}
-    _refuse_empty(request.limit)
-    _refuse_prompts()
+    limits.refuse_empty(request.limit)
+    ansible_environment.refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
     outcome = _run_once(request, record, on_event)
@@ -159,7 +123,8 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
         with naming("the directory for temporary files", "written"):
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables, hosts = _write_inputs(private, request)
-            environ = {**environment(), "ANSIBLE_TASK_TIMEOUT": str(TASK_LIMITS.get(request.playbook, 0))}
+            environ = ansible_environment.variables()
+            environ["ANSIBLE_TASK_TIMEOUT"] = str(TASK_LIMITS.get(request.playbook, 0))
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
@@ -178,7 +143,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             # Our own directory, from which plain Ansible too counts relative paths; its name need not be UTF-8.
             runner.config.cwd = "."
             runner.config.command = _ending_with_parent(runner.config.command)
-            places = {**_collections(str(private)), **ansible_home(str(private))}
+            places = {**_collections(str(private)), **ansible_environment.home(str(private))}
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
         results = result_files.fetch(gathered.results(), folder, record.result)
@@ -196,30 +161,6 @@ def _refuse_missing(inventory: Inventory) -> None:
             raise UsageError(
                 f"{one}: there is no such inventory", advice="`provision init DIR` writes an example inventory."
             )
-
-
-def _refuse_empty(limit: Sequence[str]) -> None:
-    """UsageError for a --limit that names nothing. Ansible takes it as all hosts: an unset variable of a script."""
-    for one in limit:
-        patterns = [pattern.strip() for pattern in re.split("[,;]", one)]
-        empty = next((pattern for pattern in patterns if pattern in ("!", "&", "~", "@")), None)
-        if empty is not None:
-            raise UsageError(f"--limit {one}: there is no name after {empty}", advice="Nothing was done on any host.")
-        file = Path(patterns[0][1:]).expanduser() if patterns[0].startswith("@") and len(patterns) == 1 else None
-        with contextlib.suppress(OSError):  # Ansible says why a file cannot be read
-            if not any(patterns) or (file and not file.read_bytes().strip()):
-                what = f"the file {file} of --limit names no host" if file else "--limit is empty"
-                raise UsageError(what, advice="Leave out --limit for all hosts. Nothing was done on any host.")
-
-
-def _refuse_prompts() -> None:
-    """UsageError for a vault password that Ansible would ask for: nobody sees the question."""
-    asked = os.environ.get("ANSIBLE_VAULT_IDENTITY_LIST", "").split(",")
-    if any(one.strip().rpartition("@")[2] in ("prompt", "prompt_ask_vault_pass") for one in asked):
-        raise UsageError(
-            "ANSIBLE_VAULT_IDENTITY_LIST contains `prompt`, but provision cannot ask for a vault password",
-            advice="Name a file or a program that prints the password instead, for example dev@FILE.",
-        )
 
 
 def _refuse_not_utf8(texts: Mapping[str, str]) -> None:
@@ -246,7 +187,7 @@ def _write_inputs(private: Path, request: Request) -> tuple[Path, Path, Path]:
     folder, variables, hosts = private / "answers", private / "variables.yml", private / "hosts"
     folder.mkdir(mode=0o700)
     variables.touch(mode=0o600)
-    if _in_a_file(request):
+    if limits.is_long(request.limit):
         hosts.write_text("\n".join(request.limit) + "\n", encoding="utf-8")
     given = {**request.variables, "provision_answers": str(folder)}
     variables.write_text(extra_vars.as_yaml(given), encoding="utf-8")
@@ -273,19 +214,6 @@ def _callback(env: Mapping[str, str]) -> dict[str, str]:
     names = ("ANSIBLE_CALLBACK_PLUGINS", "ANSIBLE_STDOUT_CALLBACK", "AWX_ISOLATED_DATA_DIR")
     runner_own = {name: value for name, value in env.items() if name in names or name.startswith("RUNNER_")}
     return {**runner_own, **{name: env[name] for name in ("PYTHONPATH",) if env.get(name)}}
-
-
-def ansible_home(private: str) -> dict[str, str]:
-    """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
-    try:
-        folder = paths.home() / ".ansible" / "tmp"
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, RuntimeError):
-        return {"ANSIBLE_HOME": f"{private}/ansible"}
-    return {}
 
 
 def _collections(private: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site import ansible_environment, masters
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_playbooks_of_one_command_share_a_private_directory() -> None:
     place = masters.directory()
-    assert playbook.environment()["ANSIBLE_SSH_CONTROL_PATH_DIR"] == str(place)
+    assert ansible_environment.variables()["ANSIBLE_SSH_CONTROL_PATH_DIR"] == str(place)
     assert masters.directory() == place
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
@@ -50,7 +50,7 @@ def test_every_connection_is_ended_with_the_command(ssh: Path) -> None:
 
 def test_command_that_ends_in_whatever_way_ends_them(ssh: Path) -> None:
     words = (
-        "import sys; from neuraltalk_provision.site import masters; "
+        "import sys; from neuraltalk_provision.site import ansible_environment, masters; "
         "(masters.directory() / 'x').touch(); print(masters.directory()); sys.exit(3)"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import codes, events, extra_vars, host_results, playbook
+from neuraltalk_provision.site import ansible_environment, codes, events, extra_vars, host_results, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -105,11 +105,11 @@ def test_vault_password_that_would_be_asked_for_is_refused(tmp_path: Path, monke
 
 
 def test_home_in_which_ansible_cannot_write_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playbook.paths, "home", lambda: tmp_path)
-    assert playbook.ansible_home("/private") == {}
+    monkeypatch.setattr(paths, "home", lambda: tmp_path)
+    assert ansible_environment.home("/private") == {}
     (tmp_path / ".ansible" / "tmp").rmdir()
     (tmp_path / ".ansible" / "tmp").write_text("in the way", encoding="utf-8")
-    assert playbook.ansible_home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
+    assert ansible_environment.home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
 
 
 @pytest.mark.parametrize("limit", ["@some-file", "a,b"])
@@ -122,7 +122,7 @@ def test_ansible_sees_a_reduced_environment_and_this_interpreters_bin_first(monk
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("ANSIBLE_LIBRARY", "/somebody/elses")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
-    seen = playbook.environment()
+    seen = ansible_environment.variables()
     assert seen["SSH_AUTH_SOCK"] == "/run/agent"
     assert not {"AWS_SECRET_ACCESS_KEY", "ANSIBLE_LIBRARY"} & set(seen)
     assert seen["PATH"].split(":")[0] == str(Path(sys.executable).parent)

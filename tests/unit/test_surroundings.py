@@ -18,7 +18,7 @@ import yaml
 from neuraltalk_provision import command_log, paths, settings
 from neuraltalk_provision.cli import data
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import ansible_environment, playbook
 from neuraltalk_provision.site.playbook import Request
 
 VARIABLES = {"provision_stack_root": "/none", "provision_package_names": [], "provision_our_variables": "^provision_"}
@@ -71,7 +71,7 @@ def test_home_that_is_no_absolute_path_is_that_of_the_list_of_users(
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry("/home/ops"))
     assert paths.home() == Path("/home/ops")
     assert paths.state_dir() == Path("/home/ops/.local/state/neuraltalk-provision")
-    assert playbook.environment()["HOME"] == "/home/ops"
+    assert ansible_environment.variables()["HOME"] == "/home/ops"
 
 
 def test_user_without_a_home_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_user_without_a_home_is_told_what_is_missing(monkeypatch: pytest.MonkeyP
     with command_log.begin(["site"]) as log:
         log.write("text")
     assert log.problem.startswith("the directory of the logs is not known: HOME is not an absolute path")
-    assert "HOME" not in playbook.environment()
+    assert "HOME" not in ansible_environment.variables()
     with pytest.raises(UsageError, match="HOME is not an absolute path") as caught:
         data._findings()
     assert "--findings" in caught.value.advice

@@ -38,7 +38,7 @@ def apt_configuration(repository):
     They have nothing to do with our repository, may fail, and may change the host.
     """
     hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
-    return repository + "/provision.conf", "".join("#clear APT::Update::%s;\n" % hook for hook in hooks)
+    return repository + "/apt.conf", "".join("#clear APT::Update::%s;\n" % hook for hook in hooks)
 
 
 def apt_options(repository):

@@ -1,0 +1,70 @@
+"""The environment in which Ansible runs: a part of the caller's, and our configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from neuraltalk_provision import paths
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.rules.texts import UTF8
+from neuraltalk_provision.site import masters
+
+# The variables of the caller's environment that Ansible and ssh need; no others are passed on or written to a file.
+_PASSED_ON = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "KRB5CCNAME",
+    "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_VAULT_IDENTITY_LIST",
+    "ANSIBLE_PRIVATE_KEY_FILE",
+    "ANSIBLE_REMOTE_USER",
+    "ANSIBLE_REMOTE_PORT",
+    "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_CONNECTION_PASSWORD_FILE",
+    "ANSIBLE_BECOME_PASSWORD_FILE",
+    "ANSIBLE_SSH_COMMON_ARGS",
+    "ANSIBLE_SSH_EXTRA_ARGS",
+)
+
+
+def variables() -> dict[str, str]:
+    """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    with contextlib.suppress(RuntimeError):
+        kept["HOME"] = str(paths.home())
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"
+    config = str(paths.playbooks() / "ansible.cfg")
+    sockets = str(masters.directory())
+    ours = {"ANSIBLE_CONFIG": config, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets, "ANSIBLE_NOCOLOR": "1"}
+    # ansible-core 2.19 passes a module's traceback on only with this setting; older releases always do.
+    return {**kept, "PATH": path, **UTF8, "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
+
+
+def refuse_prompts() -> None:
+    """UsageError for a vault password that Ansible would ask for: nobody sees the question."""
+    asked = os.environ.get("ANSIBLE_VAULT_IDENTITY_LIST", "").split(",")
+    if any(one.strip().rpartition("@")[2] in ("prompt", "prompt_ask_vault_pass") for one in asked):
+        raise UsageError(
+            "ANSIBLE_VAULT_IDENTITY_LIST contains `prompt`, but provision cannot ask for a vault password",
+            advice="Name a file or a program that prints the password instead, for example dev@FILE.",
+        )
+
+
+def home(private: str) -> dict[str, str]:
+    """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
+    try:
+        folder = paths.home() / ".ansible" / "tmp"
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError):
+        return {"ANSIBLE_HOME": f"{private}/ansible"}
+    return {}

@@ -1,0 +1,33 @@
+"""The hosts and patterns of --limit: what is refused, and what is given to Ansible in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from neuraltalk_provision.errors import UsageError
+
+LONGEST_LIMIT = 65536
+"""Bytes of a list of hosts that is given on Ansible's command line."""
+
+
+def is_long(limit: Sequence[str]) -> bool:
+    """Whether the hosts are too many for one argument of a program (128 KiB in Linux)."""
+    plain = not any(one.startswith("@") or "," in one for one in limit)
+    return plain and sum(len(one.encode()) + 1 for one in limit) > LONGEST_LIMIT
+
+
+def refuse_empty(limit: Sequence[str]) -> None:
+    """UsageError for a --limit that names nothing. Ansible takes it as all hosts: an unset variable of a script."""
+    for one in limit:
+        patterns = [pattern.strip() for pattern in re.split("[,;]", one)]
+        empty = next((pattern for pattern in patterns if pattern in ("!", "&", "~", "@")), None)
+        if empty is not None:
+            raise UsageError(f"--limit {one}: there is no name after {empty}", advice="Nothing was done on any host.")
+        file = Path(patterns[0][1:]).expanduser() if patterns[0].startswith("@") and len(patterns) == 1 else None
+        with contextlib.suppress(OSError):  # Ansible says why a file cannot be read
+            if not any(patterns) or (file and not file.read_bytes().strip()):
+                what = f"the file {file} of --limit names no host" if file else "--limit is empty"
+                raise UsageError(what, advice="Leave out --limit for all hosts. Nothing was done on any host.")
