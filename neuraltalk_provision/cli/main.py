@@ -133,21 +133,13 @@ def main() -> None:
 
 
 def _end_like_ctrl_c() -> None:
-    """Let SIGTERM, and SIGHUP of a closed terminal, end the command as Ctrl-C does: nothing temporary is left behind.
-
-    A signal that the caller ignores, as nohup does, stays ignored.
-    """
+    """Let SIGTERM end the command as Ctrl-C does, also outside a playbook: nothing temporary is left behind."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        # Not an exception: while a playbook runs, ansible-runner handles SIGTERM and ends all of its processes.
-        signal.raise_signal(signal.SIGTERM)
-
-    for number, handler in ((signal.SIGTERM, interrupt), (signal.SIGHUP, terminate)):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def verbosity(arguments: list[str]) -> tuple[int, list[str]]:
