@@ -15,21 +15,22 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
     temporary.mkdir()
     script.write_text(f"#!/bin/sh\necho $$ >{begun}.new; mv {begun}.new {begun}\nexec sleep 300\n", encoding="utf-8")
     script.chmod(0o755)
-    running = subprocess.Popen(
-        [sys.executable, "-m", "neuraltalk_provision", "runs", "list", "--inventory", str(script)],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(temporary), "XDG_STATE_HOME": str(tmp_path / "state")},
-        stdin=subprocess.DEVNULL,
-        stdout=(tmp_path / "output").open("w"),
-        stderr=subprocess.STDOUT,
-    )
+    with (tmp_path / "output").open("w") as output:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "neuraltalk_provision", "runs", "list", "--inventory", str(script)],
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(temporary), "XDG_STATE_HOME": str(tmp_path / "state")},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     deadline = time.monotonic() + 60
     while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
     running.wait(timeout=60)
-    output = (tmp_path / "output").read_text(encoding="utf-8")
-    assert (running.returncode, "interrupted" in output) == (130, True), output
+    printed = (tmp_path / "output").read_text(encoding="utf-8")
+    assert (running.returncode, "interrupted" in printed) == (130, True), printed
     assert list(temporary.iterdir()) == []
     script_pid = int(begun.read_text(encoding="utf-8"))
     deadline = time.monotonic() + 60
