@@ -205,7 +205,10 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 
 def _refuse_dangling(path: Path) -> None:
-    """UsageError for a link to nothing, or a settings file that is none: its defaults would mean another site."""
+    """UsageError for a link whose target is missing, or a provision.yml that is not a file.
+
+    With the defaults in its place, the command would work on other hosts.
+    """
     if path.is_symlink() and not path.exists():
         raise UsageError(
             f"{path} is a link to {path.readlink()}, which does not exist",

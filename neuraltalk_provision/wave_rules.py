@@ -23,7 +23,7 @@ from neuraltalk_provision import durations
 MOST_WAVES = 100
 LONGEST_PAUSE = 7 * 86400
 GROUP = "group "
-"""What the name of a wave begins with, if the wave is a group."""
+"""The beginning of the name of a wave that is a group."""
 _SIZE = re.compile(r"([0-9]{1,9})(%?)")
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 

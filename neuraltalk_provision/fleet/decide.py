@@ -128,7 +128,7 @@ def verdict(standing: Standing) -> str:
         if failed:
             return (
                 f"{', '.join(failed)} failed, and came in place of the first wave ({first.name}), whose hosts were set "
-                "aside and of which every host must succeed"
+                "aside: every host that takes its place must succeed"
             )
         if not canaries and any(_is_left(standing, host) for wave in standing.waves for host in wave.hosts):
             return (

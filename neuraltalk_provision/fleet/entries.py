@@ -32,7 +32,7 @@ def staged_only(found: Survey) -> Survey:
 
 
 def with_plain_names(found: Survey) -> Survey:
-    """The survey; hosts whose current or former generation has a name that is none of ours are set aside."""
+    """The survey; hosts whose current or former generation has a name that provision never gives are set aside."""
     odd = [
         Aside(
             plan.host,

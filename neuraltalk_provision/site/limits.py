@@ -26,8 +26,9 @@ def refuse_empty(limit: Sequence[str]) -> None:
         empty = next((pattern for pattern in patterns if pattern in ("!", "&", "~", "@")), None)
         if empty is not None:
             raise UsageError(f"--limit {one}: there is no name after {empty}", advice="Nothing was done on any host.")
-        file = Path(patterns[0][1:]).expanduser() if patterns[0].startswith("@") and len(patterns) == 1 else None
-        with contextlib.suppress(OSError):  # Ansible says why a file cannot be read
+        is_file = patterns[0].startswith("@") and len(patterns) == 1
+        with contextlib.suppress(OSError, RuntimeError):  # Ansible says why a file cannot be read
+            file = Path(patterns[0][1:]).expanduser() if is_file else None
             if not any(patterns) or (file and not file.read_bytes().strip()):
                 what = f"the file {file} of --limit names no host" if file else "--limit is empty"
                 raise UsageError(what, advice="Leave out --limit for all hosts. Nothing was done on any host.")

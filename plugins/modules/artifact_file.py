@@ -112,16 +112,20 @@ def remove_any(path):
 
 
 def place(options):
-    """Copy what was sent to its path, if it has the sha256 of the lock. StackError if it has not."""
+    """Copy the file that was sent to its path. StackError if its sha256 is not that of the lock."""
     path = options["path"]
     temporary = os.path.join(os.path.dirname(path), ".%s.sent" % os.path.basename(path))
     remove_any(temporary)
-    with io.open(options["sent"], "rb") as source:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-            seen = copied(source, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-            os.fchmod(copy.fileno(), 0o644)
+    try:
+        with io.open(options["sent"], "rb") as source:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+                seen = copied(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+                os.fchmod(copy.fileno(), 0o644)
+    except Exception:
+        remove(temporary)  # it would keep a full disk full
+        raise
     if seen != options["sha256"]:
         remove(temporary)
         raise StackError(

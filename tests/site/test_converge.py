@@ -15,8 +15,9 @@ COMPONENTS = {"packages", "account", *WITHOUT_A_CARD}
 BROKEN = ("site-3", "packages")
 """On this host the package manager reports that no package is missing, until the host is repaired."""
 COPIED = "site-2"
-"""The host that gets a copy of another one's stack, and then lacks only this:"""
+"""The host that gets a copy of another one's stack."""
 NOT_COPIED = {"packages", "account"}
+"""What this host still lacks after the copy."""
 
 
 def test_a_disk_without_enough_space_is_refused(first: FirstRun) -> None:

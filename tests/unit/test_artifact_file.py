@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -71,6 +72,16 @@ def test_file_that_was_exchanged_before_it_was_sent_is_named_with_both_digests(
     seen = hashlib.sha256(b"evil").hexdigest()
     assert all(text in said for text in ("artifact nn", "nn.tgz", str(path), SHA256, seen, "provision mirror verify"))
     assert caught.value.result["seen"] == seen
+    assert list(path.parent.iterdir()) == []
+
+
+def test_full_disk_keeps_nothing_of_the_file(ask: Run, path: Path, sent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModuleError, match="No space left"):
+        ask(sent=sent)
     assert list(path.parent.iterdir()) == []
 
 

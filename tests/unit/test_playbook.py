@@ -18,7 +18,7 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import ansible_environment, codes, events, extra_vars, host_results, playbook
+from neuraltalk_provision.site import ansible_environment, codes, events, extra_vars, host_results, limits, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 
@@ -94,6 +94,10 @@ def test_limit_that_names_nothing_is_refused(tmp_path: Path, limit: str) -> None
     request = question(inventory, tmp_path, limit=[limit.replace("EMPTY", str(tmp_path / "empty"))])
     with pytest.raises(UsageError, match="--limit"):
         playbook.run(request)
+
+
+def test_file_of_hosts_in_the_home_of_nobody_is_left_to_ansible() -> None:
+    limits.refuse_empty(["@~no-such-user/hosts"])
 
 
 def test_vault_password_that_would_be_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_without_a_file_everything_has_a_default(elsewhere: Path) -> None:
 
 @pytest.mark.parametrize("name", ["provision.yml", "inventory"])
 def test_link_to_nothing_is_not_taken_as_nothing(elsewhere: Path, name: str) -> None:
-    """Otherwise an inventory that is not mounted would mean this machine."""
+    """Otherwise the command would work on this machine if the inventory is not mounted."""
     (elsewhere / name).symlink_to(elsewhere / "not mounted" / name)
     with pytest.raises(UsageError, match=f"{name} is a link to .*not mounted.*, which does not exist"):
         settings_file.load(None)

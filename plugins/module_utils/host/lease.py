@@ -80,6 +80,12 @@ def _read(path):
         os.close(handle)
 
 
+_NO_LOCKS = (
+    "%s cannot be locked (%s): the file system does not support locks. Turn them on (for NFS, start rpc.statd, and "
+    "mount it without nolock), or choose another stack_root"
+)
+
+
 class Lock(object):
     """The lock of a stack root's lease. Whoever takes or releases the lease must hold it."""
 
@@ -115,11 +121,7 @@ class Lock(object):
                 break
             except (IOError, OSError) as error:
                 if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                    message = (
-                        "%s cannot be locked (%s): the file system does not support locks. Turn them on (for NFS, "
-                    )
-                    message += "start rpc.statd, and mount it without nolock), or choose another stack_root"
-                    raise StackError(message % (self.path, os.strerror(error.errno)))
+                    raise StackError(_NO_LOCKS % (self.path, os.strerror(error.errno)))
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
             if time.time() > deadline:

@@ -22,8 +22,6 @@ REPAIR = ["--fix-broken"]
 REPAIR_LIMIT = 1800
 """Seconds after which a repair is ended. A script of a package that never ends is often why dpkg was interrupted."""
 KEEP_CONFIGURATION = ["--force-confdef", "--force-confold"]
-
-
 # dnf 4 and yum begin with the first three, dnf 5 with the others.
 _RPM_REFUSES = re.compile(r"^(?:Error|No package |No match |Failed to |Problem)", re.M)
 
@@ -67,8 +65,7 @@ class Apt(object):
         With `files` they also read the package files, else the index alone. The second command is for a host on which
         an interrupted dpkg left dependencies missing; see `repair`.
         """
-        start = ["apt-get", "-q", "-y", "--download-only" if files else "-s", "--no-install-recommends"]
-        start += KEEP_PACKAGES
+        start = ["apt-get", "-q", "-y", "--download-only" if files else "-s", "--no-install-recommends"] + KEEP_PACKAGES
         return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
 
     @staticmethod
