@@ -47,6 +47,11 @@ def variables() -> dict[str, str]:
     return {**kept, "PATH": path, **UTF8, "ANSIBLE_DISPLAY_TRACEBACK": "error", **ours}
 
 
+def given() -> list[str]:
+    """The names of the caller's variables that change what Ansible does."""
+    return [name for name in _PASSED_ON if name.startswith("ANSIBLE_") and name in os.environ]
+
+
 def refuse_prompts() -> None:
     """UsageError for a vault password that Ansible would ask for: nobody sees the question."""
     asked = os.environ.get("ANSIBLE_VAULT_IDENTITY_LIST", "").split(",")

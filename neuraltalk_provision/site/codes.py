@@ -55,6 +55,9 @@ INVENTORY_UNREADABLE = "inventory.unreadable"
 INVENTORY_NO_MATCH = "inventory.no_match"
 INVENTORY_VAULT = "inventory.vault"
 LIMIT_FILE_MISSING = "limit.file_missing"
+LIMIT_INVALID = "limit.invalid"
+PASSWORD_FILE = "password.file"
+SETTING_INVALID = "setting.invalid"
 
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
@@ -119,6 +122,9 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (_VAULT, INVENTORY_VAULT),
         (r"Unable to find limit file|Unable to read limit file", LIMIT_FILE_MISSING),
+        (r"No hosts matched the subscripted pattern|Invalid host list pattern", LIMIT_INVALID),
+        (r"[Tt]he password (?:file|script) |Could not read password file", PASSWORD_FILE),
+        (r"Config '.*' from 'env: \w+' has an invalid value|Invalid type provided for ", SETTING_INVALID),
         (r"Unable to parse|No inventory was parsed|provided hosts list is empty", INVENTORY_UNREADABLE),
         (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
     )

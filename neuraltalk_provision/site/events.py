@@ -227,12 +227,12 @@ def _without_tracebacks(warnings: Iterable[str]) -> Iterator[str]:
         for line in without_colours(warning).splitlines():
             if line.startswith("Traceback (most recent call last)"):
                 inside = True
-            elif inside and line.startswith(" "):
+            elif line in _BETWEEN_TRACEBACKS or (inside and line.startswith(" ")):
                 continue
             elif inside:  # the exception itself, whose message was printed before
                 inside = False
             else:
                 kept.append(line)
         text = redaction.redact("\n".join(kept).strip())
-        if text and text not in _BETWEEN_TRACEBACKS:
+        if text:
             yield text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.site import codes
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
 _RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+):(?P<last>\d+)\](?P<after>[^,\s]*)")
 _MOST_NAMES = 5
+_MOST_FILES = 20
 
 
 def error(text: str, inventory: str, limit: Sequence[str], place: str) -> ProvisionError | None:
@@ -38,7 +39,45 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
                 f"the inventory {inventory} has no host or group called {', '.join(limit)}",
                 advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups." + _about_ranges(limit),
             )
+        case codes.LIMIT_INVALID:
+            return UsageError(
+                f"Ansible does not understand --limit {','.join(limit)}:\n{text}",
+                advice="Give names of hosts and groups, separated by commas; `!NAME` leaves one out, and ~ begins a "
+                "regular expression. GROUP[0] is the first host of a group, if it has one.",
+            )
+        case codes.PASSWORD_FILE:
+            return UsageError(
+                f"Ansible cannot use a password file:\n{text}",
+                advice="Correct ANSIBLE_BECOME_PASSWORD_FILE or ANSIBLE_CONNECTION_PASSWORD_FILE, or unset it; a "
+                f"relative path counts from {place}.",
+            )
+        case codes.SETTING_INVALID:
+            return UsageError(
+                f"Ansible does not accept a setting:\n{text}",
+                advice="Correct or unset that variable of the environment (ANSIBLE_*).",
+            )
     return None
+
+
+def of_files(unreadable: Sequence[str]) -> ProvisionError | None:
+    """The error for the files of variables that Ansible cannot read, each with its reason; None without any."""
+    if not unreadable:
+        return None
+    listed = "\n".join(unreadable[:_MOST_FILES]) + ("\n..." if len(unreadable) > _MOST_FILES else "")
+    return UsageError(
+        f"Ansible cannot read these variables of groups or hosts:\n{listed}",
+        advice="Correct the file, or move it away, and try again.",
+    )
+
+
+def unknown(playbook: str, code: int, text: str, variables: Sequence[str]) -> ProvisionError:
+    """The error for a playbook that ended without a word of any host; `variables` are those of the environment."""
+    also = f"; of the environment, provision passes on {', '.join(variables)}" if variables else ""
+    return HostError(
+        f"ansible-playbook {playbook} ended with exit code {code}:\n{text or 'Ansible printed nothing'}",
+        advice="The message does not come from a host. `ansible-inventory -i INVENTORY --list` shows whether Ansible "
+        f"can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible printed.",
+    )
 
 
 def _about_ranges(limit: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import inventories, paths
-from neuraltalk_provision.errors import EXHAUSTED, HostError, UsageError, naming
+from neuraltalk_provision.errors import EXHAUSTED, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.site import (
     ansible_environment,
@@ -27,6 +27,7 @@ from neuraltalk_provision.site import (
     play_errors,
     result_files,
     terminals,
+    variable_files,
 )
 from neuraltalk_provision.site.recorder import Recorder
 
@@ -81,7 +82,8 @@ def arguments(request: Request, variables: Path, hosts: Path) -> list[str]:
     """ansible-playbook's options for a request. `hosts` is the file for the hosts, if they are many."""
     options = ["--extra-vars", f"@{variables}", "--forks", str(request.forks)]
     if request.limit:
-        options += ["--limit", f"@{hosts}" if limits.is_long(request.limit) else ",".join(request.limit)]
+        value = f"@{hosts}" if limits.is_long(request.limit) else ",".join(request.limit)
+        options.append(f"--limit={value}")
     return options + ["--check"] * request.check + ["--diff"] * request.diff
 
 
@@ -264,9 +266,10 @@ def _restored_signals() -> Iterator[None]:
 def _refuse_warnings(outcome: Outcome, request: Request) -> None:
     """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
     text = "\n".join(outcome.results.warnings)
-    refusal = play_errors.error(text, inventories.named(request.inventory), request.limit, str(_working_directory()))
+    named, place = inventories.named(request.inventory), str(_working_directory())
+    refusal = play_errors.error(text, named, request.limit, place)
     if refusal:
         raise refusal
     if outcome.rc and not outcome.results.failures:
-        output = text or "Ansible printed nothing"
-        raise HostError(f"ansible-playbook {request.playbook} ended with exit code {outcome.rc}:\n{output}")
+        refusal = play_errors.of_files(variable_files.unreadable(request.inventory))
+        raise refusal or play_errors.unknown(request.playbook, outcome.rc, text, ansible_environment.given())

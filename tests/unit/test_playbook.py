@@ -58,8 +58,7 @@ def test_options_follow_from_the_request() -> None:
         "@/tmp/v",
         "--forks",
         "7",
-        "--limit",
-        "node1,!node2",
+        "--limit=node1,!node2",
         "--check",
         "--diff",
     ]
@@ -76,7 +75,7 @@ def test_thousands_of_hosts_are_given_in_a_file(tmp_path: Path) -> None:
     names = [f"a-host-with-a-long-name-{number:06}.example.org" for number in range(5000)]
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(names)}}), encoding="utf-8")
     request = Request("state.yml", tmp_path / "hosts.yml", limit=names)
-    assert "@/tmp/h" in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h"))
+    assert "--limit=@/tmp/h" in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h"))
     _, _, hosts = playbook._write_inputs(tmp_path, request)
     assert hosts.read_text(encoding="utf-8").split() == names
     program = Path(sys.executable).with_name("ansible")
@@ -119,7 +118,9 @@ def test_home_in_which_ansible_cannot_write_is_replaced(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("limit", ["@some-file", "a,b"])
 def test_patterns_of_the_user_stay_arguments(limit: str) -> None:
     request = Request("site.yml", Path("i"), limit=[limit, *["x" * 100] * 1000])
-    assert any(word.startswith(limit) for word in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h")))
+    assert any(
+        word.startswith(f"--limit={limit}") for word in playbook.arguments(request, Path("/tmp/v"), Path("/tmp/h"))
+    )
 
 
 def test_ansible_sees_a_reduced_environment_and_this_interpreters_bin_first(monkeypatch: pytest.MonkeyPatch) -> None:
