@@ -124,7 +124,8 @@ _OF_A_PLAY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Unable to find limit file|Unable to read limit file", LIMIT_FILE_MISSING),
         (r"No hosts matched the subscripted pattern|Invalid host list pattern", LIMIT_INVALID),
         (r"[Tt]he password (?:file|script) |Could not read password file", PASSWORD_FILE),
-        (r"Config '.*' from 'env: \w+' has an invalid value|Invalid type provided for ", SETTING_INVALID),
+        (r"Config '.*' from 'env: \w+' has an invalid value", SETTING_INVALID),
+        (r"Invalid type for configuration option setting: ", SETTING_INVALID),  # ansible-core before 2.19
         (r"Unable to parse|No inventory was parsed|provided hosts list is empty", INVENTORY_UNREADABLE),
         (r"Could not match supplied host pattern|leaves us with no hosts to target", INVENTORY_NO_MATCH),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from neuraltalk_provision.site import codes
@@ -65,8 +65,8 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
     broken = [python for python in listed if not python.version]
     if usable:
         chosen = max(usable, key=lambda python: python.version or (0, 0))
-        told = "".join(f"; {python.path} does not start: {python.words}" for python in broken)
-        cure = f"set ansible_python_interpreter: {chosen.path} (Python {_text(chosen.version)}) for this host{told}"
+        cure = f"set ansible_python_interpreter: {chosen.path} (Python {_text(chosen.version)}) for this host"
+        cure += f"; {_not_starting(broken)}" if broken else ""
         return replace(failure, message=f"{failure.message}\n  {cure}")
     if not working:
         return failure
@@ -84,6 +84,12 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
             "--limit '!HOST' for the others"
         )
     return replace(failure, message=f"{failure.message}\n  {words}", code=codes.PYTHON_OLD)
+
+
+def _not_starting(broken: Sequence[Python]) -> str:
+    """Which Pythons do not start, and why the first one of them does not."""
+    first, others = broken[0], ", ".join(python.path for python in broken[1:])
+    return f"{first.path} does not start: {first.words}" + (f"; nor do {others}" if others else "")
 
 
 def _release(core: str) -> tuple[int, int]:

@@ -60,6 +60,15 @@ def test_newest_python_that_starts_is_proposed_and_the_words_of_a_broken_one_are
     assert "/usr/bin/python3.11 does not start: No module named 'json'" in said.message
 
 
+def test_many_pythons_that_do_not_start_are_one_short_text() -> None:
+    """pyenv has a program on PATH for every Python, whether it is chosen or not."""
+    words = "pyenv: python3.13: command not found"
+    shims = [Python(f"/opt/pyenv/shims/python3.{minor}", None, words) for minor in (13, 12, 10)]
+    said = pythons.explain(MISSING, [*shims, Python("/usr/bin/python3.9", (3, 9))], "2.19.14").message
+    assert said.count(words) == 1
+    assert all(shim.path in said for shim in shims)
+
+
 def test_python_3_5_is_too_old_for_all() -> None:
     said = pythons.explain(MISSING, [Python("/usr/bin/python3.5", (3, 5))], "2.19.14")
     assert "Install a newer Python on the host" in said.message
