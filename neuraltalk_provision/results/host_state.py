@@ -67,6 +67,18 @@ class Disk(Result):
     """How many files can still be created; None if there is no limit."""
 
 
+class Directory(Result):
+    """A directory outside the stack root; `free` in bytes, `files` as of the disk."""
+
+    free: Whole
+    files: Whole | None = None
+    writable: bool = True
+    executable: bool = True
+    """Whether its file system is mounted without noexec."""
+    mount: Text = ""
+    """The mount point of its file system."""
+
+
 class Temporary(Result):
     """The directory in which Ansible creates its temporary directories; `problem` says why it cannot be used."""
 
@@ -242,8 +254,8 @@ class HostState(Result):
     activation: Activation = Activation(state=rules.NONE)
     identity: Identity = Identity()
     unsafe: Annotated[Many[Text], Field(max_length=10_000)] = ()
-    spaces: Annotated[dict[Text, Whole], Field(max_length=100)] = Field(default_factory=dict)
-    """{directory outside the stack root: its free bytes}."""
+    outside: Annotated[dict[Text, Directory], Field(max_length=100)] = Field(default_factory=dict)
+    """The directories outside the stack root in which compilers and package managers write."""
     obstacles: Annotated[Many[Text], Field(max_length=10_000)] = ()
     package_users: Annotated[Many[PackageUser], Field(max_length=1000)] = ()
     temporary: Temporary = Temporary()

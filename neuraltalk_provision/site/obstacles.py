@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.results.host_state import Directory, HostState
+from neuraltalk_provision.rules.packages import SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
@@ -57,16 +58,44 @@ def _disk(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[s
 
 
 def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: bool) -> Iterator[str]:
-    """Which directories outside the stack root are too small for what compilers, pip and package managers write."""
+    """Which directories outside the stack root do not suffice for compilers, pip and package managers."""
     packages = _packages(recipe, builds)
-    scratch = SCRATCH if {"torch", "python"} & set(builds) else 0
-    needed = {"/usr": UNPACKED * packages, "/var": COPIES * packages if shares else packages}
-    for path, free in state.spaces.items():
-        if free < needed.get(path, scratch):
-            yield (
-                f"{path} has {free // 10**6} MB free, but {needed.get(path, scratch) // 10**6} MB are needed there: "
-                "free some space"
-            )
+    large = {"/usr": UNPACKED * packages, "/var": COPIES * packages if shares else packages}
+    for path, directory in state.outside.items():
+        of_packages = path in dict(WRITTEN)
+        if of_packages and "packages" in builds:
+            yield from _of_packages(state, path, directory)
+            yield from _too_small(path, directory, large.get(path, 0), FILES if path == "/usr" else FEW_FILES)
+        elif not of_packages and {"torch", "python"} & set(builds):
+            if not directory.writable:
+                yield f"{path} cannot be written, but compilers need it: chmod 1777 {path}, or mount it for writing"
+            yield from _too_small(path, directory, SCRATCH, FEW_FILES)
+
+
+def _of_packages(state: HostState, path: str, directory: Directory) -> Iterator[str]:
+    """Why OS packages cannot be installed in a directory, unless the user has no right to install them at all."""
+    scripts = SCRIPTS if SCRIPTS in state.outside else "/var"
+    if not directory.writable and state.user.uid == 0:
+        yield f"{path} cannot be written, but OS packages are installed there: {_remount(directory, 'rw')}"
+    elif path == scripts and not directory.executable and "apt-get" in state.platform.managers:
+        cure = _remount(directory, "exec")
+        yield f"{path} is mounted with noexec, but dpkg runs the scripts of packages there: {cure}"
+
+
+def _too_small(path: str, directory: Directory, needed: int, files: int) -> Iterator[str]:
+    if directory.free < needed:
+        yield (
+            f"{path} has {directory.free // 10**6} MB free, but {needed // 10**6} MB are needed there: free some space"
+        )
+    if directory.files is not None and directory.files < files:
+        yield (
+            f"the file system of {path} has space for {directory.files} more files and directories (inodes, see "
+            f"`df -i`), but {files} are needed there: remove files there"
+        )
+
+
+def _remount(directory: Directory, option: str) -> str:
+    return f"remount it (mount -o remount,{option} {directory.mount}), and change /etc/fstab"
 
 
 def _temporary(state: HostState, recipe: Recipe, builds: Sequence[str], pushed: bool) -> Iterator[str]:

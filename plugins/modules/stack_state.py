@@ -102,8 +102,11 @@ state:
       description: Programs that use a package manager of the host now, each with C(pid), C(command) and C(file).
       type: list
       elements: dict
-    spaces:
-      description: The free bytes in the directories outside the stack root in which programs write.
+    outside:
+      description:
+        - The directories outside the stack root in which compilers and package managers write, each with C(free) bytes,
+          how many C(files) can still be created, whether it is C(writable), whether programs in it are C(executable),
+          and its C(mount) point.
       type: dict
     identity:
       description: C(machine), equal for all its names; C(directories), equal for a shared stack root; C(filesystem).
@@ -253,7 +256,7 @@ def work(module):
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),
-        "spaces": disk.spaces(),
+        "outside": disk.outside(),
         "identity": identity.facts(root),
         "obstacles": disk.obstacles(root) + mismatches(root, module.params["run_user"]),
         "temporary": disk.temporary(module._remote_tmp or "", login()),

@@ -135,6 +135,18 @@ REFUSED = (
         options=("--stack-root", "/opt/stack"),
     ),
     Odd(
+        "a read-only /usr",
+        "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
+        "umount --lazy /usr",
+        ("/usr cannot be written, but OS packages are installed there", "mount -o remount,rw /usr"),
+    ),
+    Odd(
+        "noexec where dpkg has its scripts",
+        "mount --bind /var/lib /var/lib && mount -o remount,bind,noexec /var/lib",
+        "umount --lazy /var/lib",
+        ("/var/lib is mounted with noexec, but dpkg runs the scripts", "mount -o remount,exec /var/lib"),
+    ),
+    Odd(
         "noexec under stack_root",
         "true",
         "true",

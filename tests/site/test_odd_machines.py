@@ -21,6 +21,8 @@ from tests.site.odd import DISKS, HARMLESS, REFUSED, Odd
 from tests.site.sites import Site
 
 NAMES = {"ready": "odd", "py27": "odd-py27"}
+MOUNTS = ("SYS_ADMIN",)
+"""What root of a machine needs to mount."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def machines(work: Path, mirror: Path) -> Iterator[dict[str, Site]]:
 
         class Machines(dict[str, Site]):
             def __missing__(self, image: str) -> Site:
-                lab = stack.enter_context(hosts.with_lab(Lab(NAMES[image], image, tmpfs=DISKS)))
+                lab = stack.enter_context(hosts.with_lab(Lab(NAMES[image], image, tmpfs=DISKS, capabilities=MOUNTS)))
                 directory = Directory(work / lab.name).configure(mirror=str(mirror))
                 self[image] = Site(lab, tuple(map(Host, lab.containers)), directory, mirror)
                 return self[image]

@@ -39,6 +39,43 @@ def test_number_of_files_is_told_where_there_is_a_limit(
     assert disk.facts(str(tmp_path))["files"] == said
 
 
+def test_directories_of_compilers_and_packages_are_examined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    found = disk.outside()
+    assert {str(tmp_path), "/usr", "/var"} <= set(found)
+    assert set(found) <= {str(tmp_path), *(path for path, _usual in disk.WRITTEN)}
+    for path, said in found.items():
+        assert said["free"] > 0
+        assert said["writable"]
+        assert os.path.ismount(said["mount"])
+        assert path.startswith(said["mount"])
+
+
+def test_directory_on_the_file_system_of_another_one_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").mkdir()
+    pairs = ((str(tmp_path), ""), (str(tmp_path / "cache"), str(tmp_path)), (str(tmp_path / "none"), str(tmp_path)))
+    assert set(disk.outside(pairs)) == {"/tmp", str(tmp_path)}
+    real = os.statvfs
+
+    def statvfs(path: str) -> Any:
+        flags = disk.READ_ONLY | disk.NO_EXEC if path.endswith("cache") else 0
+        status = real(path)
+        return SimpleNamespace(f_bavail=1, f_frsize=1, f_files=0, f_favail=0, f_flag=status.f_flag | flags)
+
+    monkeypatch.setattr(disk.os, "statvfs", statvfs)
+    cache = disk.outside(pairs)[str(tmp_path / "cache")]
+    assert (cache["writable"], cache["executable"], cache["files"]) == (False, False, None)
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/no/such", "/etc/passwd"])
+def test_temporary_files_of_compilers_are_in_tmp_though_it_is_full(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Python's own choice is another directory if it cannot write to /tmp; gcc's is not."""
+    monkeypatch.setenv("TMPDIR", value)
+    assert disk.scratch() == "/tmp"
+
+
 @pytest.mark.parametrize("name", ["artifacts", "build", "generations"])
 def test_directories_on_another_file_system_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,13 +79,51 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
 )
 def test_packages_of_the_mirror_need_space_where_they_are_installed(spaces: dict[str, int], words: str) -> None:
     repository = {"name": "packages", "file": "packages.tar", "sha256": "a" * 64, "size": 1_000_000_000}
-    state = HostState.model_validate({**HOSTS["bare"]["state"], "spaces": spaces})
+    state = HostState.model_validate(
+        {**HOSTS["bare"]["state"], "outside": {path: {"free": free} for path, free in spaces.items()}}
+    )
     refusals = plan("node1", state, replace(RECIPE, repository=repository)).refusals
     assert [words in refusal for refusal in refusals] == [True] * bool(words)
     small = HostState.model_validate(
         {**HOSTS["bare"]["state"], "disk": {"path": "/opt", "free": 4_099_999_999, "writable": True}}
     )
     assert "the build needs 4.1 GB" in plan("node1", small, replace(RECIPE, repository=repository)).refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "words"),
+    [
+        ("/usr", {"writable": False, "mount": "/usr"}, "mount -o remount,rw /usr"),
+        ("/etc", {"writable": False, "mount": "/"}, "mount -o remount,rw /)"),
+        ("/var/cache", {"writable": False, "mount": "/var/cache"}, "OS packages are installed there"),
+        ("/var", {"executable": False, "mount": "/var"}, "dpkg runs the scripts of packages there"),
+        ("/var/lib", {"executable": False, "mount": "/var/lib"}, "mount -o remount,exec /var/lib"),
+        ("/usr", {"files": 19_999}, "the file system of /usr has space for 19999 more files"),
+        ("/var", {"files": 7}, "the file system of /var has space for 7 more files"),
+        ("/tmp", {"writable": False}, "chmod 1777 /tmp"),
+        ("/tmp", {"files": 7}, "the file system of /tmp has space for 7 more files"),
+        ("/tmp", {"executable": False}, ""),
+        ("/usr", {"files": 20_000}, ""),
+        ("/usr", {"executable": False}, ""),
+    ],
+)
+def test_directories_of_packages_and_compilers_are_usable(path: str, said: dict[str, Any], words: str) -> None:
+    state = HostState.model_validate({**HOSTS["bare"]["state"], "outside": {path: {"free": 1 << 40, **said}}})
+    refusals = plan("node1", state, RECIPE).refusals
+    assert [words in refusal for refusal in refusals] == [True] * bool(words)
+
+
+def test_directories_do_not_matter_where_nothing_is_installed_or_nobody_may() -> None:
+    outside = {path: {"free": 0, "files": 0, "writable": False, "executable": False} for path in ("/usr", "/var", "/t")}
+    done = HostState.model_validate({**HOSTS["converged"]["state"], "outside": outside})
+    assert plan("node1", done, RECIPE).refusals == ()
+    without_rights = {
+        **HOSTS["bare"]["state"],
+        "user": {"uid": 1000},
+        "outside": {"/usr": {**outside["/usr"], "free": 1}},
+    }
+    refusals = plan("node1", HostState.model_validate(without_rights), RECIPE).refusals
+    assert not any("remount" in refusal for refusal in refusals)
 
 
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:

@@ -36,7 +36,7 @@ QUESTIONS = sorted(
 )
 PYTHONS = [sys.executable, python27()]
 # What differs between two answers of one host.
-MOVING = ("disk", "spaces", "temporary")
+MOVING = ("disk", "outside", "temporary")
 
 
 def ask(python: str, module: str, oldest: tuple[int, ...] = (2, 7), **given: Any) -> subprocess.CompletedProcess[str]:

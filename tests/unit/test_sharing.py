@@ -172,7 +172,7 @@ def test_packages_of_a_host_that_shares_need_space_in_var(monkeypatch: pytest.Mo
     recipe, states = replace(RECIPE, repository=repository), {}
     for name, machine, free in (("node1", "a", 1_000_000_000), ("node2", "b", 2_999_999_999)):
         disk = {"path": "/opt", "free": 1 << 40, "writable": True}
-        states[name] = host(machine, "1", spaces={"/usr": 1 << 40, "/var": free}, disk=disk)
+        states[name] = host(machine, "1", outside={"/usr": {"free": 1 << 40}, "/var": {"free": free}}, disk=disk)
     plans = plans_of(states, monkeypatch, node1=recipe, node2=recipe)
     assert plans["node1"].refusals == ()
     assert "/var has 2999 MB free, but 3000 MB are needed there" in plans["node2"].refusals[0]

@@ -29,7 +29,7 @@ GOOD = HOSTS["bare"]["state"]
 POOR = {
     **GOOD,
     "disk": {"path": "/opt", "free": 100_000_000, "writable": True},
-    "spaces": {"/tmp": 1, "/usr": 1, "/var": 1},
+    "outside": {"/tmp": {"free": 1}, "/usr": {"free": 1}, "/var": {"free": 1}},
     "packages": {"gcc": "12", "make": "4"},
     "platform": {**GOOD["platform"], "pip": False},
 }

@@ -10,9 +10,9 @@ __metaclass__ = type
 
 import os
 import stat
-import tempfile
 
 from ..rules import layout
+from ..rules.packages import WRITTEN
 
 READ_ONLY, NO_EXEC = 1, 8
 """The flags of statvfs. Python 2.7 has no names for them."""
@@ -31,22 +31,40 @@ def facts(root):
     limit of files.
     """
     path = existing(root)
+    return dict(_facts(path), path=path)
+
+
+def outside(others=WRITTEN):
+    """{path: {free, files, writable, executable, mount}} of directories outside the stack root.
+
+    Compilers and package managers write there: the directory for temporary files, and `others`, each with the directory
+    before it on whose file system it usually is; then it is left out. `mount` is the mount point.
+    """
+    found = {}
+    for path, usual in ((scratch(), ""),) + others:
+        if os.path.isdir(path) and not (usual and _mount(path) == _mount(usual)):
+            found[path] = dict(_facts(path), executable=not os.statvfs(path).f_flag & NO_EXEC, mount=mount_point(path))
+    return found
+
+
+def scratch():
+    """The directory for temporary files of compilers and of Python, whether there is space in it or not."""
+    own = os.environ.get("TMPDIR", "")
+    return own if os.path.isabs(own) and os.path.isdir(own) and os.access(own, os.W_OK | os.X_OK) else "/tmp"
+
+
+def _facts(path):
     status = os.statvfs(path)
     return {
-        "path": path,
         "free": status.f_bavail * status.f_frsize,
         "files": status.f_favail if status.f_files else None,
         "writable": os.access(path, os.W_OK) and not status.f_flag & READ_ONLY,
     }
 
 
-def spaces():
-    """{path: free bytes} of the directories outside the stack root in which compilers and package managers write."""
-    found = {}
-    for path in (tempfile.gettempdir(), "/usr", "/var"):
-        status = os.statvfs(path)
-        found[path] = status.f_bavail * status.f_frsize
-    return found
+def _mount(path):
+    """What is equal for two directories of one mount: the file system, and the flags of its mount."""
+    return os.stat(path).st_dev, os.statvfs(path).f_flag
 
 
 def existing(path):

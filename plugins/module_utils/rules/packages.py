@@ -8,6 +8,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+SCRIPTS, CACHE = "/var/lib", "/var/cache"
+"""Where dpkg has the scripts of packages that it runs, and where package managers keep what they have fetched."""
+WRITTEN = (("/usr", ""), ("/etc", "/usr"), ("/var", ""), (SCRIPTS, "/var"), (CACHE, "/var"))
+"""Where package managers write. Each directory is examined unless it is on the file system of the second one."""
 COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
 """{package manager: its command}. A package manager is present if its command exists. dnf is preferred to yum."""
 
