@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,17 @@ def test_python_that_runs_this_need_not_be_started(monkeypatch: pytest.MonkeyPat
     assert started == ([sys.executable] if path else [])
 
 
-def test_pip_of_a_python_without_it_is_missing(tmp_path: Path) -> None:
-    import subprocess
-
+@pytest.mark.parametrize(
+    "left", [None, "", "raise ImportError('of another Python')\n", "x ==\n", "__version__ = '9'\n"]
+)
+def test_python_without_a_whole_pip_has_none(tmp_path: Path, left: str | None) -> None:
+    """No pip, a directory without files, which Python takes as a package, and a package that does not start or lacks
+    its program."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "v")], check=True)
-    assert pythons.inspect(str(tmp_path / "v" / "bin" / "python"))["pip"] is False
-    assert not pythons._is_same(sys.executable, str(tmp_path / "v" / "bin" / "python"))
+    python = tmp_path / "v" / "bin" / "python"
+    if left is not None:
+        (package := next((tmp_path / "v" / "lib").iterdir()) / "site-packages" / "pip").mkdir()
+        if left:
+            (package / "__init__.py").write_text(left, encoding="utf-8")
+    assert pythons.inspect(str(python))["pip"] is False
+    assert not pythons._is_same(sys.executable, str(python))

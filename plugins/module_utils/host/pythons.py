@@ -32,7 +32,11 @@ try:
     from importlib.util import find_spec as find
 except ImportError:
     from pkgutil import find_loader as find
-print("%d.%d.%d %d" % (sys.version_info[:3] + (find("pip") is not None,)))
+try:
+    pip = find("pip.__main__") is not None
+except Exception:
+    pip = False
+print("%d.%d.%d %d" % (sys.version_info[:3] + (pip,)))
 """
 
 
@@ -64,7 +68,11 @@ def this_python():
     """Like `inspect`, for the Python that runs this, without starting it again where that is not needed."""
     if os.environ.get("PYTHONPATH"):
         return inspect(sys.executable)
-    return {"python": "%d.%d.%d" % sys.version_info[:3], "pip": find_module("pip") is not None}
+    try:
+        pip = find_module("pip.__main__") is not None  # the package alone can be what was left of a removed pip
+    except Exception:
+        pip = False
+    return {"python": "%d.%d.%d" % sys.version_info[:3], "pip": pip}
 
 
 def inspect(path):
