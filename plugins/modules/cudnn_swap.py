@@ -37,6 +37,16 @@ options:
         versions.
     type: bool
     default: false
+  stack_root:
+    description: The stack root; needed with O(armed).
+    type: path
+    default: ""
+  armed:
+    description:
+      - For V(swapped), the id of the generation for which a timer must be armed
+        (M(neuraltalk.provision.activation_timer)). If the host has returned in the meantime, the module fails.
+    type: str
+    default: ""
   ldconfig:
     description: Whether ldconfig must list the library afterwards.
     type: bool
@@ -134,10 +144,12 @@ did:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.activation.record import check_armed
 from ..module_utils.cudnn.inspection import Tree, inspect, users
 from ..module_utils.cudnn.ldconfig import Loader
 from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
 from ..module_utils.host.errors import StackError
+from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import codes
 from ..module_utils.rules.cudnn import UNFINISHED, is_in_place
@@ -167,6 +179,16 @@ def predict(tree, options, before):
     return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % options
 
 
+def armed(root, target):
+    """The function that raises a StackError if no activation of that generation waits for its confirmation."""
+
+    def check():
+        with Lock(root):
+            check_armed(root, target)
+
+    return check
+
+
 def work(module):
     """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
     options = module.params
@@ -182,9 +204,11 @@ def work(module):
     try:
         if options["state"] == "swapped":
             machine = os.uname()[4]
+            check = armed(options["stack_root"], options["armed"]) if options["armed"] else None
             did = swap(
-                tree, options["archive"], options["version"], machine, options["in_use"], options["foreign"], loader
-            )
+                tree, options["archive"], options["version"], machine, options["in_use"], options["foreign"], loader,
+                check,
+            )  # fmt: skip
         else:
             did = restore(tree, loader)
     except (IOError, OSError) as error:
@@ -204,6 +228,8 @@ def main():
             "version": {"type": "str", "default": ""},
             "in_use": {"type": "bool", "default": False},
             "foreign": {"type": "bool", "default": False},
+            "stack_root": {"type": "path", "default": ""},
+            "armed": {"type": "str", "default": ""},
             "ldconfig": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
         },

@@ -502,9 +502,9 @@ def cuda(tmp_path: Path, run_module: Run, load: Load, monkeypatch: pytest.Monkey
     return tree
 
 
-def swap(run_module: Run, cuda: Path, state: str = "swapped") -> None:
+def swap(run_module: Run, cuda: Path, state: str = "swapped", **more: Any) -> None:
     archive = cuda.parent / "5.0.5.tgz"
-    run_module("cudnn_swap", cuda=cuda, archive=archive, version="5.0.5", state=state, ldconfig=False)
+    run_module("cudnn_swap", cuda=cuda, archive=archive, version="5.0.5", state=state, ldconfig=False, **more)
 
 
 def cudnn(cuda: Path) -> dict[str, bytes | str]:
@@ -538,6 +538,32 @@ def test_return_restores_the_cudnn_from_before_the_swap(
     change(root, limit=0)
     load("activation.program").attempt(str(root), (record(root) or {})["token"])
     assert (current(root), cudnn(cuda), (record(root) or {})["problem"]) == ("a", before, "")
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["returned", "over"])
+def test_cudnn_is_not_swapped_for_an_activation_that_cannot_be_confirmed(
+    timer: Run, root: Path, run_module: Run, cuda: Path, load: Load, over: bool
+) -> None:
+    """Otherwise the new cuDNN would stay with the old generation if the controller were lost before it saw that."""
+    before = cudnn(cuda)
+    lapse(timer, cuda=cuda)
+    change(root, limit=0)
+    if not over:
+        load("activation.program").attempt(str(root), (record(root) or {})["token"])
+    with pytest.raises(ModuleError) as caught:
+        swap(run_module, cuda, stack_root=root, armed="b")
+    assert caught.value.result["code"] == codes.ACTIVATION_RETURNED
+    assert cudnn(cuda) == before
+
+
+def test_cudnn_is_swapped_while_the_timer_is_armed(timer: Run, root: Path, run_module: Run, cuda: Path) -> None:
+    before = cudnn(cuda)
+    lapse(timer, cuda=cuda)
+    with pytest.raises(ModuleError):
+        swap(run_module, cuda, stack_root=root, armed="c")
+    assert cudnn(cuda) == before
+    swap(run_module, cuda, stack_root=root, armed="b")
+    assert cudnn(cuda) != before
 
 
 def test_cudnn_that_was_swapped_before_stays(

@@ -84,14 +84,17 @@ class Lock(object):
         self.file.close()
 
 
-def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=None):
+def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=None, check=None):
     """Replace the installed cuDNN by the archive's. Returns the steps that were done, as text.
 
     An interrupted swap is undone first. `in_use` allows a swap while processes use cuDNN; they keep the old files.
-    `foreign` allows to replace a newer or mixed cuDNN. If it raises a StackError, the old cuDNN is installed as before.
+    `foreign` allows to replace a newer or mixed cuDNN. `check` is called before anything is changed; no other swap
+    can begin then. If it or this raises a StackError, the old cuDNN is installed as before.
     """
     check_tree(tree)
     with Lock(tree):
+        if check:
+            check()
         steps = recover(tree, loader)
         before = inspect(tree)
         if is_in_place(before["state"], before["library"], version):
