@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from neuraltalk_provision.catalogue.model import Row
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import versions
+from neuraltalk_provision.rules.packages import LOCAL
 
 NAMES = {
     "gcc": "gcc",
@@ -113,16 +114,19 @@ class Comparison:
     untried: tuple[str, ...] = ()
 
 
-def compare(table: Table, platform: str, found: Mapping[str, str]) -> Comparison:
-    """How a platform and the versions of what it builds with compare with the table. Unknown versions are absent."""
+def compare(table: Table, platform: str, found: Mapping[str, str], local: Container[str] = ()) -> Comparison:
+    """How a platform and the versions of what it builds with compare with the table. Unknown versions are absent.
+
+    `local` are those that are not OS packages, but in /usr/local.
+    """
     refused: dict[str, str] = {}
     untried = [_of_platform(table, platform)]
     for what, version in found.items():
         for row in table.not_working:
             if row.what == what and versions.within(version, row.versions):
-                refused.setdefault(what, f"{NAMES[what]} {version} {row.words}")
+                refused.setdefault(what, f"{_named(what, version, local)} {row.words}")
         if what not in refused:
-            untried.append(_of_version(table, what, version))
+            untried.append(_of_version(table, what, version, local))
     return Comparison(tuple(refused.values()), tuple(filter(None, untried)))
 
 
@@ -167,12 +171,16 @@ def _of_platform(table: Table, platform: str) -> str:
     return f"{platform} was never tried (tried: {', '.join(tried)})"
 
 
-def _of_version(table: Table, what: str, version: str) -> str:
+def _named(what: str, version: str, local: Container[str]) -> str:
+    return f"{NAMES[what]} {version}" + (f" in {LOCAL}" if what in local else "")
+
+
+def _of_version(table: Table, what: str, version: str, local: Container[str]) -> str:
     tried = sorted({text for row in table.tried if row.built and (text := getattr(row, what))}, key=versions.number)
     if not tried or _series(what, tried[0]) <= _series(what, version) <= _series(what, tried[-1]):
         return ""
     span = tried[0] if len(tried) == 1 else f"{tried[0]} to {tried[-1]}"
-    return f"{NAMES[what]} {version} was never tried (tried: {span})"
+    return f"{_named(what, version, local)} was never tried (tried: {span})"
 
 
 def _series(what: str, version: str) -> tuple[int, ...]:

@@ -244,7 +244,7 @@ class HostState(Result):
     platform: HostPlatform
     packages: Annotated[dict[Text, Text], Field(max_length=10_000)]
     programs: Annotated[dict[Text, Version], Field(max_length=100)] = Field(default_factory=dict)
-    """{program: its version} of programs for builds that stand before the distribution's on PATH."""
+    """{program or library: its version} in /usr/local, which builds use instead of the distribution's."""
     stack: Stack
     disk: Disk
     busy: Annotated[Many[Build], Field(max_length=10_000)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Directory, HostState
-from neuraltalk_provision.rules.packages import SCRIPTS, WRITTEN
+from neuraltalk_provision.rules.packages import LOCAL, SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
@@ -29,6 +30,7 @@ def obstacles(
     yield from state.obstacles
     yield from _temporary(state, recipe, builds, pushed)
     yield from _pip(state, recipe, builds)
+    yield from _protobuf(state, builds)
     yield from _elsewhere(state, recipe, builds, shares)
     yield from _disk(state, recipe, builds)
 
@@ -118,6 +120,25 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
             f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip "
             "is installed: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
         )
+
+
+def _protobuf(state: HostState, builds: Sequence[str]) -> Iterator[str]:
+    """Why builds would use a compiler and headers of protobuf that do not fit: one of both is in /usr/local."""
+    own = (state.programs.get("protoc", ""), state.programs.get("protobuf", ""))
+    if "loadcaffe" not in builds or not any(own):
+        return
+    package = tried.of_packages(state.packages).get("protobuf", "")
+    compiler, headers = (version or package for version in own)
+    if compiler == headers:
+        return
+    there = f"protoc {own[0]}" if own[0] else f"the headers of protobuf {own[1]}"
+    other = f"{'the headers' if own[0] else 'protoc'} of the OS package{f' {package}' if package else ''}"
+    if all(own):
+        other = f"the headers of protobuf {own[1]}"
+    yield (
+        f"{LOCAL} has {there}, which does not fit {other}, and builds use both: remove it from {LOCAL}, or "
+        "install the same version of both there"
+    )
 
 
 def _packages(recipe: Recipe, builds: Sequence[str]) -> int:

@@ -35,9 +35,8 @@ class HostPlan:
     """What will be done on one host.
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
-    lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed
-    (catalogue/tried.py), and `untried` says what of it was never tried. `share` says under which name the work is done,
-    if not under this one.
+    lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed; `local`
+    are in /usr/local. `untried` says what was never tried. `share` says under which other name the work is done.
     """
 
     host: str
@@ -58,6 +57,7 @@ class HostPlan:
     cuda: str = ""
     """The CUDA directory whose cuDNN a return restores; empty if it restores none."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    local: frozenset[str] = frozenset()
     untried: tuple[str, ...] = ()
     share: Share | None = None
     unpack: Unpack | None = None
@@ -160,6 +160,7 @@ def plan(
         cards=state.gpu.evidence,
         over=over,
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
+        local=frozenset(state.programs),
         versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
         share=share,
         unpack=unpack,

@@ -25,7 +25,7 @@ def judged(
     if not builds:
         return plan
     found = {**tried.of_packages(packages), **plan.versions}
-    said = tried.compare(table, plan.recipe.platform, _used(found, builds))
+    said = tried.compare(table, plan.recipe.platform, _used(found, builds), plan.local)
     guessed = {what: text for what, text in (usual or {}).items() if what not in found}
     expected = tried.compare(table, plan.recipe.platform, _used(guessed, builds))
     untried = [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]

@@ -85,7 +85,9 @@ state:
       description: The version of each named package that is installed.
       type: dict
     programs:
-      description: The version of programs for builds (C(cmake)) that an administrator installed below /usr/local.
+      description:
+        - The versions of what an administrator installed below /usr/local, and builds use instead of OS packages
+          (C(cmake), C(protoc), C(protobuf), C(hdf5)).
       type: dict
     stack:
       description:
@@ -178,8 +180,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
 from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import disk, identity, package_locks, pythons
-from ..module_utils.host.build_tools import own_programs
+from ..module_utils.host import build_tools, disk, identity, package_locks, pythons
 from ..module_utils.host.environment import PATH
 from ..module_utils.host.lease import read_lease
 from ..module_utils.rules import layout
@@ -252,7 +253,7 @@ def work(module):
     state = {
         "platform": platform_facts(module.params["interpreter"]),
         "packages": installed_packages(module.params["packages"]),
-        "programs": own_programs(_which("cmake")),
+        "programs": build_tools.own(),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

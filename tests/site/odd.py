@@ -135,6 +135,12 @@ REFUSED = (
         options=("--stack-root", "/opt/stack"),
     ),
     Odd(
+        "a protoc that does not fit the headers of the OS package",
+        "printf '#!/bin/sh\\necho libprotoc 99.1\\n' >/usr/local/bin/protoc; chmod 755 /usr/local/bin/protoc",
+        "rm /usr/local/bin/protoc",
+        ("/usr/local has protoc 99.1, which does not fit the headers of the OS package", "remove it from /usr/local"),
+    ),
+    Odd(
         "a read-only /usr",
         "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
         "umount --lazy /usr",
@@ -190,7 +196,7 @@ REFUSED = (
             "a CMake that is known not to work",
             f"{OWN_CMAKE}; chmod 755 /usr/local/bin/cmake",
             "rm /usr/local/bin/cmake",
-            ("CMake 99.0 is known not to work", row.reason[:30], row.cure[:30]),
+            ("CMake 99.0 in /usr/local is known not to work", row.reason[:30], row.cure[:30]),
         )
         for row in catalogues.tried_table().not_working
         if row.what == "cmake" and versions.within("99.0", row.versions)

@@ -126,6 +126,28 @@ def test_directories_do_not_matter_where_nothing_is_installed_or_nobody_may() ->
     assert not any("remount" in refusal for refusal in refusals)
 
 
+@pytest.mark.parametrize(
+    ("own", "package", "words"),
+    [
+        ({}, "3.21.12-3", ""),
+        ({"protoc": "25.1"}, "3.21.12-3", "protoc 25.1, which does not fit the headers of the OS package 3.21.12"),
+        ({"protoc": "25.1"}, "", "protoc 25.1, which does not fit the headers of the OS package,"),
+        ({"protobuf": "25.1"}, "3.21.12-3", "headers of protobuf 25.1, which does not fit protoc of the OS package"),
+        ({"protoc": "25.1", "protobuf": "3.21.12"}, "", "which does not fit the headers of protobuf 3.21.12"),
+        ({"protoc": "25.1", "protobuf": "25.1"}, "3.21.12-3", ""),
+        ({"protoc": "3.21.12"}, "3.21.12-3", ""),
+        ({"cmake": "3.31.6", "hdf5": "1.10.0"}, "", ""),
+    ],
+)
+def test_compiler_and_headers_of_protobuf_fit_each_other(own: dict[str, str], package: str, words: str) -> None:
+    state = copy.deepcopy(HOSTS["bare"]["state"]) | {"programs": own}
+    state["packages"] = {"libprotobuf-dev": package} if package else {}
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("loadcaffe", 1)))
+    refusals = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert [words in refusal for refusal in refusals] == [True] * bool(words)
+    assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
+
+
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:
     state = copy.deepcopy(HOSTS["converged"]["state"])
     state["stack"]["generations"][RECIPE.id]["manifest"] = False

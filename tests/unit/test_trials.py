@@ -32,6 +32,13 @@ def test_version_that_is_installed_counts_before_one_that_would_be() -> None:
     assert trials.judged(plan, FIXED, {"cmake": "4.3.0-1"}).refusals == ()
 
 
+def test_version_in_usr_local_is_named_as_such() -> None:
+    plan = replace(bare(), versions={"cmake": "5.0", "gcc": "16.1"}, local=frozenset({"cmake", "gcc"}))
+    said = trials.judged(plan, FIXED, {"cmake": "3.25.1"})
+    assert said.refusals[0].startswith("node1: CMake 5.0 in /usr/local is known not to work")
+    assert said.untried[0].startswith("gcc 16.1 in /usr/local was never tried")
+
+
 def test_what_was_never_tried_goes_on_and_is_told() -> None:
     said = trials.judged(bare(), FIXED, {"gcc": "4:16.1.0-1"})
     assert (said.refusals, said.untried) == ((), ("gcc 16.1.0 was never tried (tried: 10.2 to 14)",))

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Programs for builds that an administrator installed beside the distribution's.
+"""Programs and libraries for builds that an administrator installed beside the distribution's.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -8,16 +8,49 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import os
 import re
 
 from .commands import output_of
+from .files import read_text
+from ..rules.packages import LOCAL
 
-LOCAL = "/usr/local/"
-"""Its programs come first on the PATH of builds; see environment.py."""
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9}){1,3})"
+_PROGRAMS = {"cmake": r"cmake version " + _NUMBER, "protoc": r"libprotoc " + _NUMBER}
+"""{program: its version in the output of --version}."""
+_HDF5 = r'#\s*define\s+H5_VERS_INFO\s+"HDF5 library version ' + _NUMBER
+_PROTOBUF = r"#\s*define\s+GOOGLE_PROTOBUF_VERSION\s+(\d{7,9})\b"
 
 
-def own_programs(cmake):
-    """{program: version} of what builds use instead of OS packages. `cmake` is the path of the one on PATH, or None."""
-    text = output_of([cmake, "--version"], 30, errors=False)[0] if (cmake or "").startswith(LOCAL) else ""
-    version = re.match(r"cmake version (\d{1,9}(?:\.\d{1,9}){1,3})", text)
-    return {"cmake": version.group(1)} if version else {}
+def own(local=LOCAL):
+    """{program or library: version} of what builds use instead of OS packages, as far as it is known."""
+    include, found = os.path.join(local, "include"), {}
+    for name, pattern in _PROGRAMS.items():
+        program = os.path.join(local, "bin", name)
+        text = output_of([program, "--version"], 30, errors=False)[0] if os.path.isfile(program) else ""
+        found[name] = _first(pattern, text)
+    for folder in ("", "hdf5/serial"):  # CMake searches in both
+        found["hdf5"] = _first(_HDF5, _text(os.path.join(include, folder, "H5public.h"))) or found.get("hdf5", "")
+    found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
+    return dict((name, version) for name, version in found.items() if version)
+
+
+def _text(path):
+    """The text of a header; empty if it cannot be read."""
+    try:
+        return read_text(path) or ""
+    except (IOError, OSError):
+        return ""
+
+
+def _first(pattern, text):
+    match = re.search(pattern, text, re.MULTILINE)
+    return match.group(1) if match else ""
+
+
+def _of_number(text):
+    """The version as protoc prints it: 3021012 is 3.21.12, and 4025001 is 25.1."""
+    if not text:
+        return ""
+    numbers = [int(text) // 10**6, int(text) // 10**3 % 10**3, int(text) % 10**3]
+    return ".".join(map(str, numbers[1:] if numbers[0] > 3 else numbers))

@@ -8,6 +8,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+LOCAL = "/usr/local"
+"""Where administrators install programs and libraries beside the OS packages. Compilers and CMake find those first."""
 SCRIPTS, CACHE = "/var/lib", "/var/cache"
 """Where dpkg has the scripts of packages that it runs, and where package managers keep what they have fetched."""
 WRITTEN = (("/usr", ""), ("/etc", "/usr"), ("/var", ""), (SCRIPTS, "/var"), (CACHE, "/var"))
