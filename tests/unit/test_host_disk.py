@@ -135,7 +135,7 @@ def test_file_is_in_the_way(tmp_path: Path) -> None:
 def test_noexec_is_told_once_with_its_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "generations").mkdir()
     file_system(monkeypatch, f_flag=disk.NO_EXEC)
-    monkeypatch.setattr(disk.os.path, "ismount", lambda path: path == str(tmp_path.parent))
+    monkeypatch.setattr(disk, "mount_of", lambda path: {"point": str(tmp_path.parent)})
     (said,) = disk.obstacles(str(tmp_path))
     assert said.startswith(f"{tmp_path.parent} is mounted with noexec")
     assert f"mount -o remount,exec {tmp_path.parent}," in said

@@ -23,13 +23,13 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture
-def here(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def here(module: ModuleType, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes this machine another one: its boot, its network cards, its mounts."""
 
     def here(boot: str = BOOT, cards: tuple[str, ...] = ("02:00:00:00:00:01",), mounts: str = "") -> None:
         monkeypatch.setattr(module, "_line", lambda path: boot)
         monkeypatch.setattr(module, "cards", lambda: list(cards))
-        monkeypatch.setattr(module, "read_text", lambda path, limit: mounts)
+        monkeypatch.setattr(load("host.mounts"), "read_text", lambda path, limit: mounts)
 
     here()
     return here

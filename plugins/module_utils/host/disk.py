@@ -11,6 +11,7 @@ __metaclass__ = type
 import os
 import stat
 
+from .mounts import mount_of
 from ..rules import layout
 from ..rules.packages import WRITTEN
 
@@ -137,6 +138,9 @@ def _problem(path, login):
 def mount_point(path):
     """The directory on which the file system of `path` is mounted."""
     path = os.path.realpath(path)
+    mount = mount_of(path)
+    if mount:
+        return mount["point"]
     while not os.path.ismount(path):
         path = os.path.dirname(path)
     return path

@@ -18,10 +18,9 @@ from ..rules.texts import without_users
 from . import root_id
 from .disk import existing
 from .files import read_text
+from .mounts import mount_of
 from .texts import as_text
 
-MOST_MOUNTS = 8 << 20
-"""Bytes of /proc/self/mountinfo that are read."""
 LOCAL = frozenset(
     "bcachefs btrfs devtmpfs erofs exfat ext2 ext3 ext4 f2fs jfs overlay ramfs reiserfs rootfs squashfs tmpfs ubifs "
     "vfat xfs zfs".split()
@@ -92,27 +91,6 @@ def cards():
     return sorted(filter(None, (_line(os.path.join(holder.NETWORK, name, "address")) for name in devices)))
 
 
-def mount_of(path):
-    """{point, root, kind, source} of the mount that contains a path without links; None if it is not known."""
-    try:
-        text = read_text("/proc/self/mountinfo", MOST_MOUNTS) or ""
-    except (IOError, OSError):
-        return None
-    path, best = as_text(path), None
-    for line in text.splitlines():
-        left, _dash, right = line.partition(" - ")
-        fields, more = left.split(" "), right.split(" ")
-        if len(fields) < 6 or len(more) < 2:
-            continue
-        point = _unescaped(fields[4])
-        inside = point == "/" or path == point or path.startswith(point + "/")
-        # Of two mounts on one directory the later one is seen.
-        if inside and (best is None or len(point) >= len(best["point"])):
-            source = _unescaped(more[1])
-            best = {"point": point, "root": _unescaped(fields[3]), "kind": more[0], "source": source}
-    return best
-
-
 def exported_path(mount, path):
     """(server, path on it) of a path on a network file system; None if the source names no server, or this machine.
 
@@ -139,7 +117,3 @@ def _line(path):
         return "".join((read_text(path, 256) or "").split())
     except (IOError, OSError):
         return ""
-
-
-def _unescaped(text):
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
