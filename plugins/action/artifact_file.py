@@ -10,31 +10,25 @@ __metaclass__ = type
 
 import os
 
-from ansible.plugins.action import ActionBase
+from ..plugin_utils.plain_action import PlainAction, packed_sources
+
+packed_sources("artifact_file")  # once, before Ansible starts a process for each host
 
 
-class ActionModule(ActionBase):
+class ActionModule(PlainAction):
     """Asks the module whether the host has the file. If not, sends it, and lets the module verify and place it."""
 
-    TRANSFERS_FILES = False  # the temporary directory is made only if the file is sent
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp=None, task_vars=None):
-        result = super(ActionModule, self).run(tmp, task_vars)
+        known = super(ActionModule, self).run(tmp, task_vars)
         src = self._task.args.get("src") or ""
-        known = self.ask(task_vars)
         bad = known.get("failed") or known.get("unreachable")
         if bad or known.get("whole") or not src or self._task.check_mode:
-            return dict(result, **known)
+            return known
         if not os.access(src, os.R_OK):
             message = "artifact %s: %s is missing on the controller, or it cannot be read"
-            return dict(result, failed=True, msg=message % (self._task.args["artifact"], src))
+            return dict(known, failed=True, msg=message % (self._task.args["artifact"], src))
         sent = self._connection._shell.join_path(self._make_tmp_path(), "sent")
         self._transfer_file(src, sent)
-        return dict(result, **self.ask(task_vars, sent=sent))
-
-    def ask(self, task_vars, **more):
-        """The answer of the module."""
-        args = dict(self._task.args, **more)
-        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        args = dict(self._task.args, sent=sent)
+        placed = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        return dict(known, **placed)

@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""Runs the module stack_state as a question (plugin_utils/question.py).
+"""Runs the module stack_state without Ansible's libraries (plugin_utils/plain_action.py).
 
 If the variable provision_our_variables is set, the names of the host's variables that match this pattern are passed in
 the option O(variables).
@@ -11,12 +11,12 @@ __metaclass__ = type
 
 import re
 
-from ..plugin_utils.question import Question, packed_sources
+from ..plugin_utils.plain_action import PlainAction, packed_sources
 
 packed_sources("stack_state")  # once, before Ansible starts a process for each host
 
 
-class ActionModule(Question):
+class ActionModule(PlainAction):
     """Runs the module stack_state on the host."""
 
     def run(self, tmp=None, task_vars=None):

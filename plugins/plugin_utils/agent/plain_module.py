@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""A small AnsibleModule for questions: modules of ours that only read and whose options are simple.
+"""A small AnsibleModule for modules of ours whose options are simple.
 
 It is sent to hosts as `ansible.module_utils.basic`, so that the same modules run with it and with Ansible's own, which
 takes 0.1 s to load. Options are read as Ansible reads them; a specification that needs more is refused.
@@ -37,9 +37,9 @@ class AnsibleModule(object):
         self._remote_tmp = own.get("_ansible_remote_tmp")
         for name, spec in argument_spec.items():
             if set(spec) - KNOWN:
-                raise ValueError("%s: a question cannot have an option with %s" % (name, ", ".join(spec)))
+                raise ValueError("%s: a plain module cannot have an option with %s" % (name, ", ".join(spec)))
         if self.check_mode and not supports_check_mode:
-            raise ValueError("a question must support check mode")
+            raise ValueError("a plain module must support check mode")
         self.params = {}
         unknown = sorted(set(given) - set(argument_spec))
         if unknown:
@@ -57,7 +57,7 @@ class AnsibleModule(object):
             except (TypeError, ValueError) as error:
                 self.fail_json(msg="argument '%s' is wrong: %s" % (name, error))
         if not own.get("_ansible_no_log"):
-            record(own.get("_ansible_module_name", "question"), own.get("_ansible_syslog_facility"), self.params)
+            record(own.get("_ansible_module_name", "module"), own.get("_ansible_syslog_facility"), self.params)
 
     def exit_json(self, **result):
         """Print the result and end."""

@@ -1,8 +1,8 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The beginning of a question that a host's Python reads from its standard input: imports the module and runs it.
+"""The beginning of a program that a host's Python reads from its standard input: imports the module and runs it.
 
-plugin_utils/question.py appends a call of `start`. Runs under Python 2.7 and 3 and needs nothing beyond the standard
-library. Nothing is written on the host.
+plugin_utils/plain_action.py appends a call of `start`. Nothing is written on the host to send it. Runs under Python 2.7
+and 3 and needs nothing beyond the standard library.
 """
 
 from __future__ import absolute_import, division, print_function

@@ -1,4 +1,4 @@
-"""Questions: what a host's Python reads on its standard input, and that it is the same module with the same result."""
+"""Modules without Ansible's libraries: what a host's Python reads, and that the result is the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from neuraltalk_provision.results import base
 from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.site import codes, playbook
 from neuraltalk_provision.site.playbook import Outcome, Request
-from plugins.plugin_utils import plain_values, question
+from plugins.plugin_utils import plain_action, plain_values
 from plugins.plugin_utils.agent import plain_module
 from plugins.plugin_utils.plain_values import OmittedError, UnknownError
 from tests.unit import fake_ssh, modules
@@ -29,10 +29,10 @@ from tests.unit.fake_ssh import FakeSsh
 from tests.unit.programs import program
 from tests.unit.test_module_grammar import python27
 
-QUESTIONS = sorted(
+PLAIN = sorted(
     file.stem
-    for file in (Path(question.PLUGINS) / "action").glob("*.py")
-    if "plugin_utils.question" in file.read_text(encoding="utf-8")
+    for file in (Path(plain_action.PLUGINS) / "action").glob("*.py")
+    if "plugin_utils.plain_action" in file.read_text(encoding="utf-8")
 )
 PYTHONS = [sys.executable, python27()]
 # What differs between two answers of one host.
@@ -41,13 +41,26 @@ MOVING = ("disk", "outside", "temporary")
 
 def ask(python: str, module: str, oldest: tuple[int, ...] = (2, 7), **given: Any) -> subprocess.CompletedProcess[str]:
     """What a host's Python says when it is asked, without anything but its standard library."""
-    text = question.program(module, question.packed_sources(module), json.dumps(given)).decode()
-    text = text.replace(f"start({question.oldest_python()!r}", f"start({oldest!r}")
+    text = plain_action.program(module, plain_action.packed_sources(module), json.dumps(given)).decode()
+    text = text.replace(f"start({plain_action.oldest_python()!r}", f"start({oldest!r}")
     return subprocess.run([python], input=text, capture_output=True, text=True, check=False, cwd="/", env={})
 
 
-def test_who_asks_questions() -> None:
-    assert QUESTIONS == ["host_use_info", "stack_state"]
+def test_modules_that_run_so_are_these() -> None:
+    """Those that run for every host, or for every component of a build."""
+    assert PLAIN == [
+        "activation_timer",
+        "artifact_file",
+        "artifact_unpack",
+        "component_stamp",
+        "host_lease",
+        "host_use_info",
+        "lua_load",
+        "luarocks_make",
+        "source_edit",
+        "stack_state",
+        "stack_verify",
+    ]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -73,9 +86,43 @@ def test_answer_is_the_modules_own(python: str, tmp_path: Path, run_module: Call
     assert answer["state"]["temporary"]["path"] == "/var/tmp"
 
 
-@pytest.mark.parametrize("module", QUESTIONS)
-def test_everything_that_a_question_imports_is_sent(module: str) -> None:
-    sources = unpacked(question.packed_sources(module))
+@pytest.mark.parametrize("python", PYTHONS)
+def test_module_that_writes_does_the_same(
+    python: str, tmp_path: Path, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    if not python:
+        pytest.skip("there is no Python 2.7 here")
+    seen = []
+    for folder in ("plain", "own"):
+        source = tmp_path / folder / "source"
+        source.mkdir(parents=True)
+        (source / "größe.lua").write_text("return 'größe' -- 1\n", encoding="utf-8")
+        edit = {"file": "größe.lua", "pattern": "'größe'", "replacement": "'{{ Länge }}'", "count": 1, "reason": "é"}
+        given = {"root": str(source), "edits": [edit]}
+        if folder == "plain":
+            done = ask(python, "source_edit", **given, _ansible_diff=True)
+            assert (done.returncode, done.stderr) == (0, "")
+            result = json.loads(done.stdout)
+        else:
+            result = run_module("source_edit", **given)
+        seen.append((result["changed"], result["predicted"], (source / "größe.lua").read_text(encoding="utf-8")))
+    assert seen[0] == seen[1] == (True, False, "return '{{ Länge }}' -- 1\n")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_failure_of_a_module_that_writes_has_its_message_and_traceback(python: str, tmp_path: Path) -> None:
+    if not python:
+        pytest.skip("there is no Python 2.7 here")
+    done = ask(python, "component_stamp", generation=str(tmp_path), component="torch", digest="d")
+    failed = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert failed["msg"] == "there is no evidence that torch works, so no stamp is written"
+    assert "in run_module" in failed["exception"]
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_everything_that_a_module_imports_is_sent(module: str) -> None:
+    sources = unpacked(plain_action.packed_sources(module))
     for name, (is_package, text) in sources.items():
         package = name if is_package else name.rpartition(".")[0]
         for node in ast.walk(ast.parse(text)):
@@ -89,8 +136,8 @@ def test_everything_that_a_question_imports_is_sent(module: str) -> None:
                 assert node.module in sources, f"{name} imports {node.module}"
 
 
-@pytest.mark.parametrize("module", QUESTIONS)
-def test_options_of_questions_are_simple(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", PLAIN)
+def test_options_are_simple(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Mapping[str, Mapping[str, Any]]] = []
 
     class SeenError(Exception):
@@ -118,8 +165,8 @@ def unpacked(text: str) -> dict[str, tuple[bool, str]]:
 
 
 def path_of(name: str) -> Path:
-    inside = name.removeprefix(question.NAMESPACE + ".").split(".")
-    return Path(question.PLUGINS, *inside).with_suffix(".py")
+    inside = name.removeprefix(plain_action.NAMESPACE + ".").split(".")
+    return Path(plain_action.PLUGINS, *inside).with_suffix(".py")
 
 
 SPEC: Mapping[str, Mapping[str, Any]] = {
@@ -170,14 +217,14 @@ def test_options_are_read_as_ansible_reads_them(
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_files_of_the_directory_in_which_a_question_runs_are_not_imported(tmp_path: Path, gone: bool) -> None:
-    """It is the home of the user who logs in, and the question often runs as root."""
+def test_files_of_the_directory_in_which_a_module_runs_are_not_imported(tmp_path: Path, gone: bool) -> None:
+    """It is the home of the user who logs in, and the module often runs as root."""
     place = tmp_path / "home"
     place.mkdir()
     for name in ("json", "base64", "platform", "types", "zlib", "syslog", "glob", "os_release"):
         (place / f"{name}.py").write_text("raise SystemExit('imported from the home')\n")
     arguments = {"stack_root": str(tmp_path / "stack"), "packages": [], "run_user": "root"}
-    text = question.program("stack_state", question.packed_sources("stack_state"), json.dumps(arguments))
+    text = plain_action.program("stack_state", plain_action.packed_sources("stack_state"), json.dumps(arguments))
     remove = f"rm -r '{place}'; " if gone else ""
     line = f"cd '{place}'; {remove}exec '{sys.executable}' -"
     done = subprocess.run(["/bin/sh", "-c", line], input=text, capture_output=True, check=False)
@@ -193,13 +240,13 @@ def test_python_that_is_too_old_is_told_as_ansible_tells_it() -> None:
 
 
 def test_oldest_python_is_that_of_this_ansible() -> None:
-    oldest = question.oldest_python()
+    oldest = plain_action.oldest_python()
     assert oldest == (basic._PY_MIN if isinstance(basic._PY_MIN, tuple) else (2, 7))
 
 
-def test_module_that_needs_more_of_ansible_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(question.UnknownImportError):
-        question.imported("modules", "from ansible.module_utils.urls import open_url\n")
+def test_module_that_needs_more_of_ansible_runs_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(plain_action.UnknownImportError):
+        plain_action.imported("modules", "from ansible.module_utils.urls import open_url\n")
 
 
 @pytest.fixture
