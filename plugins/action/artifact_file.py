@@ -30,5 +30,4 @@ class ActionModule(PlainAction):
         sent = self._connection._shell.join_path(self._make_tmp_path(), "sent")
         self._transfer_file(src, sent)
         args = dict(self._task.args, sent=sent)
-        placed = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
-        return dict(known, **placed)
+        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
