@@ -34,6 +34,10 @@ _PASSED_ON = (
 )
 
 
+ROOM = 8 << 20
+"""The bytes that Ansible's own files need: the packed modules of a playbook."""
+
+
 def variables() -> dict[str, str]:
     """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -63,13 +67,13 @@ def refuse_prompts() -> None:
 
 
 def home(private: str) -> dict[str, str]:
-    """Another directory for Ansible's own files, if the home directory does not exist or cannot be written."""
+    """Another directory for Ansible's own files, if the home directory does not exist, cannot be written or is full."""
     try:
         folder = paths.home() / ".ansible" / "tmp"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM)
     except (OSError, RuntimeError):
         return {"ANSIBLE_HOME": f"{private}/ansible"}
     return {}

@@ -110,6 +110,9 @@ def test_vault_password_that_would_be_asked_for_is_refused(tmp_path: Path, monke
 def test_home_in_which_ansible_cannot_write_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "home", lambda: tmp_path)
     assert ansible_environment.home("/private") == {}
+    assert list((tmp_path / ".ansible" / "tmp").iterdir()) == []
+    monkeypatch.setattr(ansible_environment, "ROOM", 1 << 62)  # more than any disk has
+    assert ansible_environment.home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
     (tmp_path / ".ansible" / "tmp").rmdir()
     (tmp_path / ".ansible" / "tmp").write_text("in the way", encoding="utf-8")
     assert ansible_environment.home("/private") == {"ANSIBLE_HOME": "/private/ansible"}
