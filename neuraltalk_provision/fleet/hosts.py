@@ -10,7 +10,7 @@ from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, build_once, codes, playbook, steps
+from neuraltalk_provision.site import advice, build_once, codes, host_results, playbook, steps
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -142,7 +142,7 @@ class Playbooks:
         )
         with self._output.working("returning to the former generation"):
             outcome = playbook.run(request)
-        return self._done(steps.with_silent(own, outcome.results))
+        return self._done(host_results.failures_of(outcome.results, own))
 
     def _done(self, failures: Iterable[Failure], *, asked_again: bool = False) -> Done:
         """What failed. With `asked_again`, a host that something began to use is no failure: it is asked again."""

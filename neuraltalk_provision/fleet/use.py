@@ -71,7 +71,8 @@ def allow_starts(settings: Settings, hosts: Sequence[str], lease: Mapping[str, A
     """
     if not hosts:
         return ()
-    return playbook.run(_request("allow_starts.yml", settings, hosts, {"provision_lease": lease})).results.failures
+    outcome = playbook.run(_request("allow_starts.yml", settings, hosts, {"provision_lease": lease}))
+    return host_results.failures_of(outcome.results, hosts)
 
 
 def _change(settings: Settings, seen: Mapping[str, Seen], more: Mapping[str, Any], state: str) -> NodesChanged:

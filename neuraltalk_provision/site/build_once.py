@@ -13,7 +13,7 @@ from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, packing, packs, playbook, runtimes, sources
+from neuraltalk_provision.site import advice, codes, host_results, packing, packs, playbook, runtimes, sources
 from neuraltalk_provision.site.distribution import ahead
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
@@ -228,4 +228,5 @@ def _run_unpack(
     )
     with output.working("unpack.yml"):
         received = playbook.run(request).results
-    return {failure.host: failure for failure in received.failures}
+    hosts = [plan.host for plan in plans]
+    return {failure.host: failure for failure in host_results.failures_of(received, hosts)}

@@ -188,7 +188,7 @@ def _discard(plan: HostPlan, lease: Mapping[str, Any], settings: Settings, outpu
         forks=settings.forks,
     )
     with output.working("removing the generation"):
-        failures = steps.with_silent([plan.host], playbook.run(request).results)
+        failures = host_results.failures_of(playbook.run(request).results, [plan.host])
     if failures:
         raise advice.host_error(failures)
 

@@ -36,6 +36,15 @@ def of(
     return dict(sorted(results.items())), tuple(failures.values())
 
 
+def failures_of(received: PlayResults, hosts: Sequence[str]) -> tuple[Failure, ...]:
+    """The failures of a playbook, with one for each of these hosts that returned nothing at all.
+
+    Ansible leaves out a host without an error, for example if it is no longer in the inventory.
+    """
+    heard = {host for host, _action, _result in received.results} | {failure.host for failure in received.failures}
+    return received.failures + tuple(missing(host) for host in hosts if host not in heard)
+
+
 def missing(host: str, action: str = "") -> Failure:
     """The failure of a host of which nothing was heard."""
     message = "the host returned no result, and Ansible reported no reason"

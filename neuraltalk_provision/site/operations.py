@@ -174,7 +174,7 @@ def rollback(
                 "provision_lease": leases.variables("provision rollback", leases.replaceable(states, take_over)),
             },
         )
-        failures = playbook.run(request).results.failures
+        failures = host_results.failures_of(playbook.run(request).results, request.limit)
         if failures:
             raise advice.host_error(failures)
     return tuple(moves)

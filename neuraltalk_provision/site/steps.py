@@ -36,7 +36,7 @@ def stage(
 def build(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> PlayResults:
     """The results of building on these hosts; a host that returned nothing has failed."""
     results = _run("site.yml", hosts, given, settings, output).results
-    return replace(results, failures=with_silent(hosts, results))
+    return replace(results, failures=host_results.failures_of(results, hosts))
 
 
 def prepare(
@@ -58,12 +58,12 @@ def _staged(hosts: Sequence[str], outcome: playbook.Outcome, output: Output, che
         output.diffs(outcome.results.diffs)
     # Without check mode, predictions are made too, before the changes; in check mode there are only predictions.
     changes = tuple(change for change in outcome.results.changes if change.predicted == check)
-    return Staged(changes, with_silent(hosts, outcome.results))
+    return Staged(changes, host_results.failures_of(outcome.results, hosts))
 
 
 def follow(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
     """Verify on these hosts what another host built and activated in their common stack root; the failures."""
-    return with_silent(hosts, _run("follow.yml", hosts, given, settings, output).results)
+    return host_results.failures_of(_run("follow.yml", hosts, given, settings, output).results, hosts)
 
 
 def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
@@ -71,16 +71,7 @@ def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings,
 
     A host on which this fails has its former generation and cuDNN again.
     """
-    return with_silent(hosts, _run("activate.yml", hosts, given, settings, output).results)
-
-
-def with_silent(hosts: Sequence[str], results: PlayResults) -> tuple[Failure, ...]:
-    """The failures of a playbook, with one for each of these hosts that returned nothing at all.
-
-    Ansible leaves out a host without an error, for example if it is no longer in the inventory.
-    """
-    heard = {host for host, _action, _result in results.results} | {failure.host for failure in results.failures}
-    return results.failures + tuple(host_results.missing(host) for host in hosts if host not in heard)
+    return host_results.failures_of(_run("activate.yml", hosts, given, settings, output).results, hosts)
 
 
 def _run(

@@ -184,7 +184,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, found: Activation, *, current: str, p
 
 def test_rollback_undoes_what_was_not_confirmed_and_names_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, activation(target="bbbb"), current="bbbb", previous="aaaa")
-    requests = telling(monkeypatch, PlayResults())
+    returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
+    requests = telling(monkeypatch, PlayResults(results=returned))
     moves = operations.rollback(Settings(), (), "", plan=False)
     assert [move.remark for move in moves] == [
         "the activation of generation bbbb was not confirmed; the return to generation aaaa comes first",

@@ -14,7 +14,7 @@ from neuraltalk_provision.mirror import cache, lock
 from neuraltalk_provision.mirror.lock import Entry, Lock
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import build_once, converge, packs, playbook
+from neuraltalk_provision.site import build_once, codes, converge, packs, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import signed
@@ -42,7 +42,10 @@ class Said(Output):
 
 @dataclass
 class Fleet:
-    """Hosts that answer the playbooks; `broken` fail to build, `unfit` lack a library, `failing` fail to unpack."""
+    """Hosts that answer the playbooks; `broken` fail to build, `unfit` lack a library, `failing` fail to unpack.
+
+    `silent` return nothing, neither a result nor a failure.
+    """
 
     settings: Settings
     pack: bytes
@@ -51,6 +54,7 @@ class Fleet:
     broken: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     failing: dict[str, Failure] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()
     unpackable: bool = False
     announced: str = ""
     level: int = 2
@@ -91,7 +95,10 @@ class Fleet:
         )
 
     def answer_unpack(self, request: playbook.Request) -> PlayResults:
-        return PlayResults(failures=tuple(self.failing[host] for host in request.limit if host in self.failing))
+        failures = tuple(self.failing[host] for host in request.limit if host in self.failing)
+        silent = {*self.failing, *self.silent}
+        results = tuple((host, "generation_unpack", {"changed": True}) for host in request.limit if host not in silent)
+        return PlayResults(results=results, failures=failures)
 
     def stage(self, *plans: HostPlan, **more: Any) -> build_once.Staged:
         given = converge.variables(plans, self.settings)
@@ -189,6 +196,14 @@ def test_failure_that_a_build_would_meet_too_is_one(fleet: Fleet, more: dict[str
     staged = fleet.stage(bare("node1"), bare("node2"))
     assert fleet.worked == [("build", ["node1"]), ("unpack", ["node2"])]
     assert [failure.host for failure in staged.failures] == ["node2"]
+
+
+def test_host_that_ansible_left_out_is_not_taken_as_unpacked(fleet: Fleet) -> None:
+    fleet.silent = ("node2",)
+    staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"))
+    assert list(staged.unpacked) == ["node3"]
+    (failure,) = staged.failures
+    assert (failure.host, failure.code) == ("node2", codes.RESULT_MISSING)
 
 
 def test_full_disk_of_one_target_is_its_own_failure(fleet: Fleet) -> None:

@@ -172,10 +172,18 @@ def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
 
 def test_rollback_goes_to_what_was_current_before(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
-    requests = telling(monkeypatch, PlayResults())
+    returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
+    requests = telling(monkeypatch, PlayResults(results=returned))
     moves = operations.rollback(Settings(), (), "", plan=False)
     assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
     assert [list(request.limit) for request in requests] == [["node1", "node2"]]
+
+
+def test_rollback_of_a_host_that_ansible_left_out_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
+    telling(monkeypatch, PlayResults(results=(("node1", "stack_generation", {"changed": True}),)))
+    with pytest.raises(HostError, match="node2: the host returned no result"):
+        operations.rollback(Settings(), (), "", plan=False)
 
 
 def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
