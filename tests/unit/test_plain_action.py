@@ -120,6 +120,29 @@ def test_failure_of_a_module_that_writes_has_its_message_and_traceback(python: s
     assert "in run_module" in failed["exception"]
 
 
+PACKS = f"""
+sources = json.loads(zlib.decompress(base64.b64decode(sys.argv[1])).decode("utf-8"))
+sys.meta_path.insert(0, Sources(sources))
+from {plain_action.NAMESPACE}.module_utils.activation import program, timer
+timer.write_program(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_module_can_pack_a_program_of_itself(python: str, tmp_path: Path) -> None:
+    """The timer of a return is a file that a Python of the host runs later."""
+    if not python:
+        pytest.skip("there is no Python 2.7 here")
+    text = plain_action.source_of(str(Path(plain_action.AGENT, "start.py"))) + PACKS
+    sources = plain_action.packed_sources("activation_timer")
+    subprocess.run([python, "-", sources, str(tmp_path)], input=text, check=True, text=True, cwd="/", env={})
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    done = subprocess.run(
+        [python, str(file), str(tmp_path), "token", "try"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["ready"]), done.stderr
+
+
 @pytest.mark.parametrize("module", PLAIN)
 def test_everything_that_a_module_imports_is_sent(module: str) -> None:
     sources = unpacked(plain_action.packed_sources(module))
@@ -191,6 +214,14 @@ SPEC: Mapping[str, Mapping[str, Any]] = {
         {"path": "/opt", "count": "12"},
         {"path": "/opt", "count": "twelve"},
         {"path": "/opt", "count": None},
+        {"path": None},
+        {"path": "/opt", "kind": None},
+        {"path": "/opt", "names": None},
+        {"path": "/opt", "more": None},
+        {"path": "/opt", "more": '{"a": {"b": 1}}'},
+        {"path": "/opt", "switch": None},
+        {"path": "/opt", "switch": "1.0"},
+        {"path": "/opt", "switch": 1.0},
         {"path": "/opt", "switch": "yes"},
         {"path": "/opt", "switch": 0},
         {"path": "/opt", "switch": "perhaps"},
@@ -214,6 +245,14 @@ def test_options_are_read_as_ansible_reads_them(
                 return json.loads(capsys.readouterr().out)["failed"]
 
     assert params(plain_module.AnsibleModule) == params(basic.AnsibleModule)
+
+
+def test_passwords_of_addresses_are_not_in_the_system_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(plain_module.syslog, "syslog", lambda _level, words: logged.append(words))
+    plain_module.record("luarocks_make", "LOG_USER", {"env": {"https_proxy": "http://me:s3cr3t@proxy:3128/"}})
+    assert "s3cr3t" not in logged[0]
+    assert "@proxy:3128/" in logged[0]
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -57,4 +57,6 @@ def source_of(module):
             _sources[module.__name__] = loader.get_source(module.__name__)
         else:
             _sources[module.__name__] = read_text(re.sub("[co]$", "", module.__file__))
+        if _sources[module.__name__] is None:
+            raise ValueError("the source of %s cannot be read" % module.__name__)
     return _sources[module.__name__]

@@ -2,7 +2,8 @@
 """A small AnsibleModule for modules of ours whose options are simple.
 
 It is sent to hosts as `ansible.module_utils.basic`, so that the same modules run with it and with Ansible's own, which
-takes 0.1 s to load. Options are read as Ansible reads them; a specification that needs more is refused.
+takes 0.1 s to load. Options are read as Ansible reads them, but a mapping can be a text only as JSON; a specification
+that needs more is refused.
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
@@ -12,6 +13,7 @@ __metaclass__ = type
 
 import json
 import os
+import re
 import sys
 import syslog
 
@@ -19,8 +21,8 @@ GIVEN = {}  # type: dict[str, object]
 """The arguments of the module, with Ansible's own (_ansible_check_mode and so on); start.py sets it."""
 KNOWN = frozenset(["type", "required", "default", "elements", "choices"])
 """What a specification of an option may say."""
-TRUE = ("y", "yes", "on", "1", "true", "t", "1.0")
-FALSE = ("n", "no", "off", "0", "false", "f", "0.0")
+TRUE = ("y", "yes", "on", "1", "true", "t")
+FALSE = ("n", "no", "off", "0", "false", "f")
 TEXT = type("".encode("ascii").decode("ascii"))
 LONGEST = 1000
 """Characters of the arguments that are written to the host's system log."""
@@ -44,15 +46,13 @@ class AnsibleModule(object):
         unknown = sorted(set(given) - set(argument_spec))
         if unknown:
             self.fail_json(msg="Unsupported parameters: %s" % ", ".join(unknown))
-        missing = sorted(
-            name for name, spec in argument_spec.items() if spec.get("required") and given.get(name) is None
-        )
+        missing = sorted(name for name, spec in argument_spec.items() if spec.get("required") and name not in given)
         if missing:
             self.fail_json(msg="missing required arguments: %s" % ", ".join(missing))
         for name, spec in argument_spec.items():
             value = given[name] if name in given else spec.get("default")
+            empty = value is None and spec.get("default") is None and not (spec.get("required") and name in given)
             try:
-                empty = value is None and spec.get("default") is None
                 self.params[name] = None if empty else read(spec, value)
             except (TypeError, ValueError) as error:
                 self.fail_json(msg="argument '%s' is wrong: %s" % (name, error))
@@ -83,7 +83,8 @@ def as_json(result):
 
 def record(module, facility, params):
     """Write to the system log that the module ran, as Ansible's modules do."""
-    words = " ".join("%s=%s" % (name, params[name]) for name in sorted(params))[:LONGEST]
+    words = " ".join("%s=%s" % (name, params[name]) for name in sorted(params))
+    words = re.sub(r"(://)[^\s/@]*@", r"\1********@", words)[:LONGEST]
     try:
         syslog.openlog(str("ansible-%s" % module), 0, getattr(syslog, str(facility), syslog.LOG_USER))
         syslog.syslog(syslog.LOG_INFO, str("Invoked with %s" % words))
@@ -105,7 +106,9 @@ def read(spec, value):
 
 
 def text(value):
-    """A text; numbers become texts."""
+    """A text; numbers become texts, and nothing an empty one."""
+    if value is None:
+        return ""
     if isinstance(value, TEXT):
         return str(value) if str is TEXT else value.encode("utf-8")
     return str(value)
@@ -125,7 +128,7 @@ def whole(value):
 
 def truth(value):
     """True or false."""
-    word = text(value).strip().lower()
+    word = text(int(value) if value in (0.0, 1.0) else value).strip().lower()
     if word not in TRUE + FALSE:
         raise ValueError("it must be true or false, and is %s" % word)
     return word in TRUE
@@ -143,7 +146,9 @@ def several(value):
 
 
 def mapping(value):
-    """A mapping, whose texts are those of this Python."""
+    """A mapping, whose texts are those of this Python; also one in a text, as JSON."""
+    if isinstance(value, TEXT) and value.startswith("{"):
+        value = json.loads(value)
     if not isinstance(value, dict):
         raise TypeError("it must be a mapping")
     return native(value)

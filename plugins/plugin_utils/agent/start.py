@@ -61,6 +61,11 @@ class Sources(object):
             raise
         return module
 
+    def get_source(self, name):
+        """The source as a text of this Python, for modules that pack a program (module_utils/programs/packed.py)."""
+        text = self.sources[name][1]
+        return text if isinstance(text, str) else text.encode("utf-8")
+
     def file_of(self, name):
         """The name of the module's file in tracebacks."""
         return str("<stdin>/%s.py" % name.replace(".", "/"))
