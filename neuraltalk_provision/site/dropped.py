@@ -26,7 +26,11 @@ def hosts(results: PlayResults) -> tuple[str, ...]:
 
 
 def merged(before: PlayResults, again: PlayResults, tried: Sequence[str]) -> PlayResults:
-    """The results of all hosts: those of the further try for the hosts that were tried again."""
+    """The results of all hosts: those of the further try for the hosts that were tried again.
+
+    A host of which nothing was heard then keeps its failure.
+    """
+    tried = [host for host in tried if host in again.tasks]
     failures: tuple[Failure, ...] = tuple(failure for failure in before.failures if failure.host not in tried)
     changes: tuple[Change, ...] = tuple(change for change in before.changes if change.host not in tried)
     return replace(

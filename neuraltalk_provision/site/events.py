@@ -76,6 +76,8 @@ class PlayResults:
     warnings: tuple[str, ...] = field(default=())
     tasks: Mapping[str, int] = field(default_factory=dict)
     """{host: the number of its results}."""
+    finished: bool = True
+    """Whether Ansible came to the end of the playbook; if not, nobody knows what it did on which host."""
 
     def by_host(self, action: str) -> dict[str, Mapping[str, Any]]:
         """{host: result} of the last task with that action."""
@@ -139,6 +141,7 @@ class Gathered:
         self._changes: dict[tuple[str, str, bool], Change] = {}
         self._diffs: list[tuple[str, Mapping[str, Any]]] = []
         self._warnings: list[str] = []
+        self._finished = False
 
     def add(self, event: Event) -> None:
         """Take what matters of one event."""
@@ -150,6 +153,7 @@ class Gathered:
                 self._results[host, action] = result
             self._tasks[host] += 1
             self._diffs += [(host, diff) for diff in _diffs(result)]
+        self._finished = self._finished or event.get("event") == "playbook_on_stats"
         failed, changed = failure(event), change(event)
         if failed:
             self._failures[failed.host] = self._failures.get(failed.host, failed)
@@ -167,6 +171,7 @@ class Gathered:
             tuple(self._diffs),
             tuple(_without_tracebacks(self._warnings)),
             dict(self._tasks),
+            self._finished,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.site import codes
+from neuraltalk_provision.site.events import PlayResults
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
 _RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+):(?P<last>\d+)\](?P<after>[^,\s]*)")
@@ -59,24 +60,35 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
     return None
 
 
-def of_files(unreadable: Sequence[str]) -> ProvisionError | None:
-    """The error for the files of variables that Ansible cannot read, each with its reason; None without any."""
-    if not unreadable:
-        return None
-    listed = "\n".join(unreadable[:_MOST_FILES]) + ("\n..." if len(unreadable) > _MOST_FILES else "")
-    return UsageError(
-        f"Ansible cannot read these variables of groups or hosts:\n{listed}",
-        advice="Correct the file, or move it away, and try again.",
-    )
+def unfinished(
+    playbook: str, code: int, text: str, files: Sequence[str], results: PlayResults, variables: Sequence[str]
+) -> ProvisionError:
+    """The error for a playbook that did not come to its end, or ended with a failure of no host.
 
-
-def unknown(playbook: str, code: int, text: str, variables: Sequence[str]) -> ProvisionError:
-    """The error for a playbook that ended without a word of any host; `variables` are those of the environment."""
+    `files` are files of variables that Ansible cannot read, each with its reason, and `variables` those of the
+    environment that change what Ansible does.
+    """
+    if files and not results.tasks:
+        listed = "\n".join(files[:_MOST_FILES]) + ("\n..." if len(files) > _MOST_FILES else "")
+        return UsageError(
+            f"Ansible cannot read the variables of groups or hosts:\n{listed}\nAnsible says:\n{text}",
+            advice="Correct the file, or move it away, and try again.",
+        )
+    where = ""
+    if not results.finished:
+        where = (
+            " before its end, so nobody knows what it did on the hosts" if results.tasks else " before it asked a host"
+        )
+    failed = "".join(f"\n{one.host}: {one.message}" for one in results.failures[:_MOST_NAMES])
+    found = "".join(f"\n{one}" for one in files[:_MOST_FILES])
     also = f"; of the environment, provision passes on {', '.join(variables)}" if variables else ""
     return HostError(
-        f"ansible-playbook {playbook} ended with exit code {code}:\n{text or 'Ansible printed nothing'}",
-        advice="The message does not come from a host. `ansible-inventory -i INVENTORY --list` shows whether Ansible "
-        f"can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible printed.",
+        f"ansible-playbook {playbook} ended with exit code {code}{where}:\n"
+        f"{text or 'Ansible printed nothing'}{found}{failed}",
+        advice="The message does not come from a host. If Ansible was killed, for example because this machine has too "
+        "little memory, use fewer forks and run the same command again. `ansible-inventory -i INVENTORY --list` shows "
+        f"whether Ansible can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible "
+        "printed.",
     )
 
 

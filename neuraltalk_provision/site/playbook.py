@@ -70,6 +70,10 @@ class Request:
     """Options of ssh before those of ansible.cfg. A host for which the inventory has options uses only its own."""
 
 
+ENDED = 2 | 4 | 8
+"""The bits of Ansible's exit code with which a playbook came to its end: hosts failed, or could not be reached."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The results of a playbook; `rc` is Ansible's exit code, which alone does not prove success."""
@@ -91,7 +95,8 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     """Run a playbook to its end and return its results.
 
     Hosts whose SSH server closed the connection before the login are tried again, fewer at once (dropped.py).
-    Raises UsageError if Ansible could not start (the inventory cannot be parsed, or a pattern matches no host).
+    Raises UsageError if Ansible could not start (the inventory cannot be parsed, or a pattern matches no host), and
+    HostError if it ended before the playbook did.
     """
     _working_directory()
     _refuse_missing(request.inventory)
@@ -101,7 +106,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
     outcome = _run_once(request, record, on_event)
-    _refuse_warnings(outcome, request)
+    _refuse_unfinished(outcome, request)
     for pause, forks in dropped.ROUNDS:
         hosts = dropped.hosts(outcome.results)
         if not hosts:
@@ -109,9 +114,9 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
         record.trying_again(hosts, pause, forks)
         _sleep(pause)
         again = _run_once(replace(request, limit=hosts, forks=min(forks, request.forks)), record, on_event)
+        _refuse_unfinished(again, request)
         results = dropped.merged(outcome.results, again.results, hosts)
         outcome = Outcome(again.rc or (outcome.rc if results.failures else 0), results)
-        _refuse_warnings(outcome, request)
     return outcome
 
 
@@ -263,13 +268,19 @@ def _restored_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _refuse_warnings(outcome: Outcome, request: Request) -> None:
-    """UsageError if Ansible warned that it ignored a part of the request, or did nothing."""
+def _refuse_unfinished(outcome: Outcome, request: Request) -> None:
+    """An error if Ansible warned that it ignored a part of the request, did nothing, or ended before the playbook.
+
+    Then a host without a failure is not one on which everything was done.
+    """
     text = "\n".join(outcome.results.warnings)
     named, place = inventories.named(request.inventory), str(_working_directory())
     refusal = play_errors.error(text, named, request.limit, place)
     if refusal:
         raise refusal
-    if outcome.rc and not outcome.results.failures:
-        refusal = play_errors.of_files(variable_files.unreadable(request.inventory))
-        raise refusal or play_errors.unknown(request.playbook, outcome.rc, text, ansible_environment.given())
+    finished = outcome.results.finished and not outcome.rc & ~ENDED
+    if not finished or (outcome.rc and not outcome.results.failures):
+        files = [] if outcome.results.tasks and finished else variable_files.unreadable(request.inventory)
+        raise play_errors.unfinished(
+            request.playbook, outcome.rc, text, files, outcome.results, ansible_environment.given()
+        )

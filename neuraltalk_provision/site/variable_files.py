@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,37 +15,64 @@ from neuraltalk_provision.inventories import Inventory
 
 FOLDERS = ("group_vars", "host_vars")
 """The directories beside an inventory from which Ansible reads variables."""
-SUFFIXES = ("", ".yml", ".yaml", ".json")
-"""The suffixes of the files in them that Ansible reads."""
+SUFFIXES = (".yml", ".yaml", ".json")
+"""The suffixes of the files in them that Ansible reads. It also reads a file that is called as a group or a host."""
+_NOTES = (".bak", ".dist", ".example", ".j2", ".md", ".old", ".orig", ".rst", ".sample", ".save", ".tmp", ".txt")
 _MOST_FILES = 20_000
 _LARGEST = 4 << 20
+_DEEPEST = 100
 _ENCRYPTED = b"$ANSIBLE_VAULT"
 _OF_ANSIBLE = ("!", "!vault", "!vault-encrypted", "!unsafe")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SCOPES = (yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.ScalarEvent)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads what Ansible reads; encrypted texts stay as they are."""
+
+
+for _tag in _OF_ANSIBLE:
+    _Loader.add_constructor(_tag, lambda loader, node: loader.construct_scalar(node))
 
 
 def unreadable(inventory: Inventory) -> list[str]:
     """`FILE: REASON` for each file of variables beside the inventories that Ansible cannot read.
 
-    Files larger than 4 MiB are not examined, nor more than 20,000 files.
+    Files without one of the SUFFIXES are examined only if no other is the cause: Ansible reads them only if a group or
+    a host has that name. Files larger than 4 MiB are not examined, nor more than 20,000 files.
     """
     files = list(itertools.islice(_files(inventory), _MOST_FILES))
-    return [f"{file}: {reason}" for file in files if (reason := _reason(file))]
+    for has_suffix in (True, False):
+        chosen = (file for file in files if (file.suffix in SUFFIXES) is has_suffix)
+        found = [f"{file}: {reason}" for file in chosen if (reason := _reason(file))]
+        if found:
+            return found
+    return []
 
 
 def _files(inventory: Inventory) -> Iterator[Path]:
     """The files below group_vars and host_vars of all inventories, each once, in the order of their names."""
     places = [one if one.is_dir() else one.parent for one in inventories.listed(inventory)]
     for place in dict.fromkeys(places):
-        for folder, below, names in itertools.chain.from_iterable(os.walk(place / name) for name in FOLDERS):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            yield from (Path(folder, name) for name in sorted(names) if _is_read(name))
+        for name in FOLDERS:
+            yield from _below(place / name, set())
 
 
-def _is_read(name: str) -> bool:
-    """Whether Ansible reads a file of this name: a host's name with several dots, such as a.b.org, needs no suffix."""
-    return name[0] != "." and name[-1] != "~" and (Path(name).suffix in SUFFIXES or name.count(".") > 1)
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """The files in a directory and its directories, also behind links; `seen` are those that were entered."""
+    real = folder.resolve()
+    if real in seen or not folder.is_dir():
+        return
+    seen.add(real)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # Ansible says so itself
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name.endswith("~") or entry.suffix in _NOTES:
+            continue
+        if entry.is_dir():
+            yield from _below(entry, seen)
+        else:
+            yield entry
 
 
 def _reason(file: Path) -> str:
@@ -61,21 +88,31 @@ def _reason(file: Path) -> str:
         return f"it is not text in UTF-8: {error.reason} at byte {error.start}"
     except yaml.MarkedYAMLError as error:
         return f"{_place(error.problem_mark)}: {error.problem}"
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         return str(error)
 
 
 def _reason_of(text: str) -> str:
-    root = True
-    for event in yaml.parse(text, _LOADER):
-        if not isinstance(event, _SCOPES):
-            continue
-        empty = isinstance(event, yaml.ScalarEvent) and event.value.lower() in ("", "null", "~")
-        if root and not isinstance(event, yaml.MappingStartEvent) and not empty:
-            return f"{_place(event.start_mark)}: the file must consist of names with values (NAME: VALUE)"
-        if event.tag and event.tag not in _OF_ANSIBLE and event.tag not in yaml.SafeLoader.yaml_constructors:
-            return f"{_place(event.start_mark)}: Ansible knows no type {event.tag}"
-        root = False
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        if deep := _too_deep(text):
+            return deep
+        loader = _Loader(text)
+        try:
+            content = loader.get_single_data()
+        finally:
+            loader.dispose()
+    return "" if not content or isinstance(content, dict) else "it must consist of names with values (NAME: VALUE)"
+
+
+def _too_deep(text: str) -> str:
+    """Where lists and mappings are nested too deeply to be read; empty if they are not. YAMLError as `yaml.parse`."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            return f"{_place(event.start_mark)}: more than {_DEEPEST} lists and mappings are nested"
     return ""
 
 

@@ -43,6 +43,14 @@ NO_DROPS = (
 )
 
 
+def test_host_of_which_nothing_was_heard_again_keeps_its_failure() -> None:
+    first = Failure("node1", "t", "closed", unreachable=True, code=codes.SSH_DROPPED)
+    other = Failure("node2", "t", "closed", unreachable=True, code=codes.SSH_DROPPED)
+    before = PlayResults(failures=(first, other), tasks={"node1": 1, "node2": 1})
+    again = PlayResults(results=(("node2", "stack_state", {}),), tasks={"node2": 1})
+    assert dropped.merged(before, again, ["node1", "node2"]).failures == (first,)
+
+
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     return fake_ssh.put_on_path(tmp_path, monkeypatch)
@@ -147,7 +155,10 @@ def test_results_of_the_further_try_replace_those_of_its_hosts_alone() -> None:
         warnings=("w",),
     )
     second = PlayResults(
-        results=(("node1", "a", {"n": 1}),), changes=(Change("node1", "torch", "build"),), warnings=("v",)
+        results=(("node1", "a", {"n": 1}),),
+        changes=(Change("node1", "torch", "build"),),
+        warnings=("v",),
+        tasks={"node1": 1},
     )
     both = dropped.merged(first, second, ("node1",))
     assert both.by_host("a") == {"node1": {"n": 1}, "node2": {"n": 2}}

@@ -45,6 +45,10 @@ def refusal(inventory: Path, limit: str = "") -> ProvisionError:
         ("host_vars/node1.json", b'{"a": }}', "line 1"),
         ("host_vars/node1.a.b", b"x: !foo 1\n", "!foo"),
         ("host_vars/node1", b"[" * 100_000, "line 1"),
+        ("host_vars/node1.lan", b"a: b: c\n", "line 1, column 5"),
+        ("group_vars/all.yml", b"a: {{ b }}\n", "unhashable"),
+        ("group_vars/all.yml", b"a: 1\n---\nb: 2\n", "another document"),
+        ("group_vars/all.yml", b"a: *x\n", "undefined alias"),
     ],
 )
 def test_file_of_variables_that_ansible_cannot_read_is_named(
@@ -102,6 +106,9 @@ def test_files_that_ansible_reads_are_not_named(inventory: Path) -> None:
         "group_vars/comment.yml": "# nothing yet\n",
         "group_vars/merged.yml": "a: &a {x: 1}\nb: {<<: *a}\n",
         "group_vars/notes.txt": "a: b: c\n",
+        "group_vars/all.yml.bak": "a: b: c\n",
+        "group_vars/list.yml": "[]\n",
+        "group_vars/emoji.json": '{"a": "\\ud83d\\ude00"}',
         "group_vars/.hidden.yml": "a: b: c\n",
         "group_vars/saved.yml~": "a: b: c\n",
     }.items():
@@ -109,6 +116,22 @@ def test_files_that_ansible_reads_are_not_named(inventory: Path) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(content, encoding="utf-8")
     assert variable_files.unreadable(inventory) == []
+
+
+def test_file_that_may_be_a_note_is_not_named_beside_one_that_ansible_reads(inventory: Path) -> None:
+    for name, content in {"README": "Variables of the groups\n", "all.yml": "a: b: c\n"}.items():
+        (inventory.parent / "group_vars").mkdir(exist_ok=True)
+        (inventory.parent / "group_vars" / name).write_text(content, encoding="utf-8")
+    (found,) = variable_files.unreadable(inventory)
+    assert "all.yml: line 1, column 5" in found
+
+
+def test_directory_behind_a_link_is_examined(inventory: Path, tmp_path: Path) -> None:
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "main.yml").write_text("a: b: c\n", encoding="utf-8")
+    (inventory.parent / "group_vars").mkdir()
+    (inventory.parent / "group_vars" / "all").symlink_to(tmp_path / "common")
+    assert len(variable_files.unreadable(inventory)) == 1
 
 
 def test_a_thousand_files_are_read_and_a_loop_of_links_is_not_followed(inventory: Path) -> None:

@@ -21,6 +21,7 @@ from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.site import ansible_environment, codes, events, extra_vars, host_results, limits, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
+from tests.unit import fake_ssh
 
 EVENTS = Path(__file__).parent / "data" / "events"
 HOSTS = {
@@ -253,18 +254,42 @@ def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
     recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))
     results = events.read(recorded[run])
     with pytest.raises(UsageError, match=words):
-        playbook._refuse_warnings(Outcome(0, results), Request("state.yml", Path("hosts.yml"), limit=limit))
+        playbook._refuse_unfinished(Outcome(0, results), Request("state.yml", Path("hosts.yml"), limit=limit))
 
 
 def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
     results = PlayResults(warnings=("ERROR! the role 'torch' was not found",))
     with pytest.raises(HostError, match=r"ended with exit code 1:\nERROR! the role 'torch'"):
-        playbook._refuse_warnings(Outcome(1, results), Request("site.yml", Path("i")))
+        playbook._refuse_unfinished(Outcome(1, results), Request("site.yml", Path("i")))
 
 
-def test_code_of_failed_hosts_is_left_to_whoever_asked() -> None:
-    playbook._refuse_warnings(
-        Outcome(2, PlayResults(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i"))
+@pytest.mark.parametrize(("rc", "finished"), [(1, True), (250, True), (137, True), (-9, True), (2, False), (0, False)])
+def test_playbook_that_ended_early_is_an_error_though_a_host_has_failed(rc: int, finished: bool) -> None:
+    """One process of Ansible was killed: of the other hosts nobody knows anything."""
+    failed = Failure("node1", "Read the host state", "No route to host", unreachable=True)
+    results = PlayResults(failures=(failed,), tasks={"node1": 1, "node2": 1}, finished=finished)
+    with pytest.raises(HostError) as caught:
+        playbook._refuse_unfinished(Outcome(rc, results), Request("site.yml", Path("i")))
+    assert "node1: No route to host" in str(caught.value)
+    assert "forks" in caught.value.advice
+
+
+def test_worker_that_is_killed_is_an_error_though_another_host_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = fake_ssh.put_on_path(tmp_path, monkeypatch)
+    ssh.behave(
+        "case $host in node1) echo 'ssh: connect to host node1 port 22: No route to host' >&2; exit 255 ;;\n"
+        "node2) sleep 2; kill -9 $PPID; exit 255 ;; esac"
+    )
+    with pytest.raises(HostError, match="before its end, so nobody knows what it did"):
+        playbook.run(fake_ssh.request(tmp_path, 3))
+
+
+@pytest.mark.parametrize("rc", [2, 4, 6])
+def test_code_of_failed_hosts_is_left_to_whoever_asked(rc: int) -> None:
+    playbook._refuse_unfinished(
+        Outcome(rc, PlayResults(failures=(Failure("h", "t", "m"),))), Request("site.yml", Path("i"))
     )
 
 
