@@ -13,7 +13,7 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.records import Outcome, Phase, Step
+from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.mirror import trust
@@ -31,10 +31,10 @@ def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = F
     return FleetOutcome(converge.converge(found.well, settings, output, check=True, diff=diff), found.aside)
 
 
-def waves_of(found: Survey, settings: Settings) -> tuple[Wave, ...]:
-    """The waves in which the hosts of a survey would be activated."""
+def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) -> tuple[Wave, ...]:
+    """The waves in which the hosts of a survey would be activated; `doubtful` as in `_concerned`."""
     plans = found.well
-    changing = _concerned(plans, Phase.FULL)
+    changing = _concerned(plans, Phase.FULL, doubtful)
     own = [plan.host for plan in changing if plan.share is None or plan.share.builder not in {p.host for p in changing}]
     divided = waves.divide(
         settings.waves,
@@ -60,12 +60,14 @@ def carry_out(
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
     budget = Budget(settings.max_failures, found.total)
     survey.refuse(found, budget)
-    changing = _concerned(found.well, phase)
+    with Journal.read(settings.journal) as earlier:
+        doubtful = _unproved(found.well, earlier.rollout())
+    changing = _concerned(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
         _lift_after_a_kill(found, settings, output)
-        return FleetOutcome(converge.SiteOutcome(found.plans), found.aside)
-    divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings)
+        return running.with_lists(FleetOutcome(converge.SiteOutcome(found.plans), found.aside), settings)
+    divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
     if phase is not Phase.STAGE_ONLY:
         _refuse_in_use(changing, settings)
     converge.check_mirror(changing, settings, catalogues.load(), output)
@@ -90,7 +92,8 @@ def resume(
 
     `show` prints what was found. `given` names the settings that the user gave with this command: max_failures,
     on_failure; those not given are the rollout's. The hosts are asked again: what is done is not done twice, what was
-    undone since is done again, and what failed is tried again. Hosts for which the mirror, the settings or the
+    undone since is done again, and what failed is tried again. A rollout that was on its way back goes on with that:
+    hosts that it activated return to their former generation. Hosts for which the mirror, the settings or the
     inventory say something else now are set aside. Raises UsageError if there is no such rollout.
     """
     if limit:
@@ -112,7 +115,11 @@ def resume(
         show(found)
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
         survey.refuse(found, budget)
+        if earlier.hosts_with(Step.GIVE_BACK, *Outcome):
+            back = entries.on_its_way_back(earlier, budget, found)
+            return running.run(journal.resume(), back, found, journal, settings, output, diff=diff)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
+        doubtful |= _unproved(found.well, earlier)
         plans = _concerned(found.well, earlier.phase, doubtful)
         divided = entries.waves_of(earlier)
         converge.check_mirror(plans, settings, catalogues.load(), output)
@@ -152,6 +159,15 @@ def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextM
     return Journal.open(settings.journal, controller.name(), controller.is_dead, what=what, take_over=take_over)
 
 
+def _unproved(plans: Sequence[HostPlan], earlier: Rollout | None) -> set[str]:
+    """The hosts that share a stack root, and on which the verification of what was activated there failed last time.
+
+    Nothing has to be changed on them, but nobody has seen since then that the stack works there.
+    """
+    failed = set(earlier.hosts_with(Step.ACTIVATE, Outcome.FAILED)) if earlier else set()
+    return {plan.host for plan in plans if plan.share and plan.host in failed}
+
+
 def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:
     """One wave, for what disturbs nobody."""
     return (Wave(1, "100%", tuple(plan.host for plan in plans)),)
@@ -160,7 +176,8 @@ def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:
 def _concerned(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str] = ()) -> list[HostPlan]:
     """The plans of the hosts on which something has to be done: also of those for which another host does it.
 
-    `doubtful` are hosts whose controller ended while it activated them: nobody has confirmed that they work.
+    `doubtful` are hosts whose controller ended while it activated them, or whose verification failed: nobody has
+    confirmed that they work.
     """
     if phase is Phase.STAGE_ONLY:
         return [plan for plan in plans if plan.stages or plan.prepares]

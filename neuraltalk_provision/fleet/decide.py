@@ -76,7 +76,7 @@ class Standing:
 
     `staging` and `activating` are the hosts that need it. `failed` is {host: reason} of the hosts that failed in this
     rollout, `aside` that of the hosts that were set aside, before or during it. `waited` has the numbers of the waves
-    whose pause is over.
+    whose pause is over. `broken` says why a rollout that is continued was on its way back; empty if it was not.
     """
 
     waves: tuple[Wave, ...]
@@ -92,6 +92,7 @@ class Standing:
     phase: Phase = "full"
     on_failure: OnFailure = "stop"
     pause_requested: bool = False
+    broken: str = ""
 
     @property
     def lost(self) -> Mapping[str, str]:
@@ -119,6 +120,8 @@ def verdict(standing: Standing) -> str:
     A host of a strict wave that failed is one too many if there are further waves: such a wave exists to find out
     whether the others should follow. A host that was set aside before anything began belongs to no wave.
     """
+    if standing.broken:
+        return standing.broken
     first = _strict_wave(standing)
     if first:
         canaries = _canaries(standing)

@@ -8,7 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Standing
-from neuraltalk_provision.fleet.records import GENERATION, HostEntry, Options, Phase, Rollout, WaveEntry, inputs
+from neuraltalk_provision.fleet.records import (
+    GENERATION,
+    HostEntry,
+    Options,
+    Outcome,
+    Phase,
+    Rollout,
+    Step,
+    WaveEntry,
+    inputs,
+)
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.settings import Settings
@@ -134,6 +144,22 @@ def waves_of(earlier: Rollout) -> tuple[Wave, ...]:
             one.strict,
         )
         for one in earlier.options.waves
+    )
+
+
+def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing:
+    """What is to be done for a rollout whose controller ended while its hosts returned: the others return too."""
+    failed = {one.host: one.reason for one in earlier.records.values() if one.outcome is Outcome.FAILED}
+    return Standing(
+        waves_of(earlier),
+        budget,
+        activated=frozenset(earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED)),
+        returned=frozenset(earlier.hosts_with(Step.GIVE_BACK, Outcome.DONE)),
+        failed={host: reason for host, reason in failed.items() if earlier.outcome(host, Step.GIVE_BACK) is None},
+        aside={one.host: one.reason for one in found.aside},
+        phase=earlier.phase.value,
+        on_failure="rollback",
+        broken=f"the rollout {earlier.id} was on its way back when its controller ended",
     )
 
 

@@ -13,6 +13,13 @@ NAMES = ("done", "failed", "set-aside", "untouched")
 the host was not well or busy. untouched: the rollout ended before it came to them."""
 
 
+def remove(directory: Path) -> None:
+    """Remove the lists of an earlier time."""
+    with naming(directory, "written"):
+        for name in NAMES:
+            (directory / f"{name}.txt").unlink(missing_ok=True)
+
+
 def write(directory: Path, lists: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Write each list that has hosts; {name of the list: path of its file}. The list of an earlier time is replaced."""
     written = {}

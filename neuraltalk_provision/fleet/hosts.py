@@ -125,11 +125,21 @@ class Playbooks:
         ]
 
     def give_back(self, hosts: Sequence[str]) -> Done:
-        """Return these hosts to their former generation and cuDNN."""
-        names = ("provision_lease", "provision_stack_root")
+        """Return these hosts to their former generation and cuDNN.
+
+        One that shares a stack root returns with the host that works there for both.
+        """
         own = [host for host in hosts if self._plans[host].share is None]
-        if not own:
-            return Done()
+        failures = list(self._give_back(own)) if own else []
+        returned = set(own) - {failure.host for failure in failures}
+        for host in hosts:
+            share = self._plans[host].share
+            if share and share.builder not in returned:
+                failures.append(Failure(host, "", f"{share.builder}, which works for both, has not returned"))
+        return self._done(failures)
+
+    def _give_back(self, own: Sequence[str]) -> tuple[Failure, ...]:
+        names = ("provision_lease", "provision_stack_root")
         request = playbook.Request(
             playbook="give_back.yml",
             inventory=self._settings.inventory,
@@ -142,7 +152,7 @@ class Playbooks:
         )
         with self._output.working("returning to the former generation"):
             outcome = playbook.run(request)
-        return self._done(host_results.failures_of(outcome.results, own))
+        return host_results.failures_of(outcome.results, own)
 
     def _done(self, failures: Iterable[Failure], *, asked_again: bool = False) -> Done:
         """What failed. With `asked_again`, a host that something began to use is no failure: it is asked again."""

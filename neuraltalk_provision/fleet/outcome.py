@@ -20,13 +20,15 @@ MOST_NAMED = 20
 @dataclass(frozen=True)
 class FleetOutcome:
     """`site` says what changed. `aside` are the hosts that were set aside, `returned` those that have their former
-    generation again, `untouched` those to which the rollout did not come. `status` is that of the journal, empty if
+    generation again, `kept` those that were to return and may have the new one, `untouched` those to which the rollout
+    did not come. `status` is that of the journal, empty if
     nothing had to be done; `why` says why the rollout stopped. `lists` is {name: path} of the files with hosts.
     """
 
     site: SiteOutcome
     aside: tuple[Aside, ...] = ()
     returned: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     untouched: tuple[str, ...] = ()
     waves: tuple[Wave, ...] = ()
     rollout: str = ""
@@ -45,6 +47,7 @@ class FleetOutcome:
             **self.site.as_json(),
             "set_aside": [aside_as_json(one) for one in self.aside],
             "returned": list(self.returned),
+            "kept": list(self.kept),
             "untouched": list(self.untouched),
             "waves": [{"number": wave.number, "name": wave.name, "hosts": list(wave.hosts)} for wave in self.waves],
             "rollout": {"id": self.rollout, "status": self.status, "why": self.why},
@@ -64,7 +67,7 @@ def raise_failures(outcome: FleetOutcome) -> None:
 
 
 def _next_steps(outcome: FleetOutcome) -> list[str]:
-    lost = {failure.host for failure in outcome.site.failures} - set(outcome.returned)
+    lost = {failure.host for failure in outcome.site.failures} - {*outcome.returned, *outcome.kept}
     sharing = sorted(
         plan.host
         for plan in outcome.site.plans
@@ -75,6 +78,11 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
     steps = []
     if outcome.returned:
         steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
+    if outcome.kept:
+        steps.append(
+            f"{named(outcome.kept)} did not return, and the new generation may be current there: repair them, and "
+            "`provision site --resume` returns them too."
+        )
     if failed:
         steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
     if silent:

@@ -55,12 +55,24 @@ def run(
         aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),
         untouched=_untouched(standing, entries),
+        kept=_kept(standing, end),
         waves=standing.waves,
         rollout=begun.id,
         status=status.value,
         why=end.why if isinstance(end, Stop) else "",
     )
-    return outcome if outcome.succeeded else replace(outcome, lists=_lists(outcome, settings))
+    return with_lists(outcome, settings)
+
+
+def with_lists(outcome: FleetOutcome, settings: Settings) -> FleetOutcome:
+    """The outcome with the files of its hosts. After a success there are none; those of earlier times are removed."""
+    return replace(outcome, lists=_lists(outcome, settings))
+
+
+def _kept(standing: Standing, end: object) -> tuple[str, ...]:
+    """The hosts that were to return, and may still have the new generation."""
+    returns = isinstance(end, Stop) and standing.on_failure == "rollback"
+    return tuple(sorted(standing.activated - standing.returned)) if returns else ()
 
 
 def _set_aside_later(found: Survey, standing: Standing) -> tuple[Aside, ...]:
@@ -73,7 +85,7 @@ def _status(standing: Standing, end: object) -> Status:
     if isinstance(end, Paused):
         return Status.PAUSED
     if isinstance(end, Stop):
-        return Status.ROLLED_BACK if standing.returned else Status.STOPPED
+        return Status.ROLLED_BACK if standing.returned and not _kept(standing, end) else Status.STOPPED
     return Status.FINISHED
 
 
@@ -85,7 +97,11 @@ def _untouched(standing: Standing, entries: Mapping[str, HostEntry]) -> tuple[st
 
 
 def _lists(outcome: FleetOutcome, settings: Settings) -> Mapping[str, str]:
-    lost = {failure.host for failure in outcome.site.failures}
+    place = settings.journal.parent / "hosts"
+    if outcome.succeeded:
+        host_lists.remove(place)
+        return {}
+    lost = {failure.host for failure in outcome.site.failures} | set(outcome.kept)
     aside = {one.host for one in outcome.aside}
     rest = lost | aside | set(outcome.untouched) | set(outcome.returned)
     lists = {
@@ -94,7 +110,7 @@ def _lists(outcome: FleetOutcome, settings: Settings) -> Mapping[str, str]:
         "set-aside": sorted(aside - lost),
         "untouched": [*outcome.untouched],
     }
-    return host_lists.write(settings.journal.parent / "hosts", lists)
+    return host_lists.write(place, lists)
 
 
 class _Records:

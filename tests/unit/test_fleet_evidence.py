@@ -1,0 +1,150 @@
+"""Rollouts: only what was seen of a host is said of it, and no host drops out, also after a kill and on the way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet.outcome import raise_failures
+from neuraltalk_provision.fleet.records import Outcome, Status, Step
+from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site.plan import HostPlan, plan
+from neuraltalk_provision.site.sharing import Share
+from tests.unit.plans import RECIPE, planned, state_of
+from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
+
+__all__ = ["fleet", "settings"]
+FOUR = ["node1", "node2", "node3", "node4"]
+
+
+def changed(settings: Settings, **more: Any) -> Settings:
+    """The settings with other values, read as from provision.yml."""
+    given = Settings(mirror=settings.mirror, journal=settings.journal, cache=False, **more)
+    return given
+
+
+def sharing(node1: str, node2: str, others: str) -> Survey:
+    """Four hosts in these states; node2 shares the stack root of node1."""
+    share = plan("node2", state_of(node2), RECIPE, share=Share("node1", "", "nfs4 on nas:/x"))
+    plans: tuple[HostPlan, ...] = (planned(node1, "node1"), share, planned(others, "node3"), planned(others, "node4"))
+    return Survey(plans, (), {}, {one.host: one.host for one in plans})
+
+
+def advice_of(outcome: Any) -> str:
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    return caught.value.advice
+
+
+def test_failed_verification_of_a_sharing_host_is_repeated(fleet: Fleet, settings: Settings) -> None:
+    chosen = changed(settings, waves=["100%"])
+    fleet.breaks = {"follow.yml": {"node2"}}
+    assert not carried_out(sharing("staged", "staged", "converged"), chosen).succeeded
+    fleet.ran.clear()
+    assert not carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
+    assert ("follow.yml", ("node2",)) in fleet.ran
+    fleet.breaks = {}
+    assert carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
+    fleet.ran.clear()
+    assert carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
+    assert fleet.ran == []
+
+
+def test_first_wave_with_a_failed_verification_stays_strict_when_continued(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    fleet.breaks = {"follow.yml": {"node2"}}
+    assert "node2 failed" in carried_out(sharing("staged", "staged", "staged"), chosen).why
+    fleet.ran.clear()
+    outcome = resumed(monkeypatch, chosen, sharing("converged", "converged", "staged"))
+    assert "node2 failed" in outcome.why
+    assert fleet.activated == []
+
+
+def test_way_back_that_was_killed_goes_on(fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = changed(settings, waves=[1, 2, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}}
+
+    def die(name: str) -> None:
+        if name == "give_back.yml":
+            raise SystemExit(9)
+
+    fleet.before = die
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), chosen)
+    fleet.before, fleet.breaks = lambda _name: None, {}
+    fleet.ran.clear()
+    # node1 had returned already.
+    now = Survey(
+        (planned("staged", "node1"), planned("converged", "node2"), *found("staged", FOUR).plans[2:]), (), {}, {}
+    )
+    outcome = resumed(monkeypatch, chosen, replace(now, addresses={host: host for host in FOUR}))
+    assert fleet.activated == []
+    assert ("give_back.yml", ("node1", "node2", "node4")) in fleet.ran
+    assert (outcome.returned, outcome.status) == (("node1", "node2", "node4"), Status.ROLLED_BACK)
+    assert "was on its way back" in outcome.why
+    assert "former generation is current again on node1, node2, node4" in advice_of(outcome)
+
+
+def test_sharing_host_returns_only_with_its_builder(fleet: Fleet, settings: Settings) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}, "give_back.yml": {"node1"}}
+    outcome = carried_out(sharing("staged", "staged", "staged"), chosen)
+    assert outcome.returned == ("node4",)
+    assert outcome.kept == ("node1", "node2")
+    assert [newest(chosen).outcome(host, Step.GIVE_BACK) for host in ("node1", "node2")] == [Outcome.FAILED] * 2
+    assert outcome.status == Status.STOPPED
+
+
+def test_host_that_does_not_return_is_named_and_returns_with_resume(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, 2, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}, "give_back.yml": {"node1"}}
+    outcome = carried_out(found("staged", FOUR), chosen)
+    said = advice_of(outcome)
+    assert "node1 did not return" in said
+    assert "current on node1" not in said
+    assert "node1" in Path(outcome.lists["failed"]).read_text(encoding="utf-8").split()
+    fleet.breaks = {}
+    fleet.ran.clear()
+    again = resumed(monkeypatch, chosen, found("staged", FOUR))
+    assert (again.kept, again.status) == ((), Status.ROLLED_BACK)
+    assert ("give_back.yml", ("node1",)) in fleet.ran
+    assert fleet.activated == []
+
+
+def test_activated_host_that_is_off_on_the_way_back_is_named(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, 3, "100%"], on_failure="rollback", max_failures=1)
+    killed_at(fleet, 2)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), chosen)
+    fleet.before, fleet.breaks = lambda _name: None, {"activate.yml": {"node4"}}
+    off = replace(OFF, host="node2", reason="node2: the host cannot be reached by SSH")
+    kept = tuple(planned("converged", host) for host in ("node1", "node3"))
+    now = replace(found("staged", aside=(off,)), plans=(*kept, *found("staged").plans[3:]))
+    outcome = resumed(monkeypatch, chosen, now)
+    assert outcome.kept == ("node2",)
+    assert "node2 did not return" in advice_of(outcome)
+    assert "set-aside" not in outcome.lists
+
+
+def test_lists_of_hosts_are_those_of_the_last_command(fleet: Fleet, settings: Settings) -> None:
+    chosen = changed(settings, waves=["100%"])
+    fleet.breaks = {"activate.yml": {"node3"}}
+    lists = carried_out(found("staged", FOUR), chosen).lists
+    assert set(lists) == {"done", "failed"}
+    fleet.breaks = {}
+    assert carried_out(found("staged", FOUR), chosen).lists == {}
+    assert not any(Path(file).exists() for file in lists.values())
+    outcome = carried_out(found("converged", FOUR[:3], aside=(OFF,)), chosen)
+    assert Path(outcome.lists["set-aside"]).read_text(encoding="utf-8") == "off1\n"
+    assert Path(outcome.lists["done"]).read_text(encoding="utf-8").split() == FOUR[:3]
