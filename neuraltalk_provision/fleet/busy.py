@@ -63,6 +63,10 @@ class Action:
         return asdict(self)
 
 
+STILL_DRAINED = "Slurm has not lifted our drain of its node"
+"""The reason of a host that ends so."""
+
+
 @dataclass(frozen=True)
 class Position:
     """How far the command is with a host. The caller records with the methods what it has done."""
@@ -147,8 +151,7 @@ def _ended(seen: Seen, position: Position) -> Action:
     if position.ending == "broken":
         return Action(Step.DONE, (*position.reasons, "its stack is not whole, so its node stays drained"))
     if position.tries >= DRAIN_TRIES:
-        left = "its node is still drained by us: the next command that finds it lifts the drain"
-        return Action(Step.DONE, (*position.reasons, left))
+        return Action(Step.DONE, (*position.reasons, STILL_DRAINED))
     return Action(Step.RESUME)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -65,17 +65,19 @@ def carry_out(
     changing = _concerned(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
-        _lift_after_a_kill(found, settings, output)
-        return running.with_lists(FleetOutcome(converge.SiteOutcome(found.plans), found.aside), settings)
+        drained = _lift_after_a_kill(found.well, settings, output)
+        outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
+        return running.with_lists(outcome, settings)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
     if phase is not Phase.STAGE_ONLY:
         _refuse_in_use(changing, settings)
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
+    drained = _lift_after_a_kill([plan for plan in found.well if plan not in changing], settings, output)
     with _journal(settings, WHAT, take_over) as journal:
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
-        return running.run(begun, standing, found, journal, settings, output, diff=diff)
+        return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
 
 
 def resume(
@@ -129,10 +131,9 @@ def resume(
         # Who continues does not want to wait for the pause of a wave that is done.
         waited = frozenset(wave.number for wave in divided if before & set(wave.hosts))
         standing = replace(standing, activated=before, waited=waited)
-        rest = [plan.host for plan in found.well if plan.host not in changing and not plan.share]
-        if rest:
-            Activation(earlier.id, settings, output).lift_leftovers(rest)
-        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff)
+        rest = [plan for plan in found.well if plan.host not in changing and not plan.share]
+        drained = _lifted(earlier, rest, settings, output)
+        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
 
 
 def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
@@ -145,14 +146,23 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
 
 
-def _lift_after_a_kill(found: Survey, settings: Settings, output: Output) -> None:
-    """Lift drains that a killed rollout left on hosts on which nothing has to be done any more."""
+def _lift_after_a_kill(plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
+    """Lift drains that an unfinished rollout left on hosts on which nothing has to be done any more.
+
+    Returns {host: why} of those that are still drained, or may be.
+    """
     with Journal.read(settings.journal) as journal:
         earlier = journal.unfinished()
-    well = {plan.host for plan in found.well}
-    hosts = [entry.host for entry in earlier.hosts if entry.host in well] if earlier else []
-    if earlier and hosts:
-        Activation(earlier.id, settings, output).lift_leftovers(hosts)
+    return _lifted(earlier, plans, settings, output) if earlier else {}
+
+
+def _lifted(earlier: Rollout, plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
+    names = earlier.by_name()
+    hosts = [plan.host for plan in plans if plan.host in names]
+    activation = Activation(earlier.id, settings, output)
+    if hosts:
+        activation.lift_leftovers(hosts)
+    return activation.drained
 
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:

@@ -50,6 +50,8 @@ class Activation:
         self._output = output
         self._is_paused = is_paused
         self._rule = use.rule(settings)
+        self.drained: dict[str, str] = {}
+        """{host: why} of the hosts whose nodes are still drained by us, or may be."""
 
     def run(self, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> Done:
         """Activate these hosts with `act` when they are idle; what became of them.
@@ -70,6 +72,9 @@ class Activation:
     def lift_leftovers(self, hosts: Sequence[str]) -> None:
         """Lift drains of ours that a command left on these hosts when it was killed."""
         seen = use.ask(self._settings, hosts)
+        for host, one in seen.items():
+            if one.failure:
+                self.drained[host] = f"it is not known whether its node is still drained by us: {one.failure}"
         left = busy.leftovers(seen.values())
         if left:
             changed = use.resume(self._settings, {host: seen[host] for host in left})
@@ -77,8 +82,7 @@ class Activation:
             for host in sorted(left.keys() - lost):
                 self._output.say(f"{host}: its node was still drained by an earlier command, and is resumed")
             for failure in changed.failures:
-                said = advice.explain(failure)
-                self._output.say(f"{failure.host}: its node is still drained by an earlier command: {said}")
+                self.drained[failure.host] = f"{busy.STILL_DRAINED}: {advice.explain(failure)}"
 
     def _actions(self, work: _Work, seen: Mapping[str, Seen]) -> dict[str, Action]:
         now = time.monotonic()
@@ -169,6 +173,8 @@ class Activation:
 
     def _end(self, work: _Work, host: str, action: Action) -> None:
         del work.positions[host]
+        if busy.STILL_DRAINED in action.reasons:
+            self.drained[host] = busy.STILL_DRAINED
         if action.reasons and host not in work.aside:
             self._output.say(f"{host}: {'; '.join(action.reasons)}")
 

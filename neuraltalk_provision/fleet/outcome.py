@@ -21,14 +21,16 @@ MOST_NAMED = 20
 class FleetOutcome:
     """`site` says what changed. `aside` are the hosts that were set aside, `returned` those that have their former
     generation again, `kept` those that were to return and may have the new one, `untouched` those to which the rollout
-    did not come. `status` is that of the journal, empty if
-    nothing had to be done; `why` says why the rollout stopped. `lists` is {name: path} of the files with hosts.
+    did not come. `drained` is {host: why} of the hosts whose nodes are, or may be, still drained by us. `status` is
+    that of the journal, empty if nothing had to be done; `why` says why the rollout stopped. `lists` is {name: path} of
+    the files with hosts.
     """
 
     site: SiteOutcome
     aside: tuple[Aside, ...] = ()
     returned: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    drained: Mapping[str, str] = field(default_factory=dict)
     untouched: tuple[str, ...] = ()
     waves: tuple[Wave, ...] = ()
     rollout: str = ""
@@ -39,7 +41,7 @@ class FleetOutcome:
     @property
     def succeeded(self) -> bool:
         """Whether every host is as the command wanted it, or waits for a pause to end that somebody asked for."""
-        return not (self.site.failures or self.aside or self.why)
+        return not (self.site.failures or self.aside or self.why or self.drained)
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as `--json` prints it."""
@@ -48,6 +50,7 @@ class FleetOutcome:
             "set_aside": [aside_as_json(one) for one in self.aside],
             "returned": list(self.returned),
             "kept": list(self.kept),
+            "drained": dict(self.drained),
             "untouched": list(self.untouched),
             "waves": [{"number": wave.number, "name": wave.name, "hosts": list(wave.hosts)} for wave in self.waves],
             "rollout": {"id": self.rollout, "status": self.status, "why": self.why},
@@ -62,6 +65,7 @@ def raise_failures(outcome: FleetOutcome) -> None:
     site = outcome.site
     lines = [advice.explain(failure) for failure in site.failures]
     lines += [f"set aside: {one.reason}" for one in outcome.aside]
+    lines += [f"{host}: {why}" for host, why in sorted(outcome.drained.items())]
     lines += [f"the rollout stopped: {outcome.why}"] if outcome.why else []
     raise HostError("\n".join(lines), advice=" ".join(_next_steps(outcome)), document=outcome.as_json())
 
@@ -98,6 +102,10 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
     done = outcome.site.activated
     if done and not outcome.returned:
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")
+    if outcome.drained:
+        steps.append(
+            "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
+        )
     if outcome.untouched:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):

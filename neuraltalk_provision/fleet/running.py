@@ -32,18 +32,25 @@ def run(
     output: Output,
     *,
     diff: bool,
+    drained: Mapping[str, str] | None = None,
 ) -> FleetOutcome:
-    """Run the loop with the leases of all hosts of the rollout, and write what it came to."""
+    """Run the loop with the leases of all hosts of the rollout, and write what it came to.
+
+    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained.
+    """
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
     records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
     activation = Activation(begun.id, settings, output, records.pause_requested)
+    activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
     with leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
+    # So that the next command looks for them.
+    status = Status.STOPPED if status is Status.FINISHED and activation.drained else status
     journal.finish(status)
     outcome = FleetOutcome(
         site=converge.SiteOutcome(
@@ -56,6 +63,7 @@ def run(
         returned=tuple(sorted(standing.returned)),
         untouched=_untouched(standing, entries),
         kept=_kept(standing, end),
+        drained=activation.drained,
         waves=standing.waves,
         rollout=begun.id,
         status=status.value,

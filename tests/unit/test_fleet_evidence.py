@@ -1,8 +1,8 @@
-"""Rollouts: only what was seen of a host is said of it, and no host drops out, also after a kill and on the way back."""
+"""Rollouts: what is said of a host was seen, and no host drops out, also after a kill and on the way back."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,23 @@ from neuraltalk_provision.fleet.outcome import raise_failures
 from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan, plan
 from neuraltalk_provision.site.sharing import Share
 from tests.unit.plans import RECIPE, planned, state_of
-from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
+from tests.unit.test_fleet_command import (
+    IDLE,
+    OFF,
+    Fleet,
+    carried_out,
+    fleet,
+    found,
+    killed_at,
+    newest,
+    resumed,
+    settings,
+)
 
 __all__ = ["fleet", "settings"]
 FOUR = ["node1", "node2", "node3", "node4"]
@@ -33,6 +46,112 @@ def sharing(node1: str, node2: str, others: str) -> Survey:
     share = plan("node2", state_of(node2), RECIPE, share=Share("node1", "", "nfs4 on nas:/x"))
     plans: tuple[HostPlan, ...] = (planned(node1, "node1"), share, planned(others, "node3"), planned(others, "node4"))
     return Survey(plans, (), {}, {one.host: one.host for one in plans})
+
+
+@dataclass
+class Nodes(Fleet):
+    """Hosts that are nodes of Slurm; `drained` is {host: rollout}. Slurm does not resume those of `stuck`."""
+
+    drained: dict[str, str] = field(default_factory=dict)
+    stuck: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+
+    def node(self, host: str) -> dict[str, Any]:
+        rollout = self.drained.get(host, "")
+        state = {"state": "IDLE+DRAIN" if rollout else "IDLE", "drained": bool(rollout), "down": False, "idle": True}
+        reason = f"neuraltalk-provision: {rollout}" if rollout else ""
+        who = {"name": host, "reason": reason, "by": "", "since": "", "rollout": rollout, "jobs": [], "more": 0}
+        return {**who, **state}
+
+    def run(self, request: playbook.Request, *more: object) -> playbook.Outcome:
+        hosts = list(request.limit)
+        if request.playbook == "use.yml":
+            self.ran.append(("use.yml", tuple(hosts)))
+            known = [host for host in hosts if host not in self.silent]
+            uses = [(host, "host_use_info", {"use": {**IDLE, "slurm": True}}) for host in known]
+            nodes = [
+                (host, "slurm_node_info", {"used": True, "problem": "", "nodes": [self.node(host)]}) for host in known
+            ]
+            failures = tuple(Failure(host, "Ask", "off", unreachable=True) for host in hosts if host in self.silent)
+            return playbook.Outcome(0, PlayResults(results=(*uses, *nodes), failures=failures))
+        if request.playbook != "slurm_node.yml":
+            return super().run(request, *more)
+        state = request.variables["provision_node_state"]
+        self.before(state)
+        bad = self.stuck & set(hosts) if state == "resumed" else set()
+        for host in set(hosts) - bad:
+            self.drained.pop(host, None)
+            if state == "drained":
+                self.drained[host] = request.variables["provision_rollout"]
+        done = [host for host in hosts if host not in bad]
+        return playbook.Outcome(
+            0,
+            PlayResults(
+                results=tuple(
+                    (host, "slurm_node", {"changed": True, "nodes": [self.node(host)], "foreign": []}) for host in done
+                ),
+                failures=tuple(Failure(host, "Resume", "Slurm refuses", code="slurm.refused") for host in bad),
+            ),
+        )
+
+
+@pytest.fixture
+def nodes(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    found = Nodes()
+    monkeypatch.setattr(playbook, "run", found.run)
+    return found
+
+
+def old(*hosts: str, done: tuple[str, ...] = ()) -> Survey:
+    """Hosts that have another generation, and those on which nothing is to be done."""
+    plans = tuple(replace(planned("converged", host), current="aaaa", former="aaaa") for host in hosts)
+    plans = (*(planned("converged", host) for host in done), *plans)
+    return Survey(plans, (), {}, {one.host: one.host for one in plans})
+
+
+def killed_before_a_resume(nodes: Nodes, settings: Settings) -> None:
+    def die(name: str) -> None:
+        if name == "resumed":
+            raise SystemExit(9)
+
+    nodes.before = die
+    with pytest.raises(SystemExit):
+        carried_out(old("node1", "node2"), settings)
+    nodes.before = lambda _name: None
+    assert list(nodes.drained) == ["node1"]
+
+
+def test_drain_of_a_killed_command_is_lifted_though_the_next_one_has_other_hosts_to_change(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    killed_before_a_resume(nodes, chosen)
+    assert carried_out(old("node2", done=("node1",)), chosen).succeeded
+    assert nodes.drained == {}
+
+
+def test_drain_that_slurm_does_not_lift_is_an_error_and_the_next_command_lifts_it(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    nodes.stuck = {"node1"}
+    outcome = carried_out(old("node1", "node2"), chosen)
+    assert set(outcome.drained) == {"node1"}
+    assert outcome.site.activated == ("node1", "node2")
+    assert outcome.as_json()["drained"].keys() == {"node1"}
+    assert "scontrol update" in advice_of(outcome)
+    nodes.stuck = set()
+    assert carried_out(old(done=("node1", "node2")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+def test_host_that_cannot_be_asked_for_its_drain_is_an_error(nodes: Nodes, settings: Settings) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    killed_before_a_resume(nodes, chosen)
+    nodes.silent = {"node1"}
+    outcome = carried_out(old(done=("node1", "node2")), chosen)
+    assert not outcome.succeeded
+    assert "it is not known whether its node is still drained" in outcome.drained["node1"]
 
 
 def advice_of(outcome: Any) -> str:
