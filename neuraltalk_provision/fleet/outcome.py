@@ -92,7 +92,7 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
     if silent:
         steps.append(
             f"Which generation is current on {named(sorted(silent))} is not known. A host that was lost during its "
-            "activation returns to its former generation by itself (return_after)."
+            "activation, or could not undo it, returns to its former generation by itself (return_after)."
         )
     if sharing:
         steps.append(

@@ -43,11 +43,13 @@ class Failure:
     unreachable: bool = False
     log: str = ""
     code: str = ""
+    not_undone: bool = False
+    """Whether an activation failed, and the host has not shown that it was undone."""
 
     @property
     def silent(self) -> bool:
-        """Whether the host did not answer, so that nobody knows in which state it is."""
-        return self.unreachable or self.code == codes.HOST_HANGS
+        """Whether nobody knows in which state the host is, because it did not answer, or did not undo what it did."""
+        return self.unreachable or self.not_undone or self.code == codes.HOST_HANGS
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_results, playbook
 from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
 
+UNDONE = "absent"
+"""The state of activation_timer after which no activation is open on a host."""
+
 
 @dataclass(frozen=True)
 class Staged:
@@ -69,9 +72,15 @@ def follow(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, o
 def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
     """Make the staged generation current on these hosts, tested before and after; the failures.
 
-    A host on which this fails has its former generation and cuDNN again.
+    A host on which this fails has its former generation and cuDNN again, unless the failure says `not_undone`.
     """
-    return host_results.failures_of(_run("activate.yml", hosts, given, settings, output).results, hosts)
+    results = _run("activate.yml", hosts, given, settings, output).results
+    last = results.by_host("activation_timer")
+    # The last of them, after a failure, is that the timer is disarmed and an activation undone.
+    open_ = {host for host, result in last.items() if result.get("state") != UNDONE}
+    return tuple(
+        replace(failure, not_undone=failure.host in open_) for failure in host_results.failures_of(results, hosts)
+    )
 
 
 def _run(

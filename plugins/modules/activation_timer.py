@@ -82,6 +82,10 @@ timer:
   description: The timer, in words; empty if none is armed.
   returned: success
   type: str
+state:
+  description: The option O(state).
+  returned: success
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -99,14 +103,14 @@ def work(module):
         found = read(root)
         is_undone = options["state"] == "absent" and bool(found) and found["state"] == UNCONFIRMED
         is_undone = is_undone and holder in ("", found["holder"])
-        return {"changed": is_undone, "did": "", "timer": ""}
+        return {"changed": is_undone, "did": "", "timer": "", "state": options["state"]}
     if options["state"] == "armed":
         did, timer = arm(root, target, holder, options["cuda"].rstrip("/"), options["return_after"])
     elif options["state"] == "confirmed":
         confirm(root, target, holder)
     else:
         did = undo(root, holder)
-    return {"changed": bool(did), "did": did, "timer": timer}
+    return {"changed": bool(did), "did": did, "timer": timer, "state": options["state"]}
 
 
 def main():

@@ -167,7 +167,7 @@ def test_host_that_was_lost_is_said_to_return() -> None:
         with pytest.raises(Exception, match="node1") as caught:
             raise_failures(FleetOutcome(outcome))
         steps: str = caught.value.advice  # type: ignore[attr-defined]
-        assert ("lost during its activation returns to its former generation by itself" in steps) is said
+        assert ("or could not undo it, returns to its former generation by itself" in steps) is said
         assert ("is still current and complete" in steps) is not said
 
 
