@@ -43,10 +43,25 @@ def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = t
         reason = reasons.get(host, "")
         if host in uses and not reason and nodes is None and _has_slurm(settings, uses[host]):
             reason = "the host returned no nodes of Slurm"
+        if nodes is not None and not isinstance(nodes, str) and host in uses and not reason:
+            reason = _unknown_node(settings, uses[host], nodes)
         if isinstance(nodes, str):
             nodes, reason = None, reason or f"slurm_node_info: {nodes}"
         found[host] = Seen(host, at, uses[host].use if host in uses else None, nodes, reason)
     return found
+
+
+def _unknown_node(settings: Settings, result: HostUseResult, nodes: SlurmNodes) -> str:
+    """Why another host that was asked for the nodes of a host does not know them; empty if it does, or if it has none.
+
+    A host that is asked itself says so itself.
+    """
+    if settings.slurm in ("auto", "none") or not result.use.node or nodes.used or nodes.problem:
+        return ""
+    return (
+        f"slurmd runs on this host, but {settings.slurm} knows no node of Slurm with the name "
+        f"{' or '.join(result.use.names)}: set slurm_node_name for this host"
+    )
 
 
 def _has_slurm(settings: Settings, result: HostUseResult) -> bool:

@@ -45,6 +45,9 @@ class HostUse(Result):
 
     names: Annotated[Many[Short], Field(min_length=1, max_length=10)]
     slurm: bool
+    """Whether programs of Slurm are installed, or a daemon of a node runs."""
+    node: bool = False
+    """Whether a daemon of a node of Slurm runs."""
     runs: Annotated[Many[ActiveRun], Field(max_length=MOST)]
     programs: Annotated[Many[UsingProcess], Field(max_length=MOST)]
     processes: Annotated[Many[UsingProcess], Field(max_length=MOST)]

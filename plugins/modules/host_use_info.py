@@ -54,6 +54,7 @@ use:
   contains:
     names: {description: The names of the host as its kernel knows it., type: list, elements: str}
     slurm: {description: "Whether Slurm's programs are installed, or a daemon of a node runs.", type: bool}
+    node: {description: "Whether a daemon of a node of Slurm runs.", type: bool}
     runs:
       description: The active runs, each with C(id), C(state), C(pid), C(user), C(since) and C(generation).
       type: list

@@ -55,6 +55,7 @@ class Nodes(Fleet):
     drained: dict[str, str] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
 
     def node(self, host: str) -> dict[str, Any]:
         rollout = self.drained.get(host, "")
@@ -68,9 +69,12 @@ class Nodes(Fleet):
         if request.playbook == "use.yml":
             self.ran.append(("use.yml", tuple(hosts)))
             known = [host for host in hosts if host not in self.silent]
-            uses = [(host, "host_use_info", {"use": {**IDLE, "slurm": True}}) for host in known]
+            uses = [(host, "host_use_info", {"use": {**IDLE, "slurm": True, "node": True}}) for host in known]
             nodes = [
-                (host, "slurm_node_info", {"used": True, "problem": "", "nodes": [self.node(host)]}) for host in known
+                (host, "slurm_node_info", {"used": True, "problem": "", "nodes": [self.node(host)]})
+                if host not in self.unknown
+                else (host, "slurm_node_info", {"used": False, "problem": "", "nodes": []})
+                for host in known
             ]
             failures = tuple(Failure(host, "Ask", "off", unreachable=True) for host in hosts if host in self.silent)
             return playbook.Outcome(0, PlayResults(results=(*uses, *nodes), failures=failures))
@@ -152,6 +156,16 @@ def test_host_that_cannot_be_asked_for_its_drain_is_an_error(nodes: Nodes, setti
     outcome = carried_out(old(done=("node1", "node2")), chosen)
     assert not outcome.succeeded
     assert "it is not known whether its node is still drained" in outcome.drained["node1"]
+
+
+def test_host_whose_node_the_other_host_does_not_know_is_not_idle(nodes: Nodes, settings: Settings) -> None:
+    """Its node has another name than the host."""
+    nodes.unknown = {"node2"}
+    outcome = carried_out(old("node1", "node2"), changed(settings, waves=["100%"], slurm="login", busy="skip"))
+    assert nodes.activated == [("node1",)]
+    (aside,) = outcome.aside
+    assert "slurmd runs on this host, but login knows no node" in aside.reason
+    assert "set slurm_node_name" in aside.reason
 
 
 def advice_of(outcome: Any) -> str:
