@@ -141,6 +141,7 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
     if settings.busy != "refuse":
         return
     used = [plan.host for plan in plans if plan.disturbs]
+    used += [name for names in running.machines_of(plans).values() for name in names]
     refusals = busy.refusals(use.rule(settings), use.ask(settings, used).values())
     if refusals:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)

@@ -43,13 +43,20 @@ class Activation:
     """Activates hosts of one rollout."""
 
     def __init__(
-        self, rollout: str, settings: Settings, output: Output, is_paused: Callable[[], bool] = lambda: False
+        self,
+        rollout: str,
+        settings: Settings,
+        output: Output,
+        is_paused: Callable[[], bool] = lambda: False,
+        sharing: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        """`sharing` is {host: other machines that share its stack root}: they must be idle too."""
         self._rollout = rollout
         self._settings = settings
         self._output = output
         self._is_paused = is_paused
         self._rule = use.rule(settings)
+        self._sharing = sharing or {}
         self.drained: dict[str, str] = {}
         """{host: why} of the hosts whose nodes are still drained by us, or may be."""
 
@@ -60,7 +67,7 @@ class Activation:
         """
         work = _Work({host: Position() for host in hosts})
         while work.positions:
-            seen = use.ask(self._settings, list(work.positions))
+            seen = self._ask(list(work.positions))
             actions = self._actions(work, seen)
             self._carry_out(work, seen, actions, act)
             self._finish(work, seen)
@@ -68,6 +75,12 @@ class Activation:
             if waiting and len(waiting) == len(actions):
                 self._wait(work, min(waiting))
         return work.done()
+
+    def _ask(self, hosts: Sequence[str]) -> dict[str, Seen]:
+        """What uses these hosts, and the machines that share their stack roots."""
+        machines = {host: self._sharing.get(host, ()) for host in hosts}
+        seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
+        return {host: seen[host].with_machines(seen[name] for name in machines[host]) for host in hosts}
 
     def lift_leftovers(self, hosts: Sequence[str]) -> None:
         """Lift drains of ours that a command left on these hosts when it was killed."""

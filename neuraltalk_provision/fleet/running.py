@@ -17,6 +17,7 @@ from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, converge, leases
+from neuraltalk_provision.site.plan import HostPlan
 
 _sleep = time.sleep
 POLL = 1.0
@@ -42,7 +43,7 @@ def run(
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
     records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
-    activation = Activation(begun.id, settings, output, records.pause_requested)
+    activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
     activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
@@ -70,6 +71,15 @@ def run(
         why=end.why if isinstance(end, Stop) else "",
     )
     return with_lists(outcome, settings)
+
+
+def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
+    """{host that activates: the other machines that use the same stack root}."""
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        if plan.share and not plan.share.same and plan.current:
+            found.setdefault(plan.share.builder, []).append(plan.host)
+    return found
 
 
 def with_lists(outcome: FleetOutcome, settings: Settings) -> FleetOutcome:

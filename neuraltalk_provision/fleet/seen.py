@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,25 +12,30 @@ from neuraltalk_provision.rules.texts import moment
 
 @dataclass(frozen=True)
 class Use:
-    """One thing that uses a host: `kind`, its id or pid, its user, and since when; empty if it is not known."""
+    """One thing that uses a host: `kind`, its id or pid, its user, and since when; empty if it is not known.
+
+    `host` is the machine, if it is another one that shares the stack root.
+    """
 
     kind: Literal["run", "program", "process", "job", "unknown"]
     what: str
     user: str = ""
     since: str = ""
+    host: str = ""
 
     def as_text(self) -> str:
         """The use in words."""
         known = [f"of {self.user}"] * bool(self.user) + [f"since {self.since}"] * bool(self.since)
         name = self.what if self.kind == "unknown" else f"{self.kind} {self.what}"
-        return f"{name} ({', '.join(known)})" if known else name
+        where = f" on {self.host}, which shares its stack root" if self.host else ""
+        return f"{name} ({', '.join(known)}){where}" if known else f"{name}{where}"
 
 
 @dataclass(frozen=True)
 class Seen:
     """What was last seen of a host, at the time `at`. `failure` says why it could not be asked.
 
-    `slurm` is None if Slurm is not used for the host.
+    `slurm` is None if Slurm is not used for the host. `others` use other machines that share its stack root.
     """
 
     host: str
@@ -37,12 +43,19 @@ class Seen:
     use: HostUse | None = None
     slurm: SlurmNodes | None = None
     failure: str = ""
+    others: tuple[Use, ...] = ()
 
     def uses(self) -> tuple[Use, ...]:
         """All that uses the host; empty if it is idle."""
         if self.failure or self.use is None:
-            return (Use("unknown", f"it is not known what uses the host: {self.failure or 'it did not answer'}"),)
-        return (*_own(self.use), *(_of_slurm(self.slurm) if self.slurm else ()))
+            unknown = Use("unknown", f"it is not known what uses the host: {self.failure or 'it did not answer'}")
+            return (unknown, *self.others)
+        return (*_own(self.use), *(_of_slurm(self.slurm) if self.slurm else ()), *self.others)
+
+    def with_machines(self, machines: Iterable[Seen]) -> Seen:
+        """The same with what uses these machines, which share its stack root."""
+        others = (replace(use, host=one.host) for one in machines for use in one.uses())
+        return replace(self, others=tuple(others))
 
     def with_nodes(self, nodes: tuple[Node, ...], at: float) -> Seen:
         """The same with the nodes as slurm_node has returned them at the time `at`."""

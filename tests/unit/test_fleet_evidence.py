@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet.outcome import raise_failures
 from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.fleet.survey import Survey
@@ -21,6 +21,7 @@ from tests.unit.plans import RECIPE, planned, state_of
 from tests.unit.test_fleet_command import (
     IDLE,
     OFF,
+    RUN,
     Fleet,
     carried_out,
     fleet,
@@ -166,6 +167,25 @@ def test_host_whose_node_the_other_host_does_not_know_is_not_idle(nodes: Nodes, 
     (aside,) = outcome.aside
     assert "slurmd runs on this host, but login knows no node" in aside.reason
     assert "set slurm_node_name" in aside.reason
+
+
+@pytest.mark.parametrize("busy", ["skip", "refuse"])
+def test_machine_that_shares_the_stack_root_must_be_idle_too(fleet: Fleet, settings: Settings, busy: str) -> None:
+    chosen = changed(settings, waves=["100%"], busy=busy)
+    share = Share("node1", "", "nfs4 on nas:/x")
+    plans = tuple(replace(planned("converged", host), current="aaaa", former="aaaa") for host in ("node1", "node2"))
+    survey = Survey((plans[0], replace(plans[1], share=share, steps=())), (), {}, {"node1": "a", "node2": "b"})
+    fleet.uses = {"node2": {"runs": [RUN]}}
+    if busy == "refuse":
+        with pytest.raises(UsageError, match="node2 is in use: run"):
+            carried_out(survey, chosen)
+    else:
+        outcome = carried_out(survey, chosen)
+        assert {one.host for one in outcome.aside} == {"node1", "node2"}
+        assert "on node2, which shares its stack root" in outcome.aside[0].reason
+    assert fleet.activated == []
+    fleet.uses = {}
+    assert carried_out(survey, chosen).site.activated == ("node1", "node2")
 
 
 def advice_of(outcome: Any) -> str:
