@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Directory, HostState
-from neuraltalk_provision.rules.packages import LOCAL, SCRIPTS, WRITTEN
+from neuraltalk_provision.rules.packages import CACHE, LOCAL, SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
@@ -62,12 +63,16 @@ def _disk(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[s
 def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: bool) -> Iterator[str]:
     """Which directories outside the stack root do not suffice for compilers, pip and package managers."""
     packages = _packages(recipe, builds)
-    large = {"/usr": UNPACKED * packages, "/var": COPIES * packages if shares else packages}
+    archive = CACHE if CACHE in state.outside else "/var"
+    large = {"/usr": UNPACKED * packages, archive: COPIES * packages if shares else packages}
     for path, directory in state.outside.items():
         of_packages = path in dict(WRITTEN)
         if of_packages and "packages" in builds:
             yield from _of_packages(state, path, directory)
-            yield from _too_small(path, directory, large.get(path, 0), FILES if path == "/usr" else FEW_FILES)
+            # The mirror's archive has the packages of a bare host; how many files others have is not known.
+            yield from _too_small(
+                path, directory, large.get(path, 0), FILES if path == "/usr" and packages else FEW_FILES
+            )
         elif not of_packages and {"torch", "python"} & set(builds):
             if not directory.writable:
                 yield f"{path} cannot be written, but compilers need it: chmod 1777 {path}, or mount it for writing"
@@ -97,7 +102,8 @@ def _too_small(path: str, directory: Directory, needed: int, files: int) -> Iter
 
 
 def _remount(directory: Directory, option: str) -> str:
-    return f"remount it (mount -o remount,{option} {directory.mount}), and change /etc/fstab"
+    place = f" {directory.mount}" if directory.mount else ""
+    return f"remount it (mount -o remount,{option}{place}), and change /etc/fstab"
 
 
 def _temporary(state: HostState, recipe: Recipe, builds: Sequence[str], pushed: bool) -> Iterator[str]:
@@ -125,20 +131,24 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
 def _protobuf(state: HostState, builds: Sequence[str]) -> Iterator[str]:
     """Why builds would use a compiler and headers of protobuf that do not fit: one of both is in /usr/local."""
     own = (state.programs.get("protoc", ""), state.programs.get("protobuf", ""))
-    if "loadcaffe" not in builds or not any(own):
-        return
     package = tried.of_packages(state.packages).get("protobuf", "")
-    compiler, headers = (version or package for version in own)
-    if compiler == headers:
+    compiler, headers = (_release(version or package) for version in own)
+    # What the OS package will be is not known before it is installed.
+    if "loadcaffe" not in builds or not any(own) or not compiler or not headers or compiler == headers:
         return
     there = f"protoc {own[0]}" if own[0] else f"the headers of protobuf {own[1]}"
-    other = f"{'the headers' if own[0] else 'protoc'} of the OS package{f' {package}' if package else ''}"
+    other = f"{'the headers' if own[0] else 'protoc'} of the OS package, {package}"
     if all(own):
         other = f"the headers of protobuf {own[1]}"
     yield (
         f"{LOCAL} has {there}, which does not fit {other}, and builds use both: remove it from {LOCAL}, or "
         "install the same version of both there"
     )
+
+
+def _release(version: str) -> str:
+    """The number of a release of protobuf: since 3.21, a language can put a number of its own before it."""
+    return re.sub(r"^\d\.(?=(2[1-9]|[3-9]\d)\.)", "", version)
 
 
 def _packages(recipe: Recipe, builds: Sequence[str]) -> int:

@@ -204,6 +204,8 @@ def work(module):
     try:
         if options["state"] == "swapped":
             machine = os.uname()[4]
+            if options["armed"] and not options["stack_root"]:
+                raise StackError("armed needs stack_root, where the record of the activation is")
             check = armed(options["stack_root"], options["armed"]) if options["armed"] else None
             did = swap(
                 tree, options["archive"], options["version"], machine, options["in_use"], options["foreign"], loader,

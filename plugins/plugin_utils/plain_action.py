@@ -3,8 +3,8 @@
 
 Ansible packs a module with its own libraries, which each host must load: 0.1 to 0.2 s of processor time for each task.
 Modules with simple options need none of them. Everything else is Ansible's: the connection, the other user, the choice
-of the Python, and how the result is read; so every failure has the same words. If the connection cannot send the module
-on the standard input, or this ansible-core is not known here, the module runs as usual.
+of the Python, and how the result is read; so failures of these have the same words. If the connection cannot send the
+module on the standard input, or this ansible-core is not known here, the module runs as usual.
 """
 
 from __future__ import absolute_import, division, print_function

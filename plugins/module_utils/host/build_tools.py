@@ -29,8 +29,8 @@ def own(local=LOCAL):
         program = os.path.join(local, "bin", name)
         text = output_of([program, "--version"], 30, errors=False)[0] if os.path.isfile(program) else ""
         found[name] = _first(pattern, text)
-    for folder in ("", "hdf5/serial"):  # CMake searches in both
-        found["hdf5"] = _first(_HDF5, _text(os.path.join(include, folder, "H5public.h"))) or found.get("hdf5", "")
+    for folder in ("hdf5/serial", ""):  # CMake searches in this order
+        found["hdf5"] = found.get("hdf5") or _first(_HDF5, _text(os.path.join(include, folder, "H5public.h")))
     found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
     return dict((name, version) for name, version in found.items() if version)
 

@@ -49,7 +49,7 @@ def outside(others=WRITTEN):
 
 
 def scratch():
-    """The directory for temporary files of compilers and of Python, whether there is space in it or not."""
+    """The directory for temporary files of compilers, whether there is space in it or not."""
     own = os.environ.get("TMPDIR", "")
     return own if os.path.isabs(own) and os.path.isdir(own) and os.access(own, os.W_OK | os.X_OK) else "/tmp"
 
