@@ -116,10 +116,10 @@ def resume(
         found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE else found
         show(found)
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
-        survey.refuse(found, budget)
-        if earlier.hosts_with(Step.GIVE_BACK, *Outcome):
+        if earlier.hosts_with(Step.GIVE_BACK, *Outcome):  # whatever the budget says now
             back = entries.on_its_way_back(earlier, budget, found)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff)
+        survey.refuse(found, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         doubtful |= _unproved(found.well, earlier)
         plans = _concerned(found.well, earlier.phase, doubtful)

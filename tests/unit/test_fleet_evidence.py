@@ -245,6 +245,19 @@ def test_way_back_that_was_killed_goes_on(fleet: Fleet, settings: Settings, monk
     assert "former generation is current again on node1, node2, node4" in advice_of(outcome)
 
 
+def test_way_back_goes_on_though_hosts_are_off(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, 2, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}, "give_back.yml": {"node1", "node2"}}
+    assert carried_out(found("staged", FOUR), chosen).kept == ("node1", "node2")
+    fleet.breaks = {}
+    off = replace(OFF, host="node2", reason="node2: the host cannot be reached by SSH")
+    outcome = resumed(monkeypatch, chosen, found("staged", ["node1", "node3", "node4"], aside=(off,)))
+    assert outcome.returned == ("node1", "node4")
+    assert outcome.kept == ("node2",)
+
+
 def test_sharing_host_returns_only_with_its_builder(fleet: Fleet, settings: Settings) -> None:
     chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
     fleet.breaks = {"activate.yml": {"node3"}, "give_back.yml": {"node1"}}
