@@ -86,8 +86,8 @@ class Activation:
         """Lift drains of ours that a command left on these hosts when it was killed."""
         seen = use.ask(self._settings, hosts)
         for host, one in seen.items():
-            if one.failure:
-                self.drained[host] = f"it is not known whether its node is still drained by us: {one.failure}"
+            if one.failure and self._settings.slurm != "none":
+                self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {one.failure}"
         left = busy.leftovers(seen.values())
         if left:
             changed = use.resume(self._settings, {host: seen[host] for host in left})

@@ -80,7 +80,7 @@ def unfinished(
             " before its end, so nobody knows what it did on the hosts" if results.tasks else " before it asked a host"
         )
     failed = "".join(f"\n{one.host}: {one.message}" for one in results.failures[:_MOST_NAMES])
-    found = "".join(f"\n{one}" for one in files[:_MOST_FILES])
+    found = "".join(f"\nAnsible cannot read {one}" for one in files[:_MOST_FILES])
     also = f"; of the environment, provision passes on {', '.join(variables)}" if variables else ""
     return HostError(
         f"ansible-playbook {playbook} ended with exit code {code}{where}:\n"

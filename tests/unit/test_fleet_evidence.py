@@ -156,7 +156,7 @@ def test_host_that_cannot_be_asked_for_its_drain_is_an_error(nodes: Nodes, setti
     nodes.silent = {"node1"}
     outcome = carried_out(old(done=("node1", "node2")), chosen)
     assert not outcome.succeeded
-    assert "it is not known whether its node is still drained" in outcome.drained["node1"]
+    assert "it is not known whether its node of Slurm is still drained" in outcome.drained["node1"]
 
 
 def test_host_whose_node_the_other_host_does_not_know_is_not_idle(nodes: Nodes, settings: Settings) -> None:
