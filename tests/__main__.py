@@ -19,19 +19,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "tests"
-STAGES: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("lint",), ("unit",)),
-    (("site",), ("molecule",), ("molecule-old", "local", "alone")),
-)
-"""Stages run one after the other, and only if the previous one succeeded. The streams of a stage run at the same time;
-the parts of a stream run one after the other. Parts that use the same names of hosts must be in the same stream."""
+STREAMS = (("site",), ("lint", "molecule"), ("unit", "molecule-old", "local", "alone"))
+"""Streams run at the same time, and the parts of a stream one after the other. Parts that use the same names of hosts
+must be in the same stream. `site` takes longest, and mostly waits, so it begins at once."""
+GATES = ("lint", "unit")
+"""Parts after whose failure no other part is begun."""
 URGENT = ("site",)
-"""Parts that get the processors first, because the other streams of their stage end before them in any case."""
+"""Parts that get the processors first, because the other streams end before them in any case."""
 LESS = 5
 """The niceness of the other parts."""
 FEW_SHARES = "340"
 """Docker's weight of the hosts of the other parts; a host has 1024 by default."""
-PARTS = tuple(part for stage in STAGES for stream in stage for part in stream)
+PARTS = tuple(part for stream in STREAMS for part in stream)
 MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 """Variables that make passes to the makes that it starts. They are removed, because the parts are independent."""
 PROGRESS_INTERVAL = 60
@@ -96,23 +95,25 @@ def text_of(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-def run_stream(parts: Sequence[str]) -> list[Result]:
-    """Run parts one after the other, also after a failure."""
-    return [run(part) for part in parts]
-
-
-def run_stages(requested: Sequence[str]) -> list[Result]:
-    """Run the requested parts. No stage is started after one with a failure."""
+def run_stream(parts: Sequence[str], stopped: threading.Event) -> list[Result]:
+    """Run parts one after the other, also after a failure, until `stopped` is set: by a gate that failed."""
     results: list[Result] = []
-    for stage in STAGES:
-        streams = [chosen for stream in stage if (chosen := [part for part in stream if part in requested])]
-        if not streams:
-            continue
-        with ThreadPoolExecutor(len(streams)) as pool:
-            results += [result for stream in pool.map(run_stream, streams) for result in stream]
-        if any(result.code for result in results):
+    for part in parts:
+        if stopped.is_set():
             break
+        results.append(run(part))
+        if results[-1].code and part in GATES:
+            stopped.set()
     return results
+
+
+def run_streams(requested: Sequence[str]) -> list[Result]:
+    """Run the requested parts."""
+    stopped = threading.Event()
+    streams = [chosen for stream in STREAMS if (chosen := [part for part in stream if part in requested])]
+    with ThreadPoolExecutor(len(streams)) as pool:
+        running = [pool.submit(run_stream, stream, stopped) for stream in streams]
+        return [result for stream in running for result in stream.result()]
 
 
 def say(text: str) -> None:
@@ -129,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := sorted(set(requested) - set(PARTS)):
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     started = time.monotonic()
-    results = run_stages(requested)
+    results = run_streams(requested)
     for result in results:
         print(result.line)
     left_out = [part for part in requested if part not in {result.part for result in results}]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_every_part_is_a_target_of_the_makefile_and_is_run_once() -> None:
     assert len(parts.PARTS) == len(set(parts.PARTS))
 
 
-def test_output_of_a_part_comes_in_one_piece_and_the_rest_of_the_stage_goes_on(
+def test_output_of_a_part_comes_in_one_piece_and_the_other_parts_go_on(
     ran: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAKEFLAGS", "-n")
@@ -51,11 +52,15 @@ def test_output_of_a_part_comes_in_one_piece_and_the_rest_of_the_stage_goes_on(
     assert re.search(r"something failed after \d+ s\n\Z", said)
 
 
-def test_stage_after_one_that_failed_is_not_run(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_begun_after_a_gate_that_failed(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran.with_name("Makefile").write_text("lint:\n\tfalse\n" + MAKE.replace("lint ", "").format(ran="ran"))
     assert parts.main(["lint", "unit", "molecule"]) == 1
     assert ran.read_text() == "unit\n"
     assert "not run, because something before failed: molecule" in capsys.readouterr().out
+    stopped = threading.Event()
+    assert [result.code for result in parts.run_stream(["unit", "lint", "local"], stopped)] == [0, 2]
+    assert stopped.is_set()
+    assert parts.run_stream(["local"], stopped) == []
 
 
 def test_part_that_takes_long_shows_its_last_line_meanwhile(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +88,7 @@ def test_parts_that_are_named_are_run_and_no_others(ran: Path) -> None:
 def test_part_that_is_none_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parts.main(["units"])
-    assert "there is no part units; there are lint, unit, " in capsys.readouterr().err
+    assert "there is no part units; there are site, lint, " in capsys.readouterr().err
 
 
 def test_lock_that_another_holds_on_what_is_printed_to_keeps_nobody_waiting(ran: Path, tmp_path: Path) -> None:
