@@ -60,12 +60,13 @@ def carry_out(
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
     budget = Budget(settings.max_failures, found.total)
     survey.refuse(found, budget)
-    with Journal.read(settings.journal) as earlier:
-        doubtful = _unproved(found.well, earlier.rollout())
+    with Journal.read(settings.journal) as reader:
+        earlier = reader.rollout()
+    doubtful = _unproved(found.well, earlier)
     changing = _concerned(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
-        drained = _lift_after_a_kill(found.well, settings, output)
+        drained = _lifted(earlier, found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
@@ -73,7 +74,8 @@ def carry_out(
         _refuse_in_use(changing, settings)
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
-    drained = _lift_after_a_kill([plan for plan in found.well if plan not in changing], settings, output)
+    changed = {plan.host for plan in changing}
+    drained = _lifted(earlier, [plan for plan in found.well if plan.host not in changed], settings, output)
     with _journal(settings, WHAT, take_over) as journal:
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
@@ -147,17 +149,15 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
 
 
-def _lift_after_a_kill(plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
-    """Lift drains that an unfinished rollout left on hosts on which nothing has to be done any more.
+def _lifted(
+    earlier: Rollout | None, plans: Sequence[HostPlan], settings: Settings, output: Output
+) -> Mapping[str, str]:
+    """Lift drains that an unfinished rollout left on these hosts, on which nothing has to be done any more.
 
     Returns {host: why} of those that are still drained, or may be.
     """
-    with Journal.read(settings.journal) as journal:
-        earlier = journal.unfinished()
-    return _lifted(earlier, plans, settings, output) if earlier else {}
-
-
-def _lifted(earlier: Rollout, plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
+    if earlier is None or not earlier.is_unfinished:
+        return {}
     names = earlier.by_name()
     hosts = [plan.host for plan in plans if plan.host in names]
     activation = Activation(earlier.id, settings, output)

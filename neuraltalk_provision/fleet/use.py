@@ -43,7 +43,7 @@ def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = t
         reason = reasons.get(host, "")
         if host in uses and not reason and nodes is None and _has_slurm(settings, uses[host]):
             reason = "the host returned no nodes of Slurm"
-        if nodes is not None and not isinstance(nodes, str) and host in uses and not reason:
+        if isinstance(nodes, SlurmNodes) and host in uses and not reason:
             reason = _unknown_node(settings, uses[host], nodes)
         if isinstance(nodes, str):
             nodes, reason = None, reason or f"slurm_node_info: {nodes}"

@@ -74,7 +74,7 @@ class Directory(Result):
     files: Whole | None = None
     writable: bool = True
     executable: bool = True
-    """Whether its file system is mounted without noexec."""
+    """Whether programs in it can be run: its file system is not mounted with noexec."""
     mount: Text = ""
     """The mount point of its file system."""
 

@@ -70,9 +70,8 @@ def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: 
         if of_packages and "packages" in builds:
             yield from _of_packages(state, path, directory)
             # The mirror's archive has the packages of a bare host; how many files others have is not known.
-            yield from _too_small(
-                path, directory, large.get(path, 0), FILES if path == "/usr" and packages else FEW_FILES
-            )
+            files = FILES if path == "/usr" and packages else FEW_FILES
+            yield from _too_small(path, directory, large.get(path, 0), files)
         elif not of_packages and {"torch", "python"} & set(builds):
             if not directory.writable:
                 yield f"{path} cannot be written, but compilers need it: chmod 1777 {path}, or mount it for writing"
@@ -147,7 +146,7 @@ def _protobuf(state: HostState, builds: Sequence[str]) -> Iterator[str]:
 
 
 def _release(version: str) -> str:
-    """The number of a release of protobuf: since 3.21, a language can put a number of its own before it."""
+    """The release of a version of protobuf: 25.1 is also called 3.25.1 or 4.25.1, with the number of a language."""
     return re.sub(r"^\d\.(?=(2[1-9]|[3-9]\d)\.)", "", version)
 
 

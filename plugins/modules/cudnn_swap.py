@@ -205,7 +205,7 @@ def work(module):
         if options["state"] == "swapped":
             machine = os.uname()[4]
             if options["armed"] and not options["stack_root"]:
-                raise StackError("armed needs stack_root, where the record of the activation is")
+                raise StackError("the option armed needs the option stack_root, where the host records the activation")
             check = armed(options["stack_root"], options["armed"]) if options["armed"] else None
             did = swap(
                 tree, options["archive"], options["version"], machine, options["in_use"], options["foreign"], loader,

@@ -23,7 +23,7 @@ BROKEN = {"failed": True, "msg": "read-only file system"}
 def test_failed_activation_is_undone_only_if_the_host_says_so(
     monkeypatch: pytest.MonkeyPatch, last: dict[str, Any] | None, not_undone: bool
 ) -> None:
-    """Without an answer of the timer the activation had not begun."""
+    """If the timer has not answered, the activation had not begun."""
     results = tuple(("node1", "activation_timer", one) for one in [last] if one)
     failed = Failure("node1", "Load everything through the link", "libhdf5.so.103: cannot open shared object file")
     found = PlayResults(results=(*results, ("node1", "host_lease", {})), failures=(failed,))
