@@ -14,9 +14,10 @@ import hashlib
 import os
 import zlib
 
-from ansible.plugins.action import ActionBase
-
 from ..module_utils.rules import pack
+from ..plugin_utils.plain_action import PlainAction, packed_sources
+
+packed_sources("generation_fetch")  # once, before Ansible starts a process for each host
 
 
 def unpacked(piece, most):
@@ -28,15 +29,11 @@ def unpacked(piece, most):
     return data if len(data) <= most else b""
 
 
-class ActionModule(ActionBase):
+class ActionModule(PlainAction):
     """Calls the module for one piece after the other, and writes the file."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp=None, task_vars=None):
-        result = super(ActionModule, self).run(tmp, task_vars)
+        result = super(PlainAction, self).run(tmp, task_vars)
         args = self._task.args
         dest, size = args["dest"], int(args["size"])
         if not 0 < size <= int(args.get("largest", pack.LARGEST)):

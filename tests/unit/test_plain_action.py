@@ -50,14 +50,24 @@ def test_modules_that_run_so_are_these() -> None:
     """Those that run for every host, or for every component of a build."""
     assert PLAIN == [
         "activation_timer",
+        "artifact_download",
         "artifact_file",
         "artifact_unpack",
         "component_stamp",
+        "generation_fetch",
+        "generation_pack",
+        "generation_unpack",
         "host_lease",
         "host_use_info",
+        "installed_files_info",
+        "logged_command",
         "lua_load",
         "luarocks_make",
+        "os_packages",
+        "run_starts",
+        "runtime_libraries_info",
         "source_edit",
+        "stack_generation",
         "stack_state",
         "stack_verify",
     ]
@@ -174,7 +184,8 @@ def test_options_are_simple(module: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(loaded, "AnsibleModule", spy)
     with pytest.raises(SeenError):
         loaded.main()
-    for spec in seen[0].values():
+    inner = [spec.get("options", {}).values() for spec in seen[0].values()]
+    for spec in [*seen[0].values(), *(one for several in inner for one in several)]:
         assert set(spec) <= plain_module.KNOWN
         assert spec.get("type", "str") in plain_module.KINDS
 
@@ -199,6 +210,18 @@ SPEC: Mapping[str, Mapping[str, Any]] = {
     "switch": {"type": "bool", "default": False},
     "more": {"type": "dict", "default": {}},
     "kind": {"type": "str", "choices": ["a", "b"], "default": "a"},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "mode": {"type": "str", "default": "0644"},
+            "parts": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "one": {"type": "dict", "options": {"size": {"type": "int"}}},
+    "key": {"type": "str", "no_log": True},
 }
 
 
@@ -230,6 +253,17 @@ SPEC: Mapping[str, Mapping[str, Any]] = {
         {"path": "/opt", "names": {"a": 1}},
         {"path": "/opt", "kind": "c"},
         {"path": "/opt", "other": 1},
+        {"path": "/opt", "files": [{"path": "~/x"}, {"path": "/y", "mode": 700, "parts": "a,b"}]},
+        {"path": "/opt", "files": []},
+        {"path": "/opt", "files": None},
+        {"path": "/opt", "files": [{"mode": "0600"}]},
+        {"path": "/opt", "files": [{"path": "/x", "owner": "root"}]},
+        {"path": "/opt", "files": ["/x"]},
+        {"path": "/opt", "one": {"size": "7"}},
+        {"path": "/opt", "one": {"size": "seven"}},
+        {"path": "/opt", "one": {}},
+        {"path": "/opt", "one": None},
+        {"path": "/opt", "key": "s3cr3t"},
         {"names": ["a"]},
     ],
 )
@@ -245,6 +279,27 @@ def test_options_are_read_as_ansible_reads_them(
                 return json.loads(capsys.readouterr().out)["failed"]
 
     assert params(plain_module.AnsibleModule) == params(basic.AnsibleModule)
+
+
+@pytest.mark.parametrize("given", [{"path": "/opt"}, {"path": "/s3cr3t/x", "other": 1}, {"count": 1}])
+def test_secrets_are_in_no_result_and_no_system_log(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(plain_module.syslog, "syslog", lambda _level, words: logged.append(words))
+    monkeypatch.setattr(plain_module, "GIVEN", {**given, "key": "s3cr3t"})
+    with pytest.raises(SystemExit):
+        module = plain_module.AnsibleModule(argument_spec={name: dict(spec) for name, spec in SPEC.items()})
+        assert module.params["key"] == "s3cr3t"
+        module.exit_json(log=["said s3cr3t twice: s3cr3t"], more={"s3cr3t": ("s3cr3t", 7)})
+    printed = capsys.readouterr().out
+    assert "s3cr3t" not in printed
+    assert not any("s3cr3t" in words for words in logged)
+    result = json.loads(printed)
+    assert result["invocation"]["module_args"]["key"] == plain_module.HIDDEN
+    if len(given) == 1 and "path" in given:
+        assert result["log"] == ["said ******** twice: ********"]
+        assert result["more"] == {"********": ["********", 7]}
 
 
 def test_passwords_of_addresses_are_not_in_the_system_log(monkeypatch: pytest.MonkeyPatch) -> None:

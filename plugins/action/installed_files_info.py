@@ -1,0 +1,14 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Runs the module installed_files_info without Ansible's libraries (plugin_utils/plain_action.py)."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from ..plugin_utils.plain_action import PlainAction, packed_sources
+
+packed_sources("installed_files_info")  # once, before Ansible starts a process for each host
+
+
+class ActionModule(PlainAction):
+    """Runs the module installed_files_info on the host."""
