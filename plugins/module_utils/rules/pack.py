@@ -22,7 +22,7 @@ from .archive_formats import has_control, is_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Mapping, Sequence  # noqa: F401
+    from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence  # noqa: F401
 
 LISTING = "manifest"
 """The first member: the list of everything in the generation."""
@@ -36,6 +36,10 @@ LARGEST = 16 << 30
 """The most bytes of a packed generation."""
 LONGEST = 1000
 """The most characters of a path or of the target of a link."""
+LONGEST_LINE = 32768
+"""The most bytes of a line of the list."""
+MOST_FOLLOWED = 40
+"""How many links the target of a link may lead through, as for the Linux kernel."""
 MOST_NAMED = 1000
 """The most files of which a host is asked at once which component installed them."""
 CHUNK = 8 << 20
@@ -74,27 +78,59 @@ def read(data):
     if not lines or len(lines) > MOST:
         raise ValueError("its list has %d entries; 1 to %d are accepted" % (len(lines), MOST))
     entries = []
-    for line in lines:
-        fields = json.loads(line)
-        if not isinstance(fields, dict):
-            raise ValueError("its list contains an entry that is not an object")
+    for number, line in enumerate(lines, 1):
+        fields = _fields(line, number)
         entries.append(_entry(fields.get("path"), fields))
     _check(entries)
     return entries
 
 
+def _fields(line, number):
+    # type: (str, int) -> Dict[str, Any]
+    try:
+        fields = json.loads(line) if len(line) <= LONGEST_LINE else None
+    except (ValueError, RuntimeError):  # RuntimeError: it is nested too deeply
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError("line %d of its list is not an object of JSON" % number)
+    return fields
+
+
 def links_out(entries, root, outside):
-    # type: (Iterable[Listed], str, Sequence[str]) -> List[str]
-    """The paths of links that lead neither into the generation, whose final path is `root`, nor below `outside`."""
+    # type: (Sequence[Listed], str, Sequence[str]) -> List[str]
+    """The paths of links that lead neither into the generation, whose final path is `root`, nor below `outside`.
+
+    Links of the list on the way are followed. Nobody knows which links are outside, so no way leads up from there.
+    """
     allowed = [directory.rstrip("/") for directory in outside if directory.startswith("/")] + [root]
-    found = []
-    for entry in entries:
-        if entry.type != LINK:
-            continue
-        target = posixpath.normpath(posixpath.join(root, posixpath.dirname(entry.path), entry.target))
-        if not any(target == directory or target.startswith(directory + "/") for directory in allowed):
-            found.append(entry.path)
-    return found
+    links = dict((posixpath.join(root, entry.path), entry.target) for entry in entries if entry.type == LINK)
+    return [path[len(root) + 1 :] for path in sorted(links) if not _is_below(_end_of(path, links, root), allowed)]
+
+
+def _end_of(path, links, root):
+    # type: (str, Mapping[str, str], str) -> Optional[str]
+    """Where a link leads at last; None if the way goes up outside `root`, or through too many links."""
+    place, parts, followed = posixpath.dirname(path), [posixpath.basename(path)], 0
+    while parts:
+        part = parts.pop()
+        if part == posixpath.pardir:
+            place = posixpath.dirname(place)
+            if not _is_below(place, [root]):
+                return None
+        elif part not in ("", posixpath.curdir):
+            place = posixpath.join(place, part)
+        if place in links:
+            target, followed = links[place], followed + 1
+            if followed > MOST_FOLLOWED:
+                return None
+            place = "/" if target.startswith("/") else posixpath.dirname(place)
+            parts += reversed(target.split("/"))
+    return place
+
+
+def _is_below(path, directories):
+    # type: (Optional[str], Sequence[str]) -> bool
+    return path is not None and any((path + "/").startswith(directory + "/") for directory in directories)
 
 
 def _entry(path, fields):
