@@ -10,10 +10,10 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE
-from neuraltalk_provision.mirror import cache
+from neuraltalk_provision.mirror import cache, signing
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.site import cache_check, packing
+from neuraltalk_provision.site import cache_check
 
 app = typer.Typer(
     help="Packed generations: built on one host, unpacked on the others of the same kind.", no_args_is_help=True
@@ -116,7 +116,7 @@ def sign(
     chosen = settings_file.load(settings, mirror=mirror)
     signed = {}
     for name in ids:
-        signed[name] = str(packing.sign(chosen, name, key))
+        signed[name] = str(cache.sign(chosen.mirror, name, signing.choose(key, chosen)))
         output.say(f"{name}: signed, {signed[name]}")
     output.result({"signed": signed})
     return EXIT_FINE

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import bounded, cache_entry, signature_files, trust, whole_file
+from neuraltalk_provision.mirror import (
+    bounded,
+    cache_entry,
+    cache_needs,
+    signature_files,
+    signing,
+    trust,
+    whole_file,
+)
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES
 from neuraltalk_provision.rules.pack import ID
@@ -66,7 +74,7 @@ def find(demand: trust.Demand, generation: str, *, hashed: bool = True) -> Found
 
 
 def entry_bytes(mirror: Path, generation: str) -> bytes:
-    """The bytes of an entry, to sign them. Raises MirrorError if there is none that can be read as one."""
+    """The bytes of an entry. Raises MirrorError if there is none that can be read as one."""
     place = folder(mirror, generation)
     with naming(place / ENTRY, "read", MirrorError):
         content = bounded.read(place / ENTRY, LARGEST_ENTRY).content
@@ -75,6 +83,31 @@ def entry_bytes(mirror: Path, generation: str) -> bytes:
     except ValueError as error:
         raise MirrorError(f"{place / ENTRY}: {error}", advice="`provision cache remove` removes it.") from None
     return content
+
+
+def sign(mirror: Path, generation: str, key: signing.Key) -> Path:
+    """Sign the entry of a generation; the file of the signature.
+
+    Raises MirrorError, and signs nothing, if its tar is not what the entry says, or if the entry changed meanwhile.
+    """
+    content = entry_bytes(mirror, generation)
+    place = folder(mirror, generation)
+    entry = cache_entry.parse(content, generation)
+    problem = _problem_of_tar(place / entry.file, entry, hashed=True)
+    if not problem:
+        try:
+            cache_needs.refuse_others(entry, cache_needs.inspect(place / entry.file))
+        except ValueError as error:
+            problem = f"{place / ENTRY}: {error}"
+    if problem:
+        raise MirrorError(problem, advice="Nothing was signed. `provision cache remove` removes the generation.")
+    name, signature = signing.signature_of(content, key)
+    if entry_bytes(mirror, generation) != content:
+        raise MirrorError(f"{place / ENTRY} was changed while it was signed", advice="Nothing was signed.")
+    with naming(place / SIGNATURES, "written", MirrorError):
+        (place / SIGNATURES).mkdir(exist_ok=True)
+        whole_file.write(place / SIGNATURES / name, signature)
+    return place / SIGNATURES / name
 
 
 def check_signed(

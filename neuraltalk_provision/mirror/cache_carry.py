@@ -143,19 +143,5 @@ def _install(
     tar = own[cache_files.tar(name)]
     if (tar.size, tar.sha256) != (entry.size, entry.sha256):
         raise ValueError("its tar is not the one of its entry")
-    refuse_other_needs(entry, cache_needs.inspect(where(tar.file)))
+    cache_needs.refuse_others(entry, cache_needs.inspect(where(tar.file)))
     cache.publish(demand.mirror, entry, where(tar.file), content, signatures)
-
-
-def refuse_other_needs(entry: CacheEntry, found: cache_needs.Inspected) -> None:
-    """ValueError if an entry demands less of hosts than the programs in its tar need, or leaves out something else."""
-    needs = found.needs
-    same = (entry.needs.machine, entry.needs.glibc, entry.needs.libraries) == (
-        needs.machine,
-        needs.glibc,
-        needs.libraries,
-    )
-    if not same or entry.needs.level < needs.level or bool(entry.needs.python) < found.extends_python:
-        raise ValueError("its entry does not say what its programs need")
-    if set(entry.left_out) != set(found.lacks):
-        raise ValueError("its entry does not say which files of the mirror it needs")

@@ -11,7 +11,7 @@ from typing import IO, Protocol
 
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import elf
-from neuraltalk_provision.mirror.cache_entry import Needs
+from neuraltalk_provision.mirror.cache_entry import CacheEntry, Needs
 from neuraltalk_provision.rules import archives, pack
 from neuraltalk_provision.rules.archive_formats import ArchiveError
 from neuraltalk_provision.rules.runtime import MOST_LIBRARIES, SONAME, glibc_of, number
@@ -90,6 +90,20 @@ def inspect(file: Path) -> Inspected:
         raise MirrorError(f"{file}: what its programs need is more than is possible: {error}", advice=_ADVICE) from None
     lacks = {entry.sha256 for entry in entries if entry.type == pack.FILE and entry.path not in found.seen}
     return Inspected(needs, found.extends_python, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
+
+
+def refuse_others(entry: CacheEntry, found: Inspected) -> None:
+    """ValueError if an entry demands less of hosts than the programs in its tar need, or leaves out something else."""
+    needs = found.needs
+    same = (entry.needs.machine, entry.needs.glibc, entry.needs.libraries) == (
+        needs.machine,
+        needs.glibc,
+        needs.libraries,
+    )
+    if not same or entry.needs.level < needs.level or bool(entry.needs.python) < found.extends_python:
+        raise ValueError("its entry does not say what its programs need")
+    if set(entry.left_out) != set(found.lacks):
+        raise ValueError("its entry does not say which files of the mirror it needs")
 
 
 _ADVICE = "Nothing of it is used. The generation is built on each host instead."

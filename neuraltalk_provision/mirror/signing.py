@@ -83,9 +83,10 @@ def sign(mirror: Path, key: Key) -> Made:
     )
 
 
-def sign_content(content: bytes, key: Key, place: Path) -> Path:
-    """Sign the content of another file than a lock, and write the signature to the directory `place`; its file."""
-    return _write_to(place, _accepted(content, key))
+def signature_of(content: bytes, key: Key) -> tuple[str, bytes]:
+    """The signature of another content than a lock's, and the name of its file, which belongs to the key."""
+    signature = _accepted(content, key)
+    return _name(signature), signature.text
 
 
 def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
@@ -97,12 +98,16 @@ def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
 
 
 def _write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
-    """Write a signature to a directory, under a name that belongs to its key; the file."""
-    file = place / f"{sha256(signature.key).hexdigest()[:16]}{signature_files.SUFFIX}"
+    """Write a signature to a directory; the file."""
+    file = place / _name(signature)
     with naming(place, "written", MirrorError):
         place.mkdir(exist_ok=True)
         whole_file.write(file, signature.text)
     return file
+
+
+def _name(signature: ssh_keygen.Armored) -> str:
+    return f"{sha256(signature.key).hexdigest()[:16]}{signature_files.SUFFIX}"
 
 
 def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision.errors import MirrorError, ProvisionError, naming
-from neuraltalk_provision.mirror import cache, cache_files, cache_needs, signing, trust
+from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
+from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_needs import Inspected
 from neuraltalk_provision.output import Output
@@ -137,15 +137,16 @@ def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntr
             if name in builder.libraries and builder.libraries[name].package
         },
     )
-    cache.publish(settings.mirror, entry, fetched.file)
+    content = entry.as_bytes()
+    signatures: dict[str, bytes] = {}
+    problem: UsageError | None = None
     if settings.mirror_trust != "unsigned":
-        sign(settings, entry.id, None)
+        # What is in memory is signed: others may be able to write to the mirror.
+        try:
+            signatures = dict([signing.signature_of(content, signing.choose(None, settings))])
+        except UsageError as error:
+            problem = error
+    cache.publish(settings.mirror, entry, fetched.file, content, signatures)
+    if problem:
+        raise problem
     return entry
-
-
-def sign(settings: Settings, generation: str, key: Path | None) -> Path:
-    """Sign the entry of a generation as the lock is signed; the file of the signature. Raises UsageError."""
-    place = cache.folder(settings.mirror, generation)
-    chosen = signing.choose(key, settings)
-    content = cache.entry_bytes(settings.mirror, generation)
-    return signing.sign_content(content, chosen, place / cache_files.SIGNATURES)

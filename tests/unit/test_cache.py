@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import cache, cache_needs, elf, lock
+from neuraltalk_provision.mirror import cache, cache_needs, elf, lock, signing
 from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
 from neuraltalk_provision.rules import pack
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import packing
 from tests.unit import signed
 from tests.unit.test_generation_pack import FOLDER, archive, listing, sha256, written
 from tests.unit.test_runtime import entry
@@ -45,7 +44,8 @@ def tar(folder: Path, files: dict[str, bytes]) -> Path:
 def published(settings: Settings, tmp_path: Path) -> CacheEntry:
     file = tar(tmp_path, {"a": b"a"})
     content = file.read_bytes()
-    made = entry(sha256=sha256(content), size=len(content))
+    needs = cache_needs.inspect(file).needs.model_dump()
+    made = entry(sha256=sha256(content), size=len(content), needs=needs, left_out=[])
     incoming = cache.incoming(settings.mirror, ID)
     incoming.write_bytes(content)
     cache.publish(settings.mirror, made, incoming)
@@ -135,17 +135,51 @@ def test_unsigned_entry_is_refused_where_signatures_are_demanded(settings: Setti
     demanding = settings.model_copy(update={"mirror_trust": "signed"})
     signed.allow(settings, f"alice {signed.public(key)}")
     assert "it has no signature" in problem(demanding)
-    packing.sign(demanding, ID, key)
+    cache.sign(demanding.mirror, ID, signing.Key(file=key))
     assert cache.find(demanding, ID).entry
     stranger = signed.new_key(tmp_path, "mallory")
     published(settings, tmp_path)
     assert "it has no signature" in problem(demanding), "a new entry needs a new signature"
-    packing.sign(demanding, ID, stranger)
+    cache.sign(demanding.mirror, ID, signing.Key(file=stranger))
     assert "unknown key" in problem(demanding)
-    packing.sign(demanding, ID, key)
+    cache.sign(demanding.mirror, ID, signing.Key(file=key))
     file = place(settings) / "entry.json"
     file.write_bytes(file.read_bytes().replace(b"node1", b"node2"))
     assert "other content" in problem(demanding)
+
+
+def test_entry_is_not_signed_if_its_tar_is_damaged(settings: Settings, tmp_path: Path) -> None:
+    made = published(settings, tmp_path)
+    key = signing.Key(file=signed.new_key(tmp_path, "alice"))
+    (place(settings) / made.file).write_bytes(b"x" * made.size)
+    with pytest.raises(MirrorError, match="it was changed"):
+        cache.sign(settings.mirror, ID, key)
+    assert not (place(settings) / "entry.json.sig.d").exists()
+
+
+def test_entry_is_not_signed_if_it_demands_less_than_its_programs_need(settings: Settings, tmp_path: Path) -> None:
+    made = published(settings, tmp_path)
+    other = made.model_copy(update={"left_out": ("a" * 64,)})
+    (place(settings) / "entry.json").write_bytes(other.as_bytes())
+    with pytest.raises(MirrorError, match="does not say which files of the mirror it needs"):
+        cache.sign(settings.mirror, ID, signing.Key(file=signed.new_key(tmp_path, "alice")))
+
+
+def test_entry_that_changes_while_it_is_signed_is_not_signed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = published(settings, tmp_path)
+    key = signing.Key(file=signed.new_key(tmp_path, "alice"))
+    real = signing.signature_of
+
+    def change(content: bytes, key: signing.Key) -> tuple[str, bytes]:
+        (place(settings) / "entry.json").write_bytes(made.model_copy(update={"builder": "mallory"}).as_bytes())
+        return real(content, key)
+
+    monkeypatch.setattr(signing, "signature_of", change)
+    with pytest.raises(MirrorError, match="changed while it was signed"):
+        cache.sign(settings.mirror, ID, key)
+    assert not (place(settings) / "entry.json.sig.d").exists()
 
 
 def test_leftovers_of_killed_commands_are_removed_and_those_of_running_ones_stay(settings: Settings) -> None:

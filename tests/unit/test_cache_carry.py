@@ -11,12 +11,21 @@ import pytest
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import bundle, bundle_plan, cache, cache_carry, cache_files, cache_needs, lock, parts
+from neuraltalk_provision.mirror import (
+    bundle,
+    bundle_plan,
+    cache,
+    cache_carry,
+    cache_files,
+    cache_needs,
+    lock,
+    parts,
+    signing,
+)
 from neuraltalk_provision.mirror import unbundle as unbundling
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.unbundle import Outcome
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import packing
 from tests.unit import carrying, signed
 from tests.unit.carrying import quiet, tree
 from tests.unit.test_cache import ID, PYTHON, tar
@@ -84,7 +93,7 @@ def test_signatures_are_carried_and_demanded(here: Settings, there: Settings, tm
     here, there = here.model_copy(update=demand), there.model_copy(update=demand)
     signed.allow(here, f"alice {signed.public(key)}")
     signed.sign(here, key)
-    packing.sign(here, ID, key)
+    cache.sign(here.mirror, ID, signing.Key(file=key))
     done = carry(here, there, tmp_path / "parts")
     assert done.generations == (ID,)
     assert tree(there.mirror) == tree(here.mirror)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from neuraltalk_provision.cli.site import show_found
 from neuraltalk_provision.fleet import survey
-from neuraltalk_provision.mirror import cache, cache_needs
+from neuraltalk_provision.mirror import cache, cache_needs, signing
+from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.cache import Pack, Runtime
 from neuraltalk_provision.results.host_state import HostState
@@ -19,6 +21,7 @@ from neuraltalk_provision.site import plan as plans
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from neuraltalk_provision.site.unpack import Unpack, by_builder
+from tests.unit import signed
 from tests.unit.plans import HOSTS, state_of
 from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
 from tests.unit.test_generation_pack import sha256
@@ -86,6 +89,29 @@ def world(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def unpacks(found: survey.Survey) -> dict[str, str]:
     return {plan.host: plan.unpack.words for plan in found.plans if plan.unpack}
+
+
+def test_what_is_signed_is_what_was_packed_and_not_what_is_in_the_mirror(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody without a key, who can write to the mirror, changes the entry as soon as it is there."""
+    key = signed.new_key(tmp_path, "alice")
+    settings = world.fleet.settings = world.fleet.settings.model_copy(
+        update={"mirror_trust": "signed", "allowed_signers": tmp_path / "allowed"}
+    )
+    signed.allow(settings, f"alice {signed.public(key)}")
+    signed.sign(settings, key)
+    published = cache.publish
+    monkeypatch.setattr(signing, "choose", lambda _key, _demand: signing.Key(file=key))
+
+    def publish(mirror: Path, entry: CacheEntry, *more: Any) -> None:
+        published(mirror, entry, *more)
+        file = cache.folder(mirror, entry.id) / "entry.json"
+        file.write_bytes(file.read_bytes().replace(b"node9", b"node6"))
+
+    monkeypatch.setattr(cache, "publish", publish)
+    world.fill_cache()
+    assert "other content" in cache.find(settings, GENERATION.id).problem
 
 
 @pytest.mark.parametrize("state", [POOR, NO_ROOT])
