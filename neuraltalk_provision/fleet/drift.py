@@ -94,12 +94,15 @@ def compare(hosts: Iterable[Observed], gpu_components: frozenset[str], accepted:
     accepted = accepted or Accepted()
     known = sorted(hosts, key=lambda one: one.host)
     found = {one.host: facts(one) for one in known}
-    groups = majority.groups(found.items())
+    once_each = majority.once_each(found)
+    groups = majority.groups(once_each.items())
+    richer = majority.richer(once_each.values())
     by_name = {group.name: group for group in groups}
     reports = []
     for one in known:
         mine = [by_name[name] for name in found[one.host].groups]
-        listed = differences(one, found[one.host], mine, gpu_components)
+        cards = richer.get((found[one.host].platform, found[one.host].models))
+        listed = differences(one, found[one.host], mine, gpu_components, cards)
         listed = tuple(replace(entry, accepted=True) if accepted.covers(one.host, entry) else entry for entry in listed)
         reports.append(HostDrift(one.host, listed, found[one.host]))
     undecided = []

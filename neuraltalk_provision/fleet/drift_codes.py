@@ -14,6 +14,8 @@ UNSAFE = "host.unsafe"
 NO_GENERATION = "generation.none"
 OTHER_GENERATION = "generation.other"
 UNSEALED = "generation.unsealed"
+UNCONFIRMED = "activation.unconfirmed"
+ACTIVATION_UNKNOWN = "activation.unknown"
 COMPONENT_CHANGED = "component.changed"
 COMPONENT_MISSING = "component.missing"
 COMPONENT_SURPLUS = "component.surplus"
@@ -26,6 +28,7 @@ NO_ROLLBACK = "rollback.none"
 CARDS_UNKNOWN = "cards.unknown"
 CARDS_LOST = "cards.lost"
 CARDS_COUNT = "cards.count"
+CARDS_MODELS = "cards.models"
 CUDNN_NOT_SWAPPED = "cudnn.not_swapped"
 CUDNN_UNDONE = "cudnn.undone"
 CUDNN_UNFINISHED = "cudnn.unfinished"
@@ -61,6 +64,8 @@ MEANING: Mapping[str, str] = {
     NO_GENERATION: "nothing is installed",
     OTHER_GENERATION: "another generation is current than the one that the mirror and the settings describe",
     UNSEALED: "the current generation is not sealed, or its manifest is missing or was exchanged",
+    UNCONFIRMED: "nobody has confirmed the last activation: the host can return to its former generation at any moment",
+    ACTIVATION_UNKNOWN: "the record of the last activation cannot be read",
     COMPONENT_CHANGED: "a component was built from other inputs than those of the mirror's lock",
     COMPONENT_MISSING: "a component is not built",
     COMPONENT_SURPLUS: "a component is built that the lock does not describe",
@@ -74,6 +79,7 @@ MEANING: Mapping[str, str] = {
     CARDS_UNKNOWN: "it cannot be told whether the host has cards, usually because of its driver",
     CARDS_LOST: "no card is found, but the current generation was built for cards",
     CARDS_COUNT: "another number of cards than most hosts with such cards",
+    CARDS_MODELS: "the host has only some of the models of card that most hosts with such cards have",
     CUDNN_NOT_SWAPPED: "the CUDA directory has another cuDNN than the mirror's, and no swap was recorded",
     CUDNN_UNDONE: "a swap was recorded, but something replaced its files, usually a package update",
     CUDNN_UNFINISHED: "a swap or its restoration was interrupted",

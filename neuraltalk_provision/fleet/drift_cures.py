@@ -20,6 +20,10 @@ WAIT = (
     f"wait until that command has ended; if its controller is dead: provision site --take-over --limit {HOSTS}, "
     "which also continues its work"
 )
+CONFIRM = (
+    f"wait until the command that activates has ended; then: provision site --limit {HOSTS}, which first returns to the "
+    "former generation if nobody has confirmed"
+)
 CARDS = "by hand: find out why the driver sees no card (nvidia-smi, dmesg); then run provision drift again"
 COUNT = "by hand: look for the missing cards with nvidia-smi, lspci and dmesg; reboot if one has fallen off the bus"
 KERNEL = "by hand: install the kernel of the other hosts and reboot, when no run uses the host"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from neuraltalk_provision.fleet import drift_codes, drift_cures
 from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.majority import Majority
-from neuraltalk_provision.fleet.observed import NONE, Facts, Observed, versions
+from neuraltalk_provision.fleet.observed import NONE, Facts, Observed, in_words, versions
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import cudnn
 
@@ -18,6 +18,7 @@ def of_gpu(
     facts: Facts,
     majorities: Mapping[str, Majority],
     gpu_components: frozenset[str],
+    richer: Majority | None,
 ) -> list[Difference]:
     """Whether the cards that the generation was built for are there, and the cuDNN that the recipe swaps in."""
     found = []
@@ -29,6 +30,9 @@ def of_gpu(
         if built:
             words = f"the generation has {', '.join(built)}"
             found.append(Difference(drift_codes.CARDS_LOST, item=words, found=NONE, cure=drift_cures.CARDS))
+    if richer:
+        models = in_words(facts.models)
+        found.append(Difference(drift_codes.CARDS_MODELS, found=models, majority=str(richer), cure=drift_cures.COUNT))
     one = majorities.get("cudnn")
     swapped = _swapped(observed, state, one)
     if swapped:

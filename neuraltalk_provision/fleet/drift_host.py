@@ -11,7 +11,8 @@ from neuraltalk_provision.fleet.majority import Group, Majority
 from neuraltalk_provision.fleet.observed import NONE, Facts, Observed, component, has_former, package
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import HostState
-from neuraltalk_provision.rules import checks
+from neuraltalk_provision.rules import activation, checks
+from neuraltalk_provision.site.needed_packages import missing_packages
 
 # Facts that are compared only with most hosts: the code of a difference, and the cure.
 _BY_MAJORITY = {
@@ -27,21 +28,26 @@ _LONGEST = 2_000
 
 
 def differences(
-    observed: Observed, facts: Facts, groups: Sequence[Group], gpu_components: frozenset[str]
+    observed: Observed,
+    facts: Facts,
+    groups: Sequence[Group],
+    gpu_components: frozenset[str],
+    richer: Majority | None = None,
 ) -> tuple[Difference, ...]:
-    """All differences of a host. `groups` are the groups in `facts`."""
+    """All differences of a host. `groups` are the groups in `facts`, and `richer` is what `majority.richer` found."""
     state = observed.state
     if state is None:
         found = _of_host(observed, observed.unasked)
         return (Difference(drift_codes.NOT_ASKED, found=found, cure=drift_cures.AGAIN),)
     majorities = {name: one for group in groups for name, one in group.majorities.items()}
-    gpu = of_gpu(observed, state, facts, majorities, gpu_components)
+    gpu = of_gpu(observed, state, facts, majorities, gpu_components, richer)
     # Without its cards another generation is described for the host. To build that one would be no cure.
     unclear = any(one.code in (drift_codes.CARDS_UNKNOWN, drift_codes.CARDS_LOST) for one in gpu)
     return (
         *_refused(observed),
         *_worked_on(state),
         *gpu,
+        *_activation(state),
         *_generation(observed, state, majorities, unclear=unclear),
         *_files(observed, state),
         *_system(observed, state, facts, majorities),
@@ -63,6 +69,17 @@ def _worked_on(state: HostState) -> Iterator[Difference]:
     elif state.busy:
         found = f"a build runs: pid {state.busy[0].pid}, log {state.busy[0].log}"
         yield Difference(drift_codes.WORKED_ON, found=_short(found), cure=drift_cures.WAIT)
+
+
+def _activation(state: HostState) -> Iterator[Difference]:
+    """Whether the last activation was confirmed: if not, the host returns by itself."""
+    found = state.activation
+    if found.state == activation.UNCONFIRMED:
+        yield Difference(
+            drift_codes.UNCONFIRMED, item=found.target, found=found.state, who=found.holder, cure=drift_cures.CONFIRM
+        )
+    elif found.state == activation.UNREADABLE:
+        yield Difference(drift_codes.ACTIVATION_UNKNOWN, found=_short(found.problem), cure=drift_cures.PLAN)
 
 
 def _generation(
@@ -115,12 +132,11 @@ def _files(observed: Observed, state: HostState) -> Iterator[Difference]:
         )
         return
     generation, files = state.stack.generation(state.stack.current), observed.files
-    sealed = generation.sealed and generation.manifest
-    if files is None or not files.compared:
-        if sealed:
-            why = next(
-                (check.saw for check in observed.checks if check.name == checks.FILES), "the host returned nothing"
-            )
+    check = next((check for check in observed.checks if check.name == checks.FILES), None)
+    contradicts = check is not None and not check.passed and files is not None and not files.differing
+    if files is None or not files.compared or contradicts:
+        if generation.sealed and generation.manifest:
+            why = check.saw if check else "the host returned nothing"
             yield Difference(drift_codes.NOT_VERIFIED, found=_short(why), cure=drift_cures.VERIFY)
     else:
         for file in files.listed:
@@ -153,10 +169,9 @@ def _system(
     observed: Observed, state: HostState, facts: Facts, majorities: dict[str, Majority]
 ) -> Iterator[Difference]:
     """Packages, account, and what is compared only with most hosts."""
-    for name in observed.recipe.required if observed.recipe else ():
-        if name not in state.packages:
-            most = _most(majorities, package(name))
-            yield Difference(drift_codes.PACKAGE_MISSING, item=name, found=NONE, majority=most, cure=drift_cures.SITE)
+    for name in missing_packages(state, observed.recipe) if observed.recipe else ():
+        most = _most(majorities, package(name))
+        yield Difference(drift_codes.PACKAGE_MISSING, item=name, found=NONE, majority=most, cure=drift_cures.SITE)
     for name, version in state.packages.items():
         most_have = majorities.get(package(name))
         if most_have and most_have.value != version:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.fleet import drift_codes
 from neuraltalk_provision.fleet.findings import Difference
-from neuraltalk_provision.fleet.observed import NONE, Facts, component
+from neuraltalk_provision.fleet.observed import NONE, Facts, component, in_words
 
 FEWEST = 3
 """With fewer hosts there is no majority."""
@@ -52,6 +53,33 @@ class Group:
             name: {"value": one.value, "hosts": one.hosts, "of": one.of} for name, one in self.majorities.items()
         }
         return {"name": self.name, "hosts": len(self.hosts), "majorities": majorities, "remark": self.remark}
+
+
+def once_each(facts: Mapping[str, Facts]) -> dict[str, Facts]:
+    """The facts of each machine under the first of its names: several names of one machine count once."""
+    first: dict[str, str] = {}
+    for host, found in facts.items():
+        first.setdefault(found.machine or host, host)
+    return {host: facts[host] for host in first.values()}
+
+
+def richer(facts: Iterable[Facts]) -> dict[tuple[str, tuple[str, ...]], Majority]:
+    """{(platform, models of cards): the cards of the hosts of the platform that have these models and others}.
+
+    Only for models that too few hosts have for a majority of their own: they may have lost the other cards.
+    """
+    counts = Counter((one.platform, one.models) for one in facts if one.models)
+    found = {}
+    for (platform, models), few in counts.items():
+        larger = [
+            (hosts, more)
+            for (where, more), hosts in counts.items()
+            if where == platform and set(models) < set(more) and few < FEWEST <= hosts
+        ]
+        if larger:
+            hosts, more = max(larger)
+            found[platform, models] = Majority(in_words(more), hosts, hosts + few)
+    return found
 
 
 def groups(facts: Iterable[tuple[str, Facts]]) -> tuple[Group, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neuraltalk_provision.catalogue.platform import Platform
@@ -13,6 +13,9 @@ from neuraltalk_provision.rules.cudnn import ABSENT
 
 NONE = "none"
 """The value of a fact for something that a host does not have."""
+UNKNOWN = "unknown"
+"""The value of a fact that every host has, but that this one does not say."""
+_MAKER = "NVIDIA "
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Facts:
 
     by_group: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     lock: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    models: tuple[str, ...] = ()
+    """The models of the cards, sorted."""
+    machine: str = ""
+    """What several names of one machine have in common; empty if it is not known."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -59,10 +67,16 @@ def facts(observed: Observed) -> Facts:
         return Facts()
     platform = Platform(state.platform.id, state.platform.version, state.platform.machine, "apt").key
     by_group = {platform: _general(state)}
-    models = sorted({card.name for card in state.gpu.cards})
+    # The driver writes the maker before the name, or not, depending on its version.
+    models = tuple(sorted({card.name.removeprefix(_MAKER) for card in state.gpu.cards}))
     if models:
-        by_group[f"{platform} with {' and '.join(models)}"] = _of_cards(state)
-    return Facts(by_group, _lock(observed.recipe))
+        by_group[f"{platform} with {in_words(models)}"] = _of_cards(state)
+    return Facts(by_group, _lock(observed.recipe), platform, models, state.identity.machine)
+
+
+def in_words(models: Sequence[str]) -> str:
+    """The models of cards, as the name of a group has them."""
+    return " and ".join(models)
 
 
 def component(name: str) -> str:
@@ -85,9 +99,9 @@ def _general(state: HostState) -> dict[str, str]:
     stack, system = state.stack, state.platform
     found = {
         "generation": stack.current or NONE,
-        "kernel": system.kernel,
-        "libc": system.libc,
-        "python": system.python,
+        "kernel": system.kernel or UNKNOWN,
+        "libc": system.libc or UNKNOWN,
+        "python": system.python or UNKNOWN,
         "rollback": "available" if has_former(state) else NONE,
     }
     found |= {component(name): digest for name, digest in stack.generation(stack.current or "").stamps.items()}

@@ -8,11 +8,12 @@ from typing import Any
 
 from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Build, Cudnn, Generation, HostState
+from neuraltalk_provision.results.host_state import Build, Cudnn, HostState
 from neuraltalk_provision.rules import activation as activations
 from neuraltalk_provision.rules import cudnn as cudnns
 from neuraltalk_provision.rules import machines
 from neuraltalk_provision.site import unpack as unpacks
+from neuraltalk_provision.site.needed_packages import missing_packages
 from neuraltalk_provision.site.obstacles import obstacles
 from neuraltalk_provision.site.sharing import Share
 from neuraltalk_provision.site.unpack import Unpack
@@ -137,7 +138,9 @@ def plan(
     With `unpack` the generation is not built on the host: what only a build needs is no reason to refuse.
     """
     generation = state.stack.generation(recipe.id)
-    steps = [_packages(state, recipe, generation, unpack), _account(state)]
+    missing = missing_packages(state, recipe, unpack)
+    words = f"missing: {', '.join(missing)}" if missing else ""
+    steps = [Step("packages", bool(missing), words), _account(state)]
     for part in recipe.parts:
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -231,16 +234,6 @@ def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
         "To replace it and keep a backup, run `provision cudnn swap --foreign`. To leave it as it is, set "
         "gpu_stack_cudnn_mode: private"
     )
-
-
-def _packages(state: HostState, recipe: Recipe, generation: Generation, unpack: Unpack | None) -> Step:
-    """A host that unpacks or has unpacked needs no compilers, only what the generation needs when it is used."""
-    missing = [name for name in recipe.required if name not in state.packages]
-    if generation.sealed and generation.lacks is not None:
-        missing = list(generation.lacks)
-    elif unpack:
-        missing = list(unpack.lacks)
-    return Step("packages", bool(missing), f"missing: {', '.join(missing)}" if missing else "")
 
 
 def _account(state: HostState) -> Step:

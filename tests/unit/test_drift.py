@@ -290,7 +290,7 @@ def test_host_that_was_lost_before_its_files_were_compared_is_not_complete() -> 
 
 
 def test_check_that_failed_is_drift_unless_its_subject_is_compared_in_detail() -> None:
-    failed = [Check(name=name, passed=False, saw="x") for name in ("stamps", "files", "plan", "vgg16")]
+    failed = [Check(name=name, passed=False, saw="x") for name in ("stamps", "cards", "plan", "vgg16")]
     one = only(compare(replace(observed(), checks=(*failed, Check(name="nn", passed=True, saw="x")))))
     assert (one.code, one.item) == (drift_codes.CHECK_FAILED, "vgg16")
 
