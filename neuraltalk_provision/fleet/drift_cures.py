@@ -21,8 +21,8 @@ WAIT = (
     "which also continues its work"
 )
 CONFIRM = (
-    f"wait until the command that activates has ended; then: provision site --limit {HOSTS}, which first returns to the "
-    "former generation if nobody has confirmed"
+    f"wait until the command that activates has ended; then: provision site --limit {HOSTS}, which first returns to "
+    "the former generation if nobody has confirmed"
 )
 CARDS = "by hand: find out why the driver sees no card (nvidia-smi, dmesg); then run provision drift again"
 COUNT = "by hand: look for the missing cards with nvidia-smi, lspci and dmesg; reboot if one has fallen off the bus"
@@ -95,5 +95,6 @@ def version(observed: Observed, name: str, wanted: str) -> str:
     managers = observed.state.platform.managers if observed.state else ()
     if "apt-get" in managers:
         return f"on the host: apt-get install {name}={wanted}"
-    command = "dnf" if "dnf" in managers else "yum"
-    return f"on the host: {command} install {name}-{wanted}"
+    if "dnf" in managers:
+        return f"on the host: dnf install {name}-{wanted}"
+    return f"on the host: yum install {name}-{wanted}; if it has a newer one: yum downgrade {name}-{wanted}"

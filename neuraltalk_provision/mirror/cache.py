@@ -5,6 +5,7 @@ An entry that is damaged, incomplete or not signed as demanded is never used; wh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -172,6 +173,13 @@ def _is_alive(file: Path) -> bool:
     except PermissionError:
         return True
     return match is not None
+
+
+def drop_incoming(file: Path) -> None:
+    """Remove a temporary file of `incoming`, and its directory if there is nothing else in it."""
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        file.parent.rmdir()
 
 
 def publish(

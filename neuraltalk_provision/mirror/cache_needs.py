@@ -38,14 +38,13 @@ class Inspected:
     """What a packed generation needs and contains.
 
     `extends_python` means that it has extension modules, which only one version of Python can load.
-    `lacks` are the SHA-256 of files in the list that the tar does not have, `damaged` its programs that cannot run.
+    `lacks` are the SHA-256 of files in the list that the tar does not have.
     """
 
     needs: Needs
     extends_python: bool
     lacks: tuple[str, ...]
     entries: tuple[pack.Listed, ...]
-    damaged: tuple[str, ...]
 
 
 @dataclass
@@ -55,13 +54,14 @@ class _Found:
     provided: set[str] = field(default_factory=set)
     level: int = 1
     extends_python: bool = False
-    damaged: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
 
 def inspect(file: Path) -> Inspected:
-    """What the generation in a tar needs, and what it contains. Raises MirrorError if it is not what its list says.
+    """What the generation in a tar needs, and what it contains.
 
+    Raises MirrorError if it is not what its list says, or if it has a program or library of which cannot be told what
+    it needs: hosts could not be checked before they unpack it.
     Every member is read and compared with the list, as a host does that unpacks it.
     """
     found = _Found()
@@ -89,7 +89,7 @@ def inspect(file: Path) -> Inspected:
     except ValueError as error:
         raise MirrorError(f"{file}: what its programs need is more than is possible: {error}", advice=_ADVICE) from None
     lacks = {entry.sha256 for entry in entries if entry.type == pack.FILE and entry.path not in found.seen}
-    return Inspected(needs, found.extends_python, tuple(sorted(lacks)), entries, tuple(found.damaged[:100]))
+    return Inspected(needs, found.extends_python, tuple(sorted(lacks)), entries)
 
 
 def refuse_others(entry: CacheEntry, found: Inspected) -> None:
@@ -146,8 +146,7 @@ def _look_at(member: archives.Member, found: _Found) -> None:
             try:
                 one = elf.read(copy)
             except ValueError as error:
-                found.damaged.append(f"{member.name[:200]}: {error}")
-                return
+                raise ValueError(f"it is not known what {member.name[:200]} needs: {error}") from None
         if one is not None:
             _add(one, found)
     elif member.name.endswith(_HDF5) and member.size <= SMALL:
@@ -168,5 +167,7 @@ def _add(one: elf.Elf, found: _Found) -> None:
 
 def _copy(content: Content, copy: IO[bytes]) -> None:
     for block in iter(lambda: content.read(1 << 20), b""):
-        copy.write(block)
-    copy.seek(0)
+        with naming(f"a file in {tempfile.gettempdir()}", "written", MirrorError):
+            copy.write(block)
+    with naming(f"a file in {tempfile.gettempdir()}", "written", MirrorError):
+        copy.seek(0)

@@ -52,15 +52,20 @@ def read(file: IO[bytes]) -> Elf | None:
 def _read(elf: Any, machine: str) -> Elf | None:
     if elf["e_type"] not in ("ET_DYN", "ET_EXEC") or machine not in machines.MACHINES:
         return None
-    soname, needed = "", {}
+    soname, needed, has_versions = "", {}, False
     for segment in islice(elf.iter_segments("PT_DYNAMIC"), 1):
         for tag in islice(segment.iter_tags(), MOST_ENTRIES):
             if tag.entry.d_tag == "DT_NEEDED":
                 needed[_soname(tag.needed)] = frozenset[str]()
             elif tag.entry.d_tag == "DT_SONAME":
                 soname = _soname(tag.soname)
+            elif tag.entry.d_tag == "DT_VERNEED":
+                has_versions = True
     versions: dict[str, set[str]] = {name: set() for name in needed}
-    for name, version in _versions(elf.get_section_by_name(".gnu.version_r")):
+    section = elf.get_section_by_name(".gnu.version_r")
+    if has_versions and not hasattr(section, "iter_versions"):
+        raise ValueError("its versions of symbols cannot be read, because its table of sections lacks them")
+    for name, version in _versions(section) if has_versions else ():
         versions.setdefault(name, set()).add(version)
     return Elf(machine, soname, {name: frozenset(found) for name, found in versions.items()}, _level(elf))
 
@@ -74,8 +79,6 @@ def _soname(name: object) -> str:
 
 def _versions(section: Any) -> Iterator[tuple[str, str]]:
     """(soname, version) of each version that is needed."""
-    if section is None or not hasattr(section, "iter_versions"):
-        return
     seen = 0
     for library, entries in section.iter_versions():
         name = _soname(library.name)

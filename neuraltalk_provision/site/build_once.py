@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
@@ -127,7 +128,7 @@ def _pack(
         fetched, problems, known = (), {builders[0].host: error.message}, {}
     for one in fetched:
         if one.plan.host not in known:
-            one.file.unlink(missing_ok=True)
+            cache.drop_incoming(one.file)
             problems[one.plan.host] = "it did not say what its libraries belong to"
             continue
         try:
@@ -135,7 +136,7 @@ def _pack(
         except ProvisionError as error:
             problems[one.plan.host] = error.message
         finally:
-            one.file.unlink(missing_ok=True)
+            cache.drop_incoming(one.file)
         # Read again as every later command reads it: with its signature, where one is demanded.
         if entry := _entry(one.plan, settings, output):
             made[entry.id] = entry

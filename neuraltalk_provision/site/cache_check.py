@@ -147,7 +147,7 @@ def compare(again: Again, settings: Settings, output: Output) -> Compared:
         try:
             entries = cache_needs.inspect(cache.folder(settings.mirror, entry.id) / entry.file).entries
         finally:
-            one.file.unlink(missing_ok=True)
+            cache.drop_incoming(one.file)
         found = pack.differences(entries, one.inspected.entries)
         owners = _owners(plan, [path for path, _left, _right in found], settings) if found else {}
         compared = Compared(

@@ -66,13 +66,13 @@ def fetch(
     fetched = []
     for plan in builders:
         if plan.host not in results:
-            files[plan.host].unlink(missing_ok=True)
+            cache.drop_incoming(files[plan.host])
             continue
         try:
             fetched.append(_inspected(plan, files[plan.host], results[plan.host].pack))
         except ProvisionError as error:
             problems[plan.host] = error.message
-            files[plan.host].unlink(missing_ok=True)
+            cache.drop_incoming(files[plan.host])
     return tuple(fetched), problems
 
 

@@ -219,6 +219,7 @@ def test_everybody_builds_if_nothing_can_be_packed(fleet: Fleet) -> None:
     staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"))
     assert fleet.worked == [("build", ["node1"]), ("build", ["node2", "node3"])]
     assert "the generation of node1 is not in the cache" in fleet.output.remarks[0]
+    assert not (fleet.settings.mirror / "cache" / GENERATION.id).exists(), "nothing looks like an interrupted command"
     assert staged.failures == []
 
 

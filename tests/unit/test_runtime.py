@@ -116,7 +116,8 @@ def test_library_whose_package_will_be_installed_may_be_missing_but_not_be_too_o
         ("", 1),
         ("sse sse2", 1),
         ("pni ssse3 sse4_1 sse4_2 popcnt cx16", 2),
-        ("pni ssse3 sse4_1 sse4_2 popcnt cx16 avx avx2 bmi1 bmi2 f16c fma movbe", 3),
+        ("pni ssse3 sse4_1 sse4_2 popcnt cx16 avx avx2 bmi1 bmi2 f16c fma movbe", 2),
+        ("pni ssse3 sse4_1 sse4_2 popcnt cx16 avx avx2 bmi1 bmi2 f16c fma movbe abm", 3),
         ("avx avx2 bmi1 bmi2 f16c fma movbe", 1),
     ],
 )

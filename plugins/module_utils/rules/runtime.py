@@ -28,7 +28,7 @@ MOST_VERSIONS = 2000
 _GLIBC = re.compile(r"GLIBC_(\d{1,4}(?:\.\d{1,4}){1,2})\Z")
 _LEVELS = (
     ("sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16"),
-    ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"),
+    ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
     ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 )
 _SAME = {"pni": "sse3", "abm": "lzcnt"}
