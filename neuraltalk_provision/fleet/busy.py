@@ -145,8 +145,7 @@ def _in_use(rule: Rule, seen: Seen, position: Position, now: float, rollout: str
 
 def _ended(seen: Seen, position: Position) -> Action:
     """The next action for a host that is activated, restored, broken or skipped: our drain is lifted, then nothing."""
-    is_unknown = position.drained_at is not None and (seen.slurm is None or bool(seen.slurm.problem or seen.failure))
-    if not seen.drains and not is_unknown:
+    if not seen.drains and (position.drained_at is None or not seen.is_unknown):
         return Action(Step.DONE, position.reasons)
     if position.ending == "broken":
         return Action(Step.DONE, (*position.reasons, "its stack is not whole, so its node stays drained"))

@@ -133,7 +133,7 @@ def resume(
         # Who continues does not want to wait for the pause of a wave that is done.
         waited = frozenset(wave.number for wave in divided if before & set(wave.hosts))
         standing = replace(standing, activated=before, waited=waited)
-        rest = [plan for plan in found.well if plan.host not in changing and not plan.share]
+        rest = [plan for plan in found.well if plan.host not in changing and not (plan.share and plan.share.same)]
         drained = _lifted(earlier, rest, settings, output)
         return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
 

@@ -87,10 +87,17 @@ class Playbooks:
         used = [plan.host for plan in plans if plan.disturbs]
         bare = [plan.host for plan in plans if plan.share is None and not plan.disturbs]
         done = self._activate(bare, refuse_starts=False) if bare else Done()
+        idle = Done()
         if used:
-            idle = self._activation.run(used, lambda names: self._activate(names, refuse_starts=True))
+            idle = self._activation.run(used, lambda names: self._activate_and_follow(names, plans))
             done = Done({**done.failed, **idle.failed}, {**done.aside, **idle.aside}, done.left | idle.left)
-        return self._follow(plans, done)
+        tried = set(used) - idle.aside.keys() - idle.left
+        return self._follow([plan for plan in plans if plan.share and plan.share.builder not in tried], done)
+
+    def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:
+        """Activate on hosts that are idle, and verify on those of `plans` that share a stack root with one of them."""
+        done = self._activate(hosts, refuse_starts=True)
+        return self._follow([plan for plan in plans if plan.share and plan.share.builder in hosts], done)
 
     def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
         given = {**self._given, "provision_refuse_starts": refuse_starts}
@@ -98,7 +105,7 @@ class Playbooks:
         return self._done(failures, asked_again=refuse_starts)
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
-        """Verify on the hosts that share a stack root with one that was activated."""
+        """Verify on these hosts, which share a stack root with one that was activated."""
         bad = done.failed.keys() | done.aside.keys() | done.left
         sharing = [plan for plan in plans if plan.share]
         follows = [plan.host for plan in sharing if plan.share and plan.share.builder not in bad]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from neuraltalk_provision.fleet import busy, use
 from neuraltalk_provision.fleet.busy import Action, Position
@@ -80,7 +80,7 @@ class Activation:
         """What uses these hosts, and the machines that share their stack roots."""
         machines = {host: self._sharing.get(host, ()) for host in hosts}
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
-        return {host: seen[host].with_machines(seen[name] for name in machines[host]) for host in hosts}
+        return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
     def lift_leftovers(self, hosts: Sequence[str]) -> None:
         """Lift drains of ours that a command left on these hosts when it was killed."""
@@ -138,15 +138,17 @@ class Activation:
     ) -> None:
         if not hosts:
             return
-        changed = use.drain(self._settings, {host: seen[host] for host in hosts}, self._rollout, "activation")
+        nodes = {name: node for host in hosts for name, node in seen[host].nodes.items()}
+        changed = use.drain(self._settings, nodes, self._rollout, "activation")
         now = time.monotonic()
         failures = {failure.host: advice.explain(failure) for failure in changed.failures}
         for host in hosts:
-            if host in failures:
-                work.aside[host] = Loss(failures[host], codes.BUSY)
-                work.positions[host] = work.positions[host].after_skip((failures[host],))
-            else:
+            refused = tuple(failures[name] for name in seen[host].nodes if name in failures)
+            if len(refused) < len(seen[host].nodes):
                 work.positions[host] = work.positions[host].after(actions[host], now)
+            if refused:
+                work.aside[host] = Loss("; ".join(refused), codes.BUSY)
+                work.positions[host] = work.positions[host].after_skip(refused)
 
     def _activate(self, work: _Work, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> None:
         if not hosts:
@@ -161,6 +163,8 @@ class Activation:
                 work.failed[host] = loss
             ending: busy.Ending = "verified" if loss is None else "broken" if loss.silent else "restored"
             work.positions[host] = work.positions[host].after_activation(ending)
+        # Those of hosts that share a stack root with one of these, and verify it.
+        work.failed |= {host: loss for host, loss in done.failed.items() if host not in hosts}
 
     def _refused(self, work: _Work, host: str, loss: Loss) -> None:
         """Something began to use a host in the moment of its activation: it is asked again, but not for ever."""
@@ -172,9 +176,12 @@ class Activation:
     def _resume(self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str]) -> None:
         if not hosts:
             return
-        changed = use.resume(self._settings, {host: seen[host] for host in hosts})
-        for failure in changed.failures:
-            work.positions[failure.host] = work.positions[failure.host].after_refused_resume()
+        nodes = {host: seen[host].to_resume for host in hosts}
+        changed = use.resume(self._settings, {name: one for found in nodes.values() for name, one in found.items()})
+        refused = {failure.host for failure in changed.failures}
+        for host in hosts:
+            if refused & nodes[host].keys():
+                work.positions[host] = work.positions[host].after_refused_resume()
 
     def _finish(self, work: _Work, seen: Mapping[str, Seen]) -> None:
         """End with the hosts that have nothing to do with Slurm, without asking them once more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,7 +35,8 @@ class Use:
 class Seen:
     """What was last seen of a host, at the time `at`. `failure` says why it could not be asked.
 
-    `slurm` is None if Slurm is not used for the host. `others` use other machines that share its stack root.
+    `slurm` is None if Slurm is not used for the host. `machines` are the other ones that share its stack root: what is
+    activated is activated for them too, so all of them must be idle, and their nodes are drained like its own.
     """
 
     host: str
@@ -43,19 +44,22 @@ class Seen:
     use: HostUse | None = None
     slurm: SlurmNodes | None = None
     failure: str = ""
-    others: tuple[Use, ...] = ()
+    machines: tuple[Seen, ...] = ()
 
     def uses(self) -> tuple[Use, ...]:
         """All that uses the host; empty if it is idle."""
         if self.failure or self.use is None:
             unknown = Use("unknown", f"it is not known what uses the host: {self.failure or 'it did not answer'}")
-            return (unknown, *self.others)
-        return (*_own(self.use), *(_of_slurm(self.slurm) if self.slurm else ()), *self.others)
+            return (unknown, *self._others())
+        return (*_own(self.use), *(_of_slurm(self.slurm) if self.slurm else ()), *self._others())
 
-    def with_machines(self, machines: Iterable[Seen]) -> Seen:
-        """The same with what uses these machines, which share its stack root."""
-        others = (replace(use, host=one.host) for one in machines for use in one.uses())
-        return replace(self, others=tuple(others))
+    def _others(self) -> tuple[Use, ...]:
+        return tuple(replace(use, host=one.host) for one in self.machines for use in one.uses())
+
+    @property
+    def nodes(self) -> dict[str, Seen]:
+        """{host: what was seen of it} of those that are nodes of Slurm: the host itself, and its machines."""
+        return {one.host: one for one in (self, *self.machines) if one.slurm is not None and one.slurm.nodes}
 
     def with_nodes(self, nodes: tuple[Node, ...], at: float) -> Seen:
         """The same with the nodes as slurm_node has returned them at the time `at`."""
@@ -65,27 +69,49 @@ class Seen:
     @property
     def has_nodes(self) -> bool:
         """Whether the host is a node of Slurm."""
-        return self.slurm is not None and bool(self.slurm.nodes)
+        return bool(self.nodes)
 
     @property
     def is_drained(self) -> bool:
         """Whether no new job is started on any node that the host is, whoever has drained it."""
-        return self.slurm is None or all(node.drained or node.down for node in self.slurm.nodes)
+        return all(node.drained or node.down for node in self._every_node())
 
     @property
     def drains(self) -> tuple[str, ...]:
         """The rollouts of our drains on the host."""
-        return tuple(sorted({node.rollout for node in self.slurm.nodes} - {""})) if self.slurm else ()
+        return tuple(sorted({node.rollout for node in self._every_node()} - {""}))
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is not known which nodes are drained, though a node of the host was drained."""
+        return self.slurm is None or any(one._has_unknown_node for one in (self, *self.machines))
+
+    @property
+    def to_resume(self) -> dict[str, Seen]:
+        """{host: what was seen of it} of those with a drain of ours, or of which that is not known."""
+        found = {one.host: one for one in (self, *self.machines) if one._has_unknown_node or one._own_drains}
+        return found or {self.host: self}
+
+    @property
+    def _has_unknown_node(self) -> bool:
+        return bool(self.failure or (self.slurm and self.slurm.problem))
+
+    @property
+    def _own_drains(self) -> bool:
+        return any(node.rollout for node in self.slurm.nodes) if self.slurm else False
+
+    def _every_node(self) -> Iterator[Node]:
+        for one in (self, *self.machines):
+            yield from one.slurm.nodes if one.slurm else ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """A remark for each node that somebody else has taken out of service."""
-        nodes = self.slurm.nodes if self.slurm else ()
         return tuple(
             f"node {node.name} is {node.state}: {node.reason or 'without a reason'}"
             + (f" ({node.by}, {node.since})" if node.by else "")
             + "; it stays so"
-            for node in nodes
+            for node in self._every_node()
             if node.is_foreign
         )
 

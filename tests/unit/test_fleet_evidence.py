@@ -55,6 +55,11 @@ class Nodes(Fleet):
 
     drained: dict[str, str] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
+    refusing: set[str] = field(default_factory=set)
+    jobs: dict[str, int] = field(default_factory=dict)
+    """{host: how often a job is still seen on it}."""
+    changes: list[tuple[str, ...]] = field(default_factory=list)
+    """What was done, in this order: (state or playbook, hosts...)."""
     silent: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
 
@@ -62,7 +67,10 @@ class Nodes(Fleet):
         rollout = self.drained.get(host, "")
         state = {"state": "IDLE+DRAIN" if rollout else "IDLE", "drained": bool(rollout), "down": False, "idle": True}
         reason = f"neuraltalk-provision: {rollout}" if rollout else ""
-        who = {"name": host, "reason": reason, "by": "", "since": "", "rollout": rollout, "jobs": [], "more": 0}
+        jobs = [{"id": "7", "name": "train", "user": "me", "state": "RUNNING", "since": ""}] * (
+            self.jobs.get(host, 0) > 0
+        )
+        who = {"name": host, "reason": reason, "by": "", "since": "", "rollout": rollout, "jobs": jobs, "more": 0}
         return {**who, **state}
 
     def run(self, request: playbook.Request, *more: object) -> playbook.Outcome:
@@ -77,13 +85,16 @@ class Nodes(Fleet):
                 else (host, "slurm_node_info", {"used": False, "problem": "", "nodes": []})
                 for host in known
             ]
+            self.jobs = {host: left - 1 for host, left in self.jobs.items()}
             failures = tuple(Failure(host, "Ask", "off", unreachable=True) for host in hosts if host in self.silent)
             return playbook.Outcome(0, PlayResults(results=(*uses, *nodes), failures=failures))
         if request.playbook != "slurm_node.yml":
+            self.changes.append((request.playbook, *sorted(hosts)))
             return super().run(request, *more)
         state = request.variables["provision_node_state"]
         self.before(state)
-        bad = self.stuck & set(hosts) if state == "resumed" else set()
+        self.changes.append((state, *sorted(hosts)))
+        bad = set(hosts) & (self.stuck if state == "resumed" else self.refusing)
         for host in set(hosts) - bad:
             self.drained.pop(host, None)
             if state == "drained":
@@ -157,6 +168,57 @@ def test_host_that_cannot_be_asked_for_its_drain_is_an_error(nodes: Nodes, setti
     outcome = carried_out(old(done=("node1", "node2")), chosen)
     assert not outcome.succeeded
     assert "it is not known whether its node of Slurm is still drained" in outcome.drained["node1"]
+
+
+def one_root() -> Survey:
+    """Two nodes of Slurm that share a stack root; node1 activates for both."""
+    plans = tuple(replace(planned("converged", host), current="aaaa", former="aaaa") for host in ("node1", "node2"))
+    share = Share("node1", "", "nfs4 on nas:/x")
+    return Survey((plans[0], replace(plans[1], share=share, steps=())), (), {}, {"node1": "a", "node2": "b"})
+
+
+def steps_of(nodes: Nodes) -> list[tuple[str, ...]]:
+    """The changes of nodes and generations, in their order."""
+    return [one for one in nodes.changes if one[0] in ("drained", "resumed", "activate.yml", "follow.yml")]
+
+
+@pytest.mark.parametrize(("busy", "jobs"), [("skip", {}), ("wait", {"node2": 2})])
+def test_nodes_of_all_machines_that_share_a_stack_root_are_drained_until_it_is_verified_on_all(
+    nodes: Nodes, settings: Settings, busy: str, jobs: dict[str, int]
+) -> None:
+    nodes.jobs = jobs
+    chosen = changed(settings, waves=["100%"], busy=busy).model_copy(update={"busy_poll": 0})
+    outcome = carried_out(one_root(), chosen)
+    assert outcome.site.activated == ("node1", "node2")
+    assert steps_of(nodes) == [
+        ("drained", "node1", "node2"),
+        ("activate.yml", "node1"),
+        ("follow.yml", "node2"),
+        ("resumed", "node1", "node2"),
+    ]
+    assert nodes.drained == {}
+
+
+def test_drain_of_one_machine_is_lifted_if_the_other_one_cannot_be_drained(nodes: Nodes, settings: Settings) -> None:
+    nodes.refusing = {"node2"}
+    outcome = carried_out(one_root(), changed(settings, waves=["100%"]))
+    assert nodes.activated == []
+    assert {one.host for one in outcome.aside} == {"node1", "node2"}
+    assert "Slurm refuses" in outcome.aside[0].reason
+    assert steps_of(nodes) == [("drained", "node1", "node2"), ("resumed", "node1")]
+    assert nodes.drained == {}
+
+
+def test_node_of_a_sharing_machine_that_slurm_does_not_resume_is_named(nodes: Nodes, settings: Settings) -> None:
+    nodes.stuck = {"node2"}
+    outcome = carried_out(one_root(), changed(settings, waves=["100%"]))
+    assert set(outcome.drained) == {"node1"}
+    assert list(nodes.drained) == ["node2"]
+    nodes.stuck = set()
+    done = tuple(planned("converged", host) for host in ("node1", "node2"))
+    share = replace(done[1], share=Share("node1", "", "nfs4 on nas:/x"))
+    assert carried_out(Survey((done[0], share), (), {}, {}), changed(settings, waves=["100%"])).succeeded
+    assert nodes.drained == {}
 
 
 def test_host_whose_node_the_other_host_does_not_know_is_not_idle(nodes: Nodes, settings: Settings) -> None:
