@@ -100,19 +100,34 @@ def test_stack_root_that_another_user_could_create_or_owns_is_refused(converged:
     assert "would build" not in refused.out
 
 
+def test_links_in_tmp_with_predictable_names_are_not_followed(run: Callable[..., Done], host: Host, data: str) -> None:
+    """Earlier versions used predictable names for a trial's picture, a job's output and temporary files of runs."""
+    host.run("echo untouched > /root/victim")
+    names = " ".join(f"/tmp/neuraltalk-{name}" for name in ("linked", "linked.out", "x", "linked-1.out"))
+    plain(host, f"for f in {names} /tmp/lua_000001.jpg; do ln -sf /root/victim $f; done")
+    run("train", "linked", options()).ended_with(0)
+    assert host.run("cat /root/victim").strip() == "untouched"
+
+
+@pytest.fixture(scope="module")
+def without_neuraltalk2(converged: Site, host: Host) -> Iterator[None]:
+    """neuraltalk2 is not built any more on the host. After the last test, `provision site` builds it again."""
+    yield
+    converged.directory.provision("site", "--limit", host.name).ended_with(0)
+    converged.directory.provision("verify", "--limit", host.name).ended_with(0)
+
+
 @pytest.fixture
-def altered(converged: Site, host: Host, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def altered(converged: Site, host: Host, without_neuraltalk2: None, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """(variables of a plan that builds neuraltalk2, its archive in the mirror). The archive is restored afterwards."""
     archive, kept = converged.mirror / "neuraltalk2.tgz", tmp_path / "kept.tgz"
     shutil.copyfile(archive, kept)
     variables = tmp_path / "variables.yml"
     stamp = f"{ROOT}/current/stamps/neuraltalk2.json"
-    host.run(f"rm {stamp}; rm -f {ROOT}/artifacts/*neuraltalk2*")
+    host.run(f"rm -f {stamp}; rm -f {ROOT}/artifacts/*neuraltalk2*")
     converged.directory.provision("variables", str(variables), "--limit", host.name).ended_with(0)
     yield variables, archive
     shutil.copyfile(kept, archive)
-    converged.directory.provision("site", "--limit", host.name).ended_with(0)
-    converged.directory.provision("verify", "--limit", host.name).ended_with(0)
 
 
 def repack(archive: Path, change: Callable[[tarfile.TarInfo], None]) -> None:
@@ -169,12 +184,3 @@ def test_archive_with_unsafe_modes_is_refused_and_unpacked_with_safe_ones(
     assert host.run(found).strip() == ""
     assert "ermission denied" in plain(host, f"echo 'os.execute(\"id\")' >> {ROOT}/current/neuraltalk2/train.lua")
     host.run(f"rm -f {ROOT}/current/stamps/neuraltalk2.json")
-
-
-def test_links_in_tmp_with_predictable_names_are_not_followed(run: Callable[..., Done], host: Host, data: str) -> None:
-    """Earlier versions used predictable names for a trial's picture, a job's output and temporary files of runs."""
-    host.run("echo untouched > /root/victim")
-    names = " ".join(f"/tmp/neuraltalk-{name}" for name in ("linked", "linked.out", "x", "linked-1.out"))
-    plain(host, f"for f in {names} /tmp/lua_000001.jpg; do ln -sf /root/victim $f; done")
-    run("train", "linked", options()).ended_with(0)
-    assert host.run("cat /root/victim").strip() == "untouched"
