@@ -13,7 +13,8 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Step
+from neuraltalk_provision.fleet.reader import Past
+from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.mirror import trust
@@ -61,12 +62,12 @@ def carry_out(
     budget = Budget(settings.max_failures, found.total)
     survey.refuse(found, budget)
     with Journal.read(settings.journal) as reader:
-        earlier = reader.rollout()
-    doubtful = _unproved(found.well, earlier)
+        past = reader.past()
+    doubtful = _unproved(found.well, past)
     changing = _concerned(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
-        drained = _lifted(earlier, found.well, settings, output)
+        drained = _lifted(past, found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
@@ -75,7 +76,7 @@ def carry_out(
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
     changed = {plan.host for plan in changing}
-    drained = _lifted(earlier, [plan for plan in found.well if plan.host not in changed], settings, output)
+    drained = _lifted(past, [plan for plan in found.well if plan.host not in changed], settings, output)
     with _journal(settings, WHAT, take_over) as journal:
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
@@ -123,7 +124,8 @@ def resume(
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff)
         survey.refuse(found, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
-        doubtful |= _unproved(found.well, earlier)
+        past = journal.past()
+        doubtful |= _unproved(found.well, past)
         plans = _concerned(found.well, earlier.phase, doubtful)
         divided = entries.waves_of(earlier)
         converge.check_mirror(plans, settings, catalogues.load(), output)
@@ -134,7 +136,7 @@ def resume(
         waited = frozenset(wave.number for wave in divided if before & set(wave.hosts))
         standing = replace(standing, activated=before, waited=waited)
         rest = [plan for plan in found.well if plan.host not in changing and not (plan.share and plan.share.same)]
-        drained = _lifted(earlier, rest, settings, output)
+        drained = _lifted(past, rest, settings, output)
         return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
 
 
@@ -149,18 +151,13 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
 
 
-def _lifted(
-    earlier: Rollout | None, plans: Sequence[HostPlan], settings: Settings, output: Output
-) -> Mapping[str, str]:
-    """Lift drains that an unfinished rollout left on these hosts, on which nothing has to be done any more.
+def _lifted(past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
+    """Lift drains that unfinished rollouts left on these hosts, on which nothing has to be done any more.
 
     Returns {host: why} of those that are still drained, or may be.
     """
-    if earlier is None or not earlier.is_unfinished:
-        return {}
-    names = earlier.by_name()
-    hosts = [plan.host for plan in plans if plan.host in names]
-    activation = Activation(earlier.id, settings, output)
+    hosts = [plan.host for plan in plans if plan.host in past.unfinished]
+    activation = Activation("", settings, output)
     if hosts:
         activation.lift_leftovers(hosts)
     return activation.drained
@@ -170,13 +167,12 @@ def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextM
     return Journal.open(settings.journal, controller.name(), controller.is_dead, what=what, take_over=take_over)
 
 
-def _unproved(plans: Sequence[HostPlan], earlier: Rollout | None) -> set[str]:
+def _unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
     """The hosts that share a stack root, and on which the verification of what was activated there failed last time.
 
     Nothing has to be changed on them, but nobody has seen since then that the stack works there.
     """
-    failed = set(earlier.hosts_with(Step.ACTIVATE, Outcome.FAILED)) if earlier else set()
-    return {plan.host for plan in plans if plan.share and plan.host in failed}
+    return {plan.host for plan in plans if plan.share and plan.host in past.unproved}
 
 
 def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:

@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from neuraltalk_provision.fleet import database
 from neuraltalk_provision.fleet.records import (
     MOST_HOSTS,
+    UNFINISHED,
     Holder,
     HostEntry,
     Options,
@@ -34,6 +36,18 @@ KEPT = 50
 MOST_RECORDS = MOST_HOSTS * len(Step)
 
 Read = TypeVar("Read", bound=Result)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
+
+    `unproved` are the hosts whose last activation or verification failed, and `unfinished` those of a rollout that did
+    not finish.
+    """
+
+    unproved: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
 
 
 class Reader:
@@ -64,6 +78,23 @@ class Reader:
         with self._reading() as connection:
             found = connection.execute("SELECT * FROM rollouts ORDER BY number DESC LIMIT ?", (min(most, KEPT),))
             return tuple(self._summary(row) for row in found.fetchall())
+
+    def past(self) -> Past:
+        """What earlier rollouts left on hosts."""
+        with self._reading() as connection:
+            # SQLite takes the other columns from the row with the maximum.
+            steps = connection.execute(
+                "SELECT host, outcome, max(rollout) FROM records WHERE step = ? GROUP BY host LIMIT ?",
+                (Step.ACTIVATE, KEPT * MOST_HOSTS),
+            ).fetchall()
+            ends = connection.execute(
+                "SELECT host, status, max(rollout) FROM hosts JOIN rollouts ON number = rollout GROUP BY host LIMIT ?",
+                (KEPT * MOST_HOSTS,),
+            ).fetchall()
+        return Past(
+            frozenset(row["host"] for row in steps if row["outcome"] == Outcome.FAILED),
+            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED),
+        )
 
     def holder(self) -> Holder | None:
         """The controller that works with the journal, or that did when it was killed; None if there is none."""

@@ -161,6 +161,17 @@ def test_drain_that_slurm_does_not_lift_is_an_error_and_the_next_command_lifts_i
     assert nodes.drained == {}
 
 
+def test_drain_is_not_forgotten_because_of_a_rollout_of_other_hosts(nodes: Nodes, settings: Settings) -> None:
+    chosen = changed(settings, waves=["100%"])
+    nodes.stuck = {"node1"}
+    assert set(carried_out(old("node1"), chosen).drained) == {"node1"}
+    assert carried_out(old("node2"), chosen).succeeded
+    assert list(nodes.drained) == ["node1"]
+    nodes.stuck = set()
+    assert carried_out(old(done=("node1", "node2")), chosen).succeeded
+    assert nodes.drained == {}
+
+
 def test_host_that_cannot_be_asked_for_its_drain_is_an_error(nodes: Nodes, settings: Settings) -> None:
     chosen = changed(settings, waves=[1, "100%"])
     killed_before_a_resume(nodes, chosen)
@@ -254,6 +265,18 @@ def advice_of(outcome: Any) -> str:
     with pytest.raises(HostError) as caught:
         raise_failures(outcome)
     return caught.value.advice
+
+
+def test_failed_verification_is_not_forgotten_because_of_a_rollout_of_other_hosts(
+    fleet: Fleet, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    fleet.breaks = {"follow.yml": {"node2"}}
+    assert not carried_out(sharing("staged", "staged", "converged"), chosen).succeeded
+    fleet.breaks = {}
+    assert carried_out(found("staged", "node4"), chosen).succeeded
+    fleet.breaks = {"follow.yml": {"node2"}}
+    assert not carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
 
 
 def test_failed_verification_of_a_sharing_host_is_repeated(fleet: Fleet, settings: Settings) -> None:
