@@ -65,6 +65,8 @@ class Action:
 
 STILL_DRAINED = "Slurm has not lifted our drain of its node"
 """The reason of a host that ends so."""
+BROKEN = "its stack is not whole, so its node stays drained"
+"""The reason of a host to which no job may come."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _ended(seen: Seen, position: Position) -> Action:
     if not seen.drains and (position.drained_at is None or not seen.is_unknown):
         return Action(Step.DONE, position.reasons)
     if position.ending == "broken":
-        return Action(Step.DONE, (*position.reasons, "its stack is not whole, so its node stays drained"))
+        return Action(Step.DONE, (*position.reasons, BROKEN))
     if position.tries >= DRAIN_TRIES:
         return Action(Step.DONE, (*position.reasons, STILL_DRAINED))
     return Action(Step.RESUME)

@@ -92,7 +92,15 @@ class Playbooks:
             idle = self._activation.run(used, lambda names: self._activate_and_follow(names, plans))
             done = Done({**done.failed, **idle.failed}, {**done.aside, **idle.aside}, done.left | idle.left)
         tried = set(used) - idle.aside.keys() - idle.left
-        return self._follow([plan for plan in plans if plan.share and plan.share.builder not in tried], done)
+        rest = [plan for plan in plans if plan.share and plan.share.builder not in tried]
+        done = self._follow(rest, done)
+        bad = done.failed.keys() | done.aside.keys() | done.left
+        # An earlier rollout left the nodes of these drained, because the generation had failed on them.
+        others = [plan.host for plan in rest if plan.share and plan.share.builder not in hosts]
+        proved = [host for host in others if host not in bad]
+        if proved:
+            self._activation.lift_leftovers(proved)
+        return done
 
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:
         """Activate on hosts that are idle, and verify on those of `plans` that share a stack root with one of them."""

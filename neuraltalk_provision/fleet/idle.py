@@ -57,6 +57,7 @@ class Activation:
         self._is_paused = is_paused
         self._rule = use.rule(settings)
         self._sharing = sharing or {}
+        self._broken: set[str] = set()
         self.drained: dict[str, str] = {}
         """{host: why} of the hosts whose nodes are still drained by us, or may be."""
 
@@ -78,7 +79,7 @@ class Activation:
 
     def _ask(self, hosts: Sequence[str]) -> dict[str, Seen]:
         """What uses these hosts, and the machines that share their stack roots."""
-        machines = {host: self._sharing.get(host, ()) for host in hosts}
+        machines = {host: [name for name in self._sharing.get(host, ()) if name not in self._broken] for host in hosts}
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
@@ -120,7 +121,7 @@ class Activation:
             for host in groups.get(step, ()):
                 self._leave(work, host, actions[host])
         self._drain(work, seen, actions, groups.get(BusyStep.DRAIN, []))
-        self._activate(work, groups.get(BusyStep.ACTIVATE, []), act)
+        self._activate(work, seen, groups.get(BusyStep.ACTIVATE, []), act)
         self._resume(work, seen, groups.get(BusyStep.RESUME, []))
         for host in groups.get(BusyStep.DONE, ()):
             self._end(work, host, actions[host])
@@ -150,7 +151,9 @@ class Activation:
                 work.aside[host] = Loss("; ".join(refused), codes.BUSY)
                 work.positions[host] = work.positions[host].after_skip(refused)
 
-    def _activate(self, work: _Work, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> None:
+    def _activate(
+        self, work: _Work, seen: Mapping[str, Seen], hosts: Sequence[str], act: Callable[[Sequence[str]], Done]
+    ) -> None:
         if not hosts:
             return
         done = act(hosts)
@@ -163,8 +166,16 @@ class Activation:
                 work.failed[host] = loss
             ending: busy.Ending = "verified" if loss is None else "broken" if loss.silent else "restored"
             work.positions[host] = work.positions[host].after_activation(ending)
+            if ending == "verified":
+                self._keep_drained(seen[host], done)
         # Those of hosts that share a stack root with one of these, and verify it.
         work.failed |= {host: loss for host, loss in done.failed.items() if host not in hosts}
+
+    def _keep_drained(self, seen: Seen, done: Done) -> None:
+        """Leave the nodes of machines drained on which the generation that was activated for them fails."""
+        broken = {one.host: one for one in seen.machines if one.host in done.failed}
+        self._broken |= broken.keys()
+        self.drained |= {name: busy.BROKEN for name, one in broken.items() if one.drains}
 
     def _refused(self, work: _Work, host: str, loss: Loss) -> None:
         """Something began to use a host in the moment of its activation: it is asked again, but not for ever."""

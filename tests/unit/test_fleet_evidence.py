@@ -232,6 +232,24 @@ def test_node_of_a_sharing_machine_that_slurm_does_not_resume_is_named(nodes: No
     assert nodes.drained == {}
 
 
+def test_machine_on_which_the_shared_generation_fails_stays_drained_until_it_is_verified(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    nodes.breaks = {"follow.yml": {"node2"}}
+    outcome = carried_out(one_root(), chosen)
+    assert list(nodes.drained) == ["node2"]
+    assert "its node stays drained" in outcome.drained["node2"]
+    done = tuple(planned("converged", host) for host in ("node1", "node2"))
+    share = replace(done[1], share=Share("node1", "", "nfs4 on nas:/x"))
+    again = Survey((done[0], share), (), {}, {"node1": "a", "node2": "b"})
+    assert not carried_out(again, chosen).succeeded
+    assert list(nodes.drained) == ["node2"]
+    nodes.breaks = {}
+    assert carried_out(again, chosen).succeeded
+    assert nodes.drained == {}
+
+
 def test_host_whose_node_the_other_host_does_not_know_is_not_idle(nodes: Nodes, settings: Settings) -> None:
     """Its node has another name than the host."""
     nodes.unknown = {"node2"}
