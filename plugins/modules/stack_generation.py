@@ -15,7 +15,8 @@ description:
     generation has files that no component installed, or that were changed since then. All files get modes that let
     other users read but not write them. The manifest then lists every file with its mode and sha256.
   - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
-    O(keep). V(previous) points the link at the generation that was current before.
+    O(keep). What cannot be removed is kept, and does not fail the module. V(previous) points the link at the generation
+    that was current before.
   - V(absent) removes the generation O(id) with its sources. One that is current, the previous one, or used is refused.
   - V(withdrawn) undoes V(current) after the generation failed there. The withdrawn generation does not become the
     previous one. Without O(id), no generation is current afterwards.
@@ -123,27 +124,36 @@ removed:
   returned: success
   type: list
   elements: str
+kept:
+  description: Generations beyond O(keep) that could not be removed. The next activation tries again.
+  returned: for V(current), V(previous) and V(withdrawn)
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The id; empty if the generations could not be listed.
+      type: str
+    problem:
+      description: Why it could not be removed.
+      type: str
 """
 
 import os
-import shutil
 import time
 
 from ..module_utils.host import installed, manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
-from ..module_utils.runs.uses import generations_in_use
+from ..module_utils.runs import removal
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import remove, write_json, write_whole
+from ..module_utils.host.files import write_json, write_whole
 from ..module_utils.host.generations import Generations
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
-from ..module_utils.rules import codes, layout, pack
+from ..module_utils.rules import layout, pack
 
-# Seconds. An incomplete generation is kept for this long, so that its build can be continued.
-ABANDONED = 7 * 86400
 FILES = {
     "path": {"type": "str", "required": True},
     "content": {"type": "str", "required": True},
@@ -190,50 +200,12 @@ class Stack(Generations):
         path = self.path(generation)
         return manifest.has_manifest(path) and not manifest.is_stale(path)
 
-    def idle(self, generation):
-        """Seconds since a log or a stamp of a generation was last created."""
-        places = [os.path.join(self.path(generation), name) for name in ("", layout.LOGS, layout.STAMPS)]
-        return time.time() - max(os.path.getmtime(place) for place in places if os.path.isdir(place))
-
-    def prune(self, keep):
-        """Remove the oldest sealed generations beyond `keep`, and abandoned incomplete ones. Returns their ids.
-
-        The current generation, the previous one and those that runs or other programs use are never removed. If it
-        cannot be determined what is in use, nothing is removed.
-        """
-        in_use = generations_in_use(self.root)
-        if in_use is None:
-            return []
-        spared = {self.current(), self.history.get("previous")} | in_use
-        sealed = self.sealed()
-        abandoned = [n for n in sorted(os.listdir(self.path(""))) if n not in sealed and self.idle(n) > ABANDONED]
-        removed = [name for name in sealed[max(keep, 1):] + abandoned if name not in spared]  # fmt: skip
-        for name in removed:
-            self.erase(name)
-        return removed
-
-    def erase(self, name):
-        """Remove a generation, its seal first, and its sources."""
-        remove(layout.seal(self.path(name)))
-        shutil.rmtree(self.path(name))
-        shutil.rmtree(os.path.join(self.root, layout.BUILD, name), ignore_errors=True)
-
-    def refuse_used(self, name):
-        """StackError if a generation is current, or the previous one, or used, or if that cannot be determined."""
-        in_use = generations_in_use(self.root)
-        reasons = ["is current"] * (name == self.current())
-        reasons += ["is the one to which `provision rollback` returns"] * (name == self.history.get("previous"))
-        reasons += ["may be used by a run, which cannot be determined"] * (in_use is None)
-        reasons += ["is used by a run or another program"] * (name in (in_use or ()))
-        if reasons:
-            raise StackError("generation %s is not removed: it %s" % (name, reasons[0]), code=codes.BUSY)
-
 
 def work(module):
     """The result of the module: the generations that are current afterwards and before."""
     options, dry = module.params, module.check_mode
     stack = Stack(options["stack_root"])
-    before, removed, target = stack.current(), [], options["id"]
+    before, removed, kept, target = stack.current(), [], [], options["id"]
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
         created = bool(target) and skeleton.create(stack.root, target, options["files"], dry)
@@ -248,9 +220,9 @@ def work(module):
             raise StackError("%s is not the id of a generation" % target)
         there = os.path.isdir(stack.path(target))
         if there:
-            stack.refuse_used(target)
+            removal.refuse_used(stack, target)
         if there and not dry:
-            stack.erase(target)
+            removal.erase(stack, target)
         return {"changed": there, "current": before, "previous": "", "removed": [target] * there}
     if options["state"] == "previous":
         target = target or stack.history.get("previous", "")
@@ -266,9 +238,10 @@ def work(module):
                 check_armed(stack.root, target)
             stack.withdraw(target) if options["state"] == "withdrawn" else stack.point_at(target)
         if options["state"] == "current":
-            removed = stack.prune(options["keep"])
+            removed, kept = removal.prune(stack, options["keep"])
     diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
-    return {"changed": changed, "current": target, "previous": before, "removed": removed, "diff": diff}
+    result = {"changed": changed, "current": target, "previous": before, "removed": removed, "kept": kept}
+    return dict(result, diff=diff)
 
 
 def main():

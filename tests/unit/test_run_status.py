@@ -58,3 +58,27 @@ def test_run_whose_processes_end_while_they_are_looked_at_has_its_reason(
     monkeypatch.setattr(load("runs.files"), "is_alive", ends)
     status = run.status()
     assert (status["running"], status["ended"], status["exit_code"], status["damaged"]) == (False, REASON, 143, [])
+
+
+@pytest.mark.parametrize("levels", [90, 110, 900, 200_000])
+def test_file_of_a_run_that_is_nested_too_deeply_is_damaged_and_its_status_can_be_written(
+    run: Any, load: Callable[[str], ModuleType], levels: int
+) -> None:
+    """Of 900 levels the text can be read here, but perhaps not written again where the stack of calls is deeper."""
+    Path(run.ended).write_text('{"by": ' + "[" * levels + "]" * levels + "}")
+    status = run.status()
+    assert (status["damaged"] == []) == (levels < 100)
+    assert json.dumps(status)
+    assert load("runs.summary").rows(run.root)[0]["id"] == "one"
+
+
+@pytest.mark.parametrize("card", [{"uuid": ["GPU-1"]}, {"uuid": {}}, ["GPU-1"], "GPU-1"])
+def test_damaged_run_does_not_refuse_the_start_of_others(
+    run: Any, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, card: Any
+) -> None:
+    monkeypatch.setattr(load("runs.files"), "is_alive", lambda pid, start: True)
+    other = Path(run.path).with_name("other")
+    other.mkdir()
+    (other / "run.json").write_text("[" * 200_000)
+    Path(run.process).write_text(json.dumps({"pid": 1, "start": 1, "card": card}))
+    assert load("runs.leases").taken(run.root) == {}

@@ -429,3 +429,52 @@ def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) ->
     assert generations("absent", third)["changed"] is False
     with pytest.raises(ModuleError, match="is not the id of a generation"):
         generations("absent", "../x")
+
+
+def test_generation_that_cannot_be_removed_fails_no_activation(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(root, generations, "a", "b", "c", "d")
+    for name in "abc":
+        generations("current", name, keep=9)
+    removal = load("runs.removal")
+
+    def rmtree(path: str, **how: Any) -> None:
+        if path.endswith("/b"):
+            raise PermissionError(1, "Operation not permitted", path)
+        shutil.rmtree(path, **how)
+
+    monkeypatch.setattr(removal, "shutil", type("shutil", (), {"rmtree": staticmethod(rmtree)}))
+    said = generations("current", "d", keep=1)
+    assert (said["current"], said["previous"], said["removed"]) == ("d", "c", ["a"])
+    (kept,) = said["kept"]
+    assert kept["id"] == "b"
+    assert "Operation not permitted" in kept["problem"]
+
+
+def test_what_is_to_be_removed_cannot_even_be_listed_and_fails_no_activation(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(root, generations, "a")
+    (root / "generations" / "a file").write_text("no generation")
+
+    def fails(stack_root: str) -> None:
+        raise RuntimeError(stack_root)
+
+    monkeypatch.setattr(load("runs.removal"), "generations_in_use", fails)
+    said = generations("current", "a")
+    assert (said["current"], said["kept"]) == ("a", [{"id": "", "problem": str(root)}])
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"a": ' * 200_000, '{"a": "' + "x" * (5 << 20) + '"}'])
+def test_file_of_a_run_that_nobody_can_read_fails_no_activation(generations: Run, root: Path, content: str) -> None:
+    sealed(root, generations, *"abc")
+    generations("current", "a")
+    (host_use.make(root, "evil") / "run.json").write_text(content)
+    handle = host_use.lock(root, "evil")
+    generations("current", "b", keep=9)
+    said = generations("current", "c", keep=1)
+    assert (said["current"], said["removed"], [entry["id"] for entry in said["kept"]]) == ("c", [], ["a"])
+    os.close(handle)
+    sealed(root, generations, "d")
+    assert generations("current", "d", keep=1)["removed"] == ["b", "a"]

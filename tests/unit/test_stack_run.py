@@ -222,7 +222,7 @@ def test_killed_supervisor_takes_the_program_with_it(
     os.kill(runs.Run(str(root), "run-1").supervisor()["pid"], signal.SIGKILL)
     said = ended(run_module, root, "run-1")
     assert (said["exit_code"], said["running"], said["begun"]) == (None, False, True)
-    assert runs.is_alive(started["pid"], runs.read_native(f"{root}/runs/run-1/process.json")["start"]) is False
+    assert runs.is_alive(started["pid"], runs.read_object(f"{root}/runs/run-1/process.json")["start"]) is False
 
 
 def test_run_outlives_who_started_it_and_has_no_input(

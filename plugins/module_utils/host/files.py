@@ -104,20 +104,23 @@ def lines_since(path, offset):
         return file.read().decode("utf-8", "replace").splitlines()
 
 
-def read_json(path):
-    """The value in the JSON file `path`; None if the file is missing or is not valid JSON."""
-    text = read_text(path)
-    if text is None:
-        return None
+def parse_json(text):
+    """The value of a JSON text; None if it is not valid JSON, nested too deeply, or too large for the memory."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RuntimeError, MemoryError):  # RecursionError is a RuntimeError
         return None
 
 
-def read_native(path):
+def read_json(path, limit=MAX_READ):
+    """The value in the JSON file `path`; None if the file is missing or damaged, or larger than `limit` bytes."""
+    text = read_text(path, limit + 1)
+    return None if text is None or len(text) > limit else parse_json(text)
+
+
+def read_native(path, limit=MAX_READ):
     """Like `read_json`, with strings as `str` of this Python: bytes in UTF-8 for Python 2.7."""
-    return as_native(read_json(path))
+    return as_native(read_json(path, limit))
 
 
 def write_json(path, value):

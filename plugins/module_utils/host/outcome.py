@@ -37,7 +37,7 @@ def run_module(module, function):
     except (IOError, OSError) as error:
         code = codes.of_errno(error.errno, codes.BUG)
         has_path = error.filename and error.strerror
-        message = "%s: %s" % (error.filename, error.strerror) if has_path else _text_of(error)
+        message = "%s: %s" % (error.filename, error.strerror) if has_path else text_of(error)
         _fail(module, _unexpected(error) if code == codes.BUG else message, {"code": code})
     except MemoryError:
         _fail(module, "there is not enough memory", {"code": codes.MEMORY_FULL})
@@ -61,10 +61,10 @@ def _fail(module, message, details):
 
 
 def _unexpected(error):
-    return "unexpected %s: %s" % (type(error).__name__, _text_of(error))
+    return "unexpected %s: %s" % (type(error).__name__, text_of(error))
 
 
-def _text_of(error):
+def text_of(error):
     """The message of an exception. With Python 2.7 its str() fails if it contains an accented letter."""
     try:
         return str(error)

@@ -12,16 +12,16 @@ __metaclass__ = type
 import errno
 import fcntl
 import io
-import json
 import os
 import re
 import stat
 import time
 
 from ..host.errors import StackError
-from ..host.files import make_directory, read_native, read_text
+from ..host.files import make_directory, parse_json, read_json, read_text
 from ..host.origin import is_here
 from ..host.processes import is_alive
+from ..host.texts import as_native
 from ..rules import run as rules
 from .locks import open_own
 from ..rules import layout
@@ -29,6 +29,13 @@ from ..rules import layout
 
 QUIET_FOR = 7 * 86400
 """Seconds after which a run of another host, of which nobody knows the end, no longer keeps its generation."""
+
+
+LARGEST_RECORD = 4 << 20
+LARGEST_LIST = 64 << 20
+"""Bytes of a file that describes a run, and of one that lists its pictures, its captions or its losses."""
+DEEPEST = 100
+"""Levels of lists and objects in a file of a run. Its results must still be writable as JSON."""
 
 
 class Run(object):
@@ -57,17 +64,16 @@ class Run(object):
 
     def read_request(self):
         """Return the record of its request. StackError if there is no such run, or the record is damaged."""
-        record = read_native(self.record)
-        if record is None and not os.path.exists(self.record):
+        record = read_object(self.record)
+        if not record and not os.path.exists(self.record):
             raise StackError("there is no run called %s on this host" % self.name)
-        if not isinstance(record, dict) or not isinstance(record.get("generation"), str):
+        if not isinstance(record.get("generation"), str):
             raise StackError("run %s: %s is damaged: it does not contain the request" % (self.name, self.record))
         return record
 
     def read(self, path):
-        """Return the JSON object in one of its files, or {} if the file is missing or damaged."""
-        found = read_native(path)
-        return found if isinstance(found, dict) else {}
+        """Return the JSON object in one of the files that describe it, or {} if the file is missing or damaged."""
+        return read_object(path)
 
     def supervisor(self, record=None):
         """Return {pid, start, card, unit, job} of its supervisor, or {} before the supervisor has started."""
@@ -180,6 +186,27 @@ class Run(object):
         return handle
 
 
+def read_object(path, limit=LARGEST_RECORD):
+    """Return the JSON object in a file of a run, or {} if the file is missing, damaged, too large or too deep.
+
+    The only reader of these files. The account of the runs can write anything into them, and root reads them: so
+    nothing in them is an error. OSError if the file cannot be read or is not an ordinary file.
+    """
+    found = read_json(path, limit)
+    return as_native(found) if isinstance(found, dict) and is_flat(found) else {}
+
+
+def is_flat(value):
+    """Return whether a value from JSON has at most DEEPEST levels of lists and objects."""
+    level = [value]
+    for _depth in range(DEEPEST + 1):
+        if not level:
+            return True
+        inner = [entry.values() if isinstance(entry, dict) else entry for entry in level]
+        level = [entry for entries in inner for entry in entries if isinstance(entry, (dict, list))]
+    return False
+
+
 def names(root):
     """Return the ids of all runs of a host."""
     directory = layout.runs(root)
@@ -197,7 +224,7 @@ def active(root):
     for run in (Run(root, name) for name in names(root)):
         try:
             status = {} if run.has_ended() else run.status()
-        except (IOError, OSError, TypeError, ValueError, AttributeError):
+        except Exception:  # whatever the files of a run contain, the other runs can be started
             continue
         if status.get("running") or status.get("waiting"):
             found.append((run, status))
@@ -221,10 +248,7 @@ def sampled(run, size=16 << 20):
     """Return the samples of a run in the last `size` bytes of the file. Incomplete lines are left out."""
     found = []
     for line in end_of(run.samples, size).splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
+        entry = parse_json(line)
         if isinstance(entry, dict) and isinstance(entry.get("time"), (int, float)):
             found.append(entry)
     return found
@@ -251,5 +275,4 @@ def checkpoints(run):
 
 def report_of(run):
     """Return the report that train.lua writes beside its model, or None before there is one."""
-    found = read_native(os.path.join(run.folder(), run.report()))
-    return found if isinstance(found, dict) else None
+    return read_object(os.path.join(run.folder(), run.report()), LARGEST_LIST) or None

@@ -71,7 +71,7 @@ def taken(root):
     found = {}  # type: dict[str, str]
     for _run, status in active(root):
         uuid = status["card"].get("uuid") if isinstance(status["card"], dict) else None
-        if uuid:
+        if uuid and isinstance(uuid, str):
             found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
     return found
 

@@ -23,7 +23,7 @@ from ..programs.dispatch import CODE, refuse
 from ..rules import run as rules
 from .account import as_account, make_places
 from .admission import admit
-from .files import Run
+from .files import LARGEST_LIST, Run, read_object
 from .launch import interpreter, needs_card, take_card, weights_of
 from .leases import taken
 from .packaging import packed
@@ -94,7 +94,7 @@ def result_of_start(root, runs):
     if reason.get("by") == "refused":
         remove_directories(root, runs)
         raise StackError(reason["evidence"])
-    process, images = first.read(first.process), first.read(first.images)
+    process, images = first.read(first.process), read_object(first.images, LARGEST_LIST)
     return dict(
         first.status(),
         effective=rules.effective(process) or {},

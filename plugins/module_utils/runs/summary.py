@@ -19,7 +19,7 @@ from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
 from ..rules import run as rules
 from ..pictures.files import look
-from .files import Run, checkpoints, end_of, names, report_of, sampled
+from .files import LARGEST_LIST, Run, checkpoints, end_of, names, read_object, report_of, sampled
 from ..host.errors import StackError
 from ..host.files import file_size, read_native
 from ..host.texts import as_text
@@ -193,9 +193,9 @@ def scorer(run):
 
 def results(run):
     """Return {checkpoints, captions, set_aside}; the captions have the original names of the images."""
-    known = run.read(run.images)
+    known = read_object(run.images, LARGEST_LIST)
     images = known.get("images") if isinstance(known.get("images"), dict) else {}
-    entries = read_native(os.path.join(run.work, "vis", "vis.json"))
+    entries = read_native(os.path.join(run.work, "vis", "vis.json"), LARGEST_LIST)
     captions = []
     for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry, dict):

@@ -165,7 +165,7 @@ def generations_in_use(root):
                 if generation is None and name in locked:
                     return None
                 found.add(generation or "")
-    except (StackError, IOError, OSError):
+    except Exception:
         return None
     return found - {""}
 
@@ -177,7 +177,7 @@ def _generation_in_use(run, held):
         if not held and (run.has_ended() or not _may_run(run, run.status(record))):
             return ""
         return generation_of(record) or None
-    except (IOError, OSError, TypeError, ValueError, AttributeError):
+    except Exception:  # whatever its files contain
         return None
 
 

@@ -1,0 +1,84 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""Removes generations that nothing uses.
+
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import shutil
+import time
+
+from ..host.errors import StackError
+from ..host.files import remove
+from ..host.outcome import text_of
+from ..rules import codes, layout
+from .uses import generations_in_use
+
+ABANDONED = 7 * 86400
+"""Seconds. An incomplete generation is kept for this long, so that its build can be continued."""
+UNKNOWN = "it cannot be determined which generations the runs of this host use"
+
+
+def prune(stack, keep):
+    """Remove the oldest sealed generations beyond `keep`, and abandoned incomplete ones. Never raises an Exception.
+
+    Returns their ids, and [{id, problem}] of those that had to be removed and are still there. The current generation,
+    the previous one and those that runs or other programs use are never removed. If it cannot be determined what is in
+    use, nothing is removed.
+    """
+    removed, kept = [], []
+    try:
+        in_use = generations_in_use(stack.root)
+        spared = {stack.current(), stack.history.get("previous")} | (in_use or set())
+        for name in [name for name in _superfluous(stack, keep) if name not in spared]:
+            problem = UNKNOWN if in_use is None else _problem_of(erase, stack, name)
+            kept += [{"id": name, "problem": problem}] if problem else []
+            removed += [] if problem else [name]
+    except Exception as error:
+        kept.append({"id": "", "problem": text_of(error)})
+    return removed, kept
+
+
+def _superfluous(stack, keep):
+    """The ids of the sealed generations beyond `keep`, the oldest one last, and of abandoned incomplete ones."""
+    sealed = stack.sealed()
+    incomplete = [name for name in sorted(os.listdir(stack.path(""))) if name not in sealed]
+    return sealed[max(keep, 1) :] + [name for name in incomplete if _idle(stack.path(name)) > ABANDONED]
+
+
+def _idle(path):
+    """Seconds since a log or a stamp of a generation was last created; 0 if it is no directory."""
+    places = [os.path.join(path, name) for name in ("", layout.LOGS, layout.STAMPS)]
+    times = [os.path.getmtime(place) for place in places if os.path.isdir(place)]
+    return time.time() - max(times) if times else 0
+
+
+def _problem_of(function, *args):
+    """Why a call failed; empty if it succeeded."""
+    try:
+        function(*args)
+    except Exception as error:
+        return text_of(error)
+    return ""
+
+
+def erase(stack, name):
+    """Remove a generation, its seal first, and its sources."""
+    remove(layout.seal(stack.path(name)))
+    shutil.rmtree(stack.path(name))
+    shutil.rmtree(os.path.join(stack.root, layout.BUILD, name), ignore_errors=True)
+
+
+def refuse_used(stack, name):
+    """StackError if a generation is current, or the previous one, or used, or if that cannot be determined."""
+    in_use = generations_in_use(stack.root)
+    reasons = ["is current"] * (name == stack.current())
+    reasons += ["is the one to which `provision rollback` returns"] * (name == stack.history.get("previous"))
+    reasons += ["may be used by a run, which cannot be determined"] * (in_use is None)
+    reasons += ["is used by a run or another program"] * (name in (in_use or ()))
+    if reasons:
+        raise StackError("generation %s is not removed: it %s" % (name, reasons[0]), code=codes.BUSY)
