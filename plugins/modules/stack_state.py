@@ -141,7 +141,8 @@ state:
       type: dict
     places:
       description:
-        - The directories from C(/) to the stack root and in it, each with C(path), C(kind), C(uid), C(gid) and C(mode).
+        - The directories from C(/) to the stack root and in it, each with C(path), C(kind), C(uid), C(gid), C(mode) and
+          C(acl), whether a directory that its group can write has an access list.
       type: list
       elements: dict
     unsafe:

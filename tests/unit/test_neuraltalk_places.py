@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -81,11 +83,68 @@ def test_component_that_a_group_can_write_is_named_with_the_group(module: Module
     assert "can be written by the group " in words
 
 
+@as_root
+def test_access_list_that_lets_another_user_write_is_named(module: ModuleType, root: Path) -> None:
+    """`setfacl -m u:USER:rwx`: mode and group look as if the directory were root's alone."""
+    set_access_list(root, user=7)
+    assert (root.stat().st_mode & 0o7777, root.stat().st_gid) == (0o775, 0)
+    (words,) = module.unsafe(str(root))
+    assert f"{root} (owner root (uid 0), mode 0775) can be written by those whom its access list" in words
+    assert "setfacl -b it or chmod go-w it, or choose another stack_root" in words
+    assert "access list" in module.writers(str(root))
+    root.chmod(0o755)  # takes the right from everybody in the list
+    assert module.unsafe(str(root)) == []
+    set_access_list(root, user=5)
+    assert module.unsafe(str(root)) == []
+
+
+def set_access_list(path: Path, user: int) -> None:
+    """Give the directory an access list in which one user has these rights, as setfacl would."""
+    nobody = 0xFFFFFFFF
+    entries = [(1, 7, nobody), (2, user, PLAIN), (4, 5, nobody), (0x10, user, nobody), (0x20, 5, nobody)]
+    try:
+        os.setxattr(
+            path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
+        )
+    except OSError:
+        pytest.skip("the file system has no access lists")
+
+
+@pytest.mark.parametrize("errno_", [errno.EACCES, errno.EIO])
+def test_access_list_that_cannot_be_read_counts_as_one(
+    module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch, errno_: int
+) -> None:
+    monkeypatch.setattr(module.ctypes, "get_errno", lambda: errno_)
+    root.chmod(0o775)
+    assert "access list" in module.unsafe(str(root))[0]
+
+
+@pytest.mark.parametrize(
+    ("members", "primary", "words"),
+    [
+        (["root"], ["root", "sync", "halt", "shutdown", "operator"], ""),
+        (["root", "mallory"], ["root"], "the group root (mallory)"),
+        ([], ["root", "oracle", "toor"], "the group root (oracle, toor)"),
+        (["mallory"], ["oracle"], "the group root (mallory, oracle)"),
+    ],
+)
+def test_other_members_of_the_group_root_are_named(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, members: list[str], primary: list[str], words: str
+) -> None:
+    monkeypatch.setattr(module.grp, "getgrgid", lambda gid: Row(gr_name="root", gr_mem=members))
+    monkeypatch.setattr(
+        module.pwd, "getpwall", lambda: [Row(pw_name=name, pw_gid=0) for name in primary] + [Row(pw_name="x", pw_gid=9)]
+    )
+    place = {"path": "/opt/s", "kind": "directory", "uid": 0, "gid": 0, "mode": 0o775}
+    assert "".join(module.problems_of([place], 0)).partition(" can be written by ")[2].partition(":")[0] == words
+
+
 def test_group_of_its_owner_alone_is_its_owner(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     place = {"path": "/home/u/s", "kind": "directory", "uid": 1000, "gid": 1000, "mode": 0o775}
     group = {"gr_name": "u", "gr_mem": []}
     monkeypatch.setattr(module.pwd, "getpwuid", lambda uid: Row(pw_name="u", pw_gid=1000))
     monkeypatch.setattr(module.grp, "getgrgid", lambda gid: Row(**group))
+    monkeypatch.setattr(module.pwd, "getpwall", list)
     assert module.problems_of([place], 1000) == []
     group["gr_mem"] = ["v"]
     assert "by the group u" in module.problems_of([place], 1000)[0]
@@ -146,7 +205,9 @@ def test_module_reports_it_plan_refuses_and_the_lease_is_not_taken(run_module: R
     os.chown(root, PLAIN, PLAIN)
     said = run_module("stack_state", stack_root=root)["state"]
     (words,) = said["unsafe"]
-    assert {"path": str(root), "kind": "directory", "uid": PLAIN, "gid": PLAIN, "mode": 0o755} in said["places"]
+    assert {"path": str(root), "kind": "directory", "uid": PLAIN, "gid": PLAIN, "mode": 0o755, "acl": False} in said[
+        "places"
+    ]
     state = HostState.model_validate({**HOSTS["converged"]["state"], "unsafe": said["unsafe"]})
     assert plan("node1", state, RECIPE).refusals == (f"node1: {words}",)
     with pytest.raises(UsageError, match=r"node1: .* belongs to .* chown it to root"):

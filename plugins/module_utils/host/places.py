@@ -8,22 +8,32 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import ctypes
 import errno
 import grp
 import os
 import pwd
 import stat
+
+from .texts import as_text
 from ..rules import layout
 
 MOST_LINKS = 40
+MOST_NAMES = 5
+"""Members of a group that are named."""
 OTHER_ROOT = "choose another stack_root"
+ACCESS_LIST = b"system.posix_acl_access"
+"""The attribute of a file that has a list of further users and groups who may use it (setfacl)."""
+IDLE_ACCOUNTS = frozenset(["root", "sync", "shutdown", "halt", "operator"])
+"""Accounts of the group root on EL, which nobody uses."""
 
 
 def places_of(root):
-    """[{path, kind, uid, gid, mode}] of all components of the path `root`, and of this project's entries in it.
+    """[{path, kind, uid, gid, mode, acl}] of all components of the path `root`, and of this project's entries in it.
 
     If a component is a link, the components of its target follow. `kind` is directory, link, other or absent; after
-    an absent component the list ends. A link in a loop has the kind `other`.
+    an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether a directory has a list
+    of further users who may write to it; the group's rights in its mode are then the most that they can have.
     """
     found = []  # type: list[dict[str, str | int]]
     exists = _walk(os.path.abspath(root), found, [0])
@@ -69,10 +79,18 @@ def _place(path):
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
-        return {"path": path, "kind": "absent", "uid": -1, "gid": -1, "mode": 0}
+        return {"path": path, "kind": "absent", "uid": -1, "gid": -1, "mode": 0, "acl": False}
     kind = "directory" if stat.S_ISDIR(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "other"
     mode = stat.S_IMODE(status.st_mode)
-    return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode}
+    acl = kind == "directory" and bool(mode & stat.S_IWGRP) and _has_access_list(path)
+    return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
+
+
+def _has_access_list(path):
+    """Whether a file has an access list, or this cannot be determined. Python 2.7 has no os.getxattr."""
+    name = as_text(path).encode("utf-8", "surrogateescape")  # Python 2.7 has bytes here, and does not need the handler
+    size = ctypes.CDLL(None, use_errno=True).getxattr(name, ACCESS_LIST, None, ctypes.c_size_t(0))
+    return size >= 0 or ctypes.get_errno() not in (errno.ENODATA, errno.EOPNOTSUPP)
 
 
 def unsafe(root, instead=OTHER_ROOT):
@@ -85,8 +103,12 @@ def unsafe(root, instead=OTHER_ROOT):
 
 def writers(directory):
     """The users other than the owner who can write to a directory, as text; empty if there are none."""
-    status = os.stat(directory)
-    return _writers({"mode": status.st_mode, "uid": status.st_uid, "gid": status.st_gid})
+    return _writers(_place(os.path.realpath(directory)))
+
+
+def cure(directory):
+    """What takes the right to write to a directory from all but its owner."""
+    return _cure(_place(os.path.realpath(directory)))
 
 
 def problems_of(places, uid, instead=OTHER_ROOT):
@@ -127,11 +149,12 @@ def _problem(place, before, uid, instead):
             instead,
         )
     if place["kind"] == "directory" and _writers(place) and not place["mode"] & stat.S_ISVTX:
-        return "%s (owner %s, mode %04o) can be written by %s: chmod go-w it, or %s" % (
+        return "%s (owner %s, mode %04o) can be written by %s: %s, or %s" % (
             place["path"],
             _user(place["uid"]),
             place["mode"],
             _writers(place),
+            _cure(place),
             instead,
         )
     return ""
@@ -141,20 +164,40 @@ def _writers(place):
     """The users other than the owner who can write to it, as text; empty if there are none."""
     if place["mode"] & stat.S_IWOTH:
         return "everybody"
-    if place["mode"] & stat.S_IWGRP and not _is_private(place["gid"], place["uid"]):
-        return "the group %s" % _group(place["gid"])
-    return ""
+    if not place["mode"] & stat.S_IWGRP:
+        return ""
+    if place.get("acl"):
+        return "those whom its access list (getfacl) names"
+    others = sorted(_members(place["gid"]) - IDLE_ACCOUNTS - {_name(place["uid"])})
+    if not others and _is_private(place["gid"], place["uid"]):
+        return ""
+    return "the group %s%s" % (_group(place["gid"]), " (%s)" % ", ".join(others[:MOST_NAMES]) if others else "")
+
+
+def _cure(place):
+    """What takes the right to write to a place from all but its owner."""
+    return "setfacl -b it or chmod go-w it" if place.get("acl") else "chmod go-w it"
+
+
+def _members(gid):
+    """The names of all users in a group."""
+    try:
+        members = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        members = []
+    return set(members) | set(user.pw_name for user in pwd.getpwall() if user.pw_gid == gid)
 
 
 def _is_private(gid, uid):
-    """Whether a group is root's, or is the private group of the user `uid` without other members."""
-    if gid == 0:
-        return True
+    """Whether a group is root's, or has the name of the user `uid`, to whom it then belongs."""
+    return gid == 0 or (_group(gid) == _name(uid) and pwd.getpwuid(uid).pw_gid == gid)
+
+
+def _name(uid):
     try:
-        group, owner = grp.getgrgid(gid), pwd.getpwuid(uid)
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return False
-    return owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= set([owner.pw_name])
+        return ""
 
 
 def _user(uid):

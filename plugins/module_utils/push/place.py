@@ -14,7 +14,7 @@ import os
 
 from ..host.errors import StackError
 from ..host.files import content_sha256, is_own_file
-from ..host.places import unsafe, writers
+from ..host.places import cure, unsafe, writers
 from ..rules import codes
 
 ABSENT, PRESENT, OTHER = "absent", "present", "other"
@@ -30,8 +30,8 @@ def check_place(path):
     for reason in unsafe(directory, OTHER_PLACE)[:1]:
         raise StackError(reason)
     if os.path.isdir(directory) and writers(directory):
-        message = "%s can be written by %s, who could take the name of the file first: chmod go-w it, or %s"
-        raise StackError(message % (directory, writers(directory), OTHER_PLACE))
+        message = "%s can be written by %s, who could take the name of the file first: %s, or %s"
+        raise StackError(message % (directory, writers(directory), cure(directory), OTHER_PLACE))
     if os.path.isdir(path) and not os.path.islink(path):
         message = "%s is a directory, and a file of this name is pushed: move the directory away, or %s"
         raise StackError(message % (path, OTHER_PLACE), code=codes.FILE_TAKEN)
