@@ -74,7 +74,10 @@ def capabilities(cards: Sequence[Card], table: Compatibility) -> str:
 def toolkits_of(
     toolkits: Sequence[CudaDirectory], lock: Mapping[str, Versioned], platform: str, requested: str
 ) -> list[Toolkit]:
-    """The toolkits to choose from."""
+    """The toolkits to choose from. Refused if another user could replace what is in one of them."""
+    problems = [tree.problem for tree in toolkits if tree.problem]
+    if problems:
+        raise RefusalError(*problems)
     name = f"cuda-wheels-{platform}"
     version = lock[name].version if name in lock else ""
     trees = [

@@ -196,6 +196,8 @@ class Toolkit(Result):
     apart: bool
     """Whether its headers and libraries lie in different directories."""
     cudnn: Cudnn
+    problem: LongText = ""
+    """Why another user could replace what is in it; empty if none could. Then its versions are not known."""
 
 
 class GpuFacts(Result):

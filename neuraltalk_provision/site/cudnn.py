@@ -143,6 +143,8 @@ def _tree(host: str, state: HostState, requested: str) -> Toolkit:
     if len(holding) > 1:
         places = ", ".join(f"{tree.path} (CUDA {tree.version})" for tree in holding)
         raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")
+    if holding[0].problem:
+        raise UsageError(f"{host}: {holding[0].problem}", advice="Nothing was changed on any host.")
     return holding[0]
 
 

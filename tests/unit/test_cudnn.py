@@ -445,3 +445,14 @@ def test_undoing_needs_no_room(
     with pytest.raises(module.StackError, match=r"No space left on device\. The previous state was restored"):
         module.swap(inspection.Tree(str(tree)), str(archive), V5, os.uname().machine)
     assert picture(tree) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a directory of another user takes root to make")
+@pytest.mark.parametrize("part", [".", "include", "lib64"])
+def test_cuda_directory_that_another_user_can_change_is_refused(
+    module: ModuleType, inspection: ModuleType, tree: Path, archives: Path, part: str
+) -> None:
+    os.chown(tree / part, 65534, 0)
+    with pytest.raises(module.StackError, match=r"belongs to .* chown it to root, or name another CUDA directory"):
+        module.swap(inspection.Tree(str(tree)), str(archives / f"{V5}.tgz"), V5, "x86_64")
+    assert not (tree / ".neuraltalk-cudnn").exists()

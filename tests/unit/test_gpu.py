@@ -214,6 +214,11 @@ REFUSED = {
         ALL,
         "node1: it has several CUDA 13.0 directories: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
     ),
+    "a CUDA directory of another user": (
+        host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), {**tree("", "/opt/cuda"), "problem": "/opt/cuda belongs"}]),
+        ALL,
+        "node1: /opt/cuda belongs",
+    ),
     "a swap in Debian's toolkit": (
         host(*K80["gpu"]["cards"], toolkits=[{**tree("7.5"), "apart": True}], libc="2.17"),
         ALL,

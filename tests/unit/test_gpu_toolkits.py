@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +52,30 @@ def test_cuda_directories_are_found_once_whatever_links_point_there(
     assert (found["13.0"]["lacks"], found["13.0"]["cudnn"]["state"]) == (["cublas", "cusparse"], "absent")
     assert [tree["version"] for tree in module.toolkits(str(tmp_path / "cuda-13.0"))] == ["13.0"]
     assert module.toolkits(str(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user takes root to make")
+@pytest.mark.parametrize(("part", "how"), [
+    (".", "owner"), ("..", "owner"), ("bin", "writable"), ("bin/nvcc", "owner"), ("bin/nvcc", "writable"),
+    ("lib64/libcudnn.so", "writable"), ("include", "owner"),
+])  # fmt: skip
+def test_nothing_of_a_cuda_directory_that_another_user_can_change_is_executed(
+    module: ModuleType, tmp_path: Path, part: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cuda(tmp_path / "srv" / "cuda-7.5", "7.5")
+    cudnn.place(own, "4.0.7")
+    place = (own / part).resolve()
+    os.chown(place, 65534, 0) if how == "owner" else place.chmod(0o777)
+    ran = list[Sequence[str]]()
+    monkeypatch.setattr(module, "output_of", lambda argv, **_how: ran.append(argv) or ("", 0))
+    monkeypatch.setattr(sys.modules[module.inspect.__module__], "output_of", module.output_of)
+    (tree,) = module.toolkits(str(own))
+    assert (tree["version"], tree["cudnn"]["state"]) == ("", "mixed")
+    assert tree["problem"].startswith(f"{place} (")
+    assert ("chown it to root" if how == "owner" else "chmod go-w it") in tree["problem"]
+    assert tree["problem"].endswith(", or name another CUDA directory (gpu_stack_cuda, --cuda)")
+    assert [argv for argv in ran if str(own / "bin" / "nvcc") in argv] == []
+    assert (ran == []) == (part not in ("bin", "bin/nvcc", "include"))
 
 
 def test_compiler_tells_its_version_and_one_that_is_not_there_tells_none(module: ModuleType, tmp_path: Path) -> None:

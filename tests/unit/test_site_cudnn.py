@@ -121,6 +121,7 @@ def test_directory_is_taken_by_the_name_that_was_given(monkeypatch: pytest.Monke
     [
         ([], r"node1: no CUDA toolkit .* was found in /usr/local/cuda\*"),
         ([tree("7.5"), tree("8.0")], r"node1 has several CUDA directories: /usr/local/cuda-7\.5 \(CUDA 7\.5\), "),
+        ([{**tree("7.5"), "problem": "/usr/local belongs to bob"}], r"node1: /usr/local belongs to bob"),
         ([tree("8.0")], r"is for CUDA 7\.5\nnode1: /usr/local/cuda-8\.0 is CUDA 8\.0"),
     ],
 )

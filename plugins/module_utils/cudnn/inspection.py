@@ -18,20 +18,30 @@ import sys
 from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import file_sha256, read_json, read_text
+from ..host.places import unsafe_path
 from ..host.texts import as_text
 from ..rules import machines
 from ..rules.cudnn import HEADERS, LIBRARIES, LIBRARY, header_version, number_to_version, state_of
 
 
+ELSEWHERE = "name another CUDA directory (gpu_stack_cuda, --cuda)"
 OURS = ".neuraltalk-cudnn"
 """The directory below the CUDA directory for the journal of a swap and for the new files before they are moved."""
+
+
+def refuse_unsafe(path):
+    """StackError if another user than root and the current one could replace what is at the path, or a part of it."""
+    for problem in unsafe_path(path, ELSEWHERE)[:1]:
+        raise StackError(problem)
 
 
 def library_version(path):
     """The version that the library returns from cudnnGetVersion.
 
-    It is called in a separate process, because that process may crash. StackError if it returns no version.
+    It is called in a separate process, because that process may crash. StackError if it returns no version, or if
+    another user could have replaced the library.
     """
+    refuse_unsafe(path)
     program = (
         "import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; "
         "ask.restype = ctypes.c_size_t; print('cudnn %d' % ask())"

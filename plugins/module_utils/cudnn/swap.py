@@ -23,12 +23,12 @@ from ..host.files import make_directory, remove, write_json
 from ..rules import codes
 from ..rules.cudnn import MIXED, NEWER, RESTORING, SWAPPED, SWAPPING, branch, is_in_place, obstacle
 from .archive import stage
-from .inspection import describe, inspect, users
+from .inspection import describe, inspect, refuse_unsafe, users
 from .ldconfig import register
 
 
 def check_tree(tree):
-    """StackError if cuDNN cannot be replaced here: not a CUDA directory, not writable, or on several disks."""
+    """StackError if cuDNN cannot be replaced here: no CUDA directory, not writable or unsafe, or on several disks."""
     if os.path.islink(tree.root):
         raise StackError(
             "%s is a link, which could be changed during the swap: name the directory itself, %s"
@@ -39,6 +39,7 @@ def check_tree(tree):
             raise StackError("%s does not exist: %s is not a CUDA directory" % (place, tree.root))
         if not os.access(place, os.W_OK) or os.statvfs(place).f_flag & getattr(os, "ST_RDONLY", 1):
             raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()), code=codes.FILE_DENIED)
+        refuse_unsafe(place)
     if len(set(os.stat(place).st_dev for place in (tree.root, tree.include, tree.lib))) > 1:
         raise StackError("%s, its include and its lib64 are on different file systems" % tree.root)
 

@@ -12,13 +12,18 @@ import glob
 import os
 import re
 
-from ..cudnn.inspection import Tree, inspect
+from ..cudnn.inspection import ELSEWHERE, Tree, inspect
 from ..host.commands import output_of
 from ..host.environment import PATH
+from ..host.places import unsafe_path
 from ..rules.gpu import DEBIAN, RELEASE, TREES
 
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
 """The CUDA libraries that cutorch needs, each with one of its headers."""
+
+
+USED = ("bin/nvcc", "nvvm/bin", "include", "lib64")
+"""What is executed, read or loaded in a CUDA directory, with the privileges of whoever builds."""
 
 
 def header_of(root, name):
@@ -37,19 +42,21 @@ def nvcc_of(root):
 
 
 def toolkit(root):
-    """{path, link, version, lacks, cudnn, apart} of a CUDA directory; None if `root` is not one.
+    """{path, link, version, lacks, cudnn, apart, problem} of a CUDA directory; None if `root` is not one.
 
     `path` has its links resolved. `link` is the path by which it was found, if that is a link. `lacks` are the parts
     that cutorch needs and that are missing. `cudnn` has the versions in the header and the library of its cuDNN, and
     when the library was written or replaced (`changed`, in seconds since 1970; None without a library).
-    `apart` is true if its headers and libraries are in other directories, as in Debian's packages.
+    `apart` is true if its headers and libraries are in other directories, as in Debian's packages. `problem` is why
+    another user could replace what is in it, and how to change that: then nothing of it is executed or loaded, so that
+    the versions of nvcc and of the library are empty.
     """
     nvcc = nvcc_of(root)
     headers = "/usr" if os.path.realpath(root) == DEBIAN else root
     if not nvcc or not header_of(headers, "cuda_runtime.h"):
         return None
-    release = RELEASE.search(output_of([nvcc, "--version"])[0])
-    path = os.path.realpath(root)
+    path, problem = os.path.realpath(root), problem_of(root)
+    release = None if problem else RELEASE.search(output_of([nvcc, "--version"])[0])
     cudnn, library = inspect(Tree(path)), Tree(path).library()
     changed = int(os.stat(library).st_ctime) if library and os.path.exists(library) else None
     return {
@@ -59,7 +66,16 @@ def toolkit(root):
         "link": root if os.path.islink(root) else "",
         "version": release.group(1) if release else "",
         "lacks": sorted(part for part, header in PARTS.items() if not header_of(headers, header)),
+        "problem": problem,
     }
+
+
+def problem_of(root):
+    """Why another user could replace nvcc, the headers or the libraries in a CUDA directory; empty if none could."""
+    library = Tree(root).library()
+    paths = [os.path.join(root, part) for part in USED] + [library] * bool(library)
+    problems = [problem for path in paths for problem in unsafe_path(path, ELSEWHERE)]
+    return problems[0] if problems else ""
 
 
 def toolkits(requested=""):

@@ -21,6 +21,7 @@ from ..rules import layout
 MOST_LINKS = 40
 MOST_NAMES = 5
 """Members of a group that are named."""
+KINDS = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
 OTHER_ROOT = "choose another stack_root"
 ACCESS_LIST = b"system.posix_acl_access"
 """The attribute of a file that has a list of further users and groups who may use it (setfacl)."""
@@ -31,8 +32,8 @@ IDLE_ACCOUNTS = frozenset(["root", "sync", "shutdown", "halt", "operator"])
 def places_of(root):
     """[{path, kind, uid, gid, mode, acl}] of all components of the path `root`, and of this project's entries in it.
 
-    If a component is a link, the components of its target follow. `kind` is directory, link, other or absent; after
-    an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether a directory has a list
+    If a component is a link, the components of its target follow. `kind` is directory, file, link, other or absent;
+    after an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether there is a list
     of further users who may write to it; the group's rights in its mode are then the most that they can have.
     """
     found = []  # type: list[dict[str, str | int]]
@@ -80,9 +81,9 @@ def _place(path):
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         return {"path": path, "kind": "absent", "uid": -1, "gid": -1, "mode": 0, "acl": False}
-    kind = "directory" if stat.S_ISDIR(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "other"
+    kind = KINDS.get(stat.S_IFMT(status.st_mode), "other")
     mode = stat.S_IMODE(status.st_mode)
-    acl = kind == "directory" and bool(mode & stat.S_IWGRP) and _has_access_list(path)
+    acl = kind != "link" and bool(mode & stat.S_IWGRP) and _has_access_list(path)
     return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
 
 
@@ -99,6 +100,13 @@ def unsafe(root, instead=OTHER_ROOT):
     Each names a component of the path, its owner, its mode and what to do; `instead` is the last advice.
     """
     return problems_of(places_of(root), os.geteuid(), instead)
+
+
+def unsafe_path(path, instead):
+    """Like `unsafe`, for the components of one path, which may be that of a file that is executed or loaded."""
+    found = []  # type: list[dict[str, str | int]]
+    _walk(os.path.abspath(path), found, [0])
+    return problems_of(found, os.geteuid(), instead)
 
 
 def writers(directory):
@@ -148,7 +156,7 @@ def _problem(place, before, uid, instead):
             "root" if uid == 0 else _user(uid),
             instead,
         )
-    if place["kind"] == "directory" and _writers(place) and not place["mode"] & stat.S_ISVTX:
+    if place["kind"] in ("directory", "file") and _writers(place) and not place["mode"] & stat.S_ISVTX:
         return "%s (owner %s, mode %04o) can be written by %s: %s, or %s" % (
             place["path"],
             _user(place["uid"]),
