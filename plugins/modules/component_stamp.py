@@ -80,12 +80,13 @@ component:
 """
 
 import json
+import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host import installed
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import read_json, remove, write_whole
+from ..module_utils.host.files import read_json, remove, sync, sync_tree, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import stamp_path
 
@@ -101,6 +102,8 @@ def stamp(module):
         if not module.check_mode:
             removed = installed.begin(options["generation"], options["component"])
             remove(path)
+            if before:
+                sync(os.path.dirname(path))
         return {"changed": bool(before), "removed": removed}
     changed = before != options["digest"]
     if changed and not module.check_mode:
@@ -109,6 +112,7 @@ def stamp(module):
         stamp = {"digest": options["digest"], "evidence": options["evidence"], "built": int(time.time())}
         text = json.dumps(stamp, sort_keys=True) + "\n"
         installed.end(options["generation"], options["component"], text)
+        sync_tree(options["generation"])  # after a power cut too, a stamp means that everything is there
         write_whole(path, text)
         installed.finish(options["generation"])
     return {

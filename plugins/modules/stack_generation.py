@@ -147,7 +147,7 @@ from ..module_utils.activation.record import check_armed
 from ..module_utils.runs import removal
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import write_json, write_whole
+from ..module_utils.host.files import sync, sync_tree, write_json, write_whole
 from ..module_utils.host.generations import Generations
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
@@ -193,7 +193,9 @@ class Stack(Generations):
         unpacked = manifest.seal_of(self.path(generation)).get("unpacked")
         if unpacked:
             seal["unpacked"] = unpacked
+        sync_tree(self.path(generation))
         write_json(layout.seal(self.path(generation)), seal)
+        sync(self.path(generation))
 
     def is_sealed(self, generation):
         """Whether the generation is sealed with a manifest, and what opening it writes still matches the manifest."""

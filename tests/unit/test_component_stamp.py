@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,3 +87,16 @@ def test_generation_in_which_something_is_built_again_is_not_sealed_meanwhile(
     assert seal.exists()
     run_module("component_stamp", **absent)
     assert not seal.exists()
+
+
+def test_what_was_built_is_on_the_disk_before_its_stamp_is_written(
+    run_module: Run, generation: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a stamp must not be there without the files for which it stands."""
+    module, seen = load("component_stamp"), list[tuple[str, bool]]()
+    monkeypatch.setattr(module, "sync_tree", lambda path: seen.append((path, stamp(generation).exists())))
+    monkeypatch.setattr(module, "sync", lambda path: seen.append((path, stamp(generation).exists())))
+    begin(run_module, generation)
+    run_module("component_stamp", generation=generation, component="nn", digest="d", evidence=EVIDENCE)
+    begin(run_module, generation)
+    assert seen == [(str(generation), False), (str(generation / "stamps"), False)]

@@ -55,6 +55,22 @@ def test_failed_write_leaves_the_old_file_and_no_half_one(
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
+@pytest.mark.parametrize("libc", [True, False])
+def test_directory_is_flushed_to_the_disk_with_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libc: bool
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f").write_text("new")
+    (tmp_path / "a" / "link").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "a" / "pipe")
+    flushed = list[str]()
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(Path(f"/proc/self/fd/{handle}").readlink().name))
+    if not libc:
+        monkeypatch.setattr(files.ctypes, "CDLL", lambda name: object())
+    files.sync_tree(str(tmp_path / "a"))
+    assert flushed == ([] if libc else ["f", "a"])
+
+
 def test_directory_may_be_there_but_not_as_a_file(tmp_path: Path) -> None:
     files.make_directory(str(tmp_path / "a" / "b"))
     files.make_directory(str(tmp_path / "a" / "b"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from tests.unit.modules import ModuleError, as_installed
 
 Run = Callable[..., dict[str, Any]]
 DAY = 86400
+SEAL = "generation.json"
 PARTS = {"torch": "d-torch", "nn": "d-nn"}
 
 
@@ -96,6 +98,21 @@ def test_seal_notes_every_file_and_opens_them_to_readers(generations: Run, root:
     assert (home / "logs" / "python.log").stat().st_mode & 0o777 == 0o600
     seal = json.loads((home / "generation.json").read_text())
     assert seal["manifest"] == hashlib.sha256((home / "manifest").read_bytes()).hexdigest()
+
+
+def test_everything_is_on_the_disk_before_the_seal_is_written(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(root, "a")
+    home, seen = root / "generations" / "a", list[tuple[str, bool, bool]]()
+
+    def note(name: str, _path: str) -> None:
+        seen.append((name, (home / "manifest").exists(), (home / SEAL).exists()))
+
+    for name in ("sync_tree", "sync"):
+        monkeypatch.setattr(load("stack_generation"), name, functools.partial(note, name))
+    generations("sealed", "a", components=PARTS)
+    assert seen == [("sync_tree", True, False), ("sync", True, True)]
 
 
 @pytest.mark.parametrize("how", ["without", "another", "gone", "opened anew"])

@@ -16,7 +16,7 @@ import re
 import stat
 
 from ..host.errors import StackError
-from ..host.files import is_own_file, remove, write_whole
+from ..host.files import is_own_file, remove, sync, write_whole
 from ..host.texts import as_native, as_text
 from ..rules import activation as rules
 from ..rules import codes, layout
@@ -126,15 +126,6 @@ def clear(root):
     """Remove the record, also for the time after a power cut."""
     remove(layout.activation(root))
     sync(root)
-
-
-def sync(directory):
-    """Flush the entries of a directory to disk."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def cause(record):

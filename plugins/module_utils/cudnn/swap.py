@@ -19,7 +19,7 @@ import os
 import shutil
 
 from ..host.errors import StackError
-from ..host.files import make_directory, remove, write_json
+from ..host.files import make_directory, remove, sync, write_json
 from ..rules import codes
 from ..rules.cudnn import MIXED, NEWER, RESTORING, SWAPPED, SWAPPING, branch, is_in_place, obstacle
 from .archive import stage
@@ -255,8 +255,4 @@ def _remove_empty(directory):
 def _sync(tree):
     """Flush the directory entries of include/ and lib64/ to disk."""
     for place in (tree.include, tree.lib):
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(place)

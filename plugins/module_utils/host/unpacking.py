@@ -24,7 +24,7 @@ import time
 from . import installed, manifest
 from .archives import BLOCK, refusing
 from .errors import StackError
-from .files import file_sha256, make_directory, remove, write_json
+from .files import file_sha256, make_directory, remove, sync, sync_tree, write_json
 from .stamps import read_stamps, stamp_path
 from .texts import as_native
 from ..rules import archives, codes, layout, pack
@@ -90,7 +90,7 @@ class Unpacking(object):
             self.compare(entries)
             seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
             write_json(layout.seal(self.part), dict(seal, unpacked={"origin": origin, "packages": packages}))
-            self.sync()
+            sync_tree(self.part)
             self.put_in_place()
         except Exception:
             self.sweep()
@@ -216,21 +216,12 @@ class Unpacking(object):
         if wrong:
             raise StackError("%s was not unpacked as it was packed" % as_native(wrong[0][0]))
 
-    def sync(self):
-        """Write everything to the disk before the rename: after a power failure too, the generation is whole."""
-        if _sync_file_system(self.part):
-            return
-        for folder, _folders, files in os.walk(self.part):
-            for name in [os.path.join(folder, name) for name in files] + [folder]:
-                if not os.path.islink(name):
-                    _sync(name)
-
     def put_in_place(self):
         make_directory(os.path.dirname(self.final))
         if os.path.lexists(self.final):
             os.rename(self.final, self.part + ".old")
         os.rename(self.part, self.final)
-        _sync(os.path.dirname(self.final))
+        sync(os.path.dirname(self.final))
 
 
 def _as_installed(entry):
@@ -239,26 +230,3 @@ def _as_installed(entry):
     if entry.type == pack.FILE:
         fields += ["size", "sha256"]
     return dict([(name, getattr(entry, name)) for name in fields], component="")
-
-
-def _sync_file_system(path):
-    """Sync the file system of a path at once: 0.1 s for 800 files in place of 2 s. False if libc cannot."""
-    try:
-        import ctypes
-
-        function = ctypes.CDLL(None).syncfs
-    except (ImportError, OSError, AttributeError):
-        return False
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return function(handle) == 0
-    finally:
-        os.close(handle)
-
-
-def _sync(path):
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
