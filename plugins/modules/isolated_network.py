@@ -113,6 +113,7 @@ from ..module_utils.host.files import make_directory, read_text, remove, write_w
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.packages import every
 from ..module_utils.host.processes import is_alive, start_of
+from ..module_utils.rules import clock
 
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of <linux/sched.h>."""
@@ -239,10 +240,10 @@ def _lines(directory):
 
 def _wait(directory, true):
     """The lines of the record when the condition is true for them, or after PATIENCE seconds."""
-    stop = time.time() + PATIENCE
+    stop = clock.seconds() + PATIENCE
     while True:
         lines = _lines(directory)
-        if true(lines) or time.time() > stop:
+        if true(lines) or clock.seconds() > stop:
             return lines
         time.sleep(0.05)
 

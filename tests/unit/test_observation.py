@@ -191,14 +191,19 @@ def test_full_disk_is_named_where_a_run_fails_on_one(
     assert "no space left on the disk of " in said["ended"]["evidence"]
 
 
-def test_clock_that_was_set_back_does_not_end_the_samples(supervisor: ModuleType, root: Path) -> None:
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_clock_that_was_set_does_not_change_when_samples_are_due(
+    supervisor: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
     (root / "runs" / "x").mkdir(parents=True)
-    now = time.time()
-    sampler = sampling.Sampler(supervisor.Run(str(root), "x"), os.getpid(), None, now)
-    sampler.last = now + 86_400
+    sampler = sampling.Sampler(supervisor.Run(str(root), "x"), os.getpid(), None)
     assert sampler.due()
-    sampler.last = time.time()
+    sampler.take()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
     assert not sampler.due()
+    sampler.last -= 61
+    assert sampler.due()
     sampler.close()
 
 

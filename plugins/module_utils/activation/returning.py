@@ -18,7 +18,7 @@ from ..cudnn.inspection import Tree
 from ..cudnn.ldconfig import Loader
 from ..cudnn.swap import restore
 from ..host.errors import StackError
-from ..host.files import make_directory
+from ..host.files import make_directory, sync
 from ..host.generations import Generations
 from ..host.texts import as_text
 from ..rules import activation as rules
@@ -86,7 +86,7 @@ def _return_link(root, record):
             os.unlink(stack.link)
         raise
     finally:
-        records.sync(root)
+        sync(root)
     return ""
 
 

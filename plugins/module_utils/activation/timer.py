@@ -17,7 +17,7 @@ import sys
 from ..host.commands import output_of
 from ..host.environment import PATH
 from ..host.errors import StackError
-from ..host.files import make_directory, remove, write_whole
+from ..host.files import make_directory, remove, sync, write_whole
 from ..host.texts import as_text
 from ..programs.packed import packed
 from ..rules import codes, layout
@@ -87,7 +87,7 @@ def write_program(root):
         file.flush()
         os.fsync(file.fileno())
     os.rename(new, path)
-    records.sync(root)
+    sync(root)
 
 
 def command(root, token):
@@ -167,7 +167,7 @@ def _write_units(root, record, argv):
     remove(link)
     os.symlink(os.path.join("..", os.path.basename(service)), link)
     for directory in (os.path.dirname(service), os.path.dirname(link)):
-        records.sync(directory)
+        sync(directory)
 
 
 def _escaped(text):

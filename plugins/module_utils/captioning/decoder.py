@@ -30,6 +30,7 @@ from ..runs.control import signalled
 from ..host.commands import with_stack
 from ..host.errors import StackError
 from ..host.texts import as_native
+from ..rules import clock
 
 PROGRAM = r"""
 require 'torch'
@@ -114,7 +115,7 @@ class Pool(object):
 
     def work(self, pictures, left, stopped):
         """Yield the results of the `left` pictures."""
-        asked = time.time()
+        asked = clock.seconds()
         while left:
             while len(self.processes) < min(self.size, left):
                 self.processes.append(Process(self.argv, self.environment))
@@ -123,8 +124,8 @@ class Pool(object):
                 if picture and not process.give(*picture):
                     self.retries.append(picture)
             readable = wait_for([process.handle for process in self.processes])
-            if not 0 <= time.time() - asked < PAUSE:
-                asked = time.time()
+            if clock.seconds() - asked >= PAUSE:
+                asked = clock.seconds()
                 if stopped():
                     raise Stopped()
             for process in list(self.processes):
@@ -201,7 +202,7 @@ class Process(object):
             raise StackError("%s cannot be started: %s" % (argv[0], error.strerror))
         self.handle = self.process.stdout.fileno()  # type: ignore[union-attr]
         self.ready, self.began, self.has = False, False, None
-        self.since = time.time()
+        self.since = clock.seconds()
         self.text, self.lines = b"", []
 
     def idle(self):
@@ -209,11 +210,8 @@ class Process(object):
         return self.ready and not self.has
 
     def late(self):
-        """Return whether it has exceeded its time limit. If the clock was set back, the time starts again."""
-        now = time.time()
-        if now < self.since:
-            self.since = now
-        return not self.idle() and now - self.since > (PATIENCE if self.ready else LOADING)
+        """Return whether it has exceeded its time limit."""
+        return not self.idle() and clock.seconds() - self.since > (PATIENCE if self.ready else LOADING)
 
     def give(self, place, path):
         """Let it read a picture. Return False if it has ended; its output shows how."""
@@ -223,7 +221,7 @@ class Process(object):
             if error.errno != errno.EPIPE:
                 raise
             return False
-        self.has, self.began, self.since = (place, path), False, time.time()
+        self.has, self.began, self.since = (place, path), False, clock.seconds()
         return True
 
     def read(self):
@@ -242,7 +240,7 @@ class Process(object):
         for match in [match for match in map(_ANSWER.match, self.lines) if match]:
             word, encoded = match.groups()
             if word == "ready":
-                self.ready, self.since = True, time.time()
+                self.ready, self.since = True, clock.seconds()
             elif word == "begin":
                 self.began = True
             elif self.has:
@@ -260,9 +258,9 @@ class Process(object):
         It may take `patience` seconds to end by itself. After that it is killed, and this waits up to DYING seconds: a
         process that waits for a hanging disk cannot be killed.
         """
-        began = time.time()
-        while self.process.poll() is None and 0 <= time.time() - began < patience + DYING:
-            if time.time() - began >= patience:
+        began = clock.seconds()
+        while self.process.poll() is None and clock.seconds() - began < patience + DYING:
+            if clock.seconds() - began >= patience:
                 signalled(self.process.pid, signal.SIGKILL)
             time.sleep(0.002)
         for pipe in (self.process.stdin, self.process.stdout):

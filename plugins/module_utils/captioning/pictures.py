@@ -13,7 +13,6 @@ import contextlib
 import io
 import json
 import os
-import time
 
 from .decoder import Stopped, decode_all
 from ..pictures.files import find, look, printed, shown, walk
@@ -22,6 +21,7 @@ from ..programs.progress import Progress
 from ..host.errors import StackError
 from ..host.files import MAX_READ, make_directory, read_text, write_json, write_whole
 from ..host.texts import TEXT, as_native, as_text
+from ..rules import clock
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "PPM": ".ppm", "PGM": ".ppm"}
 """Suffixes that DataLoaderRaw accepts. image.load itself uses the first bytes of the file."""
@@ -93,8 +93,8 @@ class Check(object):
         """Yield the things, with lines of progress if `total` is known. Stopped is raised if `stopped()` is True."""
         progress = Progress(self.say, verb, total)
         for thing in things:
-            now = time.time()
-            if not 0 <= now - self.checked < PAUSE:
+            now = clock.seconds()
+            if now - self.checked >= PAUSE:
                 self.checked = now
                 if self.stopped():
                     raise Stopped()

@@ -25,7 +25,7 @@ from .origin import is_here, origin
 from .processes import is_alive, start_of
 from .texts import as_text
 from ..rules.texts import without_users
-from ..rules import codes
+from ..rules import clock, codes
 from ..rules import layout
 
 LOG_TAIL_LINES = 25
@@ -48,7 +48,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     """
     make_directory(os.path.dirname(log))
     env = clean(environment)
-    started = time.time()
+    started = clock.seconds()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
         output.write(("$ %s\n" % without_users(" ".join(as_text(argument) for argument in argv))).encode("utf-8"))
         output.flush()
@@ -67,12 +67,12 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
             raise
         finally:
             remove(log + ".pid")
-    return {"rc": rc, "seconds": round(time.time() - started, 1)}
+    return {"rc": rc, "seconds": round(clock.seconds() - started, 1)}
 
 
 def _wait(process, deadline):
     while process.poll() is None:
-        if deadline and time.time() > deadline:
+        if deadline and clock.seconds() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return 124
@@ -105,7 +105,7 @@ def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True):
                 return "", None
             return "%s cannot be started: %s" % (argv[0], error.strerror), 126
     try:
-        output = _read_output(process, time.time() + timeout if timeout else None)
+        output = _read_output(process, clock.seconds() + timeout if timeout else None)
     finally:
         process.stdout.close()  # type: ignore[union-attr]
     if output is None:
@@ -122,7 +122,7 @@ def _read_output(process, deadline):
     """The output of a process until it ends. If it has not ended at the deadline, it is killed; returns None."""
     pieces, size, patience = [], 0, 0.05
     while True:
-        if deadline and time.time() > deadline:
+        if deadline and clock.seconds() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
             time.sleep(0.2)
             process.poll()

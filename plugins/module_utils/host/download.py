@@ -20,6 +20,7 @@ from .errors import StackError
 from .files import remove
 from .partial import opened
 from ..rules.archive_formats import what_is
+from ..rules import clock
 
 BLOCK = 1 << 16
 TIMEOUT = 60
@@ -142,7 +143,7 @@ class _Download(object):
             raise web.LostError("it sent only a part of what was asked")
 
     def _read(self, answer):
-        window, count = time.time(), 0
+        window, count = clock.seconds(), 0
         while True:
             try:
                 block = answer.body.read(BLOCK)
@@ -158,10 +159,10 @@ class _Download(object):
                 self.more = True
                 return
             count += len(block)
-            if time.time() - window > TIMEOUT:
+            if clock.seconds() - window > TIMEOUT:
                 if count < SLOWEST * TIMEOUT:
                     raise web.LostError("it sent only %d bytes in %d seconds" % (count, TIMEOUT))
-                window, count = time.time(), 0
+                window, count = clock.seconds(), 0
 
     def _give_up(self, error):
         self.part.flush()

@@ -18,7 +18,7 @@ import stat
 import time
 
 from . import root_id
-from ..rules import codes
+from ..rules import clock, codes
 from ..rules.holder import describe, plain
 from .errors import StackError
 from .files import make_directory, remove, write_json
@@ -114,7 +114,7 @@ class Lock(object):
         os.fchmod(self.handle, 0o600)
 
     def _wait(self):
-        deadline = time.time() + self.timeout
+        deadline = clock.seconds() + self.timeout
         while True:
             try:
                 fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +124,7 @@ class Lock(object):
                     raise StackError(_NO_LOCKS % (self.path, os.strerror(error.errno)))
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
-            if time.time() > deadline:
+            if clock.seconds() > deadline:
                 holder = os.read(self.handle, 64).decode("utf-8", "replace").strip()
                 message = "%s has been locked for %d s by pid %s: end that process if it hangs"
                 raise StackError(message % (self.path, self.timeout, holder or "unknown"), code=codes.BUSY)

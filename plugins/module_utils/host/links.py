@@ -12,6 +12,7 @@ import os
 import time
 
 from .errors import StackError
+from ..rules import clock
 
 PATIENCE = 75.0
 """Seconds. NFS keeps the attributes of a directory for at most 60 s by default (acdirmax)."""
@@ -19,9 +20,9 @@ PATIENCE = 75.0
 
 def await_link(link, wanted):
     """Wait until a link leads to the generation with that id. StackError if it does not within PATIENCE seconds."""
-    deadline = time.time() + PATIENCE
+    deadline = clock.seconds() + PATIENCE
     while os.path.basename(os.path.realpath(link)) != wanted or not os.path.isdir(link):
-        if time.time() > deadline:
+        if clock.seconds() > deadline:
             found = "is %s" % os.readlink(link) if os.path.islink(link) else "does not exist"
             raise StackError(
                 "%s %s on this host, not generation %s: its directory is not the one in which that generation was made "

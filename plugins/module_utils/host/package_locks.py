@@ -19,7 +19,7 @@ import time
 from .errors import StackError
 from .files import read_text
 from .processes import start_of
-from ..rules import codes
+from ..rules import clock, codes
 
 LIMIT = 600
 """Seconds to wait for others."""
@@ -67,13 +67,13 @@ def wait(manager, limit=LIMIT, pause=1.0):
     Also a StackError if the connection to the controller has ended: nothing may be installed for a controller that is
     no longer there.
     """
-    deadline = time.time() + limit
+    deadline = clock.seconds() + limit
     while True:
         ended_with_controller()
         held = holders(manager)
         if not held:
             return
-        if time.time() > deadline:
+        if clock.seconds() > deadline:
             raise StackError(
                 "%s is in use by another program, and %d s of waiting were not enough: %s. Wait until it ends, or end "
                 "it on that host%s; then run the same command again"

@@ -27,6 +27,7 @@ from ..host.files import read_text
 from ..host.texts import TEXT, as_text
 from ..rules.holder import BOOT
 from ..rules.texts import moment
+from ..rules import clock
 
 FIRST = {"journal": "provision data prepare", "format": 1}
 PATIENCE = 1.0
@@ -136,7 +137,7 @@ class Journal(object):
 
     def lock(self):
         """Open and lock the file, and create it if it is missing; return its descriptor."""
-        deadline = time.time() + PATIENCE
+        deadline = clock.seconds() + PATIENCE
         while True:
             try:
                 handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
@@ -152,7 +153,7 @@ class Journal(object):
                 if error.errno == errno.ENOENT:
                     pass
                 elif error.errno in (errno.EAGAIN, errno.EACCES):
-                    if time.time() > deadline:
+                    if clock.seconds() > deadline:
                         os.close(handle)
                         raise StackError(self.taken())
                     time.sleep(0.1)

@@ -17,7 +17,6 @@ import resource
 import signal
 import sys
 import tempfile
-import time
 import warnings
 
 from .blocks import as_seen, peak, sync
@@ -32,6 +31,7 @@ from .staging import stage
 from ..host.errors import StackError
 from ..host.files import remove
 from ..host.texts import as_text
+from ..rules import clock
 
 MODULES = (("numpy", "numpy"), ("h5py", "h5py"), ("PIL", "Pillow"))
 
@@ -58,7 +58,7 @@ def prepare(request, say):
 
     StackError if it fails. What was done is kept, and the same command continues.
     """
-    began = time.time()
+    began = clock.seconds()
     options = checked(request)
     outputs = Outputs(options["output_h5"], options["output_json"])
     outputs.refuse()
@@ -253,7 +253,7 @@ class Preparation(object):
 
     def result(self, staged, reading, resumed, began):
         """Return the result of the command."""
-        facts, seconds = staged["statistics"], time.time() - began
+        facts, seconds = staged["statistics"], clock.seconds() - began
         aside = sorted((as_name(path.encode("latin-1")), kept[0], kept[1]) for path, kept in self.excluded.items())
         if aside:
             write_unreadable(self.outputs.unreadable, aside)

@@ -15,7 +15,6 @@ import array
 import io
 import json
 import os
-import time
 
 from .blocks import as_seen, sync, without_crash, work
 from ..host.texts import PY2
@@ -23,6 +22,7 @@ from ..pictures.files import as_bytes, as_name
 from ..pictures.pixels import BYTES, import_early
 from ..programs.processes import Pool, Process, readable
 from ..programs.progress import Progress
+from ..rules import clock
 
 DURABLE = 30.0
 """Seconds between two syncs of the HDF5."""
@@ -52,7 +52,7 @@ class Reading(object):
         self.crew, self.journal, self.spool, self.part, self.say = crew, journal, spool, part, say
         self.plan = journal.state.plan
         self.kept, self.found, self.other, self.memory = {}, [], {}, 0
-        self.syncing, self.synced = None, time.time()
+        self.syncing, self.synced = None, clock.seconds()
         self.lines = array.array(str("L") if PY2 else "Q", [0])
         with io.open(os.dup(spool), "rb") as file:
             file.seek(0)
@@ -159,9 +159,9 @@ class Reading(object):
         if self.syncing is not None and readable([self.crew.syncer.answers], 0):
             if self.crew.syncer.answer() is not None:
                 self.journal.add({"synced": self.syncing}, durable=True)
-                self.syncing, self.synced = None, time.time()
+                self.syncing, self.synced = None, clock.seconds()
         lines = len(self.journal.state.lines)
-        if self.syncing is None and lines > self.journal.state.synced and time.time() - self.synced >= DURABLE:
+        if self.syncing is None and lines > self.journal.state.synced and clock.seconds() - self.synced >= DURABLE:
             self.crew.syncer.give({"part": as_latin(self.part)})
             self.syncing = lines
 

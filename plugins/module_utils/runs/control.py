@@ -15,6 +15,7 @@ import time
 
 from ..host.files import write_whole
 from ..host.processes import is_alive
+from ..rules import clock
 
 PATIENCE = 20.0
 """Seconds that a supervisor gets to end a run before both are killed."""
@@ -32,8 +33,8 @@ def stop(run, dry):
     if not active or dry:
         return active, status
     write_whole(run.stopped, "by provision\n")
-    deadline = time.time() + PATIENCE
-    while time.time() < deadline:
+    deadline = clock.seconds() + PATIENCE
+    while clock.seconds() < deadline:
         if not run.status()["running"]:
             return True, run.status()
         time.sleep(0.1)

@@ -18,7 +18,7 @@ from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
 from .locks import open_own, write_holder
-from ..rules import layout
+from ..rules import clock, layout
 
 LEASE_PATIENCE = 60.0
 """Seconds to wait for another start of a run on this host."""
@@ -41,13 +41,13 @@ class Leases(object):
         if self.account is not None and os.geteuid() == 0:
             os.fchown(self.handle, self.account.uid, self.account.gid)
         os.fchmod(self.handle, 0o600)
-        deadline = time.time() + LEASE_PATIENCE
+        deadline = clock.seconds() + LEASE_PATIENCE
         while True:
             try:
                 fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except (IOError, OSError):
-                if time.time() > deadline:
+                if clock.seconds() > deadline:
                     holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
                     os.close(self.handle)
                     message = (

@@ -15,7 +15,7 @@ import threading
 import time
 
 from ..gpu import cards
-from ..rules import log
+from ..rules import clock, log
 from .files import end_of
 from ..host.files import read_text
 
@@ -39,10 +39,11 @@ def open_to_append(path):
 class Sampler(object):
     """Takes samples of one run. nvidia-smi is called in a thread, because it can hang forever if the driver fails."""
 
-    def __init__(self, run, group, card, began):
-        self.run, self.group, self.card, self.began = run, group, card, began
+    def __init__(self, run, group, card):
+        self.run, self.group, self.card, self.began = run, group, card, clock.seconds()
         self.samples = attempt(open_to_append, run.samples)
         self.last = None  # type: float | None
+        self.time = time.time()
         self.query = None
         self.problem = ""
 
@@ -52,14 +53,14 @@ class Sampler(object):
             self.samples.close()
 
     def due(self):
-        """Return whether it is time for the next sample. This is true also after the clock was set back."""
-        now = time.time()
+        """Return whether it is time for the next sample."""
+        now = clock.seconds()
         pause = next(pause for until, pause in INTERVALS if now - self.began < until)
-        return self.last is None or not 0 <= now - self.last < pause
+        return self.last is None or now - self.last >= pause
 
     def take(self):
         """Write a sample. If the previous call of nvidia-smi has not returned yet, the sample says so."""
-        self.last = time.time()
+        self.last, self.time = clock.seconds(), time.time()
         if self.card is None:
             self.write(None)
         elif self.query is None or not self.query.is_alive():
@@ -73,9 +74,9 @@ class Sampler(object):
     def write(self, card):
         """Take a sample and append it to the file. What could not be determined is its `problem`."""
         try:
-            result = sample(self.run, self.group, card, self.last)
+            result = sample(self.run, self.group, card, self.time)
         except Exception as error:
-            result = {"time": round(self.last or time.time(), 1), "iteration": None, "pids": [], "cpu": 0.0}
+            result = {"time": round(self.time, 1), "iteration": None, "pids": [], "cpu": 0.0}
             result["problem"] = "%s: %s" % (type(error).__name__, error)
         if self.problem:
             result, self.problem = dict(result, problem=self.problem), ""

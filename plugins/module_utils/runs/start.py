@@ -30,7 +30,7 @@ from .packaging import packed
 from .starts import lock_for_start
 from .summary import models
 from .unit import start_supervisor, writable
-from ..rules import layout
+from ..rules import clock, layout
 
 PATIENCE = 30.0
 """Seconds after which it is checked whether the supervisor is still alive."""
@@ -109,18 +109,19 @@ def await_file(account, process, run, *paths, **options):
     There is no time limit while the supervisor is alive, because it takes minutes to check tens of thousands of
     pictures. After REPORT_AFTER the file `meanwhile`, the log with the progress of the check, is enough.
     """
-    began = checked = time.time()
+    began = checked = clock.seconds()
     while not any(os.path.lexists(path) for path in paths):
-        if time.time() > began + REPORT_AFTER and options.get("meanwhile") and os.path.lexists(options["meanwhile"]):
+        meanwhile = options.get("meanwhile")
+        if meanwhile and clock.seconds() > began + REPORT_AFTER and os.path.lexists(meanwhile):
             return
         gone = process is not None and process.poll() is not None
-        if not gone and time.time() > checked + PATIENCE:
-            checked = time.time()
+        if not gone and clock.seconds() > checked + PATIENCE:
+            checked = clock.seconds()
             gone = not as_account(account, is_supervised, run.root, run.name)
         # Check again: it may have written the file and ended since the last check.
         if gone and not any(os.path.lexists(path) for path in paths):
             log = as_account(account, log_excerpt, run.path)
-            raise StackError("run %s did not begin within %d s: %s" % (run.name, time.time() - began + 1, log))
+            raise StackError("run %s did not begin within %d s: %s" % (run.name, clock.seconds() - began + 1, log))
         time.sleep(0.05)
 
 

@@ -19,7 +19,7 @@ import time
 from ..host.errors import StackError
 from ..host.files import read_json, read_text, remove, write_json
 from ..host.lease import read_lease
-from ..rules import codes, layout
+from ..rules import clock, codes, layout
 from ..rules.holder import BOOT, describe
 from ..host.origin import origin
 from .leases import Leases
@@ -99,14 +99,14 @@ def uptime():
 @contextlib.contextmanager
 def lock_for_start(root, account=None, patience=PATIENCE):
     """The lock under which a run is started. Waits while starts are refused; StackError after `patience` seconds."""
-    began = time.time()
+    began = clock.seconds()
     while True:
         with Leases(root, account):
             found = refusal(root)
             if not found:
                 yield
                 return
-        if not 0 <= time.time() - began < patience:
+        if clock.seconds() - began >= patience:
             raise StackError(
                 "the stack on this host is being changed, so no run is started now: %s. Try again when that command "
                 "has ended; starts are refused for at most %d more minutes"

@@ -39,6 +39,7 @@ from ..host.origin import origin
 from ..host.processes import start_of
 from .sampling import Sampler, append_sample, last_iteration, attempt
 from .stage_end import end_of_stage
+from ..rules import clock
 
 POLL = 0.5
 PATIENCE = 10.0
@@ -106,8 +107,8 @@ class Supervisor(object):
 
     def write_until_success(self, run, path, value):
         """As `write`, but try again for WRITE_TIMEOUT: a run without a recorded end looks as if it was killed."""
-        deadline = time.time() + WRITE_TIMEOUT
-        while not self.write(run, path, value) and time.time() < deadline:
+        deadline = clock.seconds() + WRITE_TIMEOUT
+        while not self.write(run, path, value) and clock.seconds() < deadline:
             time.sleep(POLL)
 
     def supervise(self, run, request):
@@ -119,7 +120,7 @@ class Supervisor(object):
             if reason:
                 self.write_until_success(run, run.ended, reason)
                 return
-            process, began = self.start(run, request)
+            process = self.start(run, request)
         except Stopped:
             self.write_until_success(run, run.ended, self.reason_not_to_start(run, request))
             return
@@ -127,7 +128,7 @@ class Supervisor(object):
             message = str(error) if isinstance(error, StackError) else "%s: %s" % (type(error).__name__, error)
             self.write_until_success(run, run.ended, {"by": "refused", "evidence": message})
             return
-        self.watch(run, request, process, began)
+        self.watch(run, request, process)
 
     def reason_not_to_start(self, run, request):
         """Return the reason why a run must not be started, as {by, evidence}, or None."""
@@ -171,12 +172,11 @@ class Supervisor(object):
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        began = time.time()
         try:
             write_json(
                 run.process,
                 {
-                    "pid": process.pid, "start": start_of(process.pid), "started": began, "card": self.card,
+                    "pid": process.pid, "start": start_of(process.pid), "started": time.time(), "card": self.card,
                     "effective": effective, "images": len(images), "set_aside": len(set_aside), "begins": begins,
                 },
             )  # fmt: skip
@@ -184,12 +184,12 @@ class Supervisor(object):
             signalled(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        return process, began
+        return process
 
-    def watch(self, run, request, process, began):
+    def watch(self, run, request, process):
         """Wait until a run ends. End it on a signal, on request, after its stage, or if its directory is gone."""
         spent = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-        sampler, reason = Sampler(run, process.pid, self.card, began), None
+        sampler, reason = Sampler(run, process.pid, self.card), None
         while process.poll() is None:
             try:
                 reason = self.reason_to_end(run, request, sampler)
@@ -252,9 +252,9 @@ def start_session():
 def end(process):
     """End a program and all processes that it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.time() + PATIENCE
+        deadline = clock.seconds() + PATIENCE
         signalled(process.pid, number)
-        while process.poll() is None and time.time() < deadline:
+        while process.poll() is None and clock.seconds() < deadline:
             time.sleep(0.1)
     signalled(process.pid, signal.SIGKILL)  # the processes that it has left
     process.wait()
