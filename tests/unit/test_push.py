@@ -184,6 +184,28 @@ def test_hosts_that_cannot_reach_the_controller_get_it_over_ssh(
     assert places["a"]["candidates"] == [{"number": 0, "address": "127.0.0.1", "listen": 4711}]
 
 
+@pytest.mark.parametrize(
+    ("reaching", "forwarded"),
+    [("a", ["b", "c", "d"]), ("b", ["a", "c", "d"]), ("ab", ["c", "d", "e"]), ("abc", []), ("abcde", [])],
+)
+def test_fleet_does_not_depend_on_one_host_that_reaches_the_controller(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, reaching: str, forwarded: list[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(masters, "forward", lambda name, port: asked.append(name) or 4711)
+    hosts.places = {host: place(reaches=host in reaching, connection=host) for host in "abcde"}
+    assert push(capsys)[0] == 0
+    assert asked == forwarded
+    places = hosts.asked[1].variables["provision_push_places"]
+    ways = {
+        host: [one["address"] for one in given["candidates"] if not one["number"]] for host, given in places.items()
+    }
+    wanted = {
+        host: ["192.0.2.1"] if host in reaching else ["127.0.0.1"] if host in forwarded else [] for host in "abcde"
+    }
+    assert ways == wanted
+
+
 def test_no_way_to_the_controller_is_said_with_the_port(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

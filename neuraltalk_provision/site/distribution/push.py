@@ -157,13 +157,17 @@ def _taken(request: Request, host: str) -> Failure:
 
 
 def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
-    """The chain; if no host reaches this machine, the first ones do it over the SSH connections that are open."""
-    if any(link.place.reaches for link in chain.values()):
-        return dict(chain)
+    """The chain; if few hosts reach this machine, the first others do it over the SSH connections that are open.
+
+    If only one host could ask this machine, its loss would be the loss of all hosts after it.
+    """
     found = dict(chain)
-    for host, link in list(chain.items())[: chains.ANCESTORS]:
-        found[host] = replace(link, forwarded=masters.forward(link.place.connection, request.own_port))
-    if not any(link.forwarded for link in found.values()):
+    others = [host for host, link in chain.items() if not link.place.reaches]
+    if len(chain) - len(others) < chains.ANCESTORS:
+        for host in others[: chains.ANCESTORS]:
+            forwarded = masters.forward(chain[host].place.connection, request.own_port)
+            found[host] = replace(chain[host], forwarded=forwarded)
+    if not any(link.place.reaches or link.forwarded for link in found.values()):
         raise _unreached(request, {host: link.place for host, link in chain.items()})
     return found
 
