@@ -17,6 +17,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,21 +136,46 @@ def test_host_that_has_everything_says_so_and_asks_while_it_verifies(
     assert len(lives) > 34
 
 
-def test_host_serves_as_long_as_another_one_asks_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+class Asked:
+    """A server of a host that has everything; what it was asked depends on the time."""
+
+    def __init__(self, now: list[float], *, heard: float = 0, sending: tuple[float, float] = (0, 0)) -> None:
+        self.now, self.until, self.sending = now, heard, sending
+        self.done: frozenset[int] = frozenset()
+
+    @property
+    def heard(self) -> float:
+        return min(self.now[0], self.until)
+
+    @property
+    def sent(self) -> float:
+        first, last = self.sending
+        return max(min(self.now[0], last) - first, 0)
+
+    def active(self) -> bool:
+        return self.now[0] < self.sending[1]
+
+
+@pytest.mark.parametrize(
+    ("server", "ready", "ends"),
+    [
+        ({"heard": 100}, 0, 100 + transfer.LINGER_SECONDS),
+        ({}, 50, 50 + transfer.LINGER_SECONDS),  # until then another host may begin
+        ({"sending": (0, 5000)}, 0, 5000 + transfer.LINGER_SECONDS),
+        ({"heard": 10**9}, 0, 1000),
+        ({"heard": 10**9}, 620, 1620),
+        ({"heard": 10**9, "sending": (100, 200)}, 0, 1200),
+    ],
+)
+def test_complete_file_is_offered_until_all_have_begun_and_while_somebody_gets_on(
+    monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], ready: float, ends: float
+) -> None:
     now = [0.0]
     monkeypatch.setattr(transfer.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
     monkeypatch.setattr(transfer.clock, "seconds", lambda: now[0])
     monkeypatch.setattr(transfer, "controller_lives", lambda: True)
-
-    class Asked:
-        done: frozenset[int] = frozenset()
-        heard = property(lambda self: min(now[0], 100))
-
-        def active(self) -> int:
-            return 0
-
-    transfer._linger(Asked(), 1000)
-    assert now[0] == pytest.approx(100 + transfer.LINGER_SECONDS, abs=2)
+    transfer._linger(Asked(now, **server), ready, 1000)
+    assert now[0] == pytest.approx(ends, abs=2)
 
 
 def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:
@@ -352,7 +378,7 @@ def test_nobody_listens_after_the_controller_has_ended(file: Path, tmp_path: Pat
 
 def test_last_host_and_one_whose_follower_never_comes_end_by_themselves(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described):
-        host = Host(tmp_path, 1, described).start([(0, server.port)])
+        host = Host(tmp_path, 1, described).start([(0, server.port)], patience=0)
         assert host.result(10)["served"] == 0
 
 

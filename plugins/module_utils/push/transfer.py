@@ -26,7 +26,8 @@ from .receiver import Receiver
 LINGER_SECONDS = 15
 """How long a complete file is offered while nobody asks."""
 LONGEST, TIMES = 600, 4
-"""How long it is offered at most: so many seconds, or so many times as long as it took to receive it."""
+"""How long it is offered after the last byte that was sent: so many seconds, or so many times as long as it took to
+receive it."""
 POLL = 0.1
 
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
@@ -58,7 +59,7 @@ def transfer(wanted, chain):
         part.finish(wanted.replace)
         seconds = clock.seconds() - began
         if not chain.is_last:
-            _linger(server, clock.seconds() + max(LONGEST, TIMES * seconds))
+            _linger(server, began + chain.patience, max(LONGEST, TIMES * seconds))
     finally:
         server.stop()
     return {
@@ -89,12 +90,18 @@ def _listen(server, port):
         raise StackError(message % port, code=codes.PORT_IN_USE)
 
 
-def _linger(server, end):
-    """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS."""
-    quiet = clock.seconds()
-    while controller_lives() and clock.seconds() < end:
+def _linger(server, ready, longest):
+    """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS.
+
+    Before `ready` another host may only begin. In any case it ends `longest` seconds after the last byte that was sent.
+    """
+    quiet = progress = max(clock.seconds(), ready)
+    sent = server.sent
+    while controller_lives() and clock.seconds() - progress < longest:
+        if server.sent != sent:
+            sent, progress = server.sent, max(clock.seconds(), ready)
         if server.active():
-            quiet = clock.seconds()
+            quiet = max(clock.seconds(), ready)
         elif server.done or clock.seconds() - max(quiet, server.heard) > LINGER_SECONDS:
             return
         time.sleep(POLL)
