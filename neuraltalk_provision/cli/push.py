@@ -20,8 +20,6 @@ from neuraltalk_provision.site.distribution import chain as chains
 from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution.push import Report, Request
 
-SLOWEST = 1_000_000
-"""The lowest --limit-rate, in bytes per second: below it, a piece would take longer than a host waits."""
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMG]?)")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _LEFT = {
@@ -92,7 +90,7 @@ def rate(text: str) -> int:
     """Bytes per second; 0 for an empty text. Raises UsageError."""
     found = _RATE.fullmatch(text)
     value = round(float(found[1]) * _UNITS[found[2]]) if found else 0
-    if text and value < SLOWEST:
+    if text and value < pushing.SLOWEST:
         raise UsageError(
             f"--limit-rate {text} is not a number of bytes per second of at least 1M, with or without K, M or G",
             advice="1 Mbit/s is 125K: for a tenth of a link of 1 Gbit/s give 12.5M.",

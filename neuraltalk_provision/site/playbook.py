@@ -68,6 +68,8 @@ class Request:
     forks: int = 50
     ssh_args: str = ""
     """Options of ssh before those of ansible.cfg. A host for which the inventory has options uses only its own."""
+    task_limit: int = 0
+    """Seconds that one task on one host may take; 0 for those of TASK_LIMITS."""
 
 
 ENDED = 2 | 4 | 8
@@ -131,7 +133,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
             folder, variables, hosts = _write_inputs(private, request)
             environ = ansible_environment.variables()
-            environ["ANSIBLE_TASK_TIMEOUT"] = str(TASK_LIMITS.get(request.playbook, 0))
+            environ["ANSIBLE_TASK_TIMEOUT"] = str(request.task_limit or TASK_LIMITS.get(request.playbook, 0))
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
         with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():

@@ -35,6 +35,9 @@ given = json.loads(sys.stdin.read())
 if given.pop("steps"):
     steps, right = itertools.cycle((0, -10**6, 10**6)), time.time
     time.time = lambda: right() + next(steps)
+if given.pop("hangs"):
+    transfer.part_file.os.fsync = lambda handle: time.sleep(600)
+    transfer.HUNG_SECONDS = 1
 transfer.LINGER_SECONDS = given.pop("linger")
 receiver.GONE_SECONDS = given.pop("gone")
 receiver.SILENT_SECONDS, receiver.LOOK_SECONDS, receiver.LEAD = 2, 0.5, 8
@@ -91,9 +94,13 @@ class Host:
         python: Path | str = sys.executable,
         *,
         steps: bool = False,
+        hangs: bool = False,
         **chain: Any,
     ) -> Host:
-        """Start to receive from candidates: (number, port), the nearest first. With `steps` its clock is set often."""
+        """Start to receive from candidates: (number, port), the nearest first.
+
+        With `steps` its clock is set often; with `hangs` its disk does not answer any more at the end.
+        """
         self.directory.mkdir(exist_ok=True)
         wanted = {
             "path": str(self.path),
@@ -117,7 +124,7 @@ class Host:
             [str(python), "-c", PROGRAM, str(paths.plugins())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self.process.stdin
-        given = {"wanted": wanted, "chain": whole, "linger": 2, "gone": 1, "steps": steps}
+        given = {"wanted": wanted, "chain": whole, "linger": 2, "gone": 1, "steps": steps, "hangs": hangs}
         self.process.stdin.write(json.dumps(given).encode())
         self.process.stdin.close()
         self.process.stdin = None

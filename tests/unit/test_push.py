@@ -22,6 +22,7 @@ from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution import source
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
+from plugins.module_utils.push import transfer
 from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
 from tests.unit.pushing import KEY, free_port
@@ -465,3 +466,21 @@ def test_directory_of_that_name_is_refused_before_anything_is_sent(run_module: R
     given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": "k", "number": 1, "candidates": []}
     with pytest.raises(ModuleError, match="is a directory"):
         run_module("pushed_file", path=tmp_path / "x", listen=free_port(), replace=True, **given)
+
+
+def test_host_that_hangs_does_not_make_the_command_wait_for_ever(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(), "b": place()}
+    hosts.failures = (Failure("b", "Receive the file", "Timed out after 1821 second(s).", code=codes.HOST_HANGS),)
+    code, out, err = push(capsys)
+    assert code == 1
+    assert "did not end in the time that it may take" in err
+    assert "1 host has" in out
+    assert hosts.asked[1].task_limit > max(
+        transfer.HUNG_SECONDS, hosts.asked[1].variables["provision_push"]["patience"]
+    )
+
+
+@pytest.mark.parametrize(("size", "limit", "seconds"), [(0, 0, 0), (10**9, 0, 4000), (10**9, 10**8, 40)])
+def test_time_in_which_a_host_must_end_follows_from_the_size(size: int, limit: int, seconds: int) -> None:
+    request = pushing.Request(Path("x"), "x", "/x", ("a",), limit)
+    assert pushing.longest(request, size, 20) == 20 + pushing.SPARE_SECONDS + seconds

@@ -173,9 +173,20 @@ def test_complete_file_is_offered_until_all_have_begun_and_while_somebody_gets_o
     now = [0.0]
     monkeypatch.setattr(transfer.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
     monkeypatch.setattr(transfer.clock, "seconds", lambda: now[0])
-    monkeypatch.setattr(transfer, "controller_lives", lambda: True)
-    transfer._linger(Asked(now, **server), ready, 1000)
+    transfer._linger(Asked(now, **server), ready, 1000, lambda: True)
     assert now[0] == pytest.approx(ends, abs=2)
+
+
+def test_host_whose_disk_does_not_answer_ends_by_itself_and_the_others_get_the_file(file: Path, tmp_path: Path) -> None:
+    with serving(file) as (server, described):
+        first, second = Host(tmp_path, 1, described), Host(tmp_path, 2, described)
+        first.start([(0, server.port)], hangs=True)
+        second.start([(1, first.port), (0, server.port)], is_last=True)
+        assert second.result()["sha256"] == described.sha256
+        result = first.result(20)
+    assert result["code"] == codes.HOST_HANGS
+    assert "the transfer has not got on for 1 s" in result["failed"]
+    assert "What arrived is kept" in result["failed"]
 
 
 def test_what_was_damaged_while_the_host_was_down_is_fetched_again(file: Path, tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ A connection stays while other hosts hash a file that they have (playbook.TASK_L
 """
 PATIENCE, PATIENCE_PER_HOST = 20, 0.3
 """In so many seconds, and more for each host, the module must have started everywhere."""
+SLOWEST = 1_000_000
+"""The lowest limit of the rate, in bytes per second: below it, a piece would take longer than a host waits."""
+SPARE_SECONDS, TIMES = 3600, 4
+"""A host that hangs is given up after so many seconds, for verifying, and so many times as long as sending takes."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,7 @@ def _transfer(
 ) -> tuple[dict[str, Received], tuple[Failure, ...]]:
     """Let all hosts receive at the same time; what each of them received, and the failures of the others."""
     names = list(chain)
-    variables = _variables(request, description)
-    variables["patience"] = round(PATIENCE + PATIENCE_PER_HOST * len(names))
+    patience = round(PATIENCE + PATIENCE_PER_HOST * len(names))
     with output.working(f"pushing {request.name}"):
         outcome = playbook.run(
             playbook.Request(
@@ -204,8 +207,9 @@ def _transfer(
                 limit=names,
                 forks=max(settings.forks, len(names)),  # every host must work from the beginning to the end
                 ssh_args=SSH,
+                task_limit=longest(request, description.size, patience),
                 variables={
-                    "provision_push": variables,
+                    "provision_push": {**_variables(request, description), "patience": patience},
                     "provision_push_secret": server.key,
                     "provision_push_places": {
                         host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()
@@ -221,6 +225,11 @@ def _transfer(
         else:
             wrong.append(Failure(host, "", f"it has a file with sha256 {result.file.sha256}", code=codes.BUG))
     return received, (*failures, *wrong)
+
+
+def longest(request: Request, size: int, patience: int) -> int:
+    """The seconds after which a host that has not ended hangs, whatever it says. The others keep their results."""
+    return patience + SPARE_SECONDS + TIMES * size // (request.limit or SLOWEST)
 
 
 def _variables(request: Request, description: Description) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import time
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..rules import clock, codes, piece_server, pieces
-from . import part_file
+from . import part_file, watch
 from .part_file import PartFile
 from .place import check_place
 from .receiver import Receiver
@@ -28,6 +28,9 @@ LINGER_SECONDS = 15
 LONGEST, TIMES = 600, 4
 """How long it is offered after the last byte that was sent: so many seconds, or so many times as long as it took to
 receive it."""
+HUNG_SECONDS = 1200
+"""After so many seconds in which its own disk does not answer, a host gives up. To write what is in memory can take
+many minutes at the end."""
 POLL = 0.1
 
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
@@ -40,8 +43,19 @@ listens itself, bytes per second that it sends at most (0: no limit), and whethe
 def transfer(wanted, chain):
     """Receive the file and serve it. Returns {received, kept, seconds, sources, left, served, sha256}.
 
-    Raises StackError if the disk is too small or full, the port is in use, or nobody has the file.
+    Raises StackError if the disk is too small, full or does not answer, the port is in use, or nobody has the file.
     """
+    return watch.watched(lambda alive: _transfer(wanted, chain, alive), controller_lives, HUNG_SECONDS)
+
+
+def controller_lives():
+    """False if nobody reads the output of this process any more: the SSH session has ended."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _handle, event in poll.poll(0))
+
+
+def _transfer(wanted, chain, alive):
     check_place(wanted.path)
     make_directory(os.path.dirname(wanted.path))
     check_place(wanted.path)  # a directory that was missing can have been made by another user meanwhile
@@ -54,12 +68,12 @@ def transfer(wanted, chain):
     server = piece_server.Server(part, chain.key, chain.number, chain.limit)
     _listen(server, chain.port)
     try:
-        receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, controller_lives)
+        receiver = Receiver(part, chain.key, chain.number, chain.candidates, chain.patience, alive)
         receiver.receive()
         part.finish(wanted.replace)
         seconds = clock.seconds() - began
         if not chain.is_last:
-            _linger(server, began + chain.patience, max(LONGEST, TIMES * seconds))
+            _linger(server, began + chain.patience, max(LONGEST, TIMES * seconds), alive)
     finally:
         server.stop()
     return {
@@ -73,13 +87,6 @@ def transfer(wanted, chain):
     }
 
 
-def controller_lives():
-    """False if nobody reads the output of this process any more: the SSH session has ended."""
-    poll = select.poll()
-    poll.register(1, 0)
-    return not any(event & (select.POLLERR | select.POLLHUP) for _handle, event in poll.poll(0))
-
-
 def _listen(server, port):
     try:
         server.start(port)
@@ -90,14 +97,14 @@ def _listen(server, port):
         raise StackError(message % port, code=codes.PORT_IN_USE)
 
 
-def _linger(server, ready, longest):
+def _linger(server, ready, longest, alive):
     """Serve until a following host has everything and nobody else reads, or nobody has asked for LINGER_SECONDS.
 
     Before `ready` another host may only begin. In any case it ends `longest` seconds after the last byte that was sent.
     """
     quiet = progress = max(clock.seconds(), ready)
     sent = server.sent
-    while controller_lives() and clock.seconds() - progress < longest:
+    while alive() and clock.seconds() - progress < longest:
         if server.sent != sent:
             sent, progress = server.sent, max(clock.seconds(), ready)
         if server.active():
