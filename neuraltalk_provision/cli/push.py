@@ -18,7 +18,8 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice
 from neuraltalk_provision.site.distribution import chain as chains
 from neuraltalk_provision.site.distribution import push as pushing
-from neuraltalk_provision.site.distribution.push import Report, Request
+from neuraltalk_provision.site.distribution.checking import Request
+from neuraltalk_provision.site.distribution.push import Report
 
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMG]?)")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -128,6 +129,8 @@ def _show_plan(report: Report, output: Output) -> int:
         before = link.before[0] if link.before else "controller"
         have = f", has {link.place.have / 1e6:.0f} MB" if link.place.have else ""
         output.say(f"  {host} from {before}{have}")
+    for host, words in report.notes.items():
+        output.say(f"  {host} {words}: nothing is sent to it, and it is asked whether it has the file")
     crossings = chains.crossings(list(report.chain.values()))
     if crossings:
         output.say(f"  from one rack to another: {crossings} of {len(report.chain)} transfers")
@@ -137,7 +140,7 @@ def _show_plan(report: Report, output: Output) -> int:
 
 
 def _show(report: Report, chosen: Settings, output: Output) -> int:
-    rows = [[host, "has it", "", "", ""] for host in report.present]
+    rows = [[host, "has it", "", report.shared.get(host, ""), ""] for host in report.present]
     for host in report.chain:
         if host not in report.received:
             continue
@@ -203,6 +206,7 @@ def as_json_document(report: Report) -> dict[str, Any]:
         "sent": report.sent,
         "present": list(report.present),
         "order": list(report.chain),
+        "shared": dict(report.shared),
         "hosts": {
             host: {
                 "sha256": one.sha256,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from neuraltalk_provision.results.base import Finite, Many, Result, Text, Whole
 from neuraltalk_provision.results.cache import Sha256
+from neuraltalk_provision.results.host_state import Identity
 
 MOST_HOSTS = 10**6
 Number = Annotated[int, Field(ge=0, lt=MOST_HOSTS)]
@@ -19,7 +20,8 @@ class Place(Result):
     """Whether a host has the file (present, absent, or other: another one of its name), and `have` bytes of it.
 
     `reaches` says whether it reaches the controller at `controller`; `address` and `rack` are those of the inventory.
-    `connection` is the name of the socket of the connection to it, in site.masters.directory().
+    `connection` is the name of the socket of the connection to it, in site.masters.directory(). `identity` says which
+    machine and directory it is: hosts that have one of them in common have the file in common.
     """
 
     state: Literal["present", "absent", "other"]
@@ -29,6 +31,7 @@ class Place(Result):
     address: Text
     rack: Text
     connection: Text
+    identity: Identity = Identity()
 
 
 class PushedFileInfoResult(Result):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Build, HostState
+from neuraltalk_provision.results.host_state import Build, HostState, Identity
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Share:
 
 def of_hosts(states: Mapping[str, HostState]) -> dict[str, Share]:
     """{host: its share} of all hosts for which another one builds. Of each group the first name builds."""
-    groups = _groups(states)
+    groups = groups_of({host: state.identity for host, state in states.items()})
     builders: dict[str, str] = {}
     machines: dict[str, str] = {}
     found: dict[str, Share] = {}
@@ -91,14 +91,9 @@ def builds(host: str, states: Mapping[str, HostState], shares: Mapping[str, Shar
     return tuple(build for build in states[host].busy if not build.host or all(build.log in logs for logs in seen))
 
 
-def _named(recipe: Recipe) -> str:
-    gpu = f" with CUDA {recipe.gpu.cuda} for {recipe.gpu.archs}" if recipe.gpu else ""
-    return f"{recipe.platform}{gpu} (generation {recipe.id})"
-
-
-def _groups(states: Mapping[str, HostState]) -> dict[str, str]:
+def groups_of(identities: Mapping[str, Identity]) -> dict[str, str]:
     """{host: a name of its group}. Hosts are in one group if they are one machine or have a directory in common."""
-    parents = {host: host for host in states}
+    parents = {host: host for host in identities}
 
     def top(host: str) -> str:
         while parents[host] != host:
@@ -107,10 +102,15 @@ def _groups(states: Mapping[str, HostState]) -> dict[str, str]:
         return host
 
     known: dict[str, str] = {}
-    for host, state in states.items():
-        for digest in filter(None, (state.identity.machine, *state.identity.directories)):
+    for host, identity in identities.items():
+        for digest in filter(None, (identity.machine, *identity.directories)):
             parents[top(host)] = top(known.setdefault(digest, host))
-    return {host: top(host) for host in states}
+    return {host: top(host) for host in identities}
+
+
+def _named(recipe: Recipe) -> str:
+    gpu = f" with CUDA {recipe.gpu.cuda} for {recipe.gpu.archs}" if recipe.gpu else ""
+    return f"{recipe.platform}{gpu} (generation {recipe.id})"
 
 
 def _order(host: str) -> list[tuple[int, str]]:

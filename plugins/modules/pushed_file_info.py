@@ -99,12 +99,16 @@ place:
     connection:
       description: The name of the socket of ssh's shared connection to the host. The action plugin adds it.
       type: str
+    identity:
+      description: C(machine), equal for all its names; C(directories), equal for a shared directory; C(filesystem).
+      type: dict
 """
 
 import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host import identity
 from ..module_utils.host.disk import existing
 from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
@@ -145,6 +149,7 @@ def work(module):
         "address": options["address"],
         "rack": options["rack"],
         "connection": "",
+        "identity": identity.facts(os.path.dirname(path)),
     }
     return {"changed": False, "place": place}
 

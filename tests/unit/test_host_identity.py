@@ -221,6 +221,17 @@ def test_id_that_is_not_of_this_directory_counts_for_nothing(
     assert root_id.read(str(tmp_path)) != ""
 
 
+def test_directory_below_a_stack_root_is_known_by_the_id_of_the_stack_root(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    identity, root_id = load("host.identity"), load("host.root_id")
+    root_id.ensure(str(tmp_path))
+    below = identity._written(str(tmp_path / "data"), str(tmp_path.parent))
+    assert len(below) == 1
+    assert identity._written(str(tmp_path), str(tmp_path)) != below
+    assert identity._written(str(tmp_path / "data"), str(tmp_path / "data")) == []  # another disk is mounted there
+
+
 def test_identity_is_returned_with_the_state(run_module: Run, tmp_path: Path) -> None:
     found = run_module("stack_state", stack_root=tmp_path / "stack")["state"]["identity"]
     assert len(found["machine"]) == 32

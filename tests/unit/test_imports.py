@@ -145,6 +145,7 @@ PURE = [
     "catalogue/tried.py",
     "dataset/request.py",
     "site/distribution/chain.py",
+    "site/distribution/shared.py",
     "fleet/busy.py",
     "fleet/seen.py",
     "mirror/addresses.py",

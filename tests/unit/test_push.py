@@ -18,8 +18,8 @@ import yaml
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError, Server
 from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site.distribution import checking, source
 from neuraltalk_provision.site.distribution import push as pushing
-from neuraltalk_provision.site.distribution import source
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from plugins.module_utils.push import transfer
@@ -43,13 +43,16 @@ class Hosts:
     def __init__(self) -> None:
         self.asked: list[Request] = []
         self.places: dict[str, Mapping[str, Any]] = {}
+        self.later: list[dict[str, Mapping[str, Any]]] = []
+        """What the hosts answer when they are asked again."""
         self.received: dict[str, Mapping[str, Any]] = {}
         self.failures: tuple[Failure, ...] = ()
 
     def run(self, request: Request) -> Outcome:
         self.asked.append(request)
         if request.playbook == "push_check.yml":
-            results = [(host, "pushed_file_info", result) for host, result in self.places.items()]
+            places = self.places if tuple(request.limit) == ("all",) else self.later.pop(0)
+            results = [(host, "pushed_file_info", result) for host, result in places.items()]
             return Outcome(0, PlayResults(tuple(results)))
         sha256 = request.variables["provision_push"]["sha256"]
         received = []
@@ -125,6 +128,76 @@ def test_hosts_that_fail_are_listed_and_the_others_are_done(capsys: Capture, hos
     assert "use --replace" in err
     assert "the disk is full" in err
     assert "failed.txt" in err
+
+
+def same(directory: str, machine: str = "") -> dict[str, Any]:
+    """The identity of a host with that directory."""
+    return {"machine": machine * 32, "directories": [directory * 32], "filesystem": "nfs4 on nas:/data"}
+
+
+def test_hosts_with_one_directory_get_the_file_once_and_the_others_are_asked_again(
+    capsys: Capture, hosts: Hosts
+) -> None:
+    hosts.places = {
+        "a": place(identity=same("1"), reaches=False),
+        "b": place(identity=same("1")),
+        "c": place(identity=same("2", "e")),
+        "d": place(identity=same("2", "e")),
+        "e": place(identity=same("3", "e")),
+    }
+    hosts.later = [{"a": place(state="present"), "d": place(state="present")}]
+    code, out, err = push(capsys, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["order"] == ["b", "c", "e"]
+    assert document["shared"] == {"a": "b", "d": "c"}
+    assert Path(document["lists"]["done"]).read_text() == "a\nb\nc\nd\ne\n"
+    assert [(one.playbook, sorted(one.limit)) for one in hosts.asked[1:]] == [
+        ("push.yml", ["b", "c", "e"]),
+        ("push_check.yml", ["a", "d"]),
+    ]
+
+
+def test_name_that_seemed_to_share_the_directory_and_lacks_the_file_is_a_failure(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(checking, "_sleep", waited.append)
+    hosts.places = {host: place(identity=same("1")) for host in "abc"}
+    hosts.later = [{"b": place(), "c": place()}, {"b": place(state="present"), "c": place()}, {"c": place()}]
+    hosts.later += [{"c": place()} for _ in checking.PAUSES[3:]]
+    code, out, err = push(capsys)
+    assert code == 1
+    assert tuple(waited) == checking.PAUSES[1:]  # a shared disk can show it a minute late
+    assert sum(waited) > 60
+    assert "2 hosts have" in out
+    assert "c: /opt/neuraltalk/data/data.h5 is not there, although a has it" in err
+    assert "b: " not in err
+
+
+def test_names_of_a_host_that_failed_fail_too(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {"a": place(identity=same("1")), "b": place(identity=same("1"))}
+    hosts.failures = (Failure("a", "Receive the file", "no space", code=codes.DISK_FULL),)
+    code, _, err = push(capsys)
+    assert code == 1
+    assert "b: it shares the directory with a, which did not get the file" in err
+    assert len(hosts.asked) == 2
+
+
+def test_plan_says_which_hosts_have_one_directory(capsys: Capture, hosts: Hosts) -> None:
+    hosts.places = {
+        "a": place(identity=same("1", "e")),
+        "b": place(identity=same("1", "e")),
+        "c": place(identity=same("1")),
+        "d": place(state="present", identity=same("2")),
+        "e": place(identity=same("2")),
+    }
+    code, out, _ = push(capsys, "--plan")
+    assert code == 0
+    assert "b is the same machine as a: nothing is sent to it" in out
+    assert "c shares the directory (nfs4 on nas:/data) with a: nothing is sent to it" in out
+    assert "e shares the directory (nfs4 on nas:/data) with d" in out
+    assert len(hosts.asked) == 1
 
 
 def test_replace_is_passed_on(capsys: Capture, hosts: Hosts) -> None:
@@ -323,6 +396,15 @@ def test_host_knows_what_it_has(run_module: Run, tmp_path: Path) -> None:
     assert run_module("pushed_file_info", **given)["place"]["state"] == "other"
 
 
+def test_host_says_which_machine_and_directory_it_has(run_module: Run, tmp_path: Path) -> None:
+    first = run_module("pushed_file_info", **checked(tmp_path / "new" / "data"))["place"]["identity"]
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert run_module("pushed_file_info", **checked(tmp_path / "link" / "new" / "data"))["place"]["identity"] == first
+    other = run_module("pushed_file_info", **checked(tmp_path / "other" / "data"))["place"]["identity"]
+    assert first["machine"] == other["machine"]
+    assert not set(first["directories"]) & set(other["directories"])
+
+
 def test_host_says_whether_it_reaches_the_controller(run_module: Run, tmp_path: Path) -> None:
     given = {"path": tmp_path / "x", "size": 5, "sha256": "0" * 64, "address": "a", "controller": "127.0.0.1"}
     (tmp_path / "data").write_bytes(b"12345")
@@ -397,7 +479,7 @@ def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, cap
 
 def test_check_may_take_as_long_as_a_large_file_needs_and_connections_last_longer() -> None:
     assert playbook.TASK_LIMITS["push_check.yml"] == 3600
-    persist = re.search(r"ControlPersist=([0-9]+)s", pushing.SSH)
+    persist = re.search(r"ControlPersist=([0-9]+)s", checking.SSH)
     assert persist
     assert int(persist[1]) > playbook.TASK_LIMITS["push_check.yml"]
 
@@ -482,5 +564,5 @@ def test_host_that_hangs_does_not_make_the_command_wait_for_ever(capsys: Capture
 
 @pytest.mark.parametrize(("size", "limit", "seconds"), [(0, 0, 0), (10**9, 0, 4000), (10**9, 10**8, 40)])
 def test_time_in_which_a_host_must_end_follows_from_the_size(size: int, limit: int, seconds: int) -> None:
-    request = pushing.Request(Path("x"), "x", "/x", ("a",), limit)
+    request = checking.Request(Path("x"), "x", "/x", ("a",), limit)
     assert pushing.longest(request, size, 20) == 20 + pushing.SPARE_SECONDS + seconds

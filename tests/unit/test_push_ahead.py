@@ -11,7 +11,8 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site.distribution import ahead, push
 from neuraltalk_provision.site.distribution.ahead import File
-from neuraltalk_provision.site.distribution.push import Report, Request
+from neuraltalk_provision.site.distribution.checking import Request
+from neuraltalk_provision.site.distribution.push import Report
 from neuraltalk_provision.site.distribution.source import Description
 from neuraltalk_provision.site.events import Failure
 from tests.unit.test_build_once import Fleet, bare, fleet

@@ -16,7 +16,7 @@ from neuraltalk_provision.rules import layout
 from neuraltalk_provision.rules.artifacts import path_of
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site.distribution import push
-from neuraltalk_provision.site.distribution.push import Request
+from neuraltalk_provision.site.distribution.checking import Request
 
 WORTH = 16_000_000
 """The smallest file in bytes for which a transfer of its own is worth its start."""

@@ -7,62 +7,27 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.results.pushed import Place, PushedFileInfoResult, PushedFileResult, Received
+from neuraltalk_provision.results.pushed import Place, PushedFileResult, Received
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_results, masters, playbook
 from neuraltalk_provision.site.distribution import chain as chains
-from neuraltalk_provision.site.distribution import source
+from neuraltalk_provision.site.distribution import checking, shared, source
 from neuraltalk_provision.site.distribution.chain import Link
+from neuraltalk_provision.site.distribution.checking import Request
 from neuraltalk_provision.site.distribution.source import Description
 from neuraltalk_provision.site.events import Failure
 
-SSH = "-o ControlPersist=4000s -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
-"""A host that does not answer any more is given up after 20 s.
-
-A connection stays while other hosts hash a file that they have (playbook.TASK_LIMITS); masters.end closes it.
-"""
 PATIENCE, PATIENCE_PER_HOST = 20, 0.3
 """In so many seconds, and more for each host, the module must have started everywhere."""
 SLOWEST = 1_000_000
 """The lowest limit of the rate, in bytes per second: below it, a piece would take longer than a host waits."""
 SPARE_SECONDS, TIMES = 3600, 4
 """A host that hangs is given up after so many seconds, for verifying, and so many times as long as sending takes."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is pushed: a file, under `name`, into a directory of the hosts of a pattern.
-
-    `limit` is the most bytes per second that the controller and each host send, 0 for no limit. `controller` is this
-    machine's address for the hosts; empty to find it. `sha256` is what the file must have; empty for anything.
-    """
-
-    file: Path
-    name: str
-    into: str
-    hosts: tuple[str, ...]
-    limit: int = 0
-    port: int = pieces.PORT
-    controller: str = ""
-    replace: bool = False
-    sha256: str = ""
-
-    @property
-    def own_port(self) -> int:
-        """The port on which this machine listens. The hosts listen on `port`: one of them can be this machine."""
-        return self.port + 1
-
-    @property
-    def path(self) -> str:
-        """The path of the file on the hosts."""
-        return f"{self.into.rstrip('/')}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -77,20 +42,15 @@ class Report:
     failures: tuple[Failure, ...]
     seconds: float = 0.0
     sent: int = 0
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """{host: the name that received the file for both}, of hosts that have the directory in common."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the plan says of these hosts."""
 
     def host_of(self, number: int) -> str:
         """The name of a host by its number in the chain; `controller` for 0."""
         names = {link.number: host for host, link in self.chain.items()}
         return names.get(number, "controller" if number == pieces.SOURCE else f"host {number}")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the hosts answered before the transfer."""
-
-    present: tuple[str, ...] = ()
-    ready: Mapping[str, Place] = field(default_factory=dict)
-    failures: tuple[Failure, ...] = ()
 
 
 def push(request: Request, settings: Settings, output: Output, *, plan: bool = False) -> Report:
@@ -106,17 +66,37 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
             raise source.changed(request.file)
         server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
         with _serving(server, request.own_port):
-            found = _check(request, description, server.key, settings, output)
-            chain = chains.make(found.ready)
-            if plan or not chain:
-                return Report(request, description, found.present, chain, {}, found.failures)
-            chain = _reachable(request, chain)
-            began = time.monotonic()
-            received, failures = _transfer(request, description, chain, server, settings, output)
-            seconds = time.monotonic() - began
+            report = _pushed(request, description, server, settings, output, plan=plan)
         if server.changed:
             raise source.changed(request.file)
-    return Report(request, description, found.present, chain, received, found.failures + failures, seconds, server.sent)
+    return report
+
+
+def _pushed(
+    request: Request, description: Description, server: Server, settings: Settings, output: Output, *, plan: bool
+) -> Report:
+    found = checking.check(request, description, server.key, settings, output)
+    firsts = shared.first_names(found.places)
+    chain = chains.make({host: one for host, one in found.places.items() if host not in {*found.present, *firsts}})
+    notes = {host: shared.words(host, first, found.places) for host, first in firsts.items()}
+    report = Report(request, description, found.present, chain, {}, found.failures, shared=firsts, notes=notes)
+    if plan:
+        return report
+    if chain:
+        chain = _reachable(request, chain)
+        began = time.monotonic()
+        received, failures = _transfer(request, description, chain, server, settings, output)
+        report = replace(
+            report,
+            chain=chain,
+            received=received,
+            failures=found.failures + failures,
+            seconds=time.monotonic() - began,
+            sent=server.sent,
+        )
+    have = [*found.present, *report.received]
+    present, failures = checking.check_again(request, description, server.key, firsts, have, settings, output)
+    return replace(report, present=found.present + present, failures=report.failures + failures)
 
 
 @contextlib.contextmanager
@@ -132,32 +112,6 @@ def _serving(server: Server, port: int) -> Iterator[None]:
         yield
     finally:
         server.stop()
-
-
-def _check(request: Request, description: Description, key: str, settings: Settings, output: Output) -> _Found:
-    """Ask every host whether it has the file, and whether it can receive it."""
-    with output.working("asking the hosts"):
-        outcome = playbook.run(
-            playbook.Request(
-                playbook="push_check.yml",
-                inventory=settings.inventory,
-                limit=request.hosts,
-                forks=settings.forks,
-                ssh_args=SSH,
-                variables={"provision_push": _variables(request, description), "provision_push_secret": key},
-            )
-        )
-    results, failures = host_results.of(outcome.results, "pushed_file_info", PushedFileInfoResult)
-    present = tuple(host for host, result in results.items() if result.place.state == "present")
-    taken = [host for host, result in results.items() if result.place.state == "other" and not request.replace]
-    ready = {host: result.place for host, result in results.items() if host not in {*present, *taken}}
-    return _Found(present, ready, failures + tuple(_taken(request, host) for host in taken))
-
-
-def _taken(request: Request, host: str) -> Failure:
-    what = "has other contents or can be changed by other users"
-    message = f"{request.path} is there, and {what}: use --replace, or another --into"
-    return Failure(host, "", message, code=codes.FILE_TAKEN)
 
 
 def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
@@ -206,10 +160,10 @@ def _transfer(
                 inventory=settings.inventory,
                 limit=names,
                 forks=max(settings.forks, len(names)),  # every host must work from the beginning to the end
-                ssh_args=SSH,
+                ssh_args=checking.SSH,
                 task_limit=longest(request, description.size, patience),
                 variables={
-                    "provision_push": {**_variables(request, description), "patience": patience},
+                    "provision_push": {**checking.variables(request, description), "patience": patience},
                     "provision_push_secret": server.key,
                     "provision_push_places": {
                         host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()
@@ -230,20 +184,6 @@ def _transfer(
 def longest(request: Request, size: int, patience: int) -> int:
     """The seconds after which a host that has not ended hangs, whatever it says. The others keep their results."""
     return patience + SPARE_SECONDS + TIMES * size // (request.limit or SLOWEST)
-
-
-def _variables(request: Request, description: Description) -> dict[str, Any]:
-    return {
-        "path": request.path,
-        "size": description.size,
-        "sha256": description.sha256,
-        "pieces": description.list_sha256,
-        "replace": request.replace,
-        "controller": request.controller,
-        "listen": request.port,
-        "controller_port": request.own_port,
-        "limit": request.limit,
-    }
 
 
 def hosts_by_outcome(report: Report) -> dict[str, Sequence[str]]:

@@ -53,11 +53,21 @@ def facts(root):
             family = "nfs" if kind.startswith("nfs") else kind
             whole = os.path.normpath(os.path.join(exported[1], rest))
             found.append(digest("export", family, exported[0], whole, status.st_ino))
-        written = root_id.read(root)
-        if written:
-            found.append(digest("written", written))
+        found += _written(os.path.realpath(root), mount["point"])
     words = without_users(as_text("%s on %s" % (kind, source))) if mount else ""
     return {"machine": machine(), "directories": found, "filesystem": words[:1000]}
+
+
+def _written(path, point):
+    """The digests of a path by the ids of the stack roots that it is, or is in, down to where the disk is mounted."""
+    found, root = [], path
+    while True:
+        written = root_id.read(root)
+        if written:
+            found.append(digest("written", written, os.path.relpath(path, root)))
+        if root in (point, "/"):
+            return found
+        root = os.path.dirname(root)
 
 
 def is_local(root):
