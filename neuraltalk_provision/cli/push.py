@@ -151,7 +151,7 @@ def _show(report: Report, chosen: Settings, output: Output) -> int:
         output.table(f"sha256 {report.description.sha256}", ["host", "file", "MB received", "from", "s"], rows)
     for line in remarks(report):
         output.remark("remark", line)
-    lists = host_lists.write(chosen.journal.parent / "push", pushing.hosts_by_outcome(report))
+    lists = host_lists.write(chosen.journal.parent / "push", pushing.hosts_by_outcome(report), output)
     _refuse_failures(report, lists, output)
     done = len(report.received) + len(report.present)
     sent = f"; this machine sent {report.sent / 1e6:.1f} MB in {report.seconds:.1f} s" if report.chain else ""

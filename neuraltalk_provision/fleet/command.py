@@ -69,7 +69,7 @@ def carry_out(
         converge.drop_dead_leases(found.well, settings)
         drained = _lifted(past, found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
-        return running.with_lists(outcome, settings)
+        return running.with_lists(outcome, settings, output)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
     if phase is not Phase.STAGE_ONLY:
         _refuse_in_use(changing, settings)

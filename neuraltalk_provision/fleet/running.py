@@ -70,7 +70,7 @@ def run(
         status=status.value,
         why=end.why if isinstance(end, Stop) else "",
     )
-    return with_lists(outcome, settings)
+    return with_lists(outcome, settings, output)
 
 
 def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
@@ -82,9 +82,9 @@ def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
     return found
 
 
-def with_lists(outcome: FleetOutcome, settings: Settings) -> FleetOutcome:
+def with_lists(outcome: FleetOutcome, settings: Settings, output: Output) -> FleetOutcome:
     """The outcome with the files of its hosts. After a success there are none; those of earlier times are removed."""
-    return replace(outcome, lists=_lists(outcome, settings))
+    return replace(outcome, lists=host_lists.write(settings.journal.parent / "hosts", _lists(outcome), output))
 
 
 def _kept(standing: Standing, end: object) -> tuple[str, ...]:
@@ -114,21 +114,18 @@ def _untouched(standing: Standing, entries: Mapping[str, HostEntry]) -> tuple[st
     return tuple(sorted(standing.activating - standing.activated - standing.lost.keys() & entries.keys()))
 
 
-def _lists(outcome: FleetOutcome, settings: Settings) -> Mapping[str, str]:
-    place = settings.journal.parent / "hosts"
+def _lists(outcome: FleetOutcome) -> dict[str, list[str]]:
     if outcome.succeeded:
-        host_lists.remove(place)
         return {}
     lost = {failure.host for failure in outcome.site.failures} | set(outcome.kept)
     aside = {one.host for one in outcome.aside}
     rest = lost | aside | set(outcome.untouched) | set(outcome.returned)
-    lists = {
+    return {
         "done": [plan.host for plan in outcome.site.plans if plan.host not in rest],
         "failed": sorted(lost),
         "set-aside": sorted(aside - lost),
         "untouched": [*outcome.untouched],
     }
-    return host_lists.write(place, lists)
 
 
 class _Records:

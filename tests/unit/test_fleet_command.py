@@ -186,6 +186,20 @@ def test_a_first_host_that_fails_stops_the_others(fleet: Fleet, settings: Settin
     assert Path(outcome.lists["failed"]).read_text().split() == ["node1"]
 
 
+@pytest.mark.parametrize("broken", [{"node1"}, set()])
+def test_lists_that_cannot_be_written_do_not_hide_the_outcome(
+    fleet: Fleet, settings: Settings, broken: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = settings.journal.parent / "hosts"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("in the way")
+    fleet.breaks = {"activate.yml": broken}
+    outcome = command.carry_out(found(), Phase.FULL, settings, Output())
+    assert outcome.lists == {}
+    assert outcome.status == ("stopped" if broken else "finished")
+    assert "no lists of the hosts were written: " in capsys.readouterr().err
+
+
 def test_a_spent_budget_returns_every_activated_host_if_so_wanted(fleet: Fleet, settings: Settings) -> None:
     fleet.breaks = {"activate.yml": {"node2", "node3"}}
     chosen = settings.model_copy(

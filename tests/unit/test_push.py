@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from neuraltalk_provision.fleet import host_lists
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError, Server
 from neuraltalk_provision.site import masters, playbook
@@ -198,6 +200,24 @@ def test_plan_says_which_hosts_have_one_directory(capsys: Capture, hosts: Hosts)
     assert "c shares the directory (nfs4 on nas:/data) with a: nothing is sent to it" in out
     assert "e shares the directory (nfs4 on nas:/data) with d" in out
     assert len(hosts.asked) == 1
+
+
+def test_lists_that_cannot_be_written_do_not_hide_what_became_of_the_hosts(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: Path, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(host_lists, "write_small", fail)
+    hosts.places = {"a": place(), "b": place()}
+    assert push(capsys)[0] == 0
+    hosts.failures = (Failure("b", "Receive the file", "no space", code=codes.DISK_FULL),)
+    code, out, err = push(capsys)
+    assert code == 1
+    assert "1 host has" in out
+    assert "b, Receive the file: " in err
+    assert "no lists of the hosts were written: " in err
+    assert "No space left on device" in err
 
 
 def test_replace_is_passed_on(capsys: Capture, hosts: Hosts) -> None:
