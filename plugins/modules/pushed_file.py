@@ -99,9 +99,9 @@ EXAMPLES = r"""
     key: "{{ transfer_key }}"
     number: 2
     candidates:
-      - {number: 1, address: 192.0.2.11, listen: 47810}
-      - {number: 0, address: 192.0.2.1, listen: 47810}
-    listen: 47810
+      - {number: 1, address: 192.0.2.11, listen: 23810}
+      - {number: 0, address: 192.0.2.1, listen: 23811}
+    listen: 23810
 """
 
 RETURN = r"""

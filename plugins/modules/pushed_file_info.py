@@ -64,7 +64,7 @@ EXAMPLES = r"""
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     address: "{{ ansible_host | default(inventory_hostname) }}"
     key: "{{ transfer_key }}"
-    listen: 47810
+    listen: 23810
 """
 
 RETURN = r"""

@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from neuraltalk_provision.rules import pieces
 from tests.bench import engines, links
 from tests.bench.links import SOURCE, Lab
 
@@ -71,7 +72,7 @@ def push_and_lose(lab: Lab, file: Path, seconds: float, how: str) -> float:
 
 def kill_program(number: int) -> None:
     """Kill the programs of a host that listen on the port of a push."""
-    words = ["ip", "netns", "exec", links.name(number), "ss", "-Hltnp", "sport = :47810"]
+    words = ["ip", "netns", "exec", links.name(number), "ss", "-Hltnp", f"sport = :{pieces.PORT}"]
     for line in subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines():
         for word in line.split("pid=")[1:]:
             links.run("kill", "-9", word.split(",")[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neuraltalk_provision.rules import pieces
 from tests.lab import hosts
 from tests.lab.spec import Lab
 from tests.site import mirrors, sites
@@ -51,8 +52,9 @@ def test_nothing_of_the_transfer_stays_on_the_hosts(fleet: Fleet) -> None:
     for host in fleet.targets:
         assert host.run(f"find {ROOT} -name '.*.part' -o -name '*generation-*.tar'") == ""
         assert host.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[p]iece' || true").strip() == "0"
-        # 47810 is BAC2; 0A is the state of a socket that listens.
-        assert host.run("grep -c ':BAC2 .* 0A ' /proc/net/tcp || true").strip() == "0"
+        # 0A is the state of a socket that listens.
+        listening = f":{pieces.PORT:04X} .* 0A "
+        assert host.run(f"cat /proc/net/tcp /proc/net/tcp6 | grep -c '{listening}' || true").strip() == "0"
 
 
 def test_a_second_run_sends_and_changes_nothing(fleet: Fleet) -> None:

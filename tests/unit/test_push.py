@@ -343,7 +343,8 @@ def test_port_of_this_machine_that_is_in_use_is_said(
         port = other.getsockname()[1] - 1
         code, _, err = provision(capsys, "data", "push", "data.h5", "--to", "all", "--port", port)
     assert code == 2
-    assert f"port {port + 1} of this machine cannot be used" in err
+    assert f"port {port + 1} is in use" in err
+    assert "net.ipv4.ip_local_port_range" in err
     assert hosts.asked == []
 
 

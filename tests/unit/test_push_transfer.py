@@ -419,7 +419,14 @@ def test_port_that_is_in_use_is_named(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described), socket.create_server(("", 0)) as other:
         host = Host(tmp_path, 1, described)
         host.port = other.getsockname()[1]
-        assert host.start([(0, server.port)]).result()["code"] == codes.PORT_IN_USE
+        result = host.start([(0, server.port)]).result()
+    assert result["code"] == codes.PORT_IN_USE
+    assert f"port {host.port} is in use" in result["failed"]
+    assert "net.ipv4.ip_local_port_range" in result["failed"]
+
+
+def test_ports_are_none_that_linux_gives_to_outgoing_connections_or_kubernetes_to_its_services() -> None:
+    assert 1024 < pieces.PORT < 30_000 - 1
 
 
 def test_file_of_that_name_with_other_contents_stays(file: Path, tmp_path: Path) -> None:

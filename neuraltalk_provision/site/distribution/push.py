@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,9 +105,10 @@ def _serving(server: Server, port: int) -> Iterator[None]:
     try:
         server.start(port)
     except OSError as error:
+        is_used = error.errno == errno.EADDRINUSE
         raise UsageError(
-            f"port {port} of this machine cannot be used: {error.strerror}",
-            advice="Wait until another push has ended, or use another --port, which must be open on the hosts too.",
+            pieces.in_use(port) if is_used else f"port {port} of this machine cannot be used: {error.strerror}",
+            advice="Wait until it is free, or use another --port, which must be open on the hosts too.",
         ) from None
     try:
         yield

@@ -93,8 +93,8 @@ def _listen(server, port):
     except (IOError, OSError) as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        message = "port %d is in use, perhaps by another transfer: wait until it has ended, or use another --port"
-        raise StackError(message % port, code=codes.PORT_IN_USE)
+        advice = "wait until it is free, or use another --port"
+        raise StackError("%s: %s" % (pieces.in_use(port), advice), code=codes.PORT_IN_USE)
 
 
 def _linger(server, ready, longest, alive):

@@ -16,7 +16,8 @@ import hashlib
 import hmac
 import re
 
-PORT = 47810
+PORT = 23810
+"""The port of the hosts; the controller has the next one. Kubernetes gives ports away from 30000, Linux from 32768."""
 SMALLEST = 1 << 18
 """The size of a piece in bytes, unless there would be too many. Small pieces reach the end of a long chain sooner."""
 MOST = 1 << 16
@@ -62,6 +63,16 @@ def length(size, index):
     # type: (int, int) -> int
     """The number of bytes of one piece."""
     return min(piece_size(size), size - index * piece_size(size))
+
+
+def in_use(port):
+    # type: (int) -> str
+    """What is said of a port on which nobody can listen."""
+    return (
+        "port %d is in use, by another transfer or another program. If no program listens there, it is a connection "
+        "from this machine, because the range of ports for these contains it (sysctl net.ipv4.ip_local_port_range)"
+        % port
+    )
 
 
 def nonce_of(text):
