@@ -90,14 +90,14 @@ class Host:
 
     def start(
         self,
-        candidates: Sequence[tuple[int, int]],
+        candidates: Sequence[tuple[int, int] | tuple[int, int, str]],
         python: Path | str = sys.executable,
         *,
         steps: bool = False,
         hangs: bool = False,
         **chain: Any,
     ) -> Host:
-        """Start to receive from candidates: (number, port), the nearest first.
+        """Start to receive from candidates: (number, port) or (number, port, address), the nearest first.
 
         With `steps` its clock is set often; with `hangs` its disk does not answer any more at the end.
         """
@@ -113,7 +113,7 @@ class Host:
         whole = {
             "key": KEY,
             "number": self.number,
-            "candidates": [(one, "127.0.0.1", port) for one, port in candidates],
+            "candidates": [(number, *(address or ["127.0.0.1"]), port) for number, port, *address in candidates],
             "port": self.port,
             "limit": 0,
             "is_last": False,

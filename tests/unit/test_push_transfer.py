@@ -24,7 +24,7 @@ import pytest
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
-from plugins.module_utils.push import part_file, receiver, transfer
+from plugins.module_utils.push import asking, connection, part_file, receiver, transfer
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
 MEGABYTE = 1 << 20
@@ -302,6 +302,23 @@ def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert ask(server.port, line) == b""
         assert server.refused == 7
+
+
+def test_question_ends_in_its_time_whatever_the_server_sends(talker: Callable[[bytes], int]) -> None:
+    server = pieces.Server(0, "127.0.0.1", talker(f"{NONCE}\n".encode() + pieces.WAITING * 3_000_000))
+    began = time.monotonic()
+    assert asking.state(server, 1, KEY, 0.3) is None
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("address", ["gpu..lan", "x" * 64 + ".lan", "gpu\0lan", "no-such-host.invalid", ""])
+def test_address_that_is_none_costs_only_this_candidate(file: Path, tmp_path: Path, address: str) -> None:
+    with serving(file) as (server, described):
+        host = Host(tmp_path, 2, described).start([(1, 1, address), (0, server.port)], is_last=True, patience=0)
+        result = host.result()
+        assert asking.state(pieces.Server(1, address, 1), 2, KEY, 1) is None
+    assert result.get("received") == described.size, result
+    assert result["left"][0]["number"] == 1
 
 
 def test_proof_for_one_host_is_worthless_at_another() -> None:
@@ -589,7 +606,7 @@ def test_transfer_fails_only_after_everybody_was_asked_and_all_could_have_begun(
     now[0] += quiet
     with pytest.raises(receiver.StackError, match="no new piece") if fails else contextlib.nullcontext():
         for number in asked:
-            made._next(0, candidates[number - 1], receiver.LostError(receiver.CLOSED))
+            made._next(0, candidates[number - 1], connection.LostError(connection.CLOSED))
 
 
 @pytest.mark.parametrize("python", [sys.executable, PYTHON2])

@@ -8,10 +8,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import contextlib
-import socket
-
 from ..rules import clock, pieces
+from .connection import SILENT, Connection, LostError
 
 
 def state(server, client, key, seconds):
@@ -19,27 +17,16 @@ def state(server, client, key, seconds):
 
     `client` is the number of who asks.
     """
+    end = clock.seconds() + seconds
+
+    def limit():
+        left = end - clock.seconds()
+        if left <= 0:
+            raise LostError(SILENT)
+        return left
+
     try:
-        with contextlib.closing(socket.create_connection((server.address, server.port), seconds)) as connection:
-            end = clock.seconds() + seconds
-            nonce = pieces.nonce_of(_read(connection, pieces.NONCE + 1, end))
-            if nonce is None:
-                return None
-            request = pieces.Request(server.number, client, pieces.STATE)
-            connection.sendall(pieces.line(key, nonce, request) + b"\n")
-            answer = _read(connection, 1 + pieces.STATE_DIGITS, end)
-    except (IOError, OSError, UnicodeError):
+        with Connection(server, client, key, pieces.STATE, limit) as connection:
+            return connection.state()
+    except LostError:
         return None
-    return int(answer[1:]) if answer[:1] == pieces.PIECE and answer[1:].isdigit() else None
-
-
-def _read(connection, length, end):
-    """So many bytes; fewer if the connection is closed. IOError or OSError if they are not there at the end."""
-    found = b""
-    while len(found) < length:
-        connection.settimeout(max(end - clock.seconds(), 0.001))
-        block = connection.recv(length - len(found))
-        if not block:
-            break
-        found += block
-    return found

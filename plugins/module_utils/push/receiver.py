@@ -9,13 +9,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import collections
-import errno
-import socket
 import time
 
 from ..host.errors import StackError
 from ..rules import clock, codes, pieces
 from . import asking
+from .connection import CHANGED, REFUSED, SLOW, STALLED, UNREACHABLE, WRONG, Connection, LostError
 from .part_file import WrongPieceError
 
 SILENT_SECONDS = 5
@@ -39,20 +38,7 @@ START_SECONDS = 60
 GONE_SECONDS = 30
 """The same, if nobody accepts a connection any more; not before `patience` has passed."""
 PAUSE = 0.2
-BLOCK = 1 << 18
 MOST_NOTES = 50
-
-
-class LostError(Exception):
-    """A server that cannot be used now; `why` is one of the words below."""
-
-    def __init__(self, why):
-        super(LostError, self).__init__(why)
-        self.why = why
-
-
-REFUSED, UNREACHABLE, SILENT, CLOSED, STALLED = "refused", "unreachable", "silent", "closed", "stalled"
-WRONG, CHANGED, SLOW = "wrong", "changed", "slow"
 
 
 class Receiver(object):
@@ -159,11 +145,11 @@ class Receiver(object):
         """Read from one server until everything is there. LostError if it does not get so far."""
         try:
             if self.part.list is None:
-                with _Connection(self, candidate, pieces.LIST) as server:
+                with self._connected(candidate, pieces.LIST) as server:
                     content = server.answer(self.part.count * pieces.DIGEST)
                 self.part.use_list(content, self._meanwhile)
                 self._progressed()
-            with _Connection(self, candidate, self.part.have) as server:
+            with self._connected(candidate, self.part.have) as server:
                 while not self._is_complete():
                     content = server.answer(pieces.length(self.part.size, self.part.have))
                     self.part.add(content)
@@ -199,67 +185,17 @@ class Receiver(object):
             self.looks = 0
             raise LostError(SLOW)
 
-    def check_stalled(self, since):
-        """LostError if a server has sent no piece since then; StackError if the controller has ended."""
-        self._check()
-        if clock.seconds() - max(since, self.progress) > STALLED_SECONDS:
-            raise LostError(STALLED)
+    def _connected(self, candidate, first):
+        """A connection on which `first` was asked. StackError if the controller ends meanwhile.
 
+        LostError if the server sends no piece for STALLED_SECONDS.
+        """
+        since = clock.seconds()
 
-class _Connection(object):
-    """A connection to a server, of which `first` was asked. All errors of the network are LostError."""
+        def limit():
+            self._check()
+            if clock.seconds() - max(since, self.progress) > STALLED_SECONDS:
+                raise LostError(STALLED)
+            return SILENT_SECONDS
 
-    def __init__(self, receiver, candidate, first):
-        self.receiver, self.since = receiver, clock.seconds()
-        try:
-            self.socket = socket.create_connection((candidate.address, candidate.port), SILENT_SECONDS)
-        except (IOError, OSError) as error:
-            raise LostError(REFUSED if error.errno == errno.ECONNREFUSED else UNREACHABLE)
-        self.socket.settimeout(SILENT_SECONDS)
-        request = pieces.Request(candidate.number, receiver.number, first)
-        try:
-            nonce = pieces.nonce_of(self._read(pieces.NONCE + 1))
-            if nonce is None:
-                raise LostError(WRONG)
-            self.send(pieces.line(receiver.key, nonce, request) + b"\n")
-        except (LostError, StackError):
-            self.socket.close()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_details):
-        self.socket.close()
-
-    def send(self, content):
-        """Send bytes."""
-        try:
-            self.socket.sendall(content)
-        except (IOError, OSError):
-            raise LostError(CLOSED)
-
-    def answer(self, length):
-        """The next answer of that many bytes, after as many WAITING as the server sends."""
-        while True:
-            kind = self._read(1)
-            if kind == pieces.PIECE:
-                return self._read(length)
-            if kind != pieces.WAITING:
-                raise LostError(CHANGED if kind == pieces.CHANGED else WRONG)
-
-    def _read(self, length):
-        found = []
-        while length > 0:
-            self.receiver.check_stalled(self.since)
-            try:
-                block = self.socket.recv(min(length, BLOCK))
-            except socket.timeout:
-                raise LostError(SILENT)
-            except (IOError, OSError):
-                raise LostError(CLOSED)
-            if not block:
-                raise LostError(CLOSED)
-            found.append(block)
-            length -= len(block)
-        return b"".join(found)
+        return Connection(candidate, self.number, self.key, first, limit)
