@@ -70,7 +70,7 @@ test "$1" = --version && echo "Cuda compilation tools, release 7.5, V7.5.17"
 exit 0
 """
 DPKG_QUERY = r"""#!/bin/bash
-test -e "$INSTALLED" && echo "gcc 1.0 ii "
+test -e "$INSTALLED" && echo "ii |gcc|all|1.0"
 exit 0
 """
 APT_GET = r"""#!/bin/bash

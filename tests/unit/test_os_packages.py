@@ -47,10 +47,11 @@ class Host:
 
     def output(self, argv: list[str]) -> str:
         if argv[0] == "dpkg-query":
-            return "".join(f"{name} 1.0 ii \n" for name in argv if name in self.installed)
+            return "".join(f"ii |{name}|all|1.0\n" for name in argv if name in self.installed)
         if argv[0] == "rpm":
             return "".join(
-                f"{name} 1.0\n" if name in self.installed else f"package {name} is not installed\n" for name in argv[4:]
+                f"ii |{name}|noarch|1.0\n" if name in self.installed else f"package {name} is not installed\n"
+                for name in argv[4:]
             )
         if argv[0] == "apt-cache":
             return "".join(

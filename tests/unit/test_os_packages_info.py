@@ -88,9 +88,9 @@ class Host:
 
     def query(self, argv: list[str]) -> str:
         if argv[0] == "dpkg-query":
-            return "".join(f"{name} 1.0 ii \n" for name in argv if name in self.installed)
+            return "".join(f"ii |{name}|all|1.0\n" for name in argv if name in self.installed)
         if argv[0] == "rpm":
-            return "".join(f"{name} 1.0\n" for name in argv if name in self.installed)
+            return "".join(f"ii |{name}|noarch|1.0\n" for name in argv if name in self.installed)
         if argv[0] == "apt-cache":
             return "".join(f"{n}:\n  Installed: (none)\n  Candidate: 1.0\n" for n in argv if n in self.known)
         return "".join(f"{name}.x86_64   1.0   repo\n" for name in argv if name in self.known)

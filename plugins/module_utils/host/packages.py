@@ -15,6 +15,12 @@ from .environment import PATH
 
 TIMEOUT = 600
 """Seconds. Another process may have locked the package database."""
+_DPKG = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Architecture}|${Version}\\n"]
+_RPM = ["--queryformat", "ii |%{NAME}|%{ARCH}|%{VERSION}-%{RELEASE}\\n"]
+_ROW = re.compile(r"^.i *\|([^|\n]+)\|([^|\n]+)\|([^|\n]+)$", re.M)
+_DPKG_MACHINE, _RPM_MACHINE = ["dpkg", "--print-architecture"], ["rpm", "--eval", "%{_arch}"]
+_FOR_ALL = ("all", "noarch", "(none)")
+"""What dpkg and rpm call packages that every machine can use. Keys of repositories have none."""
 
 
 def query(argv):
@@ -25,25 +31,25 @@ def query(argv):
 
 def of_dpkg(names):
     """{name: version} of those of the given packages that dpkg has installed; empty if there is no dpkg."""
-    template = "${Package} ${Version} ${db:Status-Abbrev}\\n"
-    listing = query(["dpkg-query", "-W", "-f", template] + names) if names else ""
-    return dict(re.findall(r"^(\S+) (\S+) .i *$", listing, re.M))
+    return _installed(_DPKG + names, _DPKG_MACHINE) if names else {}
 
 
 def of_rpm(names):
     """{name: version and release} of those of the given packages that rpm has installed; empty if there is no rpm."""
-    template = "%{NAME} %{VERSION}-%{RELEASE}\\n"
-    listing = query(["rpm", "-q", "--queryformat", template] + names) if names else ""
-    return dict((name, version) for name, version in re.findall(r"^(\S+) (\S+)$", listing, re.M) if name in names)
+    found = _installed(["rpm", "-q"] + _RPM + names, _RPM_MACHINE) if names else {}
+    return dict((name, version) for name, version in found.items() if name in names)
 
 
 def every():
     """{name: version} of all OS packages that are installed, by dpkg or else by rpm; empty if there is neither."""
-    listing = query(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\\n"])
-    listing = listing or query(["rpm", "-qa", "--queryformat", "ii |%{NAME}|%{VERSION}-%{RELEASE}\\n"])
-    return read_list(listing)
+    return _installed(_DPKG, _DPKG_MACHINE) or _installed(["rpm", "-qa"] + _RPM, _RPM_MACHINE)
 
 
-def read_list(listing):
-    """{name: version} in what dpkg-query or rpm printed for `every`."""
-    return dict(re.findall(r"^.i *\|([^|\n]+)\|([^|\n]+)$", listing, re.M))
+def _installed(listing, machine):
+    """{name: version} of the installed packages that these two commands list. Those for other machines do not count.
+
+    A host can have libpng-dev:i386 or libpng-devel.i686 beside, or without, the package with which it builds.
+    """
+    rows = _ROW.findall(query(listing))
+    usable = _FOR_ALL + (query(machine).strip(),) if rows else ()
+    return dict((name, version) for name, kind, version in rows if kind in usable)
