@@ -23,6 +23,11 @@ ODD = {
     "a hook that fails after update": 'APT::Update::Post-Invoke-Success {"false";};',
     "a hook that fails before update": 'APT::Update::Pre-Invoke {"false";};',
     "any error": 'APT::Update::Error-Mode "any";',
+    "nothing but simulations": 'APT::Get::Simulate "true";',
+}
+PINS = {
+    "repositories that are allowed by name": "Package: *\nPin: release *\nPin-Priority: -1\n",
+    "a package that is pinned away": "Package: low\nPin: release *\nPin-Priority: -1\n",
 }
 
 
@@ -60,10 +65,13 @@ def installs(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
     apt = Apt(str(archive))
-    for argv in (apt.refresh(), [*apt.install(["high"]), "--download-only"]):
+    said = []
+    for argv in (apt.refresh(), apt.simulations(["high"], False)[0], [*apt.install(["high"]), "--download-only"]):
         done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "low" in done.stdout
+        said.append(done.stdout)
+    assert ["Inst low" in text for text in said] == [False, True, False]
+    assert "low" in said[-1]
 
 
 @pytest.mark.parametrize("settings", ODD.values(), ids=ODD)
@@ -71,6 +79,18 @@ def test_settings_of_the_host_do_not_prevent_it(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
 ) -> None:
     installs(archive, tmp_path, monkeypatch, settings)
+
+
+@pytest.mark.parametrize("pin", PINS.values(), ids=PINS)
+@pytest.mark.parametrize("place", ["preferences", "preferencesparts"])
+def test_pins_of_the_host_have_no_meaning_for_the_archive(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pin: str, place: str
+) -> None:
+    pins = tmp_path / "pins"
+    pins.mkdir()
+    (pins / "corporate").write_text(pin)
+    path = pins if place == "preferencesparts" else pins / "corporate"
+    installs(archive, tmp_path, monkeypatch, f'Dir::Etc::{place} "{path}";')
 
 
 @pytest.mark.parametrize("days", [400, -900])

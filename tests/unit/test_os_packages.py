@@ -327,7 +327,7 @@ def test_dnf_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     command = package_managers.Rpm("dnf", str(tmp_path)).install(["gcc"])
     assert command == ["dnf", "-y", "--setopt=exit_on_lock=1", "-c", f"{tmp_path}/provision.conf", "install", "gcc"]
     config = (tmp_path / "provision.conf").read_text()
-    assert "reposdir=/dev/null\n" in config
+    assert "reposdir=/dev/null\nplugins=0\n" in config
     assert f"baseurl=file://{tmp_path}\n" in config
     assert "module_hotfixes=1\n" in config
 

@@ -15,7 +15,10 @@ from .files import make_directory, write_whole
 from .packages import of_dpkg, of_rpm, query
 from ..rules.packages import apt_configuration, apt_listing, apt_options
 
-QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTBUGS_FRONTEND": "none"}
+"""The environment in which nothing asks a question, restarts services of the host, or looks up bugs in the network."""
+APT_GET = ["apt-get", "-q", "-y", "-o", "APT::Get::Simulate=false", "-o", "APT::Get::Download-Only=false"]
+"""apt-get whatever the host's configuration says. What follows, such as -s, counts more."""
 KEEP_PACKAGES = ["--no-remove"]
 """No package of the site may be removed, neither for ours nor to repair dependencies."""
 REPAIR = ["--fix-broken"]
@@ -56,7 +59,7 @@ class Apt(object):
         keep = [argument for option in KEEP_CONFIGURATION for argument in ("-o", "Dpkg::Options::=" + option)]
         # For a program that takes the lock after we waited. apt before 1.9.11 ignores this option.
         keep += ["-o", "DPkg::Lock::Timeout=300"]
-        argv = ["apt-get", "-q", "-y", "--no-install-recommends"] + KEEP_PACKAGES + self.repair_options + keep
+        argv = APT_GET + ["--no-install-recommends"] + KEEP_PACKAGES + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
     def simulations(self, names, files):
@@ -65,7 +68,7 @@ class Apt(object):
         With `files` they also read the package files, else the index alone. The second command is for a host on which
         an interrupted dpkg left dependencies missing; see `repair`.
         """
-        start = ["apt-get", "-q", "-y", "--download-only" if files else "-s", "--no-install-recommends"] + KEEP_PACKAGES
+        start = APT_GET + ["--download-only" if files else "-s", "--no-install-recommends"] + KEEP_PACKAGES
         return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
 
     @staticmethod
@@ -93,10 +96,10 @@ class Rpm(object):
         if repository:
             config = repository + "/provision.conf"
             # module_hotfixes: packages of a module are in the repository without its description, and dnf would refuse
-            # them. yum does not know the option and ignores it.
+            # them. yum does not know the option and ignores it. plugins: versionlock and others would leave packages out.
             write_whole(
                 config,
-                "[main]\nreposdir=/dev/null\ngpgcheck=0\ncachedir=%s/cache\n"
+                "[main]\nreposdir=/dev/null\nplugins=0\ngpgcheck=0\ncachedir=%s/cache\n"
                 "[provision]\nname=provision\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\nmodule_hotfixes=1\n"
                 % (repository, repository),
             )

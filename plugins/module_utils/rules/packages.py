@@ -51,11 +51,13 @@ def apt_options(repository):
     # type: (str) -> list[str]
     """The options with which apt uses only that list of sources, and keeps what it reads in the same directory.
 
-    The release that a host prefers has no meaning there, and an archive is valid whatever the clock of the host says.
+    The release and the pins of a host have no meaning there, and an archive is valid whatever the clock of the host
+    says.
     """
     return [
         "-o", "Dir::Etc::sourcelist=" + apt_listing(repository)[0], "-o", "Dir::Etc::sourceparts=-",
         "-o", "Dir::State::lists=" + repository + "/lists", "-o", "APT::Sandbox::User=root",
         "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", "APT::Default-Release=",
+        "-o", "Dir::Etc::preferences=/dev/null", "-o", "Dir::Etc::preferencesparts=/dev/null",
         "-o", "Acquire::Check-Date=false", "-o", "Acquire::Check-Valid-Until=false",
     ]  # fmt: skip
