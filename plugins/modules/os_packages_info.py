@@ -104,7 +104,6 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host import package_locks
 from ..module_utils.host.commands import output_of
-from ..module_utils.host.environment import PATH
 from ..module_utils.host.files import make_directory
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.package_managers import QUIET, manager_of
@@ -174,7 +173,7 @@ def _refusal(manager, names, files):
 
 
 def _output(argv):
-    return output_of(argv, LIMIT, environment=dict(QUIET, PATH=PATH))
+    return output_of(argv, LIMIT, environment=QUIET)
 
 
 def essence(text):

@@ -747,7 +747,7 @@ def systemd(
     monkeypatch.setattr(timer, "uses_systemd", lambda: Path(timer.RUNNING).is_dir())
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin" if fails != "missing" else str(tmp_path / "bin"))
     if fails == "missing":
-        monkeypatch.setattr(timer, "PATH", str(tmp_path / "bin"))
+        monkeypatch.setattr(load("host.environment"), "PATH", str(tmp_path / "bin"))
     return lambda: log.read_text().splitlines()
 
 

@@ -209,7 +209,7 @@ def test_nvidia_smi_that_cannot_be_started_is_not_absent(
 
 def test_nvidia_smi_that_hangs_is_not_waited_for(module: ModuleType, machine: Callable[..., None]) -> None:
     machine(smi="sleep 600")
-    text, rc = module.output_of(["nvidia-smi"], timeout=0.3)
+    text, rc = module.output_of(["nvidia-smi"], timeout=0.3, login=True)
     assert (rc, "does not answer" in text) == (124, True)
 
 

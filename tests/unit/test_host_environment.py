@@ -119,19 +119,23 @@ def test_every_door_to_a_build_uses_it(login: Path, run_module: Run, generation:
     assert sorted(LEAKS.keys() & seen(logs / "load.log").keys()) == []
 
 
-def test_versions_that_the_plan_sees_are_those_of_the_builds(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gcc for nvcc, and the packages, are asked of the same programs that the build will use."""
-    calls: list[dict[str, str]] = []
+def test_program_that_is_asked_gets_nothing_of_the_login_either(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the plan sees is what the build will use: the libraries of conda would end dpkg-query and apt-get."""
+    text, _code = commands.output_of(["env"], environment={"MINE": "1"})
+    got = dict(line.split("=", 1) for line in text.splitlines())
+    assert sorted(LEAKS.keys() & got.keys()) == []
+    assert (got["PATH"], got["MINE"], got["LC_ALL"]) == (environment.PATH, "1", "C")
+    assert "this is conda" not in packages.query(["rpm", "--version"]) + packages.query(["dpkg-query", "--version"])
+    assert toolkits.compiler() != "this is conda"
 
-    def output_of(argv: list[str], *_more: Any, **given: Any) -> tuple[str, int]:
-        calls.append(given.get("environment") or {})
-        return "12.2.0\n", 0
 
-    monkeypatch.setattr(toolkits, "output_of", output_of)
-    monkeypatch.setattr(packages, "output_of", output_of)
-    toolkits.compiler()
-    packages.query(["dpkg-query", "-W"])
-    assert [call["PATH"] for call in calls] == [environment.PATH] * 2
+def test_only_what_names_it_gets_the_login(login: Path) -> None:
+    """Slurm's jobs inherit the environment; nvidia-smi and systemctl can be elsewhere."""
+    text, _code = commands.output_of(["env"], login=True)
+    assert set(LEAKS) <= {line.partition("=")[0] for line in text.splitlines()}
+    assert "\nLC_ALL=C\n" in f"\n{text}"
+    found, _code = commands.output_of(["sh", "-c", "command -v luarocks"], environment=environment.login_path())
+    assert found.strip() == str(login / "luarocks")
 
 
 def test_login_without_any_variable_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import os
 import sys
 
 from ..host.commands import output_of
-from ..host.environment import PATH
+from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import make_directory, remove, sync, write_whole
 from ..host.texts import as_text
@@ -119,8 +119,7 @@ def arm(root, record):
 
 def _start(argv, how):
     """Start the program, and return what it says after READY. StackError if it does not start."""
-    environment = dict(UTF8, PATH=PATH, PYTHONPATH="")
-    text, code = output_of(argv + [how], timeout=PATIENCE, chdir="/", environment=environment)
+    text, code = output_of(argv + [how], timeout=PATIENCE, chdir="/", environment=UTF8)
     words = text.split()
     if code or words[:1] != [READY]:
         shown = text.strip()[-1000:] or "%s printed nothing" % argv[0]
@@ -136,7 +135,7 @@ def refusal(reason, code=""):
 
 
 def _systemctl(*words):
-    text, code = output_of(["systemctl"] + list(words), environment={"PATH": os.environ.get("PATH", "") + ":" + PATH})
+    text, code = output_of(["systemctl"] + list(words), environment=login_path())
     if code is None:
         raise refusal("systemd runs this host, but there is no program systemctl")
     if code:
@@ -186,11 +185,10 @@ def disarm(root):
     """
     if not uses_systemd() or not any(os.path.lexists(path) for path in files(root)):
         return
-    environment = {"PATH": os.environ.get("PATH", "") + ":" + PATH}
-    output_of(["systemctl", "stop", name_of(root) + ".timer"], environment=environment)
+    output_of(["systemctl", "stop", name_of(root) + ".timer"], environment=login_path())
     for path in files(root):
         try:
             remove(path)
         except (IOError, OSError):
             pass
-    output_of(["systemctl", "daemon-reload"], environment=environment)
+    output_of(["systemctl", "daemon-reload"], environment=login_path())

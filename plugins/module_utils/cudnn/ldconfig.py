@@ -13,6 +13,7 @@ import os
 import re
 
 from ..host.commands import output_of
+from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import write_whole
 from ..rules.cudnn import soname
@@ -47,8 +48,7 @@ class Loader(object):
         self.command = command
 
     def _run(self, *options):
-        path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-        text, code = output_of([self.command] + list(options), timeout=TIMEOUT, environment={"PATH": path})
+        text, code = output_of([self.command] + list(options), timeout=TIMEOUT, environment=login_path())
         if code is None:
             raise StackError("%s cannot be run: there is no such program" % self.command)
         if code:

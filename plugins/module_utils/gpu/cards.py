@@ -15,6 +15,7 @@ import os
 import re
 
 from ..host.commands import output_of
+from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import PY2, as_text
@@ -52,7 +53,8 @@ class AbsentError(ValueError):
 def query(what, fields):
     """The rows of an nvidia-smi query as [{our name: value}]. ValueError with its message if it fails."""
     names = ",".join(name for name, _ours in fields)
-    text, rc = output_of(["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"])
+    argv = ["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"]
+    text, rc = output_of(argv, environment=login_path())
     if rc is None:
         raise AbsentError(ABSENT)
     if rc != 0 and UNKNOWN_FIELD in text:

@@ -14,7 +14,6 @@ import re
 
 from ..cudnn.inspection import ELSEWHERE, Tree, inspect
 from ..host.commands import output_of
-from ..host.environment import PATH
 from ..host.places import unsafe_path
 from ..rules.gpu import DEBIAN, RELEASE, TREES
 
@@ -101,6 +100,6 @@ def _same(one, other):
 
 def compiler(path=""):
     """The version of gcc, or of the compiler `path`; empty if it is not installed."""
-    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"], environment={"PATH": PATH})
+    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
     version = re.search(r"^\d+(\.\d+)*", text.strip())
     return version.group(0) if rc == 0 and version else ""

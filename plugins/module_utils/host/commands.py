@@ -80,15 +80,16 @@ def _wait(process, deadline):
     return process.returncode
 
 
-def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True):
+def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True, login=False):
     """Run a command. Returns (its output, its exit code); ('', None) if the command does not exist.
 
     The exit code is 126 if the command exists but cannot be started, and 124 if it has not ended after `timeout`
     seconds (None: no limit). The output contains stderr unless `errors` is False. The command has no standard input
-    and its own process group. Children that are still running when it ends are not waited for.
+    and its own process group. Children that are still running when it ends are not waited for. It has the environment
+    of `environment.clean`, or with `login` that of the login, which runs have, with English messages and `environment`.
     """
-    env = dict(os.environ, LC_ALL="C")
-    env.update(environment or {})
+    more = dict({"LC_ALL": "C"}, **(environment or {}))
+    env = dict(os.environ, **more) if login else clean(more)
     with io.open(os.devnull, "r+b") as nothing:
         try:
             process = subprocess.Popen(

@@ -37,6 +37,11 @@ CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5", "CMAKE_INSTALL_ALWAYS": "1"}
 already: somebody may have changed it."""
 
 
+def login_path():
+    """The directories of the login and of the system, for programs that an administrator may have put elsewhere."""
+    return {"PATH": os.pathsep.join(filter(None, [os.environ.get("PATH", ""), PATH]))}
+
+
 def clean(extra=None):
     """The environment: what is passed on, the system's PATH, CMAKE, UTF-8, English messages, one date, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))

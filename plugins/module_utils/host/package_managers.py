@@ -96,7 +96,7 @@ class Rpm(object):
         if repository:
             config = repository + "/provision.conf"
             # module_hotfixes: packages of a module are in the repository without its description, and dnf would refuse
-            # them. yum does not know the option and ignores it. plugins: versionlock and others would leave packages out.
+            # them. yum does not know the option and ignores it. plugins: versionlock would leave packages out.
             write_whole(
                 config,
                 "[main]\nreposdir=/dev/null\nplugins=0\ngpgcheck=0\ncachedir=%s/cache\n"

@@ -11,7 +11,6 @@ __metaclass__ = type
 import re
 
 from .commands import output_of
-from .environment import PATH
 
 TIMEOUT = 600
 """Seconds. Another process may have locked the package database."""
@@ -25,7 +24,7 @@ _FOR_ALL = ("all", "noarch", "(none)")
 
 def query(argv):
     """The output of a command of a package manager, in English; empty if the command cannot be run."""
-    text, code = output_of(argv, TIMEOUT, errors=False, environment={"PATH": PATH})
+    text, code = output_of(argv, TIMEOUT, errors=False)
     return "" if code in (None, 124, 126) else text
 
 

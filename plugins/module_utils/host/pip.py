@@ -14,7 +14,6 @@ import os
 import re
 
 from .commands import output_of
-from .environment import clean
 
 SOURCES = ("mirror", "index", "host")
 CONNECTION = re.compile(
@@ -33,7 +32,7 @@ def environment(python, source):
     """
     if source != "host":
         return {"PIP_CONFIG_FILE": os.devnull}
-    text, code = output_of([python, "-m", "pip", "config", "list"], TIMEOUT, environment=clean(), errors=False)
+    text, code = output_of([python, "-m", "pip", "config", "list"], TIMEOUT, errors=False)
     if code != 0:
         return {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     return dict(settings(text), PIP_CONFIG_FILE=os.devnull)

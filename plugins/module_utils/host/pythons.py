@@ -19,7 +19,6 @@ except ImportError:  # Python 2.7
     from pkgutil import find_loader as find_module  # type: ignore[assignment]
 
 from .commands import output_of
-from .environment import PATH
 
 DISTRIBUTION = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python2.7", "/usr/bin/python")
 """Where a distribution has its own Python; the first one that exists counts."""
@@ -77,7 +76,7 @@ def this_python():
 
 def inspect(path):
     """{python, pip}: the version of a Python, and whether it has pip; empty if it does not start."""
-    text, code = output_of([path, "-c", INSPECT], environment={"PATH": PATH, "PYTHONPATH": ""}, errors=False)
+    text, code = output_of([path, "-c", INSPECT], errors=False)
     fields = text.split()
     return {"python": fields[0], "pip": fields[1] == "1"} if code == 0 and len(fields) == 2 else {}
 

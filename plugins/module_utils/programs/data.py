@@ -101,7 +101,7 @@ def python_of(generation):
     """Return a Python that can import the stack's numpy, h5py and Pillow. StackError with the error of each Python."""
     errors = []
     for python in candidates():
-        output, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), timeout=None)
+        output, code = output_of(with_stack(generation, [python, "-B", "-c", PACKAGES]), timeout=None, login=True)
         if code == 0:
             return python
         errors.append("%s: %s" % (python, (output.strip().splitlines() or ["code %s" % code])[-1]))

@@ -103,9 +103,10 @@ def interpreter(generation=""):
     """
     usable = []
     for path in candidates():
-        if output_of([path, "-c", "import json"], timeout=None)[1] != 0:
+        if output_of([path, "-c", "import json"], timeout=None, login=True)[1] != 0:
             continue
-        if not generation or output_of(with_stack(generation, [path, "-B", "-c", "import h5py"]), None)[1] == 0:
+        argv = with_stack(generation, [path, "-B", "-c", "import h5py"])
+        if not generation or output_of(argv, timeout=None, login=True)[1] == 0:
             return path
         usable.append(path)
     if usable:

@@ -49,8 +49,11 @@ UNKNOWN = {"state": GONE, "node": "", "reason": ""}
 
 
 def run_slurm(argv):
-    """Return (output, exit code) of a command of Slurm. StackError if there is no such command."""
-    output, code = output_of(argv, timeout=None)
+    """Return (output, exit code) of a command of Slurm. StackError if there is no such command.
+
+    It has the environment of the login, which a job inherits.
+    """
+    output, code = output_of(argv, timeout=None, login=True)
     if code is None:
         raise StackError("%s: there is no such program. Is Slurm's client installed on this host?" % argv[0])
     return output.strip(), code

@@ -14,6 +14,7 @@ import subprocess
 
 from .account import become
 from ..host.commands import output_of
+from ..host.environment import login_path
 from ..scoring.scorer import found
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
@@ -74,14 +75,14 @@ def start_supervisor(run, account, places, plan):
     shell = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >> "$log" 2>&1 < /dev/null', "provision-run", log] + argv
     if card:
         # libcuda would load the driver's module for unified memory, but a run is not allowed to do that.
-        output_of(["nvidia-modprobe", "-u", "-c=0"])
+        _ask(["nvidia-modprobe", "-u", "-c=0"])
     error = ""
     if os.path.isdir(SYSTEMD) and os.geteuid() == 0 and found("systemd-run"):
         unit = "neuraltalk-%s" % run.name
         for properties in (hardening(places, card), ["PrivateTmp=yes", "NoNewPrivileges=yes"]):
             # A unit of this name that was killed, or failed to start, still exists.
-            output_of(["systemctl", "reset-failed", unit])
-            reply, code = output_of(systemd_run(unit, run, account, properties) + shell + [unit])
+            _ask(["systemctl", "reset-failed", unit])
+            reply, code = _ask(systemd_run(unit, run, account, properties) + shell + [unit])
             if code == 0:
                 return error and "its unit is less confined than it should be: systemd-run reported: %s" % error, None
             error = reply.strip() or "code %s" % code
@@ -90,6 +91,10 @@ def start_supervisor(run, account, places, plan):
     return error, subprocess.Popen(
         shell, env=env, preexec_fn=lambda: become_in_session(account), close_fds=True, cwd="/"
     )
+
+
+def _ask(argv):
+    return output_of(argv, environment=login_path())
 
 
 def become_in_session(account):
@@ -112,7 +117,7 @@ def systemd_run(unit, run, account, properties):
 
 def hardening(places, card):
     """Return the properties that restrict a unit and that this host's systemd knows, with the paths it may write."""
-    reply, _code = output_of(["systemctl", "--version"])
+    reply, _code = _ask(["systemctl", "--version"])
     number = re.search(r"systemd (\d+)", reply)
     version = int(number.group(1)) if number else 0
     known = [text for text, since in HARDENING + (() if card else WITHOUT_CARD) if since <= version]

@@ -166,7 +166,7 @@ def scorer_lacks(generation, annotations):
 
 def errors_of(generation, argv, folder):
     """Run a command in a folder. Return [] if it succeeds, else the lines of its output, at least one."""
-    output, code = output_of(with_stack(generation, argv), None, chdir=folder, environment={"MPLBACKEND": "Agg"})
+    output, code = output_of(with_stack(generation, argv), None, folder, {"MPLBACKEND": "Agg"}, login=True)
     return (as_native(output.strip()).splitlines() or ["code %s" % code]) if code else []
 
 

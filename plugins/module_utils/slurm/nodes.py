@@ -66,7 +66,7 @@ def ask(argv):
     path = program(argv[0])
     if not path:
         raise SilentError("%s was not found on this host, neither on the PATH nor in %s" % (argv[0], ", ".join(PLACES)))
-    output, code = output_of([path] + list(argv[1:]), timeout=TIMEOUT)
+    output, code = output_of([path] + list(argv[1:]), timeout=TIMEOUT, login=True)
     if code:
         raise SilentError("%s: %s" % (" ".join(argv[:3]), _first_line(output) or "code %s" % code))
     return output
