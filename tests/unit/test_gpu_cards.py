@@ -207,6 +207,14 @@ def test_nvidia_smi_that_cannot_be_started_is_not_absent(
     assert "nvidia-smi cannot be started" in module.detect()["problem"]
 
 
+def test_words_of_the_loader_hide_no_card(module: ModuleType, machine: Callable[..., None]) -> None:
+    """/etc/ld.so.preload of an agent that was removed."""
+    row = ", ".join("1" for _field in (*module.CARD_FIELDS, module.CAPABILITY))
+    words = "ERROR: ld.so: object '/opt/agent.so' from /etc/ld.so.preload cannot be preloaded (no such file): ignored."
+    machine(smi=f'echo "{words}" >&2; echo "{row}"')
+    assert module.detect()["answer"] == "card"
+
+
 def test_nvidia_smi_that_hangs_is_not_waited_for(module: ModuleType, machine: Callable[..., None]) -> None:
     machine(smi="sleep 600")
     text, rc = module.output_of(["nvidia-smi"], timeout=0.3, login=True)

@@ -83,8 +83,9 @@ def test_names_of_files_are_utf8_and_messages_english(
 
 
 def test_host_without_that_locale_hides_no_cause(tmp_path: Path) -> None:
-    """EL 7 has no C.UTF-8, and each shell says so."""
+    """EL 7 has no C.UTF-8, and each shell says so; so does the loader of a library that is gone."""
     said = "bash: warning: setlocale: LC_ALL: cannot change locale (C.UTF-8)\n" * 9
+    said += "ERROR: ld.so: object '/x.so' from /etc/ld.so.preload cannot be preloaded (none): ignored.\n" * 9
     (tmp_path / "x.log").write_text(said + "x.c:1: error: no such type\n" + "make: leaving\n" * 99)
     assert commands.log_tail(str(tmp_path / "x.log"))[:2] == ["x.c:1: error: no such type", "..."]
 

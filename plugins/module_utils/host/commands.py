@@ -38,6 +38,10 @@ FULL_DISK = 16 << 20
 FEW_FILES = 16
 _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
+_NOISE = re.compile(r"^(?:ERROR: ld\.so: object .*: ignored\.|.*: warning: setlocale: .*)(?:\n|\Z)", re.M)
+"""What every program prints where /etc/ld.so.preload names a library that is gone, and every shell of a host without
+the locale C.UTF-8, such as EL 7."""
+
 
 def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=False):
     """Run a command with its output in the file `log`. Returns {'rc', 'seconds'}; rc 124 after `timeout` seconds.
@@ -111,7 +115,7 @@ def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True, 
         process.stdout.close()  # type: ignore[union-attr]
     if output is None:
         return "%s does not answer: it has not ended after %d s" % (argv[0], timeout), 124
-    return output.decode("utf-8", "replace"), process.wait()
+    return _NOISE.sub("", output.decode("utf-8", "replace")), process.wait()
 
 
 def _exists(program, path):
@@ -196,12 +200,9 @@ def end_builds(root):
 
 def log_tail(log, lines=LOG_TAIL_LINES):
     """The last lines of a log; before them, the first lines that look like the cause of the failure."""
-    text = without_users(read_text(log) or "")
-    all_lines = text.splitlines()
+    all_lines = _NOISE.sub("", without_users(read_text(log) or "")).splitlines()
     tail = all_lines[-lines:]
-    # A host without the locale C.UTF-8, such as EL 7, says in every shell that it cannot change to it.
-    errors = [line for line in all_lines[:-lines] if _ERROR.search(line) and "setlocale: " not in line]
-    causes = errors[:5]
+    causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
     folder = os.path.dirname(log)
     full = ["No space left on device: %s has %s" % (folder, left_on(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full
