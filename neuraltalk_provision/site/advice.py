@@ -47,6 +47,11 @@ ADVICE: Mapping[str, str] = {
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
     codes.SUDO_TTY: "sudo demands a terminal on this host (requiretty): set ansible_pipelining: false for it, or allow "
     "it in sudoers with `Defaults:USER !requiretty`",
+    codes.SUDO_MISSING: "the host has no sudo: install it, or set ansible_become_method to what the host has (su, "
+    "doas)",
+    codes.SUDO_NOEXEC: "the login user can start this Python, but not with sudo, which forbids there that programs "
+    "start others (noexec). Allow it in sudoers with `Defaults:USER !noexec`; if instead root may not enter the "
+    "directory of this Python, set ansible_python_interpreter to another one",
     codes.LOGIN_SHELL: "the login shell of this user runs no commands: choose another ansible_user, or give this one a "
     "shell (usermod -s /bin/sh USER)",
     codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "
@@ -56,6 +61,8 @@ ADVICE: Mapping[str, str] = {
     codes.PYTHON_OLD: "no Python of this host is new enough for the ansible-core of this machine",
     codes.PYTHON_BROKEN: "the host's Python does not start: repair it (apt-get install --reinstall, dnf reinstall), or "
     "set ansible_python_interpreter to another one",
+    codes.PYTHON_DENIED: "the host's Python may not be started: allow it (chmod a+rx), or set "
+    "ansible_python_interpreter to another one",
     codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
     codes.INVENTORY_VAULT: "the inventory contains values that were encrypted with ansible-vault, and they cannot be "
     "decrypted: set ANSIBLE_VAULT_PASSWORD_FILE as for ansible-playbook. provision reads no ansible.cfg of yours",

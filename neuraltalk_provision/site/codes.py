@@ -40,12 +40,15 @@ SSH_SILENT = "ssh.silent"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
 SUDO_TTY = "sudo.tty"
+SUDO_MISSING = "sudo.missing"
+SUDO_NOEXEC = "sudo.noexec"
 LOGIN_SHELL = "login.shell"
 LOGIN_EXPIRED = "login.expired"
 TEMPORARY = "temporary.denied"
 PYTHON_MISSING = "python.missing"
 PYTHON_OLD = "python.old"
 PYTHON_BROKEN = "python.broken"
+PYTHON_DENIED = "python.denied"
 RESULT_DROPPED = "answer.dropped"
 RESULT_WRONG = "answer.wrong"
 RESULT_MISSING = "answer.missing"
@@ -69,7 +72,8 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (_VAULT, INVENTORY_VAULT),
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
         (r"must have a tty", SUDO_TTY),
-        (r"not in the sudoers|not allowed to execute|sudo: not found", SUDO_DENIED),
+        (r"not in the sudoers|not allowed to execute", SUDO_DENIED),
+        (r"\b(?:sudo|doas): (?:(?:command )?not found|no such file)|command not found: (?:sudo|doas)", SUDO_MISSING),
         (r"(?s)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(", SSH_KEY_FILE),
         (r"permission denied \(", SSH_LOGIN),
         (r"remote host identification has changed|host key for \S+ has changed", SSH_HOST_KEY_CHANGED),
@@ -110,7 +114,8 @@ _OF_A_REACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"\A(?:\w*ImportError|ModuleNotFoundError)\b|Fatal Python error|error while loading shared libraries",
             PYTHON_BROKEN,
         ),
-        (r"init_fs_encoding|python[\d.]*: (?:permission denied|cannot execute|exec format error)", PYTHON_BROKEN),
+        (r"python[\d.]*: permission denied", PYTHON_DENIED),
+        (r"init_fs_encoding|python[\d.]*: (?:cannot execute|exec format error)", PYTHON_BROKEN),
         # Neither a result nor a word: the Python has ended, or it is another program.
         (r"\Ano result and no message, exit code", PYTHON_BROKEN),
         (r"interpreter .*not found|python[\d.]*: (?:command )?not found", PYTHON_MISSING),
@@ -137,6 +142,7 @@ _NO_CAUSE = re.compile(
     r"|No start of json char found|Module result deserialization failed"
 )
 _NO_MODULE = re.compile(r"\A(?:MODULE FAILURE|Module result deserialization failed)")
+_DENIED = re.compile(r"(/\S{1,300}): permission denied", re.IGNORECASE)
 _OF_SSH = re.compile(r"^(?:Shared connection to|Connection to) \S{1,300} closed\.\s*$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -172,6 +178,12 @@ def is_of_no_module(text: str) -> bool:
 def silent(code: object) -> str:
     """The message for a host that sent no result and printed nothing; its exit code."""
     return f"no result and no message, exit code {code if isinstance(code, int) else 'unknown'}"
+
+
+def denied_program(text: str) -> str:
+    """The program that a shell was not allowed to start; empty if its message names none."""
+    match = _DENIED.search(text)
+    return match[1] if match else ""
 
 
 def without_connection(text: str) -> str:

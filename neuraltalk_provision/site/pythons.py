@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import Failure
 
-CODES = frozenset({codes.PYTHON_MISSING, codes.PYTHON_OLD, codes.PYTHON_BROKEN})
+CODES = frozenset({codes.PYTHON_MISSING, codes.PYTHON_OLD, codes.PYTHON_BROKEN, codes.PYTHON_DENIED})
 """The codes of failures that are explained here."""
 NAMES = (
     *(f"python3.{minor}" for minor in range(16, 5, -1)),
@@ -63,6 +63,8 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
     working = [python for python in listed if python.version]
     usable = [python for python in working if python.version and _drives(numbers, python.version)]
     broken = [python for python in listed if not python.version]
+    if failure.code == codes.PYTHON_DENIED and codes.denied_program(failure.message) in {p.path for p in working}:
+        return replace(failure, code=codes.SUDO_NOEXEC)  # the list is of the login user, without sudo
     if usable:
         chosen = max(usable, key=lambda python: python.version or (0, 0))
         cure = f"set ansible_python_interpreter: {chosen.path} (Python {_text(chosen.version)}) for this host"

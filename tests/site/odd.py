@@ -93,6 +93,13 @@ REFUSED = (
         code=1,
     ),
     Odd(
+        "sudo with noexec",
+        "echo 'Defaults noexec' >/etc/sudoers.d/odd",
+        "rm /etc/sudoers.d/odd",
+        ("the login user can start this Python, but not with sudo", "`Defaults:USER !noexec`"),
+        code=1,
+    ),
+    Odd(
         "the login shell nologin",
         "usermod -s /usr/sbin/nologin ops",
         "usermod -s /bin/bash ops",

@@ -31,7 +31,10 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("Task failed: Premature end of stream\nsudo: a password is required", False, "sudo asks for a password"),
         ("ops is not in the sudoers file.  This incident will be reported.", False, "not allowed to use sudo"),
         ("Sorry, user ops is not allowed to execute '/bin/sh' as root", False, "not allowed to use sudo"),
-        ("/bin/sh: 1: sudo: not found", False, "not allowed to use sudo"),
+        ("/bin/sh: 1: sudo: not found", False, "install it, or set ansible_become_method"),
+        ("/bin/sh: line 1: sudo: command not found", False, "install it, or set ansible_become_method"),
+        ("zsh:1: command not found: sudo", False, "install it, or set ansible_become_method"),
+        ("/bin/sh: 1: /usr/bin/python3: Permission denied", False, "the host's Python may not be started"),
         (
             "Failed to connect: ops@node1: Permission denied (publickey,password).",
             True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neuraltalk_provision.site import codes, pythons
+from neuraltalk_provision.site import advice, codes, pythons
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.pythons import Python
 
@@ -87,6 +87,30 @@ def test_what_a_login_script_prints_is_no_python() -> None:
     """Also if it looks like one: such lines stand before the first line of the answer."""
     text = f"{{welcome}}\r\nfound /opt/python 3.12\r\n{pythons.BEGIN}\r\nfound /usr/bin/python2.7 2.7\r\n"
     assert "/opt/python" not in pythons.answer(MISSING, text, "2.19.14").message
+
+
+DENIED = [
+    "/bin/sh: 1: /usr/bin/python3: Permission denied",
+    "/bin/sh: line 1: /usr/bin/python3: Permission denied",
+]
+
+
+@pytest.mark.parametrize("words", DENIED)
+def test_python_that_only_sudo_does_not_start_is_not_what_has_to_be_repaired(words: str) -> None:
+    """`Defaults noexec` in sudoers: the advice to set the same interpreter would be a circle."""
+    failure = Failure("node1", "Read", words, code=codes.of_result({}, words, unreachable=False))
+    said = pythons.explain(failure, [Python("/usr/bin/python3", (3, 11))], "2.19.14")
+    assert said.code == codes.SUDO_NOEXEC
+    assert "`Defaults:USER !noexec`" in advice.explain(said)
+    assert "ansible_python_interpreter: /usr/bin/python3" not in advice.explain(said)
+
+
+@pytest.mark.parametrize("words", DENIED)
+def test_python_that_nobody_may_start_is_replaced_by_another(words: str) -> None:
+    failure = Failure("node1", "Read", words, code=codes.of_result({}, words, unreachable=False))
+    said = pythons.explain(failure, [Python("/usr/bin/python3.9", (3, 9))], "2.19.14")
+    assert said.code == codes.PYTHON_DENIED
+    assert "set ansible_python_interpreter: /usr/bin/python3.9" in said.message
 
 
 @pytest.mark.parametrize("listed", [[], [Python("/usr/bin/python3", None, "Killed")]])
