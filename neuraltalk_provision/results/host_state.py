@@ -44,6 +44,14 @@ class Generation(Result):
     """The OS packages that it needs and the host lacks, if it was unpacked; None if it was built on the host."""
 
 
+class Program(Result):
+    """A program of builds that does not start, with its last words."""
+
+    name: Text
+    path: Text
+    words: Text
+
+
 class Stack(Result):
     """The generations; `current` and `previous` are ids, or None, and `since` is when the current one was activated."""
 
@@ -247,6 +255,8 @@ class HostState(Result):
     packages: Annotated[dict[Text, Text], Field(max_length=10_000)]
     programs: Annotated[dict[Text, Version], Field(max_length=100)] = Field(default_factory=dict)
     """{program or library: its version} in /usr/local, which builds use instead of the distribution's."""
+    broken: Annotated[Many[Program], Field(max_length=100)] = ()
+    """The programs that builds would use and that do not start."""
     stack: Stack
     disk: Disk
     busy: Annotated[Many[Build], Field(max_length=10_000)]

@@ -31,6 +31,7 @@ def obstacles(
     yield from state.obstacles
     yield from _temporary(state, recipe, builds, pushed)
     yield from _pip(state, recipe, builds)
+    yield from _programs(state, builds)
     yield from _protobuf(state, builds)
     yield from _elsewhere(state, recipe, builds, shares)
     yield from _disk(state, recipe, builds)
@@ -125,6 +126,22 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
             f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip "
             "is installed: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
         )
+
+
+def _programs(state: HostState, builds: Sequence[str]) -> Iterator[str]:
+    """Which programs of these builds do not start."""
+    compiles = bool(set(builds) - {"packages", "account", "python"})
+    for program in state.broken:
+        if program.name == "pip" and "python" in builds:
+            yield (
+                f"{program.path} does not start: {program.words}. Repair pip of this Python (python3 -m pip comes from "
+                "an OS package, unless /usr/local has another pip), or set ansible_python_interpreter to another Python"
+            )
+        elif program.name != "pip" and compiles:
+            yield (
+                f"{program.path} does not start, and builds would use it: {program.words}. Repair it, or remove it so "
+                "that builds find the program of the distribution"
+            )
 
 
 def _protobuf(state: HostState, builds: Sequence[str]) -> Iterator[str]:

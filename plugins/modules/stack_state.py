@@ -89,6 +89,12 @@ state:
         - The versions of what an administrator installed below /usr/local, and builds use instead of OS packages
           (C(cmake), C(protoc), C(protobuf), C(hdf5)).
       type: dict
+    broken:
+      description:
+        - The programs that builds would use and that do not start, each with C(name), C(path) and C(words). Those that
+          have not changed since the current generation was sealed are not started.
+      type: list
+      elements: dict
     stack:
       description:
         - The ids C(current) and C(previous), C(since) when the current one is current (in seconds since 1970), and
@@ -181,8 +187,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
 from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import build_tools, disk, identity, package_locks, pythons
-from ..module_utils.host.environment import PATH
+from ..module_utils.host import build_tools, disk, identity, package_locks, pythons, starting
+from ..module_utils.host.environment import path_of
 from ..module_utils.host.lease import read_lease
 from ..module_utils.rules import layout
 from ..module_utils.host.packages import of_dpkg, of_rpm
@@ -192,14 +198,6 @@ from ..module_utils.host.commands import all_builds
 from ..module_utils.host.files import read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.packages import COMMANDS
-
-
-def _which(name):
-    for directory in PATH.split(":"):
-        candidate = os.path.join(directory, name)
-        if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
-            return candidate
-    return None
 
 
 def os_release():
@@ -214,10 +212,10 @@ def os_release():
     return pairs
 
 
-def platform_facts(interpreter=""):
+def platform_facts():
     """The facts about the system that the recipe depends on."""
     pairs = os_release()
-    facts = {
+    return {
         "id": pairs.get("ID", "unknown").lower(),
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
         "version": pairs.get("VERSION_ID", ""),
@@ -226,14 +224,13 @@ def platform_facts(interpreter=""):
         "machine": platform.machine(),
         "kernel": platform.release(),
         "libc": "-".join(platform.libc_ver()),
-        "managers": [name for name in sorted(COMMANDS.values()) if _which(name)],
+        "managers": [name for name in sorted(COMMANDS.values()) if path_of(name)],
     }
-    return dict(facts, **pythons.choose(interpreter))
 
 
 def package_users():
     """The programs that use a package manager of this host now, for the plan."""
-    return [entry for name in sorted(COMMANDS) if _which(COMMANDS[name]) for entry in package_locks.holders(name)]
+    return [entry for name in sorted(COMMANDS) if path_of(COMMANDS[name]) for entry in package_locks.holders(name)]
 
 
 def login():
@@ -251,10 +248,12 @@ def installed_packages(names):
 def work(module):
     """The result of the module: the state of the host."""
     root, inventory = module.params["stack_root"], module.params["inventory"]
+    python = pythons.choose(module.params["interpreter"])
     state = {
-        "platform": platform_facts(module.params["interpreter"]),
+        "platform": dict(platform_facts(), **dict(python, pip=bool(python["pip"]))),
         "packages": installed_packages(module.params["packages"]),
         "programs": build_tools.own(),
+        "broken": starting.broken(root, python["executable"], python["pip"]),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

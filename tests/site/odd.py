@@ -148,6 +148,17 @@ REFUSED = (
         ("/usr/local has protoc 99.1, which does not fit the headers of the OS package", "remove it from /usr/local"),
     ),
     Odd(
+        "a compiler in /usr/local that does not start, and a pip",
+        "printf '#!/bin/sh\\necho $0: libmpfr.so.4 is missing >&2; exit 127\\n' >/usr/local/bin/gcc; "
+        "chmod 755 /usr/local/bin/gcc; d=/usr/local/lib/python3.11/dist-packages/pip; mkdir -p $d; "
+        "touch $d/__init__.py; echo 'raise ImportError(\"no SSLTransport\")' >$d/__main__.py",
+        "rm -r /usr/local/bin/gcc /usr/local/lib/python3.11/dist-packages/pip",
+        (
+            "/usr/local/bin/gcc does not start, and builds would use it: /usr/local/bin/gcc: libmpfr.so.4 is missing",
+            "-m pip does not start: ImportError: no SSLTransport",
+        ),
+    ),
+    Odd(
         "a read-only /usr",
         "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
         "umount --lazy /usr",

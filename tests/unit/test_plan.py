@@ -69,6 +69,20 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
     assert all("/usr/bin/python3 (Python 3.11.2) has no pip" in refusal for refusal in refusals)
 
 
+@pytest.mark.parametrize("name", ["pip", "gcc"])
+def test_program_that_does_not_start_is_refused_if_something_is_built_with_it(name: str) -> None:
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)))
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["broken"] = [{"name": name, "path": f"/usr/local/bin/{name}", "words": "libmpfr.so.4 is missing"}]
+    (refusal,) = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert f"/usr/local/bin/{name} does not start" in refusal
+    assert "libmpfr.so.4 is missing. Repair" in refusal
+    stamps = {one.name: one.digest for one in recipe.parts}
+    state["stack"]["generations"] = {recipe.id: {"stamps": stamps, "sealed": True}}
+    state["packages"], state["account"] = dict.fromkeys(recipe.required, "1"), True
+    assert plan("node1", HostState.model_validate(state), recipe).refusals == ()
+
+
 @pytest.mark.parametrize(
     ("spaces", "words"),
     [

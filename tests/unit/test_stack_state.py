@@ -69,8 +69,8 @@ def test_host_that_says_nothing_is_unknown_and_no_error(module: ModuleType, monk
 
 
 def test_program_is_looked_for_where_administrators_have_them(module: ModuleType) -> None:
-    assert module._which("no-such-program") is None
-    assert module._which("sh") in ("/bin/sh", "/usr/bin/sh")
+    assert module.path_of("no-such-program") is None
+    assert module.path_of("sh") in ("/bin/sh", "/usr/bin/sh")
 
 
 def test_packages_of_both_kinds_are_told_and_only_those_that_were_asked_for(

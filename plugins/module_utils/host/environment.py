@@ -37,6 +37,15 @@ CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5", "CMAKE_INSTALL_ALWAYS": "1"}
 already: somebody may have changed it."""
 
 
+def path_of(name):
+    """The path of a program as builds find it; None if there is none."""
+    for directory in PATH.split(os.pathsep):
+        candidate = os.path.join(directory, name)
+        if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    return None
+
+
 def login_path():
     """The directories of the login and of the system, for programs that an administrator may have put elsewhere."""
     return {"PATH": os.pathsep.join(filter(None, [os.environ.get("PATH", ""), PATH]))}

@@ -11,6 +11,7 @@ __metaclass__ = type
 
 import os
 import platform
+import re
 import sys
 
 try:
@@ -32,15 +33,15 @@ try:
 except ImportError:
     from pkgutil import find_loader as find
 try:
-    pip = find("pip.__main__") is not None
+    pip = find("pip.__main__")
 except Exception:
-    pip = False
-print("%d.%d.%d %d" % (sys.version_info[:3] + (pip,)))
+    pip = None
+print("%d.%d.%d %s" % (sys.version_info[:3] + (getattr(pip, "origin", "") or getattr(pip, "filename", ""),)))
 """
 
 
 def choose(requested):
-    """{executable, python, pip}: the Python of the stack, its version, and whether it has pip.
+    """{executable, python, pip}: the Python of the stack, its version, and a file of its pip; empty if it has none.
 
     `requested` is the inventory's ansible_python_interpreter; empty, or one of MODES, if Ansible was to choose. A
     Python that the inventory requests is used if it has pip, and so is a Python 2.7 of the distribution: its releases
@@ -60,7 +61,7 @@ def choose(requested):
             return candidate
     if "python" in distribution and not (is_system and kept):
         return distribution
-    return dict(own, pip=False)
+    return dict(own, pip="")
 
 
 def this_python():
@@ -68,17 +69,18 @@ def this_python():
     if os.environ.get("PYTHONPATH"):
         return inspect(sys.executable)
     try:
-        pip = find_module("pip.__main__") is not None  # the package alone can be what was left of a removed pip
+        pip = find_module("pip.__main__")  # the package alone can be what was left of a removed pip
     except Exception:
-        pip = False
-    return {"python": "%d.%d.%d" % sys.version_info[:3], "pip": pip}
+        pip = None
+    file = getattr(pip, "origin", "") or getattr(pip, "filename", "")
+    return {"python": "%d.%d.%d" % sys.version_info[:3], "pip": file}
 
 
 def inspect(path):
-    """{python, pip}: the version of a Python, and whether it has pip; empty if it does not start."""
+    """{python, pip}: the version of a Python, and a file of its pip, if any; empty if it does not start."""
     text, code = output_of([path, "-c", INSPECT], errors=False)
-    fields = text.split()
-    return {"python": fields[0], "pip": fields[1] == "1"} if code == 0 and len(fields) == 2 else {}
+    match = re.match(r"(\d+\.\d+\.\d+) ((?:/.*)?)$", text)
+    return {"python": match.group(1), "pip": match.group(2)} if code == 0 and match else {}
 
 
 def _is_same(path, other):

@@ -1,0 +1,56 @@
+# Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
+"""The programs of builds that are on a host and do not start, as builds would find and start them.
+
+A compiler can lack a library, and an alternative (update-alternatives) can be another compiler that was half removed.
+Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from .commands import output_of
+from .environment import path_of
+from ..rules import layout
+
+COMPILERS = ("cc", "c++", "gcc", "g++", "make", "cmake", "protoc")
+LIMIT = 30
+"""Seconds for one program."""
+
+
+def broken(root, python="", pip=""):
+    """[{name, path, words}] of the programs that do not start; `pip` is a file of the pip of that Python, if any.
+
+    Each start costs time on every host. What has not changed since the current generation was sealed has built it, and
+    is not started again.
+    """
+    since = _sealed(layout.current(root))
+    commands = [(name, [path_of(name)], path_of(name)) for name in COMPILERS if path_of(name)]
+    if pip and os.path.exists(pip):
+        commands.append(("pip", [python, "-m", "pip"], pip))
+    found = []
+    for name, argv, file in commands:
+        text, code = ("", 0) if _changed(file) < since else output_of(argv + ["--version"], LIMIT)
+        if code != 0:
+            words = (text.strip().splitlines() or ["it ended with code %s" % code])[-1]
+            found.append({"name": name, "path": " ".join(argv), "words": words[:500]})
+    return found
+
+
+def _sealed(generation):
+    """When the generation was sealed, in seconds since 1970; 0 if there is none."""
+    try:
+        return os.stat(layout.seal(generation)).st_ctime
+    except OSError:
+        return 0
+
+
+def _changed(path):
+    """When a program, or a link that leads to it, was changed last."""
+    times = []
+    while os.path.islink(path):
+        times.append(os.lstat(path).st_ctime)
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return max(times + [os.stat(path).st_ctime])
