@@ -8,14 +8,12 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import ctypes
 import errno
 import grp
 import os
 import pwd
 import stat
 
-from .texts import as_text
 from ..rules import layout
 
 MOST_LINKS = 40
@@ -88,9 +86,18 @@ def _place(path):
 
 
 def _has_access_list(path):
-    """Whether a file has an access list, or this cannot be determined. Python 2.7 has no os.getxattr."""
-    name = as_text(path).encode("utf-8", "surrogateescape")  # Python 2.7 has bytes here, and does not need the handler
-    size = ctypes.CDLL(None, use_errno=True).getxattr(name, ACCESS_LIST, None, ctypes.c_size_t(0))
+    """Whether a file has an access list, or this cannot be determined."""
+    if hasattr(os, "getxattr"):
+        try:
+            os.getxattr(path, ACCESS_LIST)
+        except OSError as error:
+            return error.errno not in (errno.ENODATA, errno.EOPNOTSUPP)
+        return True
+    try:
+        import ctypes  # Python 2.7 has no os.getxattr
+    except ImportError:
+        return True
+    size = ctypes.CDLL(None, use_errno=True).getxattr(path, ACCESS_LIST, None, ctypes.c_size_t(0))
     return size >= 0 or ctypes.get_errno() not in (errno.ENODATA, errno.EOPNOTSUPP)
 
 
