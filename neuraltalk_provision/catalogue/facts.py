@@ -74,10 +74,7 @@ def capabilities(cards: Sequence[Card], table: Compatibility) -> str:
 def toolkits_of(
     toolkits: Sequence[CudaDirectory], lock: Mapping[str, Versioned], platform: str, requested: str
 ) -> list[Toolkit]:
-    """The toolkits to choose from. Refused if another user could replace what is in one of them."""
-    problems = [tree.problem for tree in toolkits if tree.problem]
-    if problems:
-        raise RefusalError(*problems)
+    """The toolkits to choose from, without those in which another user could replace something."""
     name = f"cuda-wheels-{platform}"
     version = lock[name].version if name in lock else ""
     trees = [
@@ -93,6 +90,9 @@ def toolkits_of(
         trees.append(Toolkit(version, "", name))
     if trees:
         return trees
+    problems = [tree.problem for tree in toolkits if tree.problem]
+    if problems:
+        raise RefusalError(*problems)
     lacking = [f"{tree.path} (CUDA {tree.version}) lacks {', '.join(tree.lacks)}" for tree in toolkits]
     what = "; ".join(lacking) or f"no nvcc was found in {SEARCHED}"
     raise RefusalError(f"{what}. Install a CUDA toolkit, name it with gpu_stack_cuda, or add {name}.tar to the mirror")

@@ -215,7 +215,11 @@ REFUSED = {
         "node1: it has several CUDA 13.0 directories: /usr/local/cuda-13.0, /opt/cuda. Set gpu_stack_cuda to one",
     ),
     "a CUDA directory of another user": (
-        host(*H200["gpu"]["cards"], toolkits=[tree("13.0"), {**tree("", "/opt/cuda"), "problem": "/opt/cuda belongs"}]),
+        host(
+            *H200["gpu"]["cards"],
+            said={"cuda": "/opt/cuda"},
+            toolkits=[{**tree("", "/opt/cuda"), "problem": "/opt/cuda belongs"}],
+        ),
         ALL,
         "node1: /opt/cuda belongs",
     ),

@@ -110,11 +110,26 @@ def set_access_list(path: Path, user: int) -> None:
         pytest.skip("the file system has no access lists")
 
 
+@as_root
+def test_access_lists_are_seen_without_a_function_of_python_for_them(
+    module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Python 2.7."""
+    monkeypatch.delattr(os, "getxattr")
+    root.chmod(0o775)
+    assert module.unsafe(str(root)) == []
+    set_access_list(root, user=7)
+    assert "access list" in module.unsafe(str(root))[0]
+
+
 @pytest.mark.parametrize("errno_", [errno.EACCES, errno.EIO])
 def test_access_list_that_cannot_be_read_counts_as_one(
     module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch, errno_: int
 ) -> None:
-    monkeypatch.setattr(module.ctypes, "get_errno", lambda: errno_)
+    def refuse(*_arguments: object) -> bytes:
+        raise OSError(errno_, "refused")
+
+    monkeypatch.setattr(os, "getxattr", refuse)
     root.chmod(0o775)
     assert "access list" in module.unsafe(str(root))[0]
 

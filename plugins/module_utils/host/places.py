@@ -14,6 +14,7 @@ import os
 import pwd
 import stat
 
+from .texts import as_text
 from ..rules import layout
 
 MOST_LINKS = 40
@@ -97,7 +98,8 @@ def _has_access_list(path):
         import ctypes  # Python 2.7 has no os.getxattr
     except ImportError:
         return True
-    size = ctypes.CDLL(None, use_errno=True).getxattr(path, ACCESS_LIST, None, ctypes.c_size_t(0))
+    name = as_text(path).encode("utf-8", "surrogateescape")  # Python 2.7 has bytes here, and does not need the handler
+    size = ctypes.CDLL(None, use_errno=True).getxattr(name, ACCESS_LIST, None, ctypes.c_size_t(0))
     return size >= 0 or ctypes.get_errno() not in (errno.ENODATA, errno.EOPNOTSUPP)
 
 
