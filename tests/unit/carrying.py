@@ -164,4 +164,4 @@ def main(work: Path, step: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), 1 if "--all" in sys.argv else 12))
+    sys.exit(main(Path(sys.argv[1]), 1 if "--all" in sys.argv else 24))

@@ -42,15 +42,19 @@ def tar(folder: Path, files: dict[str, bytes]) -> Path:
     return archive(folder / "made.tar", ("manifest", list_of_all), *files.items())
 
 
-def published(settings: Settings, tmp_path: Path) -> CacheEntry:
-    file = tar(tmp_path, {"a": b"a"})
-    content = file.read_bytes()
-    needs = cache_needs.inspect(file).needs.model_dump()
-    made = entry(sha256=sha256(content), size=len(content), needs=needs, left_out=[])
+def published(settings: Settings, tmp_path: Path, **more: Any) -> CacheEntry:
+    content = tar(tmp_path, {"a": b"a"}).read_bytes()
+    made = entry(sha256=sha256(content), size=len(content), **more)
     incoming = cache.incoming(settings.mirror, ID)
     incoming.write_bytes(content)
     cache.publish(settings.mirror, made, incoming)
     return made
+
+
+def right(settings: Settings, tmp_path: Path) -> CacheEntry:
+    """An entry that demands of hosts what is in its tar."""
+    needs = cache_needs.inspect(tar(tmp_path, {"a": b"a"})).needs.model_dump()
+    return published(settings, tmp_path, needs=needs, left_out=[])
 
 
 def place(settings: Settings) -> Path:
@@ -131,7 +135,7 @@ def test_entry_with_other_components_is_not_the_recipes() -> None:
 
 
 def test_unsigned_entry_is_refused_where_signatures_are_demanded(settings: Settings, tmp_path: Path) -> None:
-    published(settings, tmp_path)
+    right(settings, tmp_path)
     key = signed.new_key(tmp_path, "alice")
     demanding = settings.model_copy(update={"mirror_trust": "signed"})
     signed.allow(settings, f"alice {signed.public(key)}")
@@ -139,7 +143,7 @@ def test_unsigned_entry_is_refused_where_signatures_are_demanded(settings: Setti
     cache.sign(demanding.mirror, ID, signing.Key(file=key))
     assert cache.find(demanding, ID).entry
     stranger = signed.new_key(tmp_path, "mallory")
-    published(settings, tmp_path)
+    right(settings, tmp_path)
     assert "it has no signature" in problem(demanding), "a new entry needs a new signature"
     cache.sign(demanding.mirror, ID, signing.Key(file=stranger))
     assert "unknown key" in problem(demanding)
@@ -150,7 +154,7 @@ def test_unsigned_entry_is_refused_where_signatures_are_demanded(settings: Setti
 
 
 def test_entry_is_not_signed_if_its_tar_is_damaged(settings: Settings, tmp_path: Path) -> None:
-    made = published(settings, tmp_path)
+    made = right(settings, tmp_path)
     key = signing.Key(file=signed.new_key(tmp_path, "alice"))
     (place(settings) / made.file).write_bytes(b"x" * made.size)
     with pytest.raises(MirrorError, match="it was changed"):
@@ -159,7 +163,7 @@ def test_entry_is_not_signed_if_its_tar_is_damaged(settings: Settings, tmp_path:
 
 
 def test_entry_is_not_signed_if_it_demands_less_than_its_programs_need(settings: Settings, tmp_path: Path) -> None:
-    made = published(settings, tmp_path)
+    made = right(settings, tmp_path)
     other = made.model_copy(update={"left_out": ("a" * 64,)})
     (place(settings) / "entry.json").write_bytes(other.as_bytes())
     with pytest.raises(MirrorError, match="does not say which files of the mirror it needs"):
@@ -169,7 +173,7 @@ def test_entry_is_not_signed_if_it_demands_less_than_its_programs_need(settings:
 def test_entry_that_changes_while_it_is_signed_is_not_signed(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = published(settings, tmp_path)
+    made = right(settings, tmp_path)
     key = signing.Key(file=signed.new_key(tmp_path, "alice"))
     real = signing.signature_of
 

@@ -11,7 +11,7 @@ from neuraltalk_provision.cli import main
 from neuraltalk_provision.mirror import cache_files
 from neuraltalk_provision.settings import Settings
 from tests.unit import signed
-from tests.unit.test_cache import ID, published
+from tests.unit.test_cache import ID, published, right
 
 Capture = pytest.CaptureFixture[str]
 
@@ -59,6 +59,7 @@ def test_entry_is_removed_once(capsys: Capture) -> None:
 
 
 def test_entry_is_signed(capsys: Capture, tmp_path: Path, settings: Settings) -> None:
+    right(settings, tmp_path)
     key = signed.new_key(tmp_path, "alice")
     code, said = provision(capsys, "cache", "sign", ID, "--key", str(key))
     assert code == 0
