@@ -203,6 +203,15 @@ def test_record_that_names_another_generation_runs_nothing_as_root(root: Path, p
     assert not (run / "who").exists()
 
 
+def test_work_that_hangs_is_ended_and_told(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    account = load("runs.account")
+    monkeypatch.setattr(account, "LONGEST", 0.2)
+    with pytest.raises(account.StackError, match="took longer than 0 s and was ended"):
+        account.as_account(account.find(USER), time.sleep, 60)
+    monkeypatch.undo()
+    assert account.as_account(account.find(USER), os.getuid) == account.find(USER).uid
+
+
 def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) -> None:
     (root / "runs").mkdir()
     (root / "runs" / ".leases").symlink_to(place / "m.t7")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -139,6 +140,42 @@ def test_file_that_is_a_pipe_or_a_directory_keeps_nobody(
         make_it(tmp_path / "runs" / name / "process.json")
     rows = listed()
     assert all(of_row(rows[name]).health.state == "unreadable" for name in ("pipe", "folder"))
+
+
+@pytest.mark.parametrize("file", ["log", "samples", "score", "images.json", "exit", "model_idpipe.json"])
+def test_pipe_in_the_directory_of_a_run_never_keeps_who_reads_it(
+    run_module: Tell, tmp_path: Path, in_time: None, file: str
+) -> None:
+    place = make(tmp_path, "pipe")
+    (place / file).unlink(missing_ok=True)
+    os.mkfifo(place / file)
+    ways: list[dict[str, Any]] = [
+        {"state": "listed"},
+        {"state": "listed", "ids": ["pipe"]},
+        {"state": "followed", "id": "pipe"},
+        {"state": "read", "id": "pipe", "files": [file]},
+    ]
+    for given in ways:
+        try:
+            said = run_module("stack_run_info", stack_root=tmp_path, **given)
+        except ModuleError as error:
+            assert "not an ordinary file" in str(error)
+        else:
+            assert given["state"] != "read" or said["run"]["files"] == {}
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """A read that waits for ever fails after some seconds."""
+
+    def fail(*_given: object) -> None:
+        raise TimeoutError("a read waits")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_files_of_a_run_are_those_of_exactly_its_name(

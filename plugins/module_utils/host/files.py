@@ -102,6 +102,19 @@ def remove(path):
             raise
 
 
+def open_regular(path):
+    """The file `path`, opened to read bytes. OSError, without waiting, if it is not a regular file.
+
+    A pipe might never end, and opening a device may have an effect. Everything that another user can put in place is
+    opened by this.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
+    return io.open(handle, "rb")
+
+
 def read_text(path, limit=MAX_READ):
     """The first `limit` bytes of the file `path` as text; None if there is no such file.
 
@@ -109,19 +122,10 @@ def read_text(path, limit=MAX_READ):
     if it is not a regular file: a pipe might never end.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH):
-            return None
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
-    try:
-        with os.fdopen(handle, "rb") as file:
+        with open_regular(path) as file:
             return file.read(limit).decode("utf-8", "replace")
     except (IOError, OSError) as error:
-        if error.errno == errno.ESRCH:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH):
             return None
         raise
 
@@ -133,7 +137,7 @@ def file_size(path):
 
 def lines_since(path, offset):
     """The lines of a log, starting at byte `offset`."""
-    with io.open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(offset)
         return file.read().decode("utf-8", "replace").splitlines()
 
@@ -164,7 +168,7 @@ def write_json(path, value):
 
 def file_sha256(path):
     """The SHA-256 of a file, in hex."""
-    with io.open(path, "rb") as file:
+    with open_regular(path) as file:
         return content_sha256(file.read)
 
 

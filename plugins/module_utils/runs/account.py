@@ -15,20 +15,23 @@ import ctypes
 import json
 import os
 import pwd
+import select
+import signal
 import stat
 import sys
 import traceback
 
 from ..host.errors import StackError
 from ..host.texts import as_native, as_text
-from ..rules import codes
-from ..rules import layout
+from ..rules import clock, codes, layout
 
 PR_SET_NO_NEW_PRIVS = 38
 PLACES = (layout.RUNS, layout.locks(""), layout.QUEUE)
 """Directories below the stack root in which the account creates directories and files."""
 DEVICES = "/dev/nvidia"
 """The common prefix of the devices that a run on a card has to open."""
+LONGEST = 2 * 3600
+"""Seconds that a call as the account may take. The check of a large data set takes minutes for each run of a sweep."""
 
 
 class Account(object):
@@ -98,8 +101,10 @@ def as_account(account, work, *args):
         os.close(receive)
         work_in_child(account, send, work, args)
     os.close(send)
-    with os.fdopen(receive, "rb") as pipe:
-        text = pipe.read().decode("utf-8", "replace")
+    try:
+        text = received(receive, child).decode("utf-8", "replace")
+    finally:
+        os.close(receive)
     status = os.waitpid(child, 0)[1]
     if not text:
         message = (
@@ -112,6 +117,22 @@ def as_account(account, work, *args):
     if "result" in answer:
         return answer["result"]
     raise StackError(answer["error"], **answer["details"])
+
+
+def received(pipe, child):
+    """Return all that the child writes. StackError, and the child is killed, if that takes longer than LONGEST."""
+    end, pieces = clock.seconds() + LONGEST, []
+    while select.select([pipe], [], [], max(0, end - clock.seconds()))[0]:
+        piece = os.read(pipe, 1 << 16)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+    os.kill(child, signal.SIGKILL)
+    message = (
+        "reading or checking what belongs to runs took longer than %d s and was ended. Perhaps a disk of this host "
+        "does not answer: try `ls` in the directory of the runs and of the data"
+    )
+    raise StackError(message % LONGEST)
 
 
 def work_in_child(account, send, work, args):

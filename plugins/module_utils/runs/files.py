@@ -11,14 +11,13 @@ __metaclass__ = type
 
 import errno
 import fcntl
-import io
 import os
 import re
 import stat
 import time
 
 from ..host.errors import StackError
-from ..host.files import make_directory, parse_json, read_json, read_text
+from ..host.files import make_directory, open_regular, parse_json, read_json, read_text
 from ..host.origin import is_here
 from ..host.processes import is_alive
 from ..host.texts import as_native
@@ -234,7 +233,7 @@ def active(root):
 def end_of(log, size):
     """Return the last `size` bytes of a log as text. It may begin or end in the middle of a line."""
     try:
-        with io.open(log, "rb") as file:
+        with open_regular(log) as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - size))
             return file.read(size).decode("utf-8", "replace")

@@ -11,7 +11,6 @@ __metaclass__ = type
 
 import base64
 import codecs
-import io
 import os
 import time
 
@@ -21,7 +20,7 @@ from ..rules import run as rules
 from ..pictures.files import look
 from .files import LARGEST_LIST, Run, checkpoints, end_of, names, read_object, report_of, sampled
 from ..host.errors import StackError
-from ..host.files import file_size, read_native
+from ..host.files import file_size, open_regular, read_native
 from ..host.texts import as_text
 
 CHUNK = 16 << 20
@@ -142,7 +141,7 @@ def read_log(log, points):
     size = file_size(log)
     if not size:
         return reader
-    with io.open(log, "rb") as file:
+    with open_regular(log) as file:
         if size > MOST_LOG:
             reader.feed(file.read(HEAD).decode("utf-8", "replace"))
             reader.feed("\n")
@@ -217,7 +216,7 @@ def follow(run, offset):
     status = run.status()
     text, end = "", max(0, offset)
     if offset >= 0 and os.path.exists(run.log):
-        with io.open(run.log, "rb") as log:
+        with open_regular(run.log) as log:
             log.seek(offset)
             chunk = log.read(CHUNK)
         # A character that is cut at the end of a full chunk is left for the next one.
@@ -253,7 +252,7 @@ def read_files(run, wanted, most):
             # A file that is larger than a whole result is left out.
             later += [name] if size <= most and found else []
             continue
-        with io.open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(left)
         left -= len(data)
         found[name] = base64.b64encode(data).decode("ascii")
