@@ -13,6 +13,7 @@ from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
+from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.rules import checks as names
 from neuraltalk_provision.settings import Settings
@@ -135,6 +136,17 @@ def _generation(plan: HostPlan, current: str) -> Check:
     return Check(name=names.GENERATION, passed=False, saw=evidence)
 
 
+def _previous(state: HostState) -> str:
+    """The generation that was current before; empty if that is not recorded.
+
+    An activation that is killed before it renames the link leaves the current generation as the previous one. If it was
+    not confirmed, the rollback undoes it, and that is the generation to return to.
+    """
+    previous = state.stack.previous or ""
+    interrupted = previous == state.stack.current and state.activation.state != rules.UNCONFIRMED
+    return "" if interrupted else previous
+
+
 def rollback(
     settings: Settings, limit: Sequence[str], target: str, *, plan: bool, take_over: bool = False
 ) -> tuple[Move, ...]:
@@ -148,14 +160,14 @@ def rollback(
     moves, shares = [], sharing.of_hosts(states)
     for host, state in states.items():
         stack = state.stack
-        after = target or stack.previous or ""
+        after = target or _previous(state)
         whole = {name for name, generation in stack.generations.items() if generation.sealed}
         if after not in whole:
             there = ", ".join(sorted(whole)) or "none"
             raise UsageError(
                 f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
                 f"generations: {there}",
-                advice="Nothing was changed on any host.",
+                advice="Nothing was changed on any host. To return to another generation, name it with --to.",
             )
         builder = shares[host].builder if host in shares else ""
         moves.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))

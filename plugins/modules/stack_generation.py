@@ -230,6 +230,11 @@ def work(module):
         target = target or stack.history.get("previous", "")
         if not target:
             raise StackError("there is no generation to go back to: none was current before this one")
+        if target == before and not options["id"]:
+            raise StackError(
+                "generation %s is current and recorded as the previous one, because an activation was interrupted: "
+                "name the generation to go back to" % target
+            )
     changed = before != target
     if changed and not dry:
         if target not in stack.sealed() and (target or options["state"] != "withdrawn"):

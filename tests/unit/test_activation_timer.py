@@ -360,6 +360,24 @@ def test_full_disk_does_not_stop_the_link(
     assert (current(root), (record(root) or {})["state"]) == ("a", "returned")
 
 
+@pytest.mark.parametrize("history", [{"previous": "c", "activated": {"c": 1, "a": 2}}, None])
+def test_activation_that_was_killed_before_the_rename_leaves_no_trace_in_the_history(
+    timer: Run, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch, history: dict[str, Any] | None
+) -> None:
+    if history is None:
+        (root / "history.json").unlink()
+    lapse(timer)
+    generations = load("host.generations").Generations
+    with monkeypatch.context() as patch:
+        patch.setattr(generations, "link_to", lambda *_given: None)  # as if it was killed here
+        generations(str(root)).point_at("b")
+    change(root, limit=0)
+    load("activation.program").attempt(str(root), (record(root) or {})["token"])
+    assert (current(root), (record(root) or {})["state"]) == ("a", "returned")
+    left = json.loads((root / "history.json").read_text())
+    assert left == (history or {"previous": "", "activated": {}})
+
+
 # --- kills, reboots and wrong clocks
 
 CONTROLLER = """

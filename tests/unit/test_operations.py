@@ -203,6 +203,11 @@ def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             "",
+            stack("b", "b", a=True, b=True),
+            "node2 has no complete generation before the current one to return to; complete generations: a, b",
+        ),
+        (
+            "",
             stack("b", "a", a=False, b=True),
             "node2 has no complete generation a to return to; complete generations: b",
         ),

@@ -448,6 +448,17 @@ def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) ->
         generations("absent", "../x")
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_previous_generation_that_is_the_current_one_is_no_way_back(generations: Run, root: Path, check: bool) -> None:
+    """An activation that is killed before its rename leaves this."""
+    sealed(root, generations, "a", "b")
+    generations("current", "a")
+    (root / "history.json").write_text(json.dumps({"previous": "a", "activated": {"a": 1, "b": 2}}))
+    with pytest.raises(ModuleError, match="generation a is current and recorded as the previous one"):
+        generations("previous", check=check)
+    assert generations("previous", "a", check=check)["changed"] is False
+
+
 def test_generation_that_cannot_be_removed_fails_no_activation(
     generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:

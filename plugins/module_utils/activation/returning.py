@@ -71,6 +71,8 @@ def _return_link(root, record):
     stack = Generations(root)
     current, former = stack.current(), record["former"]
     if current == former:
+        if current:
+            stack.repair(record["target"])
         return ""
     if current != record["target"]:
         return "%s was made current since then, and stays" % rules.generation(current)

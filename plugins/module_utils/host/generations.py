@@ -46,14 +46,23 @@ class Generations(object):
 
     def withdraw(self, generation):
         """Make `generation` current again, or none if it is empty, and remove the current one from the history."""
-        activated = dict(self.history.get("activated", {}))
-        activated.pop(self.current(), None)
-        earlier = [name for name in self.sealed() if name in activated and name != generation]
-        self.remember(earlier[0] if earlier else "", activated)
+        self.forget(self.current(), generation)
         if generation:
             self.link_to(generation)
         else:
             os.unlink(self.link)
+
+    def repair(self, withdrawn):
+        """Correct the history if `withdrawn` did not become current, because point_at was killed before the rename."""
+        if self.history.get("previous") == self.current():
+            self.forget(withdrawn, self.current())
+
+    def forget(self, withdrawn, current):
+        """Remove a generation from the history. The previous one is then the last activated one beside `current`."""
+        activated = dict(self.history.get("activated", {}))
+        activated.pop(withdrawn, None)
+        earlier = [name for name in self.sealed() if name in activated and name != current]
+        self.remember(earlier[0] if earlier else "", activated)
 
     def remember(self, previous, activated):
         """Write the history: the previous generation, and when each generation was last activated."""
