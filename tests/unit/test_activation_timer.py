@@ -609,6 +609,36 @@ def test_cudnn_that_cannot_be_restored_does_not_stop_the_link(
     assert "cuDNN was not restored: " in (record(root) or {})["problem"]
 
 
+@pytest.mark.parametrize("how", ["not there", "empty", "read-only"])
+def test_return_is_tried_again_until_the_cuda_directory_can_be_written(
+    timer: Run, activate: Run, root: Path, run_module: Run, cuda: Path, load: Load, how: str
+) -> None:
+    """As after a boot at which its disk is mounted later, or for reading only."""
+    before = cudnn(cuda)
+    lapse(timer, cuda=cuda)
+    swap(run_module, cuda)
+    activate()
+    change(root, limit=0)
+    program, token = load("activation.program"), (record(root) or {})["token"]
+    aside, access = cuda.with_name("aside"), os.access
+    with pytest.MonkeyPatch.context() as patch:
+        if how == "read-only":
+            patch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+        else:
+            cuda.rename(aside)
+            if how == "empty":
+                cuda.mkdir()
+        with pytest.raises(load("cudnn.swap").StackError, match=r"cannot be written|Mount the disk"):
+            program.attempt(str(root), token)
+    assert (current(root), (record(root) or {})["state"]) == ("a", "unconfirmed")
+    if aside.exists():
+        shutil.rmtree(cuda, ignore_errors=True)
+        aside.rename(cuda)
+    program.attempt(str(root), token)
+    assert (record(root) or {})["state"] == "returned"
+    assert (current(root), cudnn(cuda), (record(root) or {})["problem"]) == ("a", before, "")
+
+
 def test_return_waits_for_a_swap_that_runs(timer: Run, root: Path, run_module: Run, cuda: Path, load: Load) -> None:
     lapse(timer, cuda=cuda)
     swap(run_module, cuda)

@@ -27,6 +27,11 @@ from ..rules.cudnn import SWAPPED
 from ..rules.texts import moment
 from . import record as records
 
+MISSING = (
+    "%s does not exist, so the cuDNN there cannot be restored, and the return from an activation is not complete. "
+    "Mount the disk with the CUDA directory; the host tries again, and so does the next command. If the directory was "
+    "removed for good, create it again, with an empty include and lib64 in it"
+)
 LARGEST_LOG = 1 << 20
 """Bytes. A longer log is started again."""
 
@@ -39,11 +44,18 @@ def restores(cuda):
 def give_back(root, record, cause):
     """Return the host and write this into the record. Returns the new record. The caller holds the lease's lock.
 
-    What cannot be returned is a `problem` in the record. Raises a StackError with the code BUSY if a swap of cuDNN is
-    running, and OSError, for example on a full disk: then it must be called again.
+    What cannot be returned is a `problem` in the record. Raises a StackError if a swap of cuDNN is running (with the
+    code BUSY), or the CUDA directory is missing or cannot be written (then the link is returned nevertheless), and
+    OSError, for example on a full disk. Then it must be called again, and the record stays unconfirmed.
     """
-    problems = [text for text in (_restore_cudnn(record), _return_link(root, record)) if text]
-    problem = "; ".join(problems)[: records.LONGEST]
+    try:
+        problems = [_restore_cudnn(record)]
+    except StackError as error:
+        if error.details.get("code") != codes.BUSY:
+            _return_link(root, record)
+        raise
+    problems.append(_return_link(root, record))
+    problem = "; ".join(text for text in problems if text)[: records.LONGEST]
     done = dict(record, state=rules.RETURNED, cause=cause, problem=problem, when=int(time.time()))
     log(root, rules.describe(done))
     records.write(root, done)
@@ -51,16 +63,22 @@ def give_back(root, record, cause):
 
 
 def _restore_cudnn(record):
-    """Restore the cuDNN from before the activation. Returns what went wrong; empty if nothing did."""
+    """Restore the cuDNN from before the activation. Returns what went wrong; empty if nothing did.
+
+    StackError if it can perhaps be restored later. The empty directory of a disk that is not mounted counts as missing.
+    """
     if not record["restores"]:
         return ""
     tree = Tree(record["cuda"])
+    missing = [place for place in (tree.root, tree.include, tree.lib) if not os.path.isdir(place)]
+    if missing:
+        raise StackError(MISSING % missing[0])
     loader = Loader(tree.root)
     try:
         if os.path.isdir(tree.ours) and not restore(tree, loader):
             loader.refresh()  # an earlier attempt may have been killed after the last file and before this
     except StackError as error:
-        if error.details.get("code") == codes.BUSY:
+        if error.details.get("code") in (codes.BUSY, codes.FILE_DENIED):
             raise
         return "cuDNN was not restored: %s" % error if tree.journal() else ""
     return ""
