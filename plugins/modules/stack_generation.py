@@ -236,9 +236,11 @@ def work(module):
                 "name the generation to go back to" % target
             )
     changed = before != target
+    # In check mode, the generation that is to become current would have been built and sealed before.
+    is_built = options["state"] != "current" or not dry
+    if changed and is_built and target not in stack.sealed() and (target or options["state"] != "withdrawn"):
+        raise StackError("generation %s is not complete on this host, or does not exist" % target)
     if changed and not dry:
-        if target not in stack.sealed() and (target or options["state"] != "withdrawn"):
-            raise StackError("generation %s is not complete on this host, or does not exist" % target)
         # With the lease's lock, because the host may return by itself at the same moment.
         with Lock(stack.root):
             if options["armed"]:

@@ -448,6 +448,18 @@ def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) ->
         generations("absent", "../x")
 
 
+@pytest.mark.parametrize("state", ["previous", "withdrawn"])
+def test_check_mode_promises_no_way_back_to_a_generation_that_is_not_complete(
+    generations: Run, root: Path, state: str
+) -> None:
+    sealed(root, generations, "a")
+    generations("current", "a")
+    (root / "history.json").write_text(json.dumps({"previous": "gone", "activated": {"a": 1}}))
+    for check in (True, False):
+        with pytest.raises(ModuleError, match="generation gone is not complete on this host"):
+            generations(state, "gone" * (state == "withdrawn"), check=check)
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_previous_generation_that_is_the_current_one_is_no_way_back(generations: Run, root: Path, check: bool) -> None:
     """An activation that is killed before its rename leaves this."""
