@@ -220,6 +220,52 @@ def test_link_in_the_place_of_a_lock_is_not_followed(root: Path, place: Path) ->
     assert (place / "m.t7").read_text() == "x"
 
 
+@pytest.mark.parametrize("account", [USER, None])
+def test_lock_that_is_a_second_name_of_another_file_changes_nothing(
+    load: Callable[[str], ModuleType], root: Path, place: Path, account: str | None
+) -> None:
+    (root / "runs").mkdir()
+    (place / "m.t7").chmod(0o644)
+    os.link(place / "m.t7", root / "runs" / ".leases")
+    leases = load("runs.leases")
+    with (
+        pytest.raises(leases.StackError, match=r"\.leases is a second name of another file \(a hard link\): remove it"),
+        leases.Leases(str(root), account and load("runs.account").find(account)),
+    ):
+        pass
+    found = (place / "m.t7").stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode), (place / "m.t7").read_text()) == (0, 0o644, "x")
+
+
+def test_lock_of_another_user_than_the_account_is_refused(load: Callable[[str], ModuleType], root: Path) -> None:
+    leases, account = load("runs.leases"), load("runs.account").find(USER)
+    with leases.Leases(str(root), account):
+        pass
+    with leases.Leases(str(root)):  # who only looks does not know the account
+        pass
+    os.chown(root / "runs" / ".leases", 7, 7)
+    with pytest.raises(leases.StackError, match="belongs to uid 7: remove it"), leases.Leases(str(root), account):
+        pass
+
+
+def test_lock_of_the_account_is_opened_where_the_kernel_protects_such_files(
+    load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fs.protected_regular=2: root gets EACCES if it opens the file of another user with O_CREAT."""
+    real = os.open
+
+    def protected(path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
+        if flags & os.O_CREAT and not flags & os.O_EXCL and Path(path).exists():
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", protected)
+    leases, account = load("runs.leases"), load("runs.account").find(USER)
+    for _time in range(2):
+        with leases.Leases(str(root), account):
+            assert (root / "runs" / ".leases").stat().st_uid == account.uid
+
+
 def test_leases_that_somebody_holds_are_waited_for_and_then_told_with_their_holder(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

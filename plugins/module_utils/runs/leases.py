@@ -37,7 +37,7 @@ class Leases(object):
         make_directory(self.root)
 
     def __enter__(self):
-        self.handle = open_own(self.path)
+        self.handle = open_own(self.path, self.account.uid if self.account else None)
         if self.account is not None and os.geteuid() == 0:
             os.fchown(self.handle, self.account.uid, self.account.gid)
         os.fchmod(self.handle, 0o600)

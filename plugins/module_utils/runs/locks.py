@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import fcntl
 import os
 import stat
@@ -15,18 +16,40 @@ import stat
 from ..host.errors import StackError
 
 
-def open_own(path):
-    """Open a lock file, create it if it is missing, and return its descriptor. Links are not followed."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        message = "%s cannot be opened: %s. Look at what it is (ls -l), remove it, then run the same command again"
-        raise StackError(message % (path, error.strerror))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+def open_own(path, owner=None):
+    """Open a lock file, create it if it is missing, and return its descriptor. Links are not followed.
+
+    StackError if it is not an ordinary file, has a further name (then it can be another file of the host, which would
+    be changed), or belongs to another user than root, the current one, and the uid `owner`.
+    """
+    handle = _opened(path)
+    found = os.fstat(handle)
+    owners = (0, os.geteuid(), found.st_uid if owner is None and os.geteuid() == 0 else owner)
+    problems = ["is not an ordinary file"] * (not stat.S_ISREG(found.st_mode))
+    problems += ["is a second name of another file (a hard link)"] * (found.st_nlink > 1)
+    problems += ["belongs to uid %d" % found.st_uid] * (found.st_uid not in owners)
+    if problems:
         os.close(handle)
-        raise StackError("%s is not an ordinary file: remove it, then run the same command again" % path)
+        raise StackError("%s %s: remove it, then run the same command again" % (path, problems[0]))
     fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     return handle
+
+
+def _opened(path):
+    """The descriptor of an existing file, or of a new one.
+
+    O_CREAT alone would fail for root if the account owns the file (sysctl fs.protected_regular=2, as on Debian).
+    """
+    reason = os.strerror(errno.ENOENT)
+    for flags in (0, os.O_CREAT | os.O_EXCL, 0):
+        try:
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+        except OSError as error:
+            reason = error.strerror
+            if error.errno not in (errno.ENOENT, errno.EEXIST):
+                break
+    message = "%s cannot be opened: %s. Look at what it is (ls -l), remove it, then run the same command again"
+    raise StackError(message % (path, reason))
 
 
 def write_holder(handle, text):
