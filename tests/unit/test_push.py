@@ -324,7 +324,7 @@ def test_file_that_changes_is_said_and_not_the_hosts(
             address = ("127.0.0.1", request.variables["provision_push"]["controller_port"])
             with socket.create_connection(address) as asking:
                 nonce = asking.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
-                line = pieces.line(request.variables["provision_push_secret"], nonce, pieces.Request(0, 1, 0))
+                line = pieces.line(request.variables["provision_push_secret"], (nonce, nonce), pieces.Request(0, 1, 0))
                 asking.sendall(line + b"\n")
                 assert asking.recv(1) == pieces.CHANGED
         return before(request)

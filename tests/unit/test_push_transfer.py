@@ -263,7 +263,7 @@ def talker() -> Iterator[Callable[[bytes], int]]:
         (b"HTTP/1.0 200 OK\r\nServer: something\r\n\r\n", "wrong"),
         (f"{NONCE}\n".encode() + b"P" + b"x" * MEGABYTE, "wrong"),
         (b"", "silent"),
-        (f"{NONCE}\n".encode() + b"C", "changed"),
+        (f"{NONCE}\n".encode() + b"C" + b"0" * 64, "wrong"),
     ],
 )
 def test_another_program_on_the_port_of_a_host_is_left(
@@ -282,7 +282,7 @@ def ask(port: int, line: bytes | pieces.Request, nonce: str = "") -> bytes:
         connection.settimeout(10)
         given = connection.recv(pieces.NONCE + 1, socket.MSG_WAITALL).decode().rstrip()
         if isinstance(line, pieces.Request):
-            line = pieces.line(KEY, nonce or given, line) + b"\n"
+            line = pieces.line(KEY, (nonce or given, NONCE), line) + b"\n"
         connection.sendall(line)
         return connection.recv(10)
 
@@ -291,8 +291,8 @@ def test_nobody_without_the_key_gets_a_byte(file: Path) -> None:
     with serving(file) as (server, _described):
         assert ask(server.port, pieces.Request(0, 1, 0))[:1] == b"P"
         for line in (
-            pieces.line("00" * 32, NONCE, pieces.Request(0, 1, 0)) + b"\n",
-            pieces.line(KEY, NONCE, pieces.Request(0, 1, 0)) + b"\n",
+            pieces.line("00" * 32, (NONCE, NONCE), pieces.Request(0, 1, 0)) + b"\n",
+            pieces.line(KEY, (NONCE, NONCE), pieces.Request(0, 1, 0)) + b"\n",
             pieces.Request(2, 1, 0),
             b"GET / HTTP/1.1\r\n\r\n",
             b"x" * 100_000,
@@ -322,12 +322,50 @@ def test_address_that_is_none_costs_only_this_candidate(file: Path, tmp_path: Pa
 
 
 def test_proof_for_one_host_is_worthless_at_another() -> None:
-    line = pieces.line(KEY, NONCE, pieces.Request(3, 4, 0))
-    assert pieces.asked(KEY, NONCE, line) == pieces.Request(3, 4, 0)
+    line = pieces.line(KEY, (NONCE, "cd" * 16), pieces.Request(3, 4, 0))
+    assert pieces.asked(KEY, NONCE, line) == (pieces.Request(3, 4, 0), "cd" * 16)
+    assert pieces.asked(KEY, NONCE, line.replace(b"cdcd", b"cdce")) is None
     assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 2 4 0 ")) is None
     assert pieces.asked(KEY, NONCE, line.replace(b" 3 4 0 ", b" 3 4 3 ")) is None
     assert pieces.asked(KEY, "cd" * 16, line) is None
     assert KEY.encode() not in line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"P000000001",
+        b"P000000001" + b"0" * 64,
+        pieces.answer("00" * 32, (NONCE, NONCE), pieces.PIECE, b"000000001"),
+        pieces.answer(KEY, (NONCE, NONCE), pieces.PIECE, b"000000001"),  # recorded on another connection
+        pieces.CHANGED + b"0" * 64,
+        pieces.answer(KEY, (NONCE, NONCE), pieces.CHANGED, b""),
+    ],
+)
+def test_program_that_does_not_know_the_key_is_not_the_controller(
+    talker: Callable[[bytes], int], file: Path, answer: bytes
+) -> None:
+    server = pieces.Server(pieces.SOURCE, "127.0.0.1", talker(f"{NONCE}\n".encode() + answer))
+    assert asking.state(server, 1, KEY, 0.5) is None
+    part = types.SimpleNamespace(path="/x", list=b"x", have=0, count=1, size=1)
+    made = receiver.Receiver(part, KEY, 3, [server], 1, lambda: True)
+    with pytest.raises(connection.LostError) as caught, made._connected(server, 0) as one:
+        one.answer(1 << 20)
+    assert caught.value.why != connection.CHANGED
+
+
+def test_server_proves_that_it_knows_the_key_and_what_it_says(file: Path) -> None:
+    with serving(file) as (server, _described):
+        known = pieces.Server(0, "127.0.0.1", server.port)
+        assert asking.state(known, 1, KEY, 5) == 34
+        assert asking.state(known, 1, "00" * 32, 5) is None
+    nonces = (NONCE, "cd" * 16)
+    answer = pieces.answer(KEY, nonces, pieces.PIECE, b"000000034")
+    assert pieces.is_proven(KEY, nonces, answer)
+    assert not pieces.is_proven(KEY, nonces, answer.replace(b"34", b"35", 1))
+    assert not pieces.is_proven(KEY, nonces[::-1], answer)
+    assert not pieces.is_proven(KEY, nonces, b"\xff" * 74)
+    assert not pieces.is_proven(KEY, nonces, b"")
 
 
 def test_request_that_was_recorded_is_worthless_on_another_connection(file: Path) -> None:

@@ -11,7 +11,7 @@ __metaclass__ = type
 import errno
 import socket
 
-from ..rules import pieces
+from ..rules import piece_server, pieces
 
 BLOCK = 1 << 18
 REFUSED, UNREACHABLE, SILENT, CLOSED, STALLED = "refused", "unreachable", "silent", "closed", "stalled"
@@ -34,7 +34,7 @@ class Connection(object):
     """
 
     def __init__(self, server, client, key, first, limit):
-        self.limit = limit
+        self.key, self.limit = key, limit
         try:
             self.socket = socket.create_connection((server.address, server.port), limit())
         except (IOError, OSError, ValueError) as error:  # an address that is none is a UnicodeError, a ValueError
@@ -44,7 +44,8 @@ class Connection(object):
             nonce = pieces.nonce_of(self._read(pieces.NONCE + 1))
             if nonce is None:
                 raise LostError(WRONG)
-            self.send(pieces.line(key, nonce, pieces.Request(server.number, client, first)) + b"\n")
+            self.nonces = (nonce, piece_server.new_nonce())
+            self.send(pieces.line(key, self.nonces, pieces.Request(server.number, client, first)) + b"\n")
         except Exception:
             self.socket.close()
             raise
@@ -69,15 +70,22 @@ class Connection(object):
             kind = self._read(1)
             if kind == pieces.PIECE:
                 return self._read(length)
+            if kind == pieces.CHANGED:
+                self._proven(kind, 0)
+                raise LostError(CHANGED)
             if kind != pieces.WAITING:
-                raise LostError(CHANGED if kind == pieces.CHANGED else WRONG)
+                raise LostError(WRONG)
 
     def state(self):
         """How many pieces the server has, if that was asked."""
-        digits = self.answer(pieces.STATE_DIGITS)
-        if not digits.isdigit():
+        return int(self._proven(self._read(1), pieces.STATE_DIGITS))
+
+    def _proven(self, kind, length):
+        """So many bytes that the server says about itself. LostError if it does not prove that it knows the key."""
+        content = self._read(length + pieces.PROOF)
+        if not pieces.is_proven(self.key, self.nonces, kind + content):
             raise LostError(WRONG)
-        return int(digits)
+        return content[:length]
 
     def _read(self, length):
         found = []

@@ -162,11 +162,11 @@ class Server(object):
 
     def _serve(self, connection):
         # type: (socket.socket) -> None
-        nonce = binascii.hexlify(os.urandom(pieces.NONCE // 2)).decode("ascii")
+        nonce = new_nonce()
         connection.settimeout(ASK_SECONDS)
         connection.sendall(nonce.encode("ascii") + b"\n")
         line, more = _line(connection)
-        request = pieces.asked(self.key, nonce, line)
+        request, own = pieces.asked(self.key, nonce, line) or (None, "")
         if request is None or request.server != self.number:
             with self.lock:
                 self.refused += 1
@@ -180,13 +180,14 @@ class Server(object):
                 self._send(connection, self.store.digests)
                 return
             if request.first == pieces.STATE:
-                connection.sendall(pieces.PIECE + b"%09d" % self.store.have)
+                digits = ("%0*d" % (pieces.STATE_DIGITS, self.store.have)).encode("ascii")
+                connection.sendall(pieces.answer(self.key, (nonce, own), pieces.PIECE, digits))
                 return
             for index in range(request.first, self.store.count):
                 self._send(connection, functools.partial(self.store.piece, index))
         except ChangedError:
             self.changed = True
-            connection.sendall(pieces.CHANGED)
+            connection.sendall(pieces.answer(self.key, (nonce, own), pieces.CHANGED, b""))
             return
         if (more[:1] or connection.recv(1)) == pieces.DONE:
             with self.lock:
@@ -223,6 +224,12 @@ class Server(object):
         with self.lock:
             self.open[id(connection)] = clock.seconds()
             self.sent += amount
+
+
+def new_nonce():
+    # type: () -> str
+    """A number that nobody has used before and nobody can guess."""
+    return binascii.hexlify(os.urandom(pieces.NONCE // 2)).decode("ascii")
 
 
 def _shut(connection):

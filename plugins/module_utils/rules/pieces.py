@@ -1,9 +1,10 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
 """A file as pieces that hosts pass on to each other: their size and number, and the request for them. Pure.
 
-A server first sends a line with a random number, the nonce. A request is one line. It contains a proof that only
-somebody who knows the key of this transfer can compute, and that is valid for one server and one nonce only: a server
-learns nothing from it that it could use at another one, and a request that was recorded is worthless later. The key
+A server first sends a line with a random number, the nonce. A request is one line. It contains a nonce of the client,
+and a proof that only somebody who knows the key of this transfer can compute, and that is valid for one server and
+these nonces only: a server learns nothing from it that it could use at another one, and a request that was recorded is
+worthless later. What a server says about itself has such a proof too; pieces and their list have digests. The key
 itself is never sent. Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
 
@@ -30,7 +31,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._+=@-]{0,199}"
 """What the name of a pushed file must match."""
 LONGEST_REQUEST = 200
 NONCE = 32
-"""The number of digits of a nonce; a line break follows."""
+"""The number of digits of a nonce; after that of a server a line break follows."""
+PROOF = 64
+"""The number of digits of a proof."""
 LIST, STATE = -1, -2
 """What is asked for: the list of the pieces' digests, or how many pieces the server has (as digits). Any other number
 asks for that piece and all after it."""
@@ -38,7 +41,9 @@ STATE_DIGITS = 9
 PIECE, WAITING, CHANGED, DONE = b"P", b"W", b"C", b"D"
 """The byte before each answer: a piece or the list follows; nothing new yet; the file changed at its source. With DONE
 a client says that it has everything."""
-_REQUEST = re.compile(r"^neuraltalk-pieces 2 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{64})$")
+_REQUEST = re.compile(
+    r"^neuraltalk-pieces 3 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{32}) ([0-9a-f]{64})$"
+)
 _NONCE = re.compile(r"^([0-9a-f]{32})\n\Z")
 
 Request = collections.namedtuple("Request", "server client first")
@@ -82,30 +87,44 @@ def nonce_of(text):
     return str(found.group(1)) if found else None
 
 
-def line(key, nonce, request):
-    # type: (str, str, Request) -> bytes
-    """The line that asks a server which sent this nonce, without the line break."""
-    words = "neuraltalk-pieces 2 %d %d %d" % (request.server, request.client, request.first)
-    return ("%s %s" % (words, _proof(key, nonce, words))).encode("ascii")
+def line(key, nonces, request):
+    # type: (str, tuple[str, str], Request) -> bytes
+    """The line that asks a server, without the line break. `nonces` are that of the server and that of the client."""
+    words = "neuraltalk-pieces 3 %d %d %d %s" % (request.server, request.client, request.first, nonces[1])
+    return ("%s %s" % (words, _proof(key, nonces[0], words))).encode("ascii")
 
 
 def asked(key, nonce, text):
-    # type: (str, str, bytes) -> Request | None
-    """The request of a line; None if it is not one, or if its proof is wrong."""
+    # type: (str, str, bytes) -> tuple[Request, str] | None
+    """The request of a line and the client's nonce; None if it is not one, or if its proof is wrong."""
     found = _REQUEST.match(text[:LONGEST_REQUEST].decode("ascii", "replace"))
     if not found:
         return None
     words = found.group(0).rpartition(" ")[0]
-    if not same(found.group(4), _proof(key, nonce, words)):
+    if not same(found.group(5), _proof(key, nonce, words)):
         return None
-    return Request(*[int(found.group(place)) for place in (1, 2, 3)])
+    return Request(*[int(found.group(place)) for place in (1, 2, 3)]), str(found.group(4))
+
+
+def answer(key, nonces, kind, content):
+    # type: (str, tuple[str, str], bytes, bytes) -> bytes
+    """What a server says about itself, as STATE or CHANGED, with the proof that it knows the key."""
+    said = kind + content
+    return said + _proof(key, nonces[0], "%s answer %s" % (nonces[1], said.decode("ascii"))).encode("ascii")
+
+
+def is_proven(key, nonces, text):
+    # type: (str, tuple[str, str], bytes) -> bool
+    """Whether a server that knows the key gave this answer on this connection."""
+    said = text[: max(len(text) - PROOF, 0)].decode("ascii", "replace").encode("ascii", "replace")
+    return same(text.decode("ascii", "replace"), answer(key, nonces, said, b"").decode("ascii"))
 
 
 def same(one, other):
     # type: (str, str) -> bool
     """Whether two texts are equal, in a time that does not depend on where they differ."""
     compare = getattr(hmac, "compare_digest", None)  # Python before 2.7.7 does not have it
-    digests = [hashlib.sha256(text.encode("ascii")).digest() for text in (one, other)]
+    digests = [hashlib.sha256(text.encode("utf-8")).digest() for text in (one, other)]
     return bool(compare(*digests)) if compare else digests[0] == digests[1]
 
 
