@@ -87,6 +87,48 @@ def test_hosts_that_are_all_slow_keep_their_order(file: Path, tmp_path: Path) ->
     assert [result["left"] for result in results] == [[]] * 4
 
 
+@pytest.mark.parametrize(
+    ("own", "others", "reaches", "slow_at"),
+    [
+        ([4, 8, 12], [40, 80, 120], True, 2),  # a slow link, or a low --limit-rate
+        ([38, 76, 114, 152], [40, 80, 120, 160], True, None),
+        ([3000, 6000, 9000], [4000, 8000, 12000], True, None),  # ahead, but not two times as fast
+        ([1000, 2000, 3000], [4000, 8000, 12000], True, 2),
+        ([0, 1, 1, 2], [1, 2, 3, 4], True, None),  # too little to say anything
+        ([4, 5, 40, 44, 48], [40, 41, 80, 120, 160], True, 5),  # in a row
+        ([4, 8, 12], [40, 10**5, 10**5], True, 2),
+        ([4, 8, 12], [10**5] * 3, True, 2),
+        ([99_960, 99_980, 99_999], [10**5] * 3, True, None),  # it is done in a moment
+        ([40, 80, 120, 160], [200, 240, 10**5, 10**5], True, None),  # it only began later
+        ([20, 24, 28, 32, 36], [40, 80, None, None, None], True, 3),  # one look before and one after the other is gone
+        ([20, 24, 28, 32, 36], [40, 80, None, None, None], False, None),  # and there is nobody else
+        ([20, 60, 95, 130], [40, 80, None, None], True, None),
+        ([4, 8, 12], [None, None, None], True, None),
+    ],
+)
+def test_slow_host_is_seen_by_comparison_at_every_rate(
+    monkeypatch: pytest.MonkeyPatch, own: list[int], others: list[int | None], reaches: bool, slow_at: int | None
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(receiver.clock, "seconds", lambda: now[0])
+    numbers = (2, 1, pieces.SOURCE) if reaches else (2, 1)
+    candidates = [pieces.Server(number, "192.0.2.1", 1) for number in numbers]
+    part = types.SimpleNamespace(path="/x", list=b"", have=0, count=10**5)
+    made = receiver.Receiver(part, KEY, 3, candidates, 1, lambda: True)
+    asked = iter(others)
+    monkeypatch.setattr(receiver.asking, "state", lambda server, *_given: next(asked) if server.number else 10**5)
+    left = None
+    for look, have in enumerate(own, 1):
+        now[0], part.have = now[0] + receiver.LOOK_SECONDS, have
+        try:
+            made._look(candidates[0])
+        except connection.LostError as error:
+            assert error.why == connection.SLOW
+            left = look
+            break
+    assert left == slow_at
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_host_that_dies_or_hangs_in_the_middle_is_passed_over(file: Path, tmp_path: Path, how: signal.Signals) -> None:
     with serving(file, limit=3 * MEGABYTE) as (server, described):

@@ -27,8 +27,9 @@ STALLED_SECONDS = 30
 """After so many seconds without a new piece, another server is tried."""
 LOOK_SECONDS = 10
 """How often a host compares how far it is with the host before the one from which it receives."""
-LEAD = 128
-"""If that one gets ahead by so many pieces more from look to look, the one between them is too slow."""
+LEAD = 4
+"""So many pieces from look to look say nothing. If that one gets on faster than this, and two times as fast, the one
+between them is too slow."""
 LOOKS = (2, 3, 4)
 """After so many looks in a row. Neighbours differ, so that the host behind the slow one can act before the others."""
 HOPELESS_SECONDS = 120
@@ -57,7 +58,9 @@ class Receiver(object):
         self.in_round = 0
         self.reminded = self.began
         self.asked = set()  # type: set[int]
-        self.looked, self.lead, self.had, self.looks = self.began, 0, 0, 0
+        self.looked, self.had, self.looks = self.began, 0, 0
+        self.pace = 0
+        self.seen = collections.Counter()  # type: collections.Counter[int]
         self.blind = set([pieces.SOURCE])
 
     def receive(self):
@@ -161,29 +164,37 @@ class Receiver(object):
             raise LostError(WRONG)
 
     def _look(self, candidate):
-        """LostError if the host before the one from which this host receives gets further and further ahead.
-
-        Or if that one has everything, and what is missing here would take more than two times LOOK_SECONDS. The
-        controller has the whole file from the beginning, so it says nothing about the host between.
-        """
+        """LostError if the one from which this host receives has been too slow in several looks in a row."""
         if clock.seconds() - self.looked < LOOK_SECONDS:
             return
-        self.looked, before = clock.seconds(), self.lead
+        self.looked = clock.seconds()
         new, self.had = self.part.have - self.had, self.part.have
-        place = self.candidates.index(candidate) + 1
-        others = [one for one in self.candidates[place:] if one.number not in self.blind]
-        if not others:
-            return
-        other = asking.state(others[0], self.number, self.key, ASK_SECONDS)
-        if other is None:
-            self.blind.add(others[0].number)  # nothing arrives here while somebody who is gone is asked
-            return
-        self.lead = other - self.part.have
-        is_ahead = self.lead > before + LEAD or (other >= self.part.count and self.lead > LEAD + 2 * new)
-        self.looks = self.looks + 1 if is_ahead else 0
+        self.looks = self.looks + 1 if self._is_slow(candidate, new) else 0
         if self.looks >= LOOKS[self.number % len(LOOKS)]:
             self.looks = 0
             raise LostError(SLOW)
+
+    def _is_slow(self, candidate, new):
+        """Whether the host before this candidate got on more than two times as fast as this one, with `new` pieces.
+
+        If that one has everything or is gone, what counts is how fast it was, and whether what is missing here takes
+        more than two times LOOK_SECONDS. The controller has the whole file from the beginning, so it says nothing about
+        the host between, but it can be asked instead.
+        """
+        after = self.candidates[self.candidates.index(candidate) + 1 :]
+        takes_long = self.part.count - self.part.have > LEAD + 2 * new
+        others = [one for one in after if one.number not in self.blind][:1]
+        for one in others:
+            other = asking.state(one, self.number, self.key, ASK_SECONDS)
+            if other is None:
+                self.blind.add(one.number)  # nothing arrives here while somebody who is gone is asked
+                break
+            progress, self.seen[one.number] = other - self.seen[one.number], other
+            if other < self.part.count:
+                self.pace = progress
+                return progress - new > max(LEAD, progress / 2)
+            return takes_long and (2 * new < self.pace or not self.pace)
+        return takes_long and 2 * new < self.pace and any(one.number == pieces.SOURCE for one in after)
 
     def _connected(self, candidate, first):
         """A connection on which `first` was asked. StackError if the controller ends meanwhile.
