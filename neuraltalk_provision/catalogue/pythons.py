@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from neuraltalk_provision.catalogue.model import Row, Wheel
@@ -45,6 +46,8 @@ EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky"})
 """The IDs of the systems that are Enterprise Linux."""
 CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13")}
 """{Python: release} of the controllers that the mirror can set up."""
+_PARTS = 4
+"""The dashes in the name of a wheel: project-version-python-abi-platform."""
 _OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
 
@@ -74,3 +77,25 @@ def manylinux(file: str) -> tuple[int, ...]:
     needed = [_OLD_TAGS[tag.partition("_")[0]] for tag in tags if tag.partition("_")[0] in _OLD_TAGS]
     needed += [(int(match[1]), int(match[2])) for tag in tags if (match := re.match(r"manylinux_(\d+)_(\d+)_", tag))]
     return min(needed, default=(0,))
+
+
+def without_wheel(files: Iterable[str], python: str) -> tuple[str, ...]:
+    """The projects that have wheels among these files, but none that this version of Python can use."""
+    fits: dict[str, bool] = {}
+    for file in files:
+        project = re.sub(r"[-_.]+", "-", file.partition("-")[0]).lower()
+        if python and file.endswith(".whl") and file.count("-") >= _PARTS:
+            fits[project] = fits.get(project, False) or _is_for(file, version(".".join(python.split(".")[:2])))
+    return tuple(sorted(project for project, usable in fits.items() if not usable))
+
+
+def _is_for(wheel: str, python: tuple[int, ...]) -> bool:
+    """Whether a wheel is for that Python, by its tags: cp311 is for 3.11 alone, py3 and abi3 also for newer ones."""
+    kinds, abis = wheel.split("-")[-3:-1]
+    for kind in kinds.split("."):
+        match = re.fullmatch(r"(py|cp)(\d)(\d*)", kind)
+        if match and int(match[2]) == python[0]:
+            oldest, newer = int(match[3] or 0), match[1] == "py" or "abi3" in abis.split(".")
+            if oldest == python[1] or (newer and oldest < python[1]):
+                return True
+    return False

@@ -11,7 +11,7 @@ from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages, sources
+from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages, sources, wheels
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -97,7 +97,7 @@ def _plans(
     plans = plan({})
     cached = sources.cached(plans, settings, output)
     plans = sources.with_remarks(plan(cached.unpacks) if cached.unpacks else plans, cached.remarks)
-    plans, failures = packages.tried(plans, settings, output)
+    plans, failures = packages.tried(wheels.judged(plans, settings), settings, output)
     more = sources.by_builders(plans, {one.host for one in failures}, settings)
     if more:
         others = {one.host: one for one in plan({**cached.unpacks, **more}) if one.host in more}

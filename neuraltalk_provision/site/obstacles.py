@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from neuraltalk_provision.catalogue import tried
+from neuraltalk_provision.catalogue import pythons, tried
 from neuraltalk_provision.catalogue.recipe import Recipe
-from neuraltalk_provision.results.host_state import Directory, HostState
+from neuraltalk_provision.results.host_state import Directory, HostPlatform, HostState
 from neuraltalk_provision.rules.packages import CACHE, LOCAL, SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
@@ -121,11 +121,24 @@ def _temporary(state: HostState, recipe: Recipe, builds: Sequence[str], pushed: 
 def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[str]:
     """Why no Python package can be installed; nothing if pip is there, or comes with the OS packages."""
     missing = [name for name in recipe.required if name not in state.packages]
-    if not state.platform.pip and "python" in builds and not any(name.endswith("-pip") for name in missing):
+    if state.platform.pip or "python" not in builds:
+        return
+    coming = any(name.endswith("-pip") for name in missing)
+    if not coming or not _is_of_the_distribution(state.platform):
+        why = "is for another Python" if coming else "is installed"
         yield (
             f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip "
-            "is installed: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
+            f"{why}: install pip for this Python, or set ansible_python_interpreter to a Python that has pip"
         )
+
+
+def _is_of_the_distribution(platform: HostPlatform) -> bool:
+    """Whether the OS package of pip is for the Python of the stack: by its release, or else by its directory."""
+    major = platform.version.split(".")[0]
+    release = pythons.release(platform.id, int(major)) if major.isdigit() else None
+    if release:
+        return platform.python.split(".")[:2] == release.python.split(".")
+    return platform.executable.startswith(("/usr/bin/", "/usr/libexec/"))
 
 
 def _programs(state: HostState, builds: Sequence[str]) -> Iterator[str]:

@@ -69,6 +69,26 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
     assert all("/usr/bin/python3 (Python 3.11.2) has no pip" in refusal for refusal in refusals)
 
 
+@pytest.mark.parametrize(
+    ("python", "executable", "version", "refused"),
+    [
+        ("3.11.2", "/usr/bin/python3", "12", 0),
+        ("3.12.3", "/usr/local/bin/python3.12", "12", 1),
+        ("3.12.3", "/usr/bin/python3", "99", 0),
+        ("3.12.3", "/opt/python/bin/python3", "99", 1),
+    ],
+)
+def test_pip_of_the_os_packages_counts_only_for_the_python_that_it_serves(
+    python: str, executable: str, version: str, refused: int
+) -> None:
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)), required=("gcc", "python3-pip"))
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["platform"] |= {"pip": False, "python": python, "executable": executable, "version": version}
+    refusals = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert len(refusals) == refused
+    assert all("although the OS package of pip is for another Python" in refusal for refusal in refusals)
+
+
 @pytest.mark.parametrize("name", ["pip", "gcc"])
 def test_program_that_does_not_start_is_refused_if_something_is_built_with_it(name: str) -> None:
     recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)))
