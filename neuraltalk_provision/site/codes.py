@@ -142,6 +142,7 @@ _NO_CAUSE = re.compile(
     r"|No start of json char found|Module result deserialization failed"
 )
 _NO_MODULE = re.compile(r"\A(?:MODULE FAILURE|Module result deserialization failed)")
+_CONFLICT = re.compile(r"\bconflicts with\b|\b(?:Conflicts|Breaks): |will be REMOVED")
 _DENIED = re.compile(r"(/\S{1,300}): permission denied", re.IGNORECASE)
 _OF_SSH = re.compile(r"^(?:Shared connection to|Connection to) \S{1,300} closed\.\s*$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"
@@ -178,6 +179,11 @@ def is_of_no_module(text: str) -> bool:
 def silent(code: object) -> str:
     """The message for a host that sent no result and printed nothing; its exit code."""
     return f"no result and no message, exit code {code if isinstance(code, int) else 'unknown'}"
+
+
+def is_conflict(text: str) -> bool:
+    """Whether a package manager says that packages exclude each other."""
+    return bool(_CONFLICT.search(text))
 
 
 def denied_program(text: str) -> str:

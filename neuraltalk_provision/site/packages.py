@@ -12,7 +12,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.rules.packages import usual_origins
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_results, playbook, trials
+from neuraltalk_provision.site import codes, host_results, playbook, trials
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -120,10 +120,14 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
         found.append(f"{plan.host}: {lacking}. {f'{where}. ' if where else ''}{cure}")
     if result.problem:
         words = "".join(f"\n  {line}" for line in result.problem.splitlines())
-        found.append(
-            f"{plan.host}: {plan.recipe.manager} cannot install the packages of {archive or own}, usually because "
-            f"a package of the host has another version than these packages expect. {cure}. It says:{words}"
-        )
+        why = f"usually because a package of the host has another version than these packages expect. {cure}"
+        if codes.is_conflict(result.problem):
+            why = (
+                "because a package of the host conflicts with them (see below). provision removes no package: remove "
+                "or replace it yourself, for example with `dnf swap` or `apt-get remove`"
+            )
+        begin = f"{plan.host}: {plan.recipe.manager} cannot install the packages of {archive or own}"
+        found.append(f"{begin}, {why}. It says:{words}")
     return tuple(found)
 
 

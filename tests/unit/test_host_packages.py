@@ -48,6 +48,15 @@ def test_package_for_another_machine_is_not_installed(module: ModuleType, monkey
     assert "libpng-devel" not in module.of_rpm(["libpng-devel", "glibc-devel"])
 
 
+def test_package_that_provides_another_counts_as_that(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """curl-minimal of EL 9. rpm prints a row for all that the package provides."""
+    rows = "".join(f"ii |{name}|x86_64|7.76.1-29.el9\n" for name in ("curl", "curl-minimal", "curl-minimal(x86-64)"))
+    asked: list[list[str]] = []
+    monkeypatch.setattr(module, "query", lambda argv: asked.append(argv) or ("x86_64\n" if len(argv) == 3 else rows))
+    assert module.of_rpm(["curl", "gcc"]) == {"curl": "7.76.1-29.el9"}
+    assert "--whatprovides" in asked[0]
+
+
 def test_no_command_runs_for_no_packages(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "query", lambda argv: pytest.fail("it ran a command"))
     assert (module.of_dpkg([]), module.of_rpm([])) == ({}, {})

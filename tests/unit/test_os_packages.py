@@ -51,7 +51,7 @@ class Host:
         if argv[0] == "rpm":
             return "".join(
                 f"ii |{name}|noarch|1.0\n" if name in self.installed else f"package {name} is not installed\n"
-                for name in argv[4:]
+                for name in argv[5:]
             )
         if argv[0] == "apt-cache":
             return "".join(
@@ -316,7 +316,8 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert "Dir::Etc::sourceparts=-" in command
     assert (tmp_path / "lists" / "partial").is_dir()
     assert package_managers.Apt("").install(["gcc"])[1:] == [
-        *("-q", "-y", "--no-install-recommends", "--no-remove"),
+        *("-q", "-y", "-o", "APT::Get::Simulate=false", "-o", "APT::Get::Download-Only=false"),
+        *("--no-install-recommends", "--no-remove"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
         *("-o", "DPkg::Lock::Timeout=300"),
         *("install", "gcc"),

@@ -256,6 +256,21 @@ def test_packages_of_the_host_s_own_repositories_are_told_as_theirs() -> None:
     assert "cannot install the packages of this host's own repositories" in unmet
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "package curl-minimal-7.76.1 from @System conflicts with curl provided by curl-7.76.1-29.el9.x86_64",
+        "The following packages will be REMOVED:\n  gnuplot-qt",
+        " gnuplot-qt : Conflicts: gnuplot-nox but 5.4.4 is to be installed",
+    ],
+)
+def test_conflict_is_not_answered_with_another_archive(problem: str) -> None:
+    result = PackagesInfoResult(lacks=(), absent=(), problem=problem)
+    (said,) = packages.refusals(bare(), result)
+    assert "because a package of the host conflicts with them" in said
+    assert "Collect that archive again" not in said
+
+
 def test_host_that_has_its_packages_or_cannot_be_built_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

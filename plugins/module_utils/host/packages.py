@@ -15,7 +15,9 @@ from .commands import output_of
 TIMEOUT = 600
 """Seconds. Another process may have locked the package database."""
 _DPKG = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Architecture}|${Version}\\n"]
-_RPM = ["--queryformat", "ii |%{NAME}|%{ARCH}|%{VERSION}-%{RELEASE}\\n"]
+_RPM = ["rpm", "-qa", "--queryformat", "ii |%{NAME}|%{ARCH}|%{VERSION}-%{RELEASE}\\n"]
+_PROVIDED = "[ii |%{PROVIDENAME}|%{=ARCH}|%{=VERSION}-%{=RELEASE}\\n]"
+_RPM_PROVIDES = ["rpm", "-q", "--whatprovides", "--queryformat", _PROVIDED]
 _ROW = re.compile(r"^.i *\|([^|\n]+)\|([^|\n]+)\|([^|\n]+)$", re.M)
 _DPKG_MACHINE, _RPM_MACHINE = ["dpkg", "--print-architecture"], ["rpm", "--eval", "%{_arch}"]
 _FOR_ALL = ("all", "noarch", "(none)")
@@ -34,14 +36,17 @@ def of_dpkg(names):
 
 
 def of_rpm(names):
-    """{name: version and release} of those of the given packages that rpm has installed; empty if there is no rpm."""
-    found = _installed(["rpm", "-q"] + _RPM + names, _RPM_MACHINE) if names else {}
+    """{name: version and release} of those of the given packages that rpm has installed; empty if there is no rpm.
+
+    A package that provides another one counts as that: curl-minimal of EL 9 provides curl, and conflicts with it.
+    """
+    found = _installed(_RPM_PROVIDES + names, _RPM_MACHINE) if names else {}
     return dict((name, version) for name, version in found.items() if name in names)
 
 
 def every():
     """{name: version} of all OS packages that are installed, by dpkg or else by rpm; empty if there is neither."""
-    return _installed(_DPKG, _DPKG_MACHINE) or _installed(["rpm", "-qa"] + _RPM, _RPM_MACHINE)
+    return _installed(_DPKG, _DPKG_MACHINE) or _installed(_RPM, _RPM_MACHINE)
 
 
 def _installed(listing, machine):
