@@ -257,6 +257,8 @@ class HostState(Result):
     """{program or library: its version} in /usr/local, which builds use instead of the distribution's."""
     broken: Annotated[Many[Program], Field(max_length=100)] = ()
     """The programs that builds would use and that do not start."""
+    limits: Annotated[dict[Text, Whole | None], Field(max_length=100)] = Field(default_factory=dict)
+    """Limits of processes (ulimit), in bytes, seconds or as a number; None without a limit."""
     stack: Stack
     disk: Disk
     busy: Annotated[Many[Build], Field(max_length=10_000)]

@@ -16,6 +16,15 @@ SCRATCH = 100_000_000
 """The bytes that compilers and pip need for temporary files."""
 COPIES = 3
 """How often the OS packages are in /var on a host that shares its stack root: archive, unpacked, and apt's own copy."""
+LIMITS = {"fsize": 200_000_000, "as": 1 << 30, "cpu": 600, "nproc": 64, "nofile": 128}
+"""The least limits (ulimit) with which something can be built: bytes, seconds of one process, and numbers."""
+WHAT_IS_LIMITED = {
+    "fsize": "the size of a file (ulimit -f, in bytes)",
+    "as": "the memory of a process (ulimit -v, in bytes)",
+    "cpu": "the time of a process (ulimit -t, in seconds)",
+    "nproc": "the number of processes (ulimit -u)",
+    "nofile": "the number of open files (ulimit -n)",
+}
 UNPACKED = 4
 """How much larger OS packages are when they are installed."""
 
@@ -32,6 +41,7 @@ def obstacles(
     yield from _temporary(state, recipe, builds, pushed)
     yield from _pip(state, recipe, builds)
     yield from _programs(state, builds)
+    yield from _limits(state, recipe, builds)
     yield from _protobuf(state, builds)
     yield from _elsewhere(state, recipe, builds, shares)
     yield from _disk(state, recipe, builds)
@@ -154,6 +164,20 @@ def _programs(state: HostState, builds: Sequence[str]) -> Iterator[str]:
             yield (
                 f"{program.path} does not start, and builds would use it: {program.words}. Repair it, or remove it so "
                 "that builds find the program of the distribution"
+            )
+
+
+def _limits(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[str]:
+    """Which limits of processes are too small; root has no limit of processes."""
+    if not set(builds) - {"account"}:
+        return
+    needed = {**LIMITS, "fsize": max(LIMITS["fsize"], *_sizes(recipe, builds))}
+    for kind, least in needed.items():
+        limit = state.limits.get(kind)
+        if limit is not None and limit < least and not (kind == "nproc" and state.user.uid == 0):
+            yield (
+                f"{WHAT_IS_LIMITED[kind]} is limited to {limit} for what Ansible starts there, but builds need "
+                f"{least}: raise this limit in /etc/security/limits.conf, or where else the host sets it"
             )
 
 

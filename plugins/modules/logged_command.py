@@ -98,6 +98,7 @@ from ..module_utils.host import pip
 from ..module_utils.host.secrets import pip_environment
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
+from ..module_utils.host.limits import ending
 from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.texts import without_users
@@ -130,7 +131,7 @@ def run_command(argv, log, generation, chdir, env, expect, time_limit):
     # The first line is the command itself.
     missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
     if outcome["rc"] != 0 or missing:
-        reason = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else "rc %s" % outcome["rc"]
+        reason = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else ending(outcome["rc"])
         if outcome["rc"] == 0:
             reason = "rc 0, but it did not print %r" % expect
         raise StackError(

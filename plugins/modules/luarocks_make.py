@@ -109,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
+from ..module_utils.host.limits import ending
 from ..module_utils.host.lua import try_part
 from ..module_utils.host.outcome import run_module
 
@@ -145,7 +146,7 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
     outcome = run_logged(argv, log, chdir=source, environment=dict(environment, MAKEFLAGS="-j%d" % jobs))
     if outcome["rc"] != 0:
         raise StackError(
-            "luarocks make %s in %s failed (rc %s)" % (spec, source, outcome["rc"]),
+            "luarocks make %s in %s failed (%s)" % (spec, source, ending(outcome["rc"])),
             log=log,
             tail=log_tail(log),
         )

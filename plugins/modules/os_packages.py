@@ -133,6 +133,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host import package_locks
 from ..module_utils.host.commands import log_tail, run_logged
 from ..module_utils.host.errors import StackError
+from ..module_utils.host.limits import ending
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.package_locks import ended_with_controller
 from ..module_utils.host.package_managers import QUIET, manager_of
@@ -150,7 +151,7 @@ def _run(argv, log, limit):
     outcome = run_logged(argv, log, environment=QUIET, append=True, timeout=limit)
     if outcome["rc"] == 0:
         return None
-    why = "has not ended after %d s" % limit if outcome["rc"] == 124 else "failed (rc %s)" % outcome["rc"]
+    why = "has not ended after %d s" % limit if outcome["rc"] == 124 else "failed (%s)" % ending(outcome["rc"])
     return StackError("%s %s" % (" ".join(argv), why), log=log, tail=log_tail(log), rc=outcome["rc"])
 
 

@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 predicted:
-  description: Whether nothing was done because of check mode. The result is then a prediction.
+  description: Whether nothing was done because of check mode.
   returned: success
   type: bool
 state:
@@ -85,9 +85,7 @@ state:
       description: The version of each named package that is installed.
       type: dict
     programs:
-      description:
-        - The versions of what an administrator installed below /usr/local, and builds use instead of OS packages
-          (C(cmake), C(protoc), C(protobuf), C(hdf5)).
+      description: The versions of C(cmake), C(protoc), C(protobuf), C(hdf5) below /usr/local, which builds use.
       type: dict
     broken:
       description:
@@ -158,6 +156,9 @@ state:
     cores:
       description: The number of processors.
       type: int
+    limits:
+      description: The limits of processes (ulimit), C(fsize), C(as), C(cpu), C(nproc), C(nofile). Null without a limit.
+      type: dict
     user:
       description: The C(uid) of the user that the module runs as.
       type: dict
@@ -187,7 +188,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
 from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import build_tools, disk, identity, package_locks, pythons, starting
+from ..module_utils.host import build_tools, disk, identity, limits, package_locks, pythons, starting
 from ..module_utils.host.environment import path_of
 from ..module_utils.host.lease import read_lease
 from ..module_utils.rules import layout
@@ -268,6 +269,7 @@ def work(module):
         "places": places_of(root),
         "unsafe": unsafe(root),
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
+        "limits": limits.current(),
         "user": {"uid": os.geteuid()},
         "account": usable(root, module.params["run_user"]),
         "gpu": gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or ""),

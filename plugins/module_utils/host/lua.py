@@ -13,6 +13,7 @@ import shutil
 import tempfile
 
 from .commands import log_tail, run_logged, with_stack
+from .limits import ending
 from .errors import StackError
 from .files import file_size, lines_since
 
@@ -89,7 +90,7 @@ def run_trials(generation, modules, programs, log, environment):
         outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
         if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
             raise StackError(
-                "%s loads, but does not work: its trial failed (rc %s)" % (modules[-1], outcome["rc"]),
+                "%s loads, but does not work: its trial failed (%s)" % (modules[-1], ending(outcome["rc"])),
                 log=log,
                 tail=log_tail(log),
             )
@@ -115,7 +116,7 @@ def load_modules(generation, modules, log, environment=None):
         loaded = [line for line in lines_since(log, start) if line.startswith("loaded %s " % module)]
         if outcome["rc"] != 0 or not loaded:
             raise StackError(
-                "%s was installed, but `require '%s'` fails (rc %s)" % (module, module, outcome["rc"]),
+                "%s was installed, but `require '%s'` fails (%s)" % (module, module, ending(outcome["rc"])),
                 log=log,
                 tail=log_tail(log),
             )
