@@ -121,7 +121,7 @@ def as_account(account, work, *args):
 
 def received(pipe, child):
     """Return all that the child writes. StackError, and the child is killed, if that takes longer than LONGEST."""
-    end, pieces = clock.seconds() + LONGEST, []
+    end, pieces = clock.seconds() + LONGEST, []  # type: float, list[bytes]
     while select.select([pipe], [], [], max(0, end - clock.seconds()))[0]:
         piece = os.read(pipe, 1 << 16)
         if not piece:
