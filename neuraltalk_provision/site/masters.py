@@ -9,16 +9,15 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from neuraltalk_provision import paths
+from neuraltalk_provision.site import keeper
 
-# A socket's path can have 108 characters; ssh and Ansible add up to 28 to the directory.
-_LONGEST = 70
-# How many connections are ended at once, and the seconds that this may take for all of them.
-_AT_ONCE = 16
-_PATIENCE = 10
+# A socket's path can have 108 characters; the name of the directory, ssh and Ansible add up to 46 to that of the
+# parent, in which ssh would take spaces and % for something else.
+_LONGEST = 52
+_open = contextlib.ExitStack()
 _place: Path | None = None
 
 
@@ -26,11 +25,11 @@ def directory() -> Path:
     """The directory for the sockets of this command's connections, readable only by its user (0700)."""
     global _place
     if _place is None or not _place.is_dir():
-        _place = Path(tempfile.mkdtemp(prefix="prov-ssh-"))
+        usual = tempfile.gettempdir()
+        parent = usual if re.fullmatch(r"[A-Za-z0-9._/-]*", usual) and len(usual) <= _LONGEST else "/tmp"
+        keeper.remove_stale({usual, parent})
+        _place = _open.enter_context(keeper.kept(keeper.SOCKETS, parent))
         atexit.register(end)
-        if len(str(_place)) > _LONGEST:
-            _place.rmdir()
-            _place = Path(tempfile.mkdtemp(prefix="prov-ssh-", dir="/tmp"))
     return _place
 
 
@@ -62,32 +61,11 @@ def forward(name: str, port: int) -> int:
 def end() -> None:
     """End every connection of this command, with all sessions that use it."""
     global _place
-    if _place is None:
-        return
-    place, _place = _place, None
-    ssh = shutil.which("ssh")
-    sockets = sorted(place.glob("*")) if ssh else []
-    deadline = time.monotonic() + _PATIENCE
-    for first in range(0, len(sockets), _AT_ONCE):
-        running = [_ask_to_end(str(ssh), socket) for socket in sockets[first : first + _AT_ONCE]]
-        for one in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                one.wait(max(deadline - time.monotonic(), 0.1))
-        for one in running:
-            one.kill()
-            one.wait()
-    shutil.rmtree(place, ignore_errors=True)
+    _place = None
+    keeper.end()
+    _open.close()
 
 
 def _control(ssh: str, socket: Path) -> list[str]:
     """The beginning of a command to the process that has a shared connection."""
     return [ssh, "-F", "none", "-o", f"ControlPath={socket}", "-O"]
-
-
-def _ask_to_end(ssh: str, socket: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*_control(ssh, socket), "exit", "ended"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )

@@ -6,7 +6,6 @@ import contextlib
 import io
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from neuraltalk_provision.site import (
     dropped,
     events,
     extra_vars,
+    keeper,
     limits,
     masters,
     play_errors,
@@ -130,7 +130,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
     gathered = events.Gathered()
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
-            private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
+            private = stack.enter_context(keeper.kept(keeper.PRIVATE))
             folder, variables, hosts = _write_inputs(private, request)
             environ = ansible_environment.variables()
             environ["ANSIBLE_TASK_TIMEOUT"] = str(request.task_limit or TASK_LIMITS.get(request.playbook, 0))

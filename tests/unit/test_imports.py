@@ -119,7 +119,13 @@ IMPORTERS = {
     "elftools": {"mirror/elf.py"},
     "cyclonedx": {"mirror/bill_of_materials.py"},
     "ansible": set(),
-    "subprocess": {"dataset/program.py", "mirror/programs.py", "mirror/ssh_keygen.py", "site/masters.py"},
+    "subprocess": {
+        "dataset/program.py",
+        "mirror/programs.py",
+        "mirror/ssh_keygen.py",
+        "site/keeper.py",
+        "site/masters.py",
+    },
     # Three write archives, one looks into Debian packages. rules/archives.py reads those of hosts and of the mirror.
     "tarfile": {
         "mirror/deb_copyright.py",
@@ -128,7 +134,14 @@ IMPORTERS = {
         "mirror/tar_writer.py",
     },
     "sqlite3": {"fleet/database.py", "fleet/journal.py", "fleet/reader.py"},
-    "fcntl": {"fleet/database.py", "log_files.py", "mirror/guard.py", "mirror/pull_folder.py", "mirror/remains.py"},
+    "fcntl": {
+        "fleet/database.py",
+        "log_files.py",
+        "mirror/guard.py",
+        "mirror/pull_folder.py",
+        "mirror/remains.py",
+        "site/keeper.py",
+    },
     "socket": {"site/controller.py"},
 }
 PURE = [

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import os
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from neuraltalk_provision import paths
-from neuraltalk_provision.site import ansible_environment, masters
+from neuraltalk_provision.site import ansible_environment, keeper, masters
 
 
 @pytest.fixture
@@ -81,3 +83,69 @@ def test_options_of_one_playbook_come_before_the_usual_ones() -> None:
     given = masters.arguments("-o ControlPersist=9s")
     assert given.startswith("-o ControlPersist=9s ")
     assert {"ForwardAgent=no", "ForwardX11=no", "ControlMaster=auto"} <= set(given.split())
+
+
+def gone(*places: Path) -> bool:
+    """Whether these directories are removed in the next seconds."""
+    end = time.monotonic() + 20
+    while any(place.exists() for place in places) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not any(place.exists() for place in places)
+
+
+def test_command_that_is_killed_leaves_no_connection_and_no_secret(ssh: Path, tmp_path: Path) -> None:
+    words = (
+        "import os, sys; from neuraltalk_provision.site import keeper, masters\n"
+        "with keeper.kept(keeper.PRIVATE) as private:\n"
+        "    (private / 'variables.yml').write_text('the key')\n"
+        "    (masters.directory() / 'x').touch()\n"
+        "    print(masters.directory(), private, flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "a b").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "a b")}
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=False, env=environment, timeout=60
+    )
+    assert done.returncode == -9, done.stderr
+    sockets = Path(done.stdout[: done.stdout.index(f" {tmp_path}")])
+    assert gone(sockets, *(tmp_path / "a b").glob("provision-*"))
+    assert ssh.read_text().splitlines() == [f"-F none -o ControlPath={sockets / 'x'} -O exit ended"]
+
+
+def test_directory_whose_name_the_keeper_could_not_read_is_only_removed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious, strange = tmp_path / "a", tmp_path / "a\nb"
+    precious.mkdir()
+    strange.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(strange))
+    with keeper.kept(keeper.PRIVATE) as place:
+        assert place.parent == strange
+    assert not place.exists()
+    masters.end()
+    assert precious.exists()
+
+
+def test_what_a_killed_machine_has_left_is_removed_and_nothing_else(
+    ssh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {name: tmp_path / f"{keeper.SOCKETS}{name}" for name in ("stale", "young", "used", "link", "foreign")}
+    secret = tmp_path / f"{keeper.PRIVATE}stale"
+    other = tmp_path / "mine"
+    for place in (*places.values(), secret, other):
+        if place is not places["link"]:
+            place.mkdir()
+            (place / "x").touch()
+    places["link"].symlink_to(other)
+    if os.geteuid() == 0:
+        os.chown(places["foreign"], 1234, -1)
+    else:
+        places.pop("foreign")
+    monkeypatch.setattr(keeper, "_now", lambda: time.time() + 3600)
+    os.utime(places["young"], (time.time() + 3590,) * 2)
+    with keeper._locked(places["used"]):
+        keeper.remove_stale([str(tmp_path)])
+    assert gone(places["stale"], secret)
+    assert all(place.exists() for name, place in places.items() if name != "stale")
+    assert (other / "x").exists()
+    assert ssh.read_text().splitlines() == [f"-F none -o ControlPath={places['stale'] / 'x'} -O exit ended"]
