@@ -10,7 +10,7 @@ short_description: Say whether a host has a file already, and whether it can rec
 description:
   - Fails if another user could replace the file, because of its directory.
   - Compares the file with its SHA-256 if it is there, looks for pieces of it that an earlier transfer left, for free
-    space, and whether the controller can be reached. Changes nothing.
+    space and inodes, whether the disk can be written, and whether the controller can be reached. Changes nothing.
   - The action plugin of this name adds the address of the controller, as it is on the way to this host.
 options:
   path:
@@ -114,7 +114,7 @@ from ..module_utils.host.files import file_size
 from ..module_utils.host.outcome import run_module
 from ..module_utils.push import asking
 from ..module_utils.push.part_file import check_space, others_of, part_of
-from ..module_utils.push.place import check_place, state_of
+from ..module_utils.push.place import check_disk, check_place, state_of
 from ..module_utils.rules.pieces import SOURCE, Server
 
 SECONDS = 5
@@ -139,6 +139,7 @@ def work(module):
     state = state_of(path, size, options["sha256"])
     have = file_size(part_of(path, options["sha256"]))
     if state != "present":
+        check_disk(os.path.dirname(path), os.path.exists(part_of(path, options["sha256"])))
         freed = sum(file_size(one) for one in others_of(path, options["sha256"]))
         check_space(existing(os.path.dirname(path)), max(size - min(have, size) - freed, 0))
     place = {

@@ -24,7 +24,7 @@ from neuraltalk_provision.site.distribution import checking, source
 from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
-from plugins.module_utils.push import transfer
+from plugins.module_utils.push import connection, transfer
 from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
 from tests.unit.pushing import KEY, free_port
@@ -335,6 +335,36 @@ def test_file_that_changes_is_said_and_not_the_hosts(
     assert "was changed while it was pushed" in err
 
 
+def test_disk_of_this_machine_that_fails_is_not_a_file_that_was_changed(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts.places = {"a": place()}
+    before = hosts.run
+
+    def fail(*_given: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def run(request: Request) -> Outcome:
+        if request.playbook == "push.yml":
+            monkeypatch.setattr(source, "_read", fail)
+            port = request.variables["provision_push"]["controller_port"]
+            server = pieces.Server(0, "127.0.0.1", port)
+            key = request.variables["provision_push_secret"]
+            with (
+                pytest.raises(connection.LostError) as caught,
+                connection.Connection(server, 1, key, 0, lambda: 5) as one,
+            ):
+                one.answer(5)
+            assert caught.value.why == connection.CHANGED  # the hosts stop
+        return before(request)
+
+    monkeypatch.setattr(playbook, "run", run)
+    code, _, err = push(capsys)
+    assert code == 2
+    assert "data.h5 cannot be read: Input/output error" in err
+    assert "was changed" not in err
+
+
 def test_port_of_this_machine_that_is_in_use_is_said(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,6 +476,32 @@ def test_host_with_too_little_space_says_so_before(run_module: Run, tmp_path: Pa
             "pushed_file_info", path=tmp_path / "x", size=1 << 44, sha256="0" * 64, address="a", key=KEY, listen=1
         )
     assert caught.value.result["code"] == codes.DISK_FULL
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "code"),
+    [
+        ({"writable": False}, "cannot be written", codes.FILE_DENIED),
+        ({"files": 0}, "no inodes left", codes.DISK_FULL),
+        ({"files": None}, "", ""),
+    ],
+)
+def test_plan_sees_a_disk_on_which_no_file_can_be_created(
+    run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], words: str, code: str
+) -> None:
+    from plugins.module_utils.host import disk
+
+    usual = disk.facts
+    monkeypatch.setattr(disk, "facts", lambda root: {**usual(root), **facts})
+    missing = checked(tmp_path / "new" / "data")
+    if words:
+        with pytest.raises(ModuleError, match=words) as caught:
+            run_module("pushed_file_info", **missing)
+        assert caught.value.result["code"] == code
+    else:
+        assert run_module("pushed_file_info", **missing)["place"]["state"] == "absent"
+    (tmp_path / "data").write_bytes(b"12345")
+    assert run_module("pushed_file_info", **checked(tmp_path / "data"))["place"]["state"] == "present"
 
 
 def test_directory_that_others_can_replace_is_refused(run_module: Run, tmp_path: Path) -> None:

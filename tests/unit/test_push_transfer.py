@@ -653,6 +653,18 @@ def test_another_file_in_the_place_of_the_incomplete_one_does_not_get_the_name(t
     assert not (tmp_path / "x").exists()
 
 
+def test_file_that_does_not_get_its_name_can_still_be_read_only_by_its_owner(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    part = part_file.PartFile(str(tmp_path / "x"), 0, digest, digest)
+    part.use_list(b"")
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(part_file.StackError, match="has other contents"):
+        part.finish(False)
+    assert stat.S_IMODE(Path(part.part).stat().st_mode) == 0o600
+    part.finish(True)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
+
+
 def test_incomplete_files_of_other_versions_are_removed_unless_they_are_in_use(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described):
         host = Host(tmp_path, 1, described)

@@ -65,11 +65,12 @@ def push(request: Request, settings: Settings, output: Output, *, plan: bool = F
             description = source.describe(request.file, handle)
         if request.sha256 not in ("", description.sha256):
             raise source.changed(request.file)
-        server = Server(source.Store(handle, description), secrets.token_hex(32), pieces.SOURCE, request.limit)
+        store = source.Store(handle, description)
+        server = Server(store, secrets.token_hex(32), pieces.SOURCE, request.limit)
         with _serving(server, request.own_port):
             report = _pushed(request, description, server, settings, output, plan=plan)
         if server.changed:
-            raise source.changed(request.file)
+            raise source.failed(request.file, store)
     return report
 
 

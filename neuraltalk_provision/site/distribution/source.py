@@ -66,6 +66,15 @@ def describe(file: Path, handle: int) -> Description:
     return Description(size, whole.hexdigest(), b"".join(digests))
 
 
+def failed(file: Path, store: Store) -> UsageError:
+    """The error for a file of which the store could not serve all pieces."""
+    if store.error is None:
+        return changed(file)
+    return UsageError(
+        f"{file} cannot be read: {store.error.strerror}", advice="Check the disk of this machine (dmesg), or its NFS."
+    )
+
+
 def changed(file: Path) -> UsageError:
     """The error for a file that changes while it is pushed."""
     return UsageError(
@@ -80,17 +89,20 @@ class Store:
     def __init__(self, handle: int, description: Description) -> None:
         self.handle, self.description = handle, description
         self.count = self.have = pieces.count(description.size)
+        self.error: OSError | None = None
+        """Why the file could not be read any more."""
 
     def digests(self, _seconds: float) -> bytes:
         """The list of the digests."""
         return self.description.digests
 
     def piece(self, index: int, _seconds: float) -> bytes:
-        """A piece. Raises ChangedError if the file is no longer the one that was described."""
+        """A piece. Raises ChangedError if the file is no longer the one that was described, or cannot be read."""
         start = index * pieces.DIGEST
         try:
             content = _read(self.handle, self.description.size, index)
-        except OSError:
+        except OSError as error:
+            self.error = error
             raise ChangedError from None
         if hashlib.sha256(content).digest() != self.description.digests[start : start + pieces.DIGEST]:
             raise ChangedError

@@ -164,7 +164,6 @@ class PartFile(object):
             )
         try:
             os.fsync(self.handle)
-            os.fchmod(self.handle, MODE)
         except (IOError, OSError) as error:
             raise self._unwritable(error)
         if not replace and os.path.lexists(self.path):
@@ -174,6 +173,10 @@ class PartFile(object):
                 "%s was removed or replaced by another process: find out which one, then run the same command again"
             )
             raise StackError(message % self.part)
+        try:
+            os.fchmod(self.handle, MODE)
+        except (IOError, OSError) as error:
+            raise self._unwritable(error)
         os.rename(self.part, self.path)
 
     def digests(self, seconds):

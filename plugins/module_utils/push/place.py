@@ -12,6 +12,7 @@ import errno
 import functools
 import os
 
+from ..host import disk
 from ..host.errors import StackError
 from ..host.files import content_sha256, is_own_file
 from ..host.places import cure, unsafe, writers
@@ -35,6 +36,20 @@ def check_place(path):
     if os.path.isdir(path) and not os.path.islink(path):
         message = "%s is a directory, and a file of this name is pushed: move the directory away, or %s"
         raise StackError(message % (path, OTHER_PLACE), code=codes.FILE_TAKEN)
+
+
+def check_disk(directory, is_there):
+    """StackError if no file can be created in a directory, or below it if it is the first one of a path that exists.
+
+    If the incomplete file is there already, no inode is needed for it.
+    """
+    facts = disk.facts(directory)
+    if not facts["writable"]:
+        message = "%s cannot be written: its disk is mounted read-only, or it belongs to another user. Mend it, or %s"
+        raise StackError(message % (facts["path"], OTHER_PLACE), code=codes.FILE_DENIED)
+    if facts["files"] == 0 and not is_there:
+        message = "the disk of %s has no inodes left (df -i), so that no file can be created: remove files, or %s"
+        raise StackError(message % (facts["path"], OTHER_PLACE), code=codes.DISK_FULL)
 
 
 def state_of(path, size, sha256):

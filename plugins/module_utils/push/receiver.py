@@ -101,7 +101,8 @@ class Receiver(object):
     def _next(self, at, candidate, error):
         """The place of the next server to try. StackError if there is none."""
         if error.why == CHANGED and candidate.number == pieces.SOURCE:
-            raise StackError("the file was changed on the controller while it was pushed", code=codes.SOURCE_CHANGED)
+            message = "the file was changed on the controller while it was pushed, or cannot be read there any more"
+            raise StackError(message, code=codes.SOURCE_CHANGED)
         if error.why in (WRONG, CHANGED):
             self.candidates.remove(candidate)
             at -= 1
