@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from neuraltalk_provision import paths
 from plugins.module_utils.host import commands, errors, files, lua, outcome, processes, stamps
+from tests.unit.test_module_grammar import python27
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -278,3 +280,45 @@ def test_program_has_to_run_to_its_end(generation: Path) -> None:
 def test_error_in_words_has_its_log_and_the_end_of_that() -> None:
     error = errors.StackError("it broke", log="/l", tail=["a", "b"], rc=2)
     assert outcome.message_of(error) == "it broke. The whole log: /l\na\nb"
+
+
+SAY = r"""
+import io, json, sys
+sys.path.insert(0, sys.argv[1])
+from module_utils.host import texts, unpacking
+from module_utils.rules import archive_tree, pack
+from module_utils.runs import account, summary
+from module_utils.host.errors import StackError
+
+name = b"\xc3\xa9".decode("utf-8")
+listing = json.dumps({"path": "../" + name, "type": "file", "mode": "0644", "size": 1, "sha256": "0" * 64}) + "\n"
+member = type("Member", (), {"name": pack.LISTING, "kind": archive_tree.FILE, "size": len(listing)})
+member.content = io.BytesIO(listing.encode("ascii"))
+
+
+def fail(*_given):
+    raise ValueError(name)
+
+
+said = [texts.text_of(ValueError(name)), texts.text_of(ValueError(7)), texts.text_of(OSError(2, "x", name))[:9]]
+said.append(summary.or_unreadable("/nowhere", "x", fail)["unreadable"])
+try:
+    unpacking.Unpacking("/nowhere", "x", {}, []).listing(member, "x.tar")
+except StackError as error:
+    said.append(str(error))
+sys.stdout.write(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize("python", [sys.executable, python27()], ids=["this", "2.7"])
+def test_message_with_an_accented_letter_is_told_by_every_python(python: str) -> None:
+    if not python:
+        pytest.skip("there is no Python 2.7")
+    answer = subprocess.run([python, "-c", SAY, str(paths.plugins())], capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout) == [
+        "é",
+        "7",
+        "[Errno 2]",
+        "ValueError: é",
+        "x.tar is not a packed generation: ../é is not a path in a packed generation",
+    ]

@@ -18,6 +18,7 @@ from ..rules import activation as rules
 from . import clock, timer
 from . import record as records
 from .returning import give_back, log
+from ..host.texts import text_of
 
 POLL = 2
 """Seconds between two looks at the record."""
@@ -75,17 +76,9 @@ def main(args):
             attempt(root, token)
             return 0
         except Exception as error:  # whatever it is, the host must return
-            log(root, "attempt %d failed: %s: %s" % (number + 1, type(error).__name__, _text(error)))
+            log(root, "attempt %d failed: %s: %s" % (number + 1, type(error).__name__, text_of(error)))
             time.sleep(RETRY)
     return 1
-
-
-def _text(error):
-    """The message of an error. With Python 2.7 its str() fails if it contains an accented letter."""
-    try:
-        return str(error)
-    except UnicodeError:
-        return repr(error)
 
 
 def _close_files():

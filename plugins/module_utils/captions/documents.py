@@ -15,6 +15,7 @@ import os
 from ..pictures.files import opened, printed
 from ..pictures.headers import Unusable
 from ..host.errors import StackError
+from ..host.texts import text_of
 
 MOST = 2 << 30
 """Maximum size of a captions file in bytes; the captions of COCO have 0.1 GiB."""
@@ -83,7 +84,7 @@ def _content(path):
             # Check the size first, so that a huge file is not read.
             content = file.read(MOST + 1) if os.fstat(file.fileno()).st_size <= MOST else None
     except Unusable as error:
-        raise StackError("%s cannot be used as a captions file: %s" % (printed(path), error))
+        raise StackError("%s cannot be used as a captions file: %s" % (printed(path), text_of(error)))
     except (IOError, OSError) as error:
         raise StackError("%s cannot be read: %s" % (printed(path), error.strerror))
     except MemoryError:

@@ -10,6 +10,7 @@ __metaclass__ = type
 
 from .cards import detect, driver, processes
 from .toolkits import compiler, toolkits
+from ..host.texts import text_of
 
 
 def gpu_facts(cuda="", gcc=""):
@@ -20,7 +21,7 @@ def gpu_facts(cuda="", gcc=""):
         try:
             facts["processes"] = processes()
         except ValueError as error:
-            facts["problem"] = "nvidia-smi lists cards, but not the processes on them: %s" % error
+            facts["problem"] = "nvidia-smi lists cards, but not the processes on them: %s" % text_of(error)
     facts["toolkits"] = toolkits(cuda)
     facts["gcc"] = compiler(gcc)
     return facts

@@ -11,6 +11,7 @@ __metaclass__ = type
 from ..host import process_info
 from ..rules.gpu import CARD, NONE
 from .cards import CARD_FIELDS, FieldError, detect, in_container, processes, query, signs
+from ..host.texts import text_of
 
 MIG = ("mig.mode.current", "mig")
 """Drivers before 2020 do not know this field."""
@@ -34,7 +35,7 @@ def on_cards():
         rows = processes()
         divided = _divided()
     except ValueError as error:
-        return {"processes": [], "hidden": 0, "problem": "%s" % error}
+        return {"processes": [], "hidden": 0, "problem": text_of(error)}
     listed, cards_of, hidden = {}, {}, 0  # type: dict[int, object], dict[int, list[str]], int
     for row in rows:
         if row["pid"] is None or not process_info.exists(row["pid"]):

@@ -13,7 +13,7 @@ import traceback
 
 from .commands import is_full
 from .errors import StackError
-from .texts import as_native, as_text
+from .texts import as_native, as_text, text_of
 from ..rules.texts import without_users
 from ..rules import codes
 
@@ -62,14 +62,6 @@ def _fail(module, message, details):
 
 def _unexpected(error):
     return "unexpected %s: %s" % (type(error).__name__, text_of(error))
-
-
-def text_of(error):
-    """The message of an exception. With Python 2.7 its str() fails if it contains an accented letter."""
-    try:
-        return str(error)
-    except UnicodeError:
-        return repr(error)
 
 
 def _is_on_full_disk(log):

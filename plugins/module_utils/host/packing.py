@@ -19,7 +19,7 @@ import tarfile
 from . import manifest
 from .errors import StackError
 from .files import make_directory, remove
-from .texts import as_native
+from .texts import as_native, text_of
 from ..rules import layout, pack
 
 
@@ -45,7 +45,7 @@ def pack_generation(root, name, known, outside):
     try:
         entries = pack.packed(manifest.read(generation))
     except ValueError as error:
-        raise StackError("%s cannot be packed: %s" % (generation, as_native(error.args[0])))
+        raise StackError("%s cannot be packed: %s" % (generation, text_of(error)))
     leading_out = pack.links_out(entries, generation, outside)
     if leading_out:
         message = "%s cannot be packed: %s is a link that leads out of it"

@@ -21,6 +21,14 @@ def as_text(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def text_of(error):
+    """The message of an exception as native `str`. In Python 2.7, str() fails if it contains an accented letter."""
+    try:
+        return str(error)
+    except UnicodeError:
+        return as_native(error.args[0]) if isinstance(error.args[0], TEXT) else repr(error)
+
+
 def as_native(value):
     """A value from JSON with its strings as `str` of this Python: bytes in UTF-8 for Python 2.7."""
     if not PY2:

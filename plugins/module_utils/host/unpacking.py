@@ -26,7 +26,7 @@ from .archives import BLOCK, refusing
 from .errors import StackError
 from .files import file_sha256, make_directory, remove, sync, sync_tree, write_json
 from .stamps import read_stamps, stamp_path
-from .texts import as_native
+from .texts import as_native, text_of
 from ..rules import archives, codes, layout, pack
 from ..rules.archive_tree import FILE
 
@@ -142,7 +142,7 @@ class Unpacking(object):
         try:
             entries = pack.read(data)
         except ValueError as error:
-            raise StackError("%s is not a packed generation: %s" % (src, as_native(str(error))))
+            raise StackError("%s is not a packed generation: %s" % (src, text_of(error)))
         leading_out = pack.links_out(entries, self.final, self.outside)
         if leading_out:
             raise StackError("%s contains a link that leads out of it: %s" % (src, as_native(leading_out[0])))

@@ -21,7 +21,7 @@ from .processes import end_with_parent, write_all
 from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
-from ..host.texts import as_text
+from ..host.texts import as_text, text_of
 from ..rules.data import REQUEST, RESULT
 from ..rules import codes
 
@@ -159,7 +159,7 @@ def main(args):
         problem = as_text("there is not enough memory. Use fewer processes (--jobs), or free some memory")
         result = {"code": codes.MEMORY_FULL}
     except Exception as error:
-        problem = as_text("this is a bug in neuraltalk-provision: %s: %s" % (type(error).__name__, error))
+        problem = as_text("this is a bug in neuraltalk-provision: %s: %s" % (type(error).__name__, text_of(error)))
         result = {"code": codes.BUG, "traceback": as_text(traceback.format_exc())}
         if not attached:
             report = os.path.join(os.path.dirname(path), "bug.txt")

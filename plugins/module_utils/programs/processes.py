@@ -24,7 +24,7 @@ import traceback
 import warnings
 
 from ..host.errors import StackError
-from ..host.texts import as_text
+from ..host.texts import as_text, text_of
 
 PR_SET_PDEATHSIG = 1
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -175,7 +175,7 @@ def serve(tasks, answers, work, note):
             except MemoryError:
                 answer = {"failed": "there is not enough memory for this"}
             except Exception as error:
-                message = "%s: %s" % (type(error).__name__, as_text(str(error)))
+                message = "%s: %s" % (type(error).__name__, as_text(text_of(error)))
                 answer = {"failed": message, "details": {"exception": as_text(traceback.format_exc())}}
             write_all(answers, as_text(json.dumps(answer)).encode("utf-8") + b"\n")
     os._exit(0)

@@ -22,7 +22,7 @@ import sys
 import traceback
 
 from ..host.errors import StackError
-from ..host.texts import as_native, as_text
+from ..host.texts import as_native, as_text, text_of
 from ..rules import clock, codes, layout
 
 PR_SET_NO_NEW_PRIVS = 38
@@ -146,7 +146,7 @@ def work_in_child(account, send, work, args):
         except StackError as error:
             text = json.dumps({"error": as_text(str(error)), "details": error.details})
         except Exception as error:
-            message = "%s as %s: %s" % (type(error).__name__, account.name, error)
+            message = "%s as %s: %s" % (type(error).__name__, account.name, text_of(error))
             cause = codes.of_errno(getattr(error, "errno", None), codes.BUG)
             details = {"exception": as_text(traceback.format_exc()), "code": cause}
             text = json.dumps({"error": as_text(message), "details": details})

@@ -32,7 +32,7 @@ from ..host.errors import StackError
 from ..host.pythons import DISTRIBUTION
 from ..host.files import lines_since, make_directory
 from ..host.stamps import read_stamps
-from ..host.texts import as_native
+from ..host.texts import as_native, text_of
 
 FOLDERS = ("image_folder", "image_root", "checkpoint_path")
 """The options that name a directory. All other options with a path name a file."""
@@ -221,7 +221,7 @@ def take_card(gpu, memory, taken):
     try:
         return choose_card(gpu, memory, cards(), processes(), taken)
     except ValueError as error:
-        raise StackError("no card for this run: %s" % error)
+        raise StackError("no card for this run: %s" % text_of(error))
 
 
 def command(run, program, effective, generation):

@@ -19,6 +19,7 @@ from ..host.files import make_directory
 from .files import active
 from .locks import open_own, write_holder
 from ..rules import clock, layout
+from ..host.texts import text_of
 
 LEASE_PATIENCE = 60.0
 """Seconds to wait for another start of a run on this host."""
@@ -83,4 +84,4 @@ def free_now(root, memory):
     try:
         return free_cards(memory, cards(), processes(), taken(root))
     except ValueError as error:
-        raise StackError("it is not known which cards are free: %s" % error)
+        raise StackError("it is not known which cards are free: %s" % text_of(error))

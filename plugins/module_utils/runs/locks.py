@@ -45,7 +45,7 @@ def _opened(path):
         try:
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = error.strerror or ""
             if error.errno not in (errno.ENOENT, errno.EEXIST):
                 break
     message = "%s cannot be opened: %s. Look at what it is (ls -l), remove it, then run the same command again"

@@ -14,7 +14,7 @@ import time
 
 from ..host.errors import StackError
 from ..host.files import remove
-from ..host.outcome import text_of
+from ..host.texts import text_of
 from ..rules import codes, layout
 from .uses import generations_in_use
 

@@ -18,6 +18,7 @@ from ..gpu import cards
 from ..rules import clock, log
 from .files import end_of
 from ..host.files import read_text
+from ..host.texts import text_of
 
 INTERVALS = ((60, 2), (3600, 15), (float("inf"), 60))
 """(age of the run, time between two samples), both in seconds. The first entry with a greater age applies."""
@@ -77,7 +78,7 @@ class Sampler(object):
             result = sample(self.run, self.group, card, self.time)
         except Exception as error:
             result = {"time": round(self.time, 1), "iteration": None, "pids": [], "cpu": 0.0}
-            result["problem"] = "%s: %s" % (type(error).__name__, error)
+            result["problem"] = "%s: %s" % (type(error).__name__, text_of(error))
         if self.problem:
             result, self.problem = dict(result, problem=self.problem), ""
         attempt(append_sample, self.samples, result)
@@ -115,7 +116,7 @@ def sample(run, group, card, now):
             mine = [entry for entry in cards.cards() if entry["uuid"] == card["uuid"]]
             result.update((key, mine[0][key]) for key in ("used", "utilization") if mine)
         except ValueError as error:
-            result["problem"] = str(error)
+            result["problem"] = text_of(error)
     return result
 
 

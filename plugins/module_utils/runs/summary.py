@@ -21,7 +21,7 @@ from ..pictures.files import look
 from .files import LARGEST_LIST, Run, checkpoints, end_of, names, read_object, report_of, sampled
 from ..host.errors import StackError
 from ..host.files import file_size, open_regular, read_native
-from ..host.texts import as_text
+from ..host.texts import as_text, text_of
 
 CHUNK = 16 << 20
 """Bytes of a log that are returned at once, at most."""
@@ -56,7 +56,7 @@ def or_unreadable(root, name, describe, *args):
     except StackError as error:
         message = as_text(str(error))
     except Exception as error:  # whatever its files contain, the other runs are still returned
-        message = "%s: %s" % (type(error).__name__, error)
+        message = "%s: %s" % (type(error).__name__, text_of(error))
     return {"id": name, "unreadable": message}
 
 

@@ -40,6 +40,7 @@ from ..host.processes import start_of
 from .sampling import Sampler, append_sample, last_iteration, attempt
 from .stage_end import end_of_stage
 from ..rules import clock
+from ..host.texts import text_of
 
 POLL = 0.5
 PATIENCE = 10.0
@@ -125,7 +126,7 @@ class Supervisor(object):
             self.write_until_success(run, run.ended, self.reason_not_to_start(run, request))
             return
         except Exception as error:
-            message = str(error) if isinstance(error, StackError) else "%s: %s" % (type(error).__name__, error)
+            message = str(error) if isinstance(error, StackError) else "%s: %s" % (type(error).__name__, text_of(error))
             self.write_until_success(run, run.ended, {"by": "refused", "evidence": message})
             return
         self.watch(run, request, process)
@@ -194,7 +195,7 @@ class Supervisor(object):
             try:
                 reason = self.reason_to_end(run, request, sampler)
             except Exception as error:
-                sampler.problem = "%s: %s" % (type(error).__name__, error)
+                sampler.problem = "%s: %s" % (type(error).__name__, text_of(error))
             if reason:
                 end(process)
             else:

@@ -20,7 +20,7 @@ import time
 
 from ..host import process_info
 from ..host.errors import StackError
-from ..host.texts import as_text
+from ..host.texts import as_text, text_of
 from ..rules import layout
 from ..rules import run as rules
 from .account import account_for, as_account
@@ -103,7 +103,7 @@ def use_of(run, held, pid):
         entry.update(since=_number(record.get("started")), generation=generation_of(record))
         entry["state"] = _state_of(run, status, held)
     except Exception as error:
-        entry.update(state="unreadable", problem=as_text("%s: %s" % (type(error).__name__, error))[:500])
+        entry.update(state="unreadable", problem=as_text("%s: %s" % (type(error).__name__, text_of(error)))[:500])
     if entry["pid"]:
         entry["user"] = process_info.user_of(entry["pid"])
     return entry if entry["state"] else None
