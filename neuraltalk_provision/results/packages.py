@@ -22,5 +22,7 @@ class PackagesInfoResult(Result):
     lacks: Annotated[Many[Text], Field(max_length=10_000)]
     absent: Annotated[Many[Text], Field(max_length=10_000)]
     problem: LongText
+    broken: LongText = ""
+    """Why dpkg of the host would install no package at all; empty if it would."""
     versions: Annotated[Many[PackageVersion], Field(max_length=10_000)] = ()
     """Those of the required packages that would be installed."""

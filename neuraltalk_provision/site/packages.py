@@ -46,6 +46,8 @@ def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
 def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     if plan.recipe.repository:
         plan = replace(plan, refusals=plan.refusals + refusals(plan, result))
+    elif result.broken:
+        plan = replace(plan, refusals=(*plan.refusals, f"{plan.host}: {_broken(result)}"))
     elif result.lacks:
         plan = replace(plan, remark="\n".join(filter(None, (plan.remark, _lacking(plan, result)))))
     return judged(plan, result)
@@ -118,8 +120,10 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
         lacking = f"{archive} lacks {names}" if archive else f"no repository of this host has {names}"
         where = _origins(plan, result)
         found.append(f"{plan.host}: {lacking}. {f'{where}. ' if where else ''}{cure}")
+    if result.broken:
+        found.append(f"{plan.host}: {_broken(result)}")
     if result.problem:
-        words = "".join(f"\n  {line}" for line in result.problem.splitlines())
+        words = _words(result.problem)
         why = f"usually because a package of the host has another version than these packages expect. {cure}"
         if codes.is_conflict(result.problem):
             why = (
@@ -129,6 +133,15 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
         begin = f"{plan.host}: {plan.recipe.manager} cannot install the packages of {archive or own}"
         found.append(f"{begin}, {why}. It says:{words}")
     return tuple(found)
+
+
+def _broken(result: PackagesInfoResult) -> str:
+    """Why no package at all can be installed."""
+    return f"dpkg of this host installs no package, whichever it is. Repair that first. It says:{_words(result.broken)}"
+
+
+def _words(text: str) -> str:
+    return "".join(f"\n  {line}" for line in text.splitlines())
 
 
 def _question(plan: HostPlan) -> dict[str, object]:

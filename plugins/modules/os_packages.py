@@ -160,6 +160,14 @@ def _need(error):
         raise error
 
 
+def _with_hooks(error, hooks):
+    """The error, with the commands of the host that take part in an installation."""
+    if not hooks:
+        return error
+    words = "%s. Programs of this host take part in each installation, and one of them may be the cause: %s"
+    return StackError(words % (error, "; ".join(hooks[:5])), **error.details)
+
+
 def _refuse_unsupported(known, unsupported):
     """Fail if a version that would be installed is known to fail; `known` is {package: version}."""
     for rule in unsupported:
@@ -209,7 +217,7 @@ def install(manager, missing, optional, options, idle):
     still = [name for name in missing if name not in has]
     if still:
         # If nothing is missing, something else failed: a package of the site, or a hook.
-        _need(failed)
+        _need(failed and _with_hooks(failed, manager.hooks()))
         raise StackError("installed without an error, but still missing: %s" % ", ".join(still), log=log)
     return [name for name in optional if name not in has]
 

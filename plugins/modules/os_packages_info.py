@@ -71,6 +71,10 @@ problem:
   description: Why the packages cannot be installed, in the words of the package manager; empty if they can.
   returned: success
   type: str
+broken:
+  description: Why dpkg of the host would install no package at all, in its own words; empty if it would.
+  returned: success
+  type: str
 lacks:
   description: Required packages that the repository does not have.
   returned: success
@@ -127,16 +131,17 @@ def unpack(index, directory):
 
 
 def attempt(manager, required, optional, files, cached=False):
-    """{lacks, absent, problem, versions}: what an installation would find out; with `files` it reads the files too.
+    """{lacks, absent, problem, broken, versions}: what an installation would find out; with `files` it reads files too.
 
     A host that has the required packages gets no others, so it is not asked further.
     """
     before = manager.installed(required + optional)
     missing = [name for name in required if name not in before]
     wanted = [name for name in optional if name not in before]
-    answer = {"lacks": [], "absent": [], "problem": "", "versions": []}  # type: dict[str, object]
+    answer = {"lacks": [], "absent": [], "problem": "", "broken": "", "versions": []}  # type: dict[str, object]
     if not missing:
         return answer
+    answer["broken"] = manager.broken()
     unread, code = ("", 0) if cached else _output(manager.refresh())
     if code == 0:
         unread = ""
@@ -204,7 +209,7 @@ def work(module):
     finally:
         if private:
             shutil.rmtree(private, ignore_errors=True)
-    return dict(answer, changed=False, problem=essence(answer["problem"]))
+    return dict(answer, changed=False, problem=essence(answer["problem"]), broken=essence(answer["broken"]))
 
 
 def main():

@@ -209,6 +209,12 @@ REFUSED = (
         "cp -a /root/status /var/lib/dpkg/status",
         ("apt cannot install the packages of packages-debian-12", "libpng16-16 (=", "Collect that archive again"),
     ),
+    Odd(
+        "a statoverride for a group that is gone",
+        "echo 'root nosuchgroup 0750 /var/lib/puppet' >>/var/lib/dpkg/statoverride",
+        "sed -i '/nosuchgroup/d' /var/lib/dpkg/statoverride",
+        ("dpkg of this host installs no package, whichever it is", "unknown system group 'nosuchgroup'"),
+    ),
     *(
         Odd(
             "a CMake that is known not to work",

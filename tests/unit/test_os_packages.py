@@ -139,6 +139,23 @@ def test_package_that_is_absent_after_all_is_an_error(
         converge(run_module, tmp_path)
 
 
+def test_hooks_of_the_host_are_named_when_an_installation_fails(
+    module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(module, monkeypatch, set(), {"gcc", "make"})
+    host.breaks = True
+    monkeypatch.setattr(package_managers.dpkg, "hooks", lambda: ["/usr/bin/odd-hook apt"])
+
+    def run(argv: list[str], log: str, **more: Any) -> dict[str, Any]:
+        return host.run(argv, log, **more) | ({"rc": 100} if "install" in argv else {})
+
+    for runs in (module, package_managers):
+        monkeypatch.setattr(runs, "run_logged", run)
+    (tmp_path / "p.log").touch()
+    with pytest.raises(ModuleError, match=r"failed \(rc 100\)\. Programs of this host .*: /usr/bin/odd-hook apt"):
+        converge(run_module, tmp_path)
+
+
 def test_command_that_fails_shows_the_end_of_its_log(
     module: ModuleType, run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,8 @@ class Host:
         for asking in (package_managers, host_packages):
             patch.setattr(asking, "query", self.query)
         patch.setattr(module, "output_of", self.run)
+        self.broken = ""
+        patch.setattr(package_managers.Apt, "broken", lambda _manager: self.broken)
         self.waits: list[str] = []
         patch.setattr(load("host.package_locks"), "wait", self.waits.append)
 
@@ -254,6 +256,25 @@ def test_packages_of_the_host_s_own_repositories_are_told_as_theirs() -> None:
     lacking, unmet = packages.refusals(planned("bare"), result)
     assert lacking.startswith("node1: no repository of this host has make. Add the packages archive")
     assert "cannot install the packages of this host's own repositories" in unmet
+
+
+def test_dpkg_that_installs_nothing_at_all_is_no_matter_of_the_archive(
+    load: Callable[[str], ModuleType], run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a host that uses its own repositories, and only where something is missing."""
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.broken = "dpkg: unrecoverable fatal error, aborting:\n unknown system group 'puppet' in statoverride file"
+    found = PackagesInfoResult.model_validate(ask(run_module, tmp_path))
+    assert (found.problem, found.broken) == ("", host.broken)
+    (said,) = packages.refusals(bare(), found)
+    assert said.startswith("node1: dpkg of this host installs no package, whichever it is. Repair that first.")
+    assert "unknown system group 'puppet'" in said
+    assert "Collect that archive again" not in said
+    answering(monkeypatch, PlayResults(results=(("node1", "os_packages_info", found.model_dump()),)))
+    (plan,), _failures = packages.tried((of_rocky(),), settings(tmp_path), Output())
+    assert plan.refusals == (said,)
+    host.installed = {"gcc", "make"}
+    assert ask(run_module, tmp_path)["broken"] == ""
 
 
 @pytest.mark.parametrize(

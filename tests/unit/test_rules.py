@@ -53,7 +53,14 @@ NAMES_OF_OTHERS = {
     "of neuraltalk2": {"train.lua", "eval.lua", ("train.lua", "eval.lua"), "input_h5", "output_h5", "CIDEr"},
     "of the catalogue": {"cudnn-rock", "neuraltalk2"},
     "words": {" and ", "there is none", "loads ", ("", ".")},
-    "of apt and os-release": {"apt-cache", "/etc/os-release", "VERSION_CODENAME", "VERSION_ID"},
+    "of apt and os-release": {
+        "apt-cache",
+        "apt-config",
+        ("apt-config", "dump"),
+        "/etc/os-release",
+        "VERSION_CODENAME",
+        "VERSION_ID",
+    },
 }
 
 

@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import re
 
+from . import dpkg
 from .commands import run_logged
 from .files import make_directory, write_whole
 from .packages import of_dpkg, of_rpm, query
@@ -85,6 +86,14 @@ class Apt(object):
     def installed(self, names):
         return of_dpkg(names)
 
+    def broken(self):
+        """Why no package at all can be installed, in the words of dpkg; empty if packages can be."""
+        return dpkg.problem()
+
+    def hooks(self):
+        """The commands of the host that are run before and after an installation."""
+        return dpkg.hooks()
+
 
 class Rpm(object):
     """dnf or yum. With a repository of the mirror it uses no other."""
@@ -149,6 +158,14 @@ class Rpm(object):
 
     def installed(self, names):
         return of_rpm(names)
+
+    def broken(self):
+        """Empty: dnf and yum try the transaction with rpm themselves."""
+        return ""
+
+    def hooks(self):
+        """Empty: plugins of dnf and yum are no commands."""
+        return []
 
 
 def manager_of(name, repository):
