@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 Inventory = Path | tuple[Path, ...]
 """One inventory, or several that Ansible merges. A path with a comma that is not a file is a list of hosts."""
+
+ADVICE = (
+    "Variables of the environment reach an inventory only if inventory_environment in provision.yml lists their names."
+)
+
+
+class Reading(tuple[Path, ...]):
+    """Inventories that read variables of the environment, as with lookup('env', ...); `variables` are their names."""
+
+    variables: tuple[str, ...]
+
+    def __new__(cls, inventories: Iterable[Path], variables: Iterable[str]) -> Self:
+        self = super().__new__(cls, inventories)
+        self.variables = tuple(variables)
+        return self
+
+
+def variables_of(inventory: Inventory) -> tuple[str, ...]:
+    """The names of the variables of the environment that the inventories read."""
+    return inventory.variables if isinstance(inventory, Reading) else ()
 
 
 def listed(inventory: Inventory) -> tuple[Path, ...]:

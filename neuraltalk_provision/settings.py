@@ -80,6 +80,15 @@ MirrorUrl = Annotated[Address, AfterValidator(_mirror_url)]
 Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?!\x00-\x1f\x7f]+$")]
 
 
+def _variable(name: str) -> str:
+    if name.startswith(("ANSIBLE_", "PYTHON", "LD_")):
+        raise ValueError(f"{name} would change what Ansible itself does: give variables of your inventory only")
+    return name
+
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"), AfterValidator(_variable)]
+
+
 class Pip(BaseModel):
     """The source of h5py, ipython and Pillow."""
 
@@ -104,6 +113,7 @@ class Settings(BaseModel):
     mirror_signers: tuple[Signer, ...] = Field(default=(), validate_default=True)
     allowed_signers: Path = Path("allowed_signers")
     inventory: Inventory = Path("inventory")
+    inventory_environment: tuple[Variable, ...] = ()
     stack_root: StackRoot = "/opt/neuraltalk"
     profile: Literal["auto", "cpu", "legacy", "modern"] = "auto"
     cudnn_mode: Literal["swap", "private"] = "swap"
@@ -199,9 +209,15 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     return settings.model_copy(
         update={
             **{name: getattr(settings, name).absolute() for name in ("mirror", "allowed_signers")},
-            "inventory": tuple(found) if len(found) > 1 else found[0],
+            "inventory": _inventory(found, settings.inventory_environment),
         }
     )
+
+
+def _inventory(found: list[Path], variables: tuple[str, ...]) -> Inventory:
+    if variables:
+        return inventories.Reading(found, variables)
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 def _refuse_dangling(path: Path) -> None:

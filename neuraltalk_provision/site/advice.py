@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.site import codes, host_key
 from neuraltalk_provision.site.events import Failure
 
 ADVICE: Mapping[str, str] = {
-    codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers",
+    codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers. "
+    + inventories.ADVICE,
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key; a key with a passphrase must be "
     "in the ssh agent (ssh-add)",

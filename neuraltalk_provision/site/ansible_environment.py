@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from neuraltalk_provision import paths
@@ -38,9 +39,12 @@ ROOM = 8 << 20
 """The bytes that Ansible's own files need: the packed modules of a playbook."""
 
 
-def variables() -> dict[str, str]:
-    """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+def variables(names: Iterable[str] = ()) -> dict[str, str]:
+    """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH.
+
+    `names` are those of further variables that the inventory reads.
+    """
+    kept = {name: os.environ[name] for name in (*_PASSED_ON, *names) if name in os.environ}
     with contextlib.suppress(RuntimeError):
         kept["HOME"] = str(paths.home())
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"

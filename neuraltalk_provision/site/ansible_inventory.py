@@ -26,7 +26,8 @@ def read(inventory: Inventory, question: Sequence[str], most: int) -> dict[str, 
     with contextlib.ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
             own = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-"))
-        environment = {**ansible_environment.variables(), **ansible_environment.home(own)}
+        variables = ansible_environment.variables(inventories.variables_of(inventory))
+        environment = {**variables, **ansible_environment.home(own)}
         code, output = programs.output(command, environment, most)
     try:
         found = json.loads(output) if not code else None

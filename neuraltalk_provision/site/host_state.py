@@ -81,7 +81,9 @@ def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (
     )
     results, failures = host_results.of(outcome.results, "stack_state", StackStateResult)
     if not results and not failures:
-        raise UsageError(f"the inventory {inventories.named(settings.inventory)} has no hosts")
+        raise UsageError(
+            f"the inventory {inventories.named(settings.inventory)} has no hosts", advice=inventories.ADVICE
+        )
     failures = _with_pythons(failures, settings)
     states = {host: result.state for host, result in results.items()}
     _refuse_unknown_variables(states, settings)

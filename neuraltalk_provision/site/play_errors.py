@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import PlayResults
@@ -22,7 +23,7 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
     """
     match codes.of_play(text):
         case codes.INVENTORY_UNREADABLE:
-            return UsageError(f"Ansible cannot read the inventory {inventory}:\n{text}")
+            return UsageError(f"Ansible cannot read the inventory {inventory}:\n{text}", advice=inventories.ADVICE)
         case codes.INVENTORY_VAULT:
             return UsageError(
                 f"Ansible has no password for what was encrypted with ansible-vault in the inventory {inventory}, or "

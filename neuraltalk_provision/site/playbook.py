@@ -132,7 +132,7 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
         with naming("the directory for temporary files", "written"):
             private = stack.enter_context(keeper.kept(keeper.PRIVATE))
             folder, variables, hosts = _write_inputs(private, request)
-            environ = ansible_environment.variables()
+            environ = ansible_environment.variables(inventories.variables_of(request.inventory))
             environ["ANSIBLE_TASK_TIMEOUT"] = str(request.task_limit or TASK_LIMITS.get(request.playbook, 0))
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})

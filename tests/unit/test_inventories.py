@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import inventories, settings
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import ansible_inventory, host_state, playbook
+from neuraltalk_provision.site.events import PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
+from tests.unit.programs import program
 
 Ask = Callable[..., Outcome]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
@@ -48,13 +53,14 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
 def ask(here: Path, tmp_path: Path) -> Ask:
     """Asks the hosts of inventories for their state."""
 
-    def ask(*files: Path, limit: tuple[str, ...] = ()) -> Outcome:
+    def ask(*files: Path | inventories.Inventory, limit: tuple[str, ...] = ()) -> Outcome:
         variables = {
             "provision_stack_root": str(tmp_path / "stack"),
             "provision_package_names": [],
             "provision_our_variables": "^provision_",
         }
-        return playbook.run(Request("state.yml", files, variables, limit=limit))
+        given = files[0] if len(files) == 1 else tuple(file for file in files if isinstance(file, Path))
+        return playbook.run(Request("state.yml", given, variables, limit=limit))
 
     return ask
 
@@ -69,6 +75,42 @@ def local(file: Path, *names: str, **variables: str) -> Path:
 def hosts(outcome: Outcome) -> list[str]:
     assert not outcome.results.failures
     return sorted(outcome.results.by_host("stack_state"))
+
+
+def test_inventory_gets_the_variables_of_the_environment_that_the_settings_name_and_no_others(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that finds nothing in the environment has no hosts, and the error says why."""
+    local = json.dumps({**LOCAL, "ansible_python_interpreter": sys.executable})
+    script = program(
+        tmp_path / "hosts",
+        '#!/bin/sh\n[ "$1" = --list ] || { echo {}; exit; }\n'
+        'echo "{\\"all\\": {\\"hosts\\": [${RACK:+\\"$RACK-$OTHER\\"}]}, \\"_meta\\": {\\"hostvars\\": {}}}"\n',
+    )
+    (tmp_path / "vars.yml").write_text(f"all: {{vars: {local}}}\n")
+    monkeypatch.setenv("RACK", "r7")
+    monkeypatch.setenv("OTHER", "secret")
+    files = [script, tmp_path / "vars.yml"]
+    (tmp_path / "provision.yml").write_text(
+        f"inventory: [{files[0].name}, {files[1].name}]\ninventory_environment: [RACK]\n"
+    )
+    loaded = settings.load(tmp_path / "provision.yml").inventory
+    assert inventories.listed(loaded) == tuple(files)
+    assert hosts(ask(loaded)) == ["r7-"]
+    found = ansible_inventory.read(loaded, ["--list"], 1 << 20)
+    assert found
+    assert found["ungrouped"]["hosts"] == ["r7-"]
+    monkeypatch.setattr(playbook, "run", lambda _request: Outcome(0, PlayResults(())))
+    with pytest.raises(UsageError) as caught:
+        host_state.read_each(settings.Settings(inventory=tuple(files)), catalogues.load())
+    assert "inventory_environment in provision.yml" in caught.value.advice
+
+
+def test_variables_that_change_ansible_itself_cannot_be_named(tmp_path: Path) -> None:
+    for name in ("ANSIBLE_CONFIG", "PYTHONPATH", "LD_PRELOAD", "a b"):
+        (tmp_path / "provision.yml").write_text(f"inventory_environment: ['{name}']\n")
+        with pytest.raises(UsageError, match="inventory_environment"):
+            settings.load(tmp_path / "provision.yml")
 
 
 def test_ssh_gets_relative_paths_as_they_are_and_runs_where_the_user_stands(
