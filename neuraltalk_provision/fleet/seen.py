@@ -84,7 +84,8 @@ class Seen:
     @property
     def is_unknown(self) -> bool:
         """Whether it is not known which nodes are drained, though a node of the host was drained."""
-        return self.slurm is None or any(one._has_unknown_node for one in (self, *self.machines))
+        every = (self, *self.machines)
+        return all(one.slurm is None for one in every) or any(one._has_unknown_node for one in every)
 
     @property
     def to_resume(self) -> dict[str, Seen]:

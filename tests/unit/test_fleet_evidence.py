@@ -62,6 +62,8 @@ class Nodes(Fleet):
     """What was done, in this order: (state or playbook, hosts...)."""
     silent: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    no_nodes: set[str] = field(default_factory=set)
+    """Hosts on which no slurmd runs."""
 
     def node(self, host: str) -> dict[str, Any]:
         rollout = self.drained.get(host, "")
@@ -78,12 +80,17 @@ class Nodes(Fleet):
         if request.playbook == "use.yml":
             self.ran.append(("use.yml", tuple(hosts)))
             known = [host for host in hosts if host not in self.silent]
-            uses = [(host, "host_use_info", {"use": {**IDLE, "slurm": True, "node": True}}) for host in known]
+            uses = [
+                (host, "host_use_info", {"use": {**IDLE, "slurm": is_node, "node": is_node}})
+                for host in known
+                for is_node in (host not in self.no_nodes,)
+            ]
             nodes = [
                 (host, "slurm_node_info", {"used": True, "problem": "", "nodes": [self.node(host)]})
                 if host not in self.unknown
                 else (host, "slurm_node_info", {"used": False, "problem": "", "nodes": []})
                 for host in known
+                if host not in self.no_nodes
             ]
             self.jobs = {host: left - 1 for host, left in self.jobs.items()}
             failures = tuple(Failure(host, "Ask", "off", unreachable=True) for host in hosts if host in self.silent)
@@ -208,6 +215,17 @@ def test_nodes_of_all_machines_that_share_a_stack_root_are_drained_until_it_is_v
         ("resumed", "node1", "node2"),
     ]
     assert nodes.drained == {}
+
+
+def test_host_that_activates_for_nodes_of_slurm_need_not_be_one(nodes: Nodes, settings: Settings) -> None:
+    nodes.no_nodes = {"node1"}
+    assert carried_out(one_root(), changed(settings, waves=["100%"])).succeeded
+    assert steps_of(nodes) == [
+        ("drained", "node2"),
+        ("activate.yml", "node1"),
+        ("follow.yml", "node2"),
+        ("resumed", "node2"),
+    ]
 
 
 def test_drain_of_one_machine_is_lifted_if_the_other_one_cannot_be_drained(nodes: Nodes, settings: Settings) -> None:
