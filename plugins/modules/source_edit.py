@@ -65,6 +65,7 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.rules.edits import EditError, apply_edits, by_file
 from ..module_utils.host.files import file_sha256, read_json, write_json, write_whole
 from ..module_utils.host.outcome import run_module
+from ..module_utils.host.texts import as_native, as_text
 
 RECORD = ".provision-edits.json"
 
@@ -74,11 +75,15 @@ def _read(path):
         return file.read()
 
 
+def _as_texts(edit):
+    return dict((key, as_text(value)) for key, value in edit.items())
+
+
 def plan_edits(root, edits):
     """[(path, text before, text after)] of the files to edit. EditError if an edit does not match."""
     planned = []
     for name, of_file in by_file(edits):
-        path = os.path.join(root, name)
+        path = os.path.join(root, as_native(name))
         if not os.path.isfile(path):
             raise EditError("%s: the source tree has no such file" % path)
         before = _read(path)
@@ -93,14 +98,15 @@ def already_applied(root, edits):
         return False
     return all(
         os.path.isfile(os.path.join(root, name)) and file_sha256(os.path.join(root, name)) == digest
-        for name, digest in record["files"].items()
+        for name, digest in as_native(record["files"]).items()
     )
 
 
 def work(module):
     """The result of the module: the edited files, each with its diff."""
-    root, edits = module.params["root"], module.params["edits"]
-    names = [name for name, _edits in by_file(edits)]
+    # As text, as the files that are edited and the record: the options are bytes in Python 2.7.
+    root, edits = module.params["root"], [_as_texts(edit) for edit in module.params["edits"]]
+    names = [as_native(name) for name, _edits in by_file(edits)]
     if os.path.isdir(root) and already_applied(root, edits):
         return {"changed": False, "files": names}
     if not os.path.isdir(root) and module.check_mode:
