@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -68,7 +69,7 @@ def test_directory_is_flushed_to_the_disk_with_all_that_is_in_it(
     flushed = list[str]()
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(Path(f"/proc/self/fd/{handle}").readlink().name))
     if not libc:
-        monkeypatch.setattr(files.ctypes, "CDLL", lambda name: object())
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     files.sync_tree(str(tmp_path / "a"))
     assert flushed == ([] if libc else ["f", "a"])
 
