@@ -82,6 +82,14 @@ def test_names_of_files_are_utf8_and_messages_english(
     assert not {"LANG", "LANGUAGE"} & got.keys()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_directory_for_temporary_files_is_passed_on_only_if_it_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path if there else tmp_path / "none"))
+    assert environment.clean().get("TMPDIR") == (str(tmp_path) if there else None)
+
+
 def test_host_without_that_locale_hides_no_cause(tmp_path: Path) -> None:
     """EL 7 has no C.UTF-8, and each shell says so; so does the loader of a library that is gone."""
     said = "bash: warning: setlocale: LC_ALL: cannot change locale (C.UTF-8)\n" * 9

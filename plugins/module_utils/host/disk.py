@@ -11,6 +11,7 @@ __metaclass__ = type
 import os
 import stat
 
+from .environment import scratch
 from .mounts import mount_of
 from ..rules import layout
 from ..rules.packages import WRITTEN
@@ -46,12 +47,6 @@ def outside(others=WRITTEN):
         if os.path.isdir(path) and not (usual and _mount(path) == _mount(usual)):
             found[path] = dict(_facts(path), executable=not os.statvfs(path).f_flag & NO_EXEC, mount=mount_point(path))
     return found
-
-
-def scratch():
-    """The directory for temporary files of compilers, whether there is space in it or not."""
-    own = os.environ.get("TMPDIR", "")
-    return own if os.path.isabs(own) and os.path.isdir(own) and os.access(own, os.W_OK | os.X_OK) else "/tmp"
 
 
 def _facts(path):

@@ -51,9 +51,17 @@ def login_path():
     return {"PATH": os.pathsep.join(filter(None, [os.environ.get("PATH", ""), PATH]))}
 
 
+def scratch():
+    """The directory for temporary files of compilers, whether there is space in it or not."""
+    own = os.environ.get("TMPDIR", "")
+    return own if os.path.isabs(own) and os.path.isdir(own) and os.access(own, os.W_OK | os.X_OK) else "/tmp"
+
+
 def clean(extra=None):
     """The environment: what is passed on, the system's PATH, CMAKE, UTF-8, English messages, one date, and `extra`."""
     kept = dict((name, value) for name, value in os.environ.items() if PASSED_ON.match(name))
+    if kept.get("TMPDIR") != scratch():
+        kept.pop("TMPDIR", None)  # dpkg-deb and others end if this directory is missing
     kept.setdefault("HOME", "/")
     kept.update(CMAKE)
     kept.update(UTF8, PATH=PATH, TERM="dumb", SHELL="/bin/sh", SOURCE_DATE_EPOCH=BUILD_DATE)
