@@ -298,6 +298,12 @@ HARMLESS = (
         'echo \'APT::Default-Release "trixie"; APT::Get::Assume-No "true";\' >/etc/apt/apt.conf.d/99odd',
     ),
     Harmless(
+        "apt with pins that allow only one repository by name, and without installations",
+        "printf 'Package: *\\nPin: release *\\nPin-Priority: -1\\n' >/etc/apt/preferences.d/odd; "
+        'echo \'APT::Get::Download-Only "true"; APT::Get::Simulate "true";\' >/etc/apt/apt.conf.d/99pins',
+    ),
+    Harmless("a library that is gone in /etc/ld.so.preload", "echo /opt/none/libagent.so >/etc/ld.so.preload"),
+    Harmless(
         "umask 0077 in sudoers", "printf 'Defaults umask=0077\\nDefaults umask_override\\n' >/etc/sudoers.d/umask"
     ),
 )
