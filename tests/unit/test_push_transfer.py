@@ -420,7 +420,8 @@ def test_clients_that_say_nothing_are_few_and_do_not_stay(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_UNPROVED", 4)
-    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 1)
+    # Two, because the second connection of the host can come before the server has ended its first one.
+    monkeypatch.setattr("neuraltalk_provision.rules.piece_server.MOST_CONNECTIONS", 2)
     with serving(file) as (server, described):
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
         time.sleep(0.3)
