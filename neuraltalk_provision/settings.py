@@ -82,7 +82,7 @@ Signer = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s,\"*?
 
 def _variable(name: str) -> str:
     if name.startswith(("ANSIBLE_", "PYTHON", "LD_")):
-        raise ValueError(f"{name} would change what Ansible itself does: give variables of your inventory only")
+        raise ValueError(f"{name} would change what Ansible itself does: list only variables that your inventory reads")
     return name
 
 

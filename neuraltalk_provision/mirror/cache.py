@@ -92,8 +92,7 @@ def sign(mirror: Path, generation: str, key: signing.Key) -> Path:
     Raises MirrorError, and signs nothing, if its tar is not what the entry says, or if the entry changed meanwhile.
     """
     content = entry_bytes(mirror, generation)
-    place = folder(mirror, generation)
-    entry = cache_entry.parse(content, generation)
+    place, entry = folder(mirror, generation), cache_entry.parse(content, generation)
     problem = _problem_of_tar(place / entry.file, entry, hashed=True)
     if not problem:
         try:
@@ -102,13 +101,10 @@ def sign(mirror: Path, generation: str, key: signing.Key) -> Path:
             problem = f"{place / ENTRY}: {error}"
     if problem:
         raise MirrorError(problem, advice="Nothing was signed. `provision cache remove` removes the generation.")
-    name, signature = signing.signature_of(content, key)
+    signature = signing.signature_of(content, key)
     if entry_bytes(mirror, generation) != content:
         raise MirrorError(f"{place / ENTRY} was changed while it was signed", advice="Nothing was signed.")
-    with naming(place / SIGNATURES, "written", MirrorError):
-        (place / SIGNATURES).mkdir(exist_ok=True)
-        whole_file.write(place / SIGNATURES / name, signature)
-    return place / SIGNATURES / name
+    return signing.write_to(place / SIGNATURES, signature)
 
 
 def check_signed(

@@ -72,24 +72,18 @@ def sign(mirror: Path, key: Key) -> Made:
     """
     content = lock.load(mirror)
     lock.parse(content, mirror)
-    signature = _accepted(content, key)
+    signature = signature_of(content, key)
     if lock.load(mirror) != content:
         raise MirrorError(
             f"{mirror / lock.FILE_NAME} was changed while it was signed", advice="Nothing was signed. Sign it again."
         )
-    file = _write_to(mirror / lock.SIGNATURES, signature)
+    file = write_to(mirror / lock.SIGNATURES, signature)
     return Made(
         file, ssh_keygen.fingerprint(signature.key), sha256(content).hexdigest(), signers.public_line(signature.key)
     )
 
 
-def signature_of(content: bytes, key: Key) -> tuple[str, bytes]:
-    """The signature of another content than a lock's, and the name of its file, which belongs to the key."""
-    signature = _accepted(content, key)
-    return _name(signature), signature.text
-
-
-def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
+def signature_of(content: bytes, key: Key) -> ssh_keygen.Armored:
     """A new signature over the content, which ssh-keygen accepts."""
     signature = _sign(content, key)
     if not ssh_keygen.fits(signature, content):
@@ -97,16 +91,17 @@ def _accepted(content: bytes, key: Key) -> ssh_keygen.Armored:
     return signature
 
 
-def _write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
+def write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
     """Write a signature to a directory; the file."""
-    file = place / _name(signature)
+    file = place / name_of(signature)
     with naming(place, "written", MirrorError):
         place.mkdir(exist_ok=True)
         whole_file.write(file, signature.text)
     return file
 
 
-def _name(signature: ssh_keygen.Armored) -> str:
+def name_of(signature: ssh_keygen.Armored) -> str:
+    """The name of the file of a signature, which belongs to its key."""
     return f"{sha256(signature.key).hexdigest()[:16]}{signature_files.SUFFIX}"
 
 

@@ -21,7 +21,7 @@ class Place(Result):
 
     `reaches` says whether it reaches the controller at `controller`; `address` and `rack` are those of the inventory.
     `connection` is the name of the socket of the connection to it, in site.masters.directory(). `identity` says which
-    machine and directory it is: hosts that have one of them in common have the file in common.
+    machine and directory it is: hosts that have the directory in common have the file in common.
     """
 
     state: Literal["present", "absent", "other"]

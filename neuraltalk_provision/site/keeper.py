@@ -111,7 +111,7 @@ def _is_stale(place: Path) -> bool:
 
 
 def _line(prefix: str, place: Path) -> bytes:
-    """The line for the small process; empty if the name has a line break, which would be another directory for it."""
+    """The line that names a directory to the small process; empty if the name itself has a line break."""
     name = os.fsencode(place)
     return b"" if b"\n" in name else (b"S" if prefix == SOCKETS else b"D") + name + b"\n"
 

@@ -143,7 +143,8 @@ def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntr
     if settings.mirror_trust != "unsigned":
         # What is in memory is signed: others may be able to write to the mirror.
         try:
-            signatures = dict([signing.signature_of(content, signing.choose(None, settings))])
+            signature = signing.signature_of(content, signing.choose(None, settings))
+            signatures[signing.name_of(signature)] = signature.text
         except UsageError as error:
             problem = error
     cache.publish(settings.mirror, entry, fetched.file, content, signatures)

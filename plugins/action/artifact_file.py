@@ -10,9 +10,7 @@ __metaclass__ = type
 
 import os
 
-from ..plugin_utils.plain_action import PlainAction, packed_sources
-
-packed_sources("artifact_file")  # once, before Ansible starts a process for each host
+from ..plugin_utils.plain_action import PlainAction
 
 
 class ActionModule(PlainAction):

@@ -15,9 +15,7 @@ import os
 import zlib
 
 from ..module_utils.rules import pack
-from ..plugin_utils.plain_action import PlainAction, packed_sources
-
-packed_sources("generation_fetch")  # once, before Ansible starts a process for each host
+from ..plugin_utils.plain_action import PlainAction
 
 
 def unpacked(piece, most):

@@ -5,9 +5,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ..plugin_utils.plain_action import PlainAction, packed_sources
-
-packed_sources("runtime_libraries_info")  # once, before Ansible starts a process for each host
+from ..plugin_utils.plain_action import PlainAction
 
 
 class ActionModule(PlainAction):

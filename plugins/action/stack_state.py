@@ -11,9 +11,7 @@ __metaclass__ = type
 
 import re
 
-from ..plugin_utils.plain_action import PlainAction, packed_sources
-
-packed_sources("stack_state")  # once, before Ansible starts a process for each host
+from ..plugin_utils.plain_action import PlainAction
 
 
 class ActionModule(PlainAction):

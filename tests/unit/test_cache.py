@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.mirror import cache, cache_needs, elf, lock, signing
+from neuraltalk_provision.mirror import cache, cache_needs, elf, lock, signing, ssh_keygen
 from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
 from neuraltalk_provision.rules import pack
 from neuraltalk_provision.settings import Settings
@@ -177,7 +177,7 @@ def test_entry_that_changes_while_it_is_signed_is_not_signed(
     key = signing.Key(file=signed.new_key(tmp_path, "alice"))
     real = signing.signature_of
 
-    def change(content: bytes, key: signing.Key) -> tuple[str, bytes]:
+    def change(content: bytes, key: signing.Key) -> ssh_keygen.Armored:
         (place(settings) / "entry.json").write_bytes(made.model_copy(update={"builder": "mallory"}).as_bytes())
         return real(content, key)
 

@@ -22,7 +22,8 @@ SSH = "-o ControlPersist=4000s -o ServerAliveInterval=5 -o ServerAliveCountMax=4
 A connection stays while other hosts hash a file that they have (playbook.TASK_LIMITS); masters.end closes it.
 """
 PAUSES = (0, 5, 20, 40)
-"""Seconds before each question whether the file is there under another name: a shared disk shows it a minute late."""
+"""Seconds to wait before each time that a host is asked for a file that another host received into the directory that
+they share: such a disk can show it a minute late."""
 _sleep = time.sleep
 
 
