@@ -62,7 +62,7 @@ def end() -> None:
     if _process is None:
         return
     process, _process = _process, None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         process.communicate(timeout=_PATIENCE)
         return
     with contextlib.suppress(ProcessLookupError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -149,3 +150,15 @@ def test_what_a_killed_machine_has_left_is_removed_and_nothing_else(
     assert all(place.exists() for name, place in places.items() if name != "stale")
     assert (other / "x").exists()
     assert ssh.read_text().splitlines() == [f"-F none -o ControlPath={places['stale'] / 'x'} -O exit ended"]
+
+
+def test_small_process_that_hangs_is_killed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_process", None)
+    monkeypatch.setattr(keeper, "_COMMAND", ("/bin/sh", "-c", "exec sleep 60"))
+    monkeypatch.setattr(keeper, "_PATIENCE", 0.2)
+    with keeper.kept(keeper.PRIVATE, str(tmp_path)):
+        process = keeper._process
+        keeper.end()
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
