@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tarfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -327,21 +330,28 @@ def test_rocks_are_laid_out_as_upstreams() -> None:
 
 
 def test_live_cards_show_the_run_that_sees_them_and_no_other(tmp_path: Path) -> None:
-    folder = SMI / "live"
-    uuids = run(SMI / "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", STANDIN_NVIDIA_SMI=str(folder)).stdout
-    first, second = uuids.split()
+    # The cards of this test have identifiers of their own: the runs of a site test beside it are on this machine too.
+    folder = Path(shutil.copytree(SMI / "live", tmp_path / "live"))
+    first, second = (f"GPU-{uuid.uuid4()}" for _ in range(2))
+    elsewhere = f"GPU-{uuid.uuid4()}"
+    listed = folder / "gpu.csv"
+    text = listed.read_text()
+    for old, new in zip(re.findall(r"GPU-[0-9a-f-]+", text), (first, second), strict=True):
+        text = text.replace(old, new)
+    listed.write_text(text)
     luajit = tmp_path / "luajit"
     luajit.write_text("#!/bin/sh\nread _\n")
     luajit.chmod(0o755)
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": second}
-    with subprocess.Popen([luajit, "train.lua", "-x"], stdin=subprocess.PIPE, env=environment) as trains:
-        try:
-            ask = ("--query-compute-apps=pid,gpu_uuid,used_memory", "--format=csv,noheader,nounits")
-            seen = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
-            assert f"{trains.pid}, {second}, 3007" in seen
-            assert not [line for line in seen if first in line]
-            ask = ("--query-gpu=uuid,memory.used,memory.free,utilization.gpu", "--format=csv,noheader,nounits")
-            cards = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
-            assert cards == [f"{first}, 0, 11441, 0", f"{second}, 3007, 8434, 99"]
-        finally:
-            trains.communicate(b"\n")
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for card in (second, elsewhere):
+            environment = {**os.environ, "CUDA_VISIBLE_DEVICES": card}
+            start = subprocess.Popen([luajit, "train.lua", "-x"], stdin=subprocess.PIPE, env=environment)
+            runs.append(stack.enter_context(start))
+            stack.callback(start.communicate, b"\n")
+        ask = ("--query-compute-apps=pid,gpu_uuid,used_memory", "--format=csv,noheader,nounits")
+        seen = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
+        assert seen == [f"{runs[0].pid}, {second}, 3007"]
+        ask = ("--query-gpu=uuid,memory.used,memory.free,utilization.gpu", "--format=csv,noheader,nounits")
+        cards = run(SMI / "nvidia-smi", *ask, STANDIN_NVIDIA_SMI=str(folder)).stdout.splitlines()
+        assert cards == [f"{first}, 0, 11441, 0", f"{second}, 3007, 8434, 99"]
