@@ -5,6 +5,8 @@ VENV := .venv
 OLD := .venv-2.16
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Without compiled files, each process of a test compiles again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-long quick test-fresh test-real gpu-tree test-gpu lint sanity unit molecule molecule-old local alone site \
 	bench release clean
@@ -19,8 +21,8 @@ demo: $(VENV)/ready ## Run the main job on two containers; it ends with captions
 test: $(VENV)/ready ## Run every test that needs no GPU and no upstream sources; some parts: make test ONLY="lint unit"
 	$(BIN)/python -m tests $(ONLY)
 
-quick: $(VENV)/ready ## Run lint, types and unit tests, in about 200 s on 2 cores, without Docker: before each commit
-	$(BIN)/python -m tests lint unit
+quick: $(VENV)/ready ## Run lint, types and the unit tests that do not wait for programs, without Docker: before each commit
+	CHOSEN='-m "not slow"' $(BIN)/python -m tests lint unit
 
 # Another ansible-core for the virtual environment: make ANSIBLE="ansible-core==2.18.*" .venv/ready
 ANSIBLE ?= ansible-core>=2.19
@@ -53,7 +55,7 @@ sanity: $(VENV)/ready ## Run ansible-test sanity alone, which lint runs too
 # Unit tests mostly wait for processes, so there is one worker more than there are processors.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 unit: $(VENV)/ready ## Run the unit tests; WORKERS=0: in one process
-	$(BIN)/python -m pytest tests/unit --numprocesses=$(WORKERS) --dist=worksteal
+	$(BIN)/python -m pytest tests/unit $(CHOSEN) --numprocesses=$(WORKERS) --dist=worksteal
 
 molecule: $(VENV)/ready ## Run the Molecule scenarios, on containers
 	$(BIN)/python -m tests.molecule

@@ -21,8 +21,11 @@ from tests.lab.errors import LabError
 LOGS = paths.ROOT / ".cache" / "fresh"
 ASKED = ("git", "make", "python3", "ca-certificates")
 """The packages of what the README asks for. A container lacks also these."""
-PASSED: Mapping[str, str] = {"demo": "Look around:", "quick": "all passed after"}
-"""{target of make: what it prints at its end, if it succeeded}."""
+COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "demo": (("demo",), "Look around:"),
+    "test": (("test", "ONLY=lint unit"), "all passed after"),
+}
+"""{command: (the words after make, what it prints at its end, if it succeeded)}."""
 LIMIT = 3600
 """Seconds that a command may take."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -35,7 +38,7 @@ class Machine:
     name: str
     release: str
     ansible: str = ""
-    commands: tuple[str, ...] = ("demo", "quick")
+    commands: tuple[str, ...] = tuple(COMMANDS)
 
 
 MACHINES = (
@@ -99,10 +102,11 @@ def remove(container: str) -> None:
 
 
 def run(machine: Machine, container: str, command: str) -> Result:
-    """Run `make COMMAND` on a machine, with its output in a log."""
+    """Run a command on a machine, with its output in a log."""
+    words, end = COMMANDS[command]
     log = LOGS / f"{machine.name}-{command}.log"
     wanted = [f"ANSIBLE={machine.ansible}"] if machine.ansible else []
-    line = ["docker", "exec", "--workdir", "/root/project", container, "make", command, *wanted]
+    line = ["docker", "exec", "--workdir", "/root/project", container, "make", *words, *wanted]
     started = time.monotonic()
     with log.open("wb") as output:
         try:
@@ -112,8 +116,8 @@ def run(machine: Machine, container: str, command: str) -> Result:
             problem = f"exit code {done.returncode}" if done.returncode else ""
         except subprocess.TimeoutExpired:
             problem = f"not ended after {LIMIT} s"
-    if not problem and PASSED[command] not in log.read_text(encoding="utf-8", errors="replace"):
-        problem = f"it did not print {PASSED[command]!r}"
+    if not problem and end not in log.read_text(encoding="utf-8", errors="replace"):
+        problem = f"it did not print {end!r}"
     return Result(machine.name, command, time.monotonic() - started, problem and f"{problem}; see {log}")
 
 

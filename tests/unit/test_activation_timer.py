@@ -27,6 +27,8 @@ from tests.standin import cudnn as standin
 from tests.unit.modules import ModuleError
 from tests.unit.test_module_grammar import python27
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 Load = Callable[[str], ModuleType]
 A = "alpha pid 7 since 9 boot b space 1 machine m"

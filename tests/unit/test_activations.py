@@ -25,6 +25,8 @@ from tests.unit.test_gpu import tree
 from tests.unit.test_host_lease import site as site
 from tests.unit.test_operations import telling
 
+pytestmark = pytest.mark.slow
+
 QUIET = Output(as_json=True)
 ELSEWHERE = "alpha pid 7 since 9 boot b space 1 machine m"
 DEAD = controller.name().replace(f"pid {os.getpid()} ", "pid 4194305 ")

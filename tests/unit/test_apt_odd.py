@@ -74,6 +74,7 @@ def installs(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set
     assert "low" in said[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", ODD.values(), ids=ODD)
 def test_settings_of_the_host_do_not_prevent_it(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str

@@ -216,6 +216,7 @@ def test_directory_that_is_in_the_place_of_a_file_stays_when_it_is_unpacked_over
         unpack(over=True)
 
 
+@pytest.mark.slow
 def test_large_archive_is_not_read_into_memory(tmp_path: Path, load: Callable[[str], ModuleType]) -> None:
     size = 300 << 20
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz", compresslevel=1) as tar:

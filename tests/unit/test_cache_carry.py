@@ -215,6 +215,7 @@ def test_tar_that_is_changed_while_it_is_written_is_named(here: Settings, there:
         carry(here, there, tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_kill_at_any_change_loses_nothing(here: Settings, there: Settings, tmp_path: Path) -> None:
     carry(here, there, tmp_path / "parts")
     wanted = tree(there.mirror)

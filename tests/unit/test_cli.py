@@ -176,6 +176,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), BROKEN.values(), ids=BROKEN)
 def test_wrong_use_is_told_in_words_with_code_2(capsys: Capture, words: list[str], message: str) -> None:
     code, out, err = provision(capsys, *words)
@@ -185,6 +186,7 @@ def test_wrong_use_is_told_in_words_with_code_2(capsys: Capture, words: list[str
     assert out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for words, _message in BROKEN.values()], ids=BROKEN)
 def test_wrong_use_with_json_is_one_document(capsys: Capture, words: list[str]) -> None:
     before = words.index("--") if "--" in words else len(words)
@@ -633,6 +635,7 @@ def test_variables_with_a_token_are_for_their_owner_alone_and_not_for_the_screen
         assert "https://***@index.example/simple" in out
 
 
+@pytest.mark.slow
 def test_command_whose_reader_went_away_still_tells_by_its_code(mirror: Path) -> None:
     (mirror / "nn.tgz").unlink()
     for words, expected in ((["mirror", "list"], 0), (["mirror", "verify"], 1), (["mirror", "verify", "--json"], 1)):

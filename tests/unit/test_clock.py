@@ -65,6 +65,7 @@ def test_time_of_day_is_recorded_and_never_waited_for() -> None:
     assert found == allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", [-365 * 86400, 365 * 86400])
 def test_step_of_the_time_of_day_ends_no_command_and_keeps_none_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int

@@ -12,6 +12,8 @@ import pytest
 from neuraltalk_provision import paths
 from tests.lab import collection
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOKS = [f"neuraltalk.provision.{file.stem}" for file in sorted(paths.playbooks().glob("*.yml"))]
 MODULES = {f"neuraltalk.provision.{file.stem}" for file in (paths.plugins() / "modules").glob("*.py")}
 

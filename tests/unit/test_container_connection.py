@@ -12,6 +12,8 @@ import pytest
 
 from tests.lab import ansible
 
+pytestmark = pytest.mark.slow
+
 ENGINE = """#!/bin/bash
 # A client that runs commands on this machine: ENGINE exec --interactive CONTAINER COMMAND...
 echo "$@" >>"$(dirname "$0")/calls"

@@ -17,6 +17,8 @@ from tests.kill import killed
 from tests.standin import cudnn as standin
 from tests.unit.modules import ModuleError
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 V5, V6, V4 = "5.0.5", "6.0.21", "4.0.7"
 

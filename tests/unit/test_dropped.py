@@ -13,6 +13,8 @@ from neuraltalk_provision.site.playbook import Outcome
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
+pytestmark = pytest.mark.slow
+
 CLOSED = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 192.0.2.1 port 22"
 # What ssh prints if a bastion or a host closes the connection before the login.
 DROPS = (

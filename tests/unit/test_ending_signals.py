@@ -9,6 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
     temporary, script, begun = tmp_path / "tmp", tmp_path / "inventory.sh", tmp_path / "begun"

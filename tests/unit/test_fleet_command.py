@@ -428,6 +428,7 @@ def test_hosts_in_use_stop_the_command_before_anything_if_so_wanted(fleet: Fleet
     assert fleet.ran == []
 
 
+@pytest.mark.slow
 def test_hosts_in_use_are_waited_for(fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.uses = {"node1": {"runs": [RUN]}}
     monkeypatch.setattr(idle, "_sleep", lambda _seconds: fleet.uses.clear())

@@ -85,6 +85,7 @@ def states(file: Path) -> dict[int, State]:
     return each
 
 
+@pytest.mark.slow
 def test_writer_that_is_killed_at_twenty_moments_loses_nothing_that_it_reported_and_leaves_nothing_half(
     tmp_path: Path,
 ) -> None:

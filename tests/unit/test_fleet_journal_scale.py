@@ -12,6 +12,8 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Ending, Outcome, Status, Step
 from tests.unit.rollouts import digests, entry, names, opened, rollout
 
+pytestmark = pytest.mark.slow
+
 SIZES = (100, 1000, 5000)
 FLAT = 1.25
 """The most by which the cost per host of two sizes may differ, as a factor; a table is two pages deeper with 5,000."""

@@ -19,6 +19,8 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.slurm import Cluster, node
 from tests.unit.test_host_use import lock
 
+pytestmark = pytest.mark.slow
+
 HOST = os.uname()[1].split(".")[0]
 
 

@@ -32,8 +32,8 @@ esac
 MAKEFILE = """
 demo:
 	@echo "with $(ANSIBLE)"; cat answer
-quick:
-	@echo "all passed after 1 s"
+test:
+	@echo "$(ONLY): all passed after 1 s"
 """
 
 
@@ -85,6 +85,7 @@ def test_both_commands_run_on_a_clone_of_the_last_commit(place: Path, capsys: py
     assert lines[-1] == "rm --force --volumes fresh-12-core-2.16"
     assert "with ansible-core==2.16.*" in (place / "logs" / "12-core-2.16-demo.log").read_text()
     assert "with \n" in (place / "logs" / "13-demo.log").read_text()
+    assert (place / "logs" / "13-test.log").read_text() == "lint unit: all passed after 1 s\n"
 
 
 def test_command_without_its_last_line_has_failed_and_the_next_one_runs(
@@ -92,14 +93,14 @@ def test_command_without_its_last_line_has_failed_and_the_next_one_runs(
 ) -> None:
     committed(place, "it looked good")
     assert fresh.main(["12"]) == 1
-    demo, quick, total = capsys.readouterr().out.splitlines()
+    demo, test, total = capsys.readouterr().out.splitlines()
     assert "FAIL: it did not print 'Look around:'; see " in demo
-    assert quick.endswith("ok")
+    assert test.endswith("ok")
     assert total == "1 of 2 commands passed"
 
 
 def test_command_that_fails_is_named_with_its_log(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "project" / "Makefile").write_text("demo quick:\n\t@echo Look around: all passed after 3 s; exit 7\n")
+    (place / "project" / "Makefile").write_text("demo test:\n\t@echo Look around: all passed after 3 s; exit 7\n")
     committed(place, "")
     assert fresh.main(["12"]) == 1
     assert f"FAIL: exit code 2; see {place}/logs/12-demo.log" in capsys.readouterr().out
@@ -127,7 +128,7 @@ def test_indexes_and_proxies_of_this_machine_are_used(monkeypatch: pytest.Monkey
 def test_machine_can_be_made_and_runs_targets_of_the_makefile(machine: fresh.Machine) -> None:
     makefile = (paths.plugins().parent / "Makefile").read_text(encoding="utf-8")
     assert machine.release in images.BASES
-    assert all(f"\n{command}:" in makefile and command in fresh.PASSED for command in machine.commands)
+    assert all(f"\n{command}:" in makefile and command in fresh.COMMANDS for command in machine.commands)
     assert 'setup.sh $(PYTHON) $(VENV) "$(ANSIBLE)"' in makefile
 
 

@@ -147,6 +147,7 @@ def test_round_trip_gives_the_generation_that_was_packed(run_module: Run, root: 
     assert target.unpack(Path(found["path"]))["changed"] is False
 
 
+@pytest.mark.slow
 def test_generation_that_was_unpacked_says_what_it_needs_also_after_it_was_sealed_again(
     run_module: Run, root: Path, target: Target
 ) -> None:

@@ -161,6 +161,7 @@ CANNOT_TELL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CANNOT_TELL)
 def test_it_cannot_be_told_and_that_is_no_no(
     module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
@@ -183,6 +184,7 @@ NO_CARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NO_CARD)
 def test_no_card_is_told_by_what_is_not_there(
     module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str

@@ -164,6 +164,7 @@ def test_stage_on_its_card_is_told_by_pid_memory_and_use() -> None:
     assert supervised.problems({"base": seen}) == []
 
 
+@pytest.mark.slow
 def test_two_stages_run_under_the_supervisor(tmp_path: Path) -> None:
     generation = tmp_path / "generation"
     (generation / "bin").mkdir(parents=True)

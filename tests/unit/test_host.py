@@ -20,6 +20,8 @@ from neuraltalk_provision import paths
 from plugins.module_utils.host import commands, errors, files, lua, outcome, processes, stamps
 from tests.unit.test_module_grammar import python27
 
+pytestmark = pytest.mark.slow
+
 
 def until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + 10

@@ -24,6 +24,8 @@ from neuraltalk_provision.site import controller, leases, operations, playbook
 from tests.unit.modules import ModuleError
 from tests.unit.plans import state_of
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 A = "alpha pid 7 since 9 boot b space 1 machine m"
 B = "beta pid 8 since 9 boot c space 1 machine n"

@@ -38,6 +38,7 @@ def test_pythons_are_tried_as_modules_would_run_them() -> None:
     assert "environment" not in play
 
 
+@pytest.mark.slow
 def test_module_finds_a_name_that_the_locale_of_the_host_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_ssh.put_on_path(tmp_path, monkeypatch).behave(ASCII)
     (tmp_path / "Bilder für alle" / "generations" / "0a1b2c3d4e5f6071").mkdir(parents=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -242,14 +242,17 @@ PURE = [
 EFFECTS = {"os", "io", "time", "datetime", "subprocess", "shutil", "tempfile", "socket", "random", "sys", "importlib"}
 
 
-def imports(file: Path) -> Iterator[str]:
+@functools.cache
+def imports(file: Path) -> frozenset[str]:
     """Every name that a file imports, in functions too: `a.b` for `from a import b`."""
+    found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
 
 
 def part(name: str) -> str:
@@ -298,7 +301,7 @@ def test_module_is_imported_only_where_it_is_allowed(module: str) -> None:
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_module_has_no_effects(name: str) -> None:
-    found = set(imports(FILES[name]))
+    found = imports(FILES[name])
     assert {words.split(".")[0] for words in found - {"io.StringIO"}} & EFFECTS == set()
     assert {words for words in found if words.startswith("pathlib")} <= {"pathlib.PurePosixPath"}
     tree = ast.parse(FILES[name].read_text(encoding="utf-8"))

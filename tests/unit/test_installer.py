@@ -26,6 +26,8 @@ from tests.unit.collected import Shelf, shelf
 from tests.unit.test_collecting import Said
 from tests.unit.test_wheels import FOLDER, PACKED, own_wheel
 
+pytestmark = pytest.mark.slow
+
 CATALOGUE = catalogues.load().model_copy(
     update={
         "sources": {

@@ -20,6 +20,8 @@ from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 from tests.unit.programs import program
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Outcome]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 VAULT = """\

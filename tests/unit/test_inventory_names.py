@@ -13,6 +13,8 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_state, inventory_names
 
+pytestmark = pytest.mark.slow
+
 HOSTS = """\
 all:
   children:

@@ -18,6 +18,8 @@ import pytest
 
 from tests.unit.modules import ModuleError
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 
 

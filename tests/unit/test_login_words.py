@@ -15,6 +15,8 @@ from plugins.callback import bounded_events
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
+pytestmark = pytest.mark.slow
+
 RESULT = '{"changed": false, "invocation": {"module_args": {}}}'
 PRINTED = {
     "text in braces": ("{node1 is for the group of vision}", ""),

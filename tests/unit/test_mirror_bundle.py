@@ -94,6 +94,7 @@ def test_same_mirror_gives_the_same_bytes_and_good_parts_are_kept(mirror: Path, 
     assert tree(to) == tree(tmp_path / "again")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("place", [100, 700, 1_500, 3_000, -600, -1, -PART // 3])
 def test_damaged_part_is_written_again(mirror: Path, to: Path, number: int, place: int) -> None:
@@ -258,6 +259,7 @@ def test_digest_of_a_part_is_that_of_its_file(mirror: Path, to: Path) -> None:
         assert hashlib.sha256((to / name).read_bytes()).hexdigest() == sha256
 
 
+@pytest.mark.slow
 def test_command_that_is_killed_and_run_again_gives_the_same_result(tmp_path: Path) -> None:
     """Bundle and unbundle, at their changes of the file system and at random moments (tests/unit/carrying.py)."""
     done = subprocess.run(

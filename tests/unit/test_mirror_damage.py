@@ -165,6 +165,7 @@ def tree_of(place: Path) -> dict[str, bytes]:
     return {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file() and not p.is_symlink()}
 
 
+@pytest.mark.slow
 def test_damaged_archives_are_refused_or_unpacked_as_they_were_inspected(
     capsys: pytest.CaptureFixture[str], mirror: Path, tmp_path: Path, run_module: Run, little_memory: None
 ) -> None:

@@ -59,6 +59,7 @@ def only(settings: Settings) -> trust.Signature:
 Keys = Callable[..., Path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_lock_is_accepted_with_a_valid_signature(site: Settings, keys: Keys, kind: str) -> None:
     allow(site, f"alice@site {public(keys(kind, kind))} comment")
@@ -382,6 +383,7 @@ def test_ssh_keygen_that_is_too_old_is_told(
         sign(site, keys("alice"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "words"),
     [("kill -9 $$", "was ended by signal 9"), ("exec sleep 60", "did not end within 1 s")],

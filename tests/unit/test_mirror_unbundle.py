@@ -25,6 +25,8 @@ from neuraltalk_provision.settings import Settings
 from tests.unit import carrying
 from tests.unit.carrying import FILES, PART, pack, quiet, tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:

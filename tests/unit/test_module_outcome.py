@@ -149,6 +149,7 @@ def test_every_module_ends_by_the_wrapper_alone(file: Path) -> None:
     assert not {name for name in called if name.endswith((".exit_json", ".fail_json"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.stem)
 def test_module_that_breaks_leaves_a_code_and_a_trace(file: Path, tmp_path: Path) -> None:
     """Each module as a process of its own, with its work replaced by something that nobody expected."""

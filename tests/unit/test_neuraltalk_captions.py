@@ -30,6 +30,7 @@ def entries(*captions: list[str], **more: Any) -> list[dict[str, Any]]:
     return [{"file_path": f"{n}.jpg", "captions": list(texts), "id": n, **more} for n, texts in enumerate(captions, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_json_and_labels_equal_those_of_prepro_py(tmp_path: Path, name: str) -> None:
     """prepro.json contains digests of the files of prepro.py, from `python -m tests.real.prepro ... --write`."""

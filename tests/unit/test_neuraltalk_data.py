@@ -56,6 +56,7 @@ def test_request_that_can_be_met_is_not_refused(
     data.refuse("inspect", {"path": str(tmp_path), "quarantine": str(tmp_path / "aside")}, str(generation))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

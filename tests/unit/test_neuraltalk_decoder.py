@@ -16,6 +16,8 @@ import pytest
 
 from tests.unit.conftest import program
 
+pytestmark = pytest.mark.slow
+
 # Does with a picture what its first word says.
 LUAJIT = """#!{python} -u
 import os, sys, time

@@ -15,6 +15,8 @@ import pytest
 from tests.standin.images import APPLE_DOUBLE
 from tests.unit.datasets import DONE, PARTS, Load, Set, made, prepare, refused, rows, say
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["made", "prepare"]
 
 

@@ -15,6 +15,8 @@ from tests import kill
 from tests.standin.images import png
 from tests.unit.datasets import DONE, PARTS, Load, Set, made, prepare, refused, rows, say
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["made", "prepare"]
 
 

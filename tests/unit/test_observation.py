@@ -24,6 +24,8 @@ from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import data, ended, root, start_all
 from tests.unit.test_supervisor import train, training
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["data", "root"]
 Run = Callable[..., dict[str, Any]]
 PATIENCE = 30

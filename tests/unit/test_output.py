@@ -22,6 +22,8 @@ from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.text import log_text, visible
 from tests.unit.test_runs_history import RUN
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -15,6 +15,8 @@ from neuraltalk_provision.mirror.index_page import Link
 from neuraltalk_provision.mirror.pip_settings import Settings
 from tests.unit import indexes
 
+pytestmark = pytest.mark.slow
+
 FILE = "h5py-2.10.0-cp27-cp27mu-manylinux1_x86_64.whl"
 ROW = indexes.wheel(FILE, b"right")
 ADDRESS = "https://index.example.org/simple/h5py/"

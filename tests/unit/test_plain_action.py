@@ -29,6 +29,8 @@ from tests.unit.fake_ssh import FakeSsh
 from tests.unit.programs import program
 from tests.unit.test_module_grammar import python27
 
+pytestmark = pytest.mark.slow
+
 PLAIN = sorted(
     file.stem
     for file in (Path(plain_action.PLUGINS) / "action").glob("*.py")

@@ -12,6 +12,8 @@ from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.site import playbook, variable_files
 from neuraltalk_provision.site.playbook import Request
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

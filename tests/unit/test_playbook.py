@@ -23,6 +23,8 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit import fake_ssh
 
+pytestmark = pytest.mark.slow
+
 EVENTS = Path(__file__).parent / "data" / "events"
 HOSTS = {
     "all": {

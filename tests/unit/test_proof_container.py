@@ -234,6 +234,7 @@ def wheel(name: str, needs: str = "") -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.slow
 def test_wheel_that_is_missing_is_named_by_pip(tmp_path: Path) -> None:
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     both = {"one-1.0-py3-none-any.whl": wheel("one", "two"), "two-1.0-py3-none-any.whl": wheel("two")}

@@ -19,6 +19,8 @@ from neuraltalk_provision.site import playbook
 from tests.unit import fake_ssh, proving
 from tests.unit.programs import program
 
+pytestmark = pytest.mark.slow
+
 INVENTORY = """
 all:
   vars: {ansible_user: ops, generation_space: 5}

@@ -42,6 +42,7 @@ def test_mirror_with_everything_is_complete(capsys: Capture, mirror: Path) -> No
     assert f"would install from {mirror} in a container of debian:12" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("platform", "name"), EVERY)
 def test_artifact_that_is_left_out_is_missed_by_its_name(
     capsys: Capture, tmp_path: Path, platform: str, name: str

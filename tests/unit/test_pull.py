@@ -264,6 +264,7 @@ def kill_at(farm: Farm, mirror: Path, moment: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.slow
 def test_pull_that_is_killed_at_any_moment_is_continued_to_the_same_mirror(tmp_path: Path, farm: Farm) -> None:
     farm.pull(tmp_path / "whole")
     whole = content(tmp_path / "whole")

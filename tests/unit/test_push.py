@@ -456,6 +456,7 @@ def test_host_says_which_machine_and_directory_it_has(run_module: Run, tmp_path:
     assert not set(first["directories"]) & set(other["directories"])
 
 
+@pytest.mark.slow
 def test_host_says_whether_it_reaches_the_controller(run_module: Run, tmp_path: Path) -> None:
     given = {"path": tmp_path / "x", "size": 5, "sha256": "0" * 64, "address": "a", "controller": "127.0.0.1"}
     (tmp_path / "data").write_bytes(b"12345")
@@ -540,6 +541,7 @@ def test_ssh_forwards_only_over_a_connection_of_this_command(tmp_path: Path, mon
     assert masters.forward("0a1b2c", 5) == 0
 
 
+@pytest.mark.slow
 def test_this_machine_receives_a_file_by_ansible(site: Path, tmp_path: Path, capsys: Capture) -> None:
     (site / "data.h5").write_bytes(os.urandom(3_000_000))
     into = tmp_path / "into"
@@ -561,6 +563,7 @@ def test_check_may_take_as_long_as_a_large_file_needs_and_connections_last_longe
     assert int(persist[1]) > playbook.TASK_LIMITS["push_check.yml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", ["", "-o ProxyJump=gate.example.org"])
 def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str

@@ -27,6 +27,8 @@ from neuraltalk_provision.site.distribution import source
 from plugins.module_utils.push import asking, connection, part_file, receiver, transfer
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1 << 20
 NONCE = "ab" * 16
 

@@ -19,6 +19,8 @@ from neuraltalk_provision.runs.progress.history import History, Stage
 from neuraltalk_provision.runs.verdict.envelope import Envelope, Range
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 
+pytestmark = pytest.mark.slow
+
 NAN, INF = math.nan, math.inf
 ENVELOPE = Envelope(
     name="COCO's own",

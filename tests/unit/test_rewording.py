@@ -155,6 +155,7 @@ def failed(scenes: Scenes, name: str) -> tuple[dict[str, Any], events.Failure]:
     return result, failure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_other_words_of_a_module_change_nothing_but_words(
     run_module: Run, load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

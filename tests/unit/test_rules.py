@@ -101,6 +101,7 @@ def patterns(file: Path) -> Iterator[str]:
     yield from (value.pattern for value in vars(module).values() if isinstance(value, re.Pattern))
 
 
+@pytest.mark.slow
 def test_nothing_stands_on_both_sides_in_place_of_in_the_rules() -> None:
     on_hosts = places(HOSTS)
     allowed = set[object]().union(*NAMES_OF_OTHERS.values())
@@ -131,6 +132,7 @@ def joined(file: Path) -> Iterator[object]:
             yield node.right.value
 
 
+@pytest.mark.slow
 def test_places_below_the_stack_root_are_named_by_the_layout_alone() -> None:
     """These are plain words, which may stand anywhere but in a path."""
     names = {layout.GENERATIONS, layout.CURRENT, layout.ARTIFACTS, layout.RUNS, layout.QUEUE, layout.STAMPS}

@@ -25,7 +25,7 @@ from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import MODEL, PROTO, start_all
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another")]
 Run = Callable[..., dict[str, Any]]
 USER = "nobody"
 LOOKS = """

@@ -22,6 +22,8 @@ from tests.unit.test_host_use import lock, make, start_of
 from tests.unit.test_stack_run import data, ended, start_all
 from tests.unit.test_stack_run import root as stack
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["data", "stack"]
 Run = Callable[..., dict[str, Any]]
 HOLDER = "ctl pid 12 since 345 boot b space s machine m"

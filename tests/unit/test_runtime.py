@@ -21,6 +21,8 @@ from neuraltalk_provision.rules import runtime
 from neuraltalk_provision.site import packs
 from tests.unit.modules import ModuleError
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 PYTHON = Path(sys.executable).resolve()
 """A program with a dynamic section and versions of symbols, on every machine of a developer."""

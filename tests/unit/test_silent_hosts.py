@@ -12,6 +12,8 @@ from neuraltalk_provision.site import advice, codes, playbook
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:

@@ -15,6 +15,8 @@ from neuraltalk_provision.rules import slurm as rules
 from tests.unit.modules import ModuleError
 from tests.unit.slurm import Cluster, node
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 OURS = "neuraltalk-provision: r1 the stack is being changed"
 JOB = ["41", "RUNNING", "alice", "2026-11-26T09:00:00", "a|b"]

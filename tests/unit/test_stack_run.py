@@ -20,6 +20,8 @@ from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 PPM = b"P6 1 1 255 abc"
 APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"

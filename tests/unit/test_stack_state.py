@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 DATA = Path(__file__).parent / "data"
 

@@ -21,6 +21,8 @@ from neuraltalk_provision.results.checks import StackVerifyResult
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dict[str, Any]]
 WEIGHTS = b"weights" * 100
 

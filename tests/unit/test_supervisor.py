@@ -19,6 +19,8 @@ from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import cards, data, ended, root, start, start_all
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["cards", "data", "root"]
 Run = Callable[..., dict[str, Any]]
 

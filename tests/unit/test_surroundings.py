@@ -21,6 +21,8 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.site import ansible_environment, playbook
 from neuraltalk_provision.site.playbook import Request
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = {"provision_stack_root": "/none", "provision_package_names": [], "provision_our_variables": "^provision_"}
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 

@@ -116,6 +116,7 @@ def namespace() -> None:
         pytest.skip("this machine allows no network namespace")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("namespace")
 def test_real_attempts_are_recorded_each_once_and_nothing_is_lost() -> None:
     script = f'{ISOLATE}\n( sleep 1; "$1" -c "$3" ) | "$1" "$2"'
