@@ -31,13 +31,13 @@ def make(folder: Path, image: str) -> Path:
 
 
 def copy(mirror: Path, to: Path) -> Path:
-    """A mirror with the same content. Files are shared (hard links) until one is replaced."""
+    """A mirror with the same content, without its cache. Files are shared (hard links) until one is replaced."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     for file in mirror.iterdir():
         if file.name == LOCK:
             shutil.copyfile(file, to / file.name)
-        elif not file.name.startswith("."):
+        elif file.is_file() and not file.name.startswith("."):
             os.link(file, to / file.name)
     return to
 
