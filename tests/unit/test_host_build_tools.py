@@ -9,8 +9,11 @@ import pytest
 from plugins.module_utils.host import build_tools
 from tests.unit.programs import program
 
+# As in HDF5's own header: 1.10.6 has tabs and comments in these lines, and 1.10.8 and later have spaces.
+NUMBERS = "#define H5_VERS_MAJOR\t1\t/* For major changes */\n#define H5_VERS_MINOR 14\n#define H5_VERS_RELEASE 5\n"
+OTHERS = '#define H5_VERS_SUBRELEASE ""\n#define H5_VERS_INFO "HDF5 library version: 1.14.5"\n'
 HEADERS = {
-    "include/H5public.h": '#define H5_VERS_INFO    "HDF5 library version 1.14.5"      /* Full version string */\n',
+    "include/H5public.h": NUMBERS + OTHERS,
     "include/google/protobuf/stubs/common.h": "#define GOOGLE_PROTOBUF_VERSION 3021012\n",
 }
 
@@ -42,6 +45,23 @@ def test_hdf5_of_a_distribution_s_layout_is_found_too(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (tmp_path / "include" / "H5public.h").rename(folder / "H5public.h")
     assert build_tools.own(str(tmp_path))["hdf5"] == "1.14.5"
+
+
+def test_version_of_hdf5_needs_all_three_numbers(tmp_path: Path) -> None:
+    header = local(tmp_path) / "include" / "H5public.h"
+    header.write_text(NUMBERS.replace("H5_VERS_RELEASE 5", "H5_VERS_RELEASE"), encoding="utf-8")
+    assert "hdf5" not in build_tools.own(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("cmake version 4.0.0-rc1", "4.0.0"),
+        ("cmake3 version 3.17.5", "3.17.5"),  # EPEL's cmake3 of EL 7, under the name cmake
+    ],
+)
+def test_version_of_cmake_is_read_whatever_it_calls_itself(tmp_path: Path, text: str, version: str) -> None:
+    assert build_tools.own(str(local(tmp_path, cmake=text)))["cmake"] == version
 
 
 @pytest.mark.parametrize("text", ["", "segmentation fault", "cmake version", "cmake version x"])

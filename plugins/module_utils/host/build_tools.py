@@ -16,9 +16,9 @@ from .files import read_text
 from ..rules.packages import LOCAL
 
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9}){1,3})"
-_PROGRAMS = {"cmake": r"cmake version " + _NUMBER, "protoc": r"libprotoc " + _NUMBER}
+_PROGRAMS = {"cmake": r"cmake3? version " + _NUMBER, "protoc": r"libprotoc " + _NUMBER}
 """{program: its version in the output of --version}."""
-_HDF5 = r'#\s*define\s+H5_VERS_INFO\s+"HDF5 library version ' + _NUMBER
+_HDF5 = ("H5_VERS_MAJOR", "H5_VERS_MINOR", "H5_VERS_RELEASE")
 _PROTOBUF = r"#\s*define\s+GOOGLE_PROTOBUF_VERSION\s+(\d{7,9})\b"
 
 
@@ -30,7 +30,7 @@ def own(local=LOCAL):
         text = output_of([program, "--version"], 30, errors=False)[0] if os.path.isfile(program) else ""
         found[name] = _first(pattern, text)
     for folder in ("hdf5/serial", ""):  # CMake searches in this order
-        found["hdf5"] = found.get("hdf5") or _first(_HDF5, _text(os.path.join(include, folder, "H5public.h")))
+        found["hdf5"] = found.get("hdf5") or _of_hdf5(_text(os.path.join(include, folder, "H5public.h")))
     found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
     return dict((name, version) for name, version in found.items() if version)
 
@@ -46,6 +46,12 @@ def _text(path):
 def _first(pattern, text):
     match = re.search(pattern, text, re.MULTILINE)
     return match.group(1) if match else ""
+
+
+def _of_hdf5(text):
+    """The version in HDF5's header; empty if it lacks one of the three numbers."""
+    numbers = [_first(r"#\s*define\s+%s\s+(\d{1,9})\b" % name, text) for name in _HDF5]
+    return ".".join(numbers) if all(numbers) else ""
 
 
 def _of_number(text):
