@@ -133,7 +133,7 @@ def compare(table: Table, platform: str, found: Mapping[str, str], local: Contai
 def versions_of(state: HostState) -> dict[str, str]:
     """{what: its version} that is installed on a host, as far as it is known."""
     known = {**of_packages(state.packages), **state.programs}
-    known |= {"gcc": state.gpu.gcc or known.get("gcc", ""), "python": state.platform.python}
+    known |= {"gcc": state.gcc or known.get("gcc", ""), "python": state.platform.python}
     known["glibc"] = state.platform.libc.removeprefix("glibc-")
     return {what: text for what in NAMES if (text := versions.upstream(known.get(what, "")))}
 

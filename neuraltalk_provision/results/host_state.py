@@ -218,6 +218,7 @@ class GpuFacts(Result):
     evidence: LongText = ""
     toolkits: Annotated[Many[Toolkit], Field(max_length=1000)]
     gcc: Version
+    """The one that nvcc uses: the inventory's, or else that of the host."""
 
 
 def _as_text(value: Any) -> str:
@@ -257,6 +258,8 @@ class HostState(Result):
     """{program or library: its version} in /usr/local, which builds use instead of the distribution's."""
     broken: Annotated[Many[Program], Field(max_length=100)] = ()
     """The programs that builds would use and that do not start."""
+    gcc: Version = ""
+    """The gcc that builds find; `gpu.gcc` is the inventory's, if it names one."""
     limits: Annotated[dict[Text, Whole | None], Field(max_length=100)] = Field(default_factory=dict)
     """Limits of processes (ulimit), in bytes, seconds or as a number; None without a limit."""
     stack: Stack

@@ -93,6 +93,9 @@ state:
           have not changed since the current generation was sealed are not started.
       type: list
       elements: dict
+    gcc:
+      description: The version of the gcc that builds find. That of C(gpu) is the inventory's, if it names one for nvcc.
+      type: str
     stack:
       description:
         - The ids C(current) and C(previous), C(since) when the current one is current (in seconds since 1970), and
@@ -181,14 +184,13 @@ state:
 """
 
 import os
-import platform
-import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
 from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.host import build_tools, disk, identity, limits, package_locks, pythons, starting
+from ..module_utils.gpu.toolkits import compiler
+from ..module_utils.host import build_tools, disk, identity, limits, package_locks, pythons, starting, system
 from ..module_utils.host.environment import path_of
 from ..module_utils.host.lease import read_lease
 from ..module_utils.rules import layout
@@ -199,34 +201,6 @@ from ..module_utils.host.commands import all_builds
 from ..module_utils.host.files import read_text
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.packages import COMMANDS
-
-
-def os_release():
-    """The values of os-release. If it is missing (EL 6), they are derived from /etc/redhat-release."""
-    text = read_text("/etc/os-release") or read_text("/usr/lib/os-release") or ""
-    pairs = dict((key, value.strip("\"' \r")) for key, value in re.findall(r"^([A-Z_]+)=(.*)$", text, re.M))
-    if not pairs:
-        line = read_text("/etc/redhat-release") or ""
-        version = re.search(r"(\d[\d.]*)", line)
-        if version:
-            pairs = {"ID": "centos", "ID_LIKE": "rhel", "VERSION_ID": version.group(1)}
-    return pairs
-
-
-def platform_facts():
-    """The facts about the system that the recipe depends on."""
-    pairs = os_release()
-    return {
-        "id": pairs.get("ID", "unknown").lower(),
-        "id_like": pairs.get("ID_LIKE", "").lower().split(),
-        "version": pairs.get("VERSION_ID", ""),
-        "codename": pairs.get("VERSION_CODENAME", ""),
-        "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
-        "machine": platform.machine(),
-        "kernel": platform.release(),
-        "libc": "-".join(platform.libc_ver()),
-        "managers": [name for name in sorted(COMMANDS.values()) if path_of(name)],
-    }
 
 
 def package_users():
@@ -251,10 +225,11 @@ def work(module):
     root, inventory = module.params["stack_root"], module.params["inventory"]
     python = pythons.choose(module.params["interpreter"])
     state = {
-        "platform": dict(platform_facts(), **dict(python, pip=bool(python["pip"]))),
+        "platform": dict(system.facts(), **dict(python, pip=bool(python["pip"]))),
         "packages": installed_packages(module.params["packages"]),
         "programs": build_tools.own(),
         "broken": starting.broken(root, python["executable"], python["pip"]),
+        "gcc": compiler(),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.programs import program
+
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., dict[str, Any]]
@@ -22,8 +24,13 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("stack_state")
 
 
-def files(module: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> None:
-    monkeypatch.setattr(module, "read_text", lambda path: texts.get(path))
+@pytest.fixture
+def system(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("host.system")
+
+
+def files(system: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> None:
+    monkeypatch.setattr(system, "read_text", lambda path: texts.get(path))
 
 
 @pytest.mark.parametrize(
@@ -39,35 +46,35 @@ def files(module: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[st
     ],
 )
 def test_platform_is_what_os_release_says(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, id_: str, like: list[str], version: str
+    system: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, id_: str, like: list[str], version: str
 ) -> None:
     with (DATA / "os-release" / name).open(encoding="utf-8", newline="") as file:
-        files(module, monkeypatch, {"/etc/os-release": file.read()})
-    said = module.platform_facts()
+        files(system, monkeypatch, {"/etc/os-release": file.read()})
+    said = system.facts()
     assert (said["id"], said["id_like"], said["version"]) == (id_, like, version)
     assert said["name"]
     assert (said["machine"], said["kernel"]) == (os.uname().machine, os.uname().release)
 
 
-def test_codename_is_told_where_there_is_no_version(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codename_is_told_where_there_is_no_version(system: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DATA / "os-release" / "debian-testing").read_text(encoding="utf-8")
-    files(module, monkeypatch, {"/etc/os-release": text})
-    assert module.platform_facts()["codename"] == "forky"
+    files(system, monkeypatch, {"/etc/os-release": text})
+    assert system.facts()["codename"] == "forky"
 
 
 def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    system: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files(module, monkeypatch, {"/usr/lib/os-release": "ID=debian\nVERSION_ID=12\n"})
-    assert module.platform_facts()["id"] == "debian"
-    files(module, monkeypatch, {"/etc/redhat-release": "CentOS release 6.10 (Final)\n"})
-    said = module.platform_facts()
+    files(system, monkeypatch, {"/usr/lib/os-release": "ID=debian\nVERSION_ID=12\n"})
+    assert system.facts()["id"] == "debian"
+    files(system, monkeypatch, {"/etc/redhat-release": "CentOS release 6.10 (Final)\n"})
+    said = system.facts()
     assert (said["id"], said["id_like"], said["version"]) == ("centos", ["rhel"], "6.10")
 
 
-def test_host_that_says_nothing_is_unknown_and_no_error(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    files(module, monkeypatch, {})
-    assert module.platform_facts()["id"] == "unknown"
+def test_host_that_says_nothing_is_unknown_and_no_error(system: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(system, monkeypatch, {})
+    assert system.facts()["id"] == "unknown"
 
 
 def test_program_is_looked_for_where_administrators_have_them(module: ModuleType) -> None:
@@ -132,6 +139,17 @@ def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Pa
             *("driver", "cards", "processes", "problem", "toolkits", "gcc", "answer", "evidence")
         }
         assert state["inventory"] == {"profile": "modern"}
+
+
+def test_gcc_that_builds_find_is_told_beside_the_one_for_nvcc(
+    run_module: Run, generation: Path, tmp_path: Path
+) -> None:
+    other = program(tmp_path / "gcc-9", "#!/bin/sh\necho 9.5.0\n")
+    given = {"stack_root": generation.parents[1], "inventory": {"gcc": str(other)}}
+    state = run_module("stack_state", **given)["state"]
+    assert state["gpu"]["gcc"] == "9.5.0"
+    assert state["gcc"] == run_module("stack_state", stack_root=given["stack_root"])["state"]["gpu"]["gcc"]
+    assert state["gcc"] != "9.5.0"
 
 
 def test_lease_is_told(run_module: Run, generation: Path) -> None:

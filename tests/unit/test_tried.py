@@ -234,6 +234,13 @@ def test_versions_of_a_host_are_those_that_its_builds_use() -> None:
     }
 
 
+def test_gcc_of_the_inventory_is_for_nvcc_and_not_the_one_that_builds_torch() -> None:
+    document = state_of("bare").model_dump()
+    document["gpu"]["gcc"], document["inventory"]["gcc"] = "9.5.0", "/usr/bin/gcc-9"
+    state = HostState.model_validate(document | {"gcc": "16.2.0"})
+    assert tried.versions_of(state)["gcc"] == "16.2.0"
+
+
 def test_hosts_get_the_rules_for_what_they_do_not_have_yet() -> None:
     rules = tried.unsupported(FIXED, {"cmake": "3.31"})
     assert [(rule["name"], rule["packages"], rule["versions"]) for rule in rules] == [
