@@ -77,6 +77,17 @@ def test_host_that_says_nothing_is_unknown_and_no_error(system: ModuleType, monk
     assert system.facts()["id"] == "unknown"
 
 
+def test_glibc_is_that_of_the_host_whatever_its_python_was_built_for(
+    system: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """platform.libc_ver() of Python 2.7 to 3.7 tells the newest glibc that Python's own file asks for."""
+    monkeypatch.setattr(system.platform, "libc_ver", lambda: ("glibc", "2.2.5"))
+    name = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    assert system.facts()["libc"] == name.replace(" ", "-")
+    monkeypatch.setattr(system, "glibc", lambda: "")
+    assert system.facts()["libc"] == ""
+
+
 def test_program_is_looked_for_where_administrators_have_them(module: ModuleType) -> None:
     assert module.path_of("no-such-program") is None
     assert module.path_of("sh") in ("/bin/sh", "/usr/bin/sh")

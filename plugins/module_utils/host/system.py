@@ -1,5 +1,5 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""The system of a host, from its os-release file.
+"""The system of a host, from its os-release file, and its glibc.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -13,6 +13,7 @@ import re
 
 from .environment import path_of
 from .files import read_text
+from .runtime import glibc
 from ..rules.packages import COMMANDS
 
 
@@ -30,7 +31,7 @@ def os_release():
 
 def facts():
     """The facts about the system that the recipe depends on."""
-    pairs = os_release()
+    pairs, libc = os_release(), glibc()
     return {
         "id": pairs.get("ID", "unknown").lower(),
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
@@ -39,6 +40,6 @@ def facts():
         "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
         "machine": platform.machine(),
         "kernel": platform.release(),
-        "libc": "-".join(platform.libc_ver()),
+        "libc": "glibc-%s" % libc if libc else "",
         "managers": [name for name in sorted(COMMANDS.values()) if path_of(name)],
     }
