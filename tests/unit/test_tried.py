@@ -265,6 +265,9 @@ def test_versions_that_an_edit_refuses_are_known_not_to_work_and_no_others() -> 
         fine, refused = [f"1.{minor[1]}.9"], [f"1.{int(minor[1]) + 1}.0", "2.0.0"]
     if major:
         fine, refused = [f"{major[1]}.0.0"], [f"{int(major[1]) + 1}.0.0"]
+    oldest = re.search(r"_series < 1(\d\d) or", text)
+    if oldest:
+        fine, refused = [f"1.{int(oldest[1])}.0", *fine], [f"1.{int(oldest[1]) - 1}.9", "1.6.10", *refused]
     for version in ("1.8.12", *fine, *refused):
         said = tried.compare(TABLE, "debian-12-x86_64", {"hdf5": version})
         assert bool(said.refusals) == (version in refused), version
