@@ -64,8 +64,7 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
 
     `skip_checks` names rules that are not applied, because the operator knows that they do not hold for this host.
     """
-    skipped = set(skip_checks)
-    rules = [rule for rule in RULES if rule.name not in skipped]
+    rules = _applied(skip_checks)
     fitting = list(_fitting(table, facts, rules))
     if fitting:
         return max(fitting, key=lambda one: number(one["cuda"]))
@@ -74,6 +73,20 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
             if next(_fitting(table, some, rules), None) is None:
                 return _contradiction(table, some, rules)
     raise AssertionError("no assignment fits all facts, and yet some fits every part of them")
+
+
+def broken(table: Compatibility, one: Assignment, skip_checks: Iterable[str] = ()) -> dict[str, str]:
+    """{rule: how this assignment breaks it}; a rule about a variable that it lacks is not broken."""
+    return _reasons(table, one, _applied(skip_checks))
+
+
+def _applied(skip_checks: Iterable[str]) -> list[Rule]:
+    skipped = set(skip_checks)
+    return [rule for rule in RULES if rule.name not in skipped]
+
+
+def _reasons(table: Compatibility, one: Assignment, rules: Sequence[Rule]) -> dict[str, str]:
+    return {rule.name: reason for rule in rules if (reason := _broken(table, one, rule))}
 
 
 def _assignments(table: Compatibility, facts: Sequence[Fact]) -> Iterator[Assignment]:
@@ -97,11 +110,7 @@ def _broken(table: Compatibility, assignment: Assignment, rule: Rule) -> str:
 
 def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Contradiction:
     """Explained with the assignment that breaks the fewest rules: it is most probably the intended one."""
-    broken = [
-        {rule.name: reason for rule in rules if (reason := _broken(table, assignment, rule))}
-        for assignment in _assignments(table, facts)
-    ]
-    least = min(broken, key=len)
+    least = min((_reasons(table, assignment, rules) for assignment in _assignments(table, facts)), key=len)
     return Contradiction(tuple(facts), tuple(least.values()), tuple(least))
 
 

@@ -40,6 +40,7 @@ def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
         return plan
     usual = catalogue.usual_versions()
     release = next((key for key in releases(plan.recipe.platform) if key in usual), "")
+    plan = trials.with_nvcc(plan, catalogue.load().compatibility, known)
     return trials.judged(plan, catalogue.tried_table(), known, usual.get(release))
 
 

@@ -37,7 +37,8 @@ class HostPlan:
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
     lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed; `local`
-    are in /usr/local. `untried` says what was never tried. `share` says under which other name the work is done.
+    are in /usr/local. `skip_checks` are the rules that the inventory says not to apply. `untried` says what was never
+    tried. `share` says under which other name the work is done.
     """
 
     host: str
@@ -59,6 +60,7 @@ class HostPlan:
     """The CUDA directory whose cuDNN a return restores; empty if it restores none."""
     versions: Mapping[str, str] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
+    skip_checks: tuple[str, ...] = ()
     untried: tuple[str, ...] = ()
     share: Share | None = None
     unpack: Unpack | None = None
@@ -164,6 +166,7 @@ def plan(
         over=over,
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
         local=frozenset(state.programs),
+        skip_checks=tuple(state.inventory.skip_checks),
         versions={**tried.versions_of(state), **({"cuda": recipe.gpu.cuda} if recipe.gpu else {})},
         share=share,
         unpack=unpack,

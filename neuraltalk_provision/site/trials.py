@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from neuraltalk_provision.catalogue import tried
+from neuraltalk_provision.catalogue.compatibility import broken
+from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.site.plan import HostPlan
 
 _NO_BUILDS = frozenset({"packages", "account"})
@@ -31,6 +33,26 @@ def judged(
     untried = [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]
     refusals = tuple(f"{plan.host}: {reason}" for reason in said.refusals)
     return replace(plan, refusals=plan.refusals + refusals, untried=(*said.untried, *untried))
+
+
+def with_nvcc(plan: HostPlan, table: Compatibility, packages: Mapping[str, str]) -> HostPlan:
+    """The plan, refused if the gcc of these OS packages, which are to be installed, is too new for its nvcc.
+
+    A gcc that is installed already, or that the inventory names, was compared when the recipe was chosen.
+    """
+    gpu, gcc = plan.recipe.gpu, tried.of_packages(packages).get("gcc", "")
+    builds = any(part.role == "gpu_stack" and part.name in plan.builds for part in plan.recipe.parts)
+    if gpu is None or gpu.gcc or not gcc or "gcc" in plan.versions or not builds:
+        return plan
+    found = broken(table, {"cuda": gpu.cuda, "gcc": gcc}, plan.skip_checks)
+    if not found:
+        return plan
+    cure = (
+        "Install an older gcc beside it and set gpu_stack_gcc to its path; or, to skip this check for this host, set "
+        f"gpu_stack_skip_checks: [{', '.join(found)}]"
+    )
+    reason = f"{plan.host}: gcc {gcc} of the OS packages would be installed. {'; '.join(found.values())}. {cure}"
+    return replace(plan, refusals=(*plan.refusals, reason))
 
 
 def _used(found: Mapping[str, str], builds: set[str]) -> dict[str, str]:

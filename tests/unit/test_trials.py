@@ -6,9 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from neuraltalk_provision.site import trials
-from neuraltalk_provision.site.plan import HostPlan
-from tests.unit.plans import RECIPE, part, planned
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue.gpu import Gpu
+from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.results.packages import PackagesInfoResult
+from neuraltalk_provision.site import packages, trials
+from neuraltalk_provision.site.plan import HostPlan, plan
+from tests.unit.plans import RECIPE, part, planned, state_of
 from tests.unit.test_tried import FIXED
 
 FULL = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1), part("loadcaffe", 1), part("python", 1)))
@@ -43,6 +47,50 @@ def test_what_was_never_tried_goes_on_and_is_told() -> None:
     said = trials.judged(bare(), FIXED, {"gcc": "4:16.1.0-1"})
     assert (said.refusals, said.untried) == ((), ("gcc 16.1.0 was never tried (tried: 10.2 to 14)",))
     assert said.as_json()["untried"] == list(said.untried)
+
+
+CUDA = replace(part("cutorch", 1), role="gpu_stack")
+GCC_16 = {"gcc": "4:16.2.0-1", "libhdf5-dev": "2.2.0-1"}
+
+
+def with_cards(gcc: str = "", cuda: str = "13.0") -> HostPlan:
+    """The plan for a bare host for whose cards cutorch is built."""
+    gpu = Gpu("modern", "9.0", "", cuda, "cuda-wheels", gcc, "", "")
+    return planned("bare", "node1", replace(FULL, gpu=gpu, parts=(*FULL.parts, CUDA)))
+
+
+def test_gcc_that_would_be_installed_and_is_too_new_for_nvcc_is_refused() -> None:
+    (words,) = trials.with_nvcc(with_cards(), catalogue.load().compatibility, GCC_16).refusals
+    assert words.startswith("node1: gcc 16.2.0 of the OS packages would be installed. nvcc of CUDA 13.0 accepts gcc up")
+    assert "set gpu_stack_gcc to its path" in words
+    assert words.endswith("set gpu_stack_skip_checks: [cuda-gcc]")
+
+
+def test_plan_compares_the_gcc_that_the_package_manager_names_with_nvcc() -> None:
+    versions = [{"package": "gcc", "version": GCC_16["gcc"]}]
+    said = PackagesInfoResult.model_validate({"lacks": [], "absent": [], "problem": "", "versions": versions})
+    assert len(packages.judged(with_cards(), said).refusals) == 1
+    document = state_of("bare").model_dump()
+    document["inventory"]["skip_checks"] = ["cuda-gcc"]
+    skipping = plan("node1", HostState.model_validate(document), with_cards().recipe)
+    assert packages.judged(skipping, said).refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("known", "versions"),
+    [
+        (bare(), GCC_16),
+        (with_cards(), {"gcc": "4:14.2.0-1"}),
+        (with_cards(), {}),
+        (with_cards(gcc="/usr/bin/gcc-14"), GCC_16),
+        (replace(with_cards(), versions={"gcc": "16.2.0"}), GCC_16),  # compared when its recipe was chosen
+        (replace(with_cards(), skip_checks=("cuda-gcc",)), GCC_16),
+        (replace(with_cards(), steps=()), GCC_16),
+    ],
+    ids=["no-cards", "fits", "unknown", "inventory", "installed", "skipped", "built"],
+)
+def test_gcc_that_does_not_matter_to_nvcc_is_not_refused(known: HostPlan, versions: dict[str, str]) -> None:
+    assert trials.with_nvcc(known, catalogue.load().compatibility, versions) == known
 
 
 @pytest.mark.parametrize("kind", ["converged", "unsealed"])
