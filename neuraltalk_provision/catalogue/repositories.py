@@ -30,14 +30,18 @@ class Repository(Row):
         return self.enable.get(system, self.enable["default"])
 
 
-def releases(platform: str) -> tuple[str, ...]:
-    """The keys of a platform in tables by release: its own, then `el-<major>`; none for Debian and its like."""
+def releases(platform: str, manager: str = "") -> tuple[str, ...]:
+    """The keys of a platform in tables by release: its own, then `el-<major>`; none for systems with apt.
+
+    `manager` is the package manager of its hosts; empty if no host is known.
+    """
     system, major, _ = target.split(platform) or ("",) * 3
-    return () if not system or target.manager_of(platform) == "apt" else (f"{system}-{major}", f"el-{major}")
+    manager = manager or target.manager_of(platform)
+    return () if not system or manager == "apt" else (f"{system}-{major}", f"el-{major}")
 
 
-def origins(rows: Iterable[Repository], platform: str) -> dict[str, str]:
+def origins(rows: Iterable[Repository], platform: str, manager: str = "") -> dict[str, str]:
     """{package: the repository that usually has it on this platform, with how it is enabled}."""
     system = platform.partition("-")[0]
-    keys = releases(platform)
+    keys = releases(platform, manager)
     return {name: f"{row.name} ({row.how(system)})" for row in rows if row.release in keys for name in row.holds}

@@ -167,7 +167,8 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
             plan.host: tried.unsupported(catalogues.tried_table(), plan.versions) for plan in listed
         },
         "provision_origins": {
-            plan.recipe.platform: origins(catalogues.repositories(), plan.recipe.platform) for plan in listed
+            plan.recipe.platform: origins(catalogues.repositories(), plan.recipe.platform, plan.recipe.manager)
+            for plan in listed
         },
         "provision_mirror": str(settings.mirror),
         "provision_artifact_url": settings.artifact_url.rstrip("/"),

@@ -39,7 +39,7 @@ def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     if plan.unpack:
         return plan
     usual = catalogue.usual_versions()
-    release = next((key for key in releases(plan.recipe.platform) if key in usual), "")
+    release = next((key for key in releases(plan.recipe.platform, plan.recipe.manager) if key in usual), "")
     plan = trials.with_nvcc(plan, catalogue.load().compatibility, known)
     return trials.judged(plan, catalogue.tried_table(), known, usual.get(release))
 
@@ -69,7 +69,8 @@ def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:
 
 
 def _origins(plan: HostPlan, result: PackagesInfoResult) -> str:
-    return usual_origins(result.lacks, origins(catalogue.repositories(), plan.recipe.platform))
+    recipe = plan.recipe
+    return usual_origins(result.lacks, origins(catalogue.repositories(), recipe.platform, recipe.manager))
 
 
 def _results(

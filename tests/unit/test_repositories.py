@@ -39,6 +39,12 @@ def test_missing_packages_are_told_with_the_repository_that_usually_has_them(pla
     assert usual_origins(("hdf5", "hdf5-devel", "openblas-devel", "make"), origins(ROWS, platform)) == words
 
 
+@pytest.mark.parametrize("platform", ["debian-12-x86_64", "elementary-8-x86_64", "sparky-7-x86_64"])
+def test_system_with_apt_is_never_taken_for_enterprise_linux_because_of_its_number(platform: str) -> None:
+    assert releases(platform, "apt") == ()
+    assert origins(ROWS, platform, "apt") == {}
+
+
 def test_red_hat_and_oracle_have_names_of_their_own() -> None:
     assert "codeready-builder-for-rhel-9" in origins(ROWS, "rhel-9-x86_64")["openblas-devel"]
     assert "ol8_codeready_builder" in origins(ROWS, "ol-8-x86_64")["openblas-devel"]

@@ -118,6 +118,15 @@ def test_usual_version_of_the_release_stands_for_one_that_is_not_known_and_refus
     assert [words.partition(" (")[0] for words in said.untried] == ["gcc 8.5.0 was never tried"]
 
 
+@pytest.mark.parametrize(("platform", "manager", "told"), [("sparky-7", "apt", 1), ("centos-7", "yum", 4)])
+def test_usual_versions_of_enterprise_linux_are_not_those_of_a_system_with_apt(
+    platform: str, manager: str, told: int
+) -> None:
+    recipe = replace(FULL, platform=f"{platform}-x86_64", manager=manager)
+    said = packages.judged(planned("bare", recipe=recipe), PackagesInfoResult(lacks=(), absent=(), problem=""))
+    assert len(said.untried) == told
+
+
 def test_hosts_of_which_the_same_is_said_are_one_line() -> None:
     plans = [replace(bare(f"node{number}"), untried=("HDF5 1.16.0 was never tried",)) for number in range(1, 8)]
     plans += [bare("other"), replace(bare("gpu1"), untried=("gcc 16 was never tried",))]
