@@ -12,7 +12,7 @@ from neuraltalk_provision.rules import machines
 
 FAMILIES = {
     "apt": ("debian", "ubuntu", "linuxmint", "raspbian", "pop", "kali", "devuan"),
-    "rpm": ("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific"),
+    "rpm": ("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific", "alinux", "tencentos"),
 }
 """{package manager: the IDs of the systems that are known to use it}."""
 _EL = frozenset({"centos", "ol", "rhel"})

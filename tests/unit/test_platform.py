@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostPlatform
@@ -71,3 +72,19 @@ def test_python_that_builds_is_known_by_its_first_number(version: str, first: st
 )
 def test_system_without_a_version_has_that_of_its_codename(given: HostPlatform, key: str) -> None:
     assert recognise(given, "node1").key == key
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (facts("alinux", "3", "rhel fedora centos anolis", "dnf yum"), "alinux-3-x86_64"),
+        (facts("tencentos", "4.2", "rhel fedora centos", "dnf yum"), "tencentos-4-x86_64"),
+        (facts("anolis", "8.8", "rhel fedora centos", "dnf yum"), "anolis-8-x86_64"),
+        (facts("elementary", "8", "ubuntu debian", "apt-get"), "elementary-8-x86_64"),
+    ],
+)
+def test_id_that_is_like_a_known_one_is_not_taken_for_a_misspelt_one(given: HostPlatform, key: str) -> None:
+    """Alibaba's and Tencent's systems: files for them have to be named like this."""
+    assert recognise(given, "node1").key == key
+    assert target.split(key) is not None
+    assert target.parse(key).key == key
