@@ -133,8 +133,10 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
     missing = [name for name in recipe.required if name not in state.packages]
     if state.platform.pip or "python" not in builds:
         return
-    coming = any(name.endswith("-pip") for name in missing)
-    if not coming or not _is_of_the_distribution(state.platform):
+    coming = next((name for name in missing if name.endswith("-pip")), "")
+    # A release that is not in our tables can have a Python 2.7 and get python3-pip, with a Python 3.
+    same = coming.startswith("python3-") == (not state.platform.python.startswith("2."))
+    if not coming or not same or not _is_of_the_distribution(state.platform):
         why = "is for another Python" if coming else "is installed"
         yield (
             f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip "

@@ -76,6 +76,7 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
         ("3.12.3", "/usr/local/bin/python3.12", "12", 1),
         ("3.12.3", "/usr/bin/python3", "99", 0),
         ("3.12.3", "/opt/python/bin/python3", "99", 1),
+        ("2.7.18", "/usr/bin/python", "99", 1),  # Amazon Linux 2: python3-pip is for a Python that comes with it
     ],
 )
 def test_pip_of_the_os_packages_counts_only_for_the_python_that_it_serves(
@@ -87,6 +88,14 @@ def test_pip_of_the_os_packages_counts_only_for_the_python_that_it_serves(
     refusals = plan("node1", HostState.model_validate(state), recipe).refusals
     assert len(refusals) == refused
     assert all("although the OS package of pip is for another Python" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize(("python", "refused"), [("2.7.5", 0), ("3.6.8", 1)])
+def test_python_pip_of_el_7_is_for_python_2(python: str, refused: int) -> None:
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)), required=("gcc", "python-pip"), manager="yum")
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["platform"] |= {"pip": False, "python": python, "executable": "/usr/bin/python", "id": "like-el"}
+    assert len(plan("node1", HostState.model_validate(state), recipe).refusals) == refused
 
 
 @pytest.mark.parametrize("name", ["pip", "gcc"])
