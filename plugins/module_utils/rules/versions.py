@@ -37,4 +37,6 @@ def within(version, bounds):
 
 def _holds(found, bound):
     # type: (tuple[int, ...], str) -> bool
-    return found < number(bound[1:]) if bound.startswith("<") else found >= number(bound[2:])
+    wanted = number(bound.lstrip("<>="))
+    found += (0,) * (len(wanted) - len(found))  # 14 is 14.0
+    return found < wanted if bound.startswith("<") else found >= wanted
