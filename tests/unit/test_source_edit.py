@@ -133,3 +133,15 @@ def test_mismatch_of_a_long_pattern_shows_lines_with_its_longest_word(load: Call
 def test_edits_are_taken_file_by_file_in_the_order_of_first_mention(load: Callable[[str], ModuleType]) -> None:
     grouped = load("rules.edits").by_file([FETCH, FFI, NVCC])
     assert [(name, len(edits)) for name, edits in grouped] == [("install.sh", 2), ("lua/ffi.lua", 1)]
+
+
+def test_lines_that_end_as_on_windows_are_named_instead_of_another_version(
+    load: Callable[[str], ModuleType],
+) -> None:
+    edits = load("rules.edits")
+    edit = {"file": "CMakeLists.txt", "pattern": "a(1)\nb(2)\n", "replacement": "", "count": 1, "reason": "r"}
+    with pytest.raises(edits.EditError, match=r"end with CR LF, as on Windows.*core\.autocrlf=false") as raised:
+        edits.apply_edits("a(1)\r\nb(2)\r\n", [edit])
+    assert "compare the archive's version" not in str(raised.value)
+    with pytest.raises(edits.EditError, match="compare the archive's version"):
+        edits.apply_edits("a(1)\r\nc(2)\r\n", [edit])

@@ -30,6 +30,12 @@ def apply_edits(text, edits):
 
 def _mismatch(text, edit, found):
     # type: (str, Mapping[str, Any], int) -> str
+    if text.replace("\r\n", "\n").count(edit["pattern"]) == int(edit["count"]):
+        return (
+            "%s: its lines end with CR LF, as on Windows, so that source edits do not find their places. Make the "
+            "archive again from sources as they were published, for example with `git clone -c core.autocrlf=false`"
+            % edit["file"]
+        )
     needle = max(edit["pattern"].strip().splitlines(), key=len).strip()
     words = sorted(needle.replace("(", " ").replace(")", " ").split(), key=len)
     likely = [
