@@ -61,6 +61,14 @@ def releases(python: str) -> tuple[Release, ...]:
     return tuple(one for one in _RELEASES.values() if one.python == python)
 
 
+def debians(versions: Iterable[str]) -> tuple[str, ...]:
+    """The releases of Debian that have one of these Pythons, the oldest first."""
+    wanted = set(versions)
+    return tuple(
+        str(major) for (system, major), one in _RELEASES.items() if system == "debian" and one.python in wanted
+    )
+
+
 def every_python() -> tuple[str, ...]:
     """Every Python that hosts have, the oldest first."""
     return tuple(sorted({one.python for one in _RELEASES.values()}, key=version))

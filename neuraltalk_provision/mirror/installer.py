@@ -14,13 +14,16 @@ FILE = "install-provision.sh"
 def text(wheels: lock.Entry) -> str:
     """The program for the wheels that this entry of the lock describes."""
     releases = pythons.CONTROLLER.values()
+    supported, old = [release.python for release in releases], catalogue.old_ansible()
     values = {
         "VERSION": wheels.version,
         "WHEELS": wheels.file,
         "SHA256": wheels.sha256,
-        "PYTHONS": " ".join(release.python for release in releases),
-        "OLD_ANSIBLE": catalogue.old_ansible().version,
-        "OLD_PYTHONS": " ".join(catalogue.old_ansible().pythons),
+        "PYTHONS": " ".join(supported),
+        "DEBIANS": " and ".join(pythons.debians(supported)),
+        "OLD_ANSIBLE": old.version,
+        "OLD_PYTHONS": " ".join(old.pythons),
+        "OLD_DEBIANS": " and ".join(pythons.debians(old.pythons)),
         "GLIBC": max((release.glibc for release in releases), key=pythons.version),
     }
     found = (resources.files(__package__) / FILE).read_text(encoding="utf-8")
