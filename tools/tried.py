@@ -1,7 +1,7 @@
 """`python -m tools.tried [ROWS.yaml]`: add trials of the real sources to the catalogue, and write the docs' table.
 
 ROWS.yaml has one row as in catalogue/data/tried.yaml, or a list of them, for example `.cache/tried.yaml`, which `make
-test-real` writes. A row replaces that of the same platform, but one that was not built does not replace one that was.
+test-real` writes. A row replaces that of the same platform, unless that was built, or trained on, and it was not.
 Comments of the data file are kept.
 """
 
@@ -45,11 +45,12 @@ def merged(rows: Sequence[Tried], new: Tried) -> list[Tried]:
     """The rows with a new one: in place of the row of the same platform, or at the end.
 
     Rows of a component are told apart by their HDF5, others by their CUDA. Raises ValueError if something that was
-    built would be replaced by a row that says that it was not.
+    built, or trained on, would be replaced by a row that says that it was not.
     """
     same = [row for row in rows if _key(row) == _key(new)]
-    if any(row.built for row in same) and not new.built:
-        raise ValueError(f"{new.platform} was not built, but it was before: find out why, or remove the old row")
+    for done, words in (("built", "built"), ("trained", "trained on")):
+        if any(getattr(row, done) for row in same) and not getattr(new, done):
+            raise ValueError(f"{new.platform} was not {words}, but it was before: find out why, or remove the old row")
     if same:
         return [new if row == same[0] else row for row in rows if row not in same[1:]]
     return [*rows, new]
@@ -65,9 +66,11 @@ def _given(document: Any) -> list[Tried]:
 
 
 def written(text: str, rows: Sequence[Tried]) -> str:
-    """The text of the data file with these rows; everything else in it is kept."""
-    head, _, rest = text.partition(_START)
+    """The text of the data file with these rows; all else is kept. ValueError if it lacks a mark."""
+    head, start, rest = text.partition(_START)
     _, mark, tail = rest.partition(_AFTER)
+    if not start or not mark:
+        raise ValueError(f"it lacks the line {(_AFTER if start else _START).strip()!r}, where its rows end or begin")
     items = yaml.safe_dump([_fields(row) for row in rows], sort_keys=False, width=110, allow_unicode=True)
     listed = "".join(f"  {line}\n" for line in items.splitlines())
     return head + _START + listed.rstrip("\n") + mark + tail
@@ -134,8 +137,13 @@ def main(arguments: Sequence[str], data: Path = DATA, document: Path = PAGE) -> 
         except (OSError, ValueError, ValidationError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2
-    texts = {data: written(data.read_text(encoding="utf-8"), rows)}
-    texts[document] = page(document.read_text(encoding="utf-8"), rows)
+    texts = {}
+    for path, make in ((data, written), (document, page)):
+        try:
+            texts[path] = make(path.read_text(encoding="utf-8"), rows)
+        except ValueError as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 2
     for path, text in texts.items():
         if _write(path, text):
             print(path)

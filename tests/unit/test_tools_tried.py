@@ -101,6 +101,26 @@ def test_platform_that_was_built_before_is_not_replaced_by_a_failure(
     assert "debian-15-x86_64 was not built, but it was before: find out why" in capsys.readouterr().err
 
 
+def test_platform_that_was_trained_on_is_not_replaced_by_one_on_which_training_failed(
+    tmp_path: Path, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(tmp_path, files, ROW)
+    before = files[0].read_text()
+    assert add(tmp_path, files, {**ROW, "trained": False}) == 2
+    assert files[0].read_text() == before
+    assert "debian-15-x86_64 was not trained on, but it was before: find out why" in capsys.readouterr().err
+
+
+def test_versions_that_are_known_to_fail_are_not_lost_with_their_heading(
+    tmp_path: Path, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = files[0].read_text().replace("# Versions that are known to fail", "# What fails")
+    files[0].write_text(text)
+    assert add(tmp_path, files, ROW) == 2
+    assert files[0].read_text() == text
+    assert "lacks the line" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "row", [{**ROW, "hdf5": 2.2}, {**ROW, "guessed": 1}, [[ROW]], "a: [", "", "x: \x01", "a" * (tried.LARGEST + 1)]
 )
