@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,8 +30,9 @@ class Platform:
 
     @property
     def major(self) -> str:
-        """The major version of the release as a string; empty if the host reports no version."""
-        return self.version.split(".")[0]
+        """The major version of the release as a string, 10 of `V10` too; empty if the host reports no number."""
+        number = re.match(r"[vV]?(\d+)", self.version)
+        return number[1] if number else ""
 
     @property
     def key(self) -> str:

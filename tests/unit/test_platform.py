@@ -81,10 +81,17 @@ def test_system_without_a_version_has_that_of_its_codename(given: HostPlatform, 
         (facts("tencentos", "4.2", "rhel fedora centos", "dnf yum"), "tencentos-4-x86_64"),
         (facts("anolis", "8.8", "rhel fedora centos", "dnf yum"), "anolis-8-x86_64"),
         (facts("elementary", "8", "ubuntu debian", "apt-get"), "elementary-8-x86_64"),
+        (facts("kylin", "V10", "", "dnf yum"), "kylin-10-x86_64"),
+        (facts("some", "12 (bookworm)", "debian", "apt-get"), "some-12-x86_64"),
     ],
 )
-def test_id_that_is_like_a_known_one_is_not_taken_for_a_misspelt_one(given: HostPlatform, key: str) -> None:
-    """Alibaba's and Tencent's systems: files for them have to be named like this."""
+def test_platform_that_a_host_says_can_be_in_the_name_of_a_file_for_it(given: HostPlatform, key: str) -> None:
+    """Some IDs are like others, and not every version is a number."""
     assert recognise(given, "node1").key == key
     assert target.split(key) is not None
     assert target.parse(key).key == key
+
+
+def test_version_without_a_number_is_none() -> None:
+    assert recognise(facts("some", "rolling", "debian", "apt-get"), "node1").key == "some-x86_64"
+    assert target.split("some-x86_64") is not None
