@@ -68,13 +68,17 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
             f"{host}: {facts.name or facts.id} has none of the package managers {', '.join(COMMANDS.values())}",
             advice="Only hosts with one of these package managers can be provisioned.",
         )
-    return Platform(
-        id=facts.id,
-        version=facts.version or _version(facts),
-        machine=facts.machine,
-        manager=manager,
-        python=(facts.python or "3").split(".")[0],
-    )
+    return _with(facts, manager)
+
+
+def key_of(facts: HostPlatform) -> str:
+    """The key of the platform that `facts` describe, whether it has a package manager or not."""
+    return _with(facts, "apt").key
+
+
+def _with(facts: HostPlatform, manager: Manager) -> Platform:
+    python = (facts.python or "3").split(".")[0]
+    return Platform(facts.id, facts.version or _version(facts), facts.machine, manager, python)
 
 
 def _version(facts: HostPlatform) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from neuraltalk_provision.catalogue.platform import Platform
+from neuraltalk_provision.catalogue.platform import key_of
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.checks import Check, Files
 from neuraltalk_provision.results.host_state import HostState, Toolkit
@@ -65,7 +65,7 @@ def facts(observed: Observed) -> Facts:
     state = observed.state
     if state is None:
         return Facts()
-    platform = Platform(state.platform.id, state.platform.version, state.platform.machine, "apt").key
+    platform = key_of(state.platform)
     by_group = {platform: _general(state)}
     # The driver writes the maker before the name, or not, depending on its version.
     models = tuple(sorted({card.name.removeprefix(_MAKER) for card in state.gpu.cards}))

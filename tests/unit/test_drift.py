@@ -17,6 +17,7 @@ from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import drift, drift_codes, drift_cures, drift_rows, findings, majority
+from neuraltalk_provision.fleet import observed as observing
 from neuraltalk_provision.fleet.drift import Report
 from neuraltalk_provision.fleet.findings import Accepted, Difference
 from neuraltalk_provision.fleet.observed import Facts, Observed
@@ -655,3 +656,9 @@ def test_units_call_the_command() -> None:
     service = (docs / "provision-drift.service").read_text(encoding="utf-8")
     assert "provision drift --json" in service
     assert "OnCalendar=" in (docs / "provision-drift.timer").read_text(encoding="utf-8")
+
+
+def test_platform_is_called_as_in_the_plan() -> None:
+    """Debian testing has no version: the plan knows it by its codename."""
+    found = observing.facts(observed(platform={"version": "", "codename": "forky"}))
+    assert found.platform == "debian-14-x86_64"

@@ -75,6 +75,8 @@ def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(
 def test_host_that_says_nothing_is_unknown_and_no_error(system: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     files(system, monkeypatch, {})
     assert system.facts()["id"] == "unknown"
+    files(system, monkeypatch, {"/etc/os-release": "ID=\nVERSION_ID=\n"})
+    assert system.facts()["id"] == "unknown"
 
 
 def test_glibc_is_that_of_the_host_whatever_its_python_was_built_for(

@@ -33,7 +33,7 @@ def facts():
     """The facts about the system that the recipe depends on."""
     pairs, libc = os_release(), glibc()
     return {
-        "id": pairs.get("ID", "unknown").lower(),
+        "id": (pairs.get("ID") or "unknown").lower(),
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
         "version": pairs.get("VERSION_ID", ""),
         "codename": pairs.get("VERSION_CODENAME", ""),
