@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from neuraltalk_provision.catalogue import pythons, tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Directory, HostPlatform, HostState
-from neuraltalk_provision.rules.packages import CACHE, LOCAL, SCRIPTS, WRITTEN
+from neuraltalk_provision.rules.packages import CACHE, HDF5_LIBRARY, LOCAL, SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
@@ -25,6 +26,26 @@ WHAT_IS_LIMITED = {
     "nproc": "the number of processes (ulimit -u)",
     "nofile": "the number of open files (ulimit -n)",
 }
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What builds find by itself: its key in HostState.programs, its name, and its name with what it belongs to."""
+
+    key: str
+    name: str
+    of: str
+
+
+PIECES = (
+    ("protobuf", Piece("protoc", "protoc", "protoc"), Piece("protobuf", "the headers", "the headers of protobuf")),
+    (
+        "hdf5",
+        Piece("hdf5", "the headers", "the headers of HDF5"),
+        Piece(HDF5_LIBRARY, "the library", "the library of HDF5"),
+    ),
+)
+"""(what is compared with what was tried, and the two pieces of it that must have one version)."""
 UNPACKED = 4
 """How much larger OS packages are when they are installed."""
 
@@ -42,7 +63,7 @@ def obstacles(
     yield from _pip(state, recipe, builds)
     yield from _programs(state, builds)
     yield from _limits(state, recipe, builds)
-    yield from _protobuf(state, builds)
+    yield from _mixed(state, builds)
     yield from _elsewhere(state, recipe, builds, shares)
     yield from _disk(state, recipe, builds)
 
@@ -183,22 +204,21 @@ def _limits(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator
             )
 
 
-def _protobuf(state: HostState, builds: Sequence[str]) -> Iterator[str]:
-    """Why builds would use a compiler and headers of protobuf that do not fit: one of both is in /usr/local."""
-    own = (state.programs.get("protoc", ""), state.programs.get("protobuf", ""))
-    package = tried.of_packages(state.packages).get("protobuf", "")
-    compiler, headers = (_release(version or package) for version in own)
-    # What the OS package will be is not known before it is installed.
-    if "loadcaffe" not in builds or not any(own) or not compiler or not headers or compiler == headers:
-        return
-    there = f"protoc {own[0]}" if own[0] else f"the headers of protobuf {own[1]}"
-    other = f"{'the headers' if own[0] else 'protoc'} of the OS package, {package}"
-    if all(own):
-        other = f"the headers of protobuf {own[1]}"
-    yield (
-        f"{LOCAL} has {there}, which does not fit {other}, and builds use both: remove it from {LOCAL}, or "
-        "install the same version of both there"
-    )
+def _mixed(state: HostState, builds: Sequence[str]) -> Iterator[str]:
+    """Why builds would mix two versions of a library: what is in /usr/local does not fit."""
+    for what, one, two in PIECES:
+        own = (state.programs.get(one.key, ""), state.programs.get(two.key, ""))
+        package = tried.of_packages(state.packages).get(what, "")
+        first, second = (_release(version or package) for version in own)
+        # What the OS package will be is not known before it is installed.
+        if tried.USERS[what] not in builds or not any(own) or not first or not second or first == second:
+            continue
+        there = f"{one.of} {own[0]}" if own[0] else f"{two.of} {own[1]}"
+        other = f"{two.of} {own[1]}" if all(own) else f"{(two if own[0] else one).name} of the OS package, {package}"
+        yield (
+            f"{LOCAL} has {there}, which does not fit {other}, and builds use both: remove it from {LOCAL}, or "
+            "install the same version of both there"
+        )
 
 
 def _release(version: str) -> str:

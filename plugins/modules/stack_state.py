@@ -85,7 +85,7 @@ state:
       description: The version of each named package that is installed.
       type: dict
     programs:
-      description: The versions of C(cmake), C(protoc), C(protobuf), C(hdf5) below /usr/local, which builds use.
+      description: Versions of C(cmake), C(protoc), C(protobuf), C(hdf5), C(libhdf5) below /usr/local, which builds use.
       type: dict
     broken:
       description:

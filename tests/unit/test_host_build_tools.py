@@ -47,6 +47,19 @@ def test_hdf5_of_a_distribution_s_layout_is_found_too(tmp_path: Path) -> None:
     assert build_tools.own(str(tmp_path))["hdf5"] == "1.14.5"
 
 
+@pytest.mark.parametrize("folder", ["lib", "lib64", "lib/hdf5/serial"])
+def test_version_of_hdf5_s_library_is_that_in_its_file(tmp_path: Path, folder: str) -> None:
+    assert "libhdf5" not in build_tools.own(str(local(tmp_path)))
+    library = tmp_path / folder / "libhdf5.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"\x7fELF\0\xffHDF5 library version: 1.12.0\0more\0")
+    assert build_tools.own(str(tmp_path))["libhdf5"] == "1.12.0"
+    library.write_bytes(b"INPUT(libhdf5.so.200)\n")  # nothing is known of it, so it is taken to fit
+    assert build_tools.own(str(tmp_path))["libhdf5"] == "1.14.5"
+    (tmp_path / "include" / "H5public.h").unlink()
+    assert "libhdf5" not in build_tools.own(str(tmp_path))
+
+
 def test_version_of_hdf5_needs_all_three_numbers(tmp_path: Path) -> None:
     header = local(tmp_path) / "include" / "H5public.h"
     header.write_text(NUMBERS.replace("H5_VERS_RELEASE 5", "H5_VERS_RELEASE"), encoding="utf-8")

@@ -195,6 +195,35 @@ def test_compiler_and_headers_of_protobuf_fit_each_other(own: dict[str, str], pa
     assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
 
 
+@pytest.mark.parametrize(
+    ("own", "package", "words"),
+    [
+        (
+            {"hdf5": "1.14.5"},
+            "1.10.8-1",
+            "/usr/local has the headers of HDF5 1.14.5, which does not fit the library of",
+        ),
+        (
+            {"libhdf5": "1.14.5"},
+            "1.10.8-1",
+            "the library of HDF5 1.14.5, which does not fit the headers of the OS pack",
+        ),
+        ({"hdf5": "1.14.5", "libhdf5": "1.12.0"}, "", "which does not fit the library of HDF5 1.12.0"),
+        ({"hdf5": "1.14.5", "libhdf5": "1.14.5"}, "1.10.8-1", ""),
+        ({"hdf5": "1.14.5"}, "", ""),
+        ({"hdf5": "1.10.8"}, "1.10.8-1", ""),
+    ],
+)
+def test_headers_and_library_of_hdf5_fit_each_other(own: dict[str, str], package: str, words: str) -> None:
+    """CMake searches each by itself, /usr/local first."""
+    state = copy.deepcopy(HOSTS["bare"]["state"]) | {"programs": own}
+    state["packages"] = {"hdf5-devel": package} if package else {}
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1)))
+    refusals = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert [words in refusal for refusal in refusals] == [True] * bool(words)
+    assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
+
+
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:
     state = copy.deepcopy(HOSTS["converged"]["state"])
     state["stack"]["generations"][RECIPE.id]["manifest"] = False

@@ -13,12 +13,14 @@ import re
 
 from .commands import output_of
 from .files import read_text
-from ..rules.packages import LOCAL
+from ..rules.packages import HDF5_LIBRARY, LOCAL
 
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9}){1,3})"
 _PROGRAMS = {"cmake": r"cmake3? version " + _NUMBER, "protoc": r"libprotoc " + _NUMBER}
 """{program: its version in the output of --version}."""
 _HDF5 = ("H5_VERS_MAJOR", "H5_VERS_MINOR", "H5_VERS_RELEASE")
+_LIBRARY = r"HDF5 library version:? " + _NUMBER
+_FOLDERS = ("lib/hdf5/serial", "lib", "lib64/hdf5/serial", "lib64")
 _PROTOBUF = r"#\s*define\s+GOOGLE_PROTOBUF_VERSION\s+(\d{7,9})\b"
 
 
@@ -31,12 +33,14 @@ def own(local=LOCAL):
         found[name] = _first(pattern, text)
     for folder in ("hdf5/serial", ""):  # CMake searches in this order
         found["hdf5"] = found.get("hdf5") or _of_hdf5(_text(os.path.join(include, folder, "H5public.h")))
+    libraries = [os.path.join(local, folder, HDF5_LIBRARY + ".so") for folder in _FOLDERS]
+    found[HDF5_LIBRARY] = "".join([_of_library(path, found["hdf5"]) for path in libraries if os.path.isfile(path)][:1])
     found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
     return dict((name, version) for name, version in found.items() if version)
 
 
 def _text(path):
-    """The text of a header; empty if it cannot be read."""
+    """The text of a header or library; empty if it cannot be read."""
     try:
         return read_text(path) or ""
     except (IOError, OSError):
@@ -52,6 +56,11 @@ def _of_hdf5(text):
     """The version in HDF5's header; empty if it lacks one of the three numbers."""
     numbers = [_first(r"#\s*define\s+%s\s+(\d{1,9})\b" % name, text) for name in _HDF5]
     return ".".join(numbers) if all(numbers) else ""
+
+
+def _of_library(path, headers):
+    """The version in a library of HDF5, or that of its headers if it tells none."""
+    return _first(_LIBRARY, _text(path)) or headers
 
 
 def _of_number(text):
