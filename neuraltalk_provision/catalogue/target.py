@@ -15,7 +15,6 @@ FAMILIES = {
     "rpm": ("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific", "alinux", "tencentos"),
 }
 """{package manager: the IDs of the systems that are known to use it}."""
-_EL = frozenset({"centos", "ol", "rhel"})
 _OTHER_IDS = {
     "redhat": "rhel",
     "red-hat": "rhel",
@@ -64,7 +63,7 @@ class Target:
     def python(self) -> str:
         """The major version of the Python that its hosts have."""
         known = pythons.release(self.id, self.major)
-        return known.python.partition(".")[0] if known else "2" if self.id in _EL and self.major <= 7 else "3"
+        return known.python.partition(".")[0] if known else "2" if self.id in pythons.EL and self.major <= 7 else "3"
 
     @property
     def manager(self) -> str:

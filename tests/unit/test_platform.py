@@ -95,3 +95,10 @@ def test_platform_that_a_host_says_can_be_in_the_name_of_a_file_for_it(given: Ho
 def test_version_without_a_number_is_none() -> None:
     assert recognise(facts("some", "rolling", "debian", "apt-get"), "node1").key == "some-x86_64"
     assert target.split("some-x86_64") is not None
+
+
+@pytest.mark.parametrize("system", ["centos", "ol", "rhel", "scientific"])
+def test_python_of_every_el_7_is_python_2(system: str) -> None:
+    assert target.parse(f"{system}-7-x86_64").python == "2"
+    assert target.parse(f"{system}-6-x86_64").python == "2"
+    assert target.parse(f"{system}-8-x86_64").python == "3"
