@@ -13,6 +13,8 @@ from itertools import combinations, product
 
 from neuraltalk_provision.catalogue.model import Compatibility
 
+CUDA_GCC = "cuda-gcc"
+"""The name of the rule about nvcc and gcc."""
 Assignment = Mapping[str, str]
 """{variable: value}; the value is empty if it is not known or the thing does not exist."""
 
@@ -64,7 +66,8 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
 
     `skip_checks` names rules that are not applied, because the operator knows that they do not hold for this host.
     """
-    rules = _applied(skip_checks)
+    skipped = set(skip_checks)
+    rules = [rule for rule in RULES if rule.name not in skipped]
     fitting = list(_fitting(table, facts, rules))
     if fitting:
         return max(fitting, key=lambda one: number(one["cuda"]))
@@ -73,20 +76,6 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
             if next(_fitting(table, some, rules), None) is None:
                 return _contradiction(table, some, rules)
     raise AssertionError("no assignment fits all facts, and yet some fits every part of them")
-
-
-def broken(table: Compatibility, one: Assignment, skip_checks: Iterable[str] = ()) -> dict[str, str]:
-    """{rule: how this assignment breaks it}; a rule about a variable that it lacks is not broken."""
-    return _reasons(table, one, _applied(skip_checks))
-
-
-def _applied(skip_checks: Iterable[str]) -> list[Rule]:
-    skipped = set(skip_checks)
-    return [rule for rule in RULES if rule.name not in skipped]
-
-
-def _reasons(table: Compatibility, one: Assignment, rules: Sequence[Rule]) -> dict[str, str]:
-    return {rule.name: reason for rule in rules if (reason := _broken(table, one, rule))}
 
 
 def _assignments(table: Compatibility, facts: Sequence[Fact]) -> Iterator[Assignment]:
@@ -110,7 +99,11 @@ def _broken(table: Compatibility, assignment: Assignment, rule: Rule) -> str:
 
 def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[Rule]) -> Contradiction:
     """Explained with the assignment that breaks the fewest rules: it is most probably the intended one."""
-    least = min((_reasons(table, assignment, rules) for assignment in _assignments(table, facts)), key=len)
+    broken = [
+        {rule.name: reason for rule in rules if (reason := _broken(table, assignment, rule))}
+        for assignment in _assignments(table, facts)
+    ]
+    least = min(broken, key=len)
     return Contradiction(tuple(facts), tuple(least.values()), tuple(least))
 
 
@@ -135,6 +128,15 @@ def _cuda_gcc(table: Compatibility, one: Assignment) -> str:
     if row is None or within(one["gcc"], ("0", row.gcc)):
         return ""
     return f"nvcc of CUDA {one['cuda']} accepts gcc up to {row.gcc}, but the host has {one['gcc']}"
+
+
+def refused_gcc(table: Compatibility, cuda: str) -> str:
+    """The range of the versions of gcc that nvcc does not accept, such as `>=16`; empty if none are known."""
+    row = table.cuda.get(cuda)
+    if row is None:
+        return ""
+    *first, last = number(row.gcc)
+    return f">={'.'.join(map(str, (*first, last + 1)))}"
 
 
 def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
@@ -199,7 +201,7 @@ def _cudnn_rock(table: Compatibility, one: Assignment) -> str:
 RULES = (
     Rule("cuda-known", ("cuda",), _cuda_known),
     Rule("cuda-driver", ("cuda", "driver"), _cuda_driver),
-    Rule("cuda-gcc", ("cuda", "gcc"), _cuda_gcc),
+    Rule(CUDA_GCC, ("cuda", "gcc"), _cuda_gcc),
     Rule("cuda-glibc", ("cuda", "glibc"), _cuda_glibc),
     Rule("cuda-capability", ("cuda", "capability"), _cuda_capability),
     Rule("cuda-profile", ("cuda", "profile"), _cuda_profile),

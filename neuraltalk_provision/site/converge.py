@@ -16,7 +16,7 @@ from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings, certificates
-from neuraltalk_provision.site import controller, host_state, leases, recipes, sharing, steps
+from neuraltalk_provision.site import controller, host_state, leases, recipes, sharing, steps, trials
 from neuraltalk_provision.site.events import Change, Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, following, plan
@@ -164,7 +164,9 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_recipes": {plan.recipe.id: plan.recipe.as_vars() for plan in listed},
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
         "provision_unsupported": {
-            plan.host: tried.unsupported(catalogues.tried_table(), plan.versions) for plan in listed
+            plan.host: tried.unsupported(catalogues.tried_table(), plan.versions)
+            + trials.nvcc_rules(plan, catalogues.load().compatibility)
+            for plan in listed
         },
         "provision_origins": {
             plan.recipe.platform: origins(catalogues.repositories(), plan.recipe.platform, plan.recipe.manager)

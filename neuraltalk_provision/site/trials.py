@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from neuraltalk_provision.catalogue import tried
-from neuraltalk_provision.catalogue.compatibility import broken
+from neuraltalk_provision.catalogue.compatibility import CUDA_GCC, refused_gcc
 from neuraltalk_provision.catalogue.model import Compatibility
+from neuraltalk_provision.rules import versions
 from neuraltalk_provision.site.plan import HostPlan
 
 _NO_BUILDS = frozenset({"packages", "account"})
@@ -35,24 +37,32 @@ def judged(
     return replace(plan, refusals=plan.refusals + refusals, untried=(*said.untried, *untried))
 
 
-def with_nvcc(plan: HostPlan, table: Compatibility, packages: Mapping[str, str]) -> HostPlan:
-    """The plan, refused if the gcc of these OS packages, which are to be installed, is too new for its nvcc.
+def nvcc_rules(plan: HostPlan, table: Compatibility) -> list[dict[str, Any]]:
+    """The rule by which a host refuses a gcc that is too new for its nvcc before it installs OS packages, if any.
 
     A gcc that is installed already, or that the inventory names, was compared when the recipe was chosen.
     """
-    gpu, gcc = plan.recipe.gpu, tried.of_packages(packages).get("gcc", "")
+    gpu = plan.recipe.gpu
     builds = any(part.role == "gpu_stack" and part.name in plan.builds for part in plan.recipe.parts)
-    if gpu is None or gpu.gcc or not gcc or "gcc" in plan.versions or not builds:
-        return plan
-    found = broken(table, {"cuda": gpu.cuda, "gcc": gcc}, plan.skip_checks)
-    if not found:
-        return plan
-    cure = (
-        "Install an older gcc beside it and set gpu_stack_gcc to its path; or, to skip this check for this host, set "
-        f"gpu_stack_skip_checks: [{', '.join(found)}]"
+    if gpu is None or gpu.gcc or "gcc" in plan.versions or CUDA_GCC in plan.skip_checks or not builds:
+        return []
+    refused = refused_gcc(table, gpu.cuda)
+    if not refused:
+        return []
+    words = (
+        f"is too new for nvcc of CUDA {gpu.cuda}, which accepts gcc up to {table.cuda[gpu.cuda].gcc}. Install an older "
+        "gcc and g++ first and set gpu_stack_gcc to its path; or, to skip this check for this host, set "
+        f"gpu_stack_skip_checks: [{CUDA_GCC}]"
     )
-    reason = f"{plan.host}: gcc {gcc} of the OS packages would be installed. {'; '.join(found.values())}. {cure}"
-    return replace(plan, refusals=(*plan.refusals, reason))
+    return [{"name": "gcc", "packages": list(tried.PACKAGES["gcc"]), "versions": refused, "words": words}]
+
+
+def with_nvcc(plan: HostPlan, table: Compatibility, packages: Mapping[str, str]) -> HostPlan:
+    """The plan, refused if the gcc of these OS packages, which are to be installed, is too new for its nvcc."""
+    gcc = tried.of_packages(packages).get("gcc", "")
+    found = [rule["words"] for rule in nvcc_rules(plan, table) if versions.within(gcc, rule["versions"])]
+    refusals = [f"{plan.host}: gcc {gcc} of the OS packages, which would be installed, {words}" for words in found]
+    return replace(plan, refusals=(*plan.refusals, *refusals))
 
 
 def _used(found: Mapping[str, str], builds: set[str]) -> dict[str, str]:

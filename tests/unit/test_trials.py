@@ -7,10 +7,14 @@ from dataclasses import replace
 import pytest
 
 from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue import compatibility
+from neuraltalk_provision.catalogue.compatibility import Contradiction, Fact
 from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.results.packages import PackagesInfoResult
-from neuraltalk_provision.site import packages, trials
+from neuraltalk_provision.rules import versions
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import converge, packages, trials
 from neuraltalk_provision.site.plan import HostPlan, plan
 from tests.unit.plans import RECIPE, part, planned, state_of
 from tests.unit.test_tried import FIXED
@@ -61,14 +65,36 @@ def with_cards(gcc: str = "", cuda: str = "13.0") -> HostPlan:
 
 def test_gcc_that_would_be_installed_and_is_too_new_for_nvcc_is_refused() -> None:
     (words,) = trials.with_nvcc(with_cards(), catalogue.load().compatibility, GCC_16).refusals
-    assert words.startswith("node1: gcc 16.2.0 of the OS packages would be installed. nvcc of CUDA 13.0 accepts gcc up")
+    assert words.startswith(
+        "node1: gcc 16.2.0 of the OS packages, which would be installed, is too new for nvcc of CUDA 13"
+    )
     assert "set gpu_stack_gcc to its path" in words
     assert words.endswith("set gpu_stack_skip_checks: [cuda-gcc]")
 
 
+def test_host_refuses_that_gcc_itself_if_the_plan_could_not_know_it() -> None:
+    """The host has not read its own repositories before."""
+    (rule,) = trials.nvcc_rules(with_cards(), catalogue.load().compatibility)
+    assert (rule["name"], rule["packages"], rule["versions"]) == ("gcc", ["gcc"], ">=16")
+    assert trials.nvcc_rules(with_cards(cuda="99.9"), catalogue.load().compatibility) == []
+    given = converge.variables([with_cards()], Settings())["provision_unsupported"]["node1"]
+    assert rule in given
+    assert {row["name"] for row in given} == {"gcc", "HDF5"}
+
+
+@pytest.mark.parametrize(("cuda", "accepted", "refused"), [("7.5", "4.9.4", "4.10"), ("8.0", "5.4", "6.1")])
+def test_range_that_nvcc_refuses_is_that_of_the_table(cuda: str, accepted: str, refused: str) -> None:
+    table = catalogue.load().compatibility
+    bounds = compatibility.refused_gcc(table, cuda)
+    for gcc in (accepted, refused):
+        facts = [Fact("cuda", (cuda,), cuda), Fact("gcc", (gcc,), gcc)]
+        assert isinstance(compatibility.solve(table, facts), Contradiction) == versions.within(gcc, bounds)
+    assert versions.within(refused, bounds)
+
+
 def test_plan_compares_the_gcc_that_the_package_manager_names_with_nvcc() -> None:
-    versions = [{"package": "gcc", "version": GCC_16["gcc"]}]
-    said = PackagesInfoResult.model_validate({"lacks": [], "absent": [], "problem": "", "versions": versions})
+    row = {"package": "gcc", "version": GCC_16["gcc"]}
+    said = PackagesInfoResult.model_validate({"lacks": [], "absent": [], "problem": "", "versions": [row]})
     assert len(packages.judged(with_cards(), said).refusals) == 1
     document = state_of("bare").model_dump()
     document["inventory"]["skip_checks"] = ["cuda-gcc"]
@@ -77,7 +103,7 @@ def test_plan_compares_the_gcc_that_the_package_manager_names_with_nvcc() -> Non
 
 
 @pytest.mark.parametrize(
-    ("known", "versions"),
+    ("known", "installs"),
     [
         (bare(), GCC_16),
         (with_cards(), {"gcc": "4:14.2.0-1"}),
@@ -89,8 +115,8 @@ def test_plan_compares_the_gcc_that_the_package_manager_names_with_nvcc() -> Non
     ],
     ids=["no-cards", "fits", "unknown", "inventory", "installed", "skipped", "built"],
 )
-def test_gcc_that_does_not_matter_to_nvcc_is_not_refused(known: HostPlan, versions: dict[str, str]) -> None:
-    assert trials.with_nvcc(known, catalogue.load().compatibility, versions) == known
+def test_gcc_that_does_not_matter_to_nvcc_is_not_refused(known: HostPlan, installs: dict[str, str]) -> None:
+    assert trials.with_nvcc(known, catalogue.load().compatibility, installs) == known
 
 
 @pytest.mark.parametrize("kind", ["converged", "unsealed"])
