@@ -183,7 +183,12 @@ def _programs(state: HostState, builds: Sequence[str]) -> Iterator[str]:
                 f"{program.path} does not start: {program.words}. Repair pip of this Python (python3 -m pip comes from "
                 "an OS package, unless /usr/local has another pip), or set ansible_python_interpreter to another Python"
             )
-        elif program.name != "pip" and compiles:
+        elif program.name == HDF5_LIBRARY and "hdf5" in builds:
+            yield (
+                f"{program.path}, which builds would use, is not found when the stack runs: {program.words}. Name its "
+                "directory in a file of /etc/ld.so.conf.d and run ldconfig, or remove this HDF5"
+            )
+        elif program.name not in ("pip", HDF5_LIBRARY) and compiles:
             yield (
                 f"{program.path} does not start, and builds would use it: {program.words}. Repair it, or remove it so "
                 "that builds find the program of the distribution"

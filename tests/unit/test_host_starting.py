@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.module_utils.host import environment, starting
+from plugins.module_utils.host import environment, runtime, starting
 from plugins.module_utils.rules import layout
 from tests.unit.programs import program
 
@@ -72,3 +72,23 @@ def test_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
         (tmp_path / "alternative").symlink_to("clang")
     (tmp_path / "cc").symlink_to(tmp_path / "alternative")
     assert starting._changed(str(tmp_path / "cc")) > before
+
+
+def test_library_of_hdf5_that_the_loader_does_not_find_is_broken(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CMake finds it in /usr/local, but the stack loads it by its soname: nobody called ldconfig."""
+    program(place / "gcc", WORKING)
+    library = tmp_path / "lib" / "libhdf5.so"
+    library.parent.mkdir()
+    library.with_name("libhdf5.so.310.3.0").write_bytes(b"")
+    library.symlink_to("libhdf5.so.310.3.0")
+    found: dict[str, str] = {"libc.so.6": "/lib/libc.so.6"}
+    monkeypatch.setattr(runtime, "cached_libraries", lambda: found)
+    assert starting.broken(str(tmp_path / "none"), local=str(tmp_path / "no-local")) == []
+    (one,) = starting.broken(str(tmp_path / "none"), local=str(tmp_path))
+    assert (one["name"], one["path"]) == ("libhdf5", str(library))
+    found["libhdf5.so.310"] = str(library.with_name("libhdf5.so.310.3.0"))
+    assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []
+    found.clear()  # there is no ldconfig
+    assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []

@@ -224,6 +224,16 @@ def test_headers_and_library_of_hdf5_fit_each_other(own: dict[str, str], package
     assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
 
 
+def test_library_of_hdf5_that_the_loader_does_not_find_is_refused_if_hdf5_is_built() -> None:
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["broken"] = [{"name": "libhdf5", "path": "/usr/local/lib/libhdf5.so", "words": "not in ldconfig -p"}]
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1)))
+    (refusal,) = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert "/usr/local/lib/libhdf5.so, which builds would use, is not found when the stack runs" in refusal
+    assert "run ldconfig" in refusal
+    assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
+
+
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:
     state = copy.deepcopy(HOSTS["converged"]["state"])
     state["stack"]["generations"][RECIPE.id]["manifest"] = False

@@ -25,7 +25,10 @@ _PROTOBUF = r"#\s*define\s+GOOGLE_PROTOBUF_VERSION\s+(\d{7,9})\b"
 
 
 def own(local=LOCAL):
-    """{program or library: version} of what builds use instead of OS packages, as far as it is known."""
+    """{program or library: version} of what builds use instead of OS packages, as far as it is known.
+
+    A library of HDF5 that does not tell its version is taken to have that of its headers.
+    """
     include, found = os.path.join(local, "include"), {}
     for name, pattern in _PROGRAMS.items():
         program = os.path.join(local, "bin", name)
@@ -33,10 +36,16 @@ def own(local=LOCAL):
         found[name] = _first(pattern, text)
     for folder in ("hdf5/serial", ""):  # CMake searches in this order
         found["hdf5"] = found.get("hdf5") or _of_hdf5(_text(os.path.join(include, folder, "H5public.h")))
-    libraries = [os.path.join(local, folder, HDF5_LIBRARY + ".so") for folder in _FOLDERS]
-    found[HDF5_LIBRARY] = "".join([_of_library(path, found["hdf5"]) for path in libraries if os.path.isfile(path)][:1])
+    library = hdf5_library(local)
+    found[HDF5_LIBRARY] = (_first(_LIBRARY, _text(library)) or found["hdf5"]) if library else ""
     found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
     return dict((name, version) for name, version in found.items() if version)
+
+
+def hdf5_library(local=LOCAL):
+    """The path of HDF5's library that builds find there; empty if there is none."""
+    paths = [os.path.join(local, folder, HDF5_LIBRARY + ".so") for folder in _FOLDERS]
+    return next((path for path in paths if os.path.isfile(path)), "")
 
 
 def _text(path):
@@ -56,11 +65,6 @@ def _of_hdf5(text):
     """The version in HDF5's header; empty if it lacks one of the three numbers."""
     numbers = [_first(r"#\s*define\s+%s\s+(\d{1,9})\b" % name, text) for name in _HDF5]
     return ".".join(numbers) if all(numbers) else ""
-
-
-def _of_library(path, headers):
-    """The version in a library of HDF5, or that of its headers if it tells none."""
-    return _first(_LIBRARY, _text(path)) or headers
 
 
 def _of_number(text):

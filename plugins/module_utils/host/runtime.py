@@ -34,7 +34,7 @@ def facts(sonames, directories, with_packages, interpreter=""):
     `interpreter` is the inventory's ansible_python_interpreter. `directories` are searched first. With
     `with_packages`, the OS package of each library is looked up.
     """
-    cached = _cache()
+    cached = cached_libraries()
     libraries = {}
     for soname in sonames:
         path = _find(soname, directories, cached)
@@ -64,11 +64,11 @@ def glibc():
             return version
     except (ValueError, OSError):
         pass
-    path = _find("libc.so.6", (), _cache())
+    path = _find("libc.so.6", (), cached_libraries())
     return glibc_of(defined_versions(path) or ()) if path else ""
 
 
-def _cache():
+def cached_libraries():
     """{soname: path} in the loader's cache; the first one counts."""
     text, _code = output_of([_LDCONFIG, "-p"], errors=False)
     found = {}  # type: dict[str, str]
@@ -86,6 +86,12 @@ def _find(soname, directories, cached):
         if os.path.isfile(path):
             return path
     return ""
+
+
+def is_found(path):
+    """Whether the loader finds this library by its soname; True if there is no cache of libraries."""
+    cached = [os.path.realpath(other) for other in cached_libraries().values()]
+    return not cached or os.path.realpath(path) in cached
 
 
 def package_of(path):

@@ -11,17 +11,21 @@ __metaclass__ = type
 
 import os
 
+from . import build_tools, runtime
 from .commands import output_of
 from .environment import path_of
 from ..rules import layout
+from ..rules.packages import HDF5_LIBRARY, LOCAL
 
 COMPILERS = ("cc", "c++", "gcc", "g++", "make", "cmake", "protoc")
 LIMIT = 30
 """Seconds for one program."""
 
 
-def broken(root, python="", pip=""):
+def broken(root, python="", pip="", local=LOCAL):
     """[{name, path, words}] of the programs that do not start; `pip` is a file of the pip of that Python, if any.
+
+    So is a library of HDF5 in /usr/local that builds find, but the loader does not.
 
     Each start costs time on every host. What has not changed since the current generation was sealed has built it, and
     is not started again.
@@ -36,6 +40,9 @@ def broken(root, python="", pip=""):
         if code != 0:
             words = (text.strip().splitlines() or ["it ended with code %s" % code])[-1]
             found.append({"name": name, "path": " ".join(argv), "words": words[:500]})
+    library = build_tools.hdf5_library(local)
+    if library and not runtime.is_found(library):
+        found.append({"name": HDF5_LIBRARY, "path": library, "words": "it is not among the libraries of ldconfig -p"})
     return found
 
 
