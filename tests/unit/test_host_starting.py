@@ -90,5 +90,9 @@ def test_library_of_hdf5_that_the_loader_does_not_find_is_broken(
     assert (one["name"], one["path"]) == ("libhdf5", str(library))
     found["libhdf5.so.310"] = str(library.with_name("libhdf5.so.310.3.0"))
     assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []
+    library.unlink()
+    library.with_name("libhdf5.a").write_bytes(b"!<arch>\n")
+    (one,) = starting.broken(str(tmp_path / "none"), local=str(tmp_path))
+    assert one["path"] == str(library.with_name("libhdf5.a"))  # CMake takes it, and no program can load it
     found.clear()  # there is no ldconfig
     assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []

@@ -43,8 +43,8 @@ def own(local=LOCAL):
 
 
 def hdf5_library(local=LOCAL):
-    """The path of HDF5's library that builds find there; empty if there is none."""
-    paths = [os.path.join(local, folder, HDF5_LIBRARY + ".so") for folder in _FOLDERS]
+    """The path of HDF5's library that builds find there, also if it is a static one; empty if there is none."""
+    paths = [os.path.join(local, folder, HDF5_LIBRARY + end) for folder in _FOLDERS for end in (".so", ".a")]
     return next((path for path in paths if os.path.isfile(path)), "")
 
 
