@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from neuraltalk_provision.catalogue import pythons, tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Directory, HostPlatform, HostState
-from neuraltalk_provision.rules.packages import CACHE, HDF5_LIBRARY, LOCAL, SCRIPTS, WRITTEN
+from neuraltalk_provision.rules.packages import CACHE, HDF5, HDF5_LIBRARY, LOCAL, SCRIPTS, WRITTEN
 
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
@@ -183,12 +183,17 @@ def _programs(state: HostState, builds: Sequence[str]) -> Iterator[str]:
                 f"{program.path} does not start: {program.words}. Repair pip of this Python (python3 -m pip comes from "
                 "an OS package, unless /usr/local has another pip), or set ansible_python_interpreter to another Python"
             )
+        elif program.name == HDF5 and "hdf5" in builds and "packages" not in builds:  # which can bring what it lacks
+            yield (
+                f"gcc cannot read {program.path}, which builds would use: {program.words}. Install what it needs, or "
+                "remove this HDF5, so that builds find the one of the distribution"
+            )
         elif program.name == HDF5_LIBRARY and "hdf5" in builds:
             yield (
                 f"{program.path}, which builds would use, is not found when the stack runs: {program.words}. Name its "
                 "directory in a file of /etc/ld.so.conf.d and run ldconfig, or remove this HDF5"
             )
-        elif program.name not in ("pip", HDF5_LIBRARY) and compiles:
+        elif program.name not in ("pip", HDF5, HDF5_LIBRARY) and compiles:
             yield (
                 f"{program.path} does not start, and builds would use it: {program.words}. Repair it, or remove it so "
                 "that builds find the program of the distribution"

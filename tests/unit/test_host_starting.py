@@ -96,3 +96,18 @@ def test_library_of_hdf5_that_the_loader_does_not_find_is_broken(
     assert one["path"] == str(library.with_name("libhdf5.a"))  # CMake takes it, and no program can load it
     found.clear()  # there is no ldconfig
     assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []
+
+
+def test_headers_of_hdf5_that_gcc_cannot_read_are_broken(place: Path, tmp_path: Path) -> None:
+    """Those of a parallel HDF5 include mpi.h."""
+    program(place / "gcc", '#!/bin/sh\n[ "$1" = --version ] || exec /usr/bin/gcc "$@"\n')
+    header = tmp_path / "include" / "hdf5.h"
+    header.parent.mkdir()
+    header.write_text("int fine;\n")
+    assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []
+    header.write_text("#include <no-such-mpi.h>\n")
+    (found,) = starting.broken(str(tmp_path / "none"), local=str(tmp_path))
+    assert (found["name"], found["path"]) == ("hdf5", str(header))
+    assert "no-such-mpi.h: No such file or directory" in found["words"]
+    header.unlink()
+    assert starting.broken(str(tmp_path / "none"), local=str(tmp_path)) == []

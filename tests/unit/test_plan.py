@@ -234,6 +234,17 @@ def test_library_of_hdf5_that_the_loader_does_not_find_is_refused_if_hdf5_is_bui
     assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
 
 
+def test_headers_of_hdf5_that_gcc_cannot_read_are_refused_if_hdf5_is_built() -> None:
+    state = copy.deepcopy(HOSTS["bare"]["state"])
+    state["broken"] = [{"name": "hdf5", "path": "/usr/local/include/hdf5.h", "words": "mpi.h: No such file"}]
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1)))
+    assert plan("node1", HostState.model_validate(state), recipe).refusals == ()  # libc6-dev may be what it lacks
+    state["packages"] = dict.fromkeys(recipe.required, "1")
+    (refusal,) = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert "gcc cannot read /usr/local/include/hdf5.h, which builds would use: mpi.h: No such file" in refusal
+    assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
+
+
 def test_generation_sealed_before_manifests_is_sealed_again() -> None:
     state = copy.deepcopy(HOSTS["converged"]["state"])
     state["stack"]["generations"][RECIPE.id]["manifest"] = False

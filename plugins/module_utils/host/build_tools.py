@@ -20,6 +20,8 @@ _PROGRAMS = {"cmake": r"cmake3? version " + _NUMBER, "protoc": r"libprotoc " + _
 """{program: its version in the output of --version}."""
 _HDF5 = ("H5_VERS_MAJOR", "H5_VERS_MINOR", "H5_VERS_RELEASE")
 _LIBRARY = r"HDF5 library version:? " + _NUMBER
+# The order in which CMake searches.
+_INCLUDED = ("hdf5/serial", "")
 _FOLDERS = ("lib/hdf5/serial", "lib", "lib64/hdf5/serial", "lib64")
 _PROTOBUF = r"#\s*define\s+GOOGLE_PROTOBUF_VERSION\s+(\d{7,9})\b"
 
@@ -34,12 +36,18 @@ def own(local=LOCAL):
         program = os.path.join(local, "bin", name)
         text = output_of([program, "--version"], 30, errors=False)[0] if os.path.isfile(program) else ""
         found[name] = _first(pattern, text)
-    for folder in ("hdf5/serial", ""):  # CMake searches in this order
+    for folder in _INCLUDED:
         found["hdf5"] = found.get("hdf5") or _of_hdf5(_text(os.path.join(include, folder, "H5public.h")))
     library = hdf5_library(local)
     found[HDF5_LIBRARY] = (_first(_LIBRARY, _text(library)) or found["hdf5"]) if library else ""
     found["protobuf"] = _of_number(_first(_PROTOBUF, _text(os.path.join(include, "google/protobuf/stubs/common.h"))))
     return dict((name, version) for name, version in found.items() if version)
+
+
+def hdf5_header(local=LOCAL):
+    """The path of HDF5's header that builds find there; empty if there is none."""
+    paths = [os.path.join(local, "include", folder, "hdf5.h") for folder in _INCLUDED]
+    return next((path for path in paths if os.path.isfile(path)), "")
 
 
 def hdf5_library(local=LOCAL):

@@ -15,9 +15,11 @@ from . import build_tools, runtime
 from .commands import output_of
 from .environment import path_of
 from ..rules import layout
-from ..rules.packages import HDF5_LIBRARY, LOCAL
+from ..rules.packages import HDF5, HDF5_LIBRARY, LOCAL
 
 COMPILERS = ("cc", "c++", "gcc", "g++", "make", "cmake", "protoc")
+READ = ["-std=gnu11", "-E", "-o", os.devnull]
+"""The arguments with which gcc reads a header, as torch-hdf5 calls it."""
 LIMIT = 30
 """Seconds for one program."""
 
@@ -25,7 +27,7 @@ LIMIT = 30
 def broken(root, python="", pip="", local=LOCAL):
     """[{name, path, words}] of the programs that do not start; `pip` is a file of the pip of that Python, if any.
 
-    So is a library of HDF5 in /usr/local that builds find, but the loader does not.
+    So is an HDF5 in /usr/local that builds find, but gcc cannot read or the loader does not find.
 
     Each start costs time on every host. What has not changed since the current generation was sealed has built it, and
     is not started again.
@@ -40,7 +42,17 @@ def broken(root, python="", pip="", local=LOCAL):
         if code != 0:
             words = (text.strip().splitlines() or ["it ended with code %s" % code])[-1]
             found.append({"name": name, "path": " ".join(argv), "words": words[:500]})
-    library = build_tools.hdf5_library(local)
+    return found + _hdf5(local)
+
+
+def _hdf5(local):
+    """What is wrong with the HDF5 in /usr/local that builds find before the distribution's, as in `broken`."""
+    found, header, library = [], build_tools.hdf5_header(local), build_tools.hdf5_library(local)
+    if header and path_of("gcc"):
+        text, code = output_of([path_of("gcc")] + READ + [header], LIMIT)
+        if code != 0:
+            words = ([line for line in text.splitlines() if "error: " in line] or text.splitlines() or [""])[0]
+            found.append({"name": HDF5, "path": header, "words": words.rpartition("error: ")[2][:500]})
     if library and not runtime.is_found(library):
         found.append({"name": HDF5_LIBRARY, "path": library, "words": "it is not among the libraries of ldconfig -p"})
     return found

@@ -10,8 +10,8 @@ __metaclass__ = type
 
 LOCAL = "/usr/local"
 """Where administrators install programs and libraries beside the OS packages. Compilers and CMake find those first."""
-HDF5_LIBRARY = "libhdf5"
-"""The name of HDF5's library beside its headers, `hdf5`, among the versions of what is in LOCAL."""
+HDF5, HDF5_LIBRARY = "hdf5", "libhdf5"
+"""The names of HDF5's headers and of its library in what is said of LOCAL."""
 SCRIPTS, CACHE = "/var/lib", "/var/cache"
 """Where dpkg has the scripts of packages that it runs, and where package managers keep what they have fetched."""
 WRITTEN = (("/usr", ""), ("/etc", "/usr"), ("/var", ""), (SCRIPTS, "/var"), (CACHE, "/var"))
