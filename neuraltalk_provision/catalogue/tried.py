@@ -32,6 +32,8 @@ PACKAGES = {
 """{what: the OS packages, for apt and rpm, whose version is its version}."""
 USERS = {"hdf5": "hdf5", "protobuf": "loadcaffe", "python": "python", "cuda": "cutorch"}
 """{what: the only component that uses it}; all components use what is not listed."""
+CC = "cc"
+"""The compiler of CMake, which is gcc under another name unless somebody changed that."""
 # How many numbers of a version make a series, whose releases are taken as equal.
 _SERIES = {"gcc": 1}
 
@@ -131,11 +133,12 @@ def compare(table: Table, platform: str, found: Mapping[str, str], local: Contai
 
 
 def versions_of(state: HostState) -> dict[str, str]:
-    """{what: its version} that is installed on a host, as far as it is known."""
+    """{what: its version} that is installed on a host, as far as it is known; with `cc` if that is not its gcc."""
     known = {**of_packages(state.packages), **state.programs}
     known |= {"gcc": state.gcc or known.get("gcc", ""), "python": state.platform.python}
     known["glibc"] = state.platform.libc.removeprefix("glibc-")
-    return {what: text for what in NAMES if (text := versions.upstream(known.get(what, "")))}
+    found = {what: text for what in NAMES if (text := versions.upstream(known.get(what, "")))}
+    return {**found, CC: state.cc} if state.cc and state.gcc not in ("", state.cc) else found
 
 
 def of_packages(packages: Mapping[str, str]) -> dict[str, str]:

@@ -260,6 +260,8 @@ class HostState(Result):
     """The programs that builds would use and that do not start."""
     gcc: Version = ""
     """The gcc that builds find; `gpu.gcc` is the inventory's, if it names one."""
+    cc: Version = ""
+    """The compiler of CMake."""
     limits: Annotated[dict[Text, Whole | None], Field(max_length=100)] = Field(default_factory=dict)
     """Limits of processes (ulimit), in bytes, seconds or as a number; None without a limit."""
     stack: Stack

@@ -14,6 +14,10 @@ from neuraltalk_provision.site.plan import HostPlan
 
 _NO_BUILDS = frozenset({"packages", "account"})
 _SHOWN = 5
+_TWO = (
+    "cc is a compiler of version {cc}, and gcc of {gcc}: CMake compiles with cc and all else with gcc, and two "
+    "compilers were never tried. Choose gcc with `update-alternatives --config cc`, or remove what is called cc"
+)
 _GUESSED = "; that is the usual version of this release, and the host's own is not known yet"
 
 
@@ -29,10 +33,12 @@ def judged(
     if not builds:
         return plan
     found = {**tried.of_packages(packages), **plan.versions}
+    cc = found.pop(tried.CC, "")
     said = tried.compare(table, plan.recipe.platform, _used(found, builds), plan.local)
     guessed = {what: text for what, text in (usual or {}).items() if what not in found}
     expected = tried.compare(table, plan.recipe.platform, _used(guessed, builds))
-    untried = [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]
+    untried = [_TWO.format(cc=cc, gcc=found["gcc"])] if cc and builds != {"python"} else []
+    untried += [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]
     refusals = tuple(f"{plan.host}: {reason}" for reason in said.refusals)
     return replace(plan, refusals=plan.refusals + refusals, untried=(*said.untried, *untried))
 

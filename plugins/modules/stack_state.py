@@ -94,6 +94,9 @@ state:
           loader does not find.
       type: list
       elements: dict
+    cc:
+      description: The version of cc, with which CMake compiles.
+      type: str
     gcc:
       description: The version of the gcc that builds find. That of C(gpu) is the inventory's, if it names one for nvcc.
       type: str
@@ -231,6 +234,7 @@ def work(module):
         "programs": build_tools.own(),
         "broken": starting.broken(root, python["executable"], python["pip"]),
         "gcc": compiler(),
+        "cc": compiler("cc"),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

@@ -163,6 +163,7 @@ def test_gcc_that_builds_find_is_told_beside_the_one_for_nvcc(
     assert state["gpu"]["gcc"] == "9.5.0"
     assert state["gcc"] == run_module("stack_state", stack_root=given["stack_root"])["state"]["gpu"]["gcc"]
     assert state["gcc"] != "9.5.0"
+    assert state["cc"] == state["gcc"]
 
 
 def test_lease_is_told(run_module: Run, generation: Path) -> None:

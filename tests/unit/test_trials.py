@@ -153,6 +153,15 @@ def test_usual_versions_of_enterprise_linux_are_not_those_of_a_system_with_apt(
     assert len(said.untried) == told
 
 
+def test_two_compilers_are_told_because_cmake_takes_cc_and_the_others_gcc() -> None:
+    known = replace(bare(), versions={"gcc": "12.2.0", "cc": "14.0.6"})
+    said = trials.judged(known, FIXED, {})
+    assert said.refusals == ()
+    (words,) = said.untried
+    assert words.startswith("cc is a compiler of version 14.0.6, and gcc of 12.2.0: CMake compiles with cc")
+    assert "update-alternatives --config cc" in words
+
+
 def test_hosts_of_which_the_same_is_said_are_one_line() -> None:
     plans = [replace(bare(f"node{number}"), untried=("HDF5 1.16.0 was never tried",)) for number in range(1, 8)]
     plans += [bare("other"), replace(bare("gpu1"), untried=("gcc 16 was never tried",))]

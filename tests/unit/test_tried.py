@@ -244,6 +244,21 @@ def test_gcc_of_the_inventory_is_for_nvcc_and_not_the_one_that_builds_torch() ->
     assert tried.versions_of(state)["gcc"] == "16.2.0"
 
 
+@pytest.mark.parametrize(
+    ("gcc", "cc", "other"),
+    [
+        ("16.2.0", "", {}),
+        ("16.2.0", "16.2.0", {}),
+        ("16.2.0", "14.0.6", {"cc": "14.0.6"}),
+        ("", "14.0.6", {}),  # cc becomes gcc when that is installed
+    ],
+)
+def test_cc_counts_if_it_is_another_compiler_than_gcc(gcc: str, cc: str, other: dict[str, str]) -> None:
+    state = HostState.model_validate(state_of("bare").model_dump() | {"gcc": gcc, "cc": cc})
+    found = tried.versions_of(state)
+    assert {what: text for what, text in found.items() if what == "cc"} == other
+
+
 def test_hosts_get_the_rules_for_what_they_do_not_have_yet() -> None:
     rules = tried.unsupported(FIXED, {"cmake": "3.31"})
     assert [(rule["name"], rule["packages"], rule["versions"]) for rule in rules] == [
