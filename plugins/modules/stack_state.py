@@ -228,12 +228,13 @@ def work(module):
     """The result of the module: the state of the host."""
     root, inventory = module.params["stack_root"], module.params["inventory"]
     python = pythons.choose(module.params["interpreter"])
+    gpu = gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or "")
     state = {
         "platform": dict(system.facts(), **dict(python, pip=bool(python["pip"]))),
         "packages": installed_packages(module.params["packages"]),
         "programs": build_tools.own(),
         "broken": starting.broken(root, python["executable"], python["pip"]),
-        "gcc": compiler(),
+        "gcc": compiler() if inventory.get("gcc") else gpu["gcc"],
         "cc": compiler("cc"),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
@@ -252,7 +253,7 @@ def work(module):
         "limits": limits.current(),
         "user": {"uid": os.geteuid()},
         "account": usable(root, module.params["run_user"]),
-        "gpu": gpu_facts(inventory.get("cuda") or "", inventory.get("gcc") or ""),
+        "gpu": gpu,
         "inventory": inventory,
         "variables": module.params["variables"],
         "build_space": module.params["build_space"],
