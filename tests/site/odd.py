@@ -47,6 +47,9 @@ PYTHON_27 = (
     "'ansible-core==2.16.*'",
 )
 OWN_CMAKE = "printf '#!/bin/sh\\necho cmake version 99.0\\n' >/usr/local/bin/cmake"
+OTHER_HDF5 = (
+    "sed 's/^\\(#define H5_VERS_MINOR\\).*/\\1 99/' /usr/include/hdf5/serial/H5public.h >/usr/local/include/H5public.h"
+)
 NEWER = "sed -i '/^Package: libpng16-16$/,/^$/ s/^Version: .*/Version: 1.6.99-1/' /var/lib/dpkg/status"
 
 REFUSED = (
@@ -214,6 +217,12 @@ REFUSED = (
         "echo 'root nosuchgroup 0750 /var/lib/puppet' >>/var/lib/dpkg/statoverride",
         "sed -i '/nosuchgroup/d' /var/lib/dpkg/statoverride",
         ("dpkg of this host installs no package, whichever it is", "unknown system group 'nosuchgroup'"),
+    ),
+    Odd(
+        "headers of another HDF5 without its library",
+        OTHER_HDF5,
+        "rm /usr/local/include/H5public.h",
+        ("/usr/local has the headers of HDF5 1.99.", "does not fit the library of the OS package", "remove it from"),
     ),
     *(
         Odd(
