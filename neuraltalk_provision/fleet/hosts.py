@@ -24,7 +24,7 @@ class Former:
 
 
 class Playbooks:
-    """Works on hosts with these variables, and collects the changes and failures of all steps.
+    """Works on hosts with these variables, and collects the changes and failures of all steps, and what stayed there.
 
     Of hosts that share a stack root, one builds and activates, and the others verify it.
     """
@@ -49,6 +49,7 @@ class Playbooks:
         self._diff = diff
         self.changes: list[Change] = []
         self.failures: list[Failure] = []
+        self.not_removed: dict[str, str] = {}
 
     def stage(self, hosts: Sequence[str]) -> Done:
         """Bring the new generation to these hosts: build it, or unpack what another host built."""
@@ -109,8 +110,9 @@ class Playbooks:
 
     def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
         given = {**self._given, "provision_refuse_starts": refuse_starts}
-        failures = steps.activate(hosts, given, self._settings, self._output)
-        return self._done(failures, asked_again=refuse_starts)
+        activated = steps.activate(hosts, given, self._settings, self._output)
+        self.not_removed |= activated.not_removed
+        return self._done(activated.failures, asked_again=refuse_starts)
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
         """Verify on these hosts, which share a stack root with one that was activated."""

@@ -59,6 +59,7 @@ def run(
             changes=tuple(hosts.changes),
             activated=tuple(sorted(standing.activated - standing.returned)),
             failures=tuple(hosts.failures),
+            not_removed=hosts.not_removed,
         ),
         aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -20,7 +20,7 @@ from neuraltalk_provision.site import controller, host_state, leases, recipes, s
 from neuraltalk_provision.site.events import Change, Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, following, plan
-from neuraltalk_provision.site.steps import Staged
+from neuraltalk_provision.site.steps import Activated, Staged
 from neuraltalk_provision.site.unpack import Unpack
 
 
@@ -33,6 +33,8 @@ class SiteOutcome:
     activated: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     check: bool = False
+    not_removed: Mapping[str, str] = field(default_factory=dict)
+    """{host: why} of the hosts from which old generations were not removed."""
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as `--json` prints it."""
@@ -43,6 +45,7 @@ class SiteOutcome:
             "changes": [asdict(change) for change in self.changes],
             "activated": list(self.activated),
             "failures": [asdict(failure) for failure in self.failures],
+            "not_removed": dict(self.not_removed),
         }
 
 
@@ -241,7 +244,8 @@ def _converge(
     activating = [plan.host for plan in plans if plan.activates and plan.host not in failed]
     if check:
         return SiteOutcome(plans, changes, tuple(activating), failures, check)
-    failures += steps.activate(activating, given, settings, output) if activating else ()
+    done = steps.activate(activating, given, settings, output) if activating else Activated()
+    failures += done.failures
     failed = {failure.host for failure in failures}
     activated = tuple(host for host in activating if host not in failed)
     sharing_hosts = following(plans, failed)
@@ -250,4 +254,4 @@ def _converge(
     activated += tuple(
         plan.host for plan in plans if plan.share and plan.share.builder in activated and plan.host not in failed
     )
-    return SiteOutcome(plans, changes, activated, failures, check)
+    return SiteOutcome(plans, changes, activated, failures, check, done.not_removed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.generations import Kept, PrunedResult
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_results, playbook
-from neuraltalk_provision.site.events import Change, Event, Failure, PlayResults, change
+from neuraltalk_provision.site.events import LONGEST_MESSAGE, Change, Event, Failure, PlayResults, change
 
 UNDONE = "absent"
 """The state of activation_timer after which no activation is open on a host."""
@@ -21,6 +22,17 @@ class Staged:
 
     changes: tuple[Change, ...] = ()
     failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Activated:
+    """The failures of an activation, and {host: why} of the hosts from which old generations were not removed.
+
+    A host that failed has its former generation and cuDNN again, unless the failure says `not_undone`.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    not_removed: Mapping[str, str] = field(default_factory=dict)
 
 
 def stage(
@@ -69,18 +81,30 @@ def follow(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, o
     return host_results.failures_of(_run("follow.yml", hosts, given, settings, output).results, hosts)
 
 
-def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> tuple[Failure, ...]:
-    """Make the staged generation current on these hosts, tested before and after; the failures.
-
-    A host on which this fails has its former generation and cuDNN again, unless the failure says `not_undone`.
-    """
+def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings, output: Output) -> Activated:
+    """Make the staged generation current on these hosts, tested before and after. Tells what was not removed."""
     results = _run("activate.yml", hosts, given, settings, output).results
     last = results.by_host("activation_timer")
     # The last of them, after a failure, is that the timer is disarmed and an activation undone.
     open_ = {host for host, result in last.items() if result.get("state") != UNDONE}
-    return tuple(
+    failures = tuple(
         replace(failure, not_undone=failure.host in open_) for failure in host_results.failures_of(results, hosts)
     )
+    failed = {failure.host for failure in failures}
+    pruned = {host: _not_removed(result) for host, result in results.by_host("stack_generation").items()}
+    not_removed = {host: why for host, why in sorted(pruned.items()) if why and host not in failed}
+    for host, why in not_removed.items():
+        output.remark("not removed", f"{host}: {why}. The next activation tries again")
+    return Activated(failures, not_removed)
+
+
+def _not_removed(result: Mapping[str, Any]) -> str:
+    """Why old generations were not removed; empty if all were."""
+    found = host_results.read(PrunedResult, result)
+    if isinstance(found, str):
+        told = str(result["msg"]) if result.get("failed") and result.get("msg") else found
+        return str(Kept(id="", problem=told[:LONGEST_MESSAGE]))
+    return "; ".join(str(one) for one in found.kept)
 
 
 def _run(

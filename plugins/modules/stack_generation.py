@@ -14,9 +14,10 @@ description:
   - V(sealed) records that the generation is complete. It is refused, with the code C(generation.changed), if the
     generation has files that no component installed, or that were changed since then. All files get modes that let
     other users read but not write them. The manifest then lists every file with its mode and sha256.
-  - V(current) points the link C(current) at the generation by one rename, and removes the oldest generations beyond
-    O(keep). What cannot be removed is kept, and does not fail the module. V(previous) points the link at the generation
-    that was current before.
+  - V(current) points the link C(current) at the generation by one rename. V(previous) points it at the generation that
+    was current before.
+  - V(pruned) removes the oldest generations beyond O(keep). What cannot be removed is kept, and does not fail the
+    module. While an activation is not confirmed (M(neuraltalk.provision.activation_timer)), nothing is removed.
   - V(absent) removes the generation O(id) with its sources. One that is current, the previous one, or used is refused.
   - V(withdrawn) undoes V(current) after the generation failed there. The withdrawn generation does not become the
     previous one. Without O(id), no generation is current afterwards.
@@ -34,7 +35,7 @@ options:
     type: dict
     default: {}
   keep:
-    description: How many generations stay on the host, including the current one.
+    description: For V(pruned), how many generations stay on the host, including the current one.
     type: int
     default: 3
   controller:
@@ -72,7 +73,7 @@ options:
   state:
     description: The state to bring about.
     type: str
-    choices: [open, sealed, current, previous, withdrawn, absent]
+    choices: [open, sealed, current, previous, withdrawn, absent, pruned]
     required: true
 extends_documentation_fragment: [action_common_attributes]
 attributes:
@@ -104,7 +105,7 @@ current:
   returned: success
   type: str
 previous:
-  description: The id that it pointed at before; empty for V(open), V(sealed) and V(absent).
+  description: The id that it pointed at before; empty for V(open), V(sealed), V(absent) and V(pruned).
   returned: success
   type: str
 ended:
@@ -125,13 +126,13 @@ removed:
   type: list
   elements: str
 kept:
-  description: Generations beyond O(keep) that could not be removed. The next activation tries again.
-  returned: for V(current), V(previous) and V(withdrawn)
+  description: Generations beyond O(keep) that could not be removed. V(pruned) tries again the next time.
+  returned: for V(pruned)
   type: list
   elements: dict
   contains:
     id:
-      description: The id; empty if the generations could not be listed.
+      description: The id; empty if none could be removed.
       type: str
     problem:
       description: Why it could not be removed.
@@ -159,7 +160,7 @@ FILES = {
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
 }
-STATES = ["open", "sealed", "current", "previous", "withdrawn", "absent"]
+STATES = ["open", "sealed", "current", "previous", "withdrawn", "absent", "pruned"]
 
 
 class Stack(Generations):
@@ -207,7 +208,7 @@ def work(module):
     """The result of the module: the generations that are current afterwards and before."""
     options, dry = module.params, module.check_mode
     stack = Stack(options["stack_root"])
-    before, removed, kept, target = stack.current(), [], [], options["id"]
+    before, target = stack.current(), options["id"]
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
         created = bool(target) and skeleton.create(stack.root, target, options["files"], dry)
@@ -217,6 +218,9 @@ def work(module):
         if changed and not dry:
             stack.seal(target, options["components"])
         return {"changed": changed, "current": before, "previous": "", "removed": []}
+    if options["state"] == "pruned":
+        removed, kept = removal.prune(stack, options["keep"], dry)
+        return {"changed": bool(removed), "current": before, "previous": "", "removed": removed, "kept": kept}
     if options["state"] == "absent":
         if not pack.ID.match(target):
             raise StackError("%s is not the id of a generation" % target)
@@ -246,11 +250,8 @@ def work(module):
             if options["armed"]:
                 check_armed(stack.root, target)
             stack.withdraw(target) if options["state"] == "withdrawn" else stack.point_at(target)
-        if options["state"] == "current":
-            removed, kept = removal.prune(stack, options["keep"])
     diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
-    result = {"changed": changed, "current": target, "previous": before, "removed": removed, "kept": kept}
-    return dict(result, diff=diff)
+    return {"changed": changed, "current": target, "previous": before, "removed": [], "diff": diff}
 
 
 def main():

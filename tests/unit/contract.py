@@ -9,6 +9,7 @@ from neuraltalk_provision.results import base
 from neuraltalk_provision.results.base import Result
 from neuraltalk_provision.results.cache import GenerationPackResult, InstalledFilesResult, RuntimeLibrariesResult
 from neuraltalk_provision.results.checks import CudnnSwapResult, StackVerifyResult
+from neuraltalk_provision.results.generations import PrunedResult
 from neuraltalk_provision.results.host_state import StackStateResult
 from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, RunStartsResult, SlurmNodes
 from neuraltalk_provision.results.network import NetworkResult
@@ -56,6 +57,8 @@ RUNS: Mapping[str, type[Result]] = {
 
 def shape_of(module: str, given: Mapping[str, Any]) -> type[Result] | None:
     """The type of a module's result; None for one that the controller does not read."""
+    if module == "stack_generation":
+        return PrunedResult if given.get("state") == "pruned" else None
     if module not in ("stack_run", "stack_run_info"):
         return RESULTS.get(module)
     if given["state"] == "listed":

@@ -154,6 +154,21 @@ def test_check_mode_has_no_effect(timer: Run, root: Path) -> None:
     assert record(root) == kept
 
 
+def test_nothing_is_removed_before_the_activation_is_confirmed(
+    timer: Run, activate: Run, run_module: Run, root: Path
+) -> None:
+    """The host may still return to its former generation, and everything is to be as it was then."""
+    (root / "generations" / "half").mkdir()
+    os.utime(root / "generations" / "half", (0, 0))
+    timer("armed")
+    activate()
+    said = run_module("stack_generation", stack_root=root, state="pruned", keep=1)
+    assert (said["removed"], [entry["id"] for entry in said["kept"]]) == ([], [""])
+    assert "is not confirmed" in said["kept"][0]["problem"]
+    timer("confirmed")
+    assert run_module("stack_generation", stack_root=root, state="pruned", keep=1)["removed"] == ["c", "half"]
+
+
 def link(path: Path) -> None:
     path.rename(path.with_name("elsewhere"))
     path.symlink_to("elsewhere")

@@ -59,6 +59,12 @@ def sealed(root: Path, generations: Run, *ids: str) -> None:
         generations("sealed", id_, components=PARTS)
 
 
+def activated(generations: Run, id_: str, keep: int = 3) -> dict[str, Any]:
+    """What the removal after the activation of a generation returns."""
+    generations("current", id_)
+    return generations("pruned", keep=keep)
+
+
 def current(root: Path) -> str:
     return os.path.basename(os.readlink(root / "current"))  # noqa: PTH115, PTH119
 
@@ -204,24 +210,42 @@ def test_generation_that_is_not_whole_never_becomes_current(generations: Run, ro
 def test_oldest_generations_go_beyond_those_that_are_kept(generations: Run, root: Path) -> None:
     sealed(root, generations, *"abcd")
     for id_ in "abc":
-        generations("current", id_, keep=9)
-    assert generations("current", "d", keep=2)["removed"] == ["b", "a"]
+        generations("current", id_)
+    assert activated(generations, "d", 2)["removed"] == ["b", "a"]
     assert there(root) == ["c", "d"]
+
+
+def test_activation_itself_removes_nothing(generations: Run, root: Path) -> None:
+    """It is not confirmed yet, and the host may return."""
+    sealed(root, generations, *"abcd")
+    for id_ in "abcd":
+        assert generations("current", id_, keep=1)["removed"] == []
+    assert there(root) == list("abcd")
+
+
+def test_check_mode_predicts_what_is_removed(generations: Run, root: Path) -> None:
+    sealed(root, generations, *"abcd")
+    for id_ in "abcd":
+        generations("current", id_)
+    said = generations("pruned", keep=2, check=True)
+    assert (said["changed"], said["removed"], there(root)) == (True, ["b", "a"], list("abcd"))
+    assert generations("pruned", keep=2)["removed"] == ["b", "a"]
+    assert generations("pruned", keep=2)["changed"] is False
 
 
 @pytest.mark.parametrize("keep", [0, 1])
 def test_current_generation_and_its_predecessor_are_never_removed(generations: Run, root: Path, keep: int) -> None:
     sealed(root, generations, *"abc")
-    generations("current", "a", keep=9)
-    generations("current", "b", keep=9)
-    assert generations("current", "c", keep=keep)["removed"] == ["a"]
+    generations("current", "a")
+    generations("current", "b")
+    assert activated(generations, "c", keep)["removed"] == ["a"]
     assert there(root) == ["b", "c"]
 
 
 @pytest.mark.parametrize("how", ["running", "elsewhere", "lock", "program"])
 def test_generation_that_a_run_or_a_program_uses_is_never_removed(generations: Run, root: Path, how: str) -> None:
     sealed(root, generations, "a", "b", "c", "d")
-    generations("current", "a", keep=9)
+    generations("current", "a")
     me = {"pid": os.getpid(), "start": host_use.start_of(os.getpid())}
     match how:
         case "running":
@@ -241,8 +265,8 @@ def test_generation_that_a_run_or_a_program_uses_is_never_removed(generations: R
         record.write_text(record.read_text().replace('"g1"', '"a"'))
     try:
         for name in ("b", "c", "d"):
-            generations("current", name, keep=9)
-        assert generations("current", "c", keep=1)["removed"] == ["b"]
+            generations("current", name)
+        assert activated(generations, "c", 1)["removed"] == ["b"]
         assert there(root) == ["a", "c", "d"]
     finally:
         if how == "program":
@@ -251,7 +275,7 @@ def test_generation_that_a_run_or_a_program_uses_is_never_removed(generations: R
     if how == "lock":
         os.close(handle)
     if how in ("lock", "program"):
-        assert generations("current", "d", keep=1)["removed"] == ["a"]
+        assert activated(generations, "d", 1)["removed"] == ["a"]
 
 
 def test_nothing_is_removed_while_it_is_not_known_what_a_run_uses(
@@ -260,21 +284,21 @@ def test_nothing_is_removed_while_it_is_not_known_what_a_run_uses(
     sealed(root, generations, "a", "b", "c")
     generations("current", "a")
     handle = host_use.lock(root, "deleted")
-    generations("current", "b", keep=9)
-    assert generations("current", "c", keep=1)["removed"] == []
+    generations("current", "b")
+    assert activated(generations, "c", 1)["removed"] == []
     os.close(handle)
     leases = load("runs.leases")
     with leases.Leases(str(root)):
         monkeypatch.setattr(leases, "LEASE_PATIENCE", 0.2)
-        assert generations("current", "b", keep=1)["removed"] == []
-    assert generations("current", "c", keep=1)["removed"] == ["a"]
+        assert activated(generations, "b", 1)["removed"] == []
+    assert activated(generations, "c", 1)["removed"] == ["a"]
 
 
 def test_generation_that_is_being_built_is_never_removed(generations: Run, root: Path) -> None:
     build(root, "half")
     sealed(root, generations, *"ab")
     generations("current", "a")
-    generations("current", "b", keep=1)
+    activated(generations, "b", 1)
     assert "half" in there(root)
 
 
@@ -285,7 +309,7 @@ def test_generation_that_nobody_has_built_on_for_a_week_goes_with_its_sources(ge
     for place in ("", "logs", "stamps"):
         with contextlib.suppress(FileNotFoundError):
             os.utime(root / "generations" / "half" / place, (-9 * DAY, -9 * DAY))  # this clock begins at 0
-    assert generations("current", "a")["removed"] == ["half"]
+    assert activated(generations, "a")["removed"] == ["half"]
     assert there(root) == ["a"]
     assert not (root / "build" / "half").exists()
 
@@ -293,7 +317,7 @@ def test_generation_that_nobody_has_built_on_for_a_week_goes_with_its_sources(ge
 def test_going_back_removes_nothing_and_can_be_undone(generations: Run, root: Path) -> None:
     sealed(root, generations, *"abcde")
     for id_ in "abcde":
-        generations("current", id_, keep=9)
+        generations("current", id_)
     said = generations("previous")
     assert (said["current"], said["previous"], said["removed"]) == ("d", "e", [])
     assert current(root) == "d"
@@ -476,7 +500,7 @@ def test_generation_that_cannot_be_removed_fails_no_activation(
 ) -> None:
     sealed(root, generations, "a", "b", "c", "d")
     for name in "abc":
-        generations("current", name, keep=9)
+        generations("current", name)
     removal = load("runs.removal")
 
     def rmtree(path: str, **how: Any) -> None:
@@ -485,8 +509,8 @@ def test_generation_that_cannot_be_removed_fails_no_activation(
         shutil.rmtree(path, **how)
 
     monkeypatch.setattr(removal, "shutil", type("shutil", (), {"rmtree": staticmethod(rmtree)}))
-    said = generations("current", "d", keep=1)
-    assert (said["current"], said["previous"], said["removed"]) == ("d", "c", ["a"])
+    said = activated(generations, "d", 1)
+    assert (said["changed"], said["current"], said["removed"]) == (True, "d", ["a"])
     (kept,) = said["kept"]
     assert kept["id"] == "b"
     assert "Operation not permitted" in kept["problem"]
@@ -502,7 +526,7 @@ def test_what_is_to_be_removed_cannot_even_be_listed_and_fails_no_activation(
         raise RuntimeError(stack_root)
 
     monkeypatch.setattr(load("runs.removal"), "generations_in_use", fails)
-    said = generations("current", "a")
+    said = activated(generations, "a")
     assert (said["current"], said["kept"]) == ("a", [{"id": "", "problem": str(root)}])
 
 
@@ -512,9 +536,9 @@ def test_file_of_a_run_that_nobody_can_read_fails_no_activation(generations: Run
     generations("current", "a")
     (host_use.make(root, "evil") / "run.json").write_text(content)
     handle = host_use.lock(root, "evil")
-    generations("current", "b", keep=9)
-    said = generations("current", "c", keep=1)
+    generations("current", "b")
+    said = activated(generations, "c", 1)
     assert (said["current"], said["removed"], [entry["id"] for entry in said["kept"]]) == ("c", [], ["a"])
     os.close(handle)
     sealed(root, generations, "d")
-    assert generations("current", "d", keep=1)["removed"] == ["b", "a"]
+    assert activated(generations, "d", 1)["removed"] == ["b", "a"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
+from neuraltalk_provision import paths
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook, steps
@@ -28,6 +30,38 @@ def test_failed_activation_is_undone_only_if_the_host_says_so(
     failed = Failure("node1", "Load everything through the link", "libhdf5.so.103: cannot open shared object file")
     found = PlayResults(results=(*results, ("node1", "host_lease", {})), failures=(failed,))
     monkeypatch.setattr(playbook, "run", lambda *_: playbook.Outcome(2, found))
-    (failure,) = steps.activate(["node1"], {}, Settings(), Output(as_json=True))
+    (failure,) = steps.activate(["node1"], {}, Settings(), Output(as_json=True)).failures
     assert (failure.not_undone, failure.silent) == (not_undone, not_undone)
     assert failure.message == failed.message
+
+
+PRUNED = {"changed": True, "current": "d", "previous": "", "removed": ["b"]}
+LEFT = {"id": "a", "problem": "Operation not permitted"}
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        ({**PRUNED, "kept": []}, ""),
+        ({**PRUNED, "kept": [LEFT]}, "generation a was not removed: Operation not permitted"),
+        ({**PRUNED, "kept": [{"id": "", "problem": "no /proc"}]}, "old generations were not removed: no /proc"),
+        ({"failed": True, "msg": "it took too long"}, "old generations were not removed: it took too long"),
+        ({}, "old generations were not removed: its result was lost"),
+    ],
+)
+def test_what_could_not_be_removed_is_told_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], result: dict[str, Any], why: str
+) -> None:
+    found = PlayResults(results=(("node1", "stack_generation", result),))
+    monkeypatch.setattr(playbook, "run", lambda *_: playbook.Outcome(0, found))
+    done = steps.activate(["node1"], {}, Settings(), Output())
+    assert done.failures == ()
+    assert done.not_removed.get("node1", "").startswith(why)
+    assert f"node1: {why}" in capsys.readouterr().err if why else not done.not_removed
+
+
+def test_old_generations_are_removed_last_and_where_no_failure_undoes_the_activation() -> None:
+    (play,) = yaml.safe_load((paths.playbooks() / "activate.yml").read_text(encoding="utf-8"))
+    activation, removal = play["tasks"]
+    assert "rescue" in activation
+    assert removal["ansible.builtin.include_role"]["tasks_from"] == "prune"

@@ -12,30 +12,35 @@ import os
 import shutil
 import time
 
+from ..activation.record import read
 from ..host.errors import StackError
 from ..host.files import remove
 from ..host.texts import text_of
-from ..rules import codes, layout
+from ..rules import activation, codes, layout
 from .uses import generations_in_use
 
 ABANDONED = 7 * 86400
 """Seconds. An incomplete generation is kept for this long, so that its build can be continued."""
+UNCONFIRMED = "the activation of generation %s is not confirmed, so the host may still return"
 UNKNOWN = "it cannot be determined which generations the runs of this host use"
 
 
-def prune(stack, keep):
+def prune(stack, keep, dry=False):
     """Remove the oldest sealed generations beyond `keep`, and abandoned incomplete ones. Never raises an Exception.
 
     Returns their ids, and [{id, problem}] of those that had to be removed and are still there. The current generation,
-    the previous one and those that runs or other programs use are never removed. If it cannot be determined what is in
-    use, nothing is removed.
+    the previous one and those that runs or other programs use are never removed. Nothing is removed if it cannot be
+    determined what is in use, or while the host may return from an activation. With `dry`, nothing is removed.
     """
     removed, kept = [], []
     try:
+        found = read(stack.root)
+        if found and found["state"] == activation.UNCONFIRMED:
+            return [], [{"id": "", "problem": UNCONFIRMED % found["target"]}]
         in_use = generations_in_use(stack.root)
         spared = {stack.current(), stack.history.get("previous")} | (in_use or set())
         for name in [name for name in _superfluous(stack, keep) if name not in spared]:
-            problem = UNKNOWN if in_use is None else _problem_of(erase, stack, name)
+            problem = UNKNOWN if in_use is None else "" if dry else _problem_of(erase, stack, name)
             kept += [{"id": name, "problem": problem}] if problem else []
             removed += [] if problem else [name]
     except Exception as error:
