@@ -78,6 +78,8 @@ def choose(
         if reason is not None:
             return Choice(remark=f"{host}: {reason}" if reason else "")
         _refuse_unknown_capability(state, table)
+        if state.gpu.gcc_problem:
+            raise RefusalError(state.gpu.gcc_problem)
         trees = toolkits_of(state.gpu.toolkits, lock, platform, given.cuda)
         known = facts_of(state, table, lock, trees, (wanted,) if wanted != "auto" else tuple(sources))
         solution = solve(table, known, given.skip_checks)

@@ -219,6 +219,8 @@ class GpuFacts(Result):
     toolkits: Annotated[Many[Toolkit], Field(max_length=1000)]
     gcc: Version
     """The one that nvcc uses: the inventory's, or else that of the host."""
+    gcc_problem: LongText = ""
+    """Why another user could replace the compiler that the inventory names; then it was not executed."""
 
 
 def _as_text(value: Any) -> str:

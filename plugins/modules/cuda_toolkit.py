@@ -84,7 +84,7 @@ import shutil
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.gpu.toolkits import problem_of
+from ..module_utils.gpu.toolkits import problem_of, problem_of_compiler
 from ..module_utils.host.commands import log_tail, output_of, run_logged
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import make_directory
@@ -196,9 +196,10 @@ def combine(toolkit, wheels, destination, release, archs, gcc, log):
     shutil.rmtree(destination, ignore_errors=True)
     make_directory(destination)
     names = unpack(wheels, destination) if wheels else []
+    problem = problem_of_compiler(gcc) or (problem_of(toolkit) if toolkit else "")
+    if problem:
+        raise StackError(problem)
     if toolkit:
-        if problem_of(toolkit):
-            raise StackError(problem_of(toolkit))
         link(toolkit, destination, bool(names))
     if names:
         name_libraries(destination)

@@ -173,7 +173,7 @@ state:
       description: Whether the account O(run_user) exists with its directories.
       type: bool
     gpu:
-      description: Whether there are GPUs, and C(cards), C(driver), C(processes), C(toolkits) and C(gcc).
+      description: Whether there are GPUs; C(cards), C(driver), C(processes), C(toolkits), C(gcc) and C(gcc_problem).
       type: dict
     inventory:
       description: The option O(inventory).

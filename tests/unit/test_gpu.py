@@ -223,6 +223,11 @@ REFUSED = {
         ALL,
         "node1: /opt/cuda belongs",
     ),
+    "a compiler of another user": (
+        host(*H200["gpu"]["cards"], toolkits=[tree("13.0")], gcc="", gcc_problem="/opt/gcc belongs"),
+        ALL,
+        "node1: /opt/gcc belongs",
+    ),
     "a swap in Debian's toolkit": (
         host(*K80["gpu"]["cards"], toolkits=[{**tree("7.5"), "apart": True}], libc="2.17"),
         ALL,

@@ -80,5 +80,24 @@ def test_nothing_of_a_cuda_directory_that_another_user_can_change_is_executed(
 
 def test_compiler_tells_its_version_and_one_that_is_not_there_tells_none(module: ModuleType, tmp_path: Path) -> None:
     old = program(tmp_path / "gcc-4.9", "#!/bin/sh\necho 4.9.4\n")
-    assert module.compiler(str(old)) == "4.9.4"
-    assert module.compiler(str(tmp_path / "gcc")) == ""
+    assert module.compiler(str(old)) == ("4.9.4", "")
+    assert module.compiler(str(tmp_path / "gcc")) == ("", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user takes root to make")
+@pytest.mark.parametrize("part", ["..", ".", "gcc-4.9", "g++-4.9"])
+@pytest.mark.parametrize("named", ["by its path", "by its name"])
+def test_compiler_that_another_user_can_change_is_not_executed(
+    module: ModuleType, tmp_path: Path, part: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "srv" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("gcc-4.9", "g++-4.9"):
+        program(folder / name, f"#!/bin/sh\ntouch {tmp_path}/executed\necho 4.9.4\n")
+    monkeypatch.setattr(sys.modules[module.path_of.__module__], "PATH", str(folder))
+    gcc = str(folder / "gcc-4.9") if named == "by its path" else "gcc-4.9"
+    os.chown(folder / part, 65534, 0)
+    version, problem = module.compiler(gcc)
+    assert (version, (tmp_path / "executed").exists()) == ("", False)
+    assert "belongs to nobody" in problem
+    assert problem.endswith(", or name another compiler (gpu_stack_gcc)")

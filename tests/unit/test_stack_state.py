@@ -149,7 +149,7 @@ def test_whole_answer_is_given_in_check_mode_too(run_module: Run, generation: Pa
         assert (state["busy"], state["controller"], state["user"]["uid"]) == ([], "", os.geteuid())
         assert state["cores"] >= 1
         assert set(state["gpu"]) == {
-            *("driver", "cards", "processes", "problem", "toolkits", "gcc", "answer", "evidence")
+            *("driver", "cards", "processes", "problem", "toolkits", "gcc", "gcc_problem", "answer", "evidence")
         }
         assert state["inventory"] == {"profile": "modern"}
 

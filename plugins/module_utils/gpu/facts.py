@@ -23,5 +23,5 @@ def gpu_facts(cuda="", gcc=""):
         except ValueError as error:
             facts["problem"] = "nvidia-smi lists cards, but not the processes on them: %s" % text_of(error)
     facts["toolkits"] = toolkits(cuda)
-    facts["gcc"] = compiler(gcc)
+    facts["gcc"], facts["gcc_problem"] = compiler(gcc)
     return facts

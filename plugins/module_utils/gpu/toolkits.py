@@ -14,13 +14,13 @@ import re
 
 from ..cudnn.inspection import ELSEWHERE, Tree, inspect
 from ..host.commands import output_of
+from ..host.environment import path_of
 from ..host.places import unsafe_path
 from ..rules.gpu import DEBIAN, RELEASE, TREES
 
 PARTS = {"cublas": "cublas_v2.h", "curand": "curand.h", "cusparse": "cusparse.h", "cudart": "cuda_runtime.h"}
 """The CUDA libraries that cutorch needs, each with one of its headers."""
-
-
+OTHER_COMPILER = "name another compiler (gpu_stack_gcc)"
 USED = ("bin/nvcc", "nvvm/bin", "include", "lib64")
 """What is executed, read or loaded in a CUDA directory, with the privileges of whoever builds."""
 
@@ -99,7 +99,24 @@ def _same(one, other):
 
 
 def compiler(path=""):
-    """The version of gcc, or of the compiler `path`; empty if it is not installed."""
+    """(the version of gcc, or of the compiler `path`, and its problem_of_compiler). With a problem it is not executed.
+
+    The version is empty if it is not installed.
+    """
+    problem = problem_of_compiler(path)
+    if problem:
+        return "", problem
     text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
     version = re.search(r"^\d+(\.\d+)*", text.strip())
-    return version.group(0) if rc == 0 and version else ""
+    return version.group(0) if rc == 0 and version else "", ""
+
+
+def problem_of_compiler(path):
+    """Why another user could replace the compiler that the inventory names; empty if none could, or if it names none.
+
+    The role gpu_stack also executes the g++ beside it.
+    """
+    names = (path, re.sub("gcc(?=[^/]*$)", "g++", path)) if path else ()
+    paths = [path_of(name) or name for name in names if path_of(name) or os.sep in name]
+    problems = [problem for one in paths for problem in unsafe_path(one, OTHER_COMPILER)]
+    return problems[0] if problems else ""
