@@ -17,6 +17,7 @@ import shlex
 import stat
 from pathlib import Path
 
+from neuraltalk_provision import access_lists
 from neuraltalk_provision.errors import UsageError, naming
 
 MODE = 0o600
@@ -89,6 +90,12 @@ def _check_directory(directory: Path) -> None:
             raise UsageError(
                 f"{directory} cannot hold the journal: other users can write there",
                 advice=f"Take the right away: chmod 700 {shlex.quote(str(directory))}",
+            )
+        others, cure = access_lists.nfs4_writers(directory, found)
+        if others:
+            raise UsageError(
+                f"{directory} cannot hold the journal: {others} can write there",
+                advice=f"Look at the list of the directory: {cure}.",
             )
 
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Literal, Protocol
 
+from neuraltalk_provision import access_lists
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import bounded, lock, signature_files, signers, ssh_keygen
 from neuraltalk_provision.mirror.signature_files import SignatureFiles
@@ -161,6 +162,12 @@ def read_allowed(demand: Demand) -> tuple[Signer, ...]:
                 f"{file} cannot be trusted, because {place} {reason}",
                 advice="Check the lines of the file. Then make sure that it belongs to you or to root, and run "
                 f"`chmod go-w {place}`.",
+            )
+        others, cure = access_lists.nfs4_writers(place, status)
+        if others:
+            raise MirrorError(
+                f"{file} cannot be trusted, because {place} can be written by {others}",
+                advice=f"Check the lines of the file. Then look at the list of {place}: {cure}.",
             )
     try:
         return signers.parse(read.content)

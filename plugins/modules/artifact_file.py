@@ -98,7 +98,7 @@ def check_directory(artifact, directory):
 
 def digest_of(path):
     """The sha256 of a regular file that no other user owns or can write; empty for anything else."""
-    if not os.path.lexists(path) or not is_own_file(os.lstat(path)):
+    if not os.path.lexists(path) or not is_own_file(path, os.lstat(path)):
         return ""
     return file_sha256(path)
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "paths": set(),
+    "access_lists": {"rules"},
     "redaction": {"rules"},
     "log_files": {"paths"},
     "command_log": {"log_files", "paths", "redaction", "text"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "transfer_display": {"output", "text"},
     "results": {"rules"},
     "catalogue": {"errors", "paths", "rules", "results"},
-    "mirror": {"errors", "paths", "catalogue", "rules", "yaml_file"},
+    "mirror": {"access_lists", "errors", "paths", "catalogue", "rules", "yaml_file"},
     "site": {
         "errors",
         "inventories",
@@ -62,6 +63,7 @@ ALLOWED = {
         "results",
     },
     "fleet": {
+        "access_lists",
         "errors",
         "inventories",
         "command_log",

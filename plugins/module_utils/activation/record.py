@@ -86,7 +86,7 @@ def _read(path):
         raise StackError("%s cannot be read: %s" % (path, error.strerror), code=codes.of_errno(error.errno))
     try:
         status = os.fstat(handle)
-        if not is_own_file(status) or status.st_nlink != 1:
+        if not is_own_file(path, status) or status.st_nlink != 1:
             raise StackError(
                 "%s belongs to uid %d with mode %04o: others may have written it, so it is not used. Find out who "
                 "created it, and remove it" % (path, status.st_uid, stat.S_IMODE(status.st_mode))

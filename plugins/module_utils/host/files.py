@@ -16,6 +16,7 @@ import os
 import stat
 import tempfile
 
+from .access_lists import nfs4_writers
 from .texts import as_native, as_text
 
 # All users of a host must be able to read what is built there, also if the umask of root's login is stricter (sudoers
@@ -180,6 +181,7 @@ def content_sha256(read):
     return digest.hexdigest()
 
 
-def is_own_file(status):
+def is_own_file(path, status):
     """Whether it is a regular file that no other user owns or can write. `status` is a result of lstat or fstat."""
-    return stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+    is_own = stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+    return is_own and not any(nfs4_writers(path, status))

@@ -26,7 +26,7 @@ def opened(path):
                 raise
         else:
             status = os.fstat(handle)
-            if is_own_file(status) and status.st_nlink == 1:
+            if is_own_file(path, status) and status.st_nlink == 1:
                 return handle
             os.close(handle)
         if os.path.isdir(path) and not os.path.islink(path):

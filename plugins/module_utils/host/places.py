@@ -14,7 +14,7 @@ import os
 import pwd
 import stat
 
-from .texts import as_text
+from . import access_lists
 from ..rules import layout
 
 MOST_LINKS = 40
@@ -22,8 +22,6 @@ MOST_NAMES = 5
 """Members of a group that are named."""
 KINDS = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
 OTHER_ROOT = "choose another stack_root"
-ACCESS_LIST = b"system.posix_acl_access"
-"""The attribute of a file that has a list of further users and groups who may use it (setfacl)."""
 IDLE_ACCOUNTS = frozenset(["root", "sync", "shutdown", "halt", "operator"])
 """Accounts of the group root on EL, which nobody uses."""
 
@@ -33,7 +31,8 @@ def places_of(root):
 
     If a component is a link, the components of its target follow. `kind` is directory, file, link, other or absent;
     after an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether there is a list
-    of further users who may write to it; the group's rights in its mode are then the most that they can have.
+    of further users who may write to it; the group's rights in its mode are then the most that they can have. If an
+    NFSv4 list lets others write, or cannot be read, `writers` says so, and `cure` what to do.
     """
     found = []  # type: list[dict[str, str | int]]
     exists = _walk(os.path.abspath(root), found, [0])
@@ -82,25 +81,12 @@ def _place(path):
         return {"path": path, "kind": "absent", "uid": -1, "gid": -1, "mode": 0, "acl": False}
     kind = KINDS.get(stat.S_IFMT(status.st_mode), "other")
     mode = stat.S_IMODE(status.st_mode)
-    acl = kind != "link" and bool(mode & stat.S_IWGRP) and _has_access_list(path)
-    return {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
-
-
-def _has_access_list(path):
-    """Whether a file has an access list, or this cannot be determined."""
-    if hasattr(os, "getxattr"):
-        try:
-            os.getxattr(path, ACCESS_LIST)
-        except OSError as error:
-            return error.errno not in (errno.ENODATA, errno.EOPNOTSUPP)
-        return True
-    try:
-        import ctypes  # Python 2.7 has no os.getxattr
-    except ImportError:
-        return True
-    name = as_text(path).encode("utf-8", "surrogateescape")  # Python 2.7 has bytes here, and does not need the handler
-    size = ctypes.CDLL(None, use_errno=True).getxattr(name, ACCESS_LIST, None, ctypes.c_size_t(0))
-    return size >= 0 or ctypes.get_errno() not in (errno.ENODATA, errno.EOPNOTSUPP)
+    acl = kind != "link" and bool(mode & stat.S_IWGRP) and access_lists.has_posix(path)
+    place = {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
+    if kind in ("directory", "file"):
+        others, cure = access_lists.nfs4_writers(path, status)
+        place.update({"writers": others, "cure": cure} if others else {})
+    return place
 
 
 def unsafe(root, instead=OTHER_ROOT):
@@ -181,6 +167,8 @@ def _writers(place):
     """The users other than the owner who can write to it, as text; empty if there are none."""
     if place["mode"] & stat.S_IWOTH:
         return "everybody"
+    if place.get("writers"):
+        return place["writers"]
     if not place["mode"] & stat.S_IWGRP:
         return ""
     if place.get("acl"):
@@ -193,6 +181,8 @@ def _writers(place):
 
 def _cure(place):
     """What takes the right to write to a place from all but its owner."""
+    if place.get("writers") and not place["mode"] & stat.S_IWOTH:
+        return place["cure"]
     return "setfacl -b it or chmod go-w it" if place.get("acl") else "chmod go-w it"
 
 

@@ -67,7 +67,7 @@ def state_of(path, size, sha256):
         return OTHER
     try:
         status = os.fstat(handle)
-        has_its_size = is_own_file(status) and status.st_size == size
+        has_its_size = is_own_file(path, status) and status.st_size == size
         is_it = has_its_size and content_sha256(functools.partial(os.read, handle)) == sha256
     finally:
         os.close(handle)

@@ -1,0 +1,187 @@
+"""NFSv4 access lists: who but the owner may write, also if the mode shows nothing of it, and what cannot be told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.fleet import place as journal_place
+from neuraltalk_provision.mirror import trust
+from neuraltalk_provision.rules import access_list
+from neuraltalk_provision.settings import Settings
+
+ALLOW, DENY, AUDIT = 0, 1, 2
+GROUP, INHERIT_ONLY = 0x40, 0x08
+READ, WRITE, EXECUTE, WRITE_ACL, WRITE_OWNER = 0x1, 0x2, 0x20, 0x40000, 0x80000
+ALL = 0x1601FF
+MINE = (ALLOW, 0, ALL, "OWNER@")
+TRIVIAL = [MINE, (ALLOW, GROUP, READ, "GROUP@"), (ALLOW, 0, READ, "EVERYONE@")]
+"""What a server makes of the mode 0755 or 0644."""
+
+
+def packed(*entries: tuple[int, int, int, str]) -> bytes:
+    """The attribute system.nfs4_acl, as the kernel gives it: XDR."""
+    content = struct.pack(">I", len(entries))
+    for kind, flags, mask, who in entries:
+        name = who.encode()
+        content += struct.pack(">IIII", kind, flags, mask, len(name)) + name + b"\0" * (-len(name) % 4)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("entries", "others"),
+    [
+        (TRIVIAL, []),
+        ([], []),
+        ([MINE, (ALLOW, 0, WRITE, "mallory@example.org")], ["mallory@example.org"]),
+        ([MINE, (ALLOW, 0, WRITE, "1004")], ["1004"]),
+        ([MINE, (ALLOW, GROUP, WRITE, "staff@example.org")], ["group staff@example.org"]),
+        ([MINE, (ALLOW, 0, WRITE, "EVERYONE@")], ["everybody"]),
+        ([MINE, (ALLOW, GROUP, WRITE, "GROUP@")], ["its group"]),
+        ([MINE, (ALLOW, 0, WRITE_ACL, "mallory")], ["mallory"]),
+        ([MINE, (ALLOW, 0, WRITE_OWNER, "mallory")], ["mallory"]),
+        ([MINE, (ALLOW, 0, READ | EXECUTE, "mallory")], []),
+        ([MINE, (ALLOW, INHERIT_ONLY, WRITE, "mallory")], ["mallory"]),
+        ([(ALLOW, 0, ALL, "root@example.org"), (ALLOW, 0, ALL, "builder"), (ALLOW, 0, ALL, "0")], []),
+        ([(ALLOW, GROUP, WRITE, "builder@example.org")], ["group builder@example.org"]),
+        ([(DENY, 0, WRITE, "bob"), (ALLOW, 0, READ, "mallory")], []),
+        # A refusal before it may concern only the directory, and the permission only what is created in it.
+        ([(DENY, 0, WRITE, "mallory"), (ALLOW, INHERIT_ONLY, WRITE, "mallory")], ["mallory"]),
+        ([(AUDIT, 0, WRITE, "mallory")], []),
+    ],
+)
+def test_everybody_who_may_write_beside_the_owner_is_found(
+    entries: list[tuple[int, int, int, str]], others: list[str]
+) -> None:
+    assert access_list.writers(packed(*entries), ("OWNER@", "root", "0", "builder", "1000")) == others
+
+
+def test_group_is_judged_by_the_mode_if_the_mode_shows_its_right(
+    places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example a user's own group, of which nobody else is a member."""
+    answering(monkeypatch, {str(tmp_path): packed(MINE, (ALLOW, GROUP, WRITE | READ, "GROUP@"))})
+    tmp_path.chmod(0o775)
+    os.chown(tmp_path, -1, os.getegid())
+    assert (places.unsafe(str(tmp_path)) == []) == (os.getegid() == 0)
+    tmp_path.chmod(0o755)
+    assert "names (its group)" in places.unsafe(str(tmp_path))[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0",
+        packed(MINE)[:-4],
+        packed(MINE) + b"\0" * 4,
+        struct.pack(">I", 2**31) + packed(MINE)[4:],
+        struct.pack(">IIIII", 1, ALLOW, 0, WRITE, 2**32 - 1) + b"abcd",
+        packed((9, 0, WRITE, "mallory")),
+    ],
+)
+def test_list_that_is_not_as_expected_is_an_error_and_not_an_empty_one(content: bytes) -> None:
+    with pytest.raises(ValueError, match="is not as expected"):
+        access_list.writers(content, ())
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, bytes | int]) -> None:
+    """Let paths have these NFSv4 lists, or fail with these errors; the file system knows no other attribute."""
+
+    def getxattr(path: object, name: bytes | str, **_more: object) -> bytes:
+        asked = os.fsdecode(name) == access_list.ATTRIBUTE
+        found = answers.get(str(path), errno.EOPNOTSUPP) if asked else errno.EOPNOTSUPP
+        if isinstance(found, int):
+            raise OSError(found, os.strerror(found))
+        return found
+
+    monkeypatch.setattr(os, "getxattr", getxattr)
+
+
+@pytest.fixture
+def places(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("host.places")
+
+
+def test_stack_root_that_a_list_opens_to_others_is_refused(
+    places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mode is 0755, and shows nothing."""
+    tmp_path.chmod(0o755)
+    answering(monkeypatch, {str(tmp_path): packed(*TRIVIAL)})
+    assert places.unsafe(str(tmp_path)) == []
+    opened = packed(*TRIVIAL, (ALLOW, 0, WRITE, "mallory@example.org"))
+    answering(monkeypatch, {str(tmp_path): opened})
+    (words,) = places.unsafe(str(tmp_path))
+    assert "mode 0755) can be written by those whom its NFSv4 access list names (mallory@example.org): " in words
+    assert "remove these entries (nfs4_setfacl -e), or choose another stack_root" in words
+    assert places.unsafe_path(str(tmp_path), "do something else") != []
+    assert "mallory" in places.writers(str(tmp_path))
+    assert "nfs4_setfacl" in places.cure(str(tmp_path))
+    file = tmp_path / "nvcc"
+    file.touch(mode=0o755)
+    answering(monkeypatch, {str(file): opened})
+    assert "mallory" in places.unsafe_path(str(file), "do something else")[0]
+
+
+@pytest.mark.parametrize("answer", [errno.EIO, errno.EACCES, b"\0\0"])
+def test_list_that_cannot_be_read_is_not_safe(
+    places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes | int
+) -> None:
+    tmp_path.chmod(0o755)
+    answering(monkeypatch, {str(tmp_path): answer})
+    (words,) = places.unsafe(str(tmp_path))
+    assert "others, as far as can be told: its NFSv4 access list cannot be read" in words
+    assert "make it readable for this user (nfs4_getfacl must show it), or choose another stack_root" in words
+
+
+def test_lists_are_read_without_a_function_of_python_for_them(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Python 2.7."""
+    module = load("host.access_lists")
+    try:
+        os.setxattr(tmp_path, "user.list", packed(*TRIVIAL))
+    except OSError:
+        pytest.skip("the file system has no attributes")
+    monkeypatch.delattr(os, "getxattr")
+    assert module.attribute(str(tmp_path), "user.list") == packed(*TRIVIAL)
+    assert module.attribute(str(tmp_path), "user.other") is None
+    with pytest.raises(OSError, match=os.strerror(errno.ENOENT)):
+        module.attribute(str(tmp_path / "gone"), "user.list")
+
+
+def test_file_that_a_list_opens_to_others_is_not_our_own(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, file = load("host.files"), tmp_path / "artifact"
+    file.touch(mode=0o644)
+    assert module.is_own_file(str(file), file.stat())
+    answering(monkeypatch, {str(file): packed(*TRIVIAL, (ALLOW, 0, WRITE, "mallory"))})
+    assert not module.is_own_file(str(file), file.stat())
+    answering(monkeypatch, {str(file): errno.EIO})
+    assert not module.is_own_file(str(file), file.stat())
+
+
+def test_journal_and_the_file_of_signers_are_not_used_if_a_list_opens_them_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    file = tmp_path / "allowed_signers"
+    file.touch(mode=0o600)
+    given = Settings(allowed_signers=file, mirror=tmp_path / "mirror")
+    assert trust.read_allowed(given) == ()
+    opened = packed(*TRIVIAL, (ALLOW, 0, WRITE, "mallory"))
+    for path in (file, tmp_path):
+        answering(monkeypatch, {str(path): opened})
+        with pytest.raises(MirrorError, match=f"cannot be trusted, because {path} can be written by those whom"):
+            trust.read_allowed(given)
+    with pytest.raises(UsageError, match="cannot hold the journal: those whom its NFSv4 access list names"):
+        journal_place.prepare(tmp_path / "journal.sqlite")
