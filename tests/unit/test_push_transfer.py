@@ -111,6 +111,29 @@ def test_hosts_that_are_all_slow_keep_their_order(file: Path, tmp_path: Path) ->
 def test_slow_host_is_seen_by_comparison_at_every_rate(
     monkeypatch: pytest.MonkeyPatch, own: list[int], others: list[int | None], reaches: bool, slow_at: int | None
 ) -> None:
+    states = [other if other is None else pieces.Had(other, 0) for other in others]
+    assert looked_at(monkeypatch, own, states, reaches=reaches) == slow_at
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "slow_at"),
+    [
+        # It verifies what it has, ten times as fast as the link, and then receives the rest at the rate of all.
+        ([40, 80, 120, 160, 200], [(400, 400), (800, 800), (1200, 1200), (1240, 1200), (1280, 1200)], None),
+        ([40, 80, 120, 160], [(400, 400), (10**5, 10**5), (10**5, 10**5), (10**5, 10**5)], None),  # it has everything
+        ([40, 80, 120, 160], [(10**5, 10**5), (10**5, 10**5), (10**5, 10**5), (10**5, 10**5)], None),
+        ([4, 8, 12, 16], [(440, 400), (480, 400), (520, 400), (560, 400)], 2),  # the one between is slow all the same
+        ([4, 8, 12, 16], [(10**5, 99_000), (10**5, 99_000), (10**5, 99_000), (10**5, 99_000)], 2),
+    ],
+)
+def test_host_that_verifies_what_it_has_does_not_make_the_next_one_look_slow(
+    monkeypatch: pytest.MonkeyPatch, own: list[int], others: list[tuple[int, int]], slow_at: int | None
+) -> None:
+    assert looked_at(monkeypatch, own, [pieces.Had(*other) for other in others], reaches=True) == slow_at
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch, own: list[int], others: list[Any], *, reaches: bool) -> int | None:
+    """The look in which a host leaves the one before it as slow, from the pieces that it and the one before have."""
     now = [0.0]
     monkeypatch.setattr(receiver.clock, "seconds", lambda: now[0])
     numbers = (2, 1, pieces.SOURCE) if reaches else (2, 1)
@@ -118,7 +141,8 @@ def test_slow_host_is_seen_by_comparison_at_every_rate(
     part = types.SimpleNamespace(path="/x", list=b"", have=0, count=10**5)
     made = receiver.Receiver(part, KEY, 3, candidates, 1, lambda: True)
     asked = iter(others)
-    monkeypatch.setattr(receiver.asking, "state", lambda server, *_given: next(asked) if server.number else 10**5)
+    everything = pieces.Had(10**5, 10**5)
+    monkeypatch.setattr(receiver.asking, "state", lambda server, *_given: next(asked) if server.number else everything)
     left = None
     for look, have in enumerate(own, 1):
         now[0], part.have = now[0] + receiver.LOOK_SECONDS, have
@@ -128,7 +152,7 @@ def test_slow_host_is_seen_by_comparison_at_every_rate(
             assert error.why == connection.SLOW
             left = look
             break
-    assert left == slow_at
+    return left
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -401,10 +425,10 @@ def test_program_that_does_not_know_the_key_is_not_the_controller(
 def test_server_proves_that_it_knows_the_key_and_what_it_says(file: Path) -> None:
     with serving(file) as (server, _described):
         known = pieces.Server(0, "127.0.0.1", server.port)
-        assert asking.state(known, 1, KEY, 5) == 34
+        assert asking.state(known, 1, KEY, 5) == pieces.Had(have=34, kept=34)
         assert asking.state(known, 1, "00" * 32, 5) is None
     nonces = (NONCE, "cd" * 16)
-    answer = pieces.answer(KEY, nonces, pieces.PIECE, b"000000034")
+    answer = pieces.answer(KEY, nonces, pieces.PIECE, pieces.state_text(pieces.Had(34, 34)))
     assert pieces.is_proven(KEY, nonces, answer)
     assert not pieces.is_proven(KEY, nonces, answer.replace(b"34", b"35", 1))
     assert not pieces.is_proven(KEY, nonces[::-1], answer)

@@ -88,7 +88,7 @@ class Store:
 
     def __init__(self, handle: int, description: Description) -> None:
         self.handle, self.description = handle, description
-        self.count = self.have = pieces.count(description.size)
+        self.count = self.have = self.kept = pieces.count(description.size)
         self.error: OSError | None = None
         """Why the file could not be read any more."""
 

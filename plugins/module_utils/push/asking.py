@@ -13,9 +13,9 @@ from .connection import SILENT, Connection, LostError
 
 
 def state(server, client, key, seconds):
-    """How many pieces a server (pieces.Server) has; None if it does not answer in so many seconds, or not as expected.
+    """How many pieces a server (pieces.Server) has, as pieces.Had.
 
-    `client` is the number of who asks.
+    None if it does not answer in so many seconds, or not as expected. `client` is the number of who asks.
     """
     end = clock.seconds() + seconds
 

@@ -77,8 +77,8 @@ class Connection(object):
                 raise LostError(WRONG)
 
     def state(self):
-        """How many pieces the server has, if that was asked."""
-        return int(self._proven(self._read(1), pieces.STATE_DIGITS))
+        """How many pieces the server has (pieces.Had), if that was asked."""
+        return pieces.state_of(self._proven(self._read(1), pieces.STATE_DIGITS))
 
     def _proven(self, kind, length):
         """So many bytes that the server says about itself. LostError if it does not prove that it knows the key."""

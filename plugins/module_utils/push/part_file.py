@@ -90,7 +90,8 @@ def remove_others(path, sha256):
 class PartFile(object):
     """The pieces that have arrived. One thread writes them, and others read them and wait for new ones.
 
-    `have` is the number of pieces that are there and right; `kept` of them were there at the beginning.
+    `have` is the number of pieces that are there and right; `kept` of them were there at the beginning. While that is
+    verified, both grow.
     """
 
     def __init__(self, path, size, sha256, list_sha256):
@@ -134,9 +135,9 @@ class PartFile(object):
             piece = self._read(self.have)
             if not self._is_right(self.have, piece):
                 break
+            self.kept += 1
             self._arrived(piece)
             meanwhile()
-        self.kept = self.have
         os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
 
     def add(self, piece):

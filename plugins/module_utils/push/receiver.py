@@ -178,9 +178,10 @@ class Receiver(object):
     def _is_slow(self, candidate, new):
         """Whether the host before this candidate got on more than two times as fast as this one, with `new` pieces.
 
-        If that one has everything or is gone, what counts is how fast it was, and whether what is missing here takes
-        more than two times LOOK_SECONDS. The controller has the whole file from the beginning, so it says nothing about
-        the host between, but it can be asked instead.
+        What it had from the beginning is no progress: it verifies that faster than any link. If that one has everything
+        or is gone, what counts is how fast it was, or how much of it arrived before the first look, and whether what is
+        missing here takes more than two times LOOK_SECONDS. The controller has the whole file from the beginning, so it
+        says nothing about the host between, but it can be asked instead.
         """
         after = self.candidates[self.candidates.index(candidate) + 1 :]
         takes_long = self.part.count - self.part.have > LEAD + 2 * new
@@ -190,11 +191,12 @@ class Receiver(object):
             if other is None:
                 self.blind.add(one.number)  # nothing arrives here while somebody who is gone is asked
                 break
-            progress, self.seen[one.number] = other - self.seen[one.number], other
-            if other < self.part.count:
+            arrived = other.have - other.kept
+            progress, self.seen[one.number] = arrived - self.seen[one.number], arrived
+            if other.have < self.part.count:
                 self.pace = progress
                 return progress - new > max(LEAD, progress / 2)
-            return takes_long and (2 * new < self.pace or not self.pace)
+            return takes_long and (2 * new < self.pace or (not self.pace and arrived > LEAD + 2 * new))
         return takes_long and 2 * new < self.pace and any(one.number == pieces.SOURCE for one in after)
 
     def _connected(self, candidate, first):

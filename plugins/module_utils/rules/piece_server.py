@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
         count = 0  # type: int
         have = 0  # type: int
+        kept = 0  # type: int
 
         def digests(self, seconds):
             # type: (float) -> bytes | None
@@ -84,8 +85,9 @@ class Server(object):
     """A server of one file.
 
     `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
-    after so many seconds, and raise ChangedError. It has `count`, the number of pieces, and `have`, the
-    number of those that are there. `heard` is when somebody last proved that he has the key.
+    after so many seconds, and raise ChangedError. It has `count`, the number of pieces, `have`, the number of those
+    that are there, and `kept`, how many of these were there at the beginning. `heard` is when somebody last proved
+    that he has the key.
     """
 
     def __init__(self, store, key, number, limit=0):
@@ -180,8 +182,8 @@ class Server(object):
                 self._send(connection, self.store.digests)
                 return
             if request.first == pieces.STATE:
-                digits = ("%0*d" % (pieces.STATE_DIGITS, self.store.have)).encode("ascii")
-                connection.sendall(pieces.answer(self.key, (nonce, own), pieces.PIECE, digits))
+                state = pieces.state_text(pieces.Had(self.store.have, self.store.kept))
+                connection.sendall(pieces.answer(self.key, (nonce, own), pieces.PIECE, state))
                 return
             for index in range(request.first, self.store.count):
                 self._send(connection, functools.partial(self.store.piece, index))

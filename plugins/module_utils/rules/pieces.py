@@ -35,19 +35,22 @@ NONCE = 32
 PROOF = 64
 """The number of digits of a proof."""
 LIST, STATE = -1, -2
-"""What is asked for: the list of the pieces' digests, or how many pieces the server has (as digits). Any other number
-asks for that piece and all after it."""
-STATE_DIGITS = 9
+"""What is asked for: the list of the pieces' digests, or how many pieces the server has (Had, as digits). Any other
+number asks for that piece and all after it."""
+_STATE = "%09d%09d"
+STATE_DIGITS = 18
 PIECE, WAITING, CHANGED, DONE = b"P", b"W", b"C", b"D"
 """The byte before each answer: a piece or the list follows; nothing new yet; the file changed at its source. With DONE
 a client says that it has everything."""
 _REQUEST = re.compile(
-    r"^neuraltalk-pieces 3 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{32}) ([0-9a-f]{64})$"
+    r"^neuraltalk-pieces 4 ([0-9]{1,9}) ([0-9]{1,9}) (-[12]|[0-9]{1,9}) ([0-9a-f]{32}) ([0-9a-f]{64})$"
 )
 _NONCE = re.compile(r"^([0-9a-f]{32})\n\Z")
 
 Request = collections.namedtuple("Request", "server client first")
 """Who is asked, who asks (numbers in the chain), and for what."""
+Had = collections.namedtuple("Had", "have kept")
+"""How many pieces a server has, and how many of them it had from the beginning: those say nothing about its links."""
 Server = collections.namedtuple("Server", "number address port")
 """Who can be asked: its number in the chain, and where it listens."""
 
@@ -90,7 +93,7 @@ def nonce_of(text):
 def line(key, nonces, request):
     # type: (str, tuple[str, str], Request) -> bytes
     """The line that asks a server, without the line break. `nonces` are that of the server and that of the client."""
-    words = "neuraltalk-pieces 3 %d %d %d %s" % (request.server, request.client, request.first, nonces[1])
+    words = "neuraltalk-pieces 4 %d %d %d %s" % (request.server, request.client, request.first, nonces[1])
     return ("%s %s" % (words, _proof(key, nonces[0], words))).encode("ascii")
 
 
@@ -126,6 +129,19 @@ def same(one, other):
     compare = getattr(hmac, "compare_digest", None)  # Python before 2.7.7 does not have it
     digests = [hashlib.sha256(text.encode("utf-8")).digest() for text in (one, other)]
     return bool(compare(*digests)) if compare else digests[0] == digests[1]
+
+
+def state_text(state):
+    # type: (Had) -> bytes
+    """What a server answers to STATE."""
+    return (_STATE % state).encode("ascii")
+
+
+def state_of(text):
+    # type: (bytes) -> Had
+    """What such an answer says."""
+    half = STATE_DIGITS // 2
+    return Had(int(text[:half]), int(text[half:]))
 
 
 def _proof(key, nonce, words):
