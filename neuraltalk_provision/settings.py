@@ -123,6 +123,7 @@ class Settings(BaseModel):
     artifact_url: MirrorUrl = ""
     artifact_ca: Path | Literal[""] = ""
     distribution: Literal["auto", "relay"] = "auto"
+    push_wait: Seconds = Field(default=600, ge=60, le=86_400)
     forks: int = Field(default=50, ge=1, strict=True)
     cache: bool = Field(default=True, strict=True)
     builders: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()

@@ -46,16 +46,13 @@ def forward(name: str, port: int) -> int:
     Returns the port of the host, where only its own address 127.0.0.1 is served; 0 if that is not possible. It ends
     with the connection.
     """
-    ssh = shutil.which("ssh")
-    if not ssh or _place is None or not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", name) or not (_place / name).exists():
-        return 0
-    command = [*_control(ssh, _place / name), "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", "forwarded"]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
-        found = re.search(rb"\b([0-9]{1,5})\b", answer.stdout)
-        if found and not answer.returncode:
-            return int(found[1])
-    return 0
+    found = re.search(rb"\b([0-9]{1,5})\b", _told(name, "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}") or b"")
+    return int(found[1]) if found else 0
+
+
+def close(name: str) -> bool:
+    """End the shared connection of that name, with all that is done over it. Returns whether that was possible."""
+    return _told(name, "exit") is not None
 
 
 def end() -> None:
@@ -66,6 +63,13 @@ def end() -> None:
     _open.close()
 
 
-def _control(ssh: str, socket: Path) -> list[str]:
-    """The beginning of a command to the process that has a shared connection."""
-    return [ssh, "-F", "none", "-o", f"ControlPath={socket}", "-O"]
+def _told(name: str, *words: str) -> bytes | None:
+    """What the process that has the shared connection of that name answers to a command; None if it does not do it."""
+    ssh = shutil.which("ssh")
+    if not ssh or _place is None or not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", name) or not (_place / name).exists():
+        return None
+    command = [ssh, "-F", "none", "-o", f"ControlPath={_place / name}", "-O", *words, "shared"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
+        return None if answer.returncode else answer.stdout
+    return None

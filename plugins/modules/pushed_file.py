@@ -77,6 +77,10 @@ options:
     description: In so many seconds the first candidate must have begun to listen.
     type: int
     default: 20
+  wait:
+    description: After so many seconds in which the disk of this host does not answer, it gives up.
+    type: int
+    default: 600
 extends_documentation_fragment: [action_common_attributes]
 attributes:
   check_mode:
@@ -159,6 +163,7 @@ def work(module):
         limit=options["limit"],
         is_last=options["last"],
         patience=options["patience"],
+        wait=options["wait"],
     )
     return {"changed": True, "file": transfer(wanted, chain)}
 
@@ -184,6 +189,7 @@ def main():
             "limit": {"type": "int", "default": 0},
             "last": {"type": "bool", "default": False},
             "patience": {"type": "int", "default": 20},
+            "wait": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )

@@ -37,7 +37,6 @@ if given.pop("steps"):
     time.time = lambda: right() + next(steps)
 if given.pop("hangs"):
     transfer.part_file.os.fsync = lambda handle: time.sleep(600)
-    transfer.HUNG_SECONDS = 1
 transfer.LINGER_SECONDS = given.pop("linger")
 receiver.GONE_SECONDS = given.pop("gone")
 receiver.SILENT_SECONDS, receiver.LOOK_SECONDS, receiver.LEAD = 2, 0.5, 8
@@ -118,6 +117,7 @@ class Host:
             "limit": 0,
             "is_last": False,
             "patience": 10,
+            "wait": 1 if hangs else 600,
             **chain,
         }
         self.process = subprocess.Popen(

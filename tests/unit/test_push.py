@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -17,14 +18,16 @@ import pytest
 import yaml
 
 from neuraltalk_provision.fleet import host_lists
+from neuraltalk_provision.results.pushed import Place
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError, Server
 from neuraltalk_provision.site import masters, playbook
-from neuraltalk_provision.site.distribution import checking, source
+from neuraltalk_provision.site.distribution import chain as chains
+from neuraltalk_provision.site.distribution import checking, silent, source
 from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
-from plugins.module_utils.push import connection, transfer
+from plugins.module_utils.push import connection
 from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
 from tests.unit.pushing import KEY, free_port
@@ -50,7 +53,7 @@ class Hosts:
         self.received: dict[str, Mapping[str, Any]] = {}
         self.failures: tuple[Failure, ...] = ()
 
-    def run(self, request: Request) -> Outcome:
+    def run(self, request: Request, _note: Callable[[Any], None] | None = None) -> Outcome:
         self.asked.append(request)
         if request.playbook == "push_check.yml":
             places = self.places if tuple(request.limit) == ("all",) else self.later.pop(0)
@@ -318,7 +321,7 @@ def test_file_that_changes_is_said_and_not_the_hosts(
     hosts.places = {"a": place()}
     before = hosts.run
 
-    def run(request: Request) -> Outcome:
+    def run(request: Request, _note: Callable[[Any], None] | None = None) -> Outcome:
         if request.playbook == "push.yml":
             Path("data.h5").write_bytes(b"other")
             address = ("127.0.0.1", request.variables["provision_push"]["controller_port"])
@@ -344,7 +347,7 @@ def test_disk_of_this_machine_that_fails_is_not_a_file_that_was_changed(
     def fail(*_given: object) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
 
-    def run(request: Request) -> Outcome:
+    def run(request: Request, _note: Callable[[Any], None] | None = None) -> Outcome:
         if request.playbook == "push.yml":
             monkeypatch.setattr(source, "_read", fail)
             port = request.variables["provision_push"]["controller_port"]
@@ -533,10 +536,13 @@ def test_ssh_forwards_only_over_a_connection_of_this_command(tmp_path: Path, mon
     assert masters.forward("../0a1b2c", 5) == 0
     assert masters.forward("", 5) == 0
     assert masters.forward("missing", 5) == 0
+    assert masters.close("0a1b2c")
+    assert not masters.close("missing")
     asked = (tmp_path / "bin" / "ssh.asked").read_text().splitlines()
-    assert [line.partition("-O ")[2] for line in asked] == ["forward -R 127.0.0.1:0:127.0.0.1:5 forwarded"]
+    assert [line.partition("-O ")[2] for line in asked] == ["forward -R 127.0.0.1:0:127.0.0.1:5 shared", "exit shared"]
     script.write_text("#!/bin/sh\necho 4711\nexit 255\n")
     assert masters.forward("0a1b2c", 5) == 0
+    assert not masters.close("0a1b2c")
     masters.end()
     assert masters.forward("0a1b2c", 5) == 0
 
@@ -637,12 +643,51 @@ def test_host_that_hangs_does_not_make_the_command_wait_for_ever(capsys: Capture
     assert code == 1
     assert "did not end in the time that it may take" in err
     assert "1 host has" in out
-    assert hosts.asked[1].task_limit > max(
-        transfer.HUNG_SECONDS, hosts.asked[1].variables["provision_push"]["patience"]
-    )
+    given = hosts.asked[1].variables["provision_push"]
+    assert hosts.asked[1].task_limit > given["patience"] + silent.TIMES * given["wait"]
 
 
 @pytest.mark.parametrize(("size", "limit", "seconds"), [(0, 0, 0), (10**9, 0, 4000), (10**9, 10**8, 40)])
 def test_time_in_which_a_host_must_end_follows_from_the_size(size: int, limit: int, seconds: int) -> None:
     request = checking.Request(Path("x"), "x", "/x", ("a",), limit)
-    assert pushing.longest(request, size, 20) == 20 + pushing.SPARE_SECONDS + seconds
+    assert pushing.longest(request, size, 20, 600) == 20 + 2400 + seconds
+
+
+def links(**more: Any) -> dict[str, chains.Link]:
+    return chains.make({host: Place.model_validate(place(**more)["place"]) for host in ("a", "b", "c")})
+
+
+def test_host_is_silent_if_it_has_not_ended_and_did_not_tell_that_it_gets_on() -> None:
+    heard = {1: 150.0, 2: 100.0}
+    assert silent.silent(links(), (), heard, 50, 190, 60) == ["b", "c"]
+    assert silent.silent(links(), ("b",), heard, 50, 190, 60) == ["c"]
+    assert silent.silent(links(), (), heard, 150, 190, 60) == []  # not all need to have begun
+    assert silent.silent(links(reaches=False), (), heard, 50, 190, 60) == []  # they cannot tell
+
+
+def test_connection_of_a_silent_host_is_closed_and_the_others_are_waited_for(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a program that is stopped: its connection is alive, and nothing else ends."""
+    hosts.places = {"a": place(connection="0a"), "b": place(connection="0b")}
+    hosts.failures = (Failure("b", "Receive the file", "Shared connection to b closed.", unreachable=True),)
+    closed = list[str]()
+    monkeypatch.setattr(silent, "POLL", 0.01)
+    monkeypatch.setattr(silent, "TIMES", 0)
+    monkeypatch.setattr(pushing, "PATIENCE", 0)
+    monkeypatch.setattr(pushing, "PATIENCE_PER_HOST", 0)
+    monkeypatch.setattr(masters, "close", lambda name: closed.append(name) or True)
+
+    def run(request: Request, note: Callable[[Any], None] = lambda _event: None) -> Outcome:
+        if request.playbook == "push.yml":
+            note({"event": "runner_on_ok", "event_data": {"host": "a"}})
+            deadline = time.monotonic() + 20
+            while "0b" not in closed and time.monotonic() < deadline:
+                time.sleep(0.01)
+        return hosts.run(request)
+
+    monkeypatch.setattr(playbook, "run", run)
+    code, out, err = push(capsys)
+    assert (code, closed[-1]) == (1, "0b")
+    assert "1 host has" in out
+    assert "(push_wait), and was given up: its program is stopped" in err

@@ -61,6 +61,15 @@ def test_file_goes_from_host_to_host(file: Path, tmp_path: Path) -> None:
     assert server.sent < 1.1 * described.size
 
 
+def test_host_that_gets_on_tells_the_controller_so_also_if_another_one_serves_it(file: Path, tmp_path: Path) -> None:
+    with serving(file, limit=4 * MEGABYTE) as (server, described):
+        first = Host(tmp_path, 1, described).start([(0, server.port)])
+        second = Host(tmp_path, 2, described).start([(1, first.port), (0, server.port)], is_last=True, wait=4)
+        results = [host.result() for host in (first, second)]
+    assert results[1]["sources"] == [{"number": 1, "bytes": described.size}]
+    assert set(server.heard_of) == {1, 2}
+
+
 def test_incomplete_file_can_be_read_only_by_its_owner(file: Path, tmp_path: Path) -> None:
     with serving(file, limit=4 * MEGABYTE) as (server, described):
         host = Host(tmp_path, 1, described).start([(0, server.port)], is_last=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.pushed import Place, PushedFileResult, Received
-from neuraltalk_provision.rules import codes, pieces
+from neuraltalk_provision.rules import clock, codes, pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_results, masters, playbook
 from neuraltalk_provision.site.distribution import chain as chains
-from neuraltalk_provision.site.distribution import checking, shared, source
+from neuraltalk_provision.site.distribution import checking, shared, silent, source
 from neuraltalk_provision.site.distribution.chain import Link
 from neuraltalk_provision.site.distribution.checking import Request
 from neuraltalk_provision.site.distribution.source import Description
@@ -27,8 +27,9 @@ PATIENCE, PATIENCE_PER_HOST = 20, 0.3
 """In so many seconds, and more for each host, the module must have started everywhere."""
 SLOWEST = 1_000_000
 """The lowest limit of the rate, in bytes per second: below it, a piece would take longer than a host waits."""
-SPARE_SECONDS, TIMES = 3600, 4
-"""A host that hangs is given up after so many seconds, for verifying, and so many times as long as sending takes."""
+SPARES, TIMES = 4, 4
+"""A host that cannot tell that it gets on is given up after so many times push_wait, and so many times as long as
+sending takes."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ def _transfer(
     """Let all hosts receive at the same time; what each of them received, and the failures of the others."""
     names = list(chain)
     patience = round(PATIENCE + PATIENCE_PER_HOST * len(names))
-    with output.working(f"pushing {request.name}"):
+    begin, wait = clock.seconds() + patience, settings.push_wait
+    with output.working(f"pushing {request.name}"), silent.watching(chain, server, begin, wait) as watch:
         outcome = playbook.run(
             playbook.Request(
                 playbook="push.yml",
@@ -164,17 +166,23 @@ def _transfer(
                 limit=names,
                 forks=max(settings.forks, len(names)),  # every host must work from the beginning to the end
                 ssh_args=checking.SSH,
-                task_limit=longest(request, description.size, patience),
+                task_limit=longest(request, description.size, patience, wait),
                 variables={
-                    "provision_push": {**checking.variables(request, description), "patience": patience},
+                    "provision_push": {
+                        **checking.variables(request, description),
+                        "patience": patience,
+                        "wait": wait,
+                    },
                     "provision_push_secret": server.key,
                     "provision_push_places": {
                         host: link.as_variables(chain, request.port, request.own_port) for host, link in chain.items()
                     },
                 },
-            )
+            ),
+            watch.note,
         )
     results, failures = host_results.of(outcome.results, "pushed_file", PushedFileResult, names)
+    failures = tuple(_given_up(one, wait) if one.host in watch.given_up else one for one in failures)
     received, wrong = {}, []
     for host, result in results.items():
         if result.file.sha256 == description.sha256:
@@ -184,9 +192,17 @@ def _transfer(
     return received, (*failures, *wrong)
 
 
-def longest(request: Request, size: int, patience: int) -> int:
+def _given_up(failure: Failure, wait: int) -> Failure:
+    message = (
+        f"it has not got on for {round(silent.TIMES * wait)} s (push_wait), and was given up: its program is stopped, "
+        "or its disk or network file system does not answer"
+    )
+    return replace(failure, message=message, unreachable=False, code=codes.HOST_HANGS)
+
+
+def longest(request: Request, size: int, patience: int, wait: int) -> int:
     """The seconds after which a host that has not ended hangs, whatever it says. The others keep their results."""
-    return patience + SPARE_SECONDS + TIMES * size // (request.limit or SLOWEST)
+    return patience + SPARES * wait + TIMES * size // (request.limit or SLOWEST)
 
 
 def hosts_by_outcome(report: Report) -> dict[str, Sequence[str]]:

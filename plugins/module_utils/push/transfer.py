@@ -18,7 +18,7 @@ import time
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..rules import clock, codes, piece_server, pieces
-from . import part_file, watch
+from . import asking, part_file, watch
 from .part_file import PartFile
 from .place import check_place
 from .receiver import Receiver
@@ -28,16 +28,18 @@ LINGER_SECONDS = 15
 LONGEST, TIMES = 600, 4
 """How long it is offered after the last byte that was sent: so many seconds, or so many times as long as it took to
 receive it."""
-HUNG_SECONDS = 1200
-"""After so many seconds in which its own disk does not answer, a host gives up. To write what is in memory can take
-many minutes at the end."""
+SIGNS = 4
+"""So many times in `wait` seconds a host that gets on tells the controller so."""
+SIGN_SECONDS = 1
+"""So long it may take to tell it."""
 POLL = 0.1
 
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
 """The file: its path here, its size, its SHA-256, and that of the list of its pieces' digests."""
-Chain = collections.namedtuple("Chain", "key number candidates port limit is_last patience")
+Chain = collections.namedtuple("Chain", "key number candidates port limit is_last patience wait")
 """The place of this host: the key, its number, the servers that it may ask (pieces.Server), the port on which it
-listens itself, bytes per second that it sends at most (0: no limit), and whether no host follows."""
+listens itself, bytes per second that it sends at most (0: no limit), whether no host follows, and the seconds after
+which it gives up if its own disk does not answer."""
 
 
 def transfer(wanted, chain):
@@ -45,7 +47,21 @@ def transfer(wanted, chain):
 
     Raises StackError if the disk is too small, full or does not answer, the port is in use, or nobody has the file.
     """
-    return watch.watched(lambda alive: _transfer(wanted, chain, alive), controller_lives, HUNG_SECONDS)
+    return watch.watched(lambda alive: _transfer(wanted, chain, signing(chain, alive)), controller_lives, chain.wait)
+
+
+def signing(chain, alive):
+    """`alive`, which also tells the controller now and then that this host gets on: else the controller gives it up."""
+    sources = [one for one in chain.candidates if one.number == pieces.SOURCE]
+    told = [clock.seconds()]
+
+    def alive_and_told():
+        if sources and clock.seconds() - told[0] > chain.wait / float(SIGNS):
+            asking.state(sources[0], chain.number, chain.key, SIGN_SECONDS)
+            told[0] = clock.seconds()
+        return alive()
+
+    return alive_and_told
 
 
 def controller_lives():

@@ -87,7 +87,7 @@ class Server(object):
     `store` has `digests(seconds)` and `piece(index, seconds)`, which return bytes, or None if they are not there
     after so many seconds, and raise ChangedError. It has `count`, the number of pieces, `have`, the number of those
     that are there, and `kept`, how many of these were there at the beginning. `heard` is when somebody last proved
-    that he has the key.
+    that he has the key, and `heard_of` when each client did.
     """
 
     def __init__(self, store, key, number, limit=0):
@@ -97,6 +97,7 @@ class Server(object):
         self.open = {}  # type: dict[int, float]
         self.unproved = collections.OrderedDict()  # type: collections.OrderedDict[int, socket.socket]
         self.heard = clock.seconds()
+        self.heard_of = {}  # type: dict[int, float]
         self.done = set()  # type: set[int]
         self.sent = 0
         self.refused = 0
@@ -173,7 +174,7 @@ class Server(object):
             with self.lock:
                 self.refused += 1
             return
-        if not self._is_welcome(connection):
+        if not self._is_welcome(connection, request.client):
             return
         connection.settimeout(SEND_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -195,11 +196,11 @@ class Server(object):
             with self.lock:
                 self.done.add(request.client)
 
-    def _is_welcome(self, connection):
-        # type: (socket.socket) -> bool
+    def _is_welcome(self, connection, client):
+        # type: (socket.socket, int) -> bool
         """Count a client that has proved the key. False if it was turned away meanwhile, or if there are too many."""
         with self.lock:
-            self.heard = clock.seconds()
+            self.heard = self.heard_of[client] = clock.seconds()
             if self.unproved.pop(id(connection), None) is None or len(self.open) >= MOST_CONNECTIONS:
                 return False
             self.open[id(connection)] = self.heard
