@@ -24,5 +24,7 @@ class PackagesInfoResult(Result):
     problem: LongText
     broken: LongText = ""
     """Why dpkg of the host would install no package at all; empty if it would."""
+    signatures: bool = False
+    """Whether rpm of the host refuses packages without a signature of a key that it knows."""
     versions: Annotated[Many[PackageVersion], Field(max_length=10_000)] = ()
     """Those of the required packages that would be installed."""

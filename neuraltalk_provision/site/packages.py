@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.repositories import origins, releases
-from neuraltalk_provision.mirror import repository_index
+from neuraltalk_provision.mirror import repository_index, rpm_signed
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.rules.packages import usual_origins
@@ -16,6 +16,7 @@ from neuraltalk_provision.site import codes, host_results, playbook, trials
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
+_MOST_NAMES = 20
 _NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
 """Of a host that is not asked, or whose packages are all installed."""
 
@@ -30,7 +31,15 @@ def tried(
     up what they have read of their own repositories before.
     """
     results, failures = _results(plans, settings, output)
-    return tuple(_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans), failures
+    strict = {_file(plan) for plan in plans if results.get(plan.host, _NOTHING).signatures and _file(plan)}
+    unsigned = {file: rpm_signed.unsigned(settings.mirror / file) for file in strict}
+    found = [_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans]
+    return tuple(
+        _with_signatures(plan, results[plan.host], unsigned[_file(plan)])
+        if plan.host in results and results[plan.host].signatures and _file(plan)
+        else plan
+        for plan in found
+    ), failures
 
 
 def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
@@ -52,6 +61,21 @@ def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     elif result.lacks:
         plan = replace(plan, remark="\n".join(filter(None, (plan.remark, _lacking(plan, result)))))
     return judged(plan, result)
+
+
+def _with_signatures(plan: HostPlan, result: PackagesInfoResult, unsigned: Sequence[str]) -> HostPlan:
+    """The plan for a host whose rpm wants signatures: refused if a package that it needs has none."""
+    begin = f"{plan.host}: its rpm installs only packages with a signature of a key that it knows (%_pkgverify_level)"
+    needed = sorted({row.package for row in result.versions} & set(unsigned))
+    if needed:
+        refusal = (
+            f"{begin}, and {_file(plan)} has these without one: {', '.join(needed)}. Sign them (rpmsign) and collect "
+            "the archive again; or set %_pkgverify_level to digest below /etc/rpm on this host"
+        )
+        return replace(plan, refusals=(*plan.refusals, refusal))
+    others = f", and these of {_file(plan)} have none: {', '.join(unsigned[:_MOST_NAMES])}" if unsigned else ""
+    remark = f"{begin}{others}. Import the keys of the packages there before (rpm --import)"
+    return replace(plan, remark="\n".join(filter(None, (plan.remark, remark))))
 
 
 def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:

@@ -85,6 +85,10 @@ absent:
   returned: success
   type: list
   elements: str
+signatures:
+  description: Whether rpm of the host refuses packages without a signature (C(%_pkgverify_level)).
+  returned: success
+  type: bool
 versions:
   description: The version of each missing required package that would be installed, as far as it is known.
   returned: success
@@ -131,17 +135,19 @@ def unpack(index, directory):
 
 
 def attempt(manager, required, optional, files, cached=False):
-    """{lacks, absent, problem, broken, versions}: what an installation would find out; with `files` it reads files too.
+    """{lacks, absent, problem, broken, versions, signatures}: what an installation would find out.
 
-    A host that has the required packages gets no others, so it is not asked further.
+    With `files` it reads the package files too. A host that has the required packages gets no others, so it is not
+    asked further.
     """
     before = manager.installed(required + optional)
     missing = [name for name in required if name not in before]
     wanted = [name for name in optional if name not in before]
-    answer = {"lacks": [], "absent": [], "problem": "", "broken": "", "versions": []}  # type: dict[str, object]
+    answer = {"lacks": [], "absent": [], "problem": "", "broken": "", "versions": [], "signatures": False}  # type: dict[str, object]
     if not missing:
         return answer
     answer["broken"] = manager.broken()
+    answer["signatures"] = manager.needs_signatures()
     unread, code = ("", 0) if cached else _output(manager.refresh())
     if code == 0:
         unread = ""

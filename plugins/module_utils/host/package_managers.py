@@ -90,6 +90,10 @@ class Apt(object):
         """Why no package at all can be installed, in the words of dpkg; empty if packages can be."""
         return dpkg.problem()
 
+    def needs_signatures(self):
+        """Never: apt and dpkg do not look at signatures of packages."""
+        return False
+
     def hooks(self):
         """The commands of the host that are run before and after an installation."""
         return dpkg.hooks()
@@ -162,6 +166,10 @@ class Rpm(object):
     def broken(self):
         """Empty: dnf and yum try the transaction with rpm themselves."""
         return ""
+
+    def needs_signatures(self):
+        """Whether rpm refuses packages without a signature of a key that it knows. An old rpm has no such level."""
+        return query(["rpm", "--eval", "%{?_pkgverify_level}"]).strip() in ("all", "signature")
 
     def hooks(self):
         """Empty: plugins of dnf and yum are no commands."""
