@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from neuraltalk_provision.fleet.observed import Facts, Observed
 from neuraltalk_provision.results.checks import ChangedFile, Check, Files
 from neuraltalk_provision.results.host_state import HostState
 from tests.unit.plans import HOSTS, RECIPE, part
+from tests.unit.programs import program
 
 UNCHANGED = Files(compared=True)
 GPU_COMPONENTS = frozenset({"cuda", "cutorch", "cudnn"})
@@ -662,3 +664,26 @@ def test_platform_is_called_as_in_the_plan() -> None:
     """Debian testing has no version: the plan knows it by its codename."""
     found = observing.facts(observed(platform={"version": "", "codename": "forky"}))
     assert found.platform == "debian-14-x86_64"
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "kept"),
+    [
+        ('{\n  "drifted": []\n}\n', 0, True),
+        ('{\n  "error": "x"\n}\n', 2, True),
+        ('{\n  "drifted": [\n', 2, False),  # the disk is full
+        ("", 3, False),
+    ],
+)
+def test_report_of_the_timer_is_replaced_only_by_a_whole_one(
+    tmp_path: Path, printed: str, code: int, kept: bool
+) -> None:
+    service = (paths.share() / "docs" / "provision-drift.service").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ExecStart=/bin/sh -c '([^']*)'$", service, re.M)
+    program(tmp_path / "provision", f"#!/bin/sh\ncat <<'END'\n{printed}END\nexit {code}\n")
+    command = command.replace("/usr/local/bin/provision", str(tmp_path / "provision"))
+    command = command.replace("/var/lib/provision-drift", str(tmp_path)).replace("$$", "$")
+    (tmp_path / "report.json").write_text("of yesterday")
+    done = subprocess.run(["/bin/sh", "-c", command], check=False)
+    assert done.returncode == code
+    assert (tmp_path / "report.json").read_text() == (printed if kept else "of yesterday")
