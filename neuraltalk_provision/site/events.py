@@ -25,6 +25,11 @@ DROPPED = (
     "its result was lost, because ansible-runner drops results of more than 700,000 characters. Check the logs on that "
     "host. A result of this size is a bug in neuraltalk-provision, or it does not come from its modules"
 )
+LOST = (
+    "Ansible says that the host answered, but it counted a result that it did not hand over: so nobody knows what the "
+    "host answered. A result that is nested very deep does this. It is a bug in neuraltalk-provision, or it does not "
+    "come from its modules: check the host and its login scripts"
+)
 _BETWEEN_TRACEBACKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
@@ -144,6 +149,7 @@ class Gathered:
         self._diffs: list[tuple[str, Mapping[str, Any]]] = []
         self._warnings: list[str] = []
         self._finished = False
+        self._counted: Mapping[str, Any] = {}
 
     def add(self, event: Event) -> None:
         """Take what matters of one event."""
@@ -155,7 +161,8 @@ class Gathered:
                 self._results[host, action] = result
             self._tasks[host] += 1
             self._diffs += [(host, diff) for diff in _diffs(result)]
-        self._finished = self._finished or event.get("event") == "playbook_on_stats"
+        if event.get("event") == "playbook_on_stats":
+            self._finished, self._counted = True, data
         failed, changed = failure(event), change(event)
         if failed:
             self._failures[failed.host] = self._failures.get(failed.host, failed)
@@ -168,13 +175,20 @@ class Gathered:
         """What was collected so far."""
         return PlayResults(
             tuple((host, action, result) for (host, action), result in self._results.items()),
-            tuple(self._failures.values()),
+            (*self._failures.values(), *self._lost()),
             tuple(self._changes.values()),
             tuple(self._diffs),
             tuple(_without_tracebacks(self._warnings)),
             dict(self._tasks),
             self._finished,
         )
+
+    def _lost(self) -> Iterator[Failure]:
+        """A failure for each host of which Ansible counted a failure, or anything at all, without an event of it."""
+        failed = {*_mapping(self._counted.get("failures")), *_mapping(self._counted.get("dark"))}
+        silent = {host for host in _mapping(self._counted.get("ok")) if not self._tasks[host]}
+        for host in sorted((failed | silent) - self._failures.keys()):
+            yield Failure(host, "", LOST, code=codes.RESULT_DROPPED)
 
 
 def read(events: Iterable[Event]) -> PlayResults:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.site import events
+from neuraltalk_provision.site import codes, events
 from neuraltalk_provision.site.events import Failure, PlayResults
 
 RECORDED = {
@@ -205,3 +205,28 @@ def test_result_says_whether_it_is_a_prediction_and_no_name_of_a_task_does() -> 
 def test_prediction_is_true_or_it_is_none(predicted: object) -> None:
     (change,) = events.read([stamped("build", predicted=predicted)]).changes
     assert change.predicted is False
+
+
+@pytest.mark.parametrize(
+    ("counted", "lost"),
+    [
+        ({"ok": {"a": 1, "b": 1}}, ["b"]),  # it answered, and nothing of it was handed over
+        ({"ok": {"a": 5}, "failures": {"a": 1}}, ["a"]),  # it failed, and the failure was not
+        ({"ok": {"a": 1}, "dark": {"c": 1}, "skipped": {"d": 1}, "ignored": {"a": 1}, "rescued": {"a": 1}}, ["c"]),
+        ({"ok": {"a": 1}, "failures": "nonsense"}, []),
+    ],
+)
+def test_result_that_ansible_counted_and_did_not_hand_over_is_a_failure(
+    counted: dict[str, Any], lost: list[str]
+) -> None:
+    """As with a result that is nested so deep that Ansible's callback cannot read it."""
+    answer = {"event": "runner_on_ok", "event_data": {"host": "a", "res": {"changed": False}, "task_action": "x"}}
+    found = events.read([answer, {"event": "playbook_on_stats", "event_data": counted}])
+    assert [(one.host, one.code) for one in found.failures] == [(host, codes.RESULT_DROPPED) for host in lost]
+    assert all("did not hand over" in one.message for one in found.failures)
+
+
+def test_failure_that_was_handed_over_is_told_once(core: dict[str, Any]) -> None:
+    hosts = [failure.host for failure in events.read(core["site"]).failures]
+    assert len(hosts) == len(set(hosts))
+    assert not any(failure.message == events.LOST for failure in events.read(core["site"]).failures)

@@ -202,6 +202,10 @@ FLOODS = {
         "echo '\"}'",
         "the disk is full",
     ),
+    "a nested answer": (
+        'echo "{\\"changed\\": false, \\"state\\": $(printf "[%.0s" $(seq 300))$(printf "]%.0s" $(seq 300))}"',
+        "it counted a result that it did not hand over",
+    ),
 }
 
 
