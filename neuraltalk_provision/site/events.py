@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,8 @@ _WARNINGS = ("warning", "error", "verbose")
 _OF_NO_HOST = ("ansible.builtin.include_tasks", "ansible.builtin.include_role", "ansible.builtin.debug")
 # How many characters of an event's output are kept: enough for a warning.
 MOST_PRINTED = 20_000
+# How many warnings are kept once Ansible works on hosts: they can print any number.
+MOST_WARNINGS = 200
 # How many characters of a failure are kept: the cause, and the last lines of a log.
 LONGEST_MESSAGE = 10_000
 DROPPED = (
@@ -80,7 +82,10 @@ class PlayResults:
     failures: tuple[Failure, ...] = ()
     changes: tuple[Change, ...] = ()
     diffs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    early: tuple[str, ...] = ()
+    """The warnings before Ansible began with a host. Only these cannot come from a host."""
+    warnings: tuple[str, ...] = ()
+    """All warnings; of those that came later, the last ones."""
     tasks: Mapping[str, int] = field(default_factory=dict)
     """{host: the number of its results}."""
     finished: bool = True
@@ -147,12 +152,15 @@ class Gathered:
         self._failures: dict[str, Failure] = {}
         self._changes: dict[tuple[str, str, bool], Change] = {}
         self._diffs: list[tuple[str, Mapping[str, Any]]] = []
-        self._warnings: list[str] = []
+        self._early: list[str] = []
+        self._later: deque[str] = deque(maxlen=MOST_WARNINGS)
+        self._began = False
         self._finished = False
         self._counted: Mapping[str, Any] = {}
 
     def add(self, event: Event) -> None:
         """Take what matters of one event."""
+        self._began = self._began or str(event.get("event")).startswith("runner_")
         data = event.get("event_data") or {}
         if event.get("event") in _RESULTS:
             host, result = host_of(event), _mapping(data.get("res"))
@@ -169,7 +177,7 @@ class Gathered:
         if changed:
             self._changes[changed.host, changed.component, changed.predicted] = changed
         if event.get("event") in _WARNINGS and event.get("stdout"):
-            self._warnings.append(str(event["stdout"])[:MOST_PRINTED])
+            (self._later if self._began else self._early).append(str(event["stdout"])[:MOST_PRINTED])
 
     def results(self) -> PlayResults:
         """What was collected so far."""
@@ -178,7 +186,8 @@ class Gathered:
             (*self._failures.values(), *self._lost()),
             tuple(self._changes.values()),
             tuple(self._diffs),
-            tuple(_without_tracebacks(self._warnings)),
+            tuple(_without_tracebacks(self._early)),
+            tuple(_without_tracebacks([*self._early, *self._later])),
             dict(self._tasks),
             self._finished,
         )

@@ -276,8 +276,9 @@ def _refuse_unfinished(outcome: Outcome, request: Request) -> None:
     Then a host without a failure is not one on which everything was done.
     """
     text = "\n".join(outcome.results.warnings)
+    early = "\n".join(outcome.results.early) if outcome.results.finished else text
     named, place = inventories.named(request.inventory), str(_working_directory())
-    refusal = play_errors.error(text, named, request.limit, place)
+    refusal = play_errors.error(early, named, request.limit, place)
     if refusal:
         raise refusal
     finished = outcome.results.finished and not outcome.rc & ~ENDED

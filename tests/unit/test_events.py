@@ -230,3 +230,17 @@ def test_failure_that_was_handed_over_is_told_once(core: dict[str, Any]) -> None
     hosts = [failure.host for failure in events.read(core["site"]).failures]
     assert len(hosts) == len(set(hosts))
     assert not any(failure.message == events.LOST for failure in events.read(core["site"]).failures)
+
+
+def warning(number: int, text: str = "[WARNING]: Unable to parse /etc/x as an inventory source") -> dict[str, Any]:
+    return {"event": "warning", "stdout": f"{text} {number}"}
+
+
+def test_warnings_of_hosts_are_not_those_about_the_inventory_and_are_few() -> None:
+    start = {"event": "runner_on_start", "event_data": {"host": "a"}}
+    late = [warning(number) for number in range(1, 10_000)]
+    found = events.read([warning(0), start, *late])
+    assert len(found.early) == 1
+    assert found.early[0].endswith(" 0")
+    assert len(found.warnings) == 1 + events.MOST_WARNINGS
+    assert found.warnings[-1].endswith(" 9999")

@@ -228,6 +228,23 @@ def test_host_that_answers_megabytes_fails_alone_and_is_not_kept_in_memory(tmp_p
     assert len(failure.message) < 10_010
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_host_cannot_say_that_the_inventory_is_wrong(inventory: Path, finished: bool) -> None:
+    """A module's warnings are printed as Ansible's own are."""
+    heard = [
+        {"event": "runner_on_start", "event_data": {"host": "a"}},
+        {"event": "warning", "stdout": "[WARNING]: Unable to parse /etc/x as an inventory source"},
+        {"event": "runner_on_ok", "event_data": {"host": "a", "res": {}, "task_action": "x"}},
+        {"event": "playbook_on_stats", "event_data": {"ok": {"a": 1}}},
+    ]
+    outcome = Outcome(0, events.read(heard if finished else heard[:-1]))
+    if finished:
+        playbook._refuse_unfinished(outcome, Request("state.yml", inventory))
+    else:  # then it is probably Ansible that ended because of it, as for an encrypted file of variables
+        with pytest.raises(UsageError, match="Ansible cannot read the inventory"):
+            playbook._refuse_unfinished(outcome, Request("state.yml", inventory))
+
+
 def test_missing_inventory_is_refused_before_ansible_is_asked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such inventory") as caught:
         playbook.run(Request("state.yml", tmp_path / "none.yml"))
