@@ -17,6 +17,7 @@ import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.site import advice, codes, events
+from tests.unit.pushing import PYTHON2
 
 MODULES = sorted((paths.plugins() / "modules").glob("*.py"))
 
@@ -187,3 +188,27 @@ def test_codes_that_both_sides_know_stand_once(load: Callable[[str], ModuleType]
     ours = (paths.plugins().parent / "neuraltalk_provision" / "site" / "codes.py").read_text(encoding="utf-8")
     assert {value for value in shared.values() if f'"{value}"' in ours} == set()
     assert all(codes._FORM.fullmatch(value) for value in shared.values())
+
+
+@pytest.mark.parametrize("python", [sys.executable, *(str(one) for one in [PYTHON2] if one.exists())])
+def test_name_of_a_file_that_is_not_utf8_does_not_make_the_answer_useless(tmp_path: Path, python: str) -> None:
+    """Ansible refuses a whole result with such a name."""
+    code = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); from module_utils.host import texts; import os; "
+        "names = os.listdir(sys.argv[2]); "
+        "print(json.dumps(texts.for_json({'a': [names, {names[0]: (1, None, 'x')}], 'b': True})))"
+    )
+    (tmp_path / "here").mkdir()
+    os.close(os.open(os.fsencode(tmp_path) + b"/here/a\xff\xe9", os.O_CREAT))
+    said = subprocess.run(
+        [python, "-c", code, str(paths.plugins()), str(tmp_path / "here")], capture_output=True, check=True
+    )
+    assert json.loads(said.stdout) == {"a": [["a\xff\xe9"], {"a\xff\xe9": [1, None, "x"]}], "b": True}
+
+
+def test_state_of_a_host_with_such_a_name_is_read(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "generations" / os.fsdecode(b"a\xff") / "stamps").mkdir(parents=True)
+    state = run_module("stack_state", stack_root=tmp_path, packages=[])["state"]
+    assert list(state["stack"]["generations"]) == ["a\xff"]
+    json.dumps(state, ensure_ascii=False).encode()

@@ -18,7 +18,7 @@ import stat
 
 from .errors import StackError
 from .files import file_sha256, read_json, read_text, write_whole
-from .texts import as_native
+from .texts import as_native, as_text, for_json
 from ..rules import differences, layout
 
 # Not in the manifest. Every verification writes logs, the seal contains the sha256 of the manifest, and Python may
@@ -161,11 +161,7 @@ def _is_excluded(folder, name, generation):
 
 def _as_text(name):
     """A file name as text for JSON, the same with Python 2.7 and 3."""
-    raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return as_text(for_json(name))
 
 
 def make_readable(path):

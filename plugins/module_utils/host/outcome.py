@@ -13,7 +13,7 @@ import traceback
 
 from .commands import is_full
 from .errors import StackError
-from .texts import as_native, as_text, text_of
+from .texts import as_native, as_text, for_json, text_of
 from ..rules.texts import without_users
 from ..rules import codes
 
@@ -43,7 +43,7 @@ def run_module(module, function):
         _fail(module, "there is not enough memory", {"code": codes.MEMORY_FULL})
     except Exception as error:
         _fail(module, _unexpected(error), {"code": codes.BUG})
-    module.exit_json(predicted=bool(module.check_mode), **result)
+    module.exit_json(predicted=bool(module.check_mode), **for_json(result))
 
 
 def message_of(error):
@@ -57,7 +57,7 @@ def message_of(error):
 def _fail(module, message, details):
     text = without_users(as_text(traceback.format_exc()))
     # If the function ran as another account, `details` has the traceback from there.
-    module.fail_json(msg=as_native(message), **dict({"exception": as_native(text)}, **details))
+    module.fail_json(**for_json(dict({"exception": as_native(text)}, msg=as_native(message), **details)))
 
 
 def _unexpected(error):

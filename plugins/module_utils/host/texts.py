@@ -29,6 +29,35 @@ def text_of(error):
         return as_native(error.args[0]) if isinstance(error.args[0], TEXT) else repr(error)
 
 
+def for_json(value):
+    """A value for JSON: names of files that are not UTF-8 are read as Latin-1, as in manifests.
+
+    Python 3 has such bytes as surrogates, and Ansible refuses a whole result with one of them.
+    """
+    if isinstance(value, dict):
+        return dict((for_json(key), for_json(entry)) for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return [for_json(entry) for entry in value]
+    if isinstance(value, bytes):
+        try:
+            value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
+    elif isinstance(value, TEXT):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return _without_surrogates(value)
+    return value
+
+
+def _without_surrogates(text):
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    except UnicodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def as_native(value):
     """A value from JSON with its strings as `str` of this Python: bytes in UTF-8 for Python 2.7."""
     if not PY2:
