@@ -104,7 +104,7 @@ def _not_removed(result: Mapping[str, Any]) -> str:
     if isinstance(found, str):
         told = str(result["msg"]) if result.get("failed") and result.get("msg") else found
         return str(Kept(id="", problem=told[:LONGEST_MESSAGE]))
-    return "; ".join(str(one) for one in found.kept)
+    return "; ".join(str(one) for one in found.kept)[:LONGEST_MESSAGE]
 
 
 def _run(

@@ -57,9 +57,14 @@ def _superfluous(stack, keep):
 
 def _idle(path):
     """Seconds since a log or a stamp of a generation was last created; 0 if it is no directory."""
-    places = [os.path.join(path, name) for name in ("", layout.LOGS, layout.STAMPS)]
-    times = [os.path.getmtime(place) for place in places if os.path.isdir(place)]
+    times = [os.path.getmtime(place) for place in _dated(path)]
     return time.time() - max(times) if times else 0
+
+
+def _dated(path):
+    """The directories whose times say when a build was last at work in a generation."""
+    places = [os.path.join(path, name) for name in ("", layout.LOGS, layout.STAMPS)]
+    return [place for place in places if os.path.isdir(place)]
 
 
 def _problem_of(function, *args):
@@ -71,10 +76,20 @@ def _problem_of(function, *args):
     return ""
 
 
+def _abandon(path):
+    """Let a generation look as if no build had been at work in it for long, so that its removal is tried again."""
+    for place in _dated(path):
+        os.utime(place, (0, 0))
+
+
 def erase(stack, name):
-    """Remove a generation, its seal first, and its sources."""
+    """Remove a generation, its seal first, and its sources. What is left after an error counts as abandoned."""
     remove(layout.seal(stack.path(name)))
-    shutil.rmtree(stack.path(name))
+    try:
+        shutil.rmtree(stack.path(name))
+    except Exception:
+        _problem_of(_abandon, stack.path(name))
+        raise
     shutil.rmtree(os.path.join(stack.root, layout.BUILD, name), ignore_errors=True)
 
 
