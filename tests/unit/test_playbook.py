@@ -204,7 +204,7 @@ FLOODS = {
     ),
     "a nested answer": (
         'echo "{\\"changed\\": false, \\"state\\": $(printf "[%.0s" $(seq 300))$(printf "]%.0s" $(seq 300))}"',
-        "it counted a result that it did not hand over",
+        "",  # ansible-core 2.19 loses it, older ones hand it over
     ),
 }
 
