@@ -32,6 +32,8 @@ SIGNS = 4
 """So many times in `wait` seconds a host that gets on tells the controller so."""
 SIGN_SECONDS = 1
 """So long it may take to tell it."""
+SPREAD = 97
+"""Neighbours begin at different times with that, because the controller hears few at once."""
 POLL = 0.1
 
 Wanted = collections.namedtuple("Wanted", "path size sha256 list_sha256 replace")
@@ -53,10 +55,11 @@ def transfer(wanted, chain):
 def signing(chain, alive):
     """`alive`, which also tells the controller now and then that this host gets on: else the controller gives it up."""
     sources = [one for one in chain.candidates if one.number == pieces.SOURCE]
-    told = [clock.seconds()]
+    pause = chain.wait / float(SIGNS)
+    told = [clock.seconds() - pause * (chain.number % SPREAD) / SPREAD]
 
     def alive_and_told():
-        if sources and clock.seconds() - told[0] > chain.wait / float(SIGNS):
+        if sources and clock.seconds() - told[0] > pause:
             asking.state(sources[0], chain.number, chain.key, SIGN_SECONDS)
             told[0] = clock.seconds()
         return alive()
