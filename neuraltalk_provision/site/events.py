@@ -21,6 +21,7 @@ _OF_NO_HOST = ("ansible.builtin.include_tasks", "ansible.builtin.include_role", 
 MOST_PRINTED = 20_000
 # How many warnings are kept once Ansible works on hosts: they can print any number.
 MOST_WARNINGS = 200
+LONGEST_PATH = 4096
 # How many characters of a failure are kept: the cause, and the last lines of a log.
 LONGEST_MESSAGE = 10_000
 DROPPED = (
@@ -124,7 +125,7 @@ def failure(event: Event) -> Failure | None:
         task=" : ".join(part for part in (data.get("role", ""), data.get("task", "")) if part),
         message=message,
         unreachable=unreachable,
-        log=str(result.get("log", "")),
+        log=str(result.get("log", ""))[:LONGEST_PATH],
         code=codes.of_result(result, message, unreachable=unreachable) if result else codes.RESULT_DROPPED,
     )
 

@@ -244,3 +244,10 @@ def test_warnings_of_hosts_are_not_those_about_the_inventory_and_are_few() -> No
     assert found.early[0].endswith(" 0")
     assert len(found.warnings) == 1 + events.MOST_WARNINGS
     assert found.warnings[-1].endswith(" 9999")
+
+
+def test_path_of_a_log_that_a_host_names_is_cut() -> None:
+    result = {"failed": True, "msg": "no", "log": "/x" * 300_000}
+    failed = events.failure({"event": "runner_on_failed", "event_data": {"host": "a", "res": result}})
+    assert failed
+    assert len(failed.log) == events.LONGEST_PATH
