@@ -142,21 +142,26 @@ class Playbooks:
         ]
 
     def give_back(self, hosts: Sequence[str]) -> Done:
-        """Return these hosts to their former generation and cuDNN.
+        """Return these hosts to their former generation and cuDNN when nothing uses them.
 
-        One that shares a stack root returns with the host that works there for both.
+        One that shares a stack root returns with the host that works there for both. Nobody waits for a host in use
+        after a request to pause: it keeps the new generation.
         """
         own = [host for host in hosts if self._plans[host].share is None]
-        failures = list(self._give_back(own)) if own else []
-        returned = set(own) - {failure.host for failure in failures}
+        done = self._activation.run(own, self._give_back)
+        waiting = {host: Loss(f"{host} is in use, and somebody asked for a pause", codes.BUSY) for host in done.left}
+        aside = {**done.aside, **waiting}
+        failures = []
         for host in hosts:
             share = self._plans[host].share
-            if share and share.builder not in returned:
+            if share and share.builder in aside:
+                aside[host] = aside[share.builder]
+            elif share and (share.builder not in own or share.builder in done.failed):
                 failures.append(Failure(host, "", f"{share.builder}, which works for both, has not returned"))
-        return self._done(failures)
+        return Done({**done.failed, **self._done(failures).failed}, aside)
 
-    def _give_back(self, own: Sequence[str]) -> tuple[Failure, ...]:
-        names = ("provision_lease", "provision_stack_root")
+    def _give_back(self, own: Sequence[str]) -> Done:
+        names = ("provision_lease", "provision_stack_root", "provision_run_user")
         request = playbook.Request(
             playbook="give_back.yml",
             inventory=self._settings.inventory,
@@ -169,7 +174,7 @@ class Playbooks:
         )
         with self._output.working("returning to the former generation"):
             outcome = playbook.run(request)
-        return host_results.failures_of(outcome.results, own)
+        return self._done(host_results.failures_of(outcome.results, own), asked_again=True)
 
     def _done(self, failures: Iterable[Failure], *, asked_again: bool = False) -> Done:
         """What failed. With `asked_again`, a host that something began to use is no failure: it is asked again."""

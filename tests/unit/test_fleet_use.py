@@ -13,6 +13,9 @@ import yaml
 
 from neuraltalk_provision.fleet import busy, use
 from neuraltalk_provision.fleet.busy import Position, Rule, Step
+from neuraltalk_provision.fleet.hosts import Former, Playbooks
+from neuraltalk_provision.fleet.idle import Activation
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
@@ -85,6 +88,30 @@ def test_run_makes_a_host_busy_and_without_slurm_nobody_asks_it(cluster: Cluster
     assert seen["here"].slurm is None
     assert cluster.calls == []
     os.close(handle)
+
+
+def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    """The real playbook, for a host that had no generation before."""
+    settings = site(tmp_path, "none")
+    stack = tmp_path / "stack"
+    (stack / "generations" / "aaaa").mkdir(parents=True)
+    (stack / "current").symlink_to("generations/aaaa")
+    given = {
+        "provision_lease": {"holder": "me", "what": "provision site", "over": {}},
+        "provision_stack_root": str(stack),
+        "provision_run_user": "root",
+    }
+    hosts = Playbooks(
+        (), given, {"here": Former()}, settings, Output(as_json=True), Activation("r1", settings, Output())
+    )
+    handle = lock(stack, "mine")
+    (loss,) = hosts._give_back(["here"]).failed.values()
+    assert (loss.code, "mine" in loss.reason) == ("host.in_use", True)
+    assert (stack / "current").is_symlink()
+    os.close(handle)
+    assert hosts._give_back(["here"]).failed == {}
+    assert not (stack / "current").is_symlink()
+    assert not list(stack.rglob("starts.json"))
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> None:

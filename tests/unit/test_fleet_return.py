@@ -1,0 +1,72 @@
+"""The way back of a rollout: hosts in use, hosts that were lost while they were activated, and shared stack roots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.records import Outcome, Status, Step
+from neuraltalk_provision.settings import Settings
+from tests.unit.test_fleet_command import RUN, Fleet, carried_out, fleet, found, newest, resumed, settings
+from tests.unit.test_fleet_evidence import FOUR, Nodes, changed, nodes, old
+
+__all__ = ["fleet", "nodes", "settings"]
+
+
+def used_before_its_return(
+    fleet: Fleet, settings: Settings, *, ends: bool = False, pauses: bool = False, **more: Any
+) -> FleetOutcome:
+    """node3 fails, so that the others return; a training has begun on node1 since it was activated.
+
+    When the others have returned, the training `ends`, or somebody asks for a pause.
+    """
+    chosen = changed(settings, waves=[2, "100%"], on_failure="rollback", max_failures=0, **more)
+    fleet.breaks = {"activate.yml": {"node3"}}
+
+    def begin(name: str) -> None:
+        if name == "activate.yml" and fleet.activated:
+            fleet.uses = {"node1": {"runs": [RUN]}}
+        returned = any(playbook == "give_back.yml" for playbook, _hosts in fleet.ran)
+        if returned and ends:
+            fleet.uses = {}
+        if returned and pauses:
+            Journal.request_pause(settings.journal, "me", lambda _: False)
+
+    fleet.before = begin
+    return carried_out(found("staged", FOUR), chosen.model_copy(update={"busy_poll": 1 if pauses else 0}))
+
+
+def test_host_does_not_return_under_a_training_and_returns_with_resume(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = used_before_its_return(fleet, settings)
+    assert [hosts for name, hosts in fleet.ran if name == "give_back.yml"] == [("node2", "node4")]
+    assert (outcome.kept, outcome.status) == (("node1",), Status.STOPPED)
+    assert [(one.host, "run r1, pid 7" in one.reason) for one in outcome.aside] == [("node1", True)]
+    assert newest(settings).outcome("node1", Step.GIVE_BACK) is Outcome.SET_ASIDE
+    fleet.uses, fleet.breaks, fleet.before = {}, {}, lambda _name: None
+    again = resumed(monkeypatch, settings, found("staged", FOUR))
+    assert (again.returned, again.status) == (("node1", "node2", "node4"), Status.ROLLED_BACK)
+
+
+def test_return_waits_for_a_training_if_so_wanted(fleet: Fleet, settings: Settings) -> None:
+    outcome = used_before_its_return(fleet, settings, busy="wait", ends=True)
+    assert [hosts for name, hosts in fleet.ran if name == "give_back.yml"] == [("node2", "node4"), ("node1",)]
+    assert (outcome.returned, outcome.status) == (("node1", "node2", "node4"), Status.ROLLED_BACK)
+
+
+def test_request_to_pause_ends_the_wait_of_a_return(fleet: Fleet, settings: Settings) -> None:
+    outcome = used_before_its_return(fleet, settings, busy="wait", pauses=True)
+    assert (outcome.kept, outcome.status) == (("node1",), Status.STOPPED)
+    assert "somebody asked for a pause" in outcome.aside[0].reason
+
+
+def test_node_of_slurm_is_drained_while_its_host_returns(nodes: Nodes, settings: Settings) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks = {"activate.yml": {"node2"}}
+    assert carried_out(old("node1", "node2"), chosen).returned == ("node1",)
+    assert nodes.changes[-4:-1] == [("drained", "node1"), ("give_back.yml", "node1"), ("resumed", "node1")]
+    assert nodes.drained == {}
