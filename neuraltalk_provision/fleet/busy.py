@@ -20,6 +20,8 @@ Setting = Literal["wait", "skip", "refuse"]
 Ending = Literal["", "verified", "restored", "broken"]
 """How an activation ended: not yet, the new generation is verified, the former one is back, or neither."""
 DRAIN_TRIES = 3
+LONGEST_SILENCE = 600.0
+"""Seconds in which a host that does not answer is waited for: it may be one that boots."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,15 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Action:
-    """The next step for a host, with the reasons, and for WAIT the time at which to ask again."""
+    """The next step for a host, with the reasons, and for WAIT the time at which to ask again.
+
+    `silent`: the host has not answered.
+    """
 
     step: Step
     reasons: tuple[str, ...] = ()
     until: float = 0.0
+    silent: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The action as `--json` prints it."""
@@ -77,6 +83,8 @@ class Position:
     """When this command last drained the nodes of the host."""
     busy_since: float | None = None
     """When the host was first seen in use."""
+    silent_since: float | None = None
+    """Since when the host has not answered; None if it has answered last time."""
     ending: Ending = ""
     tries: int = 0
     """How often Slurm has refused the end of the drain."""
@@ -91,7 +99,8 @@ class Position:
             case Step.DRAIN:
                 return replace(self, drained_at=now, busy_since=busy_since)
             case Step.WAIT:
-                return replace(self, busy_since=busy_since)
+                since = now if self.silent_since is None else self.silent_since
+                return replace(self, busy_since=busy_since, silent_since=since if action.silent else None)
             case Step.SKIP:
                 return self.after_skip(action.reasons)
         return self
@@ -139,10 +148,12 @@ def _in_use(rule: Rule, seen: Seen, position: Position, now: float, rollout: str
         return Action(Step.SKIP, uses)
     if now >= began + rule.wait:
         return Action(Step.SKIP, (f"after {_hours(rule.wait)} it is still in use", *uses))
+    if seen.is_silent and position.silent_since is not None and now >= position.silent_since + LONGEST_SILENCE:
+        return Action(Step.SKIP, (f"it has not answered for {_hours(LONGEST_SILENCE)}", *uses))
     is_open = seen.has_nodes and (not seen.is_drained or bool(set(seen.drains) - {rollout}))
     if is_open and position.drained_at is None:
         return Action(Step.DRAIN, uses)
-    return Action(Step.WAIT, uses, until=min(now + rule.poll, began + rule.wait))
+    return Action(Step.WAIT, uses, until=min(now + rule.poll, began + rule.wait), silent=seen.is_silent)
 
 
 def _ended(seen: Seen, position: Position) -> Action:

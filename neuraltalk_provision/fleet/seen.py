@@ -57,6 +57,11 @@ class Seen:
         return tuple(replace(use, host=one.host) for one in self.machines for use in one.uses())
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the host, or a machine that shares its stack root, did not say what uses it."""
+        return any(one.use is None for one in (self, *self.machines))
+
+    @property
     def nodes(self) -> dict[str, Seen]:
         """{host: what was seen of it} of those that are nodes of Slurm: the host itself, and its machines."""
         return {one.host: one for one in (self, *self.machines) if one.slurm is not None and one.slurm.nodes}

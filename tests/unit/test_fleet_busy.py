@@ -121,6 +121,22 @@ def test_wait_ends_at_its_limit_and_says_so() -> None:
     )
 
 
+def test_host_that_does_not_answer_is_waited_for_only_some_minutes() -> None:
+    """It can be a host that boots, and as well one that is off: nobody waits a day for it."""
+    off = Seen("h1", NOW, failure="h1: the host cannot be reached by SSH")
+    action = busy.next_action(WAIT, off, Position(), NOW, R1)
+    position = Position().after(action, NOW)
+    assert action.step is Step.WAIT
+    later = NOW + busy.LONGEST_SILENCE
+    assert busy.next_action(WAIT, off, position, later - 1, R1).step is Step.WAIT
+    action = busy.next_action(WAIT, off, position, later, R1)
+    assert (action.step, action.reasons[0]) == (Step.SKIP, "it has not answered for 10 minutes")
+    answered = position.after(busy.next_action(WAIT, seen(runs=[RUN]), position, later - 1, R1), later - 1)
+    assert busy.next_action(WAIT, off, answered, later, R1).step is Step.WAIT
+    machine = Seen("h2", NOW, use_of(), machines=(off,))
+    assert busy.next_action(WAIT, machine, position, later, R1).step is Step.SKIP
+
+
 def test_refusal_lists_every_host_with_every_use() -> None:
     hosts = [seen(runs=[RUN, {**RUN, "id": "y"}]), seen()]
     (line,) = busy.refusals(Rule("refuse"), hosts)
