@@ -52,7 +52,7 @@ def _show(found: Rollout, output: Output) -> None:
             f"wave {wave.number} ({wave.name}): " + ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
         )
     for record in found.records.values():
-        if record.outcome in (Outcome.FAILED, Outcome.SET_ASIDE):
+        if record.outcome in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE):
             output.say(f"{record.host}: {record.step} {record.outcome}: {record.reason}")
 
 

@@ -42,7 +42,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class GiveBack:
-    """Return these hosts, which the rollout activated, to their former generation and cuDNN; `why` says why."""
+    """Return these hosts, which have or may have the new generation, to their former one and cuDNN; `why` says why."""
 
     hosts: tuple[str, ...]
     why: str
@@ -74,9 +74,11 @@ Action = Stage | Activate | Wait | GiveBack | Paused | Stop | Finished
 class Standing:
     """What is to be done and what was done.
 
-    `staging` and `activating` are the hosts that need it. `failed` is {host: reason} of the hosts that failed in this
-    rollout, `aside` that of the hosts that were set aside, before or during it. `waited` has the numbers of the waves
-    whose pause is over. `broken` says why a rollout that is continued was on its way back; empty if it was not.
+    `staging` and `activating` are the hosts that need it. `unsure` are those that may have the new generation: they
+    were lost while they were activated, or the controller was. `tried` are those whose return was tried. `failed` is
+    {host: reason} of the hosts that failed in this rollout, `aside` that of the hosts that were set aside, before or
+    during it. `waited` has the numbers of the waves whose pause is over. `broken` says why a rollout that is continued
+    was on its way back; empty if it was not.
     """
 
     waves: tuple[Wave, ...]
@@ -85,6 +87,8 @@ class Standing:
     activating: frozenset[str] = frozenset()
     staged: frozenset[str] = frozenset()
     activated: frozenset[str] = frozenset()
+    unsure: frozenset[str] = frozenset()
+    tried: frozenset[str] = frozenset()
     returned: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
     aside: Mapping[str, str] = field(default_factory=dict)
@@ -99,12 +103,18 @@ class Standing:
         """{host: reason} of all hosts that count against the budget."""
         return {**self.aside, **self.failed}
 
+    @property
+    def kept(self) -> frozenset[str]:
+        """The hosts that have the new generation, or may have it."""
+        return (self.activated | self.unsure) - self.returned
+
 
 def next_action(standing: Standing) -> Action:
     """What to do next."""
     broken = verdict(standing)
     if broken:
-        touched = tuple(sorted(standing.activated - standing.returned - standing.lost.keys()))
+        given_up = standing.aside.keys() | (standing.failed.keys() - standing.unsure) | standing.tried
+        touched = tuple(sorted(standing.kept - given_up))
         if standing.on_failure == "rollback" and touched:
             return GiveBack(touched, broken)
         return Stop(broken)

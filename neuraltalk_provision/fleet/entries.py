@@ -153,7 +153,7 @@ def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing
     return Standing(
         waves_of(earlier),
         budget,
-        activated=frozenset(earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED)),
+        activated=frozenset(earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)),
         returned=frozenset(earlier.hosts_with(Step.GIVE_BACK, Outcome.DONE)),
         failed={host: reason for host, reason in failed.items() if earlier.outcome(host, Step.GIVE_BACK) is None},
         aside={one.host: one.reason for one in found.aside},

@@ -161,7 +161,7 @@ class Playbooks:
         return Done({**done.failed, **self._done(failures).failed}, aside)
 
     def _give_back(self, own: Sequence[str]) -> Done:
-        names = ("provision_lease", "provision_stack_root", "provision_run_user")
+        names = ("provision_lease", "provision_stack_root", "provision_run_user", "provision_return_after")
         request = playbook.Request(
             playbook="give_back.yml",
             inventory=self._settings.inventory,

@@ -92,7 +92,7 @@ class Reader:
                 (KEPT * MOST_HOSTS,),
             ).fetchall()
         return Past(
-            frozenset(row["host"] for row in steps if row["outcome"] == Outcome.FAILED),
+            frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.FAILED, Outcome.LOST)),
             frozenset(row["host"] for row in ends if row["status"] in UNFINISHED),
         )
 

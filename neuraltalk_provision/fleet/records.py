@@ -46,11 +46,14 @@ class Step(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a step ended. STARTED: it has not ended, or its controller ended before it could record how."""
+    """How a step ended. STARTED: it has not ended, or its controller ended before it could record how. LOST: it failed,
+    and the host did not show in which state it is.
+    """
 
     STARTED = "started"
     DONE = "done"
     FAILED = "failed"
+    LOST = "lost"
     SET_ASIDE = "set_aside"
 
 
@@ -152,7 +155,7 @@ class Ending(Result):
     """
 
     host: HostName
-    outcome: Literal[Outcome.DONE, Outcome.FAILED, Outcome.SET_ASIDE]
+    outcome: Literal[Outcome.DONE, Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE]
     reason: Annotated[str, BeforeValidator(_readable)] = ""
     code: Annotated[Code, BeforeValidator(_known_code)] = ""
 
@@ -218,8 +221,8 @@ class Rollout(Heading):
         return tuple(entry.host for entry in self.hosts if self.outcome(entry.host, step) in outcomes)
 
     def in_doubt(self) -> tuple[Record, ...]:
-        """The steps that were started and whose end is not recorded: what the host has must be asked of the host."""
-        return tuple(record for record in self.records.values() if record.outcome is Outcome.STARTED)
+        """The steps of which nobody knows how they ended: what the host has must be asked of the host."""
+        return tuple(one for one in self.records.values() if one.outcome in (Outcome.STARTED, Outcome.LOST))
 
     def changed(self, now: Mapping[str, str]) -> tuple[str, ...]:
         """The hosts whose inputs are not those of `now` {host: digest}, and those that `now` lacks."""

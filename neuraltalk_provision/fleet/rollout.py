@@ -85,10 +85,19 @@ def run(
                 standing = replace(_lost(standing, done), staged=standing.staged | _good(names, done))
             case Activate(_, names):
                 done = _recorded(Step.ACTIVATE, names, hosts.activate, records)
-                standing = replace(_lost(standing, done), activated=standing.activated | _good(names, done))
+                unsure = {host for host, loss in done.failed.items() if loss.silent}
+                standing = replace(
+                    _lost(standing, done),
+                    activated=standing.activated | _good(names, done),
+                    unsure=standing.unsure | unsure,
+                )
             case GiveBack(names, _):
                 done = _recorded(Step.GIVE_BACK, names, hosts.give_back, records)
-                standing = replace(_lost(standing, done), returned=standing.returned | _good(names, done))
+                standing = replace(
+                    _lost(standing, done),
+                    returned=standing.returned | _good(names, done),
+                    tried=standing.tried | frozenset(names),
+                )
 
 
 def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], Done], records: Records) -> Done:
@@ -100,7 +109,8 @@ def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], D
         for host, one in done.aside.items()
     ]
     endings += [
-        Ending(host=host, outcome=Outcome.FAILED, reason=one.reason, code=one.code) for host, one in done.failed.items()
+        Ending(host=host, outcome=Outcome.LOST if one.silent else Outcome.FAILED, reason=one.reason, code=one.code)
+        for host, one in done.failed.items()
     ]
     records.ended(step, endings)
     return done

@@ -91,7 +91,7 @@ def with_lists(outcome: FleetOutcome, settings: Settings, output: Output) -> Fle
 def _kept(standing: Standing, end: object) -> tuple[str, ...]:
     """The hosts that were to return, and may still have the new generation."""
     returns = isinstance(end, Stop) and standing.on_failure == "rollback"
-    return tuple(sorted(standing.activated - standing.returned)) if returns else ()
+    return tuple(sorted(standing.kept)) if returns else ()
 
 
 def _set_aside_later(found: Survey, standing: Standing) -> tuple[Aside, ...]:

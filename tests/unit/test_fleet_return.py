@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.settings import Settings
-from tests.unit.test_fleet_command import RUN, Fleet, carried_out, fleet, found, newest, resumed, settings
+from neuraltalk_provision.site import codes
+from tests.unit.plans import planned
+from tests.unit.test_fleet_command import RUN, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
 from tests.unit.test_fleet_evidence import FOUR, Nodes, changed, nodes, old
 
 __all__ = ["fleet", "nodes", "settings"]
@@ -70,3 +73,54 @@ def test_node_of_slurm_is_drained_while_its_host_returns(nodes: Nodes, settings:
     assert carried_out(old("node1", "node2"), chosen).returned == ("node1",)
     assert nodes.changes[-4:-1] == [("drained", "node1"), ("give_back.yml", "node1"), ("resumed", "node1")]
     assert nodes.drained == {}
+
+
+def lost_while_activated(fleet: Fleet, settings: Settings, **more: Any) -> FleetOutcome:
+    """node3 hangs in the middle of its activation: nobody knows whether the new generation is current there."""
+    fleet.breaks, fleet.code = {**fleet.breaks, "activate.yml": {"node3"}}, codes.HOST_HANGS
+    return carried_out(found("staged", FOUR), changed(settings, waves=[1, "100%"], max_failures=0, **more))
+
+
+def test_host_that_was_lost_while_it_was_activated_returns_too(fleet: Fleet, settings: Settings) -> None:
+    outcome = lost_while_activated(fleet, settings, on_failure="rollback")
+    assert ("give_back.yml", ("node1", "node2", "node3", "node4")) in fleet.ran
+    assert (outcome.returned, outcome.kept) == (("node1", "node2", "node3", "node4"), ())
+    assert outcome.status == Status.ROLLED_BACK
+    assert newest(settings).outcome("node3", Step.ACTIVATE) is Outcome.LOST
+
+
+def test_rollout_is_not_rolled_back_while_a_lost_host_may_have_the_new_generation(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.breaks = {"give_back.yml": {"node3"}}
+    outcome = lost_while_activated(fleet, settings, on_failure="rollback")
+    assert (outcome.returned, outcome.kept) == (("node1", "node2", "node4"), ("node3",))
+    assert outcome.status == Status.STOPPED
+    assert sum(name == "give_back.yml" for name, _hosts in fleet.ran) == 1
+    fleet.breaks = {}
+    again = resumed(monkeypatch, settings, found("staged", FOUR))
+    assert fleet.ran[-2] == ("give_back.yml", ("node3",))
+    assert (again.kept, again.status) == ((), Status.ROLLED_BACK)
+
+
+def test_lost_host_on_which_the_new_generation_is_current_is_tested_when_the_rollout_is_continued(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lost_while_activated(fleet, settings).status == Status.STOPPED
+    fleet.breaks = {}
+    outcome = resumed(monkeypatch, settings, found("converged", FOUR))
+    assert fleet.activated[-1] == ("node3",)
+    assert (outcome.site.activated, outcome.status) == (tuple(FOUR), Status.FINISHED)
+
+
+def test_hosts_in_whose_activation_the_controller_was_killed_return_although_the_rollout_did_not_come_to_them_again(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, 3, "100%"], on_failure="rollback", max_failures=0)
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), chosen)
+    fleet.before, fleet.breaks = lambda _name: None, {"site.yml": {"node4"}}
+    now = found("staged", FOUR)
+    outcome = resumed(monkeypatch, chosen, replace(now, plans=(*now.plans[:3], planned("bare", "node4"))))
+    assert outcome.returned == ("node1", "node2", "node3")

@@ -90,20 +90,23 @@ def test_run_makes_a_host_busy_and_without_slurm_nobody_asks_it(cluster: Cluster
     os.close(handle)
 
 
+def given(stack: Path) -> dict[str, Any]:
+    """The variables of the playbooks that return a host."""
+    return {
+        "provision_lease": {"holder": "me", "what": "provision site", "over": {}},
+        "provision_stack_root": str(stack),
+        "provision_run_user": "root",
+        "provision_return_after": 900,
+    }
+
+
 def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     """The real playbook, for a host that had no generation before."""
     settings = site(tmp_path, "none")
     stack = tmp_path / "stack"
     (stack / "generations" / "aaaa").mkdir(parents=True)
     (stack / "current").symlink_to("generations/aaaa")
-    given = {
-        "provision_lease": {"holder": "me", "what": "provision site", "over": {}},
-        "provision_stack_root": str(stack),
-        "provision_run_user": "root",
-    }
-    hosts = Playbooks(
-        (), given, {"here": Former()}, settings, Output(as_json=True), Activation("r1", settings, Output())
-    )
+    hosts = Playbooks((), given(stack), {"here": Former()}, settings, Output(), Activation("r1", settings, Output()))
     handle = lock(stack, "mine")
     (loss,) = hosts._give_back(["here"]).failed.values()
     assert (loss.code, "mine" in loss.reason) == ("host.in_use", True)
@@ -112,6 +115,24 @@ def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> No
     assert hosts._give_back(["here"]).failed == {}
     assert not (stack / "current").is_symlink()
     assert not list(stack.rglob("starts.json"))
+
+
+def test_return_of_a_host_that_never_got_the_new_generation_leaves_its_cudnn(tmp_path: Path) -> None:
+    """The host was lost while it was activated. An earlier swap of its cuDNN belongs to the generation that it has."""
+    settings = site(tmp_path, "none")
+    stack = tmp_path / "stack"
+    for name in ("aaaa", "bbbb"):
+        (stack / "generations" / name).mkdir(parents=True)
+        (stack / "generations" / name / "generation.json").write_text(f'{{"id": "{name}", "components": {{}}}}')
+    (stack / "current").symlink_to("generations/aaaa")
+    former = {"here": Former("aaaa", str(tmp_path / "no-cuda"))}
+    hosts = Playbooks((), given(stack), former, settings, Output(), Activation("r1", settings, Output()))
+    assert hosts._give_back(["here"]).failed == {}
+    (stack / "current").unlink()
+    (stack / "current").symlink_to("generations/bbbb")
+    (loss,) = hosts._give_back(["here"]).failed.values()
+    assert "no-cuda" in loss.reason
+    assert (stack / "current").readlink().name == "bbbb"
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, results: PlayResults) -> None:
