@@ -67,7 +67,10 @@ def carry_out(
     changing = _concerned(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
-        drained = _lifted(past, found.well, settings, output)
+        drained: Mapping[str, str] = {}
+        if _left_drained(past, found.well):
+            with _journal(settings, WHAT, take_over) as journal:  # they can be drains of a controller that works
+                drained = _lifted(journal.past(), found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings, output)
     divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
@@ -76,8 +79,9 @@ def carry_out(
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
     changed = {plan.host for plan in changing}
-    drained = _lifted(past, [plan for plan in found.well if plan.host not in changed], settings, output)
     with _journal(settings, WHAT, take_over) as journal:
+        unchanged = [plan for plan in found.well if plan.host not in changed]
+        drained = _lifted(journal.past(), unchanged, settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
         return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
@@ -157,11 +161,16 @@ def _lifted(past: Past, plans: Sequence[HostPlan], settings: Settings, output: O
 
     Returns {host: why} of those that are still drained, or may be.
     """
-    hosts = [plan.host for plan in plans if plan.host in past.unfinished]
+    hosts = _left_drained(past, plans)
     activation = Activation("", settings, output)
     if hosts:
         activation.lift_leftovers(hosts)
     return activation.drained
+
+
+def _left_drained(past: Past, plans: Sequence[HostPlan]) -> list[str]:
+    """The hosts of these plans that an unfinished rollout may have left drained."""
+    return [plan.host for plan in plans if plan.host in past.unfinished]
 
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:

@@ -1,0 +1,28 @@
+"""Drains of nodes: none of ours is forgotten, and no command lifts those of a controller that works."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet.records import Phase
+from neuraltalk_provision.settings import Settings
+from tests.unit.test_fleet_command import carried_out, fleet, settings
+from tests.unit.test_fleet_evidence import Nodes, changed, nodes, old
+
+__all__ = ["fleet", "nodes", "settings"]
+
+
+def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(nodes: Nodes, settings: Settings) -> None:
+    """One waits for a training on a node that it drained; another one finds everything staged."""
+    chosen = changed(settings, waves=["100%"])
+    survey = old("node1", "node2")
+
+    def second(name: str) -> None:
+        if name == "activate.yml":
+            with pytest.raises(UsageError, match="another controller is working on this site"):
+                carried_out(survey, chosen, Phase.STAGE_ONLY)
+            assert set(nodes.drained) == {"node1", "node2"}
+
+    nodes.before = second
+    assert carried_out(survey, chosen).site.activated == ("node1", "node2")
