@@ -74,7 +74,7 @@ class Activation:
             self._finish(work, seen)
             waiting = [action.until for host, action in actions.items() if action.step is BusyStep.WAIT]
             if waiting and len(waiting) == len(actions):
-                self._wait(work, min(waiting))
+                self._wait(work, seen, min(waiting))
         return work.done()
 
     def _ask(self, hosts: Sequence[str]) -> dict[str, Seen]:
@@ -209,7 +209,7 @@ class Activation:
         if action.reasons and host not in work.aside:
             self._output.say(f"{host}: {'; '.join(action.reasons)}")
 
-    def _wait(self, work: _Work, until: float) -> None:
+    def _wait(self, work: _Work, seen: Mapping[str, Seen], until: float) -> None:
         """Wait until that time of time.monotonic(). After a request to pause, the hosts that wait are left."""
         with self._output.working(f"waiting for {len(work.positions)} hosts that are in use"):
             while (left := until - time.monotonic()) > 0:
@@ -219,7 +219,7 @@ class Activation:
                     work.positions = {
                         host: one.after_skip(("somebody asked for a pause",))
                         for host, one in work.positions.items()
-                        if one.drained_at is not None
+                        if one.drained_at is not None or seen[host].drains
                     }
                     return
                 _sleep(min(left, LONGEST_SLEEP))

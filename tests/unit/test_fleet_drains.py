@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet.records import Phase
+from neuraltalk_provision.fleet import idle
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
-from tests.unit.test_fleet_command import carried_out, fleet, settings
+from tests.unit.test_fleet_command import carried_out, fleet, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, nodes, old
 
 __all__ = ["fleet", "nodes", "settings"]
@@ -26,3 +28,21 @@ def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(no
 
     nodes.before = second
     assert carried_out(survey, chosen).site.activated == ("node1", "node2")
+
+
+def test_request_to_pause_lifts_the_drain_of_a_command_that_was_killed(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"], busy="wait").model_copy(update={"busy_poll": 1})
+    nodes.jobs = {"node1": 99}
+
+    def die(_seconds: float) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr(idle, "_sleep", die)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1"), chosen)
+    assert list(nodes.drained) == ["node1"]
+    monkeypatch.setattr(idle, "_sleep", lambda _: Journal.request_pause(settings.journal, "me", lambda _: False))
+    assert resumed(monkeypatch, chosen, old("node1")).status == Status.PAUSED
+    assert nodes.drained == {}
