@@ -71,7 +71,7 @@ class Action:
 
 STILL_DRAINED = "Slurm has not lifted our drain of its node"
 """The reason of a host that ends so."""
-BROKEN = "its stack is not whole, so its node stays drained"
+BROKEN = "its stack is not whole, or nobody knows whether it is, so its node stays drained"
 """The reason of a host to which no job may come."""
 
 

@@ -204,8 +204,11 @@ class Activation:
 
     def _end(self, work: _Work, host: str, action: Action) -> None:
         del work.positions[host]
-        if busy.STILL_DRAINED in action.reasons:
-            self.drained[host] = busy.STILL_DRAINED
+        left = next((one for one in (busy.STILL_DRAINED, busy.BROKEN) if one in action.reasons), "")
+        if left:
+            self.drained[host] = left
+        else:
+            self.drained.pop(host, None)
         if action.reasons and host not in work.aside:
             self._output.say(f"{host}: {'; '.join(action.reasons)}")
 

@@ -9,6 +9,7 @@ from neuraltalk_provision.fleet import idle
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import codes
 from tests.unit.test_fleet_command import carried_out, fleet, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, nodes, old
 
@@ -28,6 +29,18 @@ def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(no
 
     nodes.before = second
     assert carried_out(survey, chosen).site.activated == ("node1", "node2")
+
+
+def test_node_of_a_host_that_was_lost_is_named_and_looked_for(nodes: Nodes, settings: Settings) -> None:
+    """The activation was confirmed, and the host did not hear from its controller again."""
+    chosen = changed(settings, waves=["100%"])
+    nodes.breaks, nodes.code = {"activate.yml": {"node2"}}, codes.HOST_HANGS
+    outcome = carried_out(old("node1", "node2", "node3"), chosen)
+    assert list(nodes.drained) == ["node2"]
+    assert "its node stays drained" in outcome.drained["node2"]
+    nodes.breaks = {}
+    assert carried_out(old(done=("node1", "node2", "node3")), chosen).succeeded
+    assert nodes.drained == {}
 
 
 def test_request_to_pause_lifts_the_drain_of_a_command_that_was_killed(
