@@ -125,7 +125,9 @@ def resume(
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
         if earlier.hosts_with(Step.GIVE_BACK, *Outcome):  # whatever the budget says now
             back = entries.on_its_way_back(earlier, budget, found)
-            return running.run(journal.resume(), back, found, journal, settings, output, diff=diff)
+            rest = [plan for plan in found.well if plan.host in back.returned]
+            drained = _lifted(journal.past(), rest, settings, output)
+            return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
         survey.refuse(found, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         past = journal.past()

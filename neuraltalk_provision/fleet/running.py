@@ -51,7 +51,7 @@ def run(
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
     # So that the next command looks for them.
-    status = Status.STOPPED if status is Status.FINISHED and activation.drained else status
+    status = Status.STOPPED if activation.drained and status is not Status.PAUSED else status
     journal.finish(status)
     outcome = FleetOutcome(
         site=converge.SiteOutcome(

@@ -31,6 +31,22 @@ def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(no
     assert carried_out(survey, chosen).site.activated == ("node1", "node2")
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+def test_drain_that_slurm_did_not_lift_is_looked_for_after_a_rollback_too(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks, nodes.stuck = {"activate.yml": {"node2"}}, {"node1"}
+    outcome = carried_out(old("node1", "node2"), chosen)
+    assert (outcome.returned, list(nodes.drained)) == (("node1",), ["node1"])
+    nodes.stuck = set()
+    if resumes:
+        assert resumed(monkeypatch, chosen, old("node1", "node2")).status == Status.ROLLED_BACK
+    else:  # the lock is as before the rollout again, so nothing is to be done
+        assert carried_out(old(done=("node1", "node2")), chosen).succeeded
+    assert nodes.drained == {}
+
+
 def test_node_of_a_host_that_was_lost_is_named_and_looked_for(nodes: Nodes, settings: Settings) -> None:
     """The activation was confirmed, and the host did not hear from its controller again."""
     chosen = changed(settings, waves=["100%"])
