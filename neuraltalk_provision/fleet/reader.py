@@ -43,7 +43,7 @@ class Past:
     """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
 
     `unproved` are the hosts whose last activation or verification failed, and `unfinished` those of a rollout that did
-    not finish.
+    not finish, or that did not come to the end of their last activation.
     """
 
     unproved: frozenset[str] = frozenset()
@@ -88,12 +88,14 @@ class Reader:
                 (Step.ACTIVATE, KEPT * MOST_HOSTS),
             ).fetchall()
             ends = connection.execute(
-                "SELECT host, status, max(rollout) FROM hosts JOIN rollouts ON number = rollout GROUP BY host LIMIT ?",
+                "SELECT host, status, max(rollout) FROM hosts JOIN rollouts ON number = rollout WHERE wave > 0 "
+                "GROUP BY host LIMIT ?",
                 (KEPT * MOST_HOSTS,),
             ).fetchall()
         return Past(
             frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.FAILED, Outcome.LOST)),
-            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED),
+            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED)
+            | frozenset(row["host"] for row in steps if row["outcome"] == Outcome.STARTED),
         )
 
     def holder(self) -> Holder | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from neuraltalk_provision.errors import UsageError
@@ -10,8 +12,8 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import carried_out, fleet, resumed, settings
-from tests.unit.test_fleet_evidence import Nodes, changed, nodes, old
+from tests.unit.test_fleet_command import OFF, carried_out, fleet, resumed, settings
+from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old
 
 __all__ = ["fleet", "nodes", "settings"]
 
@@ -55,6 +57,22 @@ def test_node_of_a_host_that_was_lost_is_named_and_looked_for(nodes: Nodes, sett
     assert list(nodes.drained) == ["node2"]
     assert "its node stays drained" in outcome.drained["node2"]
     nodes.breaks = {}
+    assert carried_out(old(done=("node1", "node2", "node3")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_drain_is_not_forgotten_because_its_host_was_off_meanwhile(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    killed_before_a_resume(nodes, chosen)
+    off = replace(OFF, host="node1", reason="node1: the host cannot be reached by SSH")
+    if resumes:
+        assert resumed(monkeypatch, chosen, replace(old("node2"), aside=(off,))).status == Status.FINISHED
+    else:
+        carried_out(replace(old("node2", "node3"), aside=(off,)), chosen)
+    assert list(nodes.drained) == ["node1"]
     assert carried_out(old(done=("node1", "node2", "node3")), chosen).succeeded
     assert nodes.drained == {}
 
