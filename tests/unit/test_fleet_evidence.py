@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet import running
 from neuraltalk_provision.fleet.outcome import raise_failures
 from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.fleet.survey import Survey
@@ -435,3 +436,21 @@ def test_lists_of_hosts_are_those_of_the_last_command(fleet: Fleet, settings: Se
     outcome = carried_out(found("converged", FOUR[:3], aside=(OFF,)), chosen)
     assert Path(outcome.lists["set-aside"]).read_text(encoding="utf-8") == "off1\n"
     assert Path(outcome.lists["done"]).read_text(encoding="utf-8").split() == FOUR[:3]
+
+
+@pytest.mark.parametrize(("failing", "waits"), [("node3", [2]), ("node4", [])])
+def test_pause_after_a_wave_is_kept_if_the_rollout_that_is_continued_had_not_finished_the_wave(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch, failing: str, waits: list[int]
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(running, "_waiter", lambda *_: lambda action: waited.append(action.wave.number))
+    chosen = changed(settings, waves=[1, {"size": 3, "pause": "1h"}, "100%"], max_failures=0)
+    fleet.breaks = {"activate.yml": {failing}}
+    assert carried_out(found("staged", FOUR), chosen).status == Status.STOPPED
+    fleet.breaks, waited[:] = {}, []
+    now = Survey(
+        tuple(planned("staged" if host >= failing else "converged", host) for host in FOUR),
+        (), {}, {host: host for host in FOUR},
+    )  # fmt: skip
+    assert resumed(monkeypatch, chosen, now).status == Status.FINISHED
+    assert waited == waits
