@@ -100,7 +100,11 @@ def site(
             chosen,
             output,
             lambda found: show_found(found, output),
-            given=[name for name, value in (("max_failures", max_failures), ("on_failure", on_failure)) if value],
+            given=[
+                name
+                for name, value in (("max_failures", max_failures), ("on_failure", on_failure), ("busy", busy))
+                if value
+            ],
             take_over=take_over,
             diff=diff,
         )

@@ -105,6 +105,7 @@ def rollout(
             ),
             max_failures=str(settings.max_failures),
             on_failure=settings.on_failure,
+            busy=settings.busy,
             lock=lock,
             stack_root=settings.stack_root,
             total=found.total,
@@ -128,6 +129,7 @@ def settings_of(earlier: Rollout, settings: Settings, given: Collection[str]) ->
     """The settings with which a rollout is continued: its own, except those that were given with this command."""
     own = {
         "on_failure": earlier.options.on_failure,
+        "busy": earlier.options.busy,
         "max_failures": wave_rules.read_size(earlier.options.max_failures, "max_failures"),
     }
     return settings.model_copy(update={name: value for name, value in own.items() if name not in given})

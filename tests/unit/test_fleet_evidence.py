@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import running
+from neuraltalk_provision.fleet import command, running
 from neuraltalk_provision.fleet.outcome import raise_failures
 from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
@@ -454,3 +455,33 @@ def test_pause_after_a_wave_is_kept_if_the_rollout_that_is_continued_had_not_fin
     )  # fmt: skip
     assert resumed(monkeypatch, chosen, now).status == Status.FINISHED
     assert waited == waits
+
+
+@pytest.mark.parametrize(("busy", "given", "after"), [("wait", "", "wait"), ("refuse", "skip", "skip")])
+def test_rollout_that_is_continued_treats_hosts_in_use_as_before(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch, busy: str, given: str, after: str
+) -> None:
+    """`--busy` was given with the first command alone, or another one with the second."""
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), changed(settings, waves=[1, "100%"], busy=busy))
+    assert newest(settings).options.busy == busy
+    seen: list[str] = []
+    fleet.before = lambda _name: None
+    monkeypatch.setattr(command, "_refuse_in_use", lambda _plans, chosen: seen.append(chosen.busy))
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: found("staged", FOUR))
+    now = changed(settings, waves=[1, "100%"], **({"busy": given} if given else {}))
+    command.resume((), now, Output(as_json=True), lambda _: None, given=["busy"] * bool(given))
+    assert seen == [after]
+
+
+def test_rollout_is_not_continued_while_hosts_are_in_use_if_so_wanted(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), changed(settings, waves=[1, "100%"], busy="refuse"))
+    fleet.before, fleet.uses, fleet.ran = lambda _name: None, {"node4": {"runs": [RUN]}}, []
+    with pytest.raises(UsageError, match="node4 is in use: run r1"):
+        resumed(monkeypatch, settings, found("staged", FOUR))
+    assert fleet.ran == []
