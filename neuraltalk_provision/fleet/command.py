@@ -118,7 +118,7 @@ def resume(
             )
         settings = entries.settings_of(earlier, settings, given)
         taking_part = [entry.host for entry in earlier.hosts if entry.wave]
-        found = survey.survey(settings, taking_part, output, take_over=take_over)
+        found = survey.survey(settings, taking_part, output, take_over=take_over, named=True)
         found = entries.with_earlier_aside(entries.same_inputs(found, earlier), earlier)
         found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE else found
         show(found)

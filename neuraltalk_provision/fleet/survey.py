@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision import inventories
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet.budget import Budget
@@ -55,15 +56,26 @@ class Survey:
         return replace(self, aside=tuple(sorted((*self.aside, *more), key=lambda one: one.host)))
 
 
-def survey(settings: Settings, limit: Sequence[str], output: Output, *, take_over: bool = False) -> Survey:
+def survey(
+    settings: Settings, limit: Sequence[str], output: Output, *, take_over: bool = False, named: bool = False
+) -> Survey:
     """Ask every host for its state, and plan. Changes nothing.
 
     Hosts that cannot be reached, whose result is not as expected, or that the plan refuses, are set aside. UsageError
-    if the settings name groups or hosts that the inventory does not have.
+    if the settings name groups or hosts that the inventory does not have. With `named`, `limit` are the names of the
+    hosts of a rollout: those that the inventory does not have any more are set aside too.
     """
     inventory_names.check(settings)
-    found = host_state.read_each(settings, catalogues.load(), limit)
-    aside = [_failed(one) for one in found.failures]
+    gone = inventory_names.missing(settings, limit) if named else frozenset()
+    there = [host for host in limit if host not in gone]
+    if gone and not there:
+        raise UsageError(
+            f"the inventory {inventories.named(settings.inventory)} has none of the hosts of the rollout",
+            advice=f"Give the inventory with which it was begun. {UNCHANGED}",
+        )
+    found = host_state.read_each(settings, catalogues.load(), there)
+    aside = [Aside(host, f"{host}: the inventory does not have it any more", codes.HOST_REFUSED) for host in gone]
+    aside += [_failed(one) for one in found.failures]
     states = {}
     for host, state in found.states.items():
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,12 @@ def check(settings: Settings) -> None:
             ),
             advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. No host was asked.",
         )
+
+
+def missing(settings: Settings, hosts: Iterable[str]) -> frozenset[str]:
+    """Those of these hosts that the inventory does not have; none if it cannot be read."""
+    names = _read(settings.inventory)
+    return frozenset(hosts) - names.hosts if names else frozenset()
 
 
 def _unknown(kind: str, name: str, known: Collection[str], others: Collection[str]) -> str:

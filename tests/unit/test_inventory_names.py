@@ -100,3 +100,24 @@ def test_names_are_compared_before_hosts_are_asked(inventory: Path, monkeypatch:
     monkeypatch.setattr(host_state, "read_each", lambda *_: pytest.fail("hosts were asked"))
     with pytest.raises(UsageError, match="no group called nosuch"):
         survey.survey(Settings(inventory=inventory, waves=["nosuch", "100%"]), (), Output())  # type: ignore[arg-type]
+
+
+def test_host_of_a_rollout_that_the_inventory_lost_is_set_aside(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Ansible's --limit, one unknown name of a hundred is an error for all."""
+    asked: list[tuple[str, ...]] = []
+
+    def read(_settings: Settings, _catalogue: object, limit: tuple[str, ...]) -> host_state.HostStates:
+        asked.append(tuple(limit))
+        return host_state.HostStates({})
+
+    monkeypatch.setattr(host_state, "read_each", read)
+    settings = Settings(inventory=inventory)
+    found = survey.survey(settings, ["node1", "node7", "node2"], Output(as_json=True), named=True)
+    assert asked == [("node1", "node2")]
+    assert [(one.host, one.code) for one in found.aside] == [("node7", "host.refused")]
+    assert "the inventory does not have it any more" in found.aside[0].reason
+    with pytest.raises(UsageError, match="none of the hosts of the rollout"):
+        survey.survey(settings, ["node7"], Output(as_json=True), named=True)
+    assert len(asked) == 1
