@@ -38,14 +38,17 @@ class Playbooks:
         output: Output,
         activation: Activation,
         *,
+        returned: Iterable[str] = (),
         diff: bool = False,
     ) -> None:
+        """`returned` are the hosts that an earlier command of the rollout returned."""
         self._plans = {plan.host: plan for plan in plans}
         self._given = given
         self._former = former
         self._settings = settings
         self._output = output
         self._activation = activation
+        self._returned = set(returned)
         self._diff = diff
         self.changes: list[Change] = []
         self.failures: list[Failure] = []
@@ -151,12 +154,13 @@ class Playbooks:
         done = self._activation.run(own, self._give_back)
         waiting = {host: Loss(f"{host} is in use, and somebody asked for a pause", codes.BUSY) for host in done.left}
         aside = {**done.aside, **waiting}
+        self._returned |= set(own) - done.failed.keys() - aside.keys()
         failures = []
         for host in hosts:
             share = self._plans[host].share
             if share and share.builder in aside:
                 aside[host] = aside[share.builder]
-            elif share and (share.builder not in own or share.builder in done.failed):
+            elif share and share.builder not in self._returned:
                 failures.append(Failure(host, "", f"{share.builder}, which works for both, has not returned"))
         return Done({**done.failed, **self._done(failures).failed}, aside)
 

@@ -45,7 +45,7 @@ def run(
     records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
     activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
     activation.drained.update(drained or {})
-    hosts = Playbooks(found.plans, given, former, settings, output, activation, diff=diff)
+    hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
     with leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))

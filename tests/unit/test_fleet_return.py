@@ -13,8 +13,19 @@ from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
 from tests.unit.plans import planned
-from tests.unit.test_fleet_command import RUN, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
-from tests.unit.test_fleet_evidence import FOUR, Nodes, changed, nodes, old
+from tests.unit.test_fleet_command import (
+    OFF,
+    RUN,
+    Fleet,
+    carried_out,
+    fleet,
+    found,
+    killed_at,
+    newest,
+    resumed,
+    settings,
+)
+from tests.unit.test_fleet_evidence import FOUR, Nodes, changed, nodes, old, sharing
 
 __all__ = ["fleet", "nodes", "settings"]
 
@@ -124,3 +135,24 @@ def test_hosts_in_whose_activation_the_controller_was_killed_return_although_the
     now = found("staged", FOUR)
     outcome = resumed(monkeypatch, chosen, replace(now, plans=(*now.plans[:3], planned("bare", "node4"))))
     assert outcome.returned == ("node1", "node2", "node3")
+
+
+def test_host_that_shares_a_stack_root_has_returned_if_the_other_one_returned_while_it_was_off(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}}
+    fleet.before = lambda name: killed() if name == "give_back.yml" else None
+    with pytest.raises(SystemExit):
+        carried_out(sharing("staged", "staged", "staged"), chosen)
+    fleet.before, fleet.breaks = lambda _name: None, {}
+    now = sharing("staged", "staged", "staged")
+    off = replace(OFF, host="node2", reason="node2: the host cannot be reached by SSH")
+    first = resumed(monkeypatch, chosen, replace(now, aside=(off,)))
+    assert (first.returned, first.kept, first.status) == (("node1", "node4"), ("node2",), Status.STOPPED)
+    again = resumed(monkeypatch, chosen, now)
+    assert (again.returned, again.kept, again.status) == (("node1", "node2", "node4"), (), Status.ROLLED_BACK)
+
+
+def killed() -> None:
+    raise SystemExit(9)
