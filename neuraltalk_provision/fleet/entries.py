@@ -6,10 +6,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from neuraltalk_provision import wave_rules
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Standing
 from neuraltalk_provision.fleet.records import (
     GENERATION,
+    HOST_NAME,
     HostEntry,
     Options,
     Outcome,
@@ -19,7 +21,7 @@ from neuraltalk_provision.fleet.records import (
     WaveEntry,
     inputs,
 )
-from neuraltalk_provision.fleet.survey import Aside, Survey
+from neuraltalk_provision.fleet.survey import UNCHANGED, Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
@@ -42,7 +44,16 @@ def staged_only(found: Survey) -> Survey:
 
 
 def with_plain_names(found: Survey) -> Survey:
-    """The survey; hosts whose current or former generation has a name that provision never gives are set aside."""
+    """The survey; hosts whose current or former generation has a name that provision never gives are set aside.
+
+    UsageError if the name of a host cannot be recorded.
+    """
+    for host in (*(plan.host for plan in found.plans), *(one.host for one in found.aside)):
+        if not re.fullmatch(HOST_NAME, host):
+            raise UsageError(
+                f"the name of a host has control characters, or more than 255 characters: {host[:100]!r}",
+                advice=f"Give it another name in the inventory, and its address in ansible_host. {UNCHANGED}",
+            )
     odd = [
         Aside(
             plan.host,

@@ -27,7 +27,9 @@ _MARGIN = 4000
 """Characters beyond the limit that are searched for secrets too: a secret can begin before the cut."""
 
 _CODE = r"[a-z0-9_.]{0,64}"
-HostName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
+HOST_NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
+"""The pattern of the name of a host."""
+HostName = Annotated[str, Field(pattern=HOST_NAME)]
 GENERATION = r"^([0-9A-Za-z][0-9A-Za-z._-]{0,99})?$"
 """The pattern of the id of a generation, or of none."""
 GenerationId = Annotated[str, Field(pattern=GENERATION)]

@@ -357,6 +357,26 @@ def test_host_with_a_generation_of_an_odd_name_is_set_aside(fleet: Fleet, settin
     assert "node2" not in {host for _name, hosts in fleet.ran for host in hosts}
 
 
+@pytest.mark.parametrize("name", ["node\n7", "node\x1b[31m7", "n" * 256])
+@pytest.mark.parametrize("is_off", [True, False])
+def test_host_whose_name_cannot_be_recorded_is_refused_before_anything(
+    fleet: Fleet, settings: Settings, name: str, is_off: bool
+) -> None:
+    survey = found("staged", aside=(replace(OFF, host=name),)) if is_off else found("staged", [*HOSTS, name])
+    with pytest.raises(UsageError, match="control characters, or more than 255") as caught:
+        carried_out(survey, settings)
+    assert repr(name)[:20] in caught.value.message
+    assert fleet.ran == []
+
+
+@pytest.mark.parametrize("name", ["node 7", "node=7", "nöde", "node'7", "node;--"])
+def test_unusual_name_of_a_host_is_recorded_and_listed_as_it_is(fleet: Fleet, settings: Settings, name: str) -> None:
+    fleet.breaks = {"activate.yml": {name}}
+    outcome = carried_out(found("staged", [name, "node2"]), settings)
+    assert Path(outcome.lists["failed"]).read_text(encoding="utf-8") == f"{name}\n"
+    assert newest(settings).outcome(name, Step.ACTIVATE) is Outcome.FAILED
+
+
 def resumed(monkeypatch: pytest.MonkeyPatch, settings: Settings, now: Survey) -> FleetOutcome:
     """Continue the rollout with hosts that are as in this survey."""
     monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
