@@ -12,7 +12,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.fleet.journal import Journal, describe
-from neuraltalk_provision.fleet.records import Outcome, Rollout, Step
+from neuraltalk_provision.fleet.records import Outcome, Rollout, Step, Summary
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.site import controller
 
@@ -30,16 +30,26 @@ def status(
     chosen = settings_file.load(settings)
     with Journal.read(chosen.journal) as journal:
         found = journal.rollout(rollout)
-        holder = journal.holder()
+        is_newest = found is not None and [one.id for one in journal.rollouts(1)] == [found.id]
+        holder, request = (journal.holder(), journal.pause_requested()) if is_newest else (None, None)
     if found is None:
         raise UsageError(
             f"{chosen.journal} contains no rollout {rollout}".rstrip(), advice="`provision rollout list` lists them."
         )
     _show(found, output)
-    if holder and found.is_unfinished:
-        gone = " (it has ended)" if controller.is_dead(holder.holder) else ""
-        output.say(f"controller: {describe(holder)}{gone}")
-    output.result({"rollout": found.model_dump(mode="json", exclude={"records"}), "hosts": _hosts(found)})
+    has_ended = holder is not None and controller.is_dead(holder.holder)
+    if holder:
+        output.say(f"controller: {describe(holder)}{' (it has ended)' if has_ended else ''}")
+    if request:
+        output.say(f"a pause is requested: by {request.by}, {_moment(request.since)}")
+    output.result(
+        {
+            "rollout": found.model_dump(mode="json", exclude={"records"}),
+            "controller": holder and {**holder.model_dump(), "has_ended": has_ended},
+            "pause": request and request.model_dump(),
+            "hosts": _hosts(found),
+        }
+    )
     return EXIT_FINE
 
 
@@ -109,8 +119,15 @@ def list_(settings: options.SettingsFile = None, as_json: options.Json = False) 
         for one in found
     ]
     output.table("rollouts", ("id", "begun", "phase", "status", "hosts", "activated"), rows)
-    output.result({"rollouts": [one.model_dump(mode="json", exclude={"counts"}) for one in found]})
+    output.result({"rollouts": [_summary(one) for one in found]})
     return EXIT_FINE
+
+
+def _summary(one: Summary) -> dict[str, object]:
+    counts: dict[str, dict[str, int]] = {}
+    for (step, outcome), number in one.counts.items():
+        counts.setdefault(step, {})[outcome] = number
+    return {**one.model_dump(mode="json", exclude={"counts"}), "counts": counts}
 
 
 @app.command()

@@ -83,6 +83,7 @@ def carry_out(
         unchanged = [plan for plan in found.well if plan.host not in changed]
         drained = _lifted(journal.past(), unchanged, settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
+        journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
         return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
 

@@ -12,6 +12,7 @@ from neuraltalk_provision.fleet.decide import Standing
 from neuraltalk_provision.fleet.records import (
     GENERATION,
     HOST_NAME,
+    Ending,
     HostEntry,
     Options,
     Outcome,
@@ -134,6 +135,11 @@ def rollout(
         )
         + tuple(HostEntry(host=one.host, wave=0) for one in found.aside),
     )
+
+
+def set_aside(one: Aside) -> Ending:
+    """The ending of the first step on a host that was set aside before it."""
+    return Ending(host=one.host, outcome=Outcome.SET_ASIDE, reason=one.reason, code=one.code)
 
 
 def settings_of(earlier: Rollout, settings: Settings, given: Collection[str]) -> Settings:

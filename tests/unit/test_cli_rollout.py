@@ -1,0 +1,78 @@
+"""`provision rollout`: what is said of a rollout is complete, in words and with --json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision.cli import main
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import controller
+from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, settings
+
+__all__ = ["fleet", "settings"]
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_file, "load", lambda *_, **__: settings)
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, dict[str, Any]]:
+    """What `provision rollout` says, in words and as JSON."""
+    capsys.readouterr()
+    assert main.boundary(["rollout", *words]) == 0
+    text = capsys.readouterr().out
+    assert main.boundary(["rollout", *words, "--json"]) == 0
+    return text, json.loads(capsys.readouterr().out)
+
+
+def test_hosts_that_were_set_aside_at_the_beginning_are_shown_with_their_reason(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carried_out(found("staged", aside=(OFF,)), settings)
+    text, document = told(capsys, "status")
+    assert "off1: stage set_aside: off1: the host cannot be reached by SSH" in text
+    (off,) = [one for one in document["hosts"] if one["host"] == "off1"]
+    assert (off["wave"], off["state"]) == (0, "stage set_aside")
+    assert [(one["reason"], one["code"]) for one in off["steps"]] == [(OFF.reason, OFF.code)]
+
+
+def test_controller_and_request_to_pause_are_shown_and_whether_the_controller_has_ended(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried_out(found("staged"), settings)
+    assert told(capsys, "status")[1].items() >= {"controller": None, "pause": None}.items()
+    killed_at(fleet, 1)
+    fleet.ran = []
+    seen: list[dict[str, Any]] = []
+
+    def look(name: str) -> None:
+        if name == "activate.yml":
+            Journal.request_pause(settings.journal, "me on ctl2", lambda _: False)
+            text, document = told(capsys, "status")
+            assert "a pause is requested: by me on ctl2" in text
+            seen.append(document)
+            monkeypatch.setattr(controller, "is_dead", lambda _: True)
+            seen.append(told(capsys, "status")[1])
+            raise SystemExit(9)
+
+    fleet.before = look
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings)
+    assert [one["controller"]["has_ended"] for one in seen] == [False, True]
+    assert seen[0]["controller"]["what"] == "provision site"
+    assert seen[0]["pause"]["by"] == "me on ctl2"
+
+
+def test_list_has_the_numbers_of_hosts_in_json_too(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.breaks = {"activate.yml": {"node3"}}
+    carried_out(found("staged"), settings)
+    (one,) = told(capsys, "list")[1]["rollouts"]
+    assert one["counts"] == {"activate": {"done": 5, "failed": 1}}
