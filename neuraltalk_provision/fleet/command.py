@@ -121,10 +121,11 @@ def resume(
         taking_part = [entry.host for entry in earlier.hosts if entry.wave]
         found = survey.survey(settings, taking_part, output, take_over=take_over, named=True)
         found = entries.with_earlier_aside(entries.same_inputs(found, earlier), earlier)
-        found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE else found
+        returns = entries.has_begun_to_return(earlier)
+        found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE and not returns else found
         show(found)
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
-        if earlier.hosts_with(Step.GIVE_BACK, *Outcome):  # whatever the budget says now
+        if returns:
             back = entries.on_its_way_back(earlier, budget, found)
             rest = [plan for plan in found.well if plan.host in back.returned]
             drained = _lifted(journal.past(), rest, settings, output)

@@ -69,9 +69,17 @@ def with_plain_names(found: Survey) -> Survey:
 
 
 def same_inputs(found: Survey, earlier: Rollout) -> Survey:
-    """The survey for a rollout that is continued: hosts for which something else is planned now are set aside."""
+    """The survey for a rollout that is continued: hosts for which something else is planned now are set aside.
+
+    On its way back only the address counts: the generation that the mirror describes now is activated nowhere.
+    """
     entries = earlier.by_name()
-    now = _inputs(found.plans, found.addresses)
+    returns = has_begun_to_return(earlier)
+    targets = {host: entry.target for host, entry in entries.items()} if returns else {}
+    now = {
+        plan.host: inputs(targets.get(plan.host, plan.recipe.id), found.addresses.get(plan.host, ""))
+        for plan in found.plans
+    }
     other = [
         Aside(
             plan.host,
@@ -83,6 +91,11 @@ def same_inputs(found: Survey, earlier: Rollout) -> Survey:
         if plan.host in entries and now[plan.host] != entries[plan.host].inputs
     ]
     return found.with_aside(other)
+
+
+def has_begun_to_return(earlier: Rollout) -> bool:
+    """Whether the hosts of a rollout were on their way back; then the others return too, whatever the budget says."""
+    return bool(earlier.hosts_with(Step.GIVE_BACK, *Outcome))
 
 
 def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:

@@ -9,10 +9,10 @@ import pytest
 
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.records import Outcome, Status, Step
+from neuraltalk_provision.fleet.records import Outcome, Phase, Status, Step
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.plans import planned
+from tests.unit.plans import RECIPE, planned
 from tests.unit.test_fleet_command import (
     OFF,
     RUN,
@@ -156,3 +156,21 @@ def test_host_that_shares_a_stack_root_has_returned_if_the_other_one_returned_wh
 
 def killed() -> None:
     raise SystemExit(9)
+
+
+@pytest.mark.parametrize("phase", [Phase.FULL, Phase.ACTIVATE])
+def test_hosts_return_although_the_mirror_describes_another_generation_now(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch, phase: Phase
+) -> None:
+    """Somebody corrected the mirror before they continued the way back. A host with another address is left alone."""
+    chosen = changed(settings, waves=[2, "100%"], on_failure="rollback", max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3"}}
+    fleet.before = lambda name: killed() if name == "give_back.yml" else None
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), chosen, phase)
+    fleet.before, fleet.breaks = lambda _name: None, {}
+    corrected = replace(RECIPE, id="ffffffffffffffff")
+    now = replace(found("staged", FOUR), plans=tuple(planned("bare", host, corrected) for host in FOUR))
+    outcome = resumed(monkeypatch, chosen, replace(now, addresses={**now.addresses, "node2": "other"}))
+    assert (outcome.returned, outcome.kept) == (("node1", "node4"), ("node2",))
+    assert "another address for this host" in outcome.aside[0].reason
