@@ -141,7 +141,6 @@ class Journal(Reader):
                 "UPDATE rollouts SET status = ?, ended = ? WHERE status IN (?, ?)",
                 (Status.STOPPED, now, Status.RUNNING, Status.PAUSED),
             )
-            writing.execute("DELETE FROM pause")
             values = (name, now, begun.options.model_dump_json(), begun.phase, begun.status)
             number = writing.execute(
                 "INSERT INTO rollouts (id, begun, options, phase, status) VALUES (?, ?, ?, ?, ?)", values
@@ -155,7 +154,7 @@ class Journal(Reader):
         return begun
 
     def resume(self) -> Rollout:
-        """The unfinished rollout, which is running again; a request to pause it is removed. UsageError if none is."""
+        """The unfinished rollout, which is running again. UsageError if there is none."""
         with self._writing() as writing:
             found, newest = self.unfinished(), self._newest()
             if found is None or newest is None:
@@ -163,7 +162,6 @@ class Journal(Reader):
             writing.execute(
                 "UPDATE rollouts SET status = ?, ended = NULL WHERE number = ?", (Status.RUNNING, newest["number"])
             )
-            writing.execute("DELETE FROM pause")
         self._number = newest["number"]
         return found.model_copy(update={"status": Status.RUNNING, "ended": None})
 
@@ -237,6 +235,7 @@ class Journal(Reader):
                 )
             values = (self._holder, command, self._now())
             writing.execute("INSERT OR REPLACE INTO controller VALUES (1, ?, ?, ?)", values)
+            writing.execute("DELETE FROM pause")  # it was for the controller before
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

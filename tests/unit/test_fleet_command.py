@@ -383,6 +383,25 @@ def resumed(monkeypatch: pytest.MonkeyPatch, settings: Settings, now: Survey) ->
     return command.resume((), settings, Output(as_json=True), lambda _: None)
 
 
+def test_request_to_pause_counts_while_the_hosts_are_still_asked(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--resume` holds the lock while it asks a large fleet, which takes minutes."""
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings)
+    fleet.before, fleet.ran = lambda _: None, []
+
+    def survey(*_: object, **__: object) -> Survey:
+        Journal.request_pause(settings.journal, "me", lambda _: False)
+        return found("staged")
+
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", survey)
+    outcome = command.resume((), settings, Output(as_json=True), lambda _: None)
+    assert (outcome.status, fleet.activated) == ("paused", [])
+    assert resumed(monkeypatch, settings, found("staged")).status == "finished"
+
+
 def killed_at(fleet: Fleet, activations: int) -> None:
     """Let the controller end at the beginning of an activation, after so many others."""
 

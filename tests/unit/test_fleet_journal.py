@@ -345,13 +345,22 @@ def test_pause_is_requested_by_another_process_and_seen_by_the_controller(file: 
         assert writing.pause_requested() is None
 
 
-def test_request_to_pause_ends_when_the_rollout_is_continued_or_another_begins(file: Path) -> None:
-    with opened(file) as writing:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_request_to_pause_is_for_the_controller_that_works_and_ends_with_it(file: Path, is_killed: bool) -> None:
+    with contextlib.suppress(ZeroDivisionError), opened(file) as writing:
         writing.begin(rollout())
-        for following in (writing.resume, lambda: writing.begin(rollout())):
-            Journal.request_pause(file, "ops", nobody_is_dead)
-            following()
-            assert writing.pause_requested() is None
+        Journal.request_pause(file, "ops", nobody_is_dead)
+        if is_killed:
+            with opened(file, OTHER, take_over=True):
+                Journal.request_pause(file, "ops", nobody_is_dead)
+                raise ZeroDivisionError
+    with opened(file, OTHER, take_over=True) as writing:
+        assert writing.pause_requested() is None
+        Journal.request_pause(file, "ops", nobody_is_dead)
+        writing.resume()
+        assert writing.pause_requested()
+        writing.begin(rollout())
+        assert writing.pause_requested()
 
 
 def test_nothing_is_paused_where_no_controller_runs(file: Path) -> None:
