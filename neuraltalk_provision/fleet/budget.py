@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from neuraltalk_provision.wave_rules import Size
 
 
 @dataclass(frozen=True)
 class Budget:
-    """`limit` is max_failures of provision.yml, `total` the number of all hosts of the rollout."""
+    """`limit` is max_failures of provision.yml, `total` the number of all hosts of the rollout.
+
+    `same` is {name: the first name of that machine}, for further names: a machine counts once.
+    """
 
     limit: Size
     total: int
+    same: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def allowed(self) -> int:
@@ -22,11 +26,14 @@ class Budget:
 
     def is_spent(self, failed: Collection[str]) -> bool:
         """Whether more hosts failed than are allowed."""
-        return len(failed) > self.allowed
+        return self._count(failed) > self.allowed
 
     def describe(self, failed: Collection[str]) -> str:
         """The budget in a sentence, for messages and the journal."""
         return (
-            f"{len(failed)} of {self.total} hosts failed or were set aside, and max_failures: {self.limit} allows "
-            f"{self.allowed}"
+            f"{self._count(failed)} of {self.total} hosts failed or were set aside, and max_failures: {self.limit} "
+            f"allows {self.allowed}"
         )
+
+    def _count(self, failed: Collection[str]) -> int:
+        return len({self.same.get(host, host) for host in failed})

@@ -28,7 +28,7 @@ WHAT = "provision site"
 
 def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = False) -> FleetOutcome:
     """What the roles would change on the hosts that are well, in check mode."""
-    survey.refuse(found, Budget(settings.max_failures, found.total))
+    survey.refuse(found, Budget(settings.max_failures, found.total, found.same))
     return FleetOutcome(converge.converge(found.well, settings, output, check=True, diff=diff), found.aside)
 
 
@@ -59,7 +59,7 @@ def carry_out(
     """
     found = entries.with_plain_names(found)
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
-    budget = Budget(settings.max_failures, found.total)
+    budget = Budget(settings.max_failures, found.total, found.same)
     survey.refuse(found, budget)
     with Journal.read(settings.journal) as reader:
         past = reader.past()
@@ -124,7 +124,7 @@ def resume(
         returns = entries.has_begun_to_return(earlier)
         found = entries.staged_only(found) if earlier.phase is Phase.ACTIVATE and not returns else found
         show(found)
-        budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts))
+        budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts), found.same)
         if returns:
             back = entries.on_its_way_back(earlier, budget, found)
             rest = [plan for plan in found.well if plan.host in back.returned]

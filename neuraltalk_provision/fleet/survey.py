@@ -48,8 +48,14 @@ class Survey:
 
     @property
     def total(self) -> int:
-        """The number of all hosts."""
-        return len({plan.host for plan in self.plans} | {one.host for one in self.aside})
+        """The number of all hosts. A machine with several names counts once."""
+        names = {plan.host for plan in self.plans} | {one.host for one in self.aside}
+        return len({self.same.get(name, name) for name in names})
+
+    @property
+    def same(self) -> dict[str, str]:
+        """{name: the first name of that machine} of the further names of machines."""
+        return {plan.host: plan.share.same for plan in self.plans if plan.share and plan.share.same}
 
     def with_aside(self, more: Iterable[Aside]) -> Survey:
         """The survey with further hosts set aside."""

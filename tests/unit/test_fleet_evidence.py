@@ -343,6 +343,18 @@ def test_first_wave_with_a_failed_verification_stays_strict_when_continued(
     assert fleet.activated == []
 
 
+@pytest.mark.parametrize(("same", "status"), [("node1", Status.FINISHED), ("", Status.STOPPED)])
+def test_machine_with_two_names_fails_once(fleet: Fleet, settings: Settings, same: str, status: Status) -> None:
+    """Machines that share a stack root are several, and fail together."""
+    chosen = changed(settings, waves=["100%"], max_failures=1)
+    survey = sharing("staged", "staged", "staged")
+    plans = (survey.plans[0], replace(survey.plans[1], share=Share("node1", same)), *survey.plans[2:])
+    fleet.breaks = {"activate.yml": {"node1"}}
+    outcome = carried_out(replace(survey, plans=plans), chosen)
+    assert {failure.host for failure in outcome.site.failures} == {"node1", "node2"}
+    assert (outcome.status, newest(chosen).options.total) == (status, 3 if same else 4)
+
+
 def test_way_back_that_was_killed_goes_on(fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = changed(settings, waves=[1, 2, "100%"], on_failure="rollback", max_failures=0)
     fleet.breaks = {"activate.yml": {"node3"}}
