@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.fleet import host_lists, rollout
 from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Paused, Standing, Stop, Wait
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
@@ -47,7 +49,7 @@ def run(
     activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
-    with leases.released(held, given, settings):
+    with _stopped_by_errors(begun, journal, output), leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
     # So that the next command looks for them.
@@ -72,6 +74,24 @@ def run(
         why=end.why if isinstance(end, Stop) else "",
     )
     return with_lists(outcome, settings, output)
+
+
+@contextlib.contextmanager
+def _stopped_by_errors(begun: Rollout, journal: Journal, output: Output) -> Iterator[None]:
+    """If the block ends with an error or with Ctrl-C, record that nobody works on the rollout, and say how to go on."""
+    again = f"The rollout {begun.id} is not finished: `provision site --resume` continues it."
+    try:
+        yield
+    except (ProvisionError, KeyboardInterrupt) as error:
+        with contextlib.suppress(ProvisionError):
+            journal.finish(Status.STOPPED)
+        if isinstance(error, ProvisionError):
+            error.advice = f"{error.advice} {again}".strip()
+            stopped = {"id": begun.id, "status": Status.STOPPED.value, "why": error.message}
+            error.document = {**error.document, "rollout": stopped}
+        else:
+            output.remark("remark", again)
+        raise
 
 
 def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:

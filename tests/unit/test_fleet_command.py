@@ -402,6 +402,33 @@ def test_request_to_pause_counts_while_the_hosts_are_still_asked(
     assert resumed(monkeypatch, settings, found("staged")).status == "finished"
 
 
+@pytest.mark.parametrize("error", [UsageError("no host called node6", advice="Look."), KeyboardInterrupt()])
+def test_rollout_that_ends_in_the_middle_is_stopped_and_says_how_to_continue(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    """Somebody removed a host from the inventory between two waves, or pressed Ctrl-C."""
+
+    def end(name: str) -> None:
+        if name == "activate.yml" and fleet.activated:
+            raise error
+
+    fleet.before = end
+    with pytest.raises(type(error)) as caught:
+        command.carry_out(found("staged"), Phase.FULL, settings, Output())
+    rollout = newest(settings)
+    assert (rollout.status, rollout.outcome("node2", Step.ACTIVATE)) == (Status.STOPPED, Outcome.STARTED)
+    words = f"The rollout {rollout.id} is not finished: `provision site --resume` continues it"
+    if isinstance(caught.value, UsageError):
+        assert caught.value.advice.startswith(f"Look. {words}")
+        assert caught.value.document["rollout"] == {
+            "id": rollout.id,
+            "status": "stopped",
+            "why": "no host called node6",
+        }
+    else:
+        assert words in capsys.readouterr().err
+
+
 def killed_at(fleet: Fleet, activations: int) -> None:
     """Let the controller end at the beginning of an activation, after so many others."""
 
