@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.errors import HostError, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
@@ -27,6 +28,7 @@ from neuraltalk_provision.site import (
     playbook,
     sharing,
 )
+from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -188,5 +190,23 @@ def rollback(
         )
         failures = host_results.failures_of(playbook.run(request).results, request.limit)
         if failures:
-            raise advice.host_error(failures)
+            raise _failed(failures, moves, target)
     return tuple(moves)
+
+
+def _failed(failures: Sequence[Failure], moves: Sequence[Move], target: str) -> HostError:
+    """The error for a rollback that failed on some hosts.
+
+    On the others, the previous generation is now the one that they left, so a second rollback must leave them out.
+    """
+    lost = {failure.host for failure in failures}
+    done = [move for move in moves if not {move.host, move.of} & lost]
+    again = ",".join(move.host for move in moves if move.host in lost)
+    forward = "" if target else " Without a limit, a second rollback would take them forward again."
+    command = shlex.join(["provision", "rollback", *(["--to", target] if target else []), "--limit", again])
+    went = f"{', '.join(move.host for move in done)} went back.{forward} To try the others again: `{command}`"
+    return advice.host_error(
+        failures,
+        advice=went if done else "",
+        document={"hosts": [asdict(move) for move in done], "changed": bool(done)},
+    )

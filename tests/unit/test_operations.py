@@ -186,6 +186,19 @@ def test_rollback_of_a_host_that_ansible_left_out_has_failed(monkeypatch: pytest
         operations.rollback(Settings(), (), "", plan=False)
 
 
+def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On these, the previous generation is the one that they left: a second rollback would make it current again."""
+    states(monkeypatch, **{f"node{number}": stack("b", "a", a=True, b=True) for number in (1, 2, 3)})
+    done = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node3"))
+    telling(monkeypatch, PlayResults(results=done, failures=(Failure("node2", "Return", "it broke"),)))
+    with pytest.raises(HostError, match="node2, Return: it broke") as caught:
+        operations.rollback(Settings(), (), "", plan=False)
+    assert caught.value.advice.startswith("node1, node3 went back.")
+    assert caught.value.advice.endswith("`provision rollback --limit node2`")
+    assert [(one["host"], one["after"]) for one in caught.value.document["hosts"]] == [("node1", "a"), ("node3", "a")]
+    assert (caught.value.document["changed"], len(caught.value.document["failures"])) == (True, 1)
+
+
 def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
     requests = telling(monkeypatch, PlayResults())
