@@ -109,6 +109,7 @@ def site(
             diff=diff,
         )
     else:
+        before = None if plan or check else command.newest(chosen)
         found = survey.survey(chosen, limit or (), output, take_over=take_over)
         show_found(found, output)
         if plan:
@@ -119,7 +120,7 @@ def site(
         if check:
             outcome = command.predict(found, chosen, output, diff=diff)
         else:
-            outcome = command.carry_out(found, phase, chosen, output, take_over=take_over, diff=diff)
+            outcome = command.carry_out(found, phase, chosen, output, before=before, take_over=take_over, diff=diff)
     raise_failures(outcome)
     output.result(outcome.as_json())
     show_end(outcome, chosen, output)

@@ -14,7 +14,7 @@ from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.reader import Past
-from neuraltalk_provision.fleet.records import Outcome, Phase, Step
+from neuraltalk_provision.fleet.records import Outcome, Phase, Step, Summary
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.mirror import trust
@@ -49,13 +49,28 @@ def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) 
     )
 
 
+def newest(settings: Settings) -> Sequence[Summary]:
+    """The newest rollout in the journal, if there is one; for `carry_out`."""
+    with Journal.read(settings.journal) as reader:
+        return reader.rollouts(1)
+
+
 def carry_out(
-    found: Survey, phase: Phase, settings: Settings, output: Output, *, take_over: bool = False, diff: bool = False
+    found: Survey,
+    phase: Phase,
+    settings: Settings,
+    output: Output,
+    *,
+    before: Sequence[Summary] | None = None,
+    take_over: bool = False,
+    diff: bool = False,
 ) -> FleetOutcome:
     """Bring the hosts of a survey to the state that the mirror describes, in waves.
 
-    Raises UsageError or HostError, before anything is changed, if too many hosts were set aside; MirrorError if a file
-    that will be sent is damaged; UsageError if another controller works with the same journal.
+    `before` is what `newest` returned before the survey: if it is something else now, another controller has worked
+    meanwhile, and the survey is not true any more. Raises UsageError or HostError, before anything is changed, if too
+    many hosts were set aside; MirrorError if a file that will be sent is damaged; UsageError if another controller
+    works with the same journal, or has worked with it meanwhile.
     """
     found = entries.with_plain_names(found)
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
@@ -80,6 +95,11 @@ def carry_out(
     digest = trust.open_with_digest(settings)[1]
     changed = {plan.host for plan in changing}
     with _journal(settings, WHAT, take_over) as journal:
+        if before is not None and journal.rollouts(1) != before:
+            raise UsageError(
+                "another controller has worked on this site while the hosts were asked",
+                advice=f"{survey.UNCHANGED} `provision rollout list` shows what it did. Run the same command again.",
+            )
         unchanged = [plan for plan in found.well if plan.host not in changed]
         drained = _lifted(journal.past(), unchanged, settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))

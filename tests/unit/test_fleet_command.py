@@ -534,6 +534,20 @@ def test_a_second_controller_is_refused_with_who_holds_the_site(fleet: Fleet, se
     assert fleet.ran == []
 
 
+def test_controller_that_asked_the_hosts_before_another_one_changed_them_begins_nothing(
+    fleet: Fleet, settings: Settings
+) -> None:
+    """The other one had the lock only while this one asked the hosts, so the lock alone refuses neither."""
+    carried_out(found("staged", HOSTS[:2]), settings)
+    before = command.newest(settings)
+    carried_out(found("staged"), settings)
+    fleet.ran = []
+    with pytest.raises(UsageError, match="another controller has worked on this site while the hosts were asked"):
+        carried_out(found("staged"), settings, before=before)
+    assert fleet.ran == []
+    assert carried_out(found("staged"), settings, before=command.newest(settings)).succeeded
+
+
 def test_a_fleet_with_nothing_to_do_writes_no_journal(fleet: Fleet, settings: Settings) -> None:
     outcome = carried_out(found("converged"), settings)
     assert fleet.ran == [] and outcome.succeeded and not settings.journal.exists()
