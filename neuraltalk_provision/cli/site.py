@@ -114,8 +114,11 @@ def site(
         show_found(found, output)
         if plan:
             survey.refuse(found)
-            show_waves(command.waves_of(found, chosen), output)
-            output.result({"plans": [host.as_json() for host in found.plans]})
+            waves = command.waves_of(found, chosen)
+            show_waves(waves, output)
+            output.result(
+                {"plans": [host.as_json() for host in found.plans], "waves": [wave.as_json() for wave in waves]}
+            )
             return EXIT_FINE
         if check:
             outcome = command.predict(found, chosen, output, diff=diff)

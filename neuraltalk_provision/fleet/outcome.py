@@ -52,7 +52,7 @@ class FleetOutcome:
             "kept": list(self.kept),
             "drained": dict(self.drained),
             "untouched": list(self.untouched),
-            "waves": [{"number": wave.number, "name": wave.name, "hosts": list(wave.hosts)} for wave in self.waves],
+            "waves": [wave.as_json() for wave in self.waves],
             "rollout": {"id": self.rollout, "status": self.status, "why": self.why},
             "lists": dict(self.lists),
         }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.wave_rules import GROUP, WaveRule
@@ -21,6 +22,10 @@ class Wave:
     hosts: tuple[str, ...]
     pause: int = 0
     strict: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The wave as `--json` prints it."""
+        return asdict(self)
 
     @property
     def is_size(self) -> bool:

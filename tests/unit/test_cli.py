@@ -404,6 +404,9 @@ def test_plan_names_the_hosts_of_each_wave(capsys: Capture, monkeypatch: pytest.
     code, out, _ = provision(capsys, "site", "--plan")
     assert code == 0
     assert out.splitlines()[-2:] == ["wave 1 (1): node1", "wave 2 (100%): node2, node3"]
+    waves = json.loads(provision(capsys, "site", "--plan", "--json")[1])["waves"]
+    assert [(wave["name"], wave["hosts"]) for wave in waves] == [("1", ["node1"]), ("100%", ["node2", "node3"])]
+    assert waves[0].keys() == {"number", "name", "hosts", "pause", "strict"}
 
 
 def test_plan_tells_what_was_never_tried_and_goes_on(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
