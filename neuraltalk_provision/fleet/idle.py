@@ -124,7 +124,7 @@ class Activation:
         self._activate(work, seen, groups.get(BusyStep.ACTIVATE, []), act)
         self._resume(work, seen, groups.get(BusyStep.RESUME, []))
         for host in groups.get(BusyStep.DONE, ()):
-            self._end(work, host, actions[host])
+            self._end(work, seen[host], actions[host])
 
     def _leave(self, work: _Work, host: str, action: Action) -> None:
         now = time.monotonic()
@@ -200,14 +200,15 @@ class Activation:
             if (position.ending or position.given_up) and position.drained_at is None:
                 action = busy.next_action(self._rule, seen[host], position, time.monotonic(), self._rollout)
                 if action.step is BusyStep.DONE:
-                    self._end(work, host, action)
+                    self._end(work, seen[host], action)
 
-    def _end(self, work: _Work, host: str, action: Action) -> None:
+    def _end(self, work: _Work, seen: Seen, action: Action) -> None:
+        host = seen.host
         del work.positions[host]
         left = next((one for one in (busy.STILL_DRAINED, busy.BROKEN) if one in action.reasons), "")
         if left:
             self.drained[host] = left
-        else:
+        elif not seen.failure:
             self.drained.pop(host, None)
         if action.reasons and host not in work.aside:
             self._output.say(f"{host}: {'; '.join(action.reasons)}")

@@ -93,3 +93,20 @@ def test_request_to_pause_lifts_the_drain_of_a_command_that_was_killed(
     monkeypatch.setattr(idle, "_sleep", lambda _: Journal.request_pause(settings.journal, "me", lambda _: False))
     assert resumed(monkeypatch, chosen, old("node1")).status == Status.PAUSED
     assert nodes.drained == {}
+
+
+def test_node_of_a_host_that_was_lost_and_cannot_be_asked_on_the_way_back_stays_named(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks, nodes.code = {"activate.yml": {"node2"}}, codes.HOST_HANGS
+
+    def lose(name: str) -> None:
+        if name == "activate.yml" and nodes.activated:
+            nodes.silent = {"node2"}
+
+    nodes.before = lose
+    outcome = carried_out(old("node1", "node2"), chosen)
+    assert (outcome.returned, outcome.kept, outcome.status) == (("node1",), ("node2",), Status.STOPPED)
+    assert list(nodes.drained) == ["node2"]
+    assert "its node stays drained" in outcome.drained["node2"]
