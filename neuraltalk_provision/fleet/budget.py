@@ -28,11 +28,11 @@ class Budget:
         """Whether more hosts failed than are allowed."""
         return self._count(failed) > self.allowed
 
-    def describe(self, failed: Collection[str]) -> str:
-        """The budget in a sentence, for messages and the journal."""
+    def describe(self, failed: Collection[str], also: str = "") -> str:
+        """The budget in a sentence, for messages and the journal. `also` is what else can have happened to a host."""
         return (
-            f"{self._count(failed)} of {self.total} hosts failed or were set aside, and max_failures: {self.limit} "
-            f"allows {self.allowed}"
+            f"{self._count(failed)} of {self.total} hosts failed or were set aside{also}, and max_failures: "
+            f"{self.limit} allows {self.allowed}"
         )
 
     def _count(self, failed: Collection[str]) -> int:

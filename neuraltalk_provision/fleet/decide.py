@@ -78,7 +78,7 @@ class Standing:
     were lost while they were activated, or the controller was. `tried` are those whose return was tried. `failed` is
     {host: reason} of the hosts that failed in this rollout, `aside` that of the hosts that were set aside, before or
     during it. `waited` has the numbers of the waves whose pause is over. `broken` says why a rollout that is continued
-    was on its way back; empty if it was not.
+    was on its way back; empty if it was not. Of `drained`, Slurm has not lifted our drain.
     """
 
     waves: tuple[Wave, ...]
@@ -89,6 +89,7 @@ class Standing:
     activated: frozenset[str] = frozenset()
     unsure: frozenset[str] = frozenset()
     tried: frozenset[str] = frozenset()
+    drained: frozenset[str] = frozenset()
     returned: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
     aside: Mapping[str, str] = field(default_factory=dict)
@@ -148,8 +149,9 @@ def verdict(standing: Standing) -> str:
                 f"all hosts of the first wave ({first.name}) were set aside: {', '.join(first.hosts[:20])}. So nothing "
                 "shows that the others would succeed"
             )
-    lost = standing.lost
-    return standing.budget.describe(lost) if standing.budget.is_spent(lost) else ""
+    lost = standing.lost.keys() | standing.drained
+    also = ", or Slurm did not lift our drain" if standing.drained - standing.lost.keys() else ""
+    return standing.budget.describe(lost, also) if standing.budget.is_spent(lost) else ""
 
 
 def _strict_wave(standing: Standing) -> Wave | None:

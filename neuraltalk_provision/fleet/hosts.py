@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.fleet.idle import Activation
@@ -104,7 +104,7 @@ class Playbooks:
         proved = [host for host in others if host not in bad]
         if proved:
             self._activation.lift_leftovers(proved)
-        return done
+        return replace(done, drained=idle.drained)
 
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:
         """Activate on hosts that are idle, and verify on those of `plans` that share a stack root with one of them."""

@@ -33,10 +33,11 @@ class _Work:
     failed: dict[str, Loss] = field(default_factory=dict)
     aside: dict[str, Loss] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
     refusals: dict[str, int] = field(default_factory=dict)
 
     def done(self) -> Done:
-        return Done(self.failed, self.aside, frozenset(self.left))
+        return Done(self.failed, self.aside, frozenset(self.left), frozenset(self.drained))
 
 
 class Activation:
@@ -208,6 +209,7 @@ class Activation:
         left = next((one for one in (busy.STILL_DRAINED, busy.BROKEN) if one in action.reasons), "")
         if left:
             self.drained[host] = left
+            work.drained |= {host} if left == busy.STILL_DRAINED else set()
         elif not seen.failure:
             self.drained.pop(host, None)
         if action.reasons and host not in work.aside:

@@ -26,12 +26,13 @@ class Loss:
 @dataclass(frozen=True)
 class Done:
     """How a step ended: {host: loss} of the hosts that failed and of those that were set aside, and the hosts that were
-    left because somebody asked for a pause. All others did it.
+    left because somebody asked for a pause. All others did it. Of `drained`, Slurm has not lifted our drain.
     """
 
     failed: Mapping[str, Loss] = field(default_factory=dict)
     aside: Mapping[str, Loss] = field(default_factory=dict)
     left: frozenset[str] = frozenset()
+    drained: frozenset[str] = frozenset()
 
 
 class Hosts(Protocol):
@@ -90,6 +91,7 @@ def run(
                     _lost(standing, done),
                     activated=standing.activated | _good(names, done),
                     unsure=standing.unsure | unsure,
+                    drained=standing.drained | done.drained,
                 )
             case GiveBack(names, _):
                 done = _recorded(Step.GIVE_BACK, names, hosts.give_back, records)

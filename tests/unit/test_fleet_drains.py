@@ -110,3 +110,14 @@ def test_node_of_a_host_that_was_lost_and_cannot_be_asked_on_the_way_back_stays_
     assert (outcome.returned, outcome.kept, outcome.status) == (("node1",), ("node2",), Status.STOPPED)
     assert list(nodes.drained) == ["node2"]
     assert "its node stays drained" in outcome.drained["node2"]
+
+
+def test_drains_that_slurm_does_not_lift_count_against_the_budget(nodes: Nodes, settings: Settings) -> None:
+    """Otherwise a rollout takes one node after the other out of service."""
+    chosen = changed(settings, waves=[1, 2, "100%"], max_failures=1)
+    nodes.stuck = {"node1", "node2", "node3"}
+    outcome = carried_out(old("node1", "node2", "node3"), chosen)
+    assert nodes.activated == [("node1",), ("node2",)]
+    assert (outcome.status, outcome.untouched) == ("stopped", ("node3",))
+    assert "2 of 3 hosts failed or were set aside, or Slurm did not lift our drain" in outcome.why
+    assert list(nodes.drained) == ["node1", "node2"]
