@@ -12,7 +12,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.fleet.journal import Journal, describe
-from neuraltalk_provision.fleet.records import Outcome, Rollout, Step, Summary
+from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step, Summary
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.site import controller
 
@@ -136,6 +136,16 @@ def pause(settings: options.SettingsFile = None, as_json: options.Json = False) 
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings)
     found = Journal.request_pause(chosen.journal, controller.name(), controller.is_dead)
-    output.say(f"{describe(found)}: it pauses before its next wave; `provision site --resume` continues it")
+    with Journal.read(chosen.journal) as journal:
+        running = next((one for one in journal.rollouts(1) if one.status is Status.RUNNING), Summary())
+    if running.phase is Phase.STAGE_ONLY:
+        raise UsageError(
+            f"the rollout {running.id} is not paused: it only stages, so it has no waves and does not pause",
+            advice="Staging disturbs nobody. After Ctrl-C, `provision site --resume` continues it.",
+        )
+    if any(step is Step.GIVE_BACK for step, _outcome in running.counts):
+        output.say(f"{describe(found)}: its hosts return: no host in use is waited for any more")
+    else:
+        output.say(f"{describe(found)}: it pauses before its next wave; `provision site --resume` continues it")
     output.result({"controller": found.model_dump()})
     return EXIT_FINE

@@ -10,8 +10,10 @@ import pytest
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller
+from neuraltalk_provision.wave_rules import Size
 from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, settings
 
 __all__ = ["fleet", "settings"]
@@ -76,3 +78,25 @@ def test_list_has_the_numbers_of_hosts_in_json_too(
     carried_out(found("staged"), settings)
     (one,) = told(capsys, "list")[1]["rollouts"]
     assert one["counts"] == {"activate": {"done": 5, "failed": 1}}
+
+
+def test_rollout_that_only_stages_does_not_promise_a_pause(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    fleet.before = lambda name: seen.append(main.boundary(["rollout", "pause"])) if name == "site.yml" else None
+    assert carried_out(found(), settings, Phase.STAGE_ONLY).succeeded
+    assert seen == [2]
+    assert "it only stages, so it has no waves and does not pause" in capsys.readouterr().err
+
+
+def test_request_to_pause_on_the_way_back_says_what_it_does(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.breaks = {"activate.yml": {"node2"}}
+    fleet.before = lambda name: main.boundary(["rollout", "pause"]) and None if name == "give_back.yml" else None
+    chosen = settings.model_copy(update={"on_failure": "rollback", "max_failures": Size(0)})
+    assert carried_out(found("staged"), chosen).status == "rolled_back"
+    said = capsys.readouterr().out
+    assert "its hosts return: no host in use is waited for any more" in said
+    assert "before its next wave" not in said
