@@ -165,8 +165,12 @@ class Activation:
                 continue
             if loss is not None:
                 work.failed[host] = loss
-            ending: busy.Ending = "verified" if loss is None else "broken" if loss.silent else "restored"
-            work.positions[host] = work.positions[host].after_activation(ending)
+            is_broken = loss is not None and (loss.silent or self.drained.get(host) == busy.BROKEN)
+            ending: busy.Ending = "verified" if loss is None else "broken" if is_broken else "restored"
+            position = work.positions[host]
+            if position.drained_at is None and seen[host].drains:  # by an earlier command of the rollout
+                position = replace(position, drained_at=seen[host].at)
+            work.positions[host] = position.after_activation(ending)
             if ending == "verified":
                 self._keep_drained(seen[host], done)
         # Those of hosts that share a stack root with one of these, and verify it.

@@ -12,7 +12,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import OFF, carried_out, fleet, resumed, settings
+from tests.unit.test_fleet_command import OFF, carried_out, fleet, killed_at, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old
 
 __all__ = ["fleet", "nodes", "settings"]
@@ -121,3 +121,20 @@ def test_drains_that_slurm_does_not_lift_count_against_the_budget(nodes: Nodes, 
     assert (outcome.status, outcome.untouched) == ("stopped", ("node3",))
     assert "2 of 3 hosts failed or were set aside, or Slurm did not lift our drain" in outcome.why
     assert list(nodes.drained) == ["node1", "node2"]
+
+
+def test_drain_of_a_killed_command_is_named_if_its_host_cannot_be_asked_after_its_activation(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"], max_failures=1)
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1"), chosen)
+
+    def lose(name: str) -> None:
+        if name == "activate.yml":
+            nodes.silent, nodes.stuck = {"node1"}, {"node1"}
+
+    nodes.before = lose
+    outcome = resumed(monkeypatch, chosen, old("node1"))
+    assert list(nodes.drained) == list(outcome.drained) == ["node1"]
