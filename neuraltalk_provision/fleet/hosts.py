@@ -115,7 +115,12 @@ class Playbooks:
         given = {**self._given, "provision_refuse_starts": refuse_starts}
         activated = steps.activate(hosts, given, self._settings, self._output)
         self.not_removed |= activated.not_removed
-        return self._done(activated.failures, asked_again=refuse_starts)
+        failures = [
+            # The host had the new generation already, so its own return led nowhere.
+            failure if self._plans[failure.host].changes else replace(failure, not_undone=True)
+            for failure in activated.failures
+        ]
+        return self._done(failures, asked_again=refuse_starts)
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
         """Verify on these hosts, which share a stack root with one that was activated."""

@@ -95,7 +95,7 @@ class Reader:
         return Past(
             frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.FAILED, Outcome.LOST)),
             frozenset(row["host"] for row in ends if row["status"] in UNFINISHED)
-            | frozenset(row["host"] for row in steps if row["outcome"] == Outcome.STARTED),
+            | frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.STARTED, Outcome.LOST)),
         )
 
     def holder(self) -> Holder | None:

@@ -150,6 +150,10 @@ def _readable(reason: object) -> object:
     return visible(reason) if isinstance(reason, str) else reason
 
 
+Ended = Literal[Outcome.DONE, Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE]
+"""The outcomes of a step that ended."""
+
+
 class Ending(Result):
     """How a step ended on one host, for the journal. A host can have returned any reason and any code.
 
@@ -157,7 +161,7 @@ class Ending(Result):
     """
 
     host: HostName
-    outcome: Literal[Outcome.DONE, Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE]
+    outcome: Ended
     reason: Annotated[str, BeforeValidator(_readable)] = ""
     code: Annotated[Code, BeforeValidator(_known_code)] = ""
 

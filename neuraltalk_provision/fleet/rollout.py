@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from neuraltalk_provision.fleet import decide
 from neuraltalk_provision.fleet.decide import Action, Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
-from neuraltalk_provision.fleet.records import Ending, Outcome, Step
+from neuraltalk_provision.fleet.records import Ended, Ending, Outcome, Step
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run(
                 done = _recorded(Step.STAGE, names, hosts.stage, records)
                 standing = replace(_lost(standing, done), staged=standing.staged | _good(names, done))
             case Activate(_, names):
-                done = _recorded(Step.ACTIVATE, names, hosts.activate, records)
+                done = _recorded(Step.ACTIVATE, names, hosts.activate, records, standing.unsure)
                 unsure = {host for host, loss in done.failed.items() if loss.silent}
                 standing = replace(
                     _lost(standing, done),
@@ -102,17 +102,30 @@ def run(
                 )
 
 
-def _recorded(step: Step, names: Sequence[str], act: Callable[[Sequence[str]], Done], records: Records) -> Done:
+def _recorded(
+    step: Step,
+    names: Sequence[str],
+    act: Callable[[Sequence[str]], Done],
+    records: Records,
+    unsure: Collection[str] = (),
+) -> Done:
+    """What was done. Of `unsure` hosts it was not known before what they have: only a success changes that."""
     records.started(step, names)
     done = act(names)
     endings = [Ending(host=host, outcome=Outcome.DONE) for host in sorted(_good(names, done))]
+    losses: tuple[tuple[Ended, Mapping[str, Loss]], ...] = (
+        (Outcome.SET_ASIDE, done.aside),
+        (Outcome.FAILED, done.failed),
+    )
     endings += [
-        Ending(host=host, outcome=Outcome.SET_ASIDE, reason=one.reason, code=one.code)
-        for host, one in done.aside.items()
-    ]
-    endings += [
-        Ending(host=host, outcome=Outcome.LOST if one.silent else Outcome.FAILED, reason=one.reason, code=one.code)
-        for host, one in done.failed.items()
+        Ending(
+            host=host,
+            outcome=Outcome.LOST if one.silent or host in unsure else outcome,
+            reason=one.reason,
+            code=one.code,
+        )
+        for outcome, found in losses
+        for host, one in found.items()
     ]
     records.ended(step, endings)
     return done

@@ -174,3 +174,37 @@ def test_hosts_return_although_the_mirror_describes_another_generation_now(
     outcome = resumed(monkeypatch, chosen, replace(now, addresses={**now.addresses, "node2": "other"}))
     assert (outcome.returned, outcome.kept) == (("node1", "node4"), ("node2",))
     assert "another address for this host" in outcome.aside[0].reason
+
+
+def test_host_that_had_the_new_generation_already_and_fails_is_lost_until_it_returns(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first activation was confirmed, and nobody recorded it. The second one has nothing to return it to."""
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=0)
+    nodes.before = lambda name: killed() if name == "resumed" else None
+    with pytest.raises(SystemExit):
+        carried_out(old("node1", "node2"), chosen)
+    nodes.before, nodes.breaks = lambda _name: None, {"activate.yml": {"node1"}, "give_back.yml": {"node1"}}
+    outcome = resumed(monkeypatch, chosen, old("node2", done=("node1",)))
+    assert (outcome.kept, list(nodes.drained)) == (("node1",), ["node1"])
+    assert newest(chosen).outcome("node1", Step.ACTIVATE) is Outcome.LOST
+    nodes.breaks = {}
+    again = resumed(monkeypatch, chosen, old("node2", done=("node1",)))
+    assert (again.returned, again.status, nodes.drained) == (("node1",), Status.ROLLED_BACK, {})
+
+
+def test_host_in_whose_activation_the_controller_was_killed_is_not_forgotten_because_it_is_in_use_later(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"], on_failure="rollback", max_failures=1)
+    fleet.before = lambda name: killed() if name == "activate.yml" and len(fleet.activated) else None
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), chosen)
+    fleet.uses, fleet.breaks = {"node2": {"runs": [RUN]}}, {"activate.yml": {"node3"}}
+    fleet.before = lambda name: killed() if name == "give_back.yml" else None
+    with pytest.raises(SystemExit):
+        resumed(monkeypatch, chosen, found("staged", FOUR))
+    assert newest(chosen).outcome("node2", Step.ACTIVATE) is Outcome.LOST
+    fleet.before, fleet.uses = lambda _name: None, {}
+    outcome = resumed(monkeypatch, chosen, found("staged", FOUR))
+    assert set(outcome.returned) >= {"node1", "node2", "node4"}
