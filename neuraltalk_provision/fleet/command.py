@@ -147,7 +147,9 @@ def resume(
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts), found.same)
         if returns:
             back = entries.on_its_way_back(earlier, budget, found)
-            rest = [plan for plan in found.well if plan.host in back.returned]
+            rest = [
+                plan for plan in found.well if {plan.host, plan.share.builder if plan.share else ""} & back.returned
+            ]
             drained = _lifted(journal.past(), rest, settings, output)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
         survey.refuse(found, budget)

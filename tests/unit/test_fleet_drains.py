@@ -13,7 +13,7 @@ from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
 from tests.unit.test_fleet_command import OFF, carried_out, fleet, killed_at, resumed, settings
-from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old
+from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
 
 __all__ = ["fleet", "nodes", "settings"]
 
@@ -138,3 +138,15 @@ def test_drain_of_a_killed_command_is_named_if_its_host_cannot_be_asked_after_it
     nodes.before = lose
     outcome = resumed(monkeypatch, chosen, old("node1"))
     assert list(nodes.drained) == list(outcome.drained) == ["node1"]
+
+
+def test_machine_that_shares_a_stack_root_is_resumed_when_the_root_has_returned(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new generation failed there, and the former one is current again."""
+    chosen = changed(settings, waves=["100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks = {"follow.yml": {"node2"}}
+    outcome = carried_out(one_root(), chosen)
+    assert (outcome.returned, list(outcome.drained), outcome.status) == (("node1",), ["node2"], Status.STOPPED)
+    again = resumed(monkeypatch, chosen, one_root())
+    assert (again.status, again.drained, nodes.drained) == (Status.ROLLED_BACK, {}, {})
