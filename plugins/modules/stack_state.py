@@ -193,7 +193,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
 from ..module_utils.runs.account_numbers import mismatches, usable
 from ..module_utils.gpu.facts import gpu_facts
-from ..module_utils.gpu.toolkits import compiler
+from ..module_utils.gpu.toolkits import version_of
 from ..module_utils.host import build_tools, disk, identity, limits, package_locks, pythons, starting, system
 from ..module_utils.host.environment import path_of
 from ..module_utils.host.lease import read_lease
@@ -234,8 +234,8 @@ def work(module):
         "packages": installed_packages(module.params["packages"]),
         "programs": build_tools.own(),
         "broken": starting.broken(root, python["executable"], python["pip"]),
-        "gcc": compiler() if inventory.get("gcc") else gpu["gcc"],
-        "cc": compiler("cc"),
+        "gcc": version_of("gcc") if inventory.get("gcc") else gpu["gcc"],
+        "cc": version_of("cc"),
         "stack": stack_facts(root),
         "disk": disk.facts(root),
         "package_users": package_users(),

@@ -99,16 +99,16 @@ def _same(one, other):
 
 
 def compiler(path=""):
-    """(the version of gcc, or of the compiler `path`, and its problem_of_compiler). With a problem it is not executed.
-
-    The version is empty if it is not installed.
-    """
+    """(the version of gcc, or of the compiler `path`, and its problem_of_compiler). With a problem it is not executed."""
     problem = problem_of_compiler(path)
-    if problem:
-        return "", problem
-    text, rc = output_of([path or "gcc", "-dumpfullversion", "-dumpversion"])
+    return ("", problem) if problem else (version_of(path or "gcc"), "")
+
+
+def version_of(program):
+    """The version of a compiler; empty if it is not installed."""
+    text, rc = output_of([program, "-dumpfullversion", "-dumpversion"])
     version = re.search(r"^\d+(\.\d+)*", text.strip())
-    return version.group(0) if rc == 0 and version else "", ""
+    return version.group(0) if rc == 0 and version else ""
 
 
 def problem_of_compiler(path):
