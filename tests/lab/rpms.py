@@ -11,12 +11,15 @@ from tests.lab.archives import kept
 LEFT_OUT = ("sox-plugins-freeworld",)
 """From RPM Fusion, so not in a plain repository. The installation must report it as missing and continue."""
 
+VERSIONS = {"hdf5-devel": "1.12.1"}
+"""The versions of stand-ins that a host compares with what was tried; all others are 0.0."""
+
 
 def spec(name: str) -> str:
     """The recipe of a stand-in package."""
     return f"""
 Name: {name}
-Version: 0.0
+Version: {VERSIONS.get(name, "0.0")}
 Release: 0.standin
 Summary: STAND-IN: nothing but the name of {name}
 License: MIT
