@@ -140,6 +140,8 @@ def _meant(key: str) -> str:
     known = [name for ids in FAMILIES.values() for name in ids]
     name = _OTHER_IDS.get(name, name)
     if name not in known:
-        name = next(iter(difflib.get_close_matches(name, known, 1, 0.8)), name)
+        # Who misspells a name hardly misspells its first letter, and short names of real systems differ only there.
+        similar = [one for one in known if one[0] == name[0]]
+        name = next(iter(difflib.get_close_matches(name, similar, 1, 0.8)), name)
     machine = machines.OTHER_NAMES.get(machine, machine or machines.BUILT_FOR)
     return "-".join(part for part in (name, major, machine) if part)

@@ -79,6 +79,7 @@ def test_system_without_a_version_has_that_of_its_codename(given: HostPlatform, 
     [
         (facts("alinux", "3", "rhel fedora centos anolis", "dnf yum"), "alinux-3-x86_64"),
         (facts("tencentos", "4.2", "rhel fedora centos", "dnf yum"), "tencentos-4-x86_64"),
+        (facts("tlinux", "2.4", "rhel centos fedora", "yum"), "tlinux-2-x86_64"),
         (facts("anolis", "8.8", "rhel fedora centos", "dnf yum"), "anolis-8-x86_64"),
         (facts("elementary", "8", "ubuntu debian", "apt-get"), "elementary-8-x86_64"),
         (facts("kylin", "V10", "", "dnf yum"), "kylin-10-x86_64"),
