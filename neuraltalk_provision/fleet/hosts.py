@@ -98,12 +98,11 @@ class Playbooks:
         tried = set(used) - idle.aside.keys() - idle.left
         rest = [plan for plan in plans if plan.share and plan.share.builder not in tried]
         done = self._follow(rest, done)
-        bad = done.failed.keys() | done.aside.keys() | done.left
         # An earlier rollout left the nodes of these drained, because the generation had failed on them.
-        others = [plan.host for plan in rest if plan.share and plan.share.builder not in hosts]
-        proved = [host for host in others if host not in bad]
-        if proved:
-            self._activation.lift_leftovers(proved)
+        others = {plan.host for plan in rest if plan.share and plan.share.builder not in hosts}
+        if others:
+            broken = others & done.failed.keys()
+            self._activation.lift_leftovers(sorted(others - broken), broken=sorted(broken))
         return replace(done, drained=idle.drained)
 
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:

@@ -84,13 +84,14 @@ class Activation:
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
-    def lift_leftovers(self, hosts: Sequence[str]) -> None:
-        """Lift drains of ours that a command left on these hosts when it was killed."""
-        seen = use.ask(self._settings, hosts)
+    def lift_leftovers(self, hosts: Sequence[str], *, broken: Sequence[str] = ()) -> None:
+        """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named."""
+        seen = use.ask(self._settings, [*hosts, *broken])
         for host, one in seen.items():
             if one.failure and self._settings.slurm != "none":
                 self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {one.failure}"
         left = busy.leftovers(seen.values())
+        self.drained |= {host: busy.BROKEN for host in broken if left.pop(host, ())}
         if left:
             changed = use.resume(self._settings, {host: seen[host] for host in left})
             lost = {failure.host for failure in changed.failures}

@@ -263,8 +263,9 @@ def test_machine_on_which_the_shared_generation_fails_stays_drained_until_it_is_
     done = tuple(planned("converged", host) for host in ("node1", "node2"))
     share = replace(done[1], share=Share("node1", "", "nfs4 on nas:/x"))
     again = Survey((done[0], share), (), {}, {"node1": "a", "node2": "b"})
-    assert not carried_out(again, chosen).succeeded
-    assert list(nodes.drained) == ["node2"]
+    outcome = carried_out(again, chosen)
+    assert list(nodes.drained) == list(outcome.drained) == ["node2"]
+    assert (outcome.succeeded, outcome.status) == (False, Status.STOPPED)
     nodes.breaks = {}
     assert carried_out(again, chosen).succeeded
     assert nodes.drained == {}
