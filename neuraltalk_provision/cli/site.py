@@ -113,6 +113,8 @@ def site(
         found = survey.survey(chosen, limit or (), output, take_over=take_over)
         show_found(found, output)
         if plan:
+            if remark := command.given_up(found, chosen):
+                output.remark("remark", remark)
             survey.refuse(found)
             waves = command.waves_of(found, chosen)
             show_waves(waves, output)

@@ -55,6 +55,15 @@ def newest(settings: Settings) -> Sequence[Summary]:
         return reader.rollouts(1)
 
 
+def given_up(found: Survey, settings: Settings) -> str:
+    """What a new rollout would give up on an earlier one, for `--plan`; empty if nothing, or if none would begin."""
+    if not _concerned(found.well, Phase.FULL):
+        return ""
+    with Journal.read(settings.journal) as reader:
+        holder, earlier = reader.holder(), reader.unfinished()
+    return entries.given_up(earlier) if holder is None or controller.is_dead(holder.holder) else ""
+
+
 def carry_out(
     found: Survey,
     phase: Phase,
@@ -100,6 +109,8 @@ def carry_out(
                 "another controller has worked on this site while the hosts were asked",
                 advice=f"{survey.UNCHANGED} `provision rollout list` shows what it did. Run the same command again.",
             )
+        if remark := entries.given_up(journal.unfinished()):
+            output.remark("remark", remark)
         unchanged = [plan for plan in found.well if plan.host not in changed]
         drained = _lifted(journal.past(), unchanged, settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))

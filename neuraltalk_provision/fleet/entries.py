@@ -9,6 +9,7 @@ from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Standing
+from neuraltalk_provision.fleet.outcome import named
 from neuraltalk_provision.fleet.records import (
     GENERATION,
     HOST_NAME,
@@ -96,6 +97,34 @@ def same_inputs(found: Survey, earlier: Rollout) -> Survey:
 def has_begun_to_return(earlier: Rollout) -> bool:
     """Whether the hosts of a rollout were on their way back; then the others return too, whatever the budget says."""
     return bool(earlier.hosts_with(Step.GIVE_BACK, *Outcome))
+
+
+def given_up(earlier: Rollout | None) -> str:
+    """What a new rollout gives up, because the earlier one can no longer be continued then; empty if nothing."""
+    if earlier is None:
+        return ""
+    returns, resume = has_begun_to_return(earlier), "`provision site --resume`"
+    step, done = (Step.STAGE, "staged") if earlier.phase is Phase.STAGE_ONLY else (Step.ACTIVATE, "activated")
+    if returns:
+        hosts = earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)
+        left = [host for host in hosts if earlier.outcome(host, Step.GIVE_BACK) is not Outcome.DONE]
+    else:
+        hosts = tuple(entry.host for entry in earlier.hosts if entry.wave)
+        left = [host for host in hosts if earlier.outcome(host, step) is not Outcome.DONE]
+    if not left:
+        return ""
+    begin = f"the rollout {earlier.id} is not finished"
+    if returns:
+        return (
+            f"{begin}: {len(left)} of its {len(hosts)} hosts that got the new generation have not returned, and may "
+            f"still have it: {named(left)}. This command begins a new rollout, which does not return them, and "
+            f"{resume} cannot do it after that. To return them to their former generation, run {resume} instead"
+        )
+    return (
+        f"{begin}: {len(hosts) - len(left)} of its {len(hosts)} hosts are {done}. This command begins a new rollout, "
+        f"which asks all hosts what they have, and {resume} cannot continue the old one after that. To continue it "
+        f"with its hosts and waves, run {resume} instead"
+    )
 
 
 def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:

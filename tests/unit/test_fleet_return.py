@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from neuraltalk_provision.fleet import command
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Outcome, Phase, Status, Step
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
 from tests.unit.plans import RECIPE, planned
@@ -208,3 +210,40 @@ def test_host_in_whose_activation_the_controller_was_killed_is_not_forgotten_bec
     fleet.before, fleet.uses = lambda _name: None, {}
     outcome = resumed(monkeypatch, chosen, found("staged", FOUR))
     assert set(outcome.returned) >= {"node1", "node2", "node4"}
+
+
+WORDS = {
+    "rollback": "1 of its 2 hosts that got the new generation have not returned, and may still have it: node1",
+    "stop": "2 of its 4 hosts are activated",
+}
+
+
+@pytest.mark.parametrize("on_failure", WORDS)
+def test_new_rollout_says_before_it_begins_what_it_gives_up(
+    fleet: Fleet, settings: Settings, on_failure: Literal["stop", "rollback"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After it, `--resume` can no longer continue the earlier one: its hosts then keep what they have."""
+    chosen = changed(settings, waves=[2, "100%"], on_failure=on_failure, max_failures=0)
+    fleet.breaks = {"activate.yml": {"node3", "node4"}, "give_back.yml": {"node1"}}
+    carried_out(found("staged", FOUR), chosen)
+    fleet.ran, fleet.breaks, survey = [], {}, found("staged", FOUR)
+    told = [command.given_up(survey, chosen)]
+    fleet.before = lambda _name: told.append(capsys.readouterr().err)
+    command.carry_out(survey, Phase.FULL, chosen, Output())
+    planned_words, real = (" ".join(text.split()) for text in told[:2])
+    assert planned_words in real
+    assert WORDS[on_failure] in real and "`provision site --resume`" in real
+    assert command.given_up(survey, chosen) == ""  # this one has finished
+
+
+def test_nothing_is_given_up_without_a_new_rollout_or_beside_a_controller_that_works(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR), settings)
+    assert command.given_up(found("converged", FOUR), settings) == ""
+    assert "is not finished" in command.given_up(found("staged", FOUR), settings)
+    with Journal.open(settings.journal, "me", lambda _: False, what="provision site"):
+        monkeypatch.setattr("neuraltalk_provision.site.controller.is_dead", lambda _: False)
+        assert command.given_up(found("staged", FOUR), settings) == ""
