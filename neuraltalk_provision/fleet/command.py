@@ -158,10 +158,12 @@ def resume(
         budget = Budget(settings.max_failures, earlier.options.total or len(earlier.hosts), found.same)
         if returns:
             back = entries.on_its_way_back(earlier, budget, found)
-            rest = [
-                plan for plan in found.well if {plan.host, plan.share.builder if plan.share else ""} & back.returned
-            ]
-            drained = _lifted(journal.past(), rest, settings, output)
+            rest = [p for p in found.well if _names(p) & back.returned or not _names(p) & back.kept]
+            targets = {entry.host: entry.target for entry in earlier.hosts}
+            new = {
+                plan.host for plan in rest if plan.current == targets[plan.host] and not _names(plan) & back.returned
+            }
+            drained = _lifted(journal.past(), rest, settings, output, broken=new)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
         survey.refuse(found, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
@@ -195,15 +197,23 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
         raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
 
 
-def _lifted(past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output) -> Mapping[str, str]:
+def _names(plan: HostPlan) -> set[str]:
+    """The host, and the one that works for it in its stack root."""
+    return {plan.host, plan.share.builder if plan.share else plan.host}
+
+
+def _lifted(
+    past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output, *, broken: Collection[str] = ()
+) -> Mapping[str, str]:
     """Lift drains that unfinished rollouts left on these hosts, on which nothing has to be done any more.
 
-    Returns {host: why} of those that are still drained, or may be.
+    Those of `broken` stay. Returns {host: why} of those that are still drained, or may be.
     """
     hosts = _left_drained(past, plans)
     activation = Activation("", settings, output)
     if hosts:
-        activation.lift_leftovers(hosts)
+        stay = [host for host in hosts if host in broken]
+        activation.lift_leftovers([host for host in hosts if host not in broken], broken=stay)
     return activation.drained
 
 

@@ -150,3 +150,41 @@ def test_machine_that_shares_a_stack_root_is_resumed_when_the_root_has_returned(
     assert (outcome.returned, list(outcome.drained), outcome.status) == (("node1",), ["node2"], Status.STOPPED)
     again = resumed(monkeypatch, chosen, one_root())
     assert (again.status, again.drained, nodes.drained) == (Status.ROLLED_BACK, {}, {})
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_machine_is_resumed_or_named_although_the_host_that_works_for_it_is_off(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, returns: bool
+) -> None:
+    """The machine is asked alone then: what is current there says whether its stack root has returned."""
+    chosen = changed(settings, waves=["100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks = {"follow.yml": {"node2"}, "give_back.yml": set() if returns else {"node1"}}
+    carried_out(one_root(), chosen)
+    alone = old("node2") if returns else old(done=("node2",))
+    again = resumed(monkeypatch, chosen, replace(alone, aside=(replace(OFF, host="node1"),), addresses={"node2": "b"}))
+    left = [] if returns else ["node2"]
+    assert list(again.drained) == list(nodes.drained) == left
+    assert again.status == (Status.ROLLED_BACK if returns else Status.STOPPED)
+
+
+def test_machine_that_was_off_when_its_stack_root_returned_is_resumed_later(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"], on_failure="rollback", max_failures=0)
+    nodes.breaks, both = {"activate.yml": {"node3"}}, one_root()
+    three = replace(both, plans=(*both.plans, *old("node3").plans), addresses={**both.addresses, "node3": "c"})
+
+    def die(name: str) -> None:
+        if name == "resumed" and any(one[0] == "give_back.yml" for one in nodes.changes):
+            raise SystemExit(9)
+
+    nodes.before = die
+    with pytest.raises(SystemExit):
+        carried_out(three, chosen)
+    nodes.before = lambda _name: None
+    assert set(nodes.drained) == {"node1", "node2"}
+    rest = tuple(plan for plan in three.plans if plan.host != "node2")
+    resumed(monkeypatch, chosen, replace(three, plans=rest, aside=(replace(OFF, host="node2"),)))
+    assert list(nodes.drained) == ["node2"]
+    assert resumed(monkeypatch, chosen, three).status == Status.ROLLED_BACK
+    assert nodes.drained == {}
