@@ -15,6 +15,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
 from neuraltalk_provision.fleet import command, survey
+from neuraltalk_provision.fleet import rollback as going_back
 from neuraltalk_provision.fleet.outcome import FleetOutcome, named, raise_failures
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.fleet.survey import Survey
@@ -248,16 +249,14 @@ def rollback(
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Activate the previous generation again. This renames one link on every host."""
+    """Activate the previous generation again. This renames one link on every host.
+
+    Hosts that cannot be asked are set aside, and the others go back, if max_failures allows that.
+    """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    moves = operations.rollback(chosen, limit or (), to, plan=plan, take_over=take_over)
-    for move in moves:
-        if move.remark:
-            output.say(f"{move.host}: {move.remark}")
-        under = f", which was done under the name {move.of}: both have one stack root" if move.of and not plan else ""
-        went = "would go" if plan else "went"
-        output.say(f"{move.host}: {went} back from generation {move.before} to {move.after}{under}")
+    moves = going_back.rollback(chosen, limit or (), to, output, plan=plan, take_over=take_over)
+    going_back.show(moves, output, plan=plan)
     output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
     return EXIT_FINE
 

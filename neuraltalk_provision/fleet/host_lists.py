@@ -10,8 +10,8 @@ from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
 NAMES = ("done", "failed", "set-aside", "untouched")
-"""done: as the mirror describes. failed: something failed in this rollout. set-aside: nothing was done there, because
-the host was not well or busy. untouched: the rollout ended before it came to them."""
+"""done: as the mirror describes, or after `rollback`: back. failed: something failed there. set-aside: nothing
+was done there, because the host was not well or busy. untouched: the rollout ended before it came to them."""
 
 
 def write(directory: Path, lists: Mapping[str, Sequence[str]], output: Output) -> dict[str, str]:

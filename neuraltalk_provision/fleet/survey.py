@@ -81,7 +81,7 @@ def survey(
         )
     found = host_state.read_each(settings, catalogues.load(), there)
     aside = [Aside(host, f"{host}: the inventory does not have it any more", codes.HOST_REFUSED) for host in gone]
-    aside += [_failed(one) for one in found.failures]
+    aside += [failed(one) for one in found.failures]
     states = {}
     for host, state in found.states.items():
         try:
@@ -93,7 +93,7 @@ def survey(
     plans: tuple[HostPlan, ...] = ()
     if states:
         plans, failures = _plans(settings, limit, HostStates(states), output, take_over)
-        aside += [_failed(one) for one in failures]
+        aside += [failed(one) for one in failures]
     aside += _without_builder(plans, {one.host for one in aside} | {plan.host for plan in plans if plan.refusals})
     aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]
     return Survey(
@@ -137,7 +137,8 @@ def _without_builder(plans: Sequence[HostPlan], unwell: Collection[str]) -> list
     ]
 
 
-def _failed(failure: Failure) -> Aside:
+def failed(failure: Failure) -> Aside:
+    """A host that could not be asked, as it is set aside."""
     return Aside(failure.host, advice.explain(failure), failure.code, refused=False)
 
 

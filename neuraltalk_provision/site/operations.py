@@ -1,34 +1,22 @@
-"""`provision verify` and `provision rollback`: each runs one playbook and reads its results."""
+"""`provision verify`: runs one playbook and reads its results."""
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, UsageError, naming
+from neuraltalk_provision.errors import naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
-from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.rules import checks as names
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import (
-    activations,
-    advice,
-    converge,
-    host_results,
-    host_state,
-    leases,
-    playbook,
-    sharing,
-)
-from neuraltalk_provision.site.events import Failure
+from neuraltalk_provision.site import advice, converge, host_results, host_state, playbook
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -49,18 +37,6 @@ class Verdict:
     def as_json(self) -> dict[str, Any]:
         """The verdict as `--json` prints it."""
         return {**plain(self), "passed": self.passed}
-
-
-@dataclass(frozen=True)
-class Move:
-    """The generation of one host before and after `rollback`. `of` is the name under which this is done, if another."""
-
-    host: str
-    before: str
-    after: str
-    remark: str = ""
-    """What is done before, because an activation was not confirmed."""
-    of: str = ""
 
 
 def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
@@ -136,77 +112,3 @@ def _generation(plan: HostPlan, current: str) -> Check:
         "use the mirror and the settings from which the current generation was built"
     )
     return Check(name=names.GENERATION, passed=False, saw=evidence)
-
-
-def _previous(state: HostState) -> str:
-    """The generation that was current before; empty if that is not recorded.
-
-    An activation that is killed before it renames the link leaves the current generation as the previous one. If it was
-    not confirmed, the rollback undoes it, and that is the generation to return to.
-    """
-    previous = state.stack.previous or ""
-    interrupted = previous == state.stack.current and state.activation.state != rules.UNCONFIRMED
-    return "" if interrupted else previous
-
-
-def rollback(
-    settings: Settings, limit: Sequence[str], target: str, *, plan: bool, take_over: bool = False
-) -> tuple[Move, ...]:
-    """Return to an earlier generation on every host.
-
-    Raises UsageError, before any host is changed, if a host has no such generation or another controller works there.
-    With `take_over` the operator says that the other controller has ended.
-    """
-    states = host_state.read(settings, catalogues.load(), limit).states
-    leases.refuse(states, take_over)
-    moves, shares = [], sharing.of_hosts(states)
-    for host, state in states.items():
-        stack = state.stack
-        after = target or _previous(state)
-        whole = {name for name, generation in stack.generations.items() if generation.sealed}
-        if after not in whole:
-            there = ", ".join(sorted(whole)) or "none"
-            raise UsageError(
-                f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
-                f"generations: {there}",
-                advice="Nothing was changed on any host. To return to another generation, name it with --to.",
-            )
-        builder = shares[host].builder if host in shares else ""
-        moves.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
-    if not plan:
-        request = playbook.Request(
-            playbook="rollback.yml",
-            inventory=settings.inventory,
-            limit=[move.host for move in moves if not move.of],
-            forks=settings.forks,
-            variables={
-                "provision_stack_root": settings.stack_root,
-                "provision_target": target,
-                # Undoing an activation changes which generation was current before.
-                "provision_targets": {move.host: move.after for move in moves},
-                "provision_unconfirmed": activations.unconfirmed(states),
-                "provision_lease": leases.variables("provision rollback", leases.replaceable(states, take_over)),
-            },
-        )
-        failures = host_results.failures_of(playbook.run(request).results, request.limit)
-        if failures:
-            raise _failed(failures, moves, target)
-    return tuple(moves)
-
-
-def _failed(failures: Sequence[Failure], moves: Sequence[Move], target: str) -> HostError:
-    """The error for a rollback that failed on some hosts.
-
-    On the others, the previous generation is now the one that they left, so a second rollback must leave them out.
-    """
-    lost = {failure.host for failure in failures}
-    done = [move for move in moves if not {move.host, move.of} & lost]
-    again = ",".join(move.host for move in moves if move.host in lost)
-    forward = "" if target else " Without a limit, a second rollback would take them forward again."
-    command = shlex.join(["provision", "rollback", *(["--to", target] if target else []), "--limit", again])
-    went = f"{', '.join(move.host for move in done)} went back.{forward} To try the others again: `{command}`"
-    return advice.host_error(
-        failures,
-        advice=went if done else "",
-        document={"hosts": [asdict(move) for move in done], "changed": bool(done)},
-    )

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet import rollback
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
@@ -181,14 +182,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, found: Activation, *, current: str, p
     state = {**bare, "stack": stack, "gpu": {**bare["gpu"], "toolkits": [tree("7.5")]}}
     answers = {name: HostState.model_validate(state) for name in ("node1", "node2")}
     answers["node1"] = answers["node1"].model_copy(update={"activation": found})
-    monkeypatch.setattr(host_state, "read", lambda *given: HostStates(answers))
+    monkeypatch.setattr(host_state, "read_each", lambda *given: HostStates(answers))
 
 
 def test_rollback_undoes_what_was_not_confirmed_and_names_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, activation(target="bbbb"), current="bbbb", previous="aaaa")
     returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
     requests = telling(monkeypatch, PlayResults(results=returned))
-    moves = operations.rollback(Settings(), (), "", plan=False)
+    moves = rollback.rollback(Settings(), (), "", QUIET, plan=False)
     assert [move.remark for move in moves] == [
         "the activation of generation bbbb was not confirmed; the return to generation aaaa comes first",
         "",
@@ -206,7 +207,7 @@ def test_commands_are_refused_while_another_controller_may_confirm(
     requests = telling(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match=r"node1: another controller .* has not confirmed it yet"):
         if command == "rollback":
-            operations.rollback(Settings(), (), "", plan=False)
+            rollback.rollback(Settings(), (), "", QUIET, plan=False)
         else:
             cudnn.work(command, Settings(), QUIET)  # type: ignore[arg-type]
     assert requests == []

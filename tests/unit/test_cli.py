@@ -20,7 +20,7 @@ from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.cli.site import show_plans
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.fleet import command, survey
+from neuraltalk_provision.fleet import command, rollback, survey
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
@@ -505,7 +505,7 @@ def test_verify_is_code_1_where_one_host_did_not_pass(
 
 
 def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "rollback", lambda *given, **more: (operations.Move("node1", "b", "a"),))
+    monkeypatch.setattr(rollback, "rollback", lambda *given, **more: (rollback.Move("node1", "b", "a"),))
     assert provision(capsys, "rollback")[1] == "node1: went back from generation b to a\n"
     assert provision(capsys, "rollback", "--plan")[1] == "node1: would go back from generation b to a\n"
     assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False

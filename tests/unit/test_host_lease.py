@@ -18,9 +18,11 @@ import yaml
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet import rollback
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import Lease
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, leases, operations, playbook
+from neuraltalk_provision.site import controller, leases, playbook
 from tests.unit.modules import ModuleError
 from tests.unit.plans import state_of
 
@@ -288,7 +290,7 @@ def test_machine_under_two_names_is_rolled_back_once(site: Settings) -> None:
     hosts = inventory["all"]["hosts"]
     hosts["again"] = {**hosts["here"], "ansible_host": "192.0.2.1"}
     site.inventory.write_text(yaml.safe_dump(inventory))
-    moves = operations.rollback(site, (), "", plan=False)
+    moves = rollback.rollback(site, (), "", Output(as_json=True), plan=False)
     assert sorted((move.host, move.before, move.after, move.of) for move in moves) == [
         *(("again", "b", "a", ""), ("here", "b", "a", "again"))
     ]

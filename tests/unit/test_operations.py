@@ -1,4 +1,4 @@
-"""verify and rollback: evidence decides, and nothing is touched where one host cannot go back."""
+"""verify: evidence decides."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
-from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import converge, host_state, operations, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
-from tests.unit.plans import HOSTS, RECIPE, planned, state_of
+from tests.unit.plans import RECIPE, planned, state_of
 
 QUIET = Output(as_json=True)
 GOOD = Check(name="stamps", passed=True, saw="3 stamps as in the recipe")
@@ -153,103 +151,3 @@ def test_host_passes_by_what_was_seen_and_fails_where_nothing_was(monkeypatch: p
 )
 def test_verdict_without_evidence_has_not_passed(verdict: operations.Verdict, passed: bool) -> None:
     assert verdict.passed is passed
-
-
-def states(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> None:
-    answers = {}
-    for host, stack in hosts.items():
-        answers[host] = HostState.model_validate({**HOSTS["converged"]["state"], "stack": stack})
-    monkeypatch.setattr(host_state, "read", lambda *given: HostStates(answers))
-
-
-def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
-    return {
-        "current": current,
-        "previous": previous,
-        "generations": {name: {"stamps": {}, "sealed": whole} for name, whole in sealed.items()},
-    }
-
-
-def test_rollback_goes_to_what_was_current_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
-    returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
-    requests = telling(monkeypatch, PlayResults(results=returned))
-    moves = operations.rollback(Settings(), (), "", plan=False)
-    assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
-    assert [list(request.limit) for request in requests] == [["node1", "node2"]]
-
-
-def test_rollback_of_a_host_that_ansible_left_out_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
-    telling(monkeypatch, PlayResults(results=(("node1", "stack_generation", {"changed": True}),)))
-    with pytest.raises(HostError, match="node2: the host returned no result"):
-        operations.rollback(Settings(), (), "", plan=False)
-
-
-def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On these, the previous generation is the one that they left: a second rollback would make it current again."""
-    states(monkeypatch, **{f"node{number}": stack("b", "a", a=True, b=True) for number in (1, 2, 3)})
-    done = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node3"))
-    telling(monkeypatch, PlayResults(results=done, failures=(Failure("node2", "Return", "it broke"),)))
-    with pytest.raises(HostError, match="node2, Return: it broke") as caught:
-        operations.rollback(Settings(), (), "", plan=False)
-    assert caught.value.advice.startswith("node1, node3 went back.")
-    assert caught.value.advice.endswith("`provision rollback --limit node2`")
-    assert [(one["host"], one["after"]) for one in caught.value.document["hosts"]] == [("node1", "a"), ("node3", "a")]
-    assert (caught.value.document["changed"], len(caught.value.document["failures"])) == (True, 1)
-
-
-def test_rollback_plan_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    requests = telling(monkeypatch, PlayResults())
-    assert operations.rollback(Settings(), (), "", plan=True)[0].after == "a"
-    assert requests == []
-
-
-@pytest.mark.parametrize(
-    ("target", "second", "words"),
-    [
-        (
-            "",
-            stack("b", None, b=True),
-            "node2 has no complete generation before the current one to return to; complete generations: b",
-        ),
-        (
-            "",
-            stack("b", "b", a=True, b=True),
-            "node2 has no complete generation before the current one to return to; complete generations: a, b",
-        ),
-        (
-            "",
-            stack("b", "a", a=False, b=True),
-            "node2 has no complete generation a to return to; complete generations: b",
-        ),
-        (
-            "z",
-            stack("b", "a", a=True, b=True),
-            "node1 has no complete generation z to return to; complete generations: a, b",
-        ),
-        (
-            "a",
-            {"current": None, "previous": None, "generations": {}},
-            "node2 has no complete generation a .*; complete generations: none",
-        ),
-    ],
-)
-def test_rollback_touches_no_host_where_one_cannot_go_back(
-    monkeypatch: pytest.MonkeyPatch, target: str, second: dict[str, Any], words: str
-) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=second)
-    requests = telling(monkeypatch, PlayResults())
-    with pytest.raises(UsageError, match=words):
-        operations.rollback(Settings(), (), target, plan=False)
-    assert requests == []
-
-
-def test_rollback_that_fails_on_a_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True))
-    telling(
-        monkeypatch, PlayResults(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),))
-    )
-    with pytest.raises(HostError, match="the disk is full"):
-        operations.rollback(Settings(), (), "", plan=False)

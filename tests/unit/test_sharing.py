@@ -11,11 +11,12 @@ import pytest
 from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet import rollback
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook, recipes, sharing
+from neuraltalk_provision.site import converge, playbook, recipes, sharing
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -296,9 +297,9 @@ def test_rollback_renames_one_link_once(monkeypatch: pytest.MonkeyPatch, request
     generation = {"stamps": {}, "sealed": True}
     stack = {"current": "b", "previous": "a", "generations": {"a": generation, "b": generation}}
     states = {name: host(*ids, stack=stack) for name, ids in THREE.items()}
-    monkeypatch.setattr(operations.host_state, "read", lambda *_given: HostStates(states))
+    monkeypatch.setattr("neuraltalk_provision.site.host_state.read_each", lambda *_given: HostStates(states))
     asked = requests()
-    moves = operations.rollback(Settings(), (), "", plan=False)
+    moves = rollback.rollback(Settings(), (), "", Output(as_json=True), plan=False)
     assert asked == [("rollback", ["node1", "node9"])]
     assert [(move.host, move.after, move.of) for move in moves] == [
         *(("node1", "a", ""), ("node1-alt", "a", "node1"), ("node2", "a", "node1"), ("node9", "a", ""))

@@ -1,0 +1,190 @@
+"""rollback: nothing is touched where one host cannot go back, and hosts that cannot be asked are set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet import rollback
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import host_state
+from neuraltalk_provision.site.events import Failure, PlayResults
+from neuraltalk_provision.site.host_state import HostStates
+from tests.unit.plans import HOSTS
+from tests.unit.test_operations import QUIET, telling
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Settings:
+    """Settings with a journal of their own: the lists of hosts are written beside it."""
+    return Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+
+
+def states(monkeypatch: pytest.MonkeyPatch, *failures: Failure, **hosts: dict[str, Any]) -> None:
+    answers = {}
+    for host, stack in hosts.items():
+        answers[host] = HostState.model_validate({**HOSTS["converged"]["state"], "stack": stack})
+    monkeypatch.setattr(host_state, "read_each", lambda *given: HostStates(answers, failures))
+
+
+def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
+    return {
+        "current": current,
+        "previous": previous,
+        "generations": {name: {"stamps": {}, "sealed": whole} for name, whole in sealed.items()},
+    }
+
+
+def test_rollback_goes_to_what_was_current_before(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
+    returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
+    requests = telling(monkeypatch, PlayResults(results=returned))
+    moves = rollback.rollback(site, (), "", QUIET, plan=False)
+    assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
+    assert [list(request.limit) for request in requests] == [["node1", "node2"]]
+
+
+def test_rollback_of_a_host_that_ansible_left_out_has_failed(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
+    telling(monkeypatch, PlayResults(results=(("node1", "stack_generation", {"changed": True}),)))
+    with pytest.raises(HostError, match="node2: the host returned no result"):
+        rollback.rollback(site, (), "", QUIET, plan=False)
+
+
+def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On these, the previous generation is the one that they left: a second rollback would make it current again."""
+    states(monkeypatch, **{f"node{number}": stack("b", "a", a=True, b=True) for number in (1, 2, 3)})
+    done = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node3"))
+    telling(monkeypatch, PlayResults(results=done, failures=(Failure("node2", "Return", "it broke"),)))
+    with pytest.raises(HostError, match="node2, Return: it broke") as caught:
+        rollback.rollback(site, (), "", QUIET, plan=False)
+    assert caught.value.advice.startswith("node1, node3 went back.")
+    assert caught.value.advice.count("`provision rollback --limit node2`. Lists of hosts") == 1
+    assert [(one["host"], one["after"]) for one in caught.value.document["hosts"]] == [("node1", "a"), ("node3", "a")]
+    assert (caught.value.document["changed"], len(caught.value.document["failures"])) == (True, 1)
+
+
+def test_rollback_plan_touches_nothing(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True))
+    requests = telling(monkeypatch, PlayResults())
+    assert rollback.rollback(site, (), "", QUIET, plan=True)[0].after == "a"
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    ("target", "second", "words"),
+    [
+        (
+            "",
+            stack("b", None, b=True),
+            "node2 has no complete generation before the current one to return to; complete generations: b",
+        ),
+        (
+            "",
+            stack("b", "b", a=True, b=True),
+            "node2 has no complete generation before the current one to return to; complete generations: a, b",
+        ),
+        (
+            "",
+            stack("b", "a", a=False, b=True),
+            "node2 has no complete generation a to return to; complete generations: b",
+        ),
+        (
+            "z",
+            stack("b", "a", a=True, b=True),
+            "node1 has no complete generation z to return to; complete generations: a, b",
+        ),
+        (
+            "a",
+            {"current": None, "previous": None, "generations": {}},
+            "node2 has no complete generation a .*; complete generations: none",
+        ),
+    ],
+)
+def test_rollback_touches_no_host_where_one_cannot_go_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, target: str, second: dict[str, Any], words: str
+) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=second)
+    requests = telling(monkeypatch, PlayResults())
+    with pytest.raises(UsageError, match=words):
+        rollback.rollback(site, (), target, QUIET, plan=False)
+    assert requests == []
+
+
+def test_rollback_that_fails_on_a_host_says_so(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True))
+    telling(
+        monkeypatch, PlayResults(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),))
+    )
+    with pytest.raises(HostError, match="the disk is full"):
+        rollback.rollback(site, (), "", QUIET, plan=False)
+
+
+OFF = Failure("off1", "Ask", "gone", True, code="host.unreachable")
+BACK = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2", "node3"))
+THREE = {f"node{number}": stack("b", "a", a=True, b=True) for number in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("target", ["", "a"])
+def test_host_that_cannot_be_asked_is_set_aside_and_the_others_go_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    states(monkeypatch, OFF, **THREE)
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError) as caught:
+        rollback.rollback(site, (), target, QUIET, plan=False)
+    error = caught.value
+    assert [list(request.limit) for request in requests] == [["node1", "node2", "node3"]]
+    assert error.message.startswith("set aside: off1: ") and "cannot be reached by SSH" in error.message
+    assert error.advice.startswith("node1, node2, node3 went back.")
+    assert f"`provision rollback {'--to a ' if target else ''}--limit off1`" in error.advice
+    assert ("went back with it: leave it out" in error.advice) is (target == "")
+    assert [one["host"] for one in error.document["hosts"]] == ["node1", "node2", "node3"]
+    assert [one["host"] for one in error.document["set_aside"]] == ["off1"]
+    assert Path(error.document["lists"]["set-aside"]).read_text() == "off1\n"
+    assert (error.exit_code, error.document["changed"]) == (1, True)
+
+
+def test_host_that_fails_and_one_that_cannot_be_asked_are_in_one_command(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states(monkeypatch, OFF, **THREE)
+    telling(monkeypatch, PlayResults(results=(BACK[0], BACK[2]), failures=(Failure("node2", "Return", "it broke"),)))
+    with pytest.raises(HostError, match="node2, Return: it broke\nset aside: off1: ") as caught:
+        rollback.rollback(site, (), "", QUIET, plan=False)
+    assert "`provision rollback --limit node2,off1`" in caught.value.advice
+    assert Path(caught.value.document["lists"]["failed"]).read_text() == "node2\n"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [({"node1": THREE["node1"]}, "2 of 3 hosts failed .* max_failures: 50% allows 1: nothing was begun"), ({}, "off2")],
+)
+def test_rollback_begins_nothing_if_too_many_hosts_cannot_be_asked(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], words: str
+) -> None:
+    states(monkeypatch, OFF, Failure("off2", "Ask", "gone", True, code="host.unreachable"), **hosts)
+    requests = telling(monkeypatch, PlayResults())
+    with pytest.raises(HostError, match=words) as caught:
+        rollback.rollback(site, (), "", QUIET, plan=False)
+    assert requests == [] and caught.value.advice.startswith("Nothing was changed on any host.")
+    assert [one["host"] for one in caught.value.document["set_aside"]] == ["off1", "off2"]
+
+
+def test_plan_of_a_rollback_shows_what_would_go_back_though_a_host_is_off(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states(monkeypatch, OFF, **THREE)
+    requests = telling(monkeypatch, PlayResults())
+    with pytest.raises(HostError, match="set aside: off1") as caught:
+        rollback.rollback(site, (), "", Output(), plan=True)
+    assert requests == [] and caught.value.advice == "Nothing was changed on any host."
+    assert "node3: would go back from generation b to a" in capsys.readouterr().out
+    assert caught.value.document["changed"] is False and not site.journal.parent.exists()
