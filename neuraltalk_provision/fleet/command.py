@@ -179,8 +179,7 @@ def resume(
         before = frozenset(host for host in earlier.hosts_with(Step.ACTIVATE, Outcome.DONE) if host not in changing)
         # Who continues does not want to wait for the pause of a wave that is done.
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
-        touched = earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)
-        standing = replace(standing, activated=before, unsure=frozenset(touched), waited=waited)
+        standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
         rest = [plan for plan in found.well if plan.host not in changing and not (plan.share and plan.share.same)]
         drained = _lifted(past, rest, settings, output)
         return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)

@@ -106,7 +106,7 @@ def given_up(earlier: Rollout | None) -> str:
     returns, resume = has_begun_to_return(earlier), "`provision site --resume`"
     step, done = (Step.STAGE, "staged") if earlier.phase is Phase.STAGE_ONLY else (Step.ACTIVATE, "activated")
     if returns:
-        hosts = earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)
+        hosts = earlier.touched()
         left = [host for host in hosts if earlier.outcome(host, Step.GIVE_BACK) is not Outcome.DONE]
     else:
         hosts = tuple(entry.host for entry in earlier.hosts if entry.wave)
@@ -214,7 +214,7 @@ def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing
     return Standing(
         waves_of(earlier),
         budget,
-        activated=frozenset(earlier.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)),
+        activated=frozenset(earlier.touched()),
         returned=frozenset(earlier.hosts_with(Step.GIVE_BACK, Outcome.DONE)),
         failed={host: reason for host, reason in failed.items() if earlier.outcome(host, Step.GIVE_BACK) is None},
         aside={one.host: one.reason for one in found.aside},

@@ -226,6 +226,10 @@ class Rollout(Heading):
         """The hosts on which the step has one of these outcomes, in the order of the rollout."""
         return tuple(entry.host for entry in self.hosts if self.outcome(entry.host, step) in outcomes)
 
+    def touched(self) -> tuple[str, ...]:
+        """The hosts that got the new generation by this rollout, or may have got it."""
+        return self.hosts_with(Step.ACTIVATE, Outcome.DONE, Outcome.STARTED, Outcome.LOST)
+
     def in_doubt(self) -> tuple[Record, ...]:
         """The steps of which nobody knows how they ended: what the host has must be asked of the host."""
         return tuple(one for one in self.records.values() if one.outcome in (Outcome.STARTED, Outcome.LOST))

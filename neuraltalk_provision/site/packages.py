@@ -31,13 +31,11 @@ def tried(
     up what they have read of their own repositories before.
     """
     results, failures = _results(plans, settings, output)
-    strict = {_file(plan) for plan in plans if results.get(plan.host, _NOTHING).signatures and _file(plan)}
-    unsigned = {file: rpm_signed.unsigned(settings.mirror / file) for file in strict}
+    strict = {plan.host: _file(plan) for plan in plans if plan.host in results and results[plan.host].signatures}
+    unsigned = {file: rpm_signed.unsigned(settings.mirror / file) for file in set(strict.values()) if file}
     found = [_with_result(plan, results.get(plan.host, _NOTHING)) for plan in plans]
     return tuple(
-        _with_signatures(plan, results[plan.host], unsigned[_file(plan)])
-        if plan.host in results and results[plan.host].signatures and _file(plan)
-        else plan
+        _with_signatures(plan, results[plan.host], unsigned[strict[plan.host]]) if strict.get(plan.host) else plan
         for plan in found
     ), failures
 
