@@ -70,7 +70,8 @@ def written(text: str, rows: Sequence[Tried]) -> str:
     head, start, rest = text.partition(_START)
     _, mark, tail = rest.partition(_AFTER)
     if not start or not mark:
-        raise ValueError(f"it lacks the line {(_AFTER if start else _START).strip()!r}, where its rows end or begin")
+        lacks, what = (_AFTER, "end before it") if start else (_START, "begin after it")
+        raise ValueError(f"it lacks the line {lacks.strip()!r}; the rows {what}")
     items = yaml.safe_dump([_fields(row) for row in rows], sort_keys=False, width=110, allow_unicode=True)
     listed = "".join(f"  {line}\n" for line in items.splitlines())
     return head + _START + listed.rstrip("\n") + mark + tail

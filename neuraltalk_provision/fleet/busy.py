@@ -84,7 +84,7 @@ class Position:
     busy_since: float | None = None
     """When the host was first seen in use."""
     silent_since: float | None = None
-    """Since when the host has not answered; None if it has answered last time."""
+    """Since when the host has not answered; None if it answered the last time."""
     ending: Ending = ""
     tries: int = 0
     """How often Slurm has refused the end of the drain."""

@@ -90,8 +90,8 @@ state:
     broken:
       description:
         - The programs that builds would use and that do not start, each with C(name), C(path) and C(words). Those that
-          have not changed since the current generation was sealed are not started. So is an HDF5 in /usr/local that the
-          loader does not find.
+          have not changed since the current generation was sealed are not started. An HDF5 in /usr/local that gcc
+          cannot read, or that the loader does not find, is listed too.
       type: list
       elements: dict
     cc:

@@ -99,7 +99,7 @@ def _same(one, other):
 
 
 def compiler(path=""):
-    """(the version of gcc, or of the compiler `path`; its problem_of_compiler). With a problem it is not executed."""
+    """A pair: the version of gcc, or of the compiler `path`, and its problem. With a problem it is not executed."""
     problem = problem_of_compiler(path)
     return ("", problem) if problem else (version_of(path or "gcc"), "")
 

@@ -27,7 +27,7 @@ LIMIT = 30
 def broken(root, python="", pip="", local=LOCAL):
     """[{name, path, words}] of the programs that do not start; `pip` is a file of the pip of that Python, if any.
 
-    So is an HDF5 in /usr/local that builds find, but gcc cannot read or the loader does not find.
+    An HDF5 in /usr/local that builds would use is listed too, if gcc cannot read it or the loader does not find it.
 
     Each start costs time on every host. What has not changed since the current generation was sealed has built it, and
     is not started again.
