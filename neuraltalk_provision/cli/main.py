@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, Command] = {
     "init": ("init", "init"),
     "site": ("site", "site"),
     "verify": ("site", "verify"),
-    "rollback": ("site", "rollback"),
+    "rollback": ("rollback", "rollback"),
     "drift": ("drift", "drift"),
     "variables": ("site", "variables"),
     "image": ("image", "image"),

@@ -44,6 +44,20 @@ TakeOver = Annotated[
         "--take-over", help="Take over the lease of another controller. Use it only if that controller is dead."
     ),
 ]
+
+
+class InUse(StrEnum):
+    """What happens with hosts that are in use."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    REFUSE = "refuse"
+
+
+Busy = Annotated[
+    InUse | None,
+    typer.Option("--busy", help="Hosts on which runs, jobs or other processes are active: skip, wait for, or refuse."),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done; change nothing.")]
 
 

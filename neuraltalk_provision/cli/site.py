@@ -1,9 +1,8 @@
-"""`provision site`, `verify`, `rollback`, `variables`: the verbs that work on hosts."""
+"""`provision site`, `verify`, `variables`: the state of the hosts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,6 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
 from neuraltalk_provision.fleet import command, survey
-from neuraltalk_provision.fleet import rollback as going_back
 from neuraltalk_provision.fleet.outcome import FleetOutcome, named, raise_failures
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.fleet.survey import Survey
@@ -31,14 +29,6 @@ class OnFailure(StrEnum):
 
     STOP = "stop"
     ROLLBACK = "rollback"
-
-
-class Busy(StrEnum):
-    """What happens with hosts that are in use."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    REFUSE = "refuse"
 
 
 def site(
@@ -62,12 +52,7 @@ def site(
         OnFailure | None,
         typer.Option("--on-failure", help="When the rollout must stop: leave the hosts as they are, or return them."),
     ] = None,
-    busy: Annotated[
-        Busy | None,
-        typer.Option(
-            "--busy", help="Hosts on which runs, jobs or other processes are active: skip, wait for, or refuse."
-        ),
-    ] = None,
+    busy: options.Busy = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Build on every host, and neither use nor fill the mirror's cache.")
     ] = False,
@@ -235,30 +220,6 @@ def verify(
     good = sum(verdict.passed for verdict in verdicts)
     output.say(f"{good} of {len(verdicts)} hosts passed, {sum(len(v.checks) for v in verdicts)} checks")
     return EXIT_FINE if good == len(verdicts) else EXIT_FAILED
-
-
-def rollback(
-    to: Annotated[
-        str, typer.Option("--to", help="The id of the generation to activate. Default: the previous one.")
-    ] = "",
-    take_over: options.TakeOver = False,
-    plan: options.Plan = False,
-    limit: options.Limit = None,
-    inventory: options.Inventory = None,
-    stack_root: options.StackRoot = None,
-    settings: options.SettingsFile = None,
-    as_json: options.Json = False,
-) -> int:
-    """Activate the previous generation again. This renames one link on every host.
-
-    Hosts that cannot be asked are set aside, and the others go back, if max_failures allows that.
-    """
-    output = Output(as_json=as_json)
-    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    moves = going_back.rollback(chosen, limit or (), to, output, plan=plan, take_over=take_over)
-    going_back.show(moves, output, plan=plan)
-    output.result({"hosts": [asdict(move) for move in moves], "changed": not plan})
-    return EXIT_FINE
 
 
 def variables(

@@ -148,6 +148,12 @@ def resume(
             raise UsageError(
                 f"{settings.journal} contains no rollout that did not finish", advice="Run `provision site`."
             )
+        if earlier.phase is Phase.ROLLBACK:
+            raise UsageError(
+                f"the last command was `provision rollback` ({earlier.id}), which did not finish: there is no rollout "
+                "to continue",
+                advice="`provision rollback` returns its other hosts; `provision site` begins a new rollout.",
+            )
         settings = entries.settings_of(earlier, settings, given)
         taking_part = [entry.host for entry in earlier.hosts if entry.wave]
         found = survey.survey(settings, taking_part, output, take_over=take_over, named=True)

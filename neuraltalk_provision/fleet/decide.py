@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.fleet.waves import Wave
 
-Phase = Literal["full", "stage_only", "activate"]
 OnFailure = Literal["stop", "rollback"]
 
 
@@ -94,7 +94,7 @@ class Standing:
     failed: Mapping[str, str] = field(default_factory=dict)
     aside: Mapping[str, str] = field(default_factory=dict)
     waited: frozenset[int] = frozenset()
-    phase: Phase = "full"
+    phase: Phase = Phase.FULL
     on_failure: OnFailure = "stop"
     pause_requested: bool = False
     broken: str = ""
@@ -122,7 +122,7 @@ def next_action(standing: Standing) -> Action:
     staging = _in_order(standing, standing.staging - standing.staged)
     if staging:
         return Stage(staging)
-    return Finished() if standing.phase == "stage_only" else _next_wave(standing)
+    return Finished() if standing.phase is Phase.STAGE_ONLY else _next_wave(standing)
 
 
 def verdict(standing: Standing) -> str:

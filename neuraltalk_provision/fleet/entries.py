@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import UsageError
@@ -50,23 +50,32 @@ def with_plain_names(found: Survey) -> Survey:
 
     UsageError if the name of a host cannot be recorded.
     """
-    for host in (*(plan.host for plan in found.plans), *(one.host for one in found.aside)):
+    check_names((*(plan.host for plan in found.plans), *(one.host for one in found.aside)))
+    odd = (odd_generation(plan.host, plan.current, plan.former) for plan in found.well)
+    return found.with_aside(one for one in odd if one)
+
+
+def check_names(hosts: Iterable[str]) -> None:
+    """UsageError if the name of a host cannot be recorded in the journal."""
+    for host in hosts:
         if not re.fullmatch(HOST_NAME, host):
             raise UsageError(
                 f"the name of a host has control characters, or more than 255 characters: {host[:100]!r}",
                 advice=f"Give it another name in the inventory, and its address in ansible_host. {UNCHANGED}",
             )
-    odd = [
-        Aside(
-            plan.host,
-            f"{plan.host}: its current or former generation has a name that provision never gives: {name[:100]!r}. "
-            "Find out who made the link `current` or the file `activation.json` in its stack_root",
-            codes.RESULT_WRONG,
-        )
-        for plan in found.well
-        if (name := next((one for one in (plan.current, plan.former) if not re.fullmatch(GENERATION, one)), ""))
-    ]
-    return found.with_aside(odd)
+
+
+def odd_generation(host: str, *names: str) -> Aside | None:
+    """The host as it is set aside, if one of these generations of it has a name that provision never gives."""
+    name = next((one for one in names if not re.fullmatch(GENERATION, one)), "")
+    if not name:
+        return None
+    return Aside(
+        host,
+        f"{host}: its current or former generation has a name that provision never gives: {name[:100]!r}. "
+        "Find out who made the link `current` or the file `activation.json` in its stack_root",
+        codes.RESULT_WRONG,
+    )
 
 
 def same_inputs(found: Survey, earlier: Rollout) -> Survey:
@@ -103,6 +112,8 @@ def given_up(earlier: Rollout | None) -> str:
     """What a new rollout gives up, because the earlier one can no longer be continued then; empty if nothing."""
     if earlier is None:
         return ""
+    if earlier.phase is Phase.ROLLBACK:
+        return _rollback_given_up(earlier)
     returns, resume = has_begun_to_return(earlier), "`provision site --resume`"
     step, done = (Step.STAGE, "staged") if earlier.phase is Phase.STAGE_ONLY else (Step.ACTIVATE, "activated")
     if returns:
@@ -125,6 +136,30 @@ def given_up(earlier: Rollout | None) -> str:
         f"which asks all hosts what they have, and {resume} cannot continue the old one after that. To continue it "
         f"with its hosts and waves, run {resume} instead"
     )
+
+
+def _rollback_given_up(earlier: Rollout) -> str:
+    hosts = [entry.host for entry in earlier.hosts if entry.wave]
+    left = [host for host in hosts if earlier.outcome(host, Step.GIVE_BACK) is not Outcome.DONE]
+    if not left:
+        return ""
+    return (
+        f"`provision rollback` ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts did not go back: "
+        f"{named(left)}. This command brings all hosts to what the mirror describes. To return those instead, run "
+        "`provision rollback`"
+    )
+
+
+def given_up_by_rollback(earlier: Rollout | None) -> str:
+    """What `provision rollback` gives up of an earlier rollout of `provision site`; empty if nothing."""
+    if earlier is None or earlier.phase is Phase.ROLLBACK or not given_up(earlier):
+        return ""
+    remark = (
+        f"the rollout {earlier.id} is not finished, and `provision site --resume` cannot continue it after this command"
+    )
+    if has_begun_to_return(earlier):
+        remark += ". It was on its way back, with cuDNN: to go on with that, run `provision site --resume` instead"
+    return remark
 
 
 def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:
@@ -218,7 +253,7 @@ def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing
         returned=frozenset(earlier.hosts_with(Step.GIVE_BACK, Outcome.DONE)),
         failed={host: reason for host, reason in failed.items() if earlier.outcome(host, Step.GIVE_BACK) is None},
         aside={one.host: one.reason for one in found.aside},
-        phase=earlier.phase.value,
+        phase=earlier.phase,
         on_failure="rollback",
         broken=f"the rollout {earlier.id} was on its way back when its controller ended",
     )
@@ -239,6 +274,6 @@ def standing(
         staging=frozenset(plan.host for plan in plans if plan.stages or plan.prepares),
         activating=frozenset(plan.host for plan in plans),
         aside={one.host: one.reason for one in found.aside},
-        phase=phase.value,
+        phase=phase,
         on_failure=settings.on_failure,
     )

@@ -155,9 +155,8 @@ class Playbooks:
         after a request to pause: it keeps the new generation.
         """
         own = [host for host in hosts if self._plans[host].share is None]
-        done = self._activation.run(own, self._give_back)
-        waiting = {host: Loss(f"{host} is in use, and somebody asked for a pause", codes.BUSY) for host in done.left}
-        aside = {**done.aside, **waiting}
+        done = self._activation.run(own, self._give_back).with_left_aside()
+        aside = {**done.aside}
         self._returned |= set(own) - done.failed.keys() - aside.keys()
         failures = []
         for host in hosts:
@@ -188,4 +187,9 @@ class Playbooks:
         """What failed. With `asked_again`, a host that something began to use is no failure: it is asked again."""
         listed = tuple(failures)
         self.failures += [one for one in listed if not (asked_again and one.code == codes.IN_USE)]
-        return Done(failed={one.host: Loss(advice.explain(one), one.code, one.silent) for one in listed})
+        return Done(failed=losses(listed))
+
+
+def losses(failures: Iterable[Failure]) -> dict[str, Loss]:
+    """{host: its failure in words}."""
+    return {one.host: Loss(advice.explain(one), one.code, one.silent) for one in failures}

@@ -13,6 +13,9 @@ from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.site import advice
 from neuraltalk_provision.site.converge import SiteOutcome
 
+STILL_DRAINED_ADVICE = (
+    "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
+)
 MOST_NAMED = 20
 """How many hosts a sentence names."""
 
@@ -103,9 +106,7 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
     if done and not outcome.returned:
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")
     if outcome.drained:
-        steps.append(
-            "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
-        )
+        steps.append(STILL_DRAINED_ADVICE)
     if outcome.untouched:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):

@@ -65,6 +65,8 @@ class Phase(StrEnum):
     FULL = "full"
     STAGE_ONLY = "stage_only"
     ACTIVATE = "activate"
+    ROLLBACK = "rollback"
+    """`provision rollback`: its only step is GIVE_BACK, and `target` is the earlier generation."""
 
 
 class Status(StrEnum):

@@ -1,92 +1,112 @@
-"""`provision rollback`: returns hosts to an earlier generation; those that cannot be asked are set aside."""
+"""`provision rollback`: returns hosts to an earlier generation when nothing uses them; recorded in the journal."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import host_lists, survey
+from neuraltalk_provision.fleet import busy, entries, host_lists, rollout, running, survey, use
 from neuraltalk_provision.fleet.budget import Budget
-from neuraltalk_provision.fleet.outcome import named
+from neuraltalk_provision.fleet.hosts import losses
+from neuraltalk_provision.fleet.idle import Activation
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.moves import Move, moves
+from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE, named
+from neuraltalk_provision.fleet.records import HostEntry, Options, Phase, Rollout, Status, Step, inputs
+from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
-from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import activations, advice, host_results, host_state, leases, playbook, sharing
+from neuraltalk_provision.site import (
+    activations,
+    codes,
+    controller,
+    host_results,
+    host_state,
+    leases,
+    playbook,
+    sharing,
+)
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.sharing import Share
 
+WHAT = "provision rollback"
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
-class Move:
-    """The generation of one host before and after `rollback`. `of` is the name under which this is done, if another."""
+class Request:
+    """What the user asks for. `target` is empty for the previous generation.
 
-    host: str
-    before: str
-    after: str
-    remark: str = ""
-    """What is done before, because an activation was not confirmed."""
-    of: str = ""
-
-
-def rollback(
-    settings: Settings, limit: Sequence[str], target: str, output: Output, *, plan: bool, take_over: bool = False
-) -> tuple[Move, ...]:
-    """Return to an earlier generation on every host that can be asked.
-
-    Raises UsageError, before any host is changed, if a host has no such generation or another controller works there,
-    and HostError if more hosts cannot be asked than max_failures allows. HostError at the end, with what was done, if a
-    host could not be asked or failed. With `take_over` the operator says that the other controller has ended.
+    With `in_use`, hosts go back though something uses them. With `take_over` the operator says that another controller
+    has ended.
     """
-    found = host_state.read_each(settings, catalogues.load(), limit)
-    aside = [survey.failed(failure) for failure in found.failures]
-    shares = sharing.of_hosts(found.states)
-    _refuse(aside, found.states, shares, settings)
-    leases.refuse(found.states, take_over)
-    moves = _moves(found.states, shares, target)
-    failures: tuple[Failure, ...] = ()
-    if not plan:
-        request = playbook.Request(
-            playbook="rollback.yml",
-            inventory=settings.inventory,
-            limit=[move.host for move in moves if not move.of],
-            forks=settings.forks,
-            variables={
-                "provision_stack_root": settings.stack_root,
-                "provision_target": target,
-                # Undoing an activation changes which generation was current before.
-                "provision_targets": {move.host: move.after for move in moves},
-                "provision_unconfirmed": activations.unconfirmed(found.states),
-                "provision_lease": leases.variables("provision rollback", leases.replaceable(found.states, take_over)),
-            },
-        )
-        failures = tuple(host_results.failures_of(playbook.run(request).results, request.limit))
-    if failures or aside:
-        lost = {failure.host for failure in failures}
-        done = [move for move in moves if not {move.host, move.of} & lost]
-        hosts = {
-            "done": [move.host for move in done],
-            "failed": [move.host for move in moves if {move.host, move.of} & lost],
-            "set-aside": [one.host for one in aside],
-        }
-        lists = {} if plan else host_lists.write(settings.journal.parent / "hosts", hosts, output)
-        show(done, output, plan=plan)
-        raise _failed(failures, aside, done, lists, target, plan=plan)
-    return moves
+
+    limit: Sequence[str] = ()
+    target: str = ""
+    in_use: bool = False
+    take_over: bool = False
 
 
-def show(moves: Sequence[Move], output: Output, *, plan: bool) -> None:
-    """Print which hosts went back, or would go back, from which generation to which one."""
-    for move in moves:
-        if move.remark:
-            output.say(f"{move.host}: {move.remark}")
-        under = f", which was done under the name {move.of}: both have one stack root" if move.of and not plan else ""
-        went = "would go" if plan else "went"
-        output.say(f"{move.host}: {went} back from generation {move.before} to {move.after}{under}")
+@dataclass(frozen=True)
+class _Found:
+    """The hosts that can be asked, with their moves, and those that cannot."""
+
+    states: Mapping[str, HostState]
+    shares: Mapping[str, Share]
+    aside: tuple[Aside, ...]
+    moves: tuple[Move, ...]
+
+    def machines_of(self, host: str) -> list[str]:
+        """The other machines that use the stack root of a host."""
+        return [name for name, share in self.shares.items() if share.builder == host and not share.same]
+
+
+def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) -> tuple[Move, ...]:
+    """Return to an earlier generation on every host that can be asked, when nothing uses it; what was done.
+
+    A rollback that did not finish is continued. Raises UsageError, before any host is changed, if a host has no such
+    generation, or another controller works with the journal or on a host, and HostError if more hosts cannot be asked
+    than max_failures allows. HostError at the end, with what was done, if a host did not go back.
+    """
+    if plan:
+        with Journal.read(settings.journal) as reader:
+            found = _find(settings, asked, reader.unfinished())
+        for move in found.moves:
+            move.show(output, plan=True)
+        if found.aside:
+            raise _failed(found.moves, Done(), (), found.aside, asked, plan=True)
+        return found.moves
+    with Journal.open(
+        settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
+    ) as journal:
+        earlier = journal.unfinished()
+        found = _find(settings, asked, earlier)
+        if remark := entries.given_up_by_rollback(earlier):
+            output.remark("remark", remark)
+        return _Rollback(found, asked, settings, output, journal).run()
+
+
+def _find(settings: Settings, asked: Request, earlier: Rollout | None) -> _Found:
+    """Ask the hosts; see `rollback` for the errors."""
+    asked_of = host_state.read_each(settings, catalogues.load(), asked.limit)
+    aside = [survey.failed(failure) for failure in asked_of.failures]
+    entries.check_names([*asked_of.states, *(one.host for one in aside)])
+    states = dict(asked_of.states)
+    for host, state in asked_of.states.items():
+        if odd := entries.odd_generation(host, state.stack.current or "", state.stack.previous or ""):
+            aside.append(odd)
+            del states[host]
+    shares = sharing.of_hosts(states)
+    _refuse(aside, states, shares, settings)
+    leases.refuse(states, asked.take_over)
+    earlier = earlier if earlier and earlier.phase is Phase.ROLLBACK else None
+    return _Found(states, shares, tuple(aside), moves(states, shares, asked.target, earlier))
 
 
 def _refuse(
@@ -105,73 +125,162 @@ def _refuse(
         )
 
 
-def _moves(states: Mapping[str, HostState], shares: Mapping[str, Share], target: str) -> tuple[Move, ...]:
-    """What is done on each host. UsageError if one has no complete generation to return to."""
-    moves = []
-    for host, state in states.items():
-        stack = state.stack
-        after = target or _previous(state)
-        whole = {name for name, generation in stack.generations.items() if generation.sealed}
-        if after not in whole:
-            there = ", ".join(sorted(whole)) or "none"
-            raise UsageError(
-                f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
-                f"generations: {there}",
-                advice="Nothing was changed on any host. To return to another generation, name it with --to.",
+class _Rollback:
+    """One rollback: the hosts that it found, and the failures of what it does on them."""
+
+    def __init__(self, found: _Found, asked: Request, settings: Settings, output: Output, journal: Journal) -> None:
+        self._found = found
+        self._asked = asked
+        self._settings = settings
+        self._output = output
+        self._journal = journal
+        self._failures: list[Failure] = []
+
+    def run(self) -> tuple[Move, ...]:
+        """Do it; see `rollback`."""
+        found, journal = self._found, self._journal
+        own = [move.host for move in found.moves if not move.of and not move.is_done]
+        machines = {host: found.machines_of(host) for host in own}
+        if self._settings.busy == "refuse" and not self._asked.in_use:
+            names = [*own, *(name for names in machines.values() for name in names)]
+            refusals = busy.refusals(use.rule(self._settings), use.ask(self._settings, names).values())
+            if refusals:
+                raise UsageError("\n".join(refusals), advice=UNCHANGED)
+        past = journal.past()
+        begun = journal.begin(self._rollout())
+        journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))
+        records = running.JournalRecords(journal, {entry.host: entry.inputs for entry in begun.hosts})
+        activation = Activation(begun.id, self._settings, self._output, records.pause_requested, machines)
+        with running.stopped_by_errors(begun, journal, self._output, WHAT):
+            names = [move.host for move in found.moves]
+            done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
+            activation.lift_leftovers([host for host in names if host not in own and host in past.unfinished])
+        lost = bool(done.failed or done.aside or found.aside or activation.drained)
+        journal.finish(Status.STOPPED if lost else Status.ROLLED_BACK)
+        gone = [move for move in found.moves if move.host not in done.failed.keys() | done.aside.keys()]
+        lists = host_lists.write(self._settings.journal.parent / "hosts", self._lists(gone, done), self._output)
+        for move in gone:
+            move.show(self._output, plan=False)
+        if lost:
+            raise _failed(gone, done, self._failures, found.aside, self._asked, lists=lists, drained=activation.drained)
+        return found.moves
+
+    def _rollout(self) -> Rollout:
+        """The rollback as the journal gets it."""
+        found, settings = self._found, self._settings
+        hosts = tuple(
+            HostEntry(
+                host=move.host,
+                wave=1,
+                target=move.after,
+                former=move.before,
+                inputs=inputs(move.after, found.states[move.host].inventory.address),
             )
-        builder = shares[host].builder if host in shares else ""
-        moves.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
-    return tuple(moves)
+            for move in found.moves
+        )
+        return Rollout(
+            phase=Phase.ROLLBACK,
+            options=Options(
+                max_failures=str(settings.max_failures),
+                busy=settings.busy,
+                stack_root=settings.stack_root,
+                total=len(found.states) + len(found.aside),
+            ),
+            hosts=hosts + tuple(HostEntry(host=one.host, wave=0) for one in found.aside),
+        )
 
+    def _return(self, own: Sequence[str], activation: Activation) -> Done:
+        """Return these hosts when they are idle. Others go back with the host that works for them."""
+        if not own:
+            return Done()
+        done = (self._act(own) if self._asked.in_use else activation.run(own, self._act)).with_left_aside()
+        failed, aside = dict(done.failed), dict(done.aside)
+        for move in self._found.moves:
+            for losses_of in (failed, aside):
+                if move.of in losses_of:
+                    losses_of[move.host] = losses_of[move.of]
+        return Done(failed, aside, drained=done.drained)
 
-def _previous(state: HostState) -> str:
-    """The generation that was current before; empty if that is not recorded.
+    def _act(self, hosts: Sequence[str]) -> Done:
+        """Run the playbook on these hosts. One that something began to use has failed with the code IN_USE."""
+        states, asked = self._found.states, self._asked
+        request = playbook.Request(
+            playbook="rollback.yml",
+            inventory=self._settings.inventory,
+            limit=hosts,
+            forks=self._settings.forks,
+            variables={
+                "provision_stack_root": self._settings.stack_root,
+                "provision_run_user": self._settings.run_user,
+                "provision_refuse_starts": not asked.in_use,
+                "provision_target": asked.target,
+                # Undoing an activation changes which generation was current before.
+                "provision_targets": {move.host: move.after for move in self._found.moves},
+                "provision_unconfirmed": activations.unconfirmed(states),
+                "provision_lease": leases.variables(WHAT, leases.replaceable(states, asked.take_over)),
+            },
+        )
+        failures = tuple(host_results.failures_of(playbook.run(request).results, hosts))
+        self._failures += [one for one in failures if one.code != codes.IN_USE]
+        return Done(failed=losses(failures))
 
-    An activation that is killed before it renames the link leaves the current generation as the previous one. If it was
-    not confirmed, the rollback undoes it, and that is the generation to return to.
-    """
-    previous = state.stack.previous or ""
-    interrupted = previous == state.stack.current and state.activation.state != rules.UNCONFIRMED
-    return "" if interrupted else previous
+    def _lists(self, gone: Sequence[Move], done: Done) -> dict[str, list[str]]:
+        if not (done.failed or done.aside or self._found.aside):
+            return {}
+        return {
+            "done": [move.host for move in gone],
+            "failed": list(done.failed),
+            "set-aside": [*done.aside, *(one.host for one in self._found.aside)],
+        }
 
 
 def _failed(
+    gone: Sequence[Move],
+    done: Done,
     failures: Sequence[Failure],
     aside: Sequence[Aside],
-    done: Sequence[Move],
-    lists: Mapping[str, str],
-    target: str,
+    asked: Request,
     *,
-    plan: bool,
+    lists: Mapping[str, str] = NOTHING,
+    drained: Mapping[str, str] = NOTHING,
+    plan: bool = False,
 ) -> HostError:
-    """The error for a rollback that failed on some hosts, or that could not ask them.
-
-    On the others, the previous generation is now the one that they left, so a second rollback must leave them out.
-    """
-    lost = sorted({failure.host for failure in failures} | {one.host for one in aside})
+    """The error for a rollback after which a host has not gone back, or its node is still drained."""
+    used = [Aside(host, one.reason, one.code) for host, one in sorted(done.aside.items())]
+    lost = sorted({*done.failed, *done.aside, *(one.host for one in aside)})
     steps = [UNCHANGED] * plan
-    if done and not plan:
-        steps.append(f"{named([move.host for move in done])} went back.")
-        steps += [] if target else ["Without a limit, a second rollback would take them forward again."]
-        command = shlex.join(
-            ["provision", "rollback", *(["--to", target] if target else []), "--limit", ",".join(lost)]
+    if used:
+        steps.append(
+            "Hosts in use keep their generation: end what uses them, wait for it with --busy wait, or give --in-use."
         )
-        steps.append(f"To try the others again: `{command}`.")
-        if aside and not target:
+    if gone and not plan:
+        steps.append(f"{named([move.host for move in gone])} went back.")
+    if lost and not plan:
+        again = ["provision", "rollback", *(["--to", asked.target] if asked.target else []), "--limit", ",".join(lost)]
+        steps.append(f"To try the others again: `{shlex.join(again)}`.")
+        if aside and gone and not asked.target:
             steps.append(
                 "A host that was set aside, but is another name of a host that went back, or shares its stack root, "
                 "went back with it: leave it out."
             )
+    steps += [STILL_DRAINED_ADVICE] * bool(drained)
     steps += [f"Lists of hosts for --limit @FILE: {', '.join(lists.values())}"] * bool(lists)
-    lines = [advice.explain(failure) for failure in failures] + [f"set aside: {one.reason}" for one in aside]
+    lines = _reasons(done.failed) + [f"set aside: {one.reason}" for one in (*aside, *used)]
+    lines += [f"{host}: {why}" for host, why in sorted(drained.items())]
     return HostError(
         "\n".join(lines),
         advice=" ".join(steps),
         document={
-            "hosts": [asdict(move) for move in done],
-            "changed": bool(done) and not plan,
+            "hosts": [asdict(move) for move in gone],
+            "changed": bool(gone) and not plan,
             "failures": [asdict(failure) for failure in failures],
-            "set_aside": [survey.as_json(one) for one in aside],
+            "set_aside": [survey.as_json(one) for one in (*aside, *used)],
+            "drained": dict(drained),
             "lists": dict(lists),
         },
     )
+
+
+def _reasons(failed: Mapping[str, Loss]) -> list[str]:
+    """Each failure once: a host that another one works for has the failure of that one."""
+    return list(dict.fromkeys(one.reason for one in failed.values()))

@@ -9,6 +9,7 @@ from typing import Protocol
 from neuraltalk_provision.fleet import decide
 from neuraltalk_provision.fleet.decide import Action, Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
 from neuraltalk_provision.fleet.records import Ended, Ending, Outcome, Step
+from neuraltalk_provision.site import codes
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Done:
     aside: Mapping[str, Loss] = field(default_factory=dict)
     left: frozenset[str] = frozenset()
     drained: frozenset[str] = frozenset()
+
+    def with_left_aside(self) -> Done:
+        """The same; hosts that were left because somebody asked for a pause count as set aside."""
+        waiting = {host: Loss(f"{host} is in use, and somebody asked for a pause", codes.BUSY) for host in self.left}
+        return replace(self, aside={**self.aside, **waiting}, left=frozenset())
 
 
 class Hosts(Protocol):
@@ -82,10 +88,10 @@ def run(
                 if not wait(action):
                     standing = replace(standing, waited=standing.waited | {wave.number})
             case Stage(names):
-                done = _recorded(Step.STAGE, names, hosts.stage, records)
+                done = recorded(Step.STAGE, names, hosts.stage, records)
                 standing = replace(_lost(standing, done), staged=standing.staged | _good(names, done))
             case Activate(_, names):
-                done = _recorded(Step.ACTIVATE, names, hosts.activate, records, standing.unsure)
+                done = recorded(Step.ACTIVATE, names, hosts.activate, records, standing.unsure)
                 unsure = {host for host, loss in done.failed.items() if loss.silent}
                 standing = replace(
                     _lost(standing, done),
@@ -94,7 +100,7 @@ def run(
                     drained=standing.drained | done.drained,
                 )
             case GiveBack(names, _):
-                done = _recorded(Step.GIVE_BACK, names, hosts.give_back, records)
+                done = recorded(Step.GIVE_BACK, names, hosts.give_back, records)
                 standing = replace(
                     _lost(standing, done),
                     returned=standing.returned | _good(names, done),
@@ -102,14 +108,17 @@ def run(
                 )
 
 
-def _recorded(
+def recorded(
     step: Step,
     names: Sequence[str],
     act: Callable[[Sequence[str]], Done],
     records: Records,
     unsure: Collection[str] = (),
 ) -> Done:
-    """What was done. Of `unsure` hosts it was not known before what they have: only a success changes that."""
+    """Do a step, with records before and after it; what was done.
+
+    Of `unsure` hosts it was not known before what they have: only a success changes that.
+    """
     records.started(step, names)
     done = act(names)
     endings = [Ending(host=host, outcome=Outcome.DONE) for host in sorted(_good(names, done))]

@@ -14,7 +14,7 @@ from neuraltalk_provision.fleet.hosts import Former, Playbooks
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.records import Ending, HostEntry, Rollout, Status, Step
+from neuraltalk_provision.fleet.records import Ending, HostEntry, Phase, Rollout, Status, Step
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
@@ -44,12 +44,12 @@ def run(
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
-    records = _Records(journal, {host: entry.inputs for host, entry in entries.items()})
+    records = JournalRecords(journal, {host: entry.inputs for host, entry in entries.items()})
     activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
     activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
-    with _stopped_by_errors(begun, journal, output), leases.released(held, given, settings):
+    with stopped_by_errors(begun, journal, output, "provision site --resume"), leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
     # So that the next command looks for them.
@@ -77,9 +77,12 @@ def run(
 
 
 @contextlib.contextmanager
-def _stopped_by_errors(begun: Rollout, journal: Journal, output: Output) -> Iterator[None]:
-    """If the block ends with an error or with Ctrl-C, record that nobody works on the rollout, and say how to go on."""
-    again = f"The rollout {begun.id} is not finished: `provision site --resume` continues it."
+def stopped_by_errors(begun: Rollout, journal: Journal, output: Output, command: str) -> Iterator[None]:
+    """If the block ends with an error or with Ctrl-C, record that nobody works on the rollout, and say how to go on.
+
+    `command` continues it.
+    """
+    again = f"The rollout {begun.id} is not finished: `{command}` continues it."
     try:
         yield
     except (ProvisionError, KeyboardInterrupt) as error:
@@ -130,7 +133,7 @@ def _status(standing: Standing, end: object) -> Status:
 
 def _untouched(standing: Standing, entries: Mapping[str, HostEntry]) -> tuple[str, ...]:
     """The hosts of the rollout to which it did not come. After staging alone there are none."""
-    if standing.phase == "stage_only":
+    if standing.phase is Phase.STAGE_ONLY:
         return tuple(sorted(standing.staging - standing.staged - standing.lost.keys()))
     return tuple(sorted(standing.activating - standing.activated - standing.lost.keys() & entries.keys()))
 
@@ -149,7 +152,7 @@ def _lists(outcome: FleetOutcome) -> dict[str, list[str]]:
     }
 
 
-class _Records:
+class JournalRecords:
     """The journal, as the loop of a rollout uses it."""
 
     def __init__(self, journal: Journal, digests: Mapping[str, str]) -> None:
@@ -169,7 +172,7 @@ class _Records:
         return self._journal.pause_requested() is not None
 
 
-def _waiter(records: _Records, output: Output) -> rollout.Waiter:
+def _waiter(records: JournalRecords, output: Output) -> rollout.Waiter:
     """The function that waits after a wave."""
 
     def wait(action: Wait) -> bool:

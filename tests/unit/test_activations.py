@@ -22,6 +22,7 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, plan
 from tests.unit.plans import HOSTS, RECIPE
+from tests.unit.test_fleet_rollback import using
 from tests.unit.test_gpu import tree
 from tests.unit.test_host_lease import site as site
 from tests.unit.test_operations import telling
@@ -185,11 +186,15 @@ def asked(monkeypatch: pytest.MonkeyPatch, found: Activation, *, current: str, p
     monkeypatch.setattr(host_state, "read_each", lambda *given: HostStates(answers))
 
 
-def test_rollback_undoes_what_was_not_confirmed_and_names_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollback_undoes_what_was_not_confirmed_and_names_generations(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    using(monkeypatch)
     asked(monkeypatch, activation(target="bbbb"), current="bbbb", previous="aaaa")
     returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
     requests = telling(monkeypatch, PlayResults(results=returned))
-    moves = rollback.rollback(Settings(), (), "", QUIET, plan=False)
+    settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+    moves = rollback.rollback(settings, rollback.Request(), QUIET, plan=False)
     assert [move.remark for move in moves] == [
         "the activation of generation bbbb was not confirmed; the return to generation aaaa comes first",
         "",
@@ -201,13 +206,14 @@ def test_rollback_undoes_what_was_not_confirmed_and_names_generations(monkeypatc
 
 @pytest.mark.parametrize("command", ["rollback", "swap", "restore"])
 def test_commands_are_refused_while_another_controller_may_confirm(
-    monkeypatch: pytest.MonkeyPatch, command: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
     asked(monkeypatch, activation(holder=ELSEWHERE), current="bbbb", previous="aaaa")
     requests = telling(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match=r"node1: another controller .* has not confirmed it yet"):
         if command == "rollback":
-            rollback.rollback(Settings(), (), "", QUIET, plan=False)
+            settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+            rollback.rollback(settings, rollback.Request(), QUIET, plan=False)
         else:
             cudnn.work(command, Settings(), QUIET)  # type: ignore[arg-type]
     assert requests == []

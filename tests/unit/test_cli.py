@@ -20,7 +20,8 @@ from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.cli.site import show_plans
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.fleet import command, rollback, survey
+from neuraltalk_provision.fleet import command, survey
+from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
@@ -173,6 +174,7 @@ BROKEN = {
     ),
     "bad id": (["eval", "--host", "h", "--id", "../x", "--", "-model", "/m"], "names a directory on the host"),
     "directory where a file should be": (["init", "/dev/null/x"], "/dev/null"),
+    "in use, twice": (["rollback", "--busy", "wait", "--in-use"], "Leave out one of the two"),
 }
 
 
@@ -504,10 +506,14 @@ def test_verify_is_code_1_where_one_host_did_not_pass(
         assert [host["passed"] for host in json.loads(out)["hosts"]] == [v is good for v in verdicts]
 
 
-def test_rollback_says_what_went_where(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollback, "rollback", lambda *given, **more: (rollback.Move("node1", "b", "a"),))
-    assert provision(capsys, "rollback")[1] == "node1: went back from generation b to a\n"
-    assert provision(capsys, "rollback", "--plan")[1] == "node1: would go back from generation b to a\n"
+@pytest.mark.parametrize(("before", "changed"), [("b", True), ("a", False)])
+def test_rollback_says_whether_it_changed_something(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, before: str, changed: bool
+) -> None:
+    monkeypatch.setattr(
+        "neuraltalk_provision.cli.rollback.going_back", lambda *given, **more: (Move("n", before, "a"),)
+    )
+    assert json.loads(provision(capsys, "rollback", "--json")[1])["changed"] is changed
     assert json.loads(provision(capsys, "rollback", "--plan", "--json")[1])["changed"] is False
 
 

@@ -13,6 +13,7 @@ from neuraltalk_provision import wave_rules
 from neuraltalk_provision.fleet import decide, waves
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
+from neuraltalk_provision.fleet.records import Phase
 
 HOSTS = [f"node{number}" for number in range(1, 11)]
 
@@ -47,7 +48,7 @@ def test_waves_follow_each_other() -> None:
 
 
 def test_staging_alone_ends_before_the_first_wave() -> None:
-    assert decide.next_action(standing(staged=HOSTS, phase="stage_only")) == Finished()
+    assert decide.next_action(standing(staged=HOSTS, phase=Phase.STAGE_ONLY)) == Finished()
 
 
 def test_hosts_that_failed_to_stage_are_not_activated() -> None:

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import rollback
+from neuraltalk_provision.fleet import command, rollback, use
+from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.records import Outcome, Rollout, Status, Step
+from neuraltalk_provision.fleet.rollback import Request
+from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_state
+from neuraltalk_provision.site import host_state, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from tests.unit.plans import HOSTS
+from tests.unit.test_fleet_busy import RUN, use_of
 from tests.unit.test_operations import QUIET, telling
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Settings:
-    """Settings with a journal of their own: the lists of hosts are written beside it."""
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with a journal of their own, beside which the lists of hosts are written. Nothing uses the hosts."""
+    using(monkeypatch)
     return Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+
+
+def using(monkeypatch: pytest.MonkeyPatch, **runs: list[dict[str, Any]]) -> list[str]:
+    """Runs that use hosts; returns the hosts that are asked, in their order."""
+    asked: list[str] = []
+
+    def ask(_settings: Settings, hosts: list[str]) -> dict[str, Seen]:
+        asked.extend(hosts)
+        return {host: Seen(host, time.monotonic(), use_of(slurm=False, runs=runs.get(host, []))) for host in hosts}
+
+    monkeypatch.setattr(use, "ask", ask)
+    return asked
+
+
+def last(site: Settings) -> Rollout:
+    with Journal.read(site.journal) as journal:
+        found = journal.rollout()
+    assert found
+    return found
 
 
 def states(monkeypatch: pytest.MonkeyPatch, *failures: Failure, **hosts: dict[str, Any]) -> None:
@@ -44,7 +70,7 @@ def test_rollback_goes_to_what_was_current_before(site: Settings, monkeypatch: p
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
     returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
     requests = telling(monkeypatch, PlayResults(results=returned))
-    moves = rollback.rollback(site, (), "", QUIET, plan=False)
+    moves = rollback.rollback(site, Request(), QUIET, plan=False)
     assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
     assert [list(request.limit) for request in requests] == [["node1", "node2"]]
 
@@ -53,7 +79,7 @@ def test_rollback_of_a_host_that_ansible_left_out_has_failed(site: Settings, mon
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
     telling(monkeypatch, PlayResults(results=(("node1", "stack_generation", {"changed": True}),)))
     with pytest.raises(HostError, match="node2: the host returned no result"):
-        rollback.rollback(site, (), "", QUIET, plan=False)
+        rollback.rollback(site, Request(), QUIET, plan=False)
 
 
 def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(
@@ -64,7 +90,7 @@ def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(
     done = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node3"))
     telling(monkeypatch, PlayResults(results=done, failures=(Failure("node2", "Return", "it broke"),)))
     with pytest.raises(HostError, match="node2, Return: it broke") as caught:
-        rollback.rollback(site, (), "", QUIET, plan=False)
+        rollback.rollback(site, Request(), QUIET, plan=False)
     assert caught.value.advice.startswith("node1, node3 went back.")
     assert caught.value.advice.count("`provision rollback --limit node2`. Lists of hosts") == 1
     assert [(one["host"], one["after"]) for one in caught.value.document["hosts"]] == [("node1", "a"), ("node3", "a")]
@@ -74,7 +100,7 @@ def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(
 def test_rollback_plan_touches_nothing(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
     requests = telling(monkeypatch, PlayResults())
-    assert rollback.rollback(site, (), "", QUIET, plan=True)[0].after == "a"
+    assert rollback.rollback(site, Request(), QUIET, plan=True)[0].after == "a"
     assert requests == []
 
 
@@ -114,7 +140,7 @@ def test_rollback_touches_no_host_where_one_cannot_go_back(
     states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=second)
     requests = telling(monkeypatch, PlayResults())
     with pytest.raises(UsageError, match=words):
-        rollback.rollback(site, (), target, QUIET, plan=False)
+        rollback.rollback(site, Request(target=target), QUIET, plan=False)
     assert requests == []
 
 
@@ -124,7 +150,7 @@ def test_rollback_that_fails_on_a_host_says_so(site: Settings, monkeypatch: pyte
         monkeypatch, PlayResults(failures=(Failure("node1", "Return", "No space left on device", code="disk.full"),))
     )
     with pytest.raises(HostError, match="the disk is full"):
-        rollback.rollback(site, (), "", QUIET, plan=False)
+        rollback.rollback(site, Request(), QUIET, plan=False)
 
 
 OFF = Failure("off1", "Ask", "gone", True, code="host.unreachable")
@@ -139,7 +165,7 @@ def test_host_that_cannot_be_asked_is_set_aside_and_the_others_go_back(
     states(monkeypatch, OFF, **THREE)
     requests = telling(monkeypatch, PlayResults(results=BACK))
     with pytest.raises(HostError) as caught:
-        rollback.rollback(site, (), target, QUIET, plan=False)
+        rollback.rollback(site, Request(target=target), QUIET, plan=False)
     error = caught.value
     assert [list(request.limit) for request in requests] == [["node1", "node2", "node3"]]
     assert error.message.startswith("set aside: off1: ") and "cannot be reached by SSH" in error.message
@@ -158,7 +184,7 @@ def test_host_that_fails_and_one_that_cannot_be_asked_are_in_one_command(
     states(monkeypatch, OFF, **THREE)
     telling(monkeypatch, PlayResults(results=(BACK[0], BACK[2]), failures=(Failure("node2", "Return", "it broke"),)))
     with pytest.raises(HostError, match="node2, Return: it broke\nset aside: off1: ") as caught:
-        rollback.rollback(site, (), "", QUIET, plan=False)
+        rollback.rollback(site, Request(), QUIET, plan=False)
     assert "`provision rollback --limit node2,off1`" in caught.value.advice
     assert Path(caught.value.document["lists"]["failed"]).read_text() == "node2\n"
 
@@ -173,7 +199,7 @@ def test_rollback_begins_nothing_if_too_many_hosts_cannot_be_asked(
     states(monkeypatch, OFF, Failure("off2", "Ask", "gone", True, code="host.unreachable"), **hosts)
     requests = telling(monkeypatch, PlayResults())
     with pytest.raises(HostError, match=words) as caught:
-        rollback.rollback(site, (), "", QUIET, plan=False)
+        rollback.rollback(site, Request(), QUIET, plan=False)
     assert requests == [] and caught.value.advice.startswith("Nothing was changed on any host.")
     assert [one["host"] for one in caught.value.document["set_aside"]] == ["off1", "off2"]
 
@@ -184,7 +210,104 @@ def test_plan_of_a_rollback_shows_what_would_go_back_though_a_host_is_off(
     states(monkeypatch, OFF, **THREE)
     requests = telling(monkeypatch, PlayResults())
     with pytest.raises(HostError, match="set aside: off1") as caught:
-        rollback.rollback(site, (), "", Output(), plan=True)
+        rollback.rollback(site, Request(), Output(), plan=True)
     assert requests == [] and caught.value.advice == "Nothing was changed on any host."
     assert "node3: would go back from generation b to a" in capsys.readouterr().out
     assert caught.value.document["changed"] is False and not site.journal.parent.exists()
+
+
+def test_host_in_use_keeps_its_generation_and_the_others_go_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states(monkeypatch, **THREE)
+    using(monkeypatch, node2=[RUN])
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError, match=r"^set aside: node2 is in use: run x, pid 7 \(of alice") as caught:
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    assert [list(request.limit) for request in requests] == [["node1", "node3"]]
+    assert all(request.variables["provision_refuse_starts"] for request in requests)
+    assert "give --in-use. node1, node3 went back." in caught.value.advice
+    assert [one["host"] for one in caught.value.document["set_aside"]] == ["node2"]
+    assert Path(caught.value.document["lists"]["set-aside"]).read_text() == "node2\n"
+
+
+def test_operator_can_say_that_hosts_in_use_go_back(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, **THREE)
+    asked = using(monkeypatch, node2=[RUN])
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    assert len(rollback.rollback(site, Request(in_use=True), QUIET, plan=False)) == 3
+    assert [list(request.limit) for request in requests] == [["node1", "node2", "node3"]]
+    assert (requests[0].variables["provision_refuse_starts"], asked) == (False, [])
+
+
+def test_refusal_of_hosts_in_use_comes_before_anything(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, **THREE)
+    using(monkeypatch, node2=[RUN])
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(UsageError, match="node2 is in use") as caught:
+        rollback.rollback(site.model_copy(update={"busy": "refuse"}), Request(), QUIET, plan=False)
+    assert (requests, caught.value.advice) == ([], "Nothing was changed on any host.")
+
+
+def test_what_came_of_each_host_is_in_the_journal(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, OFF, **THREE)
+    using(monkeypatch, node2=[RUN])
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    found = last(site)
+    assert (found.phase, found.status) == ("rollback", Status.STOPPED)
+    assert {host: found.outcome(host, Step.GIVE_BACK) for host in ("node1", "node2", "node3", "off1")} == {
+        "node1": Outcome.DONE,
+        "node2": Outcome.SET_ASIDE,
+        "node3": Outcome.DONE,
+        "off1": Outcome.SET_ASIDE,
+    }
+    with pytest.raises(UsageError, match="the last command was `provision rollback`"):
+        command.resume((), site, QUIET, lambda _found: None)
+
+
+def test_rollback_that_did_not_finish_takes_no_host_forward_again(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a host that went back, the previous generation is now the one that it left."""
+    states(monkeypatch, **THREE)
+    using(monkeypatch, node2=[RUN])
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, **{**THREE, "node1": there, "node3": there})
+    using(monkeypatch)
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    moves = rollback.rollback(site, Request(), Output(), plan=False)
+    assert [list(request.limit) for request in requests] == [["node2"]]
+    assert [(move.host, move.after) for move in moves] == [("node1", "a"), ("node2", "a"), ("node3", "a")]
+    assert "node1: has generation a again already" in capsys.readouterr().out
+    assert last(site).status is Status.ROLLED_BACK
+    states(monkeypatch, **dict.fromkeys(THREE, there))
+    assert {move.after for move in rollback.rollback(site, Request(), QUIET, plan=False)} == {"b"}
+
+
+def test_killed_rollback_is_continued(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody recorded how it ended on any host: those that went back are recognised by what is current."""
+    states(monkeypatch, **THREE)
+
+    def killed(_request: playbook.Request) -> playbook.Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(playbook, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    assert last(site).outcome("node1", Step.GIVE_BACK) is Outcome.STARTED
+    states(monkeypatch, **{**THREE, "node1": stack("a", "b", a=True, b=True), "node3": stack("c", "b", b=True, c=True)})
+    telling(monkeypatch, PlayResults(results=BACK))
+    moves = rollback.rollback(site, Request(), QUIET, plan=False)
+    assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("c", "b")]
+
+
+def test_odd_name_of_a_generation_sets_the_host_aside(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, **{**THREE, "node2": stack("b\x1b[2J", "a", a=True, b=True)})
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError, match="set aside: node2: its current or former generation has a name"):
+        rollback.rollback(site, Request(), QUIET, plan=False)

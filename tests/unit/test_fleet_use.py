@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from neuraltalk_provision.fleet import busy, use
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet import busy, rollback, use
 from neuraltalk_provision.fleet.busy import Position, Rule, Step
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import leases, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.slurm import Cluster, node
 from tests.unit.test_host_use import lock
@@ -170,3 +171,29 @@ def test_settings_and_the_command_line_give_the_rule() -> None:
 def test_without_a_host_no_playbook_runs() -> None:
     assert use.ask(Settings(), []) == {}
     assert use.drain(Settings(), {}, "r1", "x") == use.NodesChanged({})
+
+
+def test_rollback_waits_for_the_run_under_which_it_would_rename_the_link(tmp_path: Path) -> None:
+    """The real playbooks: the question, the refusal in the moment of the change, and the change."""
+    stack = tmp_path / "stack"
+    settings = site(tmp_path, "none").model_copy(update={"journal": tmp_path / "journal" / "j.sqlite"})
+    for name in ("a", "b"):
+        (stack / "generations" / name).mkdir(parents=True)
+        (stack / "generations" / name / "generation.json").write_text(f'{{"id": "{name}", "components": {{}}}}')
+    (stack / "current").symlink_to("generations/b")
+    (stack / "history.json").write_text('{"previous": "a"}')
+    handle = lock(stack, "mine")
+    asked = rollback.Request(limit=["here"])
+    with pytest.raises(HostError, match="here is in use: run mine"):
+        rollback.rollback(settings, asked, Output(as_json=True), plan=False)
+    lease = leases.variables("provision rollback", {})
+    variables = {"provision_stack_root": str(stack), "provision_run_user": "root", "provision_lease": lease}
+    more = {"provision_target": "a", "provision_refuse_starts": True}
+    done = playbook.run(playbook.Request("rollback.yml", settings.inventory, {**variables, **more}, ["here"]))
+    assert [failure.code for failure in done.results.failures] == ["host.in_use"]
+    assert (stack / "current").readlink().name == "b"
+    assert not list(stack.rglob("starts.json")) and not (stack / "lease.json").exists()
+    os.close(handle)
+    (move,) = rollback.rollback(settings, asked, Output(as_json=True), plan=False)
+    assert (move.before, (stack / "current").readlink().name) == ("b", "a")
+    assert not list(stack.rglob("starts.json")) and not (stack / "lease.json").exists()

@@ -227,7 +227,8 @@ def site(tmp_path: Path) -> Settings:
     (root / "history.json").write_text('{"previous": "a"}')
     here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
-    return Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root))
+    journal = tmp_path / ".provision" / "journal.sqlite"
+    return Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root), journal=journal, run_user="root")
 
 
 def roll_back(site: Settings, over: str = "") -> playbook.Outcome:
@@ -290,7 +291,7 @@ def test_machine_under_two_names_is_rolled_back_once(site: Settings) -> None:
     hosts = inventory["all"]["hosts"]
     hosts["again"] = {**hosts["here"], "ansible_host": "192.0.2.1"}
     site.inventory.write_text(yaml.safe_dump(inventory))
-    moves = rollback.rollback(site, (), "", Output(as_json=True), plan=False)
+    moves = rollback.rollback(site, rollback.Request(), Output(as_json=True), plan=False)
     assert sorted((move.host, move.before, move.after, move.of) for move in moves) == [
         *(("again", "b", "a", ""), ("here", "b", "a", "again"))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from neuraltalk_provision.site.sharing import Share
 from tests.unit.plans import RECIPE, state_of
+from tests.unit.test_fleet_rollback import using
 
 OTHER = replace(RECIPE, id="ffffffffffffffff", platform="debian-13-x86_64")
 
@@ -293,14 +295,19 @@ def test_host_that_cannot_use_what_another_activated_fails_and_the_way_back_is_n
     assert "is still current" not in caught.value.advice
 
 
-def test_rollback_renames_one_link_once(monkeypatch: pytest.MonkeyPatch, requests: Callable[..., Any]) -> None:
+def test_rollback_renames_one_link_once_when_nothing_uses_any_of_the_machines(
+    monkeypatch: pytest.MonkeyPatch, requests: Callable[..., Any], tmp_path: Path
+) -> None:
+    looked_at = using(monkeypatch)
     generation = {"stamps": {}, "sealed": True}
     stack = {"current": "b", "previous": "a", "generations": {"a": generation, "b": generation}}
     states = {name: host(*ids, stack=stack) for name, ids in THREE.items()}
     monkeypatch.setattr("neuraltalk_provision.site.host_state.read_each", lambda *_given: HostStates(states))
     asked = requests()
-    moves = rollback.rollback(Settings(), (), "", Output(as_json=True), plan=False)
+    settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+    moves = rollback.rollback(settings, rollback.Request(), Output(as_json=True), plan=False)
     assert asked == [("rollback", ["node1", "node9"])]
+    assert set(looked_at) == {"node1", "node2", "node9"}
     assert [(move.host, move.after, move.of) for move in moves] == [
         *(("node1", "a", ""), ("node1-alt", "a", "node1"), ("node2", "a", "node1"), ("node9", "a", ""))
     ]

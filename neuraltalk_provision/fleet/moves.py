@@ -1,0 +1,85 @@
+"""From which generation to which one each host goes back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet.records import Rollout
+from neuraltalk_provision.fleet.survey import UNCHANGED
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.rules import activation as rules
+from neuraltalk_provision.site import activations
+from neuraltalk_provision.site.sharing import Share
+
+
+@dataclass(frozen=True)
+class Move:
+    """The generation of one host before and after `rollback`. `of` is the name under which this is done, if another."""
+
+    host: str
+    before: str
+    after: str
+    remark: str = ""
+    """What is done before, because an activation was not confirmed."""
+    of: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the host went back before, so that nothing is left to do."""
+        return self.before == self.after and not self.remark
+
+    def show(self, output: Output, *, plan: bool) -> None:
+        """Print from which generation to which one the host went, or would go."""
+        if self.is_done:
+            output.say(f"{self.host}: has generation {self.after} again already")
+            return
+        if self.remark:
+            output.say(f"{self.host}: {self.remark}")
+        under = f", which was done under the name {self.of}: both have one stack root" if self.of and not plan else ""
+        went = "would go" if plan else "went"
+        output.say(f"{self.host}: {went} back from generation {self.before} to {self.after}{under}")
+
+
+def moves(
+    states: Mapping[str, HostState], shares: Mapping[str, Share], target: str, earlier: Rollout | None = None
+) -> tuple[Move, ...]:
+    """What is done on each host. UsageError if one has no complete generation to return to.
+
+    `earlier` is a rollback that did not finish: its hosts return to the generation to which they were to return then,
+    because on those that did, the previous generation is now the one that they left.
+    """
+    found = []
+    for host, state in states.items():
+        stack = state.stack
+        after = target or _begun(host, state, earlier) or _previous(state)
+        whole = {name for name, generation in stack.generations.items() if generation.sealed}
+        if after not in whole:
+            there = ", ".join(sorted(whole)) or "none"
+            raise UsageError(
+                f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
+                f"generations: {there}",
+                advice=f"{UNCHANGED} To return to another generation, name it with --to.",
+            )
+        builder = shares[host].builder if host in shares else ""
+        found.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
+    return tuple(found)
+
+
+def _begun(host: str, state: HostState, earlier: Rollout | None) -> str:
+    """The generation to which an earlier rollback was to return the host; empty if something else is current since."""
+    entry = earlier.by_name().get(host) if earlier else None
+    return entry.target if entry and state.stack.current in (entry.target, entry.former) else ""
+
+
+def _previous(state: HostState) -> str:
+    """The generation that was current before; empty if that is not recorded.
+
+    An activation that is killed before it renames the link leaves the current generation as the previous one. If it was
+    not confirmed, the rollback undoes it, and that is the generation to return to.
+    """
+    previous = state.stack.previous or ""
+    interrupted = previous == state.stack.current and state.activation.state != rules.UNCONFIRMED
+    return "" if interrupted else previous
