@@ -44,7 +44,7 @@ _RELEASES = {
 }
 EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky", "scientific"})
 """The IDs of the systems that are Enterprise Linux."""
-CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13")}
+CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13", "3.14")}
 """{Python: release} of the controllers that the mirror can set up."""
 _PARTS = 4
 """The dashes in the name of a wheel: project-version-python-abi-platform."""

@@ -52,7 +52,7 @@ export PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # The first Python of a version that the wheels are for, and that can make virtual environments.
 python='' without_venv='' seen=''
-for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
+for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
     found=$("$candidate" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
     seen="$seen $candidate is Python $found."
     case " $PYTHONS " in

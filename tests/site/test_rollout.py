@@ -141,6 +141,16 @@ def test_a_pause_is_kept_until_it_is_continued(fleet: Fleet) -> None:
     assert fleet.currents == [fleet.wanted] * 3
 
 
+def test_hosts_go_back_though_one_is_off_and_stay_back_when_the_rollback_is_continued(fleet: Fleet) -> None:
+    fleet.site_command().ended_with(0)
+    off = {"off-1": {"ansible_host": fleet.site.unused_address, "ansible_ssh_common_args": "-o ConnectTimeout=3"}}
+    inventory, run = fleet.site.inventory("rollback-off", off), fleet.site.directory.provision
+    run("rollback", "--inventory", str(inventory)).ended_with(1).says("set aside: off-1", "site-3 went back")
+    assert fleet.currents == [FORMER] * 3
+    run("rollback").ended_with(0).says(f"site-1: has generation {FORMER} again already")
+    assert fleet.currents == [FORMER] * 3
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_controller_killed_at_a_random_moment_is_continued(fleet: Fleet, seed: int) -> None:
     chosen = random.Random(seed)

@@ -286,8 +286,8 @@ def test_python_that_does_not_fit_is_told_with_what_to_install(machine: Machine,
         (folder / name).symlink_to(shutil.which(name) or "")
     old = machine.run(PATH=str(folder), PYTHON="")
     assert old.returncode == 2
-    assert "it needs one of 3.11 3.12 3.13" in old.stderr
-    assert "python3 and python3-venv (Debian 12 and 13)" in old.stderr
+    assert "it needs one of 3.11 3.12 3.13 3.14" in old.stderr
+    assert "python3 and python3-venv (Debian 12, 13, 14)" in old.stderr
     assert "python3-venv (Debian 12)" in machine.run("--ansible", "2.16", PATH=str(folder), PYTHON="").stderr
     for name, version in (("python3", "3.9"), ("python3.11", "3.11")):
         program = folder / name
