@@ -71,6 +71,7 @@ local: $(VENV)/ready ## Run roles on this machine; kill site.yml after its tasks
 
 # Site tests that take long: machines in odd states, images, and what a host does without its controller.
 LONG := tests/site/test_odd_machines.py tests/site/test_return.py tests/site/test_drain.py tests/site/test_shared_root.py \
+	tests/site/test_drain_shared.py \
 	tests/site/test_cache.py tests/site/test_relay.py tests/site/test_image.py
 test-long: $(VENV)/ready ## Run the site tests that take longest, which make test leaves out; before a release
 	KILL_ALL=1 $(BIN)/python -m pytest $(LONG) tests/site/test_kills.py tests/unit/test_cudnn.py --durations=12 -o faulthandler_timeout=2400
