@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError, UsageError
@@ -15,9 +13,9 @@ from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.moves import Move, moves
-from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE, named
-from neuraltalk_provision.fleet.records import HostEntry, Options, Phase, Rollout, Status, Step, inputs
-from neuraltalk_provision.fleet.rollout import Done, Loss
+from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
+from neuraltalk_provision.fleet.rollback_error import failed
+from neuraltalk_provision.fleet.rollout import Done
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -36,7 +34,6 @@ from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.sharing import Share
 
 WHAT = "provision rollback"
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,13 @@ class _Found:
     shares: Mapping[str, Share]
     aside: tuple[Aside, ...]
     moves: tuple[Move, ...]
+    earlier: Rollout | None = None
+    """The rollback that is continued."""
+
+    def left_out(self) -> tuple[HostEntry, ...]:
+        """The hosts of the rollback that is continued of which nothing is asked now."""
+        known = {*(move.host for move in self.moves), *(one.host for one in self.aside)}
+        return tuple(entry for entry in self.earlier.hosts if entry.host not in known) if self.earlier else ()
 
     def machines_of(self, host: str) -> list[str]:
         """The other machines that use the stack root of a host."""
@@ -80,7 +84,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
         for move in found.moves:
             move.show(output, plan=True)
         if found.aside:
-            raise _failed(found.moves, Done(), (), found.aside, asked, plan=True)
+            raise failed(found.moves, Done(), (), found.aside, asked.target, plan=True)
         return found.moves
     with Journal.open(
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
@@ -106,7 +110,7 @@ def _find(settings: Settings, asked: Request, earlier: Rollout | None) -> _Found
     _refuse(aside, states, shares, settings)
     leases.refuse(states, asked.take_over)
     earlier = earlier if earlier and earlier.phase is Phase.ROLLBACK else None
-    return _Found(states, shares, tuple(aside), moves(states, shares, asked.target, earlier))
+    return _Found(states, shares, tuple(aside), moves(states, shares, asked.target, earlier), earlier)
 
 
 def _refuse(
@@ -156,18 +160,23 @@ class _Rollback:
             done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
             activation.lift_leftovers([host for host in names if host not in own and host in past.unfinished])
         lost = bool(done.failed or done.aside or found.aside or activation.drained)
-        journal.finish(Status.STOPPED if lost else Status.ROLLED_BACK)
+        others = {begun.outcome(entry.host, Step.GIVE_BACK) for entry in found.left_out()}
+        journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)
         gone = [move for move in found.moves if move.host not in done.failed.keys() | done.aside.keys()]
         lists = host_lists.write(self._settings.journal.parent / "hosts", self._lists(gone, done), self._output)
         for move in gone:
             move.show(self._output, plan=False)
         if lost:
-            raise _failed(gone, done, self._failures, found.aside, self._asked, lists=lists, drained=activation.drained)
+            raise failed(
+                gone, done, self._failures, found.aside, self._asked.target, lists=lists, drained=activation.drained
+            )
         return found.moves
 
     def _rollout(self) -> Rollout:
-        """The rollback as the journal gets it."""
+        """The rollback as the journal gets it. Hosts of the one that is continued stay known until all are back."""
         found, settings = self._found, self._settings
+        earlier = found.earlier or Rollout()
+        known = earlier.by_name()
         hosts = tuple(
             HostEntry(
                 host=move.host,
@@ -178,6 +187,8 @@ class _Rollback:
             )
             for move in found.moves
         )
+        aside = tuple(known.get(one.host, HostEntry(host=one.host, wave=0)) for one in found.aside)
+        left_out = {entry.host for entry in found.left_out()}
         return Rollout(
             phase=Phase.ROLLBACK,
             options=Options(
@@ -186,7 +197,8 @@ class _Rollback:
                 stack_root=settings.stack_root,
                 total=len(found.states) + len(found.aside),
             ),
-            hosts=hosts + tuple(HostEntry(host=one.host, wave=0) for one in found.aside),
+            hosts=hosts + aside + found.left_out(),
+            records={key: one for key, one in earlier.records.items() if key[0] in left_out},
         )
 
     def _return(self, own: Sequence[str], activation: Activation) -> Done:
@@ -232,55 +244,3 @@ class _Rollback:
             "failed": list(done.failed),
             "set-aside": [*done.aside, *(one.host for one in self._found.aside)],
         }
-
-
-def _failed(
-    gone: Sequence[Move],
-    done: Done,
-    failures: Sequence[Failure],
-    aside: Sequence[Aside],
-    asked: Request,
-    *,
-    lists: Mapping[str, str] = NOTHING,
-    drained: Mapping[str, str] = NOTHING,
-    plan: bool = False,
-) -> HostError:
-    """The error for a rollback after which a host has not gone back, or its node is still drained."""
-    used = [Aside(host, one.reason, one.code) for host, one in sorted(done.aside.items())]
-    lost = sorted({*done.failed, *done.aside, *(one.host for one in aside)})
-    steps = [UNCHANGED] * plan
-    if used:
-        steps.append(
-            "Hosts in use keep their generation: end what uses them, wait for it with --busy wait, or give --in-use."
-        )
-    if gone and not plan:
-        steps.append(f"{named([move.host for move in gone])} went back.")
-    if lost and not plan:
-        again = ["provision", "rollback", *(["--to", asked.target] if asked.target else []), "--limit", ",".join(lost)]
-        steps.append(f"To try the others again: `{shlex.join(again)}`.")
-        if aside and gone and not asked.target:
-            steps.append(
-                "A host that was set aside, but is another name of a host that went back, or shares its stack root, "
-                "went back with it: leave it out."
-            )
-    steps += [STILL_DRAINED_ADVICE] * bool(drained)
-    steps += [f"Lists of hosts for --limit @FILE: {', '.join(lists.values())}"] * bool(lists)
-    lines = _reasons(done.failed) + [f"set aside: {one.reason}" for one in (*aside, *used)]
-    lines += [f"{host}: {why}" for host, why in sorted(drained.items())]
-    return HostError(
-        "\n".join(lines),
-        advice=" ".join(steps),
-        document={
-            "hosts": [asdict(move) for move in gone],
-            "changed": bool(gone) and not plan,
-            "failures": [asdict(failure) for failure in failures],
-            "set_aside": [survey.as_json(one) for one in (*aside, *used)],
-            "drained": dict(drained),
-            "lists": dict(lists),
-        },
-    )
-
-
-def _reasons(failed: Mapping[str, Loss]) -> list[str]:
-    """Each failure once: a host that another one works for has the failure of that one."""
-    return list(dict.fromkeys(one.reason for one in failed.values()))

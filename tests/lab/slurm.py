@@ -72,5 +72,28 @@ def start(lab: Lab) -> None:
         time.sleep(0.5)
 
 
+def output(host: str, *argv: str) -> str:
+    """The output of a program of Slurm on this host."""
+    return engine.docker("exec", host, *argv).strip()
+
+
+def node(host: str, name: str) -> str:
+    """The state and the reason of a node, as Slurm prints them: `State=IDLE+DRAIN Reason=...`."""
+    lines = [line.strip() for line in output(host, "scontrol", "show", "node", name).splitlines()]
+    state = next(line.split()[0] for line in lines if line.startswith("State="))
+    return " ".join([state, *(line for line in lines if line.startswith("Reason="))])
+
+
+def submit(host: str, name: str, script: str) -> str:
+    """A job for this node alone; its number."""
+    chosen = ("--parsable", "--exclusive", "--chdir=/tmp", "--output=/dev/null", f"--nodelist={name}")
+    return output(host, "sbatch", *chosen, "--wrap", script).split(";")[0]
+
+
+def state(host: str, job: str) -> str:
+    """The state of a job, for example PENDING or COMPLETED."""
+    return output(host, "squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
+
+
 def _write(name: str, path: str, text: str) -> None:
     engine.docker("exec", "--interactive", name, "sh", "-c", f"mkdir -p $(dirname {path}) && cat > {path}", stdin=text)

@@ -48,29 +48,17 @@ def settings(folder: Path, asked: str = "auto", **variables: object) -> Settings
     return Settings(inventory=file, slurm=asked, run_user="root")
 
 
-def slurms(*argv: str) -> str:
-    """The output of a program of Slurm on its first host."""
-    return engine.docker("exec", ONE, *argv).strip()
-
-
 def node(name: str) -> str:
-    """The state and the reason of a node, as Slurm prints them."""
-    lines = [line.strip() for line in slurms("scontrol", "show", "node", name).splitlines()]
-    return " ".join(line for line in lines if line.startswith(("State=", "Reason=")))
+    return slurm.node(ONE, name)
 
 
 def submit(name: str, seconds: int) -> str:
     """A job for this node alone, which writes a file at its end; its number."""
-    script = f"sleep {seconds} && touch /tmp/ended-$SLURM_JOB_ID"
-    output = slurms(
-        *("sbatch", "--parsable", "--exclusive", "--chdir=/tmp", "--output=/dev/null"),
-        *(f"--nodelist={name}", "--wrap", script),
-    )
-    return output.split(";")[0]
+    return slurm.submit(ONE, name, f"sleep {seconds} && touch /tmp/ended-$SLURM_JOB_ID")
 
 
 def state(job: str) -> str:
-    return slurms("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
+    return slurm.state(ONE, job)
 
 
 def await_state(job: str, wanted: str) -> None:
@@ -145,7 +133,7 @@ def test_host_with_a_job_is_skipped_and_its_node_is_not_touched(site: Settings) 
 
 
 def test_node_that_somebody_else_has_drained_stays_so(site: Settings) -> None:
-    slurms("scontrol", "update", f"NodeName={TWO}", "State=DRAIN", "Reason=new memory")
+    slurm.output(ONE, "scontrol", "update", f"NodeName={TWO}", "State=DRAIN", "Reason=new memory")
     try:
         before = node(TWO)
         seen = use.ask(site, ["beta"])
@@ -155,7 +143,7 @@ def test_node_that_somebody_else_has_drained_stays_so(site: Settings) -> None:
             assert (changed.nodes["beta"].changed, changed.nodes["beta"].foreign) == (False, (TWO,))
         assert node(TWO) == before
     finally:
-        slurms("scontrol", "update", f"NodeName={TWO}", "State=RESUME")
+        slurm.output(ONE, "scontrol", "update", f"NodeName={TWO}", "State=RESUME")
 
 
 def test_drain_of_a_lost_command_is_found_and_lifted_from_another_host(site: Settings, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import engine, hosts, slurm
+from tests.lab import hosts, slurm
 from tests.lab.spec import Lab
 from tests.site.command import Directory, Done, end
 from tests.site.conftest import SPACE
@@ -79,31 +79,22 @@ def cluster(built: Cluster) -> Cluster:
     """The cluster before a rollout: the former generation is current, no job is there, and no node is drained."""
     copy = f"test -e generations/{FORMER} || cp -al generations/{built.wanted} generations/{FORMER}"
     built.site.hosts[0].run(f"cd {ROOT} && {{ {copy}; }} && ln -sfn generations/{FORMER} current")
-    slurms("scancel", "--user=root")
-    until("the nodes", lambda: slurms("sinfo", "--noheader", "--format=%T") == "idle", PATIENCE)
+    slurm.output(ONE, "scancel", "--user=root")
+    until("the nodes", lambda: slurm.output(ONE, "sinfo", "--noheader", "--format=%T") == "idle", PATIENCE)
     return built
 
 
-def slurms(*argv: str) -> str:
-    """The output of a program of Slurm on its first host."""
-    return engine.docker("exec", ONE, *argv).strip()
-
-
 def node(name: str) -> str:
-    """The state and the reason of a node, as Slurm prints them."""
-    lines = [line.strip() for line in slurms("scontrol", "show", "node", name).splitlines()]
-    state = next(line.split()[0] for line in lines if line.startswith("State="))
-    return " ".join([state, *(line for line in lines if line.startswith("Reason="))])
+    return slurm.node(ONE, name)
 
 
 def submit(name: str, seconds: int) -> str:
     """A job for this node alone; its number."""
-    chosen = ("--parsable", "--exclusive", "--chdir=/tmp", "--output=/dev/null", f"--nodelist={name}")
-    return slurms("sbatch", *chosen, "--wrap", JOB.replace("SECONDS", str(seconds))).split(";")[0]
+    return slurm.submit(ONE, name, JOB.replace("SECONDS", str(seconds)))
 
 
 def state(job: str) -> str:
-    return slurms("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T")
+    return slurm.state(ONE, job)
 
 
 def running(name: str, seconds: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -311,3 +312,40 @@ def test_odd_name_of_a_generation_sets_the_host_aside(site: Settings, monkeypatc
     telling(monkeypatch, PlayResults(results=BACK))
     with pytest.raises(HostError, match="set aside: node2: its current or former generation has a name"):
         rollback.rollback(site, Request(), QUIET, plan=False)
+
+
+def test_host_that_is_left_stays_known_when_another_one_is_returned_alone(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the command for the last host, without a limit, would take all the others forward again."""
+    states(monkeypatch, **THREE)
+    using(monkeypatch, node2=[RUN], node3=[RUN])
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    states(monkeypatch, node2=THREE["node2"])
+    using(monkeypatch)
+    rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
+    assert (last(site).status, {entry.host for entry in last(site).hosts}) == (Status.STOPPED, set(THREE))
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, node1=there, node2=there, node3=THREE["node3"])
+    moves = rollback.rollback(site, Request(), QUIET, plan=False)
+    assert [(move.before, move.after) for move in moves] == [("a", "a"), ("a", "a"), ("b", "a")]
+    assert last(site).status is Status.ROLLED_BACK
+
+
+def test_host_that_went_back_unrecorded_and_is_off_now_does_not_go_forward_later(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states(monkeypatch, **THREE)
+    with monkeypatch.context() as patched:
+        patched.setattr(playbook, "run", lambda _request: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            rollback.rollback(site, Request(), QUIET, plan=False)
+    telling(monkeypatch, PlayResults(results=BACK))
+    states(monkeypatch, Failure("node3", "Ask", "gone", True), node1=THREE["node1"], node2=THREE["node2"])
+    with pytest.raises(HostError, match="set aside: node3"):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, **dict.fromkeys(THREE, there))
+    assert {move.after for move in rollback.rollback(site, Request(), QUIET, plan=False)} == {"a"}

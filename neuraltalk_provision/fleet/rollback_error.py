@@ -1,0 +1,70 @@
+"""The error of a rollback after which a host has not gone back: why, and what to do next. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
+
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet import survey
+from neuraltalk_provision.fleet.moves import Move
+from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE, named
+from neuraltalk_provision.fleet.rollout import Done, Loss
+from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.site.events import Failure
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def failed(
+    gone: Sequence[Move],
+    done: Done,
+    failures: Sequence[Failure],
+    aside: Sequence[Aside],
+    target: str,
+    *,
+    lists: Mapping[str, str] = NOTHING,
+    drained: Mapping[str, str] = NOTHING,
+    plan: bool = False,
+) -> HostError:
+    """The error for a rollback after which a host has not gone back, or its node is still drained."""
+    used = [Aside(host, one.reason, one.code) for host, one in sorted(done.aside.items())]
+    lost = sorted({*done.failed, *done.aside, *(one.host for one in aside)})
+    steps = [UNCHANGED] * plan
+    if used:
+        steps.append(
+            "Hosts in use keep their generation: end what uses them, wait for it with --busy wait, or give --in-use."
+        )
+    if gone and not plan:
+        steps.append(f"{named([move.host for move in gone])} went back.")
+    if lost and not plan:
+        again = ["provision", "rollback", *(["--to", target] if target else []), "--limit", ",".join(lost)]
+        steps.append(f"To try the others again: `{shlex.join(again)}`.")
+        if aside and gone and not target:
+            steps.append(
+                "A host that was set aside, but is another name of a host that went back, or shares its stack root, "
+                "went back with it: leave it out."
+            )
+    steps += [STILL_DRAINED_ADVICE] * bool(drained)
+    steps += [f"Lists of hosts for --limit @FILE: {', '.join(lists.values())}"] * bool(lists)
+    lines = _reasons(done.failed) + [f"set aside: {one.reason}" for one in (*aside, *used)]
+    lines += [f"{host}: {why}" for host, why in sorted(drained.items())]
+    return HostError(
+        "\n".join(lines),
+        advice=" ".join(steps),
+        document={
+            "hosts": [asdict(move) for move in gone],
+            "changed": bool(gone) and not plan,
+            "failures": [asdict(failure) for failure in failures],
+            "set_aside": [survey.as_json(one) for one in (*aside, *used)],
+            "drained": dict(drained),
+            "lists": dict(lists),
+        },
+    )
+
+
+def _reasons(failed: Mapping[str, Loss]) -> list[str]:
+    """Each failure once: a host that another one works for has the failure of that one."""
+    return list(dict.fromkeys(one.reason for one in failed.values()))
