@@ -1,9 +1,10 @@
-"""The hosts and patterns of --limit: what is refused, and what is given to Ansible in a file."""
+"""Limits of this machine: hosts of --limit that are given to Ansible in a file, empty ones, and open files."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from neuraltalk_provision.errors import UsageError
 
 LONGEST_LIMIT = 65536
 """Bytes of a list of hosts that is given on Ansible's command line."""
+FILES_OF_A_FORK, OTHER_FILES = 4, 100
+"""How many files ansible-playbook has open for each fork, which are pipes, and for all else (ansible-core 2.19)."""
 
 
 def is_long(limit: Sequence[str]) -> bool:
@@ -32,3 +35,18 @@ def refuse_empty(limit: Sequence[str]) -> None:
             if not any(patterns) or (file and not file.read_bytes().strip()):
                 what = f"the file {file} of --limit names no host" if file else "--limit is empty"
                 raise UsageError(what, advice="Leave out --limit for all hosts. Nothing was done on any host.")
+
+
+def forks(wanted: int) -> int:
+    """How many hosts Ansible can work on at once: `wanted`, or fewer if it may not open files for so many.
+
+    Without them it ends in the middle of a playbook. Most machines allow 1024 files at first, and more on request: that
+    is done here, for this process and those that it starts.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = FILES_OF_A_FORK * wanted + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    return max(1, min(wanted, (raised - OTHER_FILES) // FILES_OF_A_FORK))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import stat
 import subprocess
@@ -366,3 +367,37 @@ def test_log_of_a_host_that_answers_megabytes_has_a_bound(tmp_path: Path, state:
     assert log.path
     assert "the disk is full" in log.path.read_text(encoding="utf-8")
     assert log.path.stat().st_size < 300_000
+
+
+@pytest.fixture
+def open_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The soft and hard limits of open files, the newest last: at first those of an ordinary machine."""
+    found = [(1024, 4096)]
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda _kind: found[-1])
+    monkeypatch.setattr(limits.resource, "setrlimit", lambda _kind, both: found.append(both))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible", "both"), [(50, 50, (1024, 4096)), (500, 500, (2100, 4096)), (2000, 999, (4096, 4096))]
+)
+def test_many_forks_get_the_open_files_that_they_need(
+    open_files: list[tuple[int, int]], wanted: int, possible: int, both: tuple[int, int]
+) -> None:
+    assert limits.forks(wanted) == possible
+    assert open_files[-1] == both
+
+
+def test_ansible_works_on_more_hosts_at_once_than_the_soft_limit_of_open_files_allows(tmp_path: Path) -> None:
+    """It ended in the middle of the playbook with `Too many open files` and `process object is closed`."""
+    inventory = tmp_path / "hosts.yml"
+    hosts = {f"node{number}": {"ansible_connection": "local"} for number in range(24)}
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}), encoding="utf-8")
+    request = Request("pythons.yml", inventory, {"provision_pythons": "sh", "provision_begin": "here"}, forks=24)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (70, hard))
+    try:
+        outcome = playbook.run(request)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(outcome.results.by_host("ansible.builtin.raw")) == 24

@@ -21,7 +21,7 @@ from neuraltalk_provision.fleet import host_lists
 from neuraltalk_provision.results.pushed import Place
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError, Server
-from neuraltalk_provision.site import masters, playbook
+from neuraltalk_provision.site import limits, masters, playbook
 from neuraltalk_provision.site.distribution import chain as chains
 from neuraltalk_provision.site.distribution import checking, silent, source
 from neuraltalk_provision.site.distribution import push as pushing
@@ -691,3 +691,13 @@ def test_connection_of_a_silent_host_is_closed_and_the_others_are_waited_for(
     assert (code, closed[-1]) == (1, "0b")
     assert "1 host has" in out
     assert "(push_wait), and was given up: its program is stopped" in err
+
+
+def test_more_hosts_than_this_machine_has_open_files_for_are_refused(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "forks", lambda wanted: wanted - 1)
+    hosts.places = {"a": place(), "b": place()}
+    code, _, err = push(capsys)
+    assert code == 2 and "2 hosts must receive at the same time" in err and "ulimit -Hn" in err
+    assert [request.playbook for request in hosts.asked] == ["push_check.yml"]

@@ -15,7 +15,7 @@ from neuraltalk_provision.results.pushed import Place, PushedFileResult, Receive
 from neuraltalk_provision.rules import clock, codes, pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_results, masters, playbook
+from neuraltalk_provision.site import host_results, limits, masters, playbook
 from neuraltalk_provision.site.distribution import chain as chains
 from neuraltalk_provision.site.distribution import checking, shared, silent, source
 from neuraltalk_provision.site.distribution.chain import Link
@@ -86,6 +86,7 @@ def _pushed(
     if plan:
         return report
     if chain:
+        _refuse_too_many(len(chain))
         chain = _reachable(request, chain)
         began = time.monotonic()
         received, failures = _transfer(request, description, chain, server, settings, output)
@@ -116,6 +117,18 @@ def _serving(server: Server, port: int) -> Iterator[None]:
         yield
     finally:
         server.stop()
+
+
+def _refuse_too_many(hosts: int) -> None:
+    """UsageError if Ansible cannot work on so many hosts at once: those that wait would be missed by the others."""
+    possible = limits.forks(hosts)
+    if possible < hosts:
+        raise UsageError(
+            f"{hosts} hosts must receive at the same time, but this machine lets a process open files only for "
+            f"{possible} (ulimit -Hn)",
+            advice="Nothing was sent. Raise the limit of open files (nofile in /etc/security/limits.conf, LimitNOFILE "
+            f"of a systemd unit), or push to at most {possible} hosts at a time with --to.",
+        )
 
 
 def _reachable(request: Request, chain: Mapping[str, Link]) -> dict[str, Link]:
