@@ -36,17 +36,16 @@ def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) 
     """The waves in which the hosts of a survey would be activated; `doubtful` as in `_concerned`."""
     plans = found.well
     changing = _concerned(plans, Phase.FULL, doubtful)
-    own = [plan.host for plan in changing if plan.share is None or plan.share.builder not in {p.host for p in changing}]
+    changed = {plan.host for plan in changing}
+    follows = {plan.host: plan.share.builder for plan in changing if plan.share and plan.share.builder in changed}
     divided = waves.divide(
         settings.waves,
-        own,
+        [plan.host for plan in changing if plan.host not in follows],
         found.groups,
         unwell=[one.host for one in found.aside],
-        unchanged=[plan.host for plan in plans if plan not in changing],
+        unchanged=[plan.host for plan in plans if plan.host not in changed],
     )
-    return waves.with_followers(
-        divided, {plan.host: plan.share.builder for plan in changing if plan.share and plan.host not in own}
-    )
+    return waves.with_followers(divided, follows)
 
 
 def newest(settings: Settings) -> Sequence[Summary]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from neuraltalk_provision.fleet.budget import Budget
@@ -99,12 +100,12 @@ class Standing:
     pause_requested: bool = False
     broken: str = ""
 
-    @property
+    @cached_property
     def lost(self) -> Mapping[str, str]:
         """{host: reason} of all hosts that count against the budget."""
         return {**self.aside, **self.failed}
 
-    @property
+    @cached_property
     def kept(self) -> frozenset[str]:
         """The hosts that have the new generation, or may have it."""
         return (self.activated | self.unsure) - self.returned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import inventories
@@ -40,7 +41,7 @@ class Survey:
     groups: Mapping[str, tuple[str, ...]]
     addresses: Mapping[str, str]
 
-    @property
+    @cached_property
     def well(self) -> tuple[HostPlan, ...]:
         """The plans of the hosts that were not set aside."""
         unwell = {one.host for one in self.aside}
@@ -52,7 +53,7 @@ class Survey:
         names = {plan.host for plan in self.plans} | {one.host for one in self.aside}
         return len({self.same.get(name, name) for name in names})
 
-    @property
+    @cached_property
     def same(self) -> dict[str, str]:
         """{name: the first name of that machine} of the further names of machines."""
         return {plan.host: plan.share.same for plan in self.plans if plan.share and plan.share.same}

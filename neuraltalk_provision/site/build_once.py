@@ -172,9 +172,10 @@ def _unpack(
             staged.unpacked[plan.host] = origin
             staged.changes.append(Change(plan.host, "generation", "unpack", origin))
             output.step(plan.host, "generation", "unpacked", origin)
-    building = [plan for plan in plans if plan.host in unfit and _can_build(plan)]
+    building = []
     for plan in plans:
-        if plan in building:
+        if plan.host in unfit and _can_build(plan):
+            building.append(plan)
             output.remark("cache", f"{plan.host} builds its generation itself: {unfit[plan.host]}")
         elif plan.host in unfit:
             staged.refuse([plan], f"it cannot use the packed generation: {unfit[plan.host]}")

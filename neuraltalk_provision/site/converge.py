@@ -75,6 +75,7 @@ def planner(
         raise _empty_mirror(settings, catalogue, known)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)
     shares = sharing.of_hosts(known.states)
+    busy = sharing.builds(known.states, shares)
     wanted = {host: one.recipe for host, one in chosen.items()}
 
     def decide(host: str, state: HostState, unpack: Unpack | None) -> HostPlan:
@@ -83,7 +84,7 @@ def planner(
         held = sharing.refusals(host, share, wanted, known.states) if share else leases.refusals(host, state, take_over)
         return plan(
             host,
-            state.model_copy(update={"busy": sharing.builds(host, known.states, shares)}),
+            state.model_copy(update={"busy": busy[host]}),
             wanted[host],
             orphaned=controller.is_dead(state.controller),
             refusals=chosen[host].refusals + held,

@@ -79,16 +79,21 @@ def refusals(
     return ()
 
 
-def builds(host: str, states: Mapping[str, HostState], shares: Mapping[str, Share]) -> tuple[Build, ...]:
-    """The builds that run below the stack root of a host, or may run there.
+def builds(states: Mapping[str, HostState], shares: Mapping[str, Share]) -> dict[str, tuple[Build, ...]]:
+    """{host: the builds that run below its stack root, or may run there}.
 
     Of builds on other machines a host sees only the file with the pid. If one of the machines that share the stack root
     does not return such a build, it was its own, and has ended.
     """
-    builder = shares[host].builder if host in shares else host
-    group = [builder, *(name for name, share in shares.items() if share.builder == builder)]
-    seen = [{build.log for build in states[name].busy} for name in group]
-    return tuple(build for build in states[host].busy if not build.host or all(build.log in logs for logs in seen))
+    builders = {host: shares[host].builder if host in shares else host for host in states}
+    seen: dict[str, set[str]] = {}
+    for host, state in states.items():
+        logs = {build.log for build in state.busy}
+        seen[builders[host]] = logs & seen.get(builders[host], logs)
+    return {
+        host: tuple(build for build in state.busy if not build.host or build.log in seen[builders[host]])
+        for host, state in states.items()
+    }
 
 
 def groups_of(identities: Mapping[str, Identity]) -> dict[str, str]:
